@@ -1,0 +1,1 @@
+//! Conversions between the SDK and protobuf: total functions, no panics.

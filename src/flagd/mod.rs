@@ -1,0 +1,2 @@
+//! The flagd provider.
+mod convert;
