@@ -3,3 +3,6 @@
 
 #[cfg(feature = "rpc")]
 pub mod flagd;
+
+#[cfg(feature = "rpc")]
+pub use flagd::{FlagdError, FlagdOptions, FlagdProvider, ProviderEvent, reason};

@@ -1,0 +1,172 @@
+//! Completes options from the environment and the defaults, and reads their text.
+
+use std::{ffi::OsString, path::PathBuf, str::FromStr, time::Duration};
+
+use secrecy::SecretString;
+
+use super::{
+    error::FlagdError,
+    options::{FlagdOptions, OptionInfo, Resolver},
+};
+
+/// The options that say where flagd is; a program sets them together.
+const ADDRESS: [&str; 4] = ["host", "port", "targetUri", "socketPath"];
+
+/// The environment as the options see it.
+pub(super) struct Environment<'a> {
+    lookup: &'a dyn Fn(&str) -> Option<OsString>,
+    resolver: Resolver,
+    address_set: bool,
+}
+
+impl<'a> Environment<'a> {
+    /// The resolver decides which variable and default the port has, so it is read first.
+    pub(super) fn new(
+        lookup: &'a dyn Fn(&str) -> Option<OsString>,
+        resolver: Option<Resolver>,
+        address_set: bool,
+    ) -> Result<Self, FlagdError> {
+        let mut environment = Self { lookup, resolver: Resolver::Rpc, address_set };
+        let row = FlagdOptions::TABLE.iter().find(|row| row.name == "resolver");
+        environment.resolver = environment.complete(row, resolver, parsed)?;
+        Ok(environment)
+    }
+
+    /// The value set in the program, else the variable's, else the default.
+    pub(super) fn complete<T: Default>(
+        &self,
+        row: Option<&OptionInfo>,
+        set: Option<T>,
+        parse: fn(&str) -> Result<T, String>,
+    ) -> Result<T, FlagdError> {
+        let Some(row) = row else {
+            return Ok(T::default()); // never: the table has a row for each field
+        };
+        if let Some(value) = set {
+            return Ok(value);
+        }
+        let invalid = |variable, reason| FlagdError::InvalidOption {
+            option: row.name,
+            variable,
+            reason,
+        };
+        for variable in self.variables(row) {
+            if let Some(text) = self.read(variable).map_err(|e| invalid(variable, e))? {
+                return parse(&text).map_err(|reason| invalid(variable, reason));
+            }
+        }
+        match self.default(row) {
+            "" => Ok(T::default()),
+            text => parse(text).map_err(|reason| invalid(row.variable, reason)),
+        }
+    }
+
+    fn variables(&self, row: &OptionInfo) -> Vec<&'static str> {
+        if self.address_set && ADDRESS.contains(&row.name) {
+            return Vec::new();
+        }
+        match (row.name, self.resolver) {
+            ("port", Resolver::InProcess) => vec!["FLAGD_SYNC_PORT", row.variable],
+            _ => vec![row.variable],
+        }
+    }
+
+    fn default(&self, row: &OptionInfo) -> &'static str {
+        match (row.name, self.resolver) {
+            ("port", Resolver::InProcess) => "8015",
+            _ => row.default,
+        }
+    }
+
+    fn read(&self, variable: &str) -> Result<Option<String>, String> {
+        let Some(value) = (self.lookup)(variable) else { return Ok(None) };
+        let text = value.into_string().map_err(|_| "its value is not Unicode".to_owned())?;
+        let text = text.trim();
+        if variable.ends_with("_PORT") && text.starts_with("tcp://") {
+            tracing::warn!(
+                variable,
+                value = text,
+                "ignored: Kubernetes injects it for a Service of this name; set `enableServiceLinks: false`"
+            );
+            return Ok(None);
+        }
+        Ok((!text.is_empty()).then(|| text.to_owned()))
+    }
+}
+
+pub(super) fn parsed<T: FromStr<Err = String>>(text: &str) -> Result<T, String> {
+    text.parse()
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "one signature for all readers")]
+pub(super) fn text(text: &str) -> Result<String, String> {
+    Ok(text.to_owned())
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "one signature for all readers")]
+pub(super) fn optional_text(text: &str) -> Result<Option<String>, String> {
+    Ok(Some(text.to_owned()))
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "one signature for all readers")]
+pub(super) fn optional_path(text: &str) -> Result<Option<PathBuf>, String> {
+    Ok(Some(PathBuf::from(text)))
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "one signature for all readers")]
+pub(super) fn names(text: &str) -> Result<Vec<String>, String> {
+    Ok(text.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect())
+}
+
+pub(super) fn boolean(text: &str) -> Result<bool, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "t" | "1" => Ok(true),
+        "false" | "f" | "0" => Ok(false),
+        _ => Err(format!("`{text}` is neither `true` nor `false`")),
+    }
+}
+
+pub(super) fn port(text: &str) -> Result<u16, String> {
+    match text.parse() {
+        Ok(port) if port > 0 => Ok(port),
+        _ => Err(format!("`{text}` is not a whole number from 1 to 65535")),
+    }
+}
+
+pub(super) fn count(text: &str) -> Result<usize, String> {
+    text.parse().map_err(|_| format!("`{text}` is not a whole number from 0"))
+}
+
+pub(super) fn retries(text: &str) -> Result<Option<u32>, String> {
+    match text {
+        "-1" => Ok(None),
+        _ if text.eq_ignore_ascii_case("unlimited") => Ok(None),
+        _ => text
+            .parse()
+            .map(Some)
+            .map_err(|_| format!("`{text}` is not a whole number from 0, `-1` or `unlimited`")),
+    }
+}
+
+pub(super) fn millis(text: &str) -> Result<Duration, String> {
+    text.parse()
+        .map(Duration::from_millis)
+        .map_err(|_| format!("`{text}` is not a whole number of milliseconds"))
+}
+
+pub(super) fn seconds(text: &str) -> Result<Duration, String> {
+    text.parse()
+        .map(Duration::from_secs)
+        .map_err(|_| format!("`{text}` is not a whole number of seconds"))
+}
+
+/// Errors give a place, not the text: what follows the `=` is a secret.
+pub(super) fn headers(text: &str) -> Result<Vec<(String, SecretString)>, String> {
+    text.split(',')
+        .enumerate()
+        .map(|(index, header)| match header.split_once('=') {
+            Some((name, value)) => Ok((name.trim().to_owned(), value.trim().into())),
+            None => Err(format!("header {} is not of the form `name=value`", index + 1)),
+        })
+        .collect()
+}

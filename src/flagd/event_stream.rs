@@ -1,0 +1,274 @@
+//! flagd's event stream as a source that is pulled: open it, then take changes until it ends.
+
+use std::time::Duration;
+
+use prost_types::{Struct, Value, value::Kind};
+use tokio::time::{Instant, sleep_until};
+use tonic::{Code, Streaming};
+
+use super::{
+    channel::Connection,
+    error::{CallError, chain, name_of},
+    events::ChangedFlags,
+    proto::EventStreamResponse,
+    rpc,
+};
+
+/// The longest lives that a stream may have; zero is without end.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StreamLimits {
+    pub(crate) lifetime: Duration,
+    pub(crate) idle: Duration,
+}
+
+/// A stream over which flagd has said that it is ready.
+pub(crate) struct EventStream {
+    messages: Streaming<EventStreamResponse>,
+    limits: StreamLimits,
+    opened: Instant,
+    last_message: Instant,
+    /// Silence means nothing until the server has shown that it does not stay silent.
+    sends_keep_alive: bool,
+}
+
+/// Why there is no stream, or no longer.
+#[derive(Debug)]
+pub(crate) enum End {
+    /// Its time was over: no sign that anything is wrong.
+    Planned,
+    /// It failed.
+    Failed(Failure),
+}
+
+/// A failure in words, and by its cause, which may be fatal.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) message: String,
+    pub(crate) cause: Cause,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Cause {
+    /// A call failed so.
+    Status(Code),
+    /// What the options ask for cannot be done.
+    Options,
+    /// The stream was opened and went away.
+    Stream,
+}
+
+impl Failure {
+    fn new(message: &str) -> Self {
+        Self { message: message.to_owned(), cause: Cause::Stream }
+    }
+}
+
+impl From<CallError> for Failure {
+    fn from(error: CallError) -> Self {
+        match error {
+            CallError::Status(status) => Self {
+                message: format!("{}: {}", name_of(status.code()), chain_of(&status)),
+                cause: Cause::Status(status.code()),
+            },
+            CallError::Transport(error) => {
+                Self { message: chain(&error), cause: Cause::Status(Code::Unavailable) }
+            }
+            CallError::Deadline(_) => {
+                let message = "it took too long".to_owned();
+                Self { message, cause: Cause::Status(Code::DeadlineExceeded) }
+            }
+        }
+    }
+}
+
+/// tonic shows a status with code and metadata; the message is what a reader needs.
+fn chain_of(status: &tonic::Status) -> String {
+    match std::error::Error::source(status) {
+        Some(source) if status.message().is_empty() => chain(source),
+        _ => status.message().to_owned(),
+    }
+}
+
+impl EventStream {
+    /// Opens a stream and waits until flagd says that it is ready.
+    pub(crate) async fn open(
+        connection: &Connection,
+        limits: StreamLimits,
+    ) -> Result<Self, Failure> {
+        let messages = rpc::event_stream(connection).await?;
+        let now = Instant::now();
+        let mut stream =
+            Self { messages, limits, opened: now, last_message: now, sends_keep_alive: false };
+        loop {
+            match stream.message().await {
+                Ok(Message::Ready) => return Ok(stream),
+                Ok(Message::Shutdown) => return Err(Failure::new(SHUTDOWN)),
+                Ok(_) => {}
+                Err(End::Planned) => return Err(Failure::new("it ended before it was ready")),
+                Err(End::Failed(failure)) => return Err(failure),
+            }
+        }
+    }
+
+    /// How long the stream has been open.
+    pub(crate) fn age(&self) -> Duration {
+        self.opened.elapsed()
+    }
+
+    /// When the next stream is to be opened, so that it is ready before this one ends.
+    pub(crate) fn successor_due(&self, lead: Duration) -> Option<Instant> {
+        let lifetime = self.limits.lifetime;
+        (!lifetime.is_zero()).then(|| self.opened + lifetime - lead.min(lifetime / 10))
+    }
+
+    /// The next change of flags. It can be cancelled without loss.
+    pub(crate) async fn next(&mut self) -> Result<ChangedFlags, End> {
+        loop {
+            match self.message().await? {
+                Message::Changed(flags) => return Ok(flags),
+                Message::Shutdown => return Err(End::Failed(Failure::new(SHUTDOWN))),
+                Message::Ready | Message::KeepAlive | Message::Unknown => {}
+            }
+        }
+    }
+
+    async fn message(&mut self) -> Result<Message, End> {
+        let limits = self.limits;
+        let over = (!limits.lifetime.is_zero()).then(|| self.opened + limits.lifetime);
+        let idle = (self.sends_keep_alive && !limits.idle.is_zero())
+            .then(|| self.last_message + limits.idle);
+        let received = tokio::select! {
+            biased;
+            received = self.messages.message() => received,
+            () = at(over) => return Err(End::Planned),
+            () = at(idle) => {
+                let text = format!("flagd has been silent for {:?}", limits.idle);
+                return Err(End::Failed(Failure::new(&text)));
+            }
+        };
+        self.last_message = Instant::now();
+        match received {
+            Ok(Some(response)) => {
+                let message = Message::from(response);
+                self.sends_keep_alive |= message == Message::KeepAlive;
+                Ok(message)
+            }
+            Ok(None) => Err(End::Failed(Failure::new("flagd closed the event stream"))),
+            Err(status) => match CallError::from_status(status, Duration::ZERO) {
+                CallError::Status(status) if status.code() == Code::DeadlineExceeded => {
+                    Err(End::Planned)
+                }
+                error => Err(End::Failed(error.into())),
+            },
+        }
+    }
+}
+
+const SHUTDOWN: &str = "flagd is shutting down";
+
+/// Sleeps until then; for ever without a time.
+pub(crate) async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// What flagd says over the stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Message {
+    Ready,
+    Changed(ChangedFlags),
+    KeepAlive,
+    Shutdown,
+    Unknown,
+}
+
+impl From<EventStreamResponse> for Message {
+    fn from(response: EventStreamResponse) -> Self {
+        match response.r#type.as_str() {
+            "provider_ready" => Self::Ready,
+            "configuration_change" => Self::Changed(changed(response.data.as_ref())),
+            "keep_alive" => Self::KeepAlive,
+            "provider_shutdown" => Self::Shutdown,
+            other => {
+                tracing::trace!(r#type = other, "unknown event ignored");
+                Self::Unknown
+            }
+        }
+    }
+}
+
+/// The flags that a `configuration_change` names. Data that names none, or makes no sense, may mean
+/// any flag.
+fn changed(data: Option<&Struct>) -> ChangedFlags {
+    let named = |field: &str| data.and_then(|data| data.fields.get(field)?.kind.as_ref());
+    let keys: Vec<String> = match (named("flags"), named("flagKey")) {
+        (Some(Kind::StructValue(flags)), _) => flags.fields.keys().cloned().collect(),
+        // The oldest form describes one flag.
+        (None, Some(Kind::StringValue(key))) => vec![key.clone()],
+        _ => Vec::new(),
+    };
+    if keys.is_empty() { ChangedFlags::All } else { ChangedFlags::Keys(keys.into()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn object<const N: usize>(fields: [(&str, Kind); N]) -> Struct {
+        let field = |(name, kind): (&str, Kind)| (name.to_owned(), Value { kind: Some(kind) });
+        Struct { fields: fields.into_iter().map(field).collect() }
+    }
+
+    fn message(r#type: &str, data: Option<Struct>) -> Message {
+        EventStreamResponse { r#type: r#type.to_owned(), data }.into()
+    }
+
+    fn keys<const N: usize>(keys: [&str; N]) -> Message {
+        Message::Changed(ChangedFlags::Keys(keys.map(str::to_owned).into()))
+    }
+
+    fn text(text: &str) -> Kind {
+        Kind::StringValue(text.to_owned())
+    }
+
+    #[test]
+    fn a_change_names_its_flags() {
+        let change = || Kind::StructValue(object([("type", text("update"))]));
+        let flags = Kind::StructValue(object([("a", change()), ("b", Kind::NullValue(0))]));
+        assert_eq!(message("configuration_change", Some(object([("flags", flags)]))), keys(["a", "b"]));
+    }
+
+    #[test]
+    fn the_oldest_form_of_a_change_names_one_flag() {
+        let data = object([("type", text("write")), ("source", text("s")), ("flagKey", text("a"))]);
+        assert_eq!(message("configuration_change", Some(data)), keys(["a"]));
+    }
+
+    #[test]
+    fn a_change_with_missing_or_malformed_data_may_be_of_any_flag() {
+        let all = Message::Changed(ChangedFlags::All);
+        for data in [
+            None,
+            Some(Struct::default()),
+            Some(object([("flags", text("a"))])),
+            Some(object([("flags", Kind::NullValue(0)), ("flagKey", text("a"))])),
+            Some(object([("flags", Kind::StructValue(Struct::default()))])),
+            Some(object([("flagKey", Kind::NumberValue(1.0))])),
+            Some(Struct { fields: [("flags".to_owned(), Value { kind: None })].into() }),
+        ] {
+            assert_eq!(message("configuration_change", data.clone()), all, "{data:?}");
+        }
+    }
+
+    #[test]
+    fn unknown_and_empty_types_are_told_apart_from_the_known() {
+        assert_eq!(message("provider_ready", None), Message::Ready);
+        assert_eq!(message("keep_alive", None), Message::KeepAlive);
+        assert_eq!(message("provider_shutdown", None), Message::Shutdown);
+        for other in ["", "PROVIDER_READY", "configuration_changed"] {
+            assert_eq!(message(other, None), Message::Unknown, "{other}");
+        }
+    }
+}

@@ -1,0 +1,388 @@
+//! [`FlagdProvider`]: what the SDK and the program see; a cheap handle to what is shared.
+
+use std::{
+    fmt,
+    sync::{Arc, LazyLock, Mutex, PoisonError},
+    time::{Duration, SystemTime},
+};
+
+use async_trait::async_trait;
+use open_feature::{
+    EvaluationContext, EvaluationError, EvaluationErrorCode, EvaluationReason, EvaluationResult,
+    StructValue,
+    provider::{FeatureProvider, ProviderMetadata, ProviderStatus, ResolutionDetails},
+};
+use tokio::{sync::oneshot, task::JoinHandle};
+use tracing::Instrument as _;
+
+use super::{
+    PROVIDER_NAME,
+    cache::Cached,
+    channel::Connection,
+    convert,
+    error::{self, CallError, FlagdError},
+    events::Events,
+    lifecycle::State,
+    options::FlagdOptions,
+    rpc,
+    shared::{Shared, Snapshot},
+    supervisor,
+    value_type::FlagType,
+};
+
+static METADATA: LazyLock<ProviderMetadata> =
+    LazyLock::new(|| ProviderMetadata::new(PROVIDER_NAME));
+
+/// An OpenFeature provider that evaluates flags in flagd.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use flagstaff::{FlagdOptions, FlagdProvider};
+/// use open_feature::OpenFeature;
+///
+/// let provider = FlagdProvider::new(FlagdOptions::builder().host("flags.internal").tls(true).build()?);
+/// let mut events = provider.events();
+/// OpenFeature::singleton_mut().await.set_provider(provider).await;
+///
+/// let client = OpenFeature::singleton().await.create_client();
+/// let on = client.get_bool_value("new-checkout", None, None).await.unwrap_or(false);
+/// # Ok(()) }
+/// ```
+///
+/// It is a handle: clones share one connection, one cache and one background task. The SDK takes
+/// one; keep another to read [`state`](Self::state) and [`stats`](Self::stats), or to
+/// [`shutdown`](Self::shutdown). When the last is dropped, the task and the connection end.
+///
+/// `new` does nothing but keep the options. The SDK initializes the provider when it is set; that
+/// takes no longer than the option `deadlineMs`, whether flagd is there or not. A flagd that comes
+/// up later is picked up without a restart.
+#[derive(Clone)]
+pub struct FlagdProvider {
+    handle: Arc<Handle>,
+}
+
+struct Handle {
+    shared: Arc<Shared>,
+    /// Dropped with the handle, which ends the task.
+    running: Mutex<Option<Running>>,
+}
+
+struct Running {
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+/// What the provider has done, and how it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Evaluations that the cache answered.
+    pub cache_hits: u64,
+    /// Evaluations that it did not, while there is one.
+    pub cache_misses: u64,
+    /// Results in the cache.
+    pub cache_entries: usize,
+    /// Results dropped because a flag changed or the connection was lost; not those that gave way
+    /// to others.
+    pub cache_invalidations: u64,
+    /// How often an event stream was opened anew because the former one was gone.
+    pub reconnections: u64,
+    /// The state of the provider.
+    pub state: State,
+    /// Since when it is in that state.
+    pub state_since: SystemTime,
+}
+
+impl FlagdProvider {
+    /// Keeps the options. No I/O, no task; no runtime is needed.
+    #[must_use]
+    pub fn new(options: FlagdOptions) -> Self {
+        let shared = Arc::new(Shared::new(options));
+        Self { handle: Arc::new(Handle { shared, running: Mutex::default() }) }
+    }
+
+    /// A provider with all options from the environment: `FLAGD_HOST`, `FLAGD_PORT` and the others
+    /// of [`FlagdOptions::TABLE`].
+    ///
+    /// # Errors
+    ///
+    /// [`FlagdError::InvalidOption`] names the variable whose value is of no use.
+    pub fn from_env() -> Result<Self, FlagdError> {
+        Ok(Self::new(FlagdOptions::builder().build()?))
+    }
+
+    /// The options that the provider was made with.
+    #[must_use]
+    pub fn options(&self) -> &FlagdOptions {
+        &self.shared().options
+    }
+
+    /// What happens to the provider from now on, beginning with the event that matches the current
+    /// state (none before initialization). Any number of subscribers may listen, before and after
+    /// the provider is handed to the SDK; they do not keep it alive. One that is slow is told how
+    /// many events it has missed.
+    pub fn events(&self) -> Events {
+        self.shared().events()
+    }
+
+    /// The state, with [`State::Fatal`] told apart, which the SDK's status cannot.
+    #[must_use]
+    pub fn state(&self) -> State {
+        self.shared().snapshot().state
+    }
+
+    /// Whether the provider has given up: the options make no sense, or flagd answered with one of
+    /// `fatalStatusCodes` and never was ready (`PROVIDER_FATAL`, OpenFeature specification 1.7.5).
+    #[must_use]
+    pub fn is_fatal(&self) -> bool {
+        self.state() == State::Fatal
+    }
+
+    /// Counters and state, for a metrics scraper: no I/O, no waiting.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let shared = self.shared();
+        let (cache, snapshot) = (shared.cache.stats(), shared.snapshot());
+        Stats {
+            cache_hits: cache.hits,
+            cache_misses: cache.misses,
+            cache_entries: cache.entries,
+            cache_invalidations: cache.invalidations,
+            reconnections: shared.reconnections.load(std::sync::atomic::Ordering::Relaxed),
+            state: snapshot.state,
+            state_since: snapshot.since,
+        }
+    }
+
+    /// Waits until the provider is ready. It does not initialize it: the SDK does.
+    ///
+    /// # Errors
+    ///
+    /// [`FlagdError::Fatal`] as soon as the provider has given up, [`FlagdError::NotReady`] with the
+    /// latest cause when `timeout` has passed. The provider goes on trying after the latter.
+    pub async fn wait_ready(&self, timeout: Duration) -> Result<(), FlagdError> {
+        let mut watch = self.shared().watch();
+        let settled = |snapshot: &Snapshot| matches!(snapshot.state, State::Ready | State::Fatal);
+        let reached = tokio::time::timeout(timeout, watch.wait_for(settled)).await.is_ok();
+        let snapshot = self.shared().snapshot();
+        let message = snapshot.message();
+        match snapshot.state {
+            State::Ready => Ok(()),
+            State::Fatal => Err(FlagdError::Fatal { message }),
+            // Ready for a moment, as it was waited for.
+            _ if reached => Ok(()),
+            _ => Err(FlagdError::NotReady { waited: timeout, message }),
+        }
+    }
+
+    /// Ends the event stream, the task and the subscriptions, and waits until they have ended. The
+    /// provider is `NOT_READY` afterwards, and can be initialized again (OpenFeature specification
+    /// 2.5.3).
+    pub async fn shutdown(&self) {
+        let running =
+            self.handle.running.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(Running { stop, task }) = running {
+            drop(stop);
+            // The task does not panic; if its runtime was shut down, it has ended too.
+            let _ = task.await;
+        }
+        self.shared().end_events();
+    }
+
+    fn shared(&self) -> &Shared {
+        &self.handle.shared
+    }
+
+    /// Starts the task, unless it runs already or has given up.
+    fn start(&self) {
+        let mut running = self.handle.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let alive = running.as_ref().is_some_and(|running| !running.task.is_finished());
+        if alive || self.is_fatal() {
+            return;
+        }
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            return self.shared().fail("the provider needs a Tokio runtime to be initialized on");
+        };
+        let (stop, stopped) = oneshot::channel();
+        let task = runtime.spawn(supervisor::run(self.handle.shared.clone(), stopped));
+        *running = Some(Running { stop, task });
+    }
+
+    async fn resolve<T: FlagType>(
+        &self,
+        flag_key: &str,
+        context: &EvaluationContext,
+    ) -> EvaluationResult<ResolutionDetails<T>> {
+        let shared = self.shared();
+        let kept = shared.cache.get(T::OF, flag_key, shared.millis(), T::from_value);
+        if let Some(details) = kept {
+            log_result(flag_key, &Ok(&details));
+            return Ok(details);
+        }
+        // Boxed, so that an evaluation from the cache does not pay for the size of a call.
+        Box::pin(self.evaluate(flag_key, context)).await
+    }
+
+    async fn evaluate<T: FlagType>(
+        &self,
+        flag_key: &str,
+        context: &EvaluationContext,
+    ) -> EvaluationResult<ResolutionDetails<T>> {
+        let span = tracing::debug_span!(
+            "feature_flag.evaluation",
+            feature_flag.key = flag_key,
+            feature_flag.provider.name = PROVIDER_NAME,
+        );
+        let result = self.ask(flag_key, context).instrument(span.clone()).await;
+        span.in_scope(|| log_result(flag_key, &result.as_ref()));
+        result
+    }
+
+    /// Asks flagd, and keeps the answer if it may be kept.
+    async fn ask<T: FlagType>(
+        &self,
+        flag_key: &str,
+        context: &EvaluationContext,
+    ) -> EvaluationResult<ResolutionDetails<T>> {
+        let shared = self.shared();
+        let snapshot = shared.snapshot();
+        let connection = connection(shared, &snapshot)?;
+        let Some(_admission) = shared.gate.admit(snapshot.state == State::Error) else {
+            return Err(error::not_ready(format!("not asked again yet: {}", snapshot.message())));
+        };
+        let context = convert::context_to_struct(context)?;
+        tracing::trace!(?context);
+        let epoch = shared.cache.epoch();
+        let deadline = shared.options.deadline();
+        let called = rpc::resolve::<T>(&connection, flag_key, context, deadline).await;
+        shared.note_call(!called.as_ref().is_err_and(CallError::is_unreachable));
+        let answer =
+            called.map_err(|error| error.into_evaluation_error(flag_key, &connection.target))?;
+        let details = rpc::details(answer, flag_key)?;
+        if details.reason == Some(EvaluationReason::Static) {
+            let cached = Cached {
+                value: details.value.to_value(),
+                variant: details.variant.clone(),
+                metadata: details.flag_metadata.clone(),
+            };
+            shared.cache.insert(epoch, T::OF, flag_key, cached, shared.millis());
+        }
+        Ok(details)
+    }
+}
+
+/// The connection to ask, in the states in which there may be an answer.
+fn connection(shared: &Shared, snapshot: &Snapshot) -> Result<Arc<Connection>, EvaluationError> {
+    match snapshot.state {
+        State::NotReady => Err(error::not_ready(snapshot.message())),
+        State::Fatal => Err(error::not_ready(format!("fatal: {}", snapshot.message()))),
+        State::Ready | State::Stale | State::Error => {
+            shared.connection().ok_or_else(|| error::not_ready(snapshot.message()))
+        }
+    }
+}
+
+/// One event for each evaluation, by OpenTelemetry's conventions for feature flags. A flag that is
+/// unknown, or that leaves the value to the caller, is nothing to warn of; that flagd is out of
+/// reach has been said once, when the state changed.
+fn log_result<T>(flag_key: &str, result: &Result<&ResolutionDetails<T>, &EvaluationError>) {
+    match result {
+        Ok(details) => tracing::debug!(
+            name: "feature_flag.evaluation",
+            feature_flag.key = flag_key,
+            feature_flag.provider.name = PROVIDER_NAME,
+            feature_flag.result.variant = details.variant,
+            feature_flag.result.reason = details.reason.as_ref().map(tracing::field::display),
+        ),
+        Err(error) => {
+            let quiet = matches!(
+                error.code,
+                EvaluationErrorCode::FlagNotFound | EvaluationErrorCode::ProviderNotReady
+            ) || error::reason(error) != EvaluationReason::Error;
+            macro_rules! event {
+                ($level:ident) => {
+                    tracing::$level!(
+                        name: "feature_flag.evaluation",
+                        feature_flag.key = flag_key,
+                        feature_flag.provider.name = PROVIDER_NAME,
+                        feature_flag.result.reason = %error::reason(error),
+                        error.r#type = %error.code,
+                        error.message = error.message,
+                    )
+                };
+            }
+            if quiet { event!(debug) } else { event!(warn) }
+        }
+    }
+}
+
+#[async_trait]
+impl FeatureProvider for FlagdProvider {
+    /// Opens the event stream, and returns when flagd is ready, when the first attempt has failed,
+    /// or when the deadline has passed. On a provider that is initialized it changes nothing.
+    async fn initialize(&mut self, _context: &EvaluationContext) {
+        let mut watch = self.shared().watch();
+        self.start();
+        let settled = |snapshot: &Snapshot| snapshot.state != State::NotReady;
+        // The task settles at the deadline; the sender is in this very handle.
+        let _ = watch.wait_for(settled).await;
+    }
+
+    fn status(&self) -> ProviderStatus {
+        self.state().into()
+    }
+
+    fn metadata(&self) -> &ProviderMetadata {
+        &METADATA
+    }
+
+    async fn resolve_bool_value(
+        &self,
+        flag_key: &str,
+        context: &EvaluationContext,
+    ) -> EvaluationResult<ResolutionDetails<bool>> {
+        self.resolve(flag_key, context).await
+    }
+
+    async fn resolve_int_value(
+        &self,
+        flag_key: &str,
+        context: &EvaluationContext,
+    ) -> EvaluationResult<ResolutionDetails<i64>> {
+        self.resolve(flag_key, context).await
+    }
+
+    async fn resolve_float_value(
+        &self,
+        flag_key: &str,
+        context: &EvaluationContext,
+    ) -> EvaluationResult<ResolutionDetails<f64>> {
+        self.resolve(flag_key, context).await
+    }
+
+    async fn resolve_string_value(
+        &self,
+        flag_key: &str,
+        context: &EvaluationContext,
+    ) -> EvaluationResult<ResolutionDetails<String>> {
+        self.resolve(flag_key, context).await
+    }
+
+    async fn resolve_struct_value(
+        &self,
+        flag_key: &str,
+        context: &EvaluationContext,
+    ) -> EvaluationResult<ResolutionDetails<StructValue>> {
+        self.resolve(flag_key, context).await
+    }
+}
+
+/// The options and the state; what a header holds is a secret and stays hidden.
+impl fmt::Debug for FlagdProvider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FlagdProvider")
+            .field("options", self.options())
+            .field("state", &self.state())
+            .finish_non_exhaustive()
+    }
+}

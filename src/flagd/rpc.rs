@@ -1,0 +1,166 @@
+//! Calls to flagd: evaluation v2, and v1 where the server does not know v2.
+
+use std::time::Duration;
+
+use http::uri::PathAndQuery;
+use open_feature::{
+    EvaluationError, EvaluationReason, FlagMetadata, provider::ResolutionDetails,
+};
+use prost_types::Struct;
+use tokio::time::{Instant, timeout};
+use tonic::{Code, Request, Status, Streaming, client::Grpc};
+use tonic_prost::ProstCodec;
+
+use super::{
+    channel::Connection,
+    convert,
+    error::{self, CallError},
+    proto::{EventStreamRequest, EventStreamResponse, ResolveBooleanRequest},
+    transport::TransportError,
+    value_type::{Answer, FlagType},
+};
+
+/// The largest message taken. tonic's own limit of 4 MiB is little for an event or an object that
+/// names thousands of flags.
+const MAX_MESSAGE: usize = 64 << 20;
+
+/// An answer, and whether it was of evaluation v1.
+pub(crate) type Versioned<T> = (Answer<T>, bool);
+
+/// Asks for one flag. The deadline bounds the call as a whole; zero is without bound.
+pub(crate) async fn resolve<T: FlagType>(
+    connection: &Connection,
+    flag_key: &str,
+    context: Struct,
+    deadline: Duration,
+) -> Result<Versioned<T>, CallError> {
+    let request = ResolveBooleanRequest { flag_key: flag_key.to_owned(), context: Some(context) };
+    if deadline.is_zero() {
+        return attempts::<T>(connection, request, deadline, None).await;
+    }
+    let end = Instant::now() + deadline;
+    timeout(deadline, attempts::<T>(connection, request, deadline, Some(end)))
+        .await
+        .unwrap_or(Err(CallError::Deadline(deadline)))
+}
+
+/// A server without v2 is asked by v1, and a call lost with its connection is made once more.
+async fn attempts<T: FlagType>(
+    connection: &Connection,
+    request: ResolveBooleanRequest,
+    deadline: Duration,
+    end: Option<Instant>,
+) -> Result<Versioned<T>, CallError> {
+    let mut retried = false;
+    loop {
+        let v1 = connection.speaks_v1_only();
+        let result = call::<T>(connection, request.clone(), v1, end).await;
+        match result.map_err(|status| CallError::from_status(status, deadline)) {
+            Err(CallError::Status(status)) if status.code() == Code::Unimplemented => {
+                connection.speak_v1_only(!v1);
+                if v1 {
+                    return Err(CallError::Status(status));
+                }
+            }
+            Err(CallError::Transport(TransportError::Lost(_))) if !retried => retried = true,
+            result => return result.map(|answer| (answer, v1)),
+        }
+    }
+}
+
+/// All five requests have the same fields with the same numbers, so one message serves them.
+async fn call<T: FlagType>(
+    connection: &Connection,
+    message: ResolveBooleanRequest,
+    v1: bool,
+    end: Option<Instant>,
+) -> Result<Answer<T>, Status> {
+    let mut grpc = grpc(connection);
+    grpc.ready().await.map_err(|error| Status::from_error(error.into()))?;
+    let mut request = Request::new(message);
+    if let Some(end) = end {
+        request.set_timeout(end.duration_since(Instant::now()));
+    }
+    let codec = ProstCodec::<ResolveBooleanRequest, T::Response>::default();
+    let response = grpc.unary(request, T::OF.path(v1), codec).await?;
+    Ok(response.into_inner().into())
+}
+
+/// Opens the event stream.
+pub(crate) async fn event_stream(
+    connection: &Connection,
+) -> Result<Streaming<EventStreamResponse>, CallError> {
+    loop {
+        let v1 = connection.speaks_v1_only();
+        let path = PathAndQuery::from_static(if v1 {
+            "/flagd.evaluation.v1.Service/EventStream"
+        } else {
+            "/flagd.evaluation.v2.Service/EventStream"
+        });
+        match open(connection, path).await {
+            Err(status) if status.code() == Code::Unimplemented => {
+                connection.speak_v1_only(!v1);
+                if v1 {
+                    return Err(CallError::Status(status));
+                }
+            }
+            result => return result.map_err(|s| CallError::from_status(s, Duration::ZERO)),
+        }
+    }
+}
+
+async fn open(
+    connection: &Connection,
+    path: PathAndQuery,
+) -> Result<Streaming<EventStreamResponse>, Status> {
+    let mut grpc = grpc(connection);
+    grpc.ready().await.map_err(|error| Status::from_error(error.into()))?;
+    let codec = ProstCodec::<EventStreamRequest, EventStreamResponse>::default();
+    let request = Request::new(EventStreamRequest {});
+    Ok(grpc.server_streaming(request, path, codec).await?.into_inner())
+}
+
+fn grpc(connection: &Connection) -> Grpc<super::transport::Transport> {
+    Grpc::new(connection.transport.clone()).max_decoding_message_size(MAX_MESSAGE)
+}
+
+/// What the SDK gets for an answer.
+pub(crate) fn details<T: FlagType>(
+    (answer, v1): Versioned<T>,
+    flag_key: &str,
+) -> Result<ResolutionDetails<T>, EvaluationError> {
+    let reason = reason(answer.reason);
+    if reason == EvaluationReason::Disabled {
+        return Err(error::disabled(flag_key));
+    }
+    let value = match answer.value {
+        Some(value) => value,
+        // v1 leaves a zero value out.
+        None if v1 => T::default(),
+        None => return Err(error::no_default_variant(flag_key)),
+    };
+    Ok(ResolutionDetails {
+        value,
+        variant: answer.variant.filter(|variant| !(v1 && variant.is_empty())),
+        reason: Some(reason),
+        flag_metadata: answer.metadata.map(convert::struct_to_metadata).filter(has_values),
+    })
+}
+
+fn has_values(metadata: &FlagMetadata) -> bool {
+    !metadata.values.is_empty()
+}
+
+fn reason(text: String) -> EvaluationReason {
+    match text.as_str() {
+        "STATIC" => EvaluationReason::Static,
+        "DEFAULT" => EvaluationReason::Default,
+        "TARGETING_MATCH" => EvaluationReason::TargetingMatch,
+        "SPLIT" => EvaluationReason::Split,
+        "CACHED" => EvaluationReason::Cached,
+        "DISABLED" => EvaluationReason::Disabled,
+        "ERROR" => EvaluationReason::Error,
+        "UNKNOWN" | "" => EvaluationReason::Unknown,
+        _ => EvaluationReason::Other(text),
+    }
+}

@@ -1,0 +1,186 @@
+//! What the handles of a provider and its one task share.
+
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::SystemTime,
+};
+
+use tokio::{
+    sync::{Notify, broadcast, watch},
+    time::Instant,
+};
+
+use super::{
+    cache::Cache,
+    channel::Connection,
+    events::{BACKLOG, ChangedFlags, Events, ProviderEvent},
+    gate::Gate,
+    lifecycle::{CacheAction, Outcome, State},
+    options::FlagdOptions,
+};
+
+/// The state that all can see.
+#[derive(Clone, Debug)]
+pub(crate) struct Snapshot {
+    pub(crate) state: State,
+    pub(crate) since: SystemTime,
+    /// Why flags are not evaluated as they should be.
+    pub(crate) message: Option<Arc<str>>,
+}
+
+impl Snapshot {
+    pub(crate) fn message(&self) -> String {
+        self.message.as_deref().unwrap_or_default().to_owned()
+    }
+
+    /// The event that a subscriber would have seen last.
+    fn event(&self) -> Option<ProviderEvent> {
+        match self.state {
+            State::NotReady => None,
+            State::Ready => Some(ProviderEvent::Ready),
+            State::Stale => Some(ProviderEvent::Stale),
+            State::Error | State::Fatal => Some(ProviderEvent::Error {
+                message: self.message(),
+                fatal: self.state == State::Fatal,
+            }),
+        }
+    }
+}
+
+pub(crate) struct Shared {
+    pub(crate) options: FlagdOptions,
+    pub(crate) cache: Cache,
+    pub(crate) gate: Gate,
+    /// Rung when flagd has answered a call although there is no stream.
+    pub(crate) reachable: Notify,
+    pub(crate) reconnections: AtomicU64,
+    snapshot: watch::Sender<Snapshot>,
+    /// Locked while state and events change together.
+    events: Mutex<broadcast::Sender<ProviderEvent>>,
+    connection: RwLock<Option<Arc<Connection>>>,
+    created: Instant,
+}
+
+impl Shared {
+    pub(crate) fn new(options: FlagdOptions) -> Self {
+        let snapshot = Snapshot {
+            state: State::NotReady,
+            since: SystemTime::now(),
+            message: Some("the provider is not initialized".into()),
+        };
+        Self {
+            cache: Cache::new(options.cache_capacity()),
+            options,
+            gate: Gate::default(),
+            reachable: Notify::new(),
+            reconnections: AtomicU64::new(0),
+            snapshot: watch::Sender::new(snapshot),
+            events: Mutex::new(broadcast::Sender::new(BACKLOG)),
+            connection: RwLock::default(),
+            created: Instant::now(),
+        }
+    }
+
+    /// The cache's clock: milliseconds since the provider was made.
+    pub(crate) fn millis(&self) -> u64 {
+        u64::try_from(self.created.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        self.snapshot.borrow().clone()
+    }
+
+    pub(crate) fn watch(&self) -> watch::Receiver<Snapshot> {
+        self.snapshot.subscribe()
+    }
+
+    pub(crate) fn connection(&self) -> Option<Arc<Connection>> {
+        self.connection.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn set_connection(&self, connection: Option<Arc<Connection>>) {
+        *self.connection.write().unwrap_or_else(PoisonError::into_inner) = connection;
+    }
+
+    /// Subscribes, beginning with the event that matches the current state.
+    pub(crate) fn events(&self) -> Events {
+        let sender = self.lock_events();
+        Events::new(self.snapshot.borrow().event(), sender.subscribe())
+    }
+
+    /// Acts on what follows from an input: the cache first, then the state, then the events.
+    pub(crate) fn publish(&self, state: State, message: Option<Arc<str>>, outcome: Outcome) {
+        let dropped = match &outcome.cache {
+            CacheAction::Keep => None,
+            CacheAction::Drop(flags) => Some(flags),
+        };
+        self.cache.update(dropped, state == State::Ready);
+        let sender = self.lock_events();
+        let entered = self.snapshot.borrow().state != state;
+        if entered {
+            self.gate.set_closed(state == State::Error);
+        }
+        self.snapshot.send_modify(|snapshot| {
+            if entered {
+                snapshot.since = SystemTime::now();
+            }
+            snapshot.state = state;
+            snapshot.message = message;
+        });
+        for event in outcome.events {
+            log(&event);
+            let _ = sender.send(event); // nobody need listen
+        }
+    }
+
+    /// The provider cannot go on by itself, but initialization may be tried again.
+    pub(crate) fn fail(&self, message: &str) {
+        self.set_connection(None);
+        let event = ProviderEvent::Error { message: message.to_owned(), fatal: false };
+        let cache = CacheAction::Drop(ChangedFlags::All);
+        self.publish(State::Error, Some(message.into()), Outcome { cache, events: vec![event] });
+    }
+
+    /// A call was answered, or flagd was not reached.
+    pub(crate) fn note_call(&self, answered: bool) {
+        self.gate.set_closed(!answered);
+        if answered && self.snapshot.borrow().state == State::Error {
+            self.reachable.notify_one();
+        }
+    }
+
+    /// Ends the subscriptions. Later ones are of the next initialization.
+    pub(crate) fn end_events(&self) {
+        *self.lock_events() = broadcast::Sender::new(BACKLOG);
+    }
+
+    pub(crate) fn count_reconnection(&self) {
+        self.reconnections.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn lock_events(&self) -> MutexGuard<'_, broadcast::Sender<ProviderEvent>> {
+        self.events.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn log(event: &ProviderEvent) {
+    let provider = super::PROVIDER_NAME;
+    match event {
+        ProviderEvent::Ready => {
+            tracing::info!(feature_flag.provider.name = provider, "flagd is ready");
+        }
+        ProviderEvent::Stale => {
+            tracing::warn!(feature_flag.provider.name = provider, "flagd is lost; values may be stale");
+        }
+        ProviderEvent::Error { message, fatal } => {
+            tracing::error!(feature_flag.provider.name = provider, fatal, "flagd is out of reach: {message}");
+        }
+        ProviderEvent::ConfigurationChanged(flags) => {
+            tracing::debug!(feature_flag.provider.name = provider, ?flags, "flags have changed");
+        }
+        ProviderEvent::Lagged(_) => {}
+    }
+}

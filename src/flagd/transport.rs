@@ -1,0 +1,190 @@
+//! The layer between gRPC and the HTTP/2 channel: adds the headers, marks errors made on this side,
+//! and turns answers that are not gRPC into statuses.
+
+use std::{
+    error::Error,
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header::CONTENT_TYPE};
+use http_body_util::BodyExt;
+use tonic::{
+    Code, ConnectError, TimeoutExpired,
+    body::Body,
+    transport::{Channel, Error as ChannelError},
+};
+use tower_service::Service;
+
+use super::error::chain;
+
+/// What happened to a call on this side of the wire.
+///
+/// It has no source on purpose: tonic looks into the chain of causes for a status of its own, and
+/// what is local could no longer be told from what the server said.
+#[derive(Clone, Debug)]
+pub(crate) enum TransportError {
+    /// No connection was made, so nothing was sent.
+    Connect(String),
+    /// The connection went away under the call.
+    Lost(String),
+    /// The time in the call's `grpc-timeout` header has passed.
+    TimedOut,
+}
+
+impl fmt::Display for TransportError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connect(text) => write!(f, "no connection: {text}"),
+            Self::Lost(text) => write!(f, "the connection was lost: {text}"),
+            Self::TimedOut => f.write_str("the deadline passed"),
+        }
+    }
+}
+
+impl Error for TransportError {}
+
+impl TransportError {
+    fn new(error: &(dyn Error + 'static)) -> Self {
+        let text = explained(chain(error));
+        let mut cause = Some(error);
+        while let Some(error) = cause {
+            if error.is::<ConnectError>() {
+                return Self::Connect(text);
+            }
+            if error.is::<TimeoutExpired>() {
+                return Self::TimedOut;
+            }
+            cause = error.source();
+        }
+        Self::Lost(text)
+    }
+}
+
+/// Adds the remedy where the cause is known and its text is of no help.
+fn explained(text: String) -> String {
+    let remedy = if text.contains("CaUsedAsEndEntity") {
+        "the server shows a certificate authority as its own certificate, as `openssl req -x509` makes it: \
+         let an authority sign a certificate without CA:TRUE for the server, and trust that authority with `certPath`"
+    } else if text.contains("UnknownIssuer") {
+        "the server's certificate is signed by no trusted authority: name its PEM file with `certPath`"
+    } else if text.contains("Service was not ready") {
+        "the runtime on which the provider was initialized has ended: initialize it on one that lives as long as it does"
+    } else {
+        return text;
+    };
+    format!("{text} ({remedy})")
+}
+
+/// A channel with the headers of the options.
+#[derive(Clone)]
+pub(crate) struct Transport {
+    channel: Channel,
+    headers: Arc<HeaderMap>,
+}
+
+impl Transport {
+    pub(crate) fn new(channel: Channel, headers: HeaderMap) -> Self {
+        Self { channel, headers: Arc::new(headers) }
+    }
+}
+
+impl Service<Request<Body>> for Transport {
+    type Response = Response<Body>;
+    type Error = TransportError;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, TransportError>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
+        self.channel.poll_ready(cx).map_err(|error: ChannelError| TransportError::new(&error))
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        let headers = request.headers_mut();
+        for (name, value) in &*self.headers {
+            headers.insert(name, value.clone());
+        }
+        let response = self.channel.call(request);
+        Box::pin(async move {
+            let response = response.await.map_err(|error| TransportError::new(&error))?;
+            Ok(match status_of_other_protocol(&response) {
+                Some(status) => status.into_http(),
+                None => response
+                    .map(|body| Body::new(body.map_err(|error| TransportError::new(&error)))),
+            })
+        })
+    }
+}
+
+/// The status of an answer that is not gRPC, by the table of the gRPC specification
+/// (`http-grpc-status-mapping.md`). tonic would take the text of the page for a message.
+fn status_of_other_protocol(response: &Response<Body>) -> Option<tonic::Status> {
+    let is_grpc = |value: &HeaderValue| value.as_bytes().starts_with(b"application/grpc");
+    if response.headers().get(CONTENT_TYPE).is_some_and(is_grpc)
+        || response.headers().contains_key("grpc-status")
+    {
+        return None;
+    }
+    let http = response.status();
+    let code = match http {
+        StatusCode::BAD_REQUEST => Code::Internal,
+        StatusCode::UNAUTHORIZED => Code::Unauthenticated,
+        StatusCode::FORBIDDEN => Code::PermissionDenied,
+        StatusCode::NOT_FOUND => Code::Unimplemented,
+        StatusCode::TOO_MANY_REQUESTS
+        | StatusCode::BAD_GATEWAY
+        | StatusCode::SERVICE_UNAVAILABLE
+        | StatusCode::GATEWAY_TIMEOUT => Code::Unavailable,
+        _ => Code::Unknown,
+    };
+    Some(tonic::Status::new(code, format!("the answer is HTTP {http} and not gRPC")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(status: u16, content_type: Option<&str>) -> Response<Body> {
+        let mut response = Response::builder().status(status);
+        if let Some(value) = content_type {
+            response = response.header(CONTENT_TYPE, value);
+        }
+        response.body(Body::empty()).unwrap()
+    }
+
+    #[test]
+    fn answers_that_are_not_grpc_become_the_status_of_the_specification() {
+        for (status, code) in [
+            (400, Code::Internal),
+            (401, Code::Unauthenticated),
+            (403, Code::PermissionDenied),
+            (404, Code::Unimplemented),
+            (429, Code::Unavailable),
+            (502, Code::Unavailable),
+            (503, Code::Unavailable),
+            (504, Code::Unavailable),
+            (200, Code::Unknown),
+            (500, Code::Unknown),
+        ] {
+            let made = status_of_other_protocol(&answer(status, Some("text/plain")));
+            assert_eq!(made.map(|status| status.code()), Some(code), "HTTP {status}");
+            assert!(status_of_other_protocol(&answer(status, None)).is_some(), "HTTP {status}");
+        }
+    }
+
+    #[test]
+    fn grpc_answers_pass_whatever_their_http_status() {
+        for content_type in ["application/grpc", "application/grpc+proto"] {
+            assert!(status_of_other_protocol(&answer(200, Some(content_type))).is_none());
+            assert!(status_of_other_protocol(&answer(404, Some(content_type))).is_none());
+        }
+    }
+
+    #[test]
+    fn a_self_signed_server_certificate_is_explained() {
+        let text = explained("invalid peer certificate: Other(CaUsedAsEndEntity)".to_owned());
+        assert!(text.contains("openssl req -x509") && text.contains("certPath"), "{text}");
+    }
+}
