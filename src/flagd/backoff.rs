@@ -116,7 +116,7 @@ mod tests {
         let mut now = Instant::now();
         for (failures, seconds) in [(1, 1), (2, 2), (3, 4), (4, 5), (5, 5)] {
             backoff.ready(now);
-            now += STABLE - Duration::from_millis(1);
+            now += Duration::from_millis(4_999);
             within(backoff.failed(now), Duration::from_secs(seconds));
             assert_eq!(backoff.failures(), failures);
         }

@@ -29,7 +29,7 @@ pub(crate) struct Cached {
     pub(crate) metadata: Option<FlagMetadata>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 struct Key {
     of: ValueType,
     flag: Arc<str>,
@@ -151,14 +151,7 @@ impl Cache {
 
     /// Keeps a result, unless something was invalidated since `epoch`, or changes are not heard of:
     /// an answer that was on its way when its flag changed must not bring the old value back.
-    pub(crate) fn insert(
-        &self,
-        epoch: Epoch,
-        of: ValueType,
-        flag: &str,
-        cached: Cached,
-        now: u64,
-    ) {
+    pub(crate) fn insert(&self, epoch: Epoch, of: ValueType, flag: &str, cached: Cached, now: u64) {
         if self.is_disabled() {
             return;
         }

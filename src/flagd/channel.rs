@@ -131,9 +131,8 @@ struct UnixConnector(PathBuf);
 impl tower_service::Service<Uri> for UnixConnector {
     type Response = TokioIo<UnixStream>;
     type Error = std::io::Error;
-    type Future = std::pin::Pin<
-        Box<dyn Future<Output = Result<TokioIo<UnixStream>, std::io::Error>> + Send>,
-    >;
+    type Future =
+        std::pin::Pin<Box<dyn Future<Output = Result<TokioIo<UnixStream>, std::io::Error>> + Send>>;
 
     fn poll_ready(
         &mut self,
@@ -153,8 +152,7 @@ fn headers(options: &FlagdOptions) -> Result<HeaderMap, FlagdError> {
     for (name, value) in options.headers() {
         let invalid = || FlagdOptions::error("headers", format!("`{name}` is no valid header"));
         let name = HeaderName::try_from(name).map_err(|_| invalid())?;
-        let mut value =
-            HeaderValue::from_str(value.expose_secret()).map_err(|_| invalid())?;
+        let mut value = HeaderValue::from_str(value.expose_secret()).map_err(|_| invalid())?;
         value.set_sensitive(true);
         headers.insert(name, value);
     }

@@ -45,11 +45,8 @@ impl<'a> Environment<'a> {
         if let Some(value) = set {
             return Ok(value);
         }
-        let invalid = |variable, reason| FlagdError::InvalidOption {
-            option: row.name,
-            variable,
-            reason,
-        };
+        let invalid =
+            |variable, reason| FlagdError::InvalidOption { option: row.name, variable, reason };
         for variable in self.variables(row) {
             if let Some(text) = self.read(variable).map_err(|e| invalid(variable, e))? {
                 return parse(&text).map_err(|reason| invalid(variable, reason));

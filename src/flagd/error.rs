@@ -95,8 +95,9 @@ pub(crate) fn disabled(flag_key: &str) -> EvaluationError {
 }
 
 pub(crate) fn no_default_variant(flag_key: &str) -> EvaluationError {
-    let message =
-        format!("{NO_DEFAULT_VARIANT}flag `{flag_key}` gave no value; the caller's default applies");
+    let message = format!(
+        "{NO_DEFAULT_VARIANT}flag `{flag_key}` gave no value; the caller's default applies"
+    );
     evaluation_error(EvaluationErrorCode::FlagNotFound, message)
 }
 
@@ -124,7 +125,9 @@ pub(crate) fn no_default_variant(flag_key: &str) -> EvaluationError {
 pub fn reason(error: &EvaluationError) -> EvaluationReason {
     let begins = |prefix| error.message.as_deref().is_some_and(|text| text.starts_with(prefix));
     match error.code {
-        EvaluationErrorCode::FlagNotFound if begins(NO_DEFAULT_VARIANT) => EvaluationReason::Default,
+        EvaluationErrorCode::FlagNotFound if begins(NO_DEFAULT_VARIANT) => {
+            EvaluationReason::Default
+        }
         EvaluationErrorCode::General(_) if begins(DISABLED) => EvaluationReason::Disabled,
         _ => EvaluationReason::Error,
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use prost_types::{Struct, Value, value::Kind};
+use prost_types::{Struct, value::Kind};
 use tokio::time::{Instant, sleep_until};
 use tonic::{Code, Streaming};
 
@@ -214,6 +214,8 @@ fn changed(data: Option<&Struct>) -> ChangedFlags {
 
 #[cfg(test)]
 mod tests {
+    use prost_types::Value;
+
     use super::*;
 
     fn object<const N: usize>(fields: [(&str, Kind); N]) -> Struct {
@@ -237,7 +239,10 @@ mod tests {
     fn a_change_names_its_flags() {
         let change = || Kind::StructValue(object([("type", text("update"))]));
         let flags = Kind::StructValue(object([("a", change()), ("b", Kind::NullValue(0))]));
-        assert_eq!(message("configuration_change", Some(object([("flags", flags)]))), keys(["a", "b"]));
+        assert_eq!(
+            message("configuration_change", Some(object([("flags", flags)]))),
+            keys(["a", "b"])
+        );
     }
 
     #[test]

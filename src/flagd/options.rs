@@ -388,9 +388,10 @@ impl FlagdOptions {
             }
         }
         match &self.selector {
-            Some(selector) if HeaderValue::from_str(selector).is_err() => {
-                Err(Self::error("selector", format!("`{selector}` is not ASCII, as headers must be")))
-            }
+            Some(selector) if HeaderValue::from_str(selector).is_err() => Err(Self::error(
+                "selector",
+                format!("`{selector}` is not ASCII, as headers must be"),
+            )),
             _ => Ok(()),
         }
     }

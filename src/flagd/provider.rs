@@ -13,7 +13,7 @@ use open_feature::{
     provider::{FeatureProvider, ProviderMetadata, ProviderStatus, ResolutionDetails},
 };
 use tokio::{sync::oneshot, task::JoinHandle};
-use tracing::Instrument as _;
+use tracing::{Instrument as _, Level};
 
 use super::{
     PROVIDER_NAME,
@@ -179,8 +179,7 @@ impl FlagdProvider {
     /// provider is `NOT_READY` afterwards, and can be initialized again (OpenFeature specification
     /// 2.5.3).
     pub async fn shutdown(&self) {
-        let running =
-            self.handle.running.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let running = self.handle.running.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(Running { stop, task }) = running {
             drop(stop);
             // The task does not panic; if its runtime was shut down, it has ended too.
@@ -287,8 +286,9 @@ fn connection(shared: &Shared, snapshot: &Snapshot) -> Result<Arc<Connection>, E
 /// reach has been said once, when the state changed.
 fn log_result<T>(flag_key: &str, result: &Result<&ResolutionDetails<T>, &EvaluationError>) {
     match result {
-        Ok(details) => tracing::debug!(
+        Ok(details) => tracing::event!(
             name: "feature_flag.evaluation",
+            Level::DEBUG,
             feature_flag.key = flag_key,
             feature_flag.provider.name = PROVIDER_NAME,
             feature_flag.result.variant = details.variant,
@@ -301,8 +301,9 @@ fn log_result<T>(flag_key: &str, result: &Result<&ResolutionDetails<T>, &Evaluat
             ) || error::reason(error) != EvaluationReason::Error;
             macro_rules! event {
                 ($level:ident) => {
-                    tracing::$level!(
+                    tracing::event!(
                         name: "feature_flag.evaluation",
+                        Level::$level,
                         feature_flag.key = flag_key,
                         feature_flag.provider.name = PROVIDER_NAME,
                         feature_flag.result.reason = %error::reason(error),
@@ -311,7 +312,7 @@ fn log_result<T>(flag_key: &str, result: &Result<&ResolutionDetails<T>, &Evaluat
                     )
                 };
             }
-            if quiet { event!(debug) } else { event!(warn) }
+            if quiet { event!(DEBUG) } else { event!(WARN) }
         }
     }
 }

@@ -3,9 +3,7 @@
 use std::time::Duration;
 
 use http::uri::PathAndQuery;
-use open_feature::{
-    EvaluationError, EvaluationReason, FlagMetadata, provider::ResolutionDetails,
-};
+use open_feature::{EvaluationError, EvaluationReason, FlagMetadata, provider::ResolutionDetails};
 use prost_types::Struct;
 use tokio::time::{Instant, timeout};
 use tonic::{Code, Request, Status, Streaming, client::Grpc};

@@ -173,10 +173,17 @@ fn log(event: &ProviderEvent) {
             tracing::info!(feature_flag.provider.name = provider, "flagd is ready");
         }
         ProviderEvent::Stale => {
-            tracing::warn!(feature_flag.provider.name = provider, "flagd is lost; values may be stale");
+            tracing::warn!(
+                feature_flag.provider.name = provider,
+                "flagd is lost; values may be stale"
+            );
         }
         ProviderEvent::Error { message, fatal } => {
-            tracing::error!(feature_flag.provider.name = provider, fatal, "flagd is out of reach: {message}");
+            tracing::error!(
+                feature_flag.provider.name = provider,
+                fatal,
+                "flagd is out of reach: {message}"
+            );
         }
         ProviderEvent::ConfigurationChanged(flags) => {
             tracing::debug!(feature_flag.provider.name = provider, ?flags, "flags have changed");

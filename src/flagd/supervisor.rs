@@ -135,10 +135,11 @@ impl Supervisor {
                 Err(error) => return Failure { message: chain(&error), cause: Cause::Options },
             };
             self.attempted = Instant::now();
-            let stream = match self.drive(open(connection.clone(), self.limits(), self.patience)).await {
-                Ok(stream) => stream,
-                Err(failure) => return failure,
-            };
+            let stream =
+                match self.drive(open(connection.clone(), self.limits(), self.patience)).await {
+                    Ok(stream) => stream,
+                    Err(failure) => return failure,
+                };
             self.backoff.ready(Instant::now());
             if self.lifecycle.was_ready() {
                 self.shared.count_reconnection();
@@ -157,7 +158,11 @@ impl Supervisor {
     }
 
     /// Passes on the changes of a stream, and of those that replace it in time, until one ends.
-    async fn follow(&mut self, mut stream: EventStream, connection: Arc<Connection>) -> (End, Duration) {
+    async fn follow(
+        &mut self,
+        mut stream: EventStream,
+        connection: Arc<Connection>,
+    ) -> (End, Duration) {
         let mut due = stream.successor_due(self.patience);
         let mut opening: Option<Opening> = None;
         let mut retiring: Option<EventStream> = None;

@@ -17,9 +17,7 @@ pub(super) fn client_config(
     let server_name = server_name.trim_start_matches('[').trim_end_matches(']');
     let mut config = ClientTlsConfig::new().domain_name(server_name);
     config = match options.cert_path() {
-        Some(path) => {
-            config.ca_certificate(Certificate::from_pem(certificates("certPath", path)?))
-        }
+        Some(path) => config.ca_certificate(Certificate::from_pem(certificates("certPath", path)?)),
         None => config.with_native_roots(),
     };
     if let (Some(cert), Some(key)) = (options.client_cert_path(), options.client_key_path()) {

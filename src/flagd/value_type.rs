@@ -7,7 +7,7 @@ use prost_types::Struct;
 use super::{convert, proto};
 
 /// The type that a caller asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum ValueType {
     Bool,
     Int,

@@ -1,1 +1,12 @@
 //! Conversions between the SDK and protobuf: total functions, no panics.
+
+mod context;
+mod metadata;
+mod value;
+
+pub(crate) use context::context_to_struct;
+pub(crate) use metadata::struct_to_metadata;
+pub(crate) use value::struct_to_value;
+
+/// 2^53: up to here, either way, a protobuf number (an `f64`) holds every whole number.
+const MAX_EXACT_INT: u64 = 1 << 53;

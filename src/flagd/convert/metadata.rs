@@ -1,0 +1,96 @@
+//! Metadata off the wire, as the SDK's.
+
+use open_feature::{FlagMetadata, FlagMetadataValue};
+use prost_types::{Struct, value::Kind};
+
+use super::MAX_EXACT_INT;
+
+/// The SDK's form of `metadata`: a number that is whole and within ±2^53 is an int.
+///
+/// The SDK's metadata is flat and has no null: nested values, nulls and values of no kind are
+/// left out.
+pub(crate) fn struct_to_metadata(metadata: Struct) -> FlagMetadata {
+    let fields = metadata.fields.into_iter();
+    FlagMetadata {
+        values: fields
+            .filter_map(|(name, value)| Some((name, to_metadata_value(value.kind?)?)))
+            .collect(),
+    }
+}
+
+fn to_metadata_value(kind: Kind) -> Option<FlagMetadataValue> {
+    match kind {
+        Kind::BoolValue(value) => Some(FlagMetadataValue::Bool(value)),
+        Kind::NumberValue(value) => Some(number(value)),
+        Kind::StringValue(value) => Some(FlagMetadataValue::String(value)),
+        Kind::NullValue(_) | Kind::ListValue(_) | Kind::StructValue(_) => None,
+    }
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    reason = "both casts are exact: 2^53 is a float, and what is cast back is whole and within it"
+)]
+fn number(value: f64) -> FlagMetadataValue {
+    if value.fract() == 0.0 && value.abs() <= MAX_EXACT_INT as f64 {
+        FlagMetadataValue::Int(value as i64)
+    } else {
+        FlagMetadataValue::Float(value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use prost_types::Value;
+
+    use super::*;
+
+    const MAX: i64 = 1 << 53;
+
+    fn converted(value: impl Into<Value>) -> Option<FlagMetadataValue> {
+        let fields = [("key".to_owned(), value.into())].into();
+        let mut metadata = struct_to_metadata(Struct { fields });
+        metadata.values.remove("key")
+    }
+
+    #[test]
+    fn bools_and_strings_are_kept() {
+        assert_eq!(converted(true), Some(FlagMetadataValue::Bool(true)));
+        let text = FlagMetadataValue::String("7".into());
+        assert_eq!(converted("7"), Some(text));
+    }
+
+    /// Section 6: "whole numbers in metadata are ints, others floats".
+    #[test]
+    fn whole_numbers_are_ints() {
+        let limit = 9_007_199_254_740_992.0;
+        assert_eq!(converted(limit), Some(FlagMetadataValue::Int(MAX)));
+        assert_eq!(converted(-limit), Some(FlagMetadataValue::Int(-MAX)));
+        assert_eq!(converted(-0.0), Some(FlagMetadataValue::Int(0)));
+        for float in [0.5, limit + 2.0, -limit - 2.0, f64::MAX, f64::INFINITY] {
+            assert_eq!(converted(float), Some(FlagMetadataValue::Float(float)));
+        }
+        let nan = converted(f64::NAN);
+        assert!(matches!(nan, Some(FlagMetadataValue::Float(n)) if n.is_nan()));
+    }
+
+    /// Section 6: "nested metadata is left out"; so is what has no value.
+    #[test]
+    fn nested_null_and_kindless_are_left_out() {
+        assert_eq!(converted(Kind::StructValue(Struct::default())), None);
+        assert_eq!(converted(vec![true.into()]), None);
+        assert_eq!(converted(Kind::NullValue(0)), None);
+        assert_eq!(converted(Value { kind: None }), None);
+    }
+
+    proptest! {
+        #[test]
+        fn every_exact_int_comes_back(int in -MAX..=MAX) {
+            #[expect(clippy::cast_precision_loss, reason = "exact within 2^53")]
+            let number = int as f64;
+            prop_assert_eq!(converted(number), Some(FlagMetadataValue::Int(int)));
+        }
+    }
+}
