@@ -221,3 +221,191 @@ impl Lifecycle {
         Outcome::clear(vec![ProviderEvent::Error { message: message.to_owned(), fatal: true }])
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GRACE: Duration = Duration::from_secs(10);
+    const LIMITS: Limits = Limits { grace: GRACE, retries: Some(5) };
+
+    fn machine(limits: Limits, now: Instant) -> Lifecycle {
+        Lifecycle::initializing(limits, now + Duration::from_millis(500), "too late".to_owned())
+    }
+
+    fn lost(failures: u32) -> Input {
+        Input::Lost { message: "gone".to_owned(), failures, refused: false }
+    }
+
+    fn refused() -> Input {
+        Input::Lost { message: "denied".to_owned(), failures: 1, refused: true }
+    }
+
+    fn changed() -> Input {
+        Input::Changed(keys())
+    }
+
+    fn keys() -> ChangedFlags {
+        ChangedFlags::Keys(["a".to_owned()].into())
+    }
+
+    fn error(message: &str, fatal: bool) -> ProviderEvent {
+        ProviderEvent::Error { message: message.to_owned(), fatal }
+    }
+
+    const ALL_CHANGED: ProviderEvent = ProviderEvent::ConfigurationChanged(ChangedFlags::All);
+
+    /// The ways into each state.
+    fn path(state: &str) -> Vec<Input> {
+        match state {
+            "NOT_READY" => vec![],
+            "READY" => vec![Input::Ready],
+            "STALE" => vec![Input::Ready, lost(0)],
+            "ERROR" => vec![Input::Ready, lost(0), Input::Elapsed],
+            "ERROR, never ready" => vec![lost(1)],
+            "FATAL" => vec![refused()],
+            other => panic!("no way to {other}"),
+        }
+    }
+
+    /// The table of the flagd contract, section 4, row by row: from, input, to, events, cache.
+    #[tokio::test]
+    async fn each_row_of_the_table() {
+        use CacheAction::{Drop, Keep};
+        use ProviderEvent::{Ready, Stale};
+        let all = || Drop(ChangedFlags::All);
+        let now = Instant::now();
+        for (from, input, to, events, cache) in [
+            ("NOT_READY", Input::Ready, State::Ready, vec![Ready], Keep),
+            ("NOT_READY", Input::Elapsed, State::Error, vec![error("too late", false)], all()),
+            ("NOT_READY", lost(1), State::Error, vec![error("gone", false)], all()),
+            ("NOT_READY", refused(), State::Fatal, vec![error("denied", true)], all()),
+            ("NOT_READY", changed(), State::NotReady, vec![], Keep),
+            ("ERROR, never ready", refused(), State::Fatal, vec![error("denied", true)], all()),
+            ("ERROR, never ready", Input::Ready, State::Ready, vec![Ready, ALL_CHANGED], all()),
+            ("ERROR, never ready", lost(9), State::Error, vec![], Keep),
+            (
+                "READY",
+                changed(),
+                State::Ready,
+                vec![ProviderEvent::ConfigurationChanged(keys())],
+                Drop(keys()),
+            ),
+            ("READY", Input::Changed(ChangedFlags::All), State::Ready, vec![ALL_CHANGED], all()),
+            ("READY", lost(0), State::Stale, vec![Stale], Keep),
+            ("READY", lost(5), State::Error, vec![error("gone", false)], all()),
+            ("READY", refused(), State::Stale, vec![Stale], Keep),
+            // One stream has followed another with a gap between them.
+            ("READY", Input::Ready, State::Ready, vec![ALL_CHANGED], all()),
+            ("READY", Input::Elapsed, State::Ready, vec![], Keep),
+            ("STALE", Input::Elapsed, State::Error, vec![error("gone", false)], all()),
+            ("STALE", Input::Ready, State::Ready, vec![Ready, ALL_CHANGED], all()),
+            ("STALE", lost(4), State::Stale, vec![], Keep),
+            ("STALE", lost(5), State::Error, vec![error("gone", false)], all()),
+            ("STALE", refused(), State::Stale, vec![], Keep),
+            ("STALE", changed(), State::Stale, vec![], Keep),
+            ("ERROR", Input::Ready, State::Ready, vec![Ready, ALL_CHANGED], all()),
+            ("ERROR", lost(6), State::Error, vec![], Keep),
+            ("ERROR", refused(), State::Error, vec![], Keep),
+            ("ERROR", Input::Elapsed, State::Error, vec![], Keep),
+            ("ERROR", changed(), State::Error, vec![], Keep),
+            ("FATAL", Input::Ready, State::Fatal, vec![], Keep),
+            ("FATAL", lost(1), State::Fatal, vec![], Keep),
+            ("FATAL", changed(), State::Fatal, vec![], Keep),
+            ("NOT_READY", Input::Shutdown, State::NotReady, vec![], all()),
+            ("READY", Input::Shutdown, State::NotReady, vec![], all()),
+            ("STALE", Input::Shutdown, State::NotReady, vec![], all()),
+            ("ERROR", Input::Shutdown, State::NotReady, vec![], all()),
+            ("FATAL", Input::Shutdown, State::NotReady, vec![], all()),
+        ] {
+            let mut lifecycle = machine(LIMITS, now);
+            for step in path(from) {
+                lifecycle.step(step, now);
+            }
+            let row = format!("{from} + {input:?}");
+            assert_eq!(lifecycle.step(input, now), Outcome { cache, events }, "{row}");
+            assert_eq!(lifecycle.state(), to, "{row}");
+        }
+    }
+
+    #[tokio::test]
+    async fn without_a_grace_period_the_loss_of_the_stream_is_an_error() {
+        let now = Instant::now();
+        let mut lifecycle = machine(Limits { grace: Duration::ZERO, ..LIMITS }, now);
+        lifecycle.step(Input::Ready, now);
+        let outcome = lifecycle.step(lost(0), now);
+        assert_eq!(outcome, Outcome::clear(vec![error("gone", false)]));
+        assert_eq!(lifecycle.state(), State::Error);
+    }
+
+    #[tokio::test]
+    async fn without_a_limit_of_retries_only_the_grace_period_ends_stale() {
+        let now = Instant::now();
+        let mut lifecycle = machine(Limits { retries: None, ..LIMITS }, now);
+        lifecycle.step(Input::Ready, now);
+        for failures in [0, 1, 100, u32::MAX] {
+            lifecycle.step(lost(failures), now);
+            assert_eq!(lifecycle.state(), State::Stale);
+        }
+    }
+
+    #[tokio::test]
+    async fn no_retries_at_all_means_no_hope() {
+        let now = Instant::now();
+        let mut lifecycle = machine(Limits { retries: Some(0), ..LIMITS }, now);
+        lifecycle.step(Input::Ready, now);
+        lifecycle.step(lost(0), now);
+        assert_eq!(lifecycle.state(), State::Error);
+    }
+
+    #[tokio::test]
+    async fn the_deadline_is_that_of_the_state() {
+        let now = Instant::now();
+        let mut lifecycle = machine(LIMITS, now);
+        assert_eq!(lifecycle.deadline(), Some(now + Duration::from_millis(500)));
+        lifecycle.step(Input::Ready, now);
+        assert_eq!(lifecycle.deadline(), None);
+        lifecycle.step(lost(0), now);
+        assert_eq!(lifecycle.deadline(), Some(now + GRACE));
+        let later = now + Duration::from_secs(1);
+        lifecycle.step(lost(1), later);
+        assert_eq!(lifecycle.deadline(), Some(now + GRACE), "a failed attempt gains no time");
+        // Providers have been seen in which ERROR came after the recovery.
+        lifecycle.step(Input::Ready, later);
+        assert_eq!(lifecycle.deadline(), None, "no timer outlives STALE");
+        lifecycle.step(lost(0), later);
+        assert_eq!(lifecycle.deadline(), Some(later + GRACE), "each loss has its own grace");
+        lifecycle.step(Input::Elapsed, later + GRACE);
+        assert_eq!(lifecycle.deadline(), None);
+    }
+
+    #[tokio::test]
+    async fn the_message_is_of_the_latest_failure() {
+        let now = Instant::now();
+        let mut lifecycle = machine(LIMITS, now);
+        assert_eq!(lifecycle.message().as_deref(), Some("too late"));
+        lifecycle.step(lost(1), now);
+        assert_eq!(lifecycle.message().as_deref(), Some("gone"));
+        let other = Input::Lost { message: "other".to_owned(), failures: 2, refused: false };
+        lifecycle.step(other, now);
+        assert_eq!(lifecycle.message().as_deref(), Some("other"));
+        lifecycle.step(Input::Ready, now);
+        assert_eq!(lifecycle.message(), None);
+        lifecycle.step(Input::Shutdown, now);
+        assert_eq!(lifecycle.message().as_deref(), Some(SHUT_DOWN));
+    }
+
+    /// OpenFeature specification 1.7.1 to 1.7.5; the SDK knows no fatal.
+    #[test]
+    fn the_status_of_the_sdk() {
+        for (state, status) in [
+            (State::NotReady, ProviderStatus::NotReady),
+            (State::Ready, ProviderStatus::Ready),
+            (State::Stale, ProviderStatus::STALE),
+            (State::Error, ProviderStatus::Error),
+            (State::Fatal, ProviderStatus::Error),
+        ] {
+            assert_eq!(ProviderStatus::from(state), status);
+        }
+    }
+}

@@ -270,3 +270,6 @@ impl Counter {
         self.0.iter().map(|place| place.0.load(Ordering::Relaxed)).sum()
     }
 }
+
+#[cfg(test)]
+mod tests;

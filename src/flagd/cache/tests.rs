@@ -1,0 +1,274 @@
+//! The cache by itself: what is given, what goes, and the race of an answer with a change.
+
+use std::collections::HashMap;
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn keys<const N: usize>(keys: [&str; N]) -> ChangedFlags {
+    ChangedFlags::Keys(keys.map(str::to_owned).into())
+}
+
+fn cache(capacity: usize) -> Cache {
+    let cache = Cache::new(capacity);
+    cache.update(None, true);
+    cache
+}
+
+fn int(value: i64) -> Cached {
+    Cached { value: Value::Int(value), variant: Some(format!("v{value}")), metadata: None }
+}
+
+fn put(cache: &Cache, flag: &str, value: i64, now: u64) {
+    cache.insert(cache.epoch(), ValueType::Int, flag, int(value), now);
+}
+
+fn get(cache: &Cache, flag: &str, now: u64) -> Option<i64> {
+    cache.get(ValueType::Int, flag, now, Value::as_i64).map(|details| details.value)
+}
+
+#[test]
+fn a_result_comes_back_as_cached_with_variant_and_metadata() {
+    let cache = cache(1);
+    let metadata = FlagMetadata::default().with_value("owner", "team");
+    let cached = Cached { metadata: Some(metadata.clone()), ..int(7) };
+    cache.insert(cache.epoch(), ValueType::Int, "f", cached, 0);
+    let details = cache.get(ValueType::Int, "f", 0, Value::as_i64).unwrap();
+    assert_eq!(details.value, 7);
+    assert_eq!(details.variant.as_deref(), Some("v7"));
+    assert_eq!(details.reason, Some(EvaluationReason::Cached));
+    assert_eq!(details.flag_metadata, Some(metadata));
+}
+
+#[test]
+fn a_value_is_given_only_for_the_type_that_was_asked() {
+    let cache = cache(8);
+    put(&cache, "f", 7, 0);
+    for of in ValueType::ALL.into_iter().filter(|of| *of != ValueType::Int) {
+        assert!(cache.get(of, "f", 0, Value::as_i64).is_none(), "{of:?}");
+    }
+    assert_eq!(get(&cache, "f", 0), Some(7));
+}
+
+/// The exact interleaving: the call starts, its flag is invalidated, the answer arrives.
+#[test]
+fn an_answer_that_was_on_its_way_when_its_flag_changed_is_not_kept() {
+    for change in [keys(["f"]), keys(["other"]), ChangedFlags::All] {
+        let cache = cache(8);
+        let epoch = cache.epoch();
+        cache.update(Some(&change), true);
+        cache.insert(epoch, ValueType::Int, "f", int(1), 0);
+        assert_eq!(get(&cache, "f", 0), None, "{change:?}");
+        put(&cache, "f", 2, 0);
+        assert_eq!(get(&cache, "f", 0), Some(2), "the next answer is kept");
+    }
+}
+
+#[test]
+fn nothing_is_kept_while_changes_are_not_heard_of_but_what_is_there_is_given() {
+    let cache = cache(8);
+    put(&cache, "before", 1, 0);
+    cache.update(None, false);
+    put(&cache, "during", 2, 0);
+    assert_eq!((get(&cache, "before", 0), get(&cache, "during", 0)), (Some(1), None));
+    cache.update(Some(&ChangedFlags::All), true);
+    assert_eq!(get(&cache, "before", 0), None);
+}
+
+#[test]
+fn a_change_drops_the_named_flags_of_every_type_and_no_others() {
+    let cache = cache(8);
+    put(&cache, "a", 1, 0);
+    let text = Cached { value: Value::String("x".to_owned()), ..int(0) };
+    cache.insert(cache.epoch(), ValueType::String, "a", text, 0);
+    put(&cache, "b", 2, 0);
+    cache.update(Some(&keys(["a", "unknown"])), true);
+    assert_eq!((get(&cache, "a", 0), get(&cache, "b", 0)), (None, Some(2)));
+    let stats = cache.stats();
+    assert_eq!((stats.entries, stats.invalidations), (1, 2));
+}
+
+#[test]
+fn the_least_recently_used_goes_first() {
+    let cache = cache(3);
+    for (now, flag) in ["a", "b", "c"].into_iter().enumerate() {
+        put(&cache, flag, 0, now as u64);
+    }
+    get(&cache, "a", 10);
+    get(&cache, "b", 11);
+    put(&cache, "d", 0, 12);
+    assert_eq!(get(&cache, "c", 12), None, "c was used at 2, a at 10");
+    get(&cache, "d", 13);
+    put(&cache, "e", 0, 14);
+    assert_eq!(get(&cache, "a", 14), None, "a was used at 10, b at 11");
+    assert!(get(&cache, "b", 15).is_some() && get(&cache, "d", 15).is_some());
+}
+
+#[test]
+fn without_capacity_nothing_is_kept_nor_counted() {
+    let cache = cache(0);
+    put(&cache, "f", 1, 0);
+    assert_eq!(get(&cache, "f", 0), None);
+    let nothing = CacheStats { hits: 0, misses: 0, entries: 0, invalidations: 0 };
+    assert_eq!(cache.stats(), nothing);
+}
+
+#[test]
+fn hits_and_misses_of_all_threads_are_counted() {
+    let cache = cache(1);
+    put(&cache, "f", 1, 0);
+    std::thread::scope(|scope| {
+        for _ in 0..20 {
+            scope.spawn(|| {
+                for _ in 0..1000 {
+                    get(&cache, "f", 0);
+                    get(&cache, "g", 0);
+                }
+            });
+        }
+    });
+    let stats = cache.stats();
+    assert_eq!((stats.hits, stats.misses), (20_000, 20_000));
+}
+
+#[test]
+fn what_is_gone_takes_no_room_for_long() {
+    let cache = cache(4);
+    for round in 0..10_000 {
+        put(&cache, "f", round, 0);
+        cache.update(Some(&keys(["f"])), true);
+        put(&cache, "g", round, 0);
+    }
+    assert!(cache.lock().turns.len() <= 2 * 4 + 64 + 1, "{}", cache.lock().turns.len());
+}
+
+/// Old values must never be seen after an invalidation, whatever the threads do.
+#[test]
+fn readers_and_writers_never_bring_back_what_was_invalidated() {
+    let cache = cache(4);
+    let current = AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                while current.load(Ordering::SeqCst) < 2000 {
+                    let epoch = cache.epoch();
+                    // As a server would answer: the value that holds at some time after the epoch.
+                    let value = current.load(Ordering::SeqCst);
+                    std::thread::yield_now();
+                    cache.insert(epoch, ValueType::Int, "f", int(value.cast_signed()), 0);
+                }
+            });
+        }
+        for value in 1..=2000_u64 {
+            current.store(value, Ordering::SeqCst);
+            cache.update(Some(&keys(["f"])), true);
+            for _ in 0..5 {
+                let seen = get(&cache, "f", 0);
+                assert!(
+                    seen.is_none_or(|seen| seen == value.cast_signed()),
+                    "{seen:?} after {value}"
+                );
+            }
+        }
+    });
+}
+
+/// What a test may do to the cache.
+#[derive(Clone, Debug)]
+enum Action {
+    Get(u8),
+    Put(u8, i64),
+    Change(Vec<u8>),
+    Clear,
+    /// A call starts; its answer may arrive later.
+    Start(u8),
+    Arrive(i64),
+    Fresh(bool),
+}
+
+fn action() -> impl Strategy<Value = Action> {
+    let key = 0..12_u8;
+    prop_oneof![
+        6 => key.clone().prop_map(Action::Get),
+        6 => (key.clone(), any::<i64>()).prop_map(|(key, value)| Action::Put(key, value)),
+        2 => prop::collection::vec(key.clone(), 1..4).prop_map(Action::Change),
+        1 => Just(Action::Clear),
+        2 => key.prop_map(Action::Start),
+        2 => any::<i64>().prop_map(Action::Arrive),
+        1 => any::<bool>().prop_map(Action::Fresh),
+    ]
+}
+
+/// The cache as one would write it without a thought of speed.
+#[derive(Default)]
+struct Model {
+    /// Value, and when it was used.
+    entries: HashMap<u8, (i64, u64)>,
+    fresh: bool,
+    changes: u64,
+}
+
+impl Model {
+    fn put(&mut self, capacity: usize, key: u8, value: i64, now: u64) {
+        if !self.fresh {
+            return;
+        }
+        if !self.entries.contains_key(&key) && self.entries.len() == capacity {
+            let oldest = *self.entries.iter().min_by_key(|(_, (_, used))| used).unwrap().0;
+            self.entries.remove(&oldest);
+        }
+        self.entries.insert(key, (value, now));
+    }
+}
+
+proptest! {
+    #[test]
+    fn the_cache_does_what_a_simple_model_does(
+        capacity in 1..8_usize,
+        actions in prop::collection::vec(action(), 1..200),
+    ) {
+        let cache = Cache::new(capacity);
+        let mut model = Model::default();
+        let mut started: Option<(u8, Epoch, u64)> = None;
+        for (now, action) in (1_u64..).zip(actions) {
+            match action {
+                Action::Get(key) => {
+                    let expected = model.entries.get_mut(&key).map(|(value, used)| {
+                        *used = now;
+                        *value
+                    });
+                    prop_assert_eq!(get(&cache, &key.to_string(), now), expected);
+                }
+                Action::Put(key, value) => {
+                    put(&cache, &key.to_string(), value, now);
+                    model.put(capacity, key, value, now);
+                }
+                Action::Change(changed) => {
+                    let names: Vec<_> = changed.iter().map(u8::to_string).collect();
+                    cache.update(Some(&ChangedFlags::Keys(names.into())), model.fresh);
+                    model.entries.retain(|key, _| !changed.contains(key));
+                    model.changes += 1;
+                }
+                Action::Clear => {
+                    cache.update(Some(&ChangedFlags::All), model.fresh);
+                    model.entries.clear();
+                    model.changes += 1;
+                }
+                Action::Start(key) => started = Some((key, cache.epoch(), model.changes)),
+                Action::Arrive(value) => {
+                    let Some((key, epoch, changes)) = started.take() else { continue };
+                    cache.insert(epoch, ValueType::Int, &key.to_string(), int(value), now);
+                    if changes == model.changes {
+                        model.put(capacity, key, value, now);
+                    }
+                }
+                Action::Fresh(fresh) => {
+                    cache.update(None, fresh);
+                    model.fresh = fresh;
+                }
+            }
+            prop_assert_eq!(cache.stats().entries, model.entries.len());
+        }
+    }
+}
