@@ -2,11 +2,11 @@
 
 use std::{
     fmt,
+    pin::Pin,
     sync::{Arc, LazyLock, Mutex, PoisonError},
     time::{Duration, SystemTime},
 };
 
-use async_trait::async_trait;
 use open_feature::{
     EvaluationContext, EvaluationError, EvaluationErrorCode, EvaluationReason, EvaluationResult,
     StructValue,
@@ -207,19 +207,12 @@ impl FlagdProvider {
         *running = Some(Running { stop, task });
     }
 
-    async fn resolve<T: FlagType>(
-        &self,
-        flag_key: &str,
-        context: &EvaluationContext,
-    ) -> EvaluationResult<ResolutionDetails<T>> {
+    #[inline]
+    fn cached<T: FlagType>(&self, flag_key: &str) -> Option<ResolutionDetails<T>> {
         let shared = self.shared();
-        let kept = shared.cache.get(T::OF, flag_key, shared.millis(), T::from_value);
-        if let Some(details) = kept {
-            log_result(flag_key, &Ok(&details));
-            return Ok(details);
-        }
-        // Boxed, so that an evaluation from the cache does not pay for the size of a call.
-        Box::pin(self.evaluate(flag_key, context)).await
+        let details = shared.cache.get(T::OF, flag_key, shared.millis(), T::from_value)?;
+        log_result(flag_key, &Ok(&details));
+        Some(details)
     }
 
     async fn evaluate<T: FlagType>(
@@ -284,6 +277,7 @@ fn connection(shared: &Shared, snapshot: &Snapshot) -> Result<Arc<Connection>, E
 /// One event for each evaluation, by OpenTelemetry's conventions for feature flags. A flag that is
 /// unknown, or that leaves the value to the caller, is nothing to warn of; that flagd is out of
 /// reach has been said once, when the state changed.
+#[inline]
 fn log_result<T>(flag_key: &str, result: &Result<&ResolutionDetails<T>, &EvaluationError>) {
     match result {
         Ok(details) => tracing::event!(
@@ -317,16 +311,51 @@ fn log_result<T>(flag_key: &str, result: &Result<&ResolutionDetails<T>, &Evaluat
     }
 }
 
-#[async_trait]
+/// What a method of the SDK's trait returns once `async_trait` has rewritten it.
+type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Writes one of the five methods as `async_trait` would, but for one thing: an evaluation that the
+/// cache answers is a finished future, and not a state machine with room for a call.
+macro_rules! resolve {
+    ($method:ident, $type:ty) => {
+        fn $method<'provider, 'key, 'context, 'a>(
+            &'provider self,
+            flag_key: &'key str,
+            context: &'context EvaluationContext,
+        ) -> Boxed<'a, EvaluationResult<ResolutionDetails<$type>>>
+        where
+            'provider: 'a,
+            'key: 'a,
+            'context: 'a,
+            Self: 'a,
+        {
+            match self.cached(flag_key) {
+                Some(details) => Box::pin(std::future::ready(Ok(details))),
+                None => Box::pin(self.evaluate(flag_key, context)),
+            }
+        }
+    };
+}
+
 impl FeatureProvider for FlagdProvider {
     /// Opens the event stream, and returns when flagd is ready, when the first attempt has failed,
     /// or when the deadline has passed. On a provider that is initialized it changes nothing.
-    async fn initialize(&mut self, _context: &EvaluationContext) {
-        let mut watch = self.shared().watch();
-        self.start();
-        let settled = |snapshot: &Snapshot| snapshot.state != State::NotReady;
-        // The task settles at the deadline; the sender is in this very handle.
-        let _ = watch.wait_for(settled).await;
+    fn initialize<'provider, 'context, 'a>(
+        &'provider mut self,
+        _context: &'context EvaluationContext,
+    ) -> Boxed<'a, ()>
+    where
+        'provider: 'a,
+        'context: 'a,
+        Self: 'a,
+    {
+        Box::pin(async {
+            let mut watch = self.shared().watch();
+            self.start();
+            let settled = |snapshot: &Snapshot| snapshot.state != State::NotReady;
+            // The task settles at the deadline; the sender is in this very handle.
+            let _ = watch.wait_for(settled).await;
+        })
     }
 
     fn status(&self) -> ProviderStatus {
@@ -337,45 +366,11 @@ impl FeatureProvider for FlagdProvider {
         &METADATA
     }
 
-    async fn resolve_bool_value(
-        &self,
-        flag_key: &str,
-        context: &EvaluationContext,
-    ) -> EvaluationResult<ResolutionDetails<bool>> {
-        self.resolve(flag_key, context).await
-    }
-
-    async fn resolve_int_value(
-        &self,
-        flag_key: &str,
-        context: &EvaluationContext,
-    ) -> EvaluationResult<ResolutionDetails<i64>> {
-        self.resolve(flag_key, context).await
-    }
-
-    async fn resolve_float_value(
-        &self,
-        flag_key: &str,
-        context: &EvaluationContext,
-    ) -> EvaluationResult<ResolutionDetails<f64>> {
-        self.resolve(flag_key, context).await
-    }
-
-    async fn resolve_string_value(
-        &self,
-        flag_key: &str,
-        context: &EvaluationContext,
-    ) -> EvaluationResult<ResolutionDetails<String>> {
-        self.resolve(flag_key, context).await
-    }
-
-    async fn resolve_struct_value(
-        &self,
-        flag_key: &str,
-        context: &EvaluationContext,
-    ) -> EvaluationResult<ResolutionDetails<StructValue>> {
-        self.resolve(flag_key, context).await
-    }
+    resolve!(resolve_bool_value, bool);
+    resolve!(resolve_int_value, i64);
+    resolve!(resolve_float_value, f64);
+    resolve!(resolve_string_value, String);
+    resolve!(resolve_struct_value, StructValue);
 }
 
 /// The options and the state; what a header holds is a secret and stays hidden.

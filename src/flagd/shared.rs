@@ -5,13 +5,10 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering},
     },
-    time::SystemTime,
+    time::{Instant, SystemTime},
 };
 
-use tokio::{
-    sync::{Notify, broadcast, watch},
-    time::Instant,
-};
+use tokio::sync::{Notify, broadcast, watch};
 
 use super::{
     cache::Cache,
@@ -86,7 +83,8 @@ impl Shared {
 
     /// The cache's clock: milliseconds since the provider was made.
     pub(crate) fn millis(&self) -> u64 {
-        u64::try_from(self.created.elapsed().as_millis()).unwrap_or(u64::MAX)
+        let elapsed = self.created.elapsed();
+        elapsed.as_secs() * 1000 + u64::from(elapsed.subsec_millis())
     }
 
     pub(crate) fn snapshot(&self) -> Snapshot {

@@ -119,7 +119,7 @@ fn hits_and_misses_of_all_threads_are_counted() {
     let cache = cache(1);
     put(&cache, "f", 1, 0);
     std::thread::scope(|scope| {
-        for _ in 0..20 {
+        for _ in 0..50 {
             scope.spawn(|| {
                 for _ in 0..1000 {
                     get(&cache, "f", 0);
@@ -129,7 +129,7 @@ fn hits_and_misses_of_all_threads_are_counted() {
         }
     });
     let stats = cache.stats();
-    assert_eq!((stats.hits, stats.misses), (20_000, 20_000));
+    assert_eq!((stats.hits, stats.misses), (50_000, 50_000));
 }
 
 #[test]
