@@ -5,10 +5,8 @@
 
 use std::{env, error::Error, fs, path::PathBuf};
 
-const PROTOS: [&str; 2] = [
-    "flagd/evaluation/v1/evaluation.proto",
-    "flagd/evaluation/v2/evaluation.proto",
-];
+const PROTOS: [&str; 2] =
+    ["flagd/evaluation/v1/evaluation.proto", "flagd/evaluation/v2/evaluation.proto"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=proto");
