@@ -1,0 +1,80 @@
+//! An HTTP/2 reverse proxy that routes on the authority, as an envoy does.
+
+use std::{collections::HashMap, net::SocketAddr, sync::Arc};
+
+use http::{Request, Response, StatusCode, Uri, uri::Scheme};
+use http_body_util::{Either, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use tokio::sync::watch;
+
+use super::{
+    background::Background,
+    http2::{Connections, Listener, Server},
+    ports,
+};
+
+/// Sends each request to the upstream of its authority, 404 when there is none; bodies and
+/// trailers pass as they come. Speaks HTTP/2 without TLS on both sides.
+#[derive(Debug)]
+pub struct AuthorityProxy {
+    port: u16,
+    _goaway: watch::Sender<bool>,
+    _background: Background,
+}
+
+type Body = Either<Incoming, Full<Bytes>>;
+
+impl AuthorityProxy {
+    /// Routes such as `("rpc.service", address of flagd)`.
+    pub fn start<'a>(routes: impl IntoIterator<Item = (&'a str, SocketAddr)>) -> Self {
+        let routes = routes.into_iter().map(|(authority, upstream)| (authority.into(), upstream));
+        let routes: Arc<HashMap<String, SocketAddr>> = Arc::new(routes.collect());
+        let listener = ports::listen();
+        let port = listener.local_addr().unwrap().port();
+        let (goaway, going_away) = watch::channel(false);
+        let server = Server {
+            listener: Listener::Tcp(listener),
+            tls: None,
+            counts: Arc::new(watch::Sender::new(Connections::default())),
+            goaway: going_away,
+        };
+        let background = Background::spawn("authority-proxy", || async {
+            let client = Client::builder(TokioExecutor::new()).http2_only(true).build_http();
+            server.run(move |request| forward(client.clone(), Arc::clone(&routes), request)).await;
+        });
+        Self { port, _goaway: goaway, _background: background }
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+}
+
+async fn forward(
+    client: Client<HttpConnector, Incoming>,
+    routes: Arc<HashMap<String, SocketAddr>>,
+    mut request: Request<Incoming>,
+) -> Response<Body> {
+    let authority = request.uri().authority().map(ToString::to_string).unwrap_or_default();
+    let Some(upstream) = routes.get(&authority) else {
+        return plain(StatusCode::NOT_FOUND, format!("no route to \"{authority}\"\n"));
+    };
+    let mut uri = request.uri().clone().into_parts();
+    uri.scheme = Some(Scheme::HTTP);
+    uri.authority = Some(upstream.to_string().parse().unwrap());
+    *request.uri_mut() = Uri::from_parts(uri).unwrap();
+    match client.request(request).await {
+        Ok(response) => response.map(Either::Left),
+        Err(error) => plain(StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")),
+    }
+}
+
+fn plain(status: StatusCode, text: String) -> Response<Body> {
+    let mut response = Response::new(Either::Right(Full::from(text)));
+    *response.status_mut() = status;
+    response
+}

@@ -1,0 +1,130 @@
+//! Finding flagd, and what it takes to run it as a process or in a container.
+
+use std::{
+    env,
+    ffi::OsString,
+    fs::File,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+use rustix::process::{Pid, getgid, getuid, kill_process};
+
+pub use rustix::process::Signal;
+
+/// A way to run flagd.
+#[derive(Clone, Debug)]
+pub enum FlagdCommand {
+    Binary(PathBuf),
+    Docker { image: String },
+}
+
+/// flagd by `FLAGD_BIN`, else on `PATH`, else as the image of `FLAGD_IMAGE`; the error says why
+/// tests that need it are ignored.
+pub fn find() -> Result<FlagdCommand, String> {
+    let set = |name| env::var_os(name).filter(|value| !value.is_empty());
+    if let Some(path) = set("FLAGD_BIN") {
+        let path = PathBuf::from(path);
+        let missing = || format!("FLAGD_BIN names {}, which is no file", path.display());
+        return path.is_file().then(|| FlagdCommand::Binary(path.clone())).ok_or_else(missing);
+    }
+    let paths = env::var_os("PATH").unwrap_or_default();
+    if let Some(path) =
+        env::split_paths(&paths).map(|path| path.join("flagd")).find(|p| p.is_file())
+    {
+        return Ok(FlagdCommand::Binary(path));
+    }
+    let Some(image) = set("FLAGD_IMAGE").and_then(|image| image.into_string().ok()) else {
+        return Err("no flagd: none on PATH, neither FLAGD_BIN nor FLAGD_IMAGE is set".to_owned());
+    };
+    let docker = Command::new("docker").arg("version").output();
+    match docker {
+        Ok(output) if output.status.success() => Ok(FlagdCommand::Docker { image }),
+        Ok(output) => Err(format!("docker: {}", String::from_utf8_lossy(&output.stderr).trim())),
+        Err(error) => Err(format!("FLAGD_IMAGE is set, but there is no docker: {error}")),
+    }
+}
+
+/// A flagd that was started; killed and reaped when dropped.
+#[derive(Debug)]
+pub(super) struct Process {
+    child: Child,
+    /// The container's name, when it runs in one.
+    container: Option<String>,
+}
+
+impl FlagdCommand {
+    /// Starts it in this directory, with its output in this file and no `FLAGD_*` variables.
+    pub(super) fn spawn(&self, directory: &Path, args: &[String], log: &File) -> Process {
+        let (mut command, container) = match self {
+            Self::Binary(path) => (Command::new(path), None),
+            Self::Docker { image } => {
+                static NEXT: AtomicU32 = AtomicU32::new(0);
+                let next = NEXT.fetch_add(1, Ordering::Relaxed);
+                let name = format!("flagstaff-test-{}-{next}", std::process::id());
+                (docker_run(&name, image, directory), Some(name))
+            }
+        };
+        for (name, _) in env::vars_os().filter(|(name, _)| is_flagd(name)) {
+            command.env_remove(name);
+        }
+        let child = command
+            .args(args)
+            .current_dir(directory)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log.try_clone().unwrap())
+            .spawn()
+            .unwrap_or_else(|error| panic!("cannot start {self:?}: {error}"));
+        Process { child, container }
+    }
+}
+
+fn is_flagd(name: &OsString) -> bool {
+    name.to_str().is_some_and(|name| name.starts_with("FLAGD_"))
+}
+
+/// With the directory at the same path inside, and as the user who owns it.
+fn docker_run(name: &str, image: &str, directory: &Path) -> Command {
+    let directory = directory.display();
+    let user = format!("{}:{}", getuid().as_raw(), getgid().as_raw());
+    let volume = format!("{directory}:{directory}");
+    let mut command = Command::new("docker");
+    command.args(["run", "--rm", "--name", name, "--network", "host", "--user", &user]);
+    command.args(["--volume", &volume, "--workdir", &directory.to_string(), image]);
+    command
+}
+
+impl Process {
+    /// Whether it has ended by itself or by a signal.
+    pub(super) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
+    /// Sends a signal, unless it has ended.
+    pub(super) fn signal(&mut self, signal: Signal) {
+        if self.has_ended() {
+            return;
+        }
+        match &self.container {
+            None => kill_process(Pid::from_child(&self.child), signal).unwrap(),
+            Some(name) => {
+                let signal = signal.as_raw().to_string();
+                // Fails when the container ends in this very moment.
+                let _ = Command::new("docker").args(["kill", "--signal", &signal, name]).output();
+            }
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.signal(Signal::KILL);
+        if let Some(name) = &self.container {
+            // A container that was still being created outlives the signal.
+            let _ = Command::new("docker").args(["rm", "--force", name]).output();
+        }
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,91 @@
+//! The working directory of a flagd: its flag definitions, and the testbed's layout.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+const SELECTOR_FLAGS: &str = "rawflags/selector-flags.json";
+
+/// A temporary directory with the files that flagd reads.
+#[derive(Debug)]
+pub(super) struct Directory {
+    root: TempDir,
+    /// The file that tests edit, relative to the directory.
+    main: &'static str,
+    /// All sources, relative to the directory.
+    pub(super) sources: Vec<String>,
+}
+
+impl Directory {
+    /// With `flags.json` as its only source.
+    pub(super) fn of_definition(definition: &Value) -> Self {
+        let main = "flags.json";
+        let directory =
+            Self { root: tempfile::tempdir().unwrap(), main, sources: vec![main.to_owned()] };
+        directory.write(definition);
+        directory
+    }
+
+    /// With the testbed's two sources: all flags merged, and those of the selector apart. Every
+    /// file of the testbed is in `rawflags` as it is.
+    pub(super) fn of_testbed(testbed: &Path) -> Self {
+        let main = "flags/allFlags.json";
+        let root = tempfile::tempdir().unwrap();
+        for name in ["flags", "rawflags"] {
+            fs::create_dir(root.path().join(name)).unwrap();
+        }
+        let sources = vec![main.to_owned(), SELECTOR_FLAGS.to_owned()];
+        let directory = Self { root, main, sources };
+        let mut merged = json!({});
+        for entry in fs::read_dir(testbed).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_str().unwrap();
+            fs::copy(&path, directory.path().join("rawflags").join(name)).unwrap();
+            if !name.starts_with("selector") {
+                merge(&mut merged, read(&path));
+            }
+        }
+        directory.write(&merged);
+        directory
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        self.root.path()
+    }
+
+    pub(super) fn main(&self) -> PathBuf {
+        self.path().join(self.main)
+    }
+
+    pub(super) fn read(&self) -> Value {
+        read(&self.main())
+    }
+
+    /// Replaces the definition at once: flagd never sees a half of it.
+    pub(super) fn write(&self, definition: &Value) {
+        let beside = self.path().join("beside.json");
+        fs::write(&beside, serde_json::to_vec_pretty(definition).unwrap()).unwrap();
+        fs::rename(&beside, self.main()).unwrap();
+    }
+}
+
+fn read(path: &Path) -> Value {
+    let text = fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    serde_json::from_slice(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Puts the members of `from` into `into`; objects of both are merged.
+fn merge(into: &mut Value, from: Value) {
+    match (into, from) {
+        (Value::Object(into), Value::Object(from)) => {
+            for (key, value) in from {
+                merge(into.entry(key).or_insert(Value::Null), value);
+            }
+        }
+        (into, from) => *into = from,
+    }
+}

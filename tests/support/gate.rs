@@ -1,0 +1,238 @@
+//! A TCP proxy whose network a test breaks and mends.
+
+use std::{
+    future::pending,
+    io,
+    net::{SocketAddr, TcpListener as StdListener},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{
+        TcpListener, TcpStream,
+        tcp::{ReadHalf, WriteHalf},
+    },
+    sync::watch,
+    time::sleep,
+};
+
+use super::{
+    background::Background,
+    http2::{Connections, Counted},
+    ports, wait,
+};
+
+/// What becomes of the bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Flow {
+    Pass,
+    Delay(Duration),
+    Swallow,
+}
+
+/// The proxy: one port for its whole life, open at first.
+#[derive(Debug)]
+pub struct TcpGate {
+    port: u16,
+    upstream: SocketAddr,
+    flow: watch::Sender<Flow>,
+    counts: Arc<watch::Sender<Connections>>,
+    open: Mutex<Option<Open>>,
+}
+
+#[derive(Debug)]
+struct Open {
+    listener: StdListener,
+    /// Dropped before the listener.
+    background: Option<Background>,
+}
+
+impl TcpGate {
+    /// An open gate before a port of 127.0.0.1.
+    pub fn to_port(port: u16) -> Self {
+        Self::open_to(ports::local(port))
+    }
+
+    pub fn open_to(upstream: SocketAddr) -> Self {
+        let gate = Self::closed_to(upstream);
+        gate.open();
+        gate
+    }
+
+    /// A gate that is closed at first.
+    pub fn closed_to(upstream: SocketAddr) -> Self {
+        Self {
+            port: ports::free_port(),
+            upstream,
+            flow: watch::Sender::new(Flow::Pass),
+            counts: Arc::default(),
+            open: Mutex::default(),
+        }
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub fn uri(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Bytes pass, both ways. A connection that has lost bytes to [`Self::swallow`] stays deaf.
+    pub fn open(&self) {
+        self.accept(Flow::Pass);
+    }
+
+    /// Each chunk of bytes is held for so long, both ways.
+    pub fn delay(&self, delay: Duration) {
+        self.accept(Flow::Delay(delay));
+    }
+
+    /// Connections are accepted and stay open, but their bytes go nowhere, both ways.
+    pub fn swallow(&self) {
+        self.accept(Flow::Swallow);
+    }
+
+    /// Resets all connections and refuses new ones.
+    pub fn close(&self) {
+        let Some(mut open) = self.open.lock().unwrap().take() else { return };
+        open.background.take();
+    }
+
+    /// Resets all connections; new ones are taken as before.
+    pub fn cut(&self) {
+        if let Some(open) = self.open.lock().unwrap().as_mut() {
+            open.background.take();
+            open.background = Some(self.run(&open.listener));
+        }
+    }
+
+    fn accept(&self, flow: Flow) {
+        self.flow.send_replace(flow);
+        self.open.lock().unwrap().get_or_insert_with(|| {
+            let listener = ports::listen_on(self.port);
+            let background = Some(self.run(&listener));
+            Open { listener, background }
+        });
+    }
+
+    fn run(&self, listener: &StdListener) -> Background {
+        let listener = listener.try_clone().unwrap();
+        let (upstream, flow) = (self.upstream, self.flow.subscribe());
+        let counts = Arc::clone(&self.counts);
+        Background::spawn("gate", move || accept(listener, upstream, flow, counts))
+    }
+
+    pub fn connections(&self) -> Connections {
+        *self.counts.borrow()
+    }
+
+    /// Waits until the connections satisfy the condition.
+    pub async fn wait_until(&self, what: &str, condition: impl FnMut(&Connections) -> bool) {
+        wait::until(&self.counts, what, condition).await;
+    }
+}
+
+async fn accept(
+    listener: StdListener,
+    upstream: SocketAddr,
+    flow: watch::Receiver<Flow>,
+    counts: Arc<watch::Sender<Connections>>,
+) {
+    listener.set_nonblocking(true).unwrap();
+    let listener = TcpListener::from_std(listener).unwrap();
+    loop {
+        let (client, _) = listener.accept().await.unwrap();
+        let counted = Counted::new(&counts);
+        let pipe = Pipe { flow: flow.clone(), deaf: AtomicBool::new(false) };
+        tokio::spawn(async move {
+            let _counted = counted;
+            pipe.run(Socket::new(client), upstream).await;
+        });
+    }
+}
+
+/// A socket that is reset when dropped, unless it came to its end.
+struct Socket {
+    stream: TcpStream,
+    ended: bool,
+}
+
+impl Socket {
+    fn new(stream: TcpStream) -> Self {
+        let _ = stream.set_nodelay(true); // fails only on one that is gone already
+        Self { stream, ended: false }
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        if !self.ended {
+            let _ = self.stream.set_zero_linger();
+        }
+    }
+}
+
+/// One connection.
+struct Pipe {
+    flow: watch::Receiver<Flow>,
+    /// Some of its bytes were swallowed: nothing sensible can pass any more.
+    deaf: AtomicBool,
+}
+
+impl Pipe {
+    async fn run(&self, mut client: Socket, upstream: SocketAddr) {
+        if *self.flow.borrow() == Flow::Swallow {
+            let _ = tokio::io::copy(&mut client.stream, &mut tokio::io::sink()).await;
+            client.ended = true;
+            return;
+        }
+        let Ok(upstream) = TcpStream::connect(upstream).await else { return };
+        let mut upstream = Socket::new(upstream);
+        let (client_read, client_write) = client.stream.split();
+        let (upstream_read, upstream_write) = upstream.stream.split();
+        let ended = tokio::select! {
+            ended = self.pump(client_read, upstream_write) => ended.is_ok(),
+            failed = self.answer(upstream_read, client_write) => failed.is_ok(),
+        };
+        (client.ended, upstream.ended) = (ended, ended);
+    }
+
+    /// From the upstream to the client, who is left to close when the upstream has ended.
+    async fn answer(&self, from: ReadHalf<'_>, to: WriteHalf<'_>) -> io::Result<()> {
+        let ended = self.pump(from, to).await;
+        if ended.is_ok() || self.is_deaf() || *self.flow.borrow() == Flow::Swallow {
+            pending::<()>().await;
+        }
+        ended
+    }
+
+    async fn pump(&self, mut from: ReadHalf<'_>, mut to: WriteHalf<'_>) -> io::Result<()> {
+        let mut buffer = vec![0; 16 * 1024];
+        loop {
+            let count = from.read(&mut buffer).await?;
+            let flow = *self.flow.borrow();
+            if let Flow::Delay(delay) = flow {
+                sleep(delay).await;
+            }
+            if flow == Flow::Swallow {
+                self.deaf.store(true, Ordering::Relaxed);
+            }
+            match count {
+                0 if self.is_deaf() => return Ok(()),
+                0 => return to.shutdown().await,
+                _ if self.is_deaf() => {}
+                _ => to.write_all(&buffer[..count]).await?,
+            }
+        }
+    }
+
+    fn is_deaf(&self) -> bool {
+        self.deaf.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,17 @@
+//! What the tests, examples and benchmarks share: scripted and raw servers, proxies that
+//! misbehave on demand, certificates, and a real flagd where there is one.
+// Each program uses a part of it; all of it is private to that program, and a failure panics.
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::expect_used)]
+
+pub mod authority_proxy;
+pub mod background;
+pub mod certs;
+pub mod flagd;
+pub mod gate;
+pub mod http2;
+pub mod json;
+pub mod ports;
+pub mod proto;
+pub mod raw;
+pub mod scripted;
+pub mod wait;

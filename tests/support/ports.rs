@@ -1,0 +1,52 @@
+//! Ports of 127.0.0.1 for servers that stop and come back on the same one.
+
+use std::{
+    hash::{BuildHasher, RandomState},
+    io::ErrorKind,
+    net::{Ipv4Addr, SocketAddr, TcpListener},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// Below the range that the system gives to outgoing connections: else a client that tries a
+/// stopped server again and again may take the port, or even connect to itself.
+const FIRST: u16 = 10_240;
+const COUNT: u16 = 22_000;
+
+/// A port that nobody listens on now.
+pub fn free_port() -> u16 {
+    listen().local_addr().unwrap().port()
+}
+
+/// The address of `port` on 127.0.0.1.
+pub fn local(port: u16) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, port))
+}
+
+/// Listens on a free port.
+pub fn listen() -> TcpListener {
+    for _ in 0..1000 {
+        // RandomState is a new seed each time: all the randomness that this needs.
+        let random = RandomState::new().hash_one(());
+        let port = FIRST + u16::try_from(random % u64::from(COUNT)).unwrap();
+        if let Ok(listener) = TcpListener::bind(local(port)) {
+            return listener;
+        }
+    }
+    panic!("no free port from {FIRST} to {}", FIRST + COUNT);
+}
+
+/// Listens on this port (with `SO_REUSEADDR`, which std sets); waits while it is still in use.
+pub fn listen_on(port: u16) -> TcpListener {
+    let start = Instant::now();
+    loop {
+        match TcpListener::bind(local(port)) {
+            Ok(listener) => return listener,
+            Err(error) if error.kind() == ErrorKind::AddrInUse => {
+                assert!(start.elapsed() < Duration::from_secs(5), "port {port} stays in use");
+                thread::sleep(Duration::from_millis(10));
+            }
+            Err(error) => panic!("cannot listen on port {port}: {error}"),
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! Answers that are computed and then withheld.
+
+use std::sync::Arc;
+
+use tokio::sync::{Semaphore, watch};
+
+use crate::support::wait;
+
+/// Withheld calls, and the permission for them to go on.
+#[derive(Debug)]
+pub struct GateState {
+    permits: Semaphore,
+    waiting: watch::Sender<usize>,
+}
+
+impl GateState {
+    pub(super) async fn pass(&self) {
+        self.waiting.send_modify(|waiting| *waiting += 1);
+        let _waiting = Waiting(&self.waiting);
+        // An error means that the gate has opened for good.
+        if let Ok(permit) = self.permits.acquire().await {
+            permit.forget();
+        }
+    }
+}
+
+struct Waiting<'a>(&'a watch::Sender<usize>);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.send_modify(|waiting| *waiting -= 1);
+    }
+}
+
+/// The test's end of a gate; dropping it opens it.
+#[derive(Debug)]
+pub struct Gate(pub(super) Arc<GateState>);
+
+impl Gate {
+    pub(super) fn new() -> Self {
+        Self(Arc::new(GateState { permits: Semaphore::new(0), waiting: watch::Sender::new(0) }))
+    }
+
+    /// Waits until so many answers are withheld.
+    pub async fn wait_for(&self, calls: usize) {
+        let what = format!("{calls} calls at the gate");
+        wait::until(&self.0.waiting, &what, |waiting| *waiting == calls).await;
+    }
+
+    /// How many answers are withheld now.
+    pub fn waiting(&self) -> usize {
+        *self.0.waiting.borrow()
+    }
+
+    /// Lets one answer out, the oldest.
+    pub fn release_one(&self) {
+        self.0.permits.add_permits(1);
+    }
+
+    /// Lets all answers out, and every later one.
+    pub fn release(&self) {
+        self.0.permits.close();
+    }
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        self.release();
+    }
+}

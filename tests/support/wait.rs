@@ -1,0 +1,24 @@
+//! Waiting for a condition: never a sleep, always with a bound that says what was waited for.
+
+use std::{fmt::Debug, future::Future, time::Duration};
+
+use tokio::{sync::watch, time::timeout};
+
+/// Long enough for a loaded machine; only a failing test ever takes so long.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The future's output; panics, naming `what`, when it takes longer than [`PATIENCE`].
+pub async fn bounded<F: Future>(what: &str, future: F) -> F::Output {
+    timeout(PATIENCE, future).await.unwrap_or_else(|_| panic!("waited {PATIENCE:?} for {what}"))
+}
+
+/// Waits until the watched state satisfies `condition`; panics with the state last seen.
+pub async fn until<S: Debug>(
+    watched: &watch::Sender<S>,
+    what: &str,
+    condition: impl FnMut(&S) -> bool,
+) {
+    let mut receiver = watched.subscribe();
+    let satisfied = timeout(PATIENCE, receiver.wait_for(condition)).await.is_ok();
+    assert!(satisfied, "waited {PATIENCE:?} for {what}; last seen: {:?}", watched.borrow());
+}
