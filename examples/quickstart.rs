@@ -1,22 +1,78 @@
-//! smoke
-use flagstaff::{FlagdOptions, FlagdProvider};
-use open_feature::{EvaluationContext, OpenFeature, provider::FeatureProvider};
+//! Evaluates a flag of each type, shows a cache hit, and a change of a flag as it arrives.
+//!
+//! `cargo run --example quickstart` needs nothing else; with `FLAGD_HOST` set, and the flags of
+//! `examples/flags.json` in that flagd, it uses that one.
+
+mod stand_in;
+use stand_in::{Flags, support};
+
+use std::{error::Error, fmt::Debug};
+
+use flagstaff::{FlagdProvider, ProviderEvent, reason};
+use open_feature::{
+    EvaluationContext, EvaluationDetails, EvaluationError, OpenFeature, StructValue,
+};
+use serde_json::json;
+
 #[tokio::main]
-async fn main() {
-    let provider = FlagdProvider::new(FlagdOptions::builder().build().unwrap());
+async fn main() -> Result<(), Box<dyn Error>> {
+    let Flags { provider, stand_in } = Flags::connect()?;
     let mut events = provider.events();
     OpenFeature::singleton_mut().await.set_provider(provider.clone()).await;
-    println!("{:?}", events.next().await);
-    let c = EvaluationContext::default();
-    for _ in 0..2 {
-        println!("{:?}", provider.resolve_bool_value("f", &c).await);
-        println!("{:?}", provider.resolve_struct_value("o", &c).await);
-        println!("{:?}", provider.resolve_bool_value("d", &c).await);
-        println!("{:?}", provider.resolve_string_value("f", &c).await);
-        println!("{:?}", provider.resolve_string_value("nope", &c).await);
+    match events.next().await {
+        Some(ProviderEvent::Ready) => println!("the provider is ready\n"),
+        other => return Err(format!("flagd is out of reach: {other:?}").into()),
     }
-    println!("{:?}", provider.stats());
+
+    let client = OpenFeature::singleton().await.create_client();
+    let user =
+        EvaluationContext::default().with_targeting_key("user-1").with_custom_field("beta", true);
+    let user = Some(&user);
+    show("new-checkout", client.get_bool_details("new-checkout", user, None).await);
+    show("greeting", client.get_string_details("greeting", user, None).await);
+    show("page-size", client.get_int_details("page-size", user, None).await);
+    show("discount", client.get_float_details("discount", user, None).await);
+    show("banner", client.get_struct_details::<StructValue>("banner", user, None).await);
+    show("beta", client.get_bool_details("beta", user, None).await);
+    show("no-such-flag", client.get_bool_details("no-such-flag", user, None).await);
+
+    println!("\nonce more, from the cache:");
+    show("new-checkout", client.get_bool_details("new-checkout", user, None).await);
+
+    if let Some(stand_in) = &stand_in {
+        println!("\n`greeting` is switched to \"long\":");
+        stand_in.set("greeting", "long", json!("good morning"));
+        while let Some(event) = events.next().await {
+            if let ProviderEvent::ConfigurationChanged(flags) = event {
+                println!("event: changed {flags:?}");
+                break;
+            }
+        }
+        show("greeting", client.get_string_details("greeting", user, None).await);
+    }
+    summary(&provider);
     provider.shutdown().await;
-    println!("{:?} {:?}", provider.stats(), events.next().await);
-    println!("{:?}", provider.resolve_bool_value("f", &c).await);
+    Ok(())
+}
+
+fn show<T: Debug>(key: &str, result: Result<EvaluationDetails<T>, EvaluationError>) {
+    match result {
+        Ok(details) => {
+            let reason = details.reason.map(|reason| reason.to_string()).unwrap_or_default();
+            let variant = details.variant.unwrap_or_default();
+            println!("{key:13} = {:?}, variant {variant:?}, reason {reason}", details.value);
+        }
+        Err(error) => {
+            let message = error.message.clone().unwrap_or_default();
+            println!("{key:13}   no value, reason {}, {message}", reason(&error));
+        }
+    }
+}
+
+fn summary(provider: &FlagdProvider) {
+    let stats = provider.stats();
+    println!(
+        "\n{} evaluations from the cache, {} from flagd, state {:?}",
+        stats.cache_hits, stats.cache_misses, stats.state
+    );
 }

@@ -1,0 +1,59 @@
+//! A web service with a flag per request: `GET /?user=NAME` greets as the flag `greeting` says, and
+//! `GET /readyz` follows the provider. `cargo run --example axum_app`, then `curl 127.0.0.1:3000`.
+
+mod stand_in;
+use stand_in::{Flags, support};
+
+use std::{collections::HashMap, env, error::Error};
+
+use axum::{
+    Router,
+    extract::{Query, State},
+    http::StatusCode,
+    routing::get,
+};
+use flagstaff::{FlagdProvider, flagd};
+use open_feature::{Client, EvaluationContext, OpenFeature};
+use tokio::net::TcpListener;
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let Flags { provider, stand_in: _stand_in } = Flags::connect()?;
+    OpenFeature::singleton_mut().await.set_provider(provider.clone()).await;
+
+    let address = env::var("ADDRESS").unwrap_or_else(|_| "127.0.0.1:3000".to_owned());
+    let listener = TcpListener::bind(&address).await?;
+    println!("listening on http://{}", listener.local_addr()?);
+    axum::serve(listener, app(provider.clone()).await)
+        .with_graceful_shutdown(async { tokio::signal::ctrl_c().await.unwrap_or_default() })
+        .await?;
+    provider.shutdown().await;
+    Ok(())
+}
+
+async fn app(provider: FlagdProvider) -> Router {
+    let client = std::sync::Arc::new(OpenFeature::singleton().await.create_client());
+    let ready = Router::new().route("/readyz", get(readyz)).with_state(provider);
+    Router::new().route("/", get(greet)).with_state(client).merge(ready)
+}
+
+/// The context is made for each request; flags that do not depend on it come from the cache.
+async fn greet(
+    State(client): State<std::sync::Arc<Client>>,
+    Query(query): Query<HashMap<String, String>>,
+) -> String {
+    let user = query.get("user").map_or("anonymous", String::as_str);
+    let context = EvaluationContext::default().with_targeting_key(user);
+    let greeting = client.get_string_value("greeting", Some(&context), None).await;
+    format!("{}, {user}\n", greeting.unwrap_or_else(|_| "hello".to_owned()))
+}
+
+/// The provider comes back by itself, so a service that takes no traffic until it is ready does too.
+async fn readyz(State(provider): State<FlagdProvider>) -> (StatusCode, String) {
+    let state = provider.state();
+    let status = match state {
+        flagd::State::Ready | flagd::State::Stale => StatusCode::OK,
+        _ => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    (status, format!("{state:?}\n"))
+}
