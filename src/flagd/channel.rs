@@ -9,6 +9,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use secrecy::ExposeSecret;
 use tonic::transport::{Channel, Endpoint};
 
+#[cfg(feature = "tls")]
+use super::tls::with_tls;
 #[cfg(unix)]
 use super::unix::connect_lazy;
 use super::{
@@ -58,14 +60,14 @@ fn channel(
     target: &Target,
     timeout: Duration,
 ) -> Result<Channel, FlagdError> {
-    let transport = |source: Box<dyn std::error::Error + Send + Sync>| FlagdError::Transport {
+    let invalid = |error: http::Error| FlagdError::Transport {
         target: target.to_string(),
-        source,
+        source: error.into(),
     };
     let scheme = if options.tls() { "https" } else { "http" };
     let uri = |authority: &http::uri::Authority| {
         let parts = Uri::builder().scheme(scheme).authority(authority.clone());
-        parts.path_and_query("/").build().map_err(|error| transport(error.into()))
+        parts.path_and_query("/").build().map_err(invalid)
     };
     let origin = uri(&target.authority)?;
     let endpoint = match &target.address {
@@ -77,7 +79,7 @@ fn channel(
         endpoint = endpoint.http2_keep_alive_interval(options.keep_alive_time());
     }
     if options.tls() {
-        endpoint = with_tls(endpoint, options, target, &transport)?;
+        endpoint = with_tls(endpoint, options, target)?;
     }
     match &target.address {
         Address::Tcp(_) => Ok(endpoint.connect_lazy()),
@@ -86,25 +88,8 @@ fn channel(
     }
 }
 
-#[cfg(feature = "tls")]
-fn with_tls(
-    endpoint: Endpoint,
-    options: &FlagdOptions,
-    target: &Target,
-    error: &dyn Fn(Box<dyn std::error::Error + Send + Sync>) -> FlagdError,
-) -> Result<Endpoint, FlagdError> {
-    use super::tls;
-    let config = tls::client_config(options, target.authority.host())?;
-    endpoint.tls_config(config).map_err(|source| error(source.into()))
-}
-
 #[cfg(not(feature = "tls"))]
-fn with_tls(
-    _: Endpoint,
-    _: &FlagdOptions,
-    _: &Target,
-    _: &dyn Fn(Box<dyn std::error::Error + Send + Sync>) -> FlagdError,
-) -> Result<Endpoint, FlagdError> {
+fn with_tls(_: Endpoint, _: &FlagdOptions, _: &Target) -> Result<Endpoint, FlagdError> {
     let reason = "this program was built without TLS; add the feature `tls-ring` or `tls-aws-lc`";
     Err(FlagdOptions::error("tls", reason))
 }
