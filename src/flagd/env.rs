@@ -1,16 +1,19 @@
 //! Completes options from the environment and the defaults, and reads their text.
 
-use std::{ffi::OsString, path::PathBuf, str::FromStr, time::Duration};
+use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use secrecy::SecretString;
 
 use super::{
     error::FlagdError,
-    options::{FlagdOptions, OptionInfo, Resolver},
+    options::{CacheType, OptionInfo, Resolver, row},
 };
 
 /// The options that say where flagd is; a program sets them together.
 const ADDRESS: [&str; 4] = ["host", "port", "targetUri", "socketPath"];
+
+/// The variable whose value is a secret, so that no error may show it.
+const SECRET: &str = "FLAGD_HEADERS";
 
 /// The environment as the options see it.
 pub(super) struct Environment<'a> {
@@ -27,34 +30,31 @@ impl<'a> Environment<'a> {
         address_set: bool,
     ) -> Result<Self, FlagdError> {
         let mut environment = Self { lookup, resolver: Resolver::Rpc, address_set };
-        let row = FlagdOptions::TABLE.iter().find(|row| row.name == "resolver");
-        environment.resolver = environment.complete(row, resolver, parsed)?;
+        environment.resolver = environment.complete(&row::resolver(), resolver, self::resolver)?;
         Ok(environment)
     }
 
     /// The value set in the program, else the variable's, else the default.
     pub(super) fn complete<T: Default>(
         &self,
-        row: Option<&OptionInfo>,
+        row: &OptionInfo,
         set: Option<T>,
-        parse: fn(&str) -> Result<T, String>,
+        read: fn(&str) -> Result<T, String>,
     ) -> Result<T, FlagdError> {
-        let Some(row) = row else {
-            return Ok(T::default()); // never: the table has a row for each field
-        };
         if let Some(value) = set {
             return Ok(value);
         }
         let invalid =
             |variable, reason| FlagdError::InvalidOption { option: row.name, variable, reason };
         for variable in self.variables(row) {
-            if let Some(text) = self.read(variable).map_err(|e| invalid(variable, e))? {
-                return parse(&text).map_err(|reason| invalid(variable, reason));
+            let text = self.lookup(variable).map_err(|reason| invalid(variable, reason))?;
+            if let Some(text) = text {
+                return read(&text).map_err(|reason| invalid(variable, reason));
             }
         }
         match self.default(row) {
             "" => Ok(T::default()),
-            text => parse(text).map_err(|reason| invalid(row.variable, reason)),
+            text => read(text).map_err(|reason| invalid(row.variable, reason)),
         }
     }
 
@@ -75,9 +75,13 @@ impl<'a> Environment<'a> {
         }
     }
 
-    fn read(&self, variable: &str) -> Result<Option<String>, String> {
+    /// The variable's text; none if it is empty or not meant for us.
+    fn lookup(&self, variable: &str) -> Result<Option<String>, String> {
         let Some(value) = (self.lookup)(variable) else { return Ok(None) };
-        let text = value.into_string().map_err(|_| "its value is not Unicode".to_owned())?;
+        let text = value.into_string().map_err(|value| match variable {
+            SECRET => "the value is not Unicode".to_owned(),
+            _ => format!("`{}` is not Unicode", value.display()),
+        })?;
         let text = text.trim();
         if variable.ends_with("_PORT") && text.starts_with("tcp://") {
             tracing::warn!(
@@ -91,8 +95,21 @@ impl<'a> Environment<'a> {
     }
 }
 
-pub(super) fn parsed<T: FromStr<Err = String>>(text: &str) -> Result<T, String> {
-    text.parse()
+pub(super) fn resolver(text: &str) -> Result<Resolver, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "rpc" => Ok(Resolver::Rpc),
+        "in-process" => Ok(Resolver::InProcess),
+        "file" => Ok(Resolver::File),
+        _ => Err(format!("`{text}` is none of `rpc`, `in-process`, `file`")),
+    }
+}
+
+pub(super) fn cache(text: &str) -> Result<CacheType, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "lru" => Ok(CacheType::Lru),
+        "disabled" => Ok(CacheType::Disabled),
+        _ => Err(format!("`{text}` is neither `lru` nor `disabled`")),
+    }
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "one signature for all readers")]
@@ -157,9 +174,10 @@ pub(super) fn seconds(text: &str) -> Result<Duration, String> {
         .map_err(|_| format!("`{text}` is not a whole number of seconds"))
 }
 
-/// Errors give a place, not the text: what follows the `=` is a secret.
+/// Errors give a place and not the text, which is a secret.
 pub(super) fn headers(text: &str) -> Result<Vec<(String, SecretString)>, String> {
     text.split(',')
+        .filter(|header| !header.trim().is_empty())
         .enumerate()
         .map(|(index, header)| match header.split_once('=') {
             Some((name, value)) => Ok((name.trim().to_owned(), value.trim().into())),

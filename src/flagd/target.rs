@@ -1,6 +1,6 @@
 //! Where flagd is: reads the address options, without I/O.
 
-use std::{fmt, path::PathBuf};
+use std::{fmt, net::Ipv6Addr, path::PathBuf};
 
 use http::uri::Authority;
 
@@ -33,20 +33,20 @@ impl fmt::Display for Target {
 impl Target {
     /// `targetUri` before `socketPath` before host and port; `defaultAuthority` over all.
     pub(crate) fn new(options: &FlagdOptions) -> Result<Self, FlagdError> {
+        let error = FlagdOptions::error;
         let (address, authority) = match (options.target_uri(), options.socket_path()) {
             (Some(uri), _) => parse_uri(uri, options.port())
-                .map_err(|reason| FlagdOptions::error("targetUri", reason))?,
+                .map_err(|reason| error("targetUri", format!("`{uri}`: {reason}")))?,
             (None, Some(path)) => (Address::Unix(path.to_owned()), None),
             (None, None) => {
-                let authority = join(options.host(), options.port())
-                    .map_err(|reason| FlagdOptions::error("host", reason))?;
-                (Address::Tcp(authority), None)
+                let address = join(options.host(), options.port());
+                (Address::Tcp(address.map_err(|reason| error("host", reason))?), None)
             }
         };
         let authority = match options.authority() {
-            Some(text) => Some(text.parse().map_err(|error| {
-                FlagdOptions::error("defaultAuthority", format!("`{text}`: {error}"))
-            })?),
+            Some(text) => {
+                Some(parse_authority(text).map_err(|reason| error("defaultAuthority", reason))?)
+            }
             None => authority,
         };
         let authority = authority.unwrap_or_else(|| match &address {
@@ -63,39 +63,37 @@ fn parse_uri(uri: &str, port: u16) -> Result<(Address, Option<Authority>), Strin
     if let Some(path) = uri.strip_prefix("unix:") {
         let path = path.strip_prefix("//").unwrap_or(path);
         return match path {
-            "" => Err(format!("`{uri}` names no socket; write `unix:///path`")),
+            "" => Err("it names no socket; write `unix:///path`".to_owned()),
             path => Ok((Address::Unix(PathBuf::from(path)), None)),
         };
     }
     if let Some(rest) = uri.strip_prefix("envoy://") {
-        let Some((address, authority)) = rest.split_once('/').filter(|(_, name)| !name.is_empty())
-        else {
-            return Err(format!("`{uri}` is not of the form `envoy://host:port/authority`"));
-        };
-        let authority = authority.parse().map_err(|error| format!("`{authority}`: {error}"))?;
+        let (address, authority) =
+            rest.split_once('/').ok_or_else(|| "write `envoy://host:port/authority`".to_owned())?;
+        let authority = parse_authority(authority)?;
         return Ok((Address::Tcp(host_and_port(address, port)?), Some(authority)));
     }
-    // dns:///host:port, dns://resolver/host:port (the system resolves all the same), dns:host:port
-    let address = match uri.strip_prefix("dns:") {
-        Some(rest) => match rest.strip_prefix("//") {
-            Some(rest) => {
-                rest.split_once('/').ok_or(format!("`{uri}`: write `dns:///host:port`"))?.1
-            }
-            None => rest,
+    Ok((Address::Tcp(host_and_port(without_dns(uri)?, port)?), None))
+}
+
+/// What follows `dns:///`, `dns://resolver/` (the system resolves all the same) or `dns:`.
+fn without_dns(uri: &str) -> Result<&str, String> {
+    match uri.strip_prefix("dns:").map(|rest| (rest, rest.strip_prefix("//"))) {
+        Some((_, Some(rest))) => match rest.split_once('/') {
+            Some((_, address)) => Ok(address),
+            None => Err("write `dns:///host:port`".to_owned()),
         },
+        Some((address, None)) => Ok(address),
         None if uri.contains("://") => {
-            return Err(format!(
-                "the scheme of `{uri}` is none of `dns:///`, `unix://`, `envoy://`; or write `host:port`"
-            ));
+            Err("the scheme is none of `dns`, `unix`, `envoy`; `host:port` needs none".to_owned())
         }
-        None => uri,
-    };
-    Ok((Address::Tcp(host_and_port(address, port)?), None))
+        None => Ok(uri),
+    }
 }
 
 /// `host:port`, `[v6]:port`, or a host alone, which takes the default port.
 fn host_and_port(text: &str, default: u16) -> Result<Authority, String> {
-    let bare_v6 = text.parse::<std::net::Ipv6Addr>().is_ok();
+    let bare_v6 = text.parse::<Ipv6Addr>().is_ok();
     match text.rsplit_once(':') {
         Some((host, port)) if !bare_v6 && !text.ends_with(']') => {
             join(host, super::env::port(port)?)
@@ -104,14 +102,25 @@ fn host_and_port(text: &str, default: u16) -> Result<Authority, String> {
     }
 }
 
-fn join(host: &str, port: u16) -> Result<Authority, String> {
-    let joined = match host.parse::<std::net::Ipv6Addr>() {
+/// An IPv6 address may come with or without brackets.
+pub(super) fn join(host: &str, port: u16) -> Result<Authority, String> {
+    let joined = match host.parse::<Ipv6Addr>() {
         Ok(address) => format!("[{address}]:{port}"),
         Err(_) => format!("{host}:{port}"),
     };
-    match joined.parse::<Authority>() {
-        Ok(authority) if !authority.host().is_empty() && !joined.contains('@') => Ok(authority),
-        _ => Err(format!("`{host}` is neither a host name nor an address")),
+    parse_authority(&joined).map_err(|_| format!("`{host}` is neither a host name nor an address"))
+}
+
+/// `host` or `host:port`: neither a user, which HTTP/2 forbids, nor a port that is none.
+pub(super) fn parse_authority(text: &str) -> Result<Authority, String> {
+    let invalid = || format!("`{text}` is neither `host` nor `host:port`");
+    let authority: Authority = text.parse().map_err(|_| invalid())?;
+    let host = authority.host();
+    let is_port =
+        |rest: &str| rest.strip_prefix(':').is_some_and(|port| port.parse::<u16>().is_ok());
+    match text.strip_prefix(host) {
+        Some(rest) if !host.is_empty() && (rest.is_empty() || is_port(rest)) => Ok(authority),
+        _ => Err(invalid()),
     }
 }
 
@@ -136,6 +145,7 @@ mod tests {
             ("dns:flags:9", "flags:9", "flags:9"),
             ("flags:9", "flags:9", "flags:9"),
             ("flags", "flags:8013", "flags:8013"),
+            ("my_flags", "my_flags:8013", "my_flags:8013"),
             ("127.0.0.1:9", "127.0.0.1:9", "127.0.0.1:9"),
             ("[::1]:9", "[::1]:9", "[::1]:9"),
             ("[::1]", "[::1]:8013", "[::1]:8013"),
@@ -157,17 +167,23 @@ mod tests {
             "envoy://proxy:9",
             "envoy://proxy:9/",
             "envoy://proxy:9/two words",
+            "envoy://proxy:9/me@name",
+            "envoy:///name",
             "unix:",
             "dns://flags",
             "flags:port",
             "flags:0",
             "flags:65536",
+            "flags:9/path",
             "two words:9",
+            "[::1:9",
+            "passthrough:///flags:9",
             "me@flags:9",
             ":9",
         ] {
             let error = uri(text).map(|target| target.to_string()).unwrap_err().to_string();
             assert!(error.contains("targetUri") && error.contains("FLAGD_TARGET_URI"), "{error}");
+            assert!(error.contains(&format!("`{text}`")), "{error}");
         }
     }
 

@@ -1,0 +1,113 @@
+//! What options must be, wherever they come from. Without I/O.
+
+use std::{str::FromStr, time::Duration};
+
+use http::{HeaderName, HeaderValue};
+use secrecy::ExposeSecret;
+
+use super::FlagdOptions;
+use crate::flagd::{error::FlagdError, target};
+
+/// Longer durations are mistakes, and overflow clocks.
+const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// Headers that the connection itself writes. Those that begin with `grpc-` are gRPC's too.
+const RESERVED: [&str; 10] = [
+    "connection",
+    "content-length",
+    "content-type",
+    "host",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "transfer-encoding",
+    "upgrade",
+    "user-agent",
+];
+
+pub(super) fn check(options: &FlagdOptions) -> Result<(), FlagdError> {
+    check_address(options)?;
+    check_durations(options)?;
+    check_headers(options)?;
+    check_client_certificate(options)
+}
+
+fn check_address(options: &FlagdOptions) -> Result<(), FlagdError> {
+    if options.port() == 0 {
+        return Err(FlagdOptions::error("port", "`0` is not a whole number from 1 to 65535"));
+    }
+    target::join(options.host(), options.port())
+        .map_err(|reason| FlagdOptions::error("host", reason))?;
+    if let Some(authority) = options.authority() {
+        target::parse_authority(authority)
+            .map_err(|reason| FlagdOptions::error("defaultAuthority", reason))?;
+    }
+    Ok(())
+}
+
+fn check_durations(options: &FlagdOptions) -> Result<(), FlagdError> {
+    const MILLI: Duration = Duration::from_millis(1);
+    const SECOND: Duration = Duration::from_secs(1);
+    for (name, value, unit, least) in [
+        ("deadlineMs", options.deadline(), MILLI, 0),
+        ("streamDeadlineMs", options.stream_deadline(), MILLI, 0),
+        ("streamIdleMs", options.stream_idle(), MILLI, 0),
+        ("keepAliveTime", options.keep_alive_time(), MILLI, 0),
+        ("retryBackoffMs", options.retry_backoff(), MILLI, 1),
+        ("retryBackoffMaxMs", options.retry_backoff_max(), MILLI, 1),
+        ("retryGracePeriod", options.retry_grace_period(), SECOND, 0),
+    ] {
+        if value < unit * least || value > YEAR {
+            // As the variable would hold it.
+            let [value, most] = [value, YEAR].map(|time| time.as_nanos() / unit.as_nanos());
+            let reason = format!("`{value}` is not from {least} to {most} (a year)");
+            return Err(FlagdOptions::error(name, reason));
+        }
+    }
+    Ok(())
+}
+
+/// A name that is none is not shown: it may be a secret that was cut in the wrong place.
+fn check_headers(options: &FlagdOptions) -> Result<(), FlagdError> {
+    let invalid = |reason: String| Err(FlagdOptions::error("headers", reason));
+    for (index, (name, value)) in options.headers().iter().enumerate() {
+        let Ok(name) = HeaderName::from_str(name) else {
+            let number = index + 1;
+            return invalid(format!("header {number} has a name that no header can have"));
+        };
+        let text = name.as_str();
+        if RESERVED.contains(&text) || text.starts_with("grpc-") {
+            return invalid(format!("`{name}` belongs to the connection"));
+        }
+        if text.ends_with("-bin") {
+            return invalid(format!("`{name}` would be binary metadata, which is not supported"));
+        }
+        if !is_ascii_value(value.expose_secret()) {
+            return invalid(format!("the value of `{name}` is not printable ASCII"));
+        }
+    }
+    match options.selector() {
+        Some(selector) if !is_ascii_value(selector) => Err(FlagdOptions::error(
+            "selector",
+            format!("`{selector}` is not printable ASCII, as a header must be"),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// As gRPC has it; HTTP alone would take any text without control characters.
+fn is_ascii_value(text: &str) -> bool {
+    HeaderValue::from_str(text).is_ok_and(|value| value.to_str().is_ok())
+}
+
+fn check_client_certificate(options: &FlagdOptions) -> Result<(), FlagdError> {
+    match (options.client_cert_path(), options.client_key_path()) {
+        (Some(_), None) => {
+            Err(FlagdOptions::error("clientKeyPath", "it is not set, but `clientCertPath` is"))
+        }
+        (None, Some(_)) => {
+            Err(FlagdOptions::error("clientCertPath", "it is not set, but `clientKeyPath` is"))
+        }
+        _ => Ok(()),
+    }
+}

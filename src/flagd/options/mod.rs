@@ -1,0 +1,135 @@
+//! The options of the provider: a [table], the builder that completes it, and the [checks](check).
+
+mod check;
+mod table;
+
+use std::ffi::OsString;
+#[cfg(feature = "tls")]
+use std::{io, path::Path};
+
+use secrecy::SecretString;
+
+pub(super) use table::row;
+pub use table::{FlagdOptions, FlagdOptionsBuilder};
+
+use super::{env::Environment, error::FlagdError};
+
+/// Where flags are evaluated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Resolver {
+    /// In flagd, with a call for each evaluation that the cache does not answer.
+    #[default]
+    Rpc,
+    /// In this process, with flag definitions synchronized from flagd.
+    InProcess,
+    /// In this process, with flag definitions read from a file.
+    File,
+}
+
+/// Whether STATIC results are cached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CacheType {
+    /// Keep up to [`max_cache_size`](FlagdOptions::max_cache_size) results; the least recently used goes first.
+    #[default]
+    Lru,
+    /// Ask flagd for every evaluation.
+    Disabled,
+}
+
+/// One row of the table of options, [`FlagdOptions::TABLE`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct OptionInfo {
+    /// The name that the flagd documentation uses.
+    pub name: &'static str,
+    /// The environment variable.
+    pub variable: &'static str,
+    /// What the variable holds.
+    pub kind: &'static str,
+    /// The default as a variable would hold it; empty for none.
+    pub default: &'static str,
+    /// What the option does, in Markdown.
+    pub meaning: &'static str,
+}
+
+impl FlagdOptions {
+    /// Starts with nothing set.
+    pub fn builder() -> FlagdOptionsBuilder {
+        FlagdOptionsBuilder::default()
+    }
+
+    /// How many results the cache may hold; 0 without a cache.
+    pub(crate) fn cache_capacity(&self) -> usize {
+        match self.cache() {
+            CacheType::Lru => self.max_cache_size(),
+            CacheType::Disabled => 0,
+        }
+    }
+
+    /// An error of the option called `option` in the table.
+    pub(crate) fn error(option: &'static str, reason: impl Into<String>) -> FlagdError {
+        FlagdError::InvalidOption {
+            option,
+            variable: Self::variable_of(option),
+            reason: reason.into(),
+        }
+    }
+
+    /// The file of the option called `option` in the table cannot be read.
+    #[cfg(feature = "tls")]
+    pub(crate) fn file_error(option: &'static str, path: &Path, source: io::Error) -> FlagdError {
+        let variable = Self::variable_of(option);
+        FlagdError::File { option, variable, path: path.to_owned(), source }
+    }
+
+    fn variable_of(option: &str) -> &'static str {
+        let row = Self::TABLE.iter().find(|row| row.name == option);
+        debug_assert!(row.is_some(), "`{option}` is not in the table of options");
+        row.map_or("", |row| row.variable)
+    }
+}
+
+impl FlagdOptionsBuilder {
+    /// Adds one header to [`headers`](Self::headers).
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<SecretString>) -> Self {
+        self.headers.get_or_insert_default().push((name.into(), value.into()));
+        self
+    }
+
+    /// Completes the options from the process's environment and the defaults, and checks them. No
+    /// file and no network is touched.
+    ///
+    /// A program that sets any of host, port, target URI or socket path takes none of these from
+    /// the environment. An empty variable counts as not set.
+    ///
+    /// # Errors
+    ///
+    /// [`FlagdError::InvalidOption`] names the option, its variable and the value when that has the
+    /// wrong type or is out of range. What only shows later is accepted here, and makes the
+    /// provider fatal when it is initialized: a target URI that does not parse, files that cannot
+    /// be read, unknown status codes, a resolver that is not part of the build.
+    pub fn build(self) -> Result<FlagdOptions, FlagdError> {
+        self.build_with_env(|name| std::env::var_os(name))
+    }
+
+    /// As [`build`](Self::build), with `lookup` in place of the process's environment.
+    ///
+    /// # Errors
+    ///
+    /// As [`build`](Self::build).
+    pub fn build_with_env(
+        self,
+        lookup: impl Fn(&str) -> Option<OsString>,
+    ) -> Result<FlagdOptions, FlagdError> {
+        let address_set = self.host.is_some()
+            || self.port.is_some()
+            || self.target_uri.is_some()
+            || self.socket_path.is_some();
+        let environment = Environment::new(&lookup, self.resolver, address_set)?;
+        let options = self.complete(&environment)?;
+        check::check(&options)?;
+        Ok(options)
+    }
+}
