@@ -207,12 +207,22 @@ impl FlagdProvider {
         *running = Some(Running { stop, task });
     }
 
+    /// An evaluation that the cache answers is a finished future, and not a state machine with room
+    /// for a call.
     #[inline]
-    fn cached<T: FlagType>(&self, flag_key: &str) -> Option<ResolutionDetails<T>> {
+    fn resolve<'a, T: FlagType>(
+        &'a self,
+        flag_key: &'a str,
+        context: &'a EvaluationContext,
+    ) -> Boxed<'a, EvaluationResult<ResolutionDetails<T>>> {
         let shared = self.shared();
-        let details = shared.cache.get(T::OF, flag_key, shared.millis(), T::from_value)?;
-        log_result(flag_key, &Ok(&details));
-        Some(details)
+        let finished = |details| -> Boxed<'a, _> {
+            log_result(flag_key, &Ok(&details));
+            Box::pin(std::future::ready(Ok(details)))
+        };
+        let millis = || shared.millis();
+        let cached = shared.cache.get(T::OF, flag_key, millis, T::from_value, finished);
+        cached.unwrap_or_else(|| Box::pin(self.evaluate(flag_key, context)))
     }
 
     async fn evaluate<T: FlagType>(
@@ -314,8 +324,7 @@ fn log_result<T>(flag_key: &str, result: &Result<&ResolutionDetails<T>, &Evaluat
 /// What a method of the SDK's trait returns once `async_trait` has rewritten it.
 type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// Writes one of the five methods as `async_trait` would, but for one thing: an evaluation that the
-/// cache answers is a finished future, and not a state machine with room for a call.
+/// Writes one of the five methods with the signature that `async_trait` gives it.
 macro_rules! resolve {
     ($method:ident, $type:ty) => {
         fn $method<'provider, 'key, 'context, 'a>(
@@ -329,10 +338,7 @@ macro_rules! resolve {
             'context: 'a,
             Self: 'a,
         {
-            match self.cached(flag_key) {
-                Some(details) => Box::pin(std::future::ready(Ok(details))),
-                None => Box::pin(self.evaluate(flag_key, context)),
-            }
+            self.resolve(flag_key, context)
         }
     };
 }
