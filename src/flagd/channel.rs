@@ -1,17 +1,18 @@
 //! Makes a connection from the options: TCP or unix socket, with or without TLS, and its headers.
 
 use std::{
-    path::PathBuf,
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
 
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
-use hyper_util::rt::TokioIo;
 use secrecy::ExposeSecret;
-use tokio::net::UnixStream;
 use tonic::transport::{Channel, Endpoint};
 
+#[cfg(feature = "tls")]
+use super::tls::with_tls;
+#[cfg(unix)]
+use super::unix::connect_lazy;
 use super::{
     error::FlagdError,
     options::FlagdOptions,
@@ -59,14 +60,14 @@ fn channel(
     target: &Target,
     timeout: Duration,
 ) -> Result<Channel, FlagdError> {
-    let transport = |source: Box<dyn std::error::Error + Send + Sync>| FlagdError::Transport {
+    let invalid = |error: http::Error| FlagdError::Transport {
         target: target.to_string(),
-        source,
+        source: error.into(),
     };
     let scheme = if options.tls() { "https" } else { "http" };
     let uri = |authority: &http::uri::Authority| {
         let parts = Uri::builder().scheme(scheme).authority(authority.clone());
-        parts.path_and_query("/").build().map_err(|error| transport(error.into()))
+        parts.path_and_query("/").build().map_err(invalid)
     };
     let origin = uri(&target.authority)?;
     let endpoint = match &target.address {
@@ -78,73 +79,29 @@ fn channel(
         endpoint = endpoint.http2_keep_alive_interval(options.keep_alive_time());
     }
     if options.tls() {
-        endpoint = with_tls(endpoint, options, target, &transport)?;
+        endpoint = with_tls(endpoint, options, target)?;
     }
     match &target.address {
         Address::Tcp(_) => Ok(endpoint.connect_lazy()),
-        Address::Unix(path) => {
-            check_socket(path)?;
-            let connector = UnixConnector(path.clone());
-            Ok(endpoint.connect_with_connector_lazy(connector))
-        }
+        Address::Unix(path) => connect_lazy(&endpoint, path)
+            .map_err(|reason| FlagdOptions::error(socket_option(options), reason)),
     }
 }
 
-#[cfg(feature = "tls")]
-fn with_tls(
-    endpoint: Endpoint,
-    options: &FlagdOptions,
-    target: &Target,
-    error: &dyn Fn(Box<dyn std::error::Error + Send + Sync>) -> FlagdError,
-) -> Result<Endpoint, FlagdError> {
-    use super::tls;
-    let config = tls::client_config(options, target.authority.host())?;
-    endpoint.tls_config(config).map_err(|source| error(source.into()))
-}
-
 #[cfg(not(feature = "tls"))]
-fn with_tls(
-    _: Endpoint,
-    _: &FlagdOptions,
-    _: &Target,
-    _: &dyn Fn(Box<dyn std::error::Error + Send + Sync>) -> FlagdError,
-) -> Result<Endpoint, FlagdError> {
+fn with_tls(_: Endpoint, _: &FlagdOptions, _: &Target) -> Result<Endpoint, FlagdError> {
     let reason = "this program was built without TLS; add the feature `tls-ring` or `tls-aws-lc`";
     Err(FlagdOptions::error("tls", reason))
 }
 
-/// A socket that is not there yet may come; something else in its place never becomes one.
-fn check_socket(path: &std::path::Path) -> Result<(), FlagdError> {
-    use std::os::unix::fs::FileTypeExt;
-    match std::fs::metadata(path) {
-        Ok(metadata) if !metadata.file_type().is_socket() => Err(FlagdOptions::error(
-            "socketPath",
-            format!("`{}` is no unix socket", path.display()),
-        )),
-        _ => Ok(()),
-    }
+#[cfg(not(unix))]
+fn connect_lazy(_: &Endpoint, _: &std::path::Path) -> Result<Channel, String> {
+    Err("this system has no unix sockets; set host and port in its place".to_owned())
 }
 
-#[derive(Clone)]
-struct UnixConnector(PathBuf);
-
-impl tower_service::Service<Uri> for UnixConnector {
-    type Response = TokioIo<UnixStream>;
-    type Error = std::io::Error;
-    type Future =
-        std::pin::Pin<Box<dyn Future<Output = Result<TokioIo<UnixStream>, std::io::Error>> + Send>>;
-
-    fn poll_ready(
-        &mut self,
-        _: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Result<(), std::io::Error>> {
-        std::task::Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, _: Uri) -> Self::Future {
-        let path = self.0.clone();
-        Box::pin(async move { Ok(TokioIo::new(UnixStream::connect(path).await?)) })
-    }
+/// The option that leads to a unix socket.
+fn socket_option(options: &FlagdOptions) -> &'static str {
+    if options.target_uri().is_some() { "targetUri" } else { "socketPath" }
 }
 
 fn headers(options: &FlagdOptions) -> Result<HeaderMap, FlagdError> {
@@ -162,4 +119,39 @@ fn headers(options: &FlagdOptions) -> Result<HeaderMap, FlagdError> {
         headers.insert(SELECTOR, value);
     }
     Ok(headers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn channel_of(options: &FlagdOptions) -> Result<Channel, FlagdError> {
+        channel(options, &Target::new(options)?, Duration::from_secs(1))
+    }
+
+    #[test]
+    fn a_path_that_is_no_socket_is_named_with_the_option_it_came_from() {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+        for (builder, option, variable) in [
+            (FlagdOptions::builder().socket_path(file), "socketPath", "FLAGD_SOCKET_PATH"),
+            (
+                FlagdOptions::builder().target_uri(format!("unix://{file}")),
+                "targetUri",
+                "FLAGD_TARGET_URI",
+            ),
+        ] {
+            let error = channel_of(&builder.build_with_env(|_| None).unwrap()).unwrap_err();
+            let error = error.to_string();
+            assert!(error.contains(option) && error.contains(variable), "{error}");
+            #[cfg(unix)]
+            assert!(error.contains(file), "{error}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn a_socket_that_is_not_there_yet_is_waited_for() {
+        let options = FlagdOptions::builder().socket_path("/does/not/exist.sock");
+        channel_of(&options.build_with_env(|_| None).unwrap()).unwrap();
+    }
 }

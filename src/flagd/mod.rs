@@ -20,6 +20,8 @@ mod target;
 #[cfg(feature = "tls")]
 mod tls;
 mod transport;
+#[cfg(unix)]
+mod unix;
 mod value_type;
 
 pub use error::{FlagdError, reason};
