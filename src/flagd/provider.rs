@@ -8,12 +8,11 @@ use std::{
 };
 
 use open_feature::{
-    EvaluationContext, EvaluationError, EvaluationErrorCode, EvaluationReason, EvaluationResult,
-    StructValue,
+    EvaluationContext, EvaluationError, EvaluationReason, EvaluationResult, StructValue,
     provider::{FeatureProvider, ProviderMetadata, ProviderStatus, ResolutionDetails},
 };
 use tokio::{sync::oneshot, task::JoinHandle};
-use tracing::{Instrument as _, Level};
+use tracing::Instrument as _;
 
 use super::{
     PROVIDER_NAME,
@@ -26,7 +25,7 @@ use super::{
     options::FlagdOptions,
     rpc,
     shared::{Shared, Snapshot},
-    supervisor,
+    supervisor, telemetry,
     value_type::FlagType,
 };
 
@@ -217,7 +216,7 @@ impl FlagdProvider {
     ) -> Boxed<'a, EvaluationResult<ResolutionDetails<T>>> {
         let shared = self.shared();
         let finished = |details| -> Boxed<'a, _> {
-            log_result(flag_key, &Ok(&details));
+            telemetry::evaluated(flag_key, Ok(&details));
             Box::pin(std::future::ready(Ok(details)))
         };
         let millis = || shared.millis();
@@ -230,13 +229,9 @@ impl FlagdProvider {
         flag_key: &str,
         context: &EvaluationContext,
     ) -> EvaluationResult<ResolutionDetails<T>> {
-        let span = tracing::debug_span!(
-            "feature_flag.evaluation",
-            feature_flag.key = flag_key,
-            feature_flag.provider.name = PROVIDER_NAME,
-        );
+        let span = telemetry::call(flag_key);
         let result = self.ask(flag_key, context).instrument(span.clone()).await;
-        span.in_scope(|| log_result(flag_key, &result.as_ref()));
+        span.in_scope(|| telemetry::evaluated(flag_key, result.as_ref()));
         result
     }
 
@@ -280,43 +275,6 @@ fn connection(shared: &Shared, snapshot: &Snapshot) -> Result<Arc<Connection>, E
         State::Fatal => Err(error::not_ready(format!("fatal: {}", snapshot.message()))),
         State::Ready | State::Stale | State::Error => {
             shared.connection().ok_or_else(|| error::not_ready(snapshot.message()))
-        }
-    }
-}
-
-/// One event for each evaluation, by OpenTelemetry's conventions for feature flags. A flag that is
-/// unknown, or that leaves the value to the caller, is nothing to warn of; that flagd is out of
-/// reach has been said once, when the state changed.
-#[inline]
-fn log_result<T>(flag_key: &str, result: &Result<&ResolutionDetails<T>, &EvaluationError>) {
-    match result {
-        Ok(details) => tracing::event!(
-            name: "feature_flag.evaluation",
-            Level::DEBUG,
-            feature_flag.key = flag_key,
-            feature_flag.provider.name = PROVIDER_NAME,
-            feature_flag.result.variant = details.variant,
-            feature_flag.result.reason = details.reason.as_ref().map(tracing::field::display),
-        ),
-        Err(error) => {
-            let quiet = matches!(
-                error.code,
-                EvaluationErrorCode::FlagNotFound | EvaluationErrorCode::ProviderNotReady
-            ) || error::reason(error) != EvaluationReason::Error;
-            macro_rules! event {
-                ($level:ident) => {
-                    tracing::event!(
-                        name: "feature_flag.evaluation",
-                        Level::$level,
-                        feature_flag.key = flag_key,
-                        feature_flag.provider.name = PROVIDER_NAME,
-                        feature_flag.result.reason = %error::reason(error),
-                        error.r#type = %error.code,
-                        error.message = error.message,
-                    )
-                };
-            }
-            if quiet { event!(DEBUG) } else { event!(WARN) }
         }
     }
 }
