@@ -61,7 +61,7 @@ fn main() {
         bench(&mut group, "lru under a mutex", tasks, one, |key| lru_get(&lru, key));
         for (name, context) in [("empty context", &empty), ("10 fields", &full)] {
             bench(&mut group, name, tasks, one, |key| {
-                ready(provider.resolve_bool_value(key, context)).unwrap().value
+                ready(provider.resolve_bool_value(key, context)).unwrap()
             });
         }
     }
@@ -85,7 +85,7 @@ fn main() {
         bench(&mut group, "lru under a mutex", tasks, &text_key, |key| lru_get(&text, key));
         for (name, context) in [("empty context", &empty), ("10 fields", &full)] {
             bench(&mut group, name, tasks, &text_key, |key| {
-                ready(provider.resolve_string_value(key, context)).unwrap().value
+                ready(provider.resolve_string_value(key, context)).unwrap()
             });
         }
     }
@@ -95,7 +95,7 @@ fn main() {
         bench(&mut group, "lru under a mutex", tasks, &object_key, |key| lru_get(&object, key));
         for (name, context) in [("empty context", &empty), ("10 fields", &full)] {
             bench(&mut group, name, tasks, &object_key, |key| {
-                ready(provider.resolve_struct_value(key, context)).unwrap().value
+                ready(provider.resolve_struct_value(key, context)).unwrap()
             });
         }
     }
@@ -136,8 +136,8 @@ fn floor(provider: &FlagdProvider, names: &[String]) -> Lru<bool> {
     lru
 }
 
-fn lru_get<T: Clone>(lru: &Lru<T>, key: &str) -> T {
-    lru.lock().unwrap().get(key).cloned().unwrap().value
+fn lru_get<T: Clone>(lru: &Lru<T>, key: &str) -> ResolutionDetails<T> {
+    lru.lock().unwrap().get(key).cloned().unwrap()
 }
 
 /// The output of a future that has nothing to wait for.

@@ -17,6 +17,7 @@ mod rpc;
 mod shared;
 mod supervisor;
 mod target;
+mod telemetry;
 #[cfg(feature = "tls")]
 mod tls;
 mod transport;

@@ -8,12 +8,11 @@ use std::{
 };
 
 use open_feature::{
-    EvaluationContext, EvaluationError, EvaluationErrorCode, EvaluationReason, EvaluationResult,
-    StructValue,
+    EvaluationContext, EvaluationError, EvaluationReason, EvaluationResult, StructValue,
     provider::{FeatureProvider, ProviderMetadata, ProviderStatus, ResolutionDetails},
 };
 use tokio::{sync::oneshot, task::JoinHandle};
-use tracing::{Instrument as _, Level};
+use tracing::Instrument as _;
 
 use super::{
     PROVIDER_NAME,
@@ -26,7 +25,7 @@ use super::{
     options::FlagdOptions,
     rpc,
     shared::{Shared, Snapshot},
-    supervisor,
+    supervisor, telemetry,
     value_type::FlagType,
 };
 
@@ -207,12 +206,22 @@ impl FlagdProvider {
         *running = Some(Running { stop, task });
     }
 
+    /// An evaluation that the cache answers is a finished future, and not a state machine with room
+    /// for a call.
     #[inline]
-    fn cached<T: FlagType>(&self, flag_key: &str) -> Option<ResolutionDetails<T>> {
+    fn resolve<'a, T: FlagType>(
+        &'a self,
+        flag_key: &'a str,
+        context: &'a EvaluationContext,
+    ) -> Boxed<'a, EvaluationResult<ResolutionDetails<T>>> {
         let shared = self.shared();
-        let details = shared.cache.get(T::OF, flag_key, shared.millis(), T::from_value)?;
-        log_result(flag_key, &Ok(&details));
-        Some(details)
+        let finished = |details| -> Boxed<'a, _> {
+            telemetry::evaluated(flag_key, Ok(&details));
+            Box::pin(std::future::ready(Ok(details)))
+        };
+        let millis = || shared.millis();
+        let cached = shared.cache.get(T::OF, flag_key, millis, T::from_value, finished);
+        cached.unwrap_or_else(|| Box::pin(self.evaluate(flag_key, context)))
     }
 
     async fn evaluate<T: FlagType>(
@@ -220,13 +229,9 @@ impl FlagdProvider {
         flag_key: &str,
         context: &EvaluationContext,
     ) -> EvaluationResult<ResolutionDetails<T>> {
-        let span = tracing::debug_span!(
-            "feature_flag.evaluation",
-            feature_flag.key = flag_key,
-            feature_flag.provider.name = PROVIDER_NAME,
-        );
+        let span = telemetry::call(flag_key);
         let result = self.ask(flag_key, context).instrument(span.clone()).await;
-        span.in_scope(|| log_result(flag_key, &result.as_ref()));
+        span.in_scope(|| telemetry::evaluated(flag_key, result.as_ref()));
         result
     }
 
@@ -274,48 +279,10 @@ fn connection(shared: &Shared, snapshot: &Snapshot) -> Result<Arc<Connection>, E
     }
 }
 
-/// One event for each evaluation, by OpenTelemetry's conventions for feature flags. A flag that is
-/// unknown, or that leaves the value to the caller, is nothing to warn of; that flagd is out of
-/// reach has been said once, when the state changed.
-#[inline]
-fn log_result<T>(flag_key: &str, result: &Result<&ResolutionDetails<T>, &EvaluationError>) {
-    match result {
-        Ok(details) => tracing::event!(
-            name: "feature_flag.evaluation",
-            Level::DEBUG,
-            feature_flag.key = flag_key,
-            feature_flag.provider.name = PROVIDER_NAME,
-            feature_flag.result.variant = details.variant,
-            feature_flag.result.reason = details.reason.as_ref().map(tracing::field::display),
-        ),
-        Err(error) => {
-            let quiet = matches!(
-                error.code,
-                EvaluationErrorCode::FlagNotFound | EvaluationErrorCode::ProviderNotReady
-            ) || error::reason(error) != EvaluationReason::Error;
-            macro_rules! event {
-                ($level:ident) => {
-                    tracing::event!(
-                        name: "feature_flag.evaluation",
-                        Level::$level,
-                        feature_flag.key = flag_key,
-                        feature_flag.provider.name = PROVIDER_NAME,
-                        feature_flag.result.reason = %error::reason(error),
-                        error.r#type = %error.code,
-                        error.message = error.message,
-                    )
-                };
-            }
-            if quiet { event!(DEBUG) } else { event!(WARN) }
-        }
-    }
-}
-
 /// What a method of the SDK's trait returns once `async_trait` has rewritten it.
 type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// Writes one of the five methods as `async_trait` would, but for one thing: an evaluation that the
-/// cache answers is a finished future, and not a state machine with room for a call.
+/// Writes one of the five methods with the signature that `async_trait` gives it.
 macro_rules! resolve {
     ($method:ident, $type:ty) => {
         fn $method<'provider, 'key, 'context, 'a>(
@@ -329,10 +296,7 @@ macro_rules! resolve {
             'context: 'a,
             Self: 'a,
         {
-            match self.cached(flag_key) {
-                Some(details) => Box::pin(std::future::ready(Ok(details))),
-                None => Box::pin(self.evaluate(flag_key, context)),
-            }
+            self.resolve(flag_key, context)
         }
     };
 }

@@ -17,6 +17,7 @@ use super::{
     gate::Gate,
     lifecycle::{CacheAction, Outcome, State},
     options::FlagdOptions,
+    telemetry,
 };
 
 /// The state that all can see.
@@ -129,7 +130,7 @@ impl Shared {
             snapshot.message = message;
         });
         for event in outcome.events {
-            log(&event);
+            telemetry::happened(&event);
             let _ = sender.send(event); // nobody need listen
         }
     }
@@ -161,31 +162,5 @@ impl Shared {
 
     fn lock_events(&self) -> MutexGuard<'_, broadcast::Sender<ProviderEvent>> {
         self.events.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn log(event: &ProviderEvent) {
-    let provider = super::PROVIDER_NAME;
-    match event {
-        ProviderEvent::Ready => {
-            tracing::info!(feature_flag.provider.name = provider, "flagd is ready");
-        }
-        ProviderEvent::Stale => {
-            tracing::warn!(
-                feature_flag.provider.name = provider,
-                "flagd is lost; values may be stale"
-            );
-        }
-        ProviderEvent::Error { message, fatal } => {
-            tracing::error!(
-                feature_flag.provider.name = provider,
-                fatal,
-                "flagd is out of reach: {message}"
-            );
-        }
-        ProviderEvent::ConfigurationChanged(flags) => {
-            tracing::debug!(feature_flag.provider.name = provider, ?flags, "flags have changed");
-        }
-        ProviderEvent::Lagged(_) => {}
     }
 }

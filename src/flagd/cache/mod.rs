@@ -3,6 +3,8 @@
 //! A read takes no lock and writes nothing that another reader looks at: a hot flag costs as much
 //! on eight cores as on one. All changes go through one mutex. Pure: time is passed in.
 
+mod recency;
+
 use std::{
     cmp::Reverse,
     collections::BinaryHeap,
@@ -16,6 +18,7 @@ use std::{
 use foldhash::fast::RandomState;
 use open_feature::{EvaluationReason, FlagMetadata, Value, provider::ResolutionDetails};
 
+use self::recency::Recency;
 use super::{events::ChangedFlags, value_type::ValueType};
 
 /// What the cache was at the time of a call; see [`Cache::insert`].
@@ -57,13 +60,13 @@ impl papaya::Equivalent<Key> for Query<'_> {
 
 struct Entry {
     cached: Cached,
-    /// Tells this entry from earlier ones of the same key.
-    number: u64,
-    /// Milliseconds of the last use.
+    /// The stamp of its insertion, which tells this entry from earlier ones of the same key.
+    born: u64,
+    /// The stamp of its last use.
     used: AtomicU64,
 }
 
-/// By use, the oldest first; entries used within one millisecond in the order of insertion.
+/// By use, the oldest first.
 type Turn = Reverse<(u64, u64, Key)>;
 
 #[derive(Default)]
@@ -71,7 +74,6 @@ struct Writer {
     /// Whether changes of flags would be heard of, so that what is inserted will not go stale.
     fresh: bool,
     entries: usize,
-    inserted: u64,
     /// One turn for each entry, by its use at some time past; and turns of entries that are gone.
     turns: BinaryHeap<Turn>,
 }
@@ -80,6 +82,7 @@ struct Writer {
 pub(crate) struct Cache {
     capacity: usize,
     entries: papaya::HashMap<Key, Entry, RandomState>,
+    recency: Recency,
     epoch: AtomicU64,
     invalidations: AtomicU64,
     hits: Counter,
@@ -102,6 +105,7 @@ impl Cache {
         Self {
             capacity,
             entries: papaya::HashMap::default(),
+            recency: Recency::default(),
             epoch: AtomicU64::new(0),
             invalidations: AtomicU64::new(0),
             hits: Counter::default(),
@@ -114,15 +118,17 @@ impl Cache {
         self.capacity == 0
     }
 
-    /// The kept result, with reason CACHED; `extract` takes the value of the type asked for.
+    /// What `take` makes of the kept result, which has reason CACHED; `extract` takes the value of
+    /// the type asked for, and `now` is in milliseconds.
     #[inline]
-    pub(crate) fn get<T>(
+    pub(crate) fn get<T, R>(
         &self,
         of: ValueType,
         flag: &str,
-        now: u64,
+        now: impl FnOnce() -> u64,
         extract: impl FnOnce(&Value) -> Option<T>,
-    ) -> Option<ResolutionDetails<T>> {
+        take: impl FnOnce(ResolutionDetails<T>) -> R,
+    ) -> Option<R> {
         if self.is_disabled() {
             return None;
         }
@@ -133,16 +139,13 @@ impl Cache {
             return None;
         };
         self.hits.add();
-        // A store only where it changes something keeps the line shared among readers.
-        if entry.used.load(Ordering::Relaxed) < now {
-            entry.used.store(now, Ordering::Relaxed);
-        }
-        Some(ResolutionDetails {
+        self.recency.touch(&entry.used, now);
+        Some(take(ResolutionDetails {
             value,
             variant: entry.cached.variant.clone(),
             reason: Some(EvaluationReason::Cached),
             flag_metadata: entry.cached.metadata.clone(),
-        })
+        }))
     }
 
     /// To be taken before a call whose result may be inserted.
@@ -165,11 +168,10 @@ impl Cache {
             while writer.entries >= self.capacity && self.evict(&mut writer) {}
             writer.entries += 1;
         }
-        writer.inserted += 1;
         let key = Key { of, flag: flag.into() };
-        let number = writer.inserted;
-        writer.turns.push(Reverse((now, number, key.clone())));
-        entries.insert(key, Entry { cached, number, used: AtomicU64::new(now) });
+        let born = self.recency.stamp(now);
+        writer.turns.push(Reverse((born, born, key.clone())));
+        entries.insert(key, Entry { cached, born, used: AtomicU64::new(born) });
         self.forget_gone(&mut writer);
     }
 
@@ -214,12 +216,12 @@ impl Cache {
     /// where it was used since, the turn moves back, and the first that did not move is the oldest.
     fn evict(&self, writer: &mut Writer) -> bool {
         let entries = self.entries.pin();
-        while let Some(Reverse((used, number, key))) = writer.turns.pop() {
+        while let Some(Reverse((used, born, key))) = writer.turns.pop() {
             let query = Query { of: key.of, flag: &key.flag };
-            match entries.get(&query).filter(|entry| entry.number == number) {
+            match entries.get(&query).filter(|entry| entry.born == born) {
                 None => {}
                 Some(entry) => match entry.used.load(Ordering::Relaxed) {
-                    last if last > used => writer.turns.push(Reverse((last, number, key))),
+                    last if last > used => writer.turns.push(Reverse((last, born, key))),
                     _ => {
                         entries.remove(&query);
                         writer.entries -= 1;
@@ -235,9 +237,9 @@ impl Cache {
     fn forget_gone(&self, writer: &mut Writer) {
         if writer.turns.len() > 2 * writer.entries + 64 {
             let entries = self.entries.pin();
-            writer.turns.retain(|Reverse((_, number, key))| {
+            writer.turns.retain(|Reverse((_, born, key))| {
                 let query = Query { of: key.of, flag: &key.flag };
-                entries.get(&query).is_some_and(|entry| entry.number == *number)
+                entries.get(&query).is_some_and(|entry| entry.born == *born)
             });
         }
     }

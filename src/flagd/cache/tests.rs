@@ -25,7 +25,7 @@ fn put(cache: &Cache, flag: &str, value: i64, now: u64) {
 }
 
 fn get(cache: &Cache, flag: &str, now: u64) -> Option<i64> {
-    cache.get(ValueType::Int, flag, now, Value::as_i64).map(|details| details.value)
+    cache.get(ValueType::Int, flag, || now, Value::as_i64, |details| details.value)
 }
 
 #[test]
@@ -34,7 +34,7 @@ fn a_result_comes_back_as_cached_with_variant_and_metadata() {
     let metadata = FlagMetadata::default().with_value("owner", "team");
     let cached = Cached { metadata: Some(metadata.clone()), ..int(7) };
     cache.insert(cache.epoch(), ValueType::Int, "f", cached, 0);
-    let details = cache.get(ValueType::Int, "f", 0, Value::as_i64).unwrap();
+    let details = cache.get(ValueType::Int, "f", || 0, Value::as_i64, |details| details).unwrap();
     assert_eq!(details.value, 7);
     assert_eq!(details.variant.as_deref(), Some("v7"));
     assert_eq!(details.reason, Some(EvaluationReason::Cached));
@@ -46,7 +46,7 @@ fn a_value_is_given_only_for_the_type_that_was_asked() {
     let cache = cache(8);
     put(&cache, "f", 7, 0);
     for of in ValueType::ALL.into_iter().filter(|of| *of != ValueType::Int) {
-        assert!(cache.get(of, "f", 0, Value::as_i64).is_none(), "{of:?}");
+        assert!(cache.get(of, "f", || 0, Value::as_i64, |_| ()).is_none(), "{of:?}");
     }
     assert_eq!(get(&cache, "f", 0), Some(7));
 }

@@ -1,0 +1,110 @@
+//! Spans and events of tracing, by OpenTelemetry's conventions for feature flags.
+//!
+//! They hold no secret and nothing of the evaluation context.
+
+use std::fmt::Display;
+
+use open_feature::{
+    EvaluationError, EvaluationErrorCode, EvaluationReason, FlagMetadata, FlagMetadataValue,
+    provider::ResolutionDetails,
+};
+use tracing::{Level, Span};
+
+use super::{PROVIDER_NAME, error::reason, events::ProviderEvent};
+
+/// The span of an evaluation that flagd is asked for.
+pub(crate) fn call(flag_key: &str) -> Span {
+    tracing::debug_span!(
+        "feature_flag.evaluation",
+        feature_flag.key = flag_key,
+        feature_flag.provider.name = PROVIDER_NAME,
+    )
+}
+
+/// One event for each evaluation. A flag that is unknown, or that leaves the value to the caller, is
+/// nothing to warn of; that flagd is out of reach was said once, when the state changed.
+#[inline]
+pub(crate) fn evaluated<T>(
+    flag_key: &str,
+    result: Result<&ResolutionDetails<T>, &EvaluationError>,
+) {
+    match result {
+        Ok(details) => tracing::event!(
+            name: "feature_flag.evaluation",
+            Level::DEBUG,
+            feature_flag.key = flag_key,
+            feature_flag.provider.name = PROVIDER_NAME,
+            feature_flag.result.variant = details.variant,
+            feature_flag.result.reason = details.reason.as_ref().map(lower),
+            feature_flag.set.id = text_of(details.flag_metadata.as_ref(), "flagSetId"),
+            feature_flag.version = text_of(details.flag_metadata.as_ref(), "version"),
+        ),
+        Err(error) => failed(flag_key, error),
+    }
+}
+
+fn failed(flag_key: &str, error: &EvaluationError) {
+    macro_rules! event {
+        ($level:ident) => {
+            tracing::event!(
+                name: "feature_flag.evaluation",
+                Level::$level,
+                feature_flag.key = flag_key,
+                feature_flag.provider.name = PROVIDER_NAME,
+                feature_flag.result.reason = lower(&reason(error)),
+                error.r#type = lower(&error.code),
+                error.message = error.message,
+            )
+        };
+    }
+    let in_order = reason(error) != EvaluationReason::Error;
+    match error.code {
+        EvaluationErrorCode::FlagNotFound | EvaluationErrorCode::ProviderNotReady => event!(DEBUG),
+        _ if in_order => event!(DEBUG),
+        _ => event!(WARN),
+    }
+}
+
+/// The conventions write in small letters what OpenFeature writes in capitals.
+fn lower(name: &impl Display) -> String {
+    name.to_string().to_lowercase()
+}
+
+fn text_of<'a>(metadata: Option<&'a FlagMetadata>, key: &str) -> Option<&'a str> {
+    match metadata?.values.get(key)? {
+        FlagMetadataValue::String(text) => Some(text),
+        _ => None,
+    }
+}
+
+/// One event for each change of the state, and of the flags.
+pub(crate) fn happened(event: &ProviderEvent) {
+    match event {
+        ProviderEvent::Ready => {
+            tracing::info!(feature_flag.provider.name = PROVIDER_NAME, "flagd is ready");
+        }
+        ProviderEvent::Stale => {
+            tracing::warn!(
+                feature_flag.provider.name = PROVIDER_NAME,
+                "the event stream is lost, and cached values may be out of date"
+            );
+        }
+        ProviderEvent::Error { message, fatal } => {
+            tracing::error!(
+                feature_flag.provider.name = PROVIDER_NAME,
+                error.message = message,
+                fatal,
+                "flagd is out of reach"
+            );
+        }
+        ProviderEvent::ConfigurationChanged(flags) => {
+            tracing::debug!(
+                feature_flag.provider.name = PROVIDER_NAME,
+                ?flags,
+                "flags have changed"
+            );
+        }
+        // Told to one subscriber, who knows.
+        ProviderEvent::Lagged(_) => {}
+    }
+}

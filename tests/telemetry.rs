@@ -1,0 +1,144 @@
+//! What the provider writes to tracing: OpenTelemetry's names, sensible levels, nothing secret.
+
+mod support;
+
+use std::{
+    fmt::{Debug, Write},
+    sync::{Arc, Mutex},
+};
+
+use flagstaff::{FlagdOptions, FlagdProvider};
+use open_feature::{EvaluationContext, provider::FeatureProvider};
+use serde_json::json;
+use tracing::{
+    Event, Level, Metadata, Subscriber,
+    field::{Field, Visit},
+    span::{Attributes, Id},
+};
+use tracing_subscriber::{Layer, layer::Context, prelude::*};
+
+use support::scripted::{Flag, ScriptedServer};
+
+const SECRET: &str = "the-token-that-nobody-may-see";
+const PERSONAL: &str = "somebody@example.com";
+
+/// All that was written, whichever crate wrote it.
+#[derive(Clone, Default)]
+struct Written(Arc<Mutex<Vec<Line>>>);
+
+#[derive(Clone, Debug)]
+struct Line {
+    level: Level,
+    ours: bool,
+    text: String,
+}
+
+impl Written {
+    fn push(&self, metadata: &Metadata<'_>, record: impl FnOnce(&mut Text)) {
+        let mut text = Text(metadata.name().to_owned());
+        record(&mut text);
+        let ours = metadata.target().starts_with("flagstaff");
+        self.0.lock().unwrap().push(Line { level: *metadata.level(), ours, text: text.0 });
+    }
+
+    fn take(&self) -> Vec<Line> {
+        std::mem::take(&mut self.0.lock().unwrap())
+    }
+}
+
+struct Text(String);
+
+impl Visit for Text {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        write!(self.0, " {field}={value:?}").unwrap();
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        write!(self.0, " {field}={value}").unwrap();
+    }
+}
+
+impl<S: Subscriber> Layer<S> for Written {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        self.push(event.metadata(), |text| event.record(text));
+    }
+
+    fn on_new_span(&self, attributes: &Attributes<'_>, _: &Id, _: Context<'_, S>) {
+        self.push(attributes.metadata(), |text| attributes.record(text));
+    }
+}
+
+/// The lines of this crate with all these parts, and their level.
+fn levels(lines: &[Line], parts: &[&str]) -> Vec<Level> {
+    let fits = |line: &&Line| line.ours && parts.iter().all(|part| line.text.contains(part));
+    lines.iter().filter(fits).map(|line| line.level).collect()
+}
+
+#[tokio::test]
+async fn evaluations_states_and_changes_are_written_without_secrets() {
+    let written = Written::default();
+    let _subscribed = tracing_subscriber::registry().with(written.clone()).set_default();
+    let server = ScriptedServer::start();
+    let metadata = json!({"flagSetId": "shop", "version": "v7"});
+    server.set("on", Flag::new(true).variant("yes").metadata(metadata));
+    server.set("off", Flag::disabled());
+    server.set("broken", 1);
+    let options = FlagdOptions::builder()
+        .host("127.0.0.1")
+        .port(server.port())
+        .header("authorization", SECRET)
+        .build_with_env(|_| None)
+        .unwrap();
+    let mut provider = FlagdProvider::new(options);
+    let context = EvaluationContext::default()
+        .with_targeting_key(PERSONAL)
+        .with_custom_field("email", PERSONAL);
+
+    provider.initialize(&context).await;
+    assert!(format!("{provider:?}").contains("Ready"));
+    assert!(!format!("{provider:?}").contains(SECRET));
+    let mut lines = written.take();
+    assert_eq!(
+        levels(&lines, &["flagd is ready", "feature_flag.provider.name=flagd"]),
+        [Level::INFO]
+    );
+
+    for (key, parts, level) in [
+        (
+            "on",
+            ["result.reason=static", "result.variant=yes", "set.id=shop", "version=v7"].as_slice(),
+            Level::DEBUG,
+        ),
+        ("on", &["result.reason=cached", "result.variant=yes"], Level::DEBUG),
+        ("off", &["result.reason=disabled"], Level::DEBUG),
+        ("unknown", &["result.reason=error", "error.type=flag_not_found"], Level::DEBUG),
+        ("broken", &["result.reason=error", "error.type=type_mismatch"], Level::WARN),
+    ] {
+        let _ = provider.resolve_bool_value(key, &context).await;
+        let new = written.take();
+        let key = format!("feature_flag.key={key}");
+        let parts = [&["feature_flag.evaluation", &key], parts].concat();
+        assert_eq!(levels(&new, &parts), [level], "{parts:?} in {new:#?}");
+        lines.extend(new);
+    }
+
+    let mut events = provider.events();
+    events.next().await;
+    server.change(&["on"]);
+    events.next().await;
+    server.stop();
+    events.next().await;
+    let new = written.take();
+    assert_eq!(levels(&new, &["flags have changed", "on"]), [Level::DEBUG]);
+    assert_eq!(levels(&new, &["the event stream is lost"]), [Level::WARN]);
+    lines.extend(new);
+    provider.shutdown().await;
+
+    for line in &lines {
+        assert!(!line.text.contains(SECRET), "a secret: {line:?}");
+        let personal = line.text.contains(PERSONAL) && line.level < Level::TRACE;
+        assert!(!personal, "the evaluation context above trace: {line:?}");
+    }
+    let traced = lines.iter().any(|line| line.ours && line.text.contains(PERSONAL));
+    assert!(traced, "at trace the context is there");
+}
