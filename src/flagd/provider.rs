@@ -185,7 +185,7 @@ impl FlagdProvider {
             // The task does not panic; if its runtime was shut down, it has ended too.
             let _ = task.await;
         }
-        self.shared().end_events();
+        self.shared().end();
     }
 
     fn shared(&self) -> &Shared {

@@ -13,9 +13,9 @@ use tokio::sync::{Notify, broadcast, watch};
 use super::{
     cache::Cache,
     channel::Connection,
-    events::{BACKLOG, ChangedFlags, Events, ProviderEvent},
+    events::{BACKLOG, Events, ProviderEvent},
     gate::Gate,
-    lifecycle::{CacheAction, Outcome, State},
+    lifecycle::{CacheAction, Outcome, SHUT_DOWN, State},
     options::FlagdOptions,
 };
 
@@ -138,8 +138,7 @@ impl Shared {
     pub(crate) fn fail(&self, message: &str) {
         self.set_connection(None);
         let event = ProviderEvent::Error { message: message.to_owned(), fatal: false };
-        let cache = CacheAction::Drop(ChangedFlags::All);
-        self.publish(State::Error, Some(message.into()), Outcome { cache, events: vec![event] });
+        self.publish(State::Error, Some(message.into()), Outcome::clear(vec![event]));
     }
 
     /// A call was answered, or flagd was not reached.
@@ -150,8 +149,10 @@ impl Shared {
         }
     }
 
-    /// Ends the subscriptions. Later ones are of the next initialization.
-    pub(crate) fn end_events(&self) {
+    /// The provider is shut down. Its task may have ended before, fatal or with its runtime.
+    /// Subscriptions end; later ones are of the next initialization.
+    pub(crate) fn end(&self) {
+        self.publish(State::NotReady, Some(SHUT_DOWN.into()), Outcome::clear(Vec::new()));
         *self.lock_events() = broadcast::Sender::new(BACKLOG);
     }
 
