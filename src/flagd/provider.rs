@@ -202,6 +202,7 @@ impl FlagdProvider {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
             return self.shared().fail("the provider needs a Tokio runtime to be initialized on");
         };
+        self.shared().begin();
         let (stop, stopped) = oneshot::channel();
         let task = runtime.spawn(supervisor::run(self.handle.shared.clone(), stopped));
         *running = Some(Running { stop, task });
@@ -352,9 +353,8 @@ impl FeatureProvider for FlagdProvider {
         Box::pin(async {
             let mut watch = self.shared().watch();
             self.start();
-            let settled = |snapshot: &Snapshot| snapshot.state != State::NotReady;
-            // The task settles at the deadline; the sender is in this very handle.
-            let _ = watch.wait_for(settled).await;
+            // The task ends it at the deadline, and so does a shutdown; the sender is in this handle.
+            let _ = watch.wait_for(|snapshot| !snapshot.initializing).await;
         })
     }
 

@@ -26,6 +26,8 @@ pub(crate) struct Snapshot {
     pub(crate) since: SystemTime,
     /// Why flags are not evaluated as they should be.
     pub(crate) message: Option<Arc<str>>,
+    /// Whether an initialization has begun and is not over.
+    pub(crate) initializing: bool,
 }
 
 impl Snapshot {
@@ -67,6 +69,7 @@ impl Shared {
             state: State::NotReady,
             since: SystemTime::now(),
             message: Some("the provider is not initialized".into()),
+            initializing: false,
         };
         Self {
             cache: Cache::new(options.cache_capacity()),
@@ -109,6 +112,13 @@ impl Shared {
         Events::new(self.snapshot.borrow().event(), sender.subscribe())
     }
 
+    /// Initialization begins, perhaps anew. The next [`publish`](Self::publish) ends it.
+    pub(crate) fn begin(&self) {
+        let message = Some("the provider is being initialized".into());
+        self.publish(State::NotReady, message, Outcome::clear(Vec::new()));
+        self.snapshot.send_modify(|snapshot| snapshot.initializing = true);
+    }
+
     /// Acts on what follows from an input: the cache first, then the state, then the events.
     pub(crate) fn publish(&self, state: State, message: Option<Arc<str>>, outcome: Outcome) {
         let dropped = match &outcome.cache {
@@ -127,6 +137,7 @@ impl Shared {
             }
             snapshot.state = state;
             snapshot.message = message;
+            snapshot.initializing = false;
         });
         for event in outcome.events {
             log(&event);
