@@ -10,7 +10,7 @@ use std::{
     task::{Context, Waker},
 };
 
-use flagstaff::flagd::State;
+use flagstaff::{FlagdProvider, flagd::State};
 use open_feature::{
     EvaluationContext, EvaluationErrorCode, EvaluationReason, OpenFeature,
     provider::FeatureProvider,
@@ -152,6 +152,24 @@ async fn a_shutdown_ends_an_initialization() {
     };
     tokio::join!(initialize(&provider), stopping);
     assert_eq!(provider.state(), State::NotReady);
+}
+
+/// Whoever comes last wins, and what is READY can be evaluated.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_shutdown_and_an_initialization_at_once_leave_no_half_of_a_provider() {
+    let server = ScriptedServer::start();
+    server.set("on", true);
+    for _ in 0..100 {
+        let provider = ready(near(server.port())).await;
+        let spawn =
+            |provider: FlagdProvider| tokio::spawn(async move { initialize(&provider).await });
+        let initializing = spawn(provider.clone());
+        bounded("the shutdown", provider.shutdown()).await;
+        initializing.await.unwrap();
+        initialize(&provider).await;
+        assert_eq!(provider.state(), State::Ready);
+        assert!(boolean(&provider, "on").await.unwrap().value);
+    }
 }
 
 /// Section 7: "A provider initialised on a runtime that is gone ... say what happened"; and it can
