@@ -3,7 +3,7 @@
 use std::{
     fmt,
     pin::Pin,
-    sync::{Arc, LazyLock, Mutex, PoisonError},
+    sync::{Arc, LazyLock},
     time::{Duration, SystemTime},
 };
 
@@ -11,7 +11,10 @@ use open_feature::{
     EvaluationContext, EvaluationError, EvaluationReason, EvaluationResult, StructValue,
     provider::{FeatureProvider, ProviderMetadata, ProviderStatus, ResolutionDetails},
 };
-use tokio::{sync::oneshot, task::JoinHandle};
+use tokio::{
+    sync::{Mutex, oneshot},
+    task::JoinHandle,
+};
 use tracing::Instrument as _;
 
 use super::{
@@ -62,7 +65,8 @@ pub struct FlagdProvider {
 
 struct Handle {
     shared: Arc<Shared>,
-    /// Dropped with the handle, which ends the task.
+    /// Dropped with the handle, which ends the task. Locked until a shutdown is over, lest the end
+    /// of one task undo the beginning of the next.
     running: Mutex<Option<Running>>,
 }
 
@@ -178,13 +182,13 @@ impl FlagdProvider {
     /// provider is `NOT_READY` afterwards, and can be initialized again (OpenFeature specification
     /// 2.5.3).
     pub async fn shutdown(&self) {
-        let running = self.handle.running.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(Running { stop, task }) = running {
+        let mut running = self.handle.running.lock().await;
+        if let Some(Running { stop, task }) = running.take() {
             drop(stop);
             // The task does not panic; if its runtime was shut down, it has ended too.
             let _ = task.await;
         }
-        self.shared().end_events();
+        self.shared().end();
     }
 
     fn shared(&self) -> &Shared {
@@ -192,8 +196,8 @@ impl FlagdProvider {
     }
 
     /// Starts the task, unless it runs already or has given up.
-    fn start(&self) {
-        let mut running = self.handle.running.lock().unwrap_or_else(PoisonError::into_inner);
+    async fn start(&self) {
+        let mut running = self.handle.running.lock().await;
         let alive = running.as_ref().is_some_and(|running| !running.task.is_finished());
         if alive || self.is_fatal() {
             return;
@@ -201,6 +205,7 @@ impl FlagdProvider {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
             return self.shared().fail("the provider needs a Tokio runtime to be initialized on");
         };
+        self.shared().begin();
         let (stop, stopped) = oneshot::channel();
         let task = runtime.spawn(supervisor::run(self.handle.shared.clone(), stopped));
         *running = Some(Running { stop, task });
@@ -315,10 +320,9 @@ impl FeatureProvider for FlagdProvider {
     {
         Box::pin(async {
             let mut watch = self.shared().watch();
-            self.start();
-            let settled = |snapshot: &Snapshot| snapshot.state != State::NotReady;
-            // The task settles at the deadline; the sender is in this very handle.
-            let _ = watch.wait_for(settled).await;
+            self.start().await;
+            // The task ends it at the deadline, and so does a shutdown; the sender is in this handle.
+            let _ = watch.wait_for(|snapshot| !snapshot.initializing).await;
         })
     }
 

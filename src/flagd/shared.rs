@@ -13,9 +13,9 @@ use tokio::sync::{Notify, broadcast, watch};
 use super::{
     cache::Cache,
     channel::Connection,
-    events::{BACKLOG, ChangedFlags, Events, ProviderEvent},
+    events::{BACKLOG, Events, ProviderEvent},
     gate::Gate,
-    lifecycle::{CacheAction, Outcome, State},
+    lifecycle::{CacheAction, Outcome, SHUT_DOWN, State},
     options::FlagdOptions,
     telemetry,
 };
@@ -27,6 +27,8 @@ pub(crate) struct Snapshot {
     pub(crate) since: SystemTime,
     /// Why flags are not evaluated as they should be.
     pub(crate) message: Option<Arc<str>>,
+    /// Whether an initialization has begun and is not over.
+    pub(crate) initializing: bool,
 }
 
 impl Snapshot {
@@ -68,6 +70,7 @@ impl Shared {
             state: State::NotReady,
             since: SystemTime::now(),
             message: Some("the provider is not initialized".into()),
+            initializing: false,
         };
         Self {
             cache: Cache::new(options.cache_capacity()),
@@ -110,6 +113,13 @@ impl Shared {
         Events::new(self.snapshot.borrow().event(), sender.subscribe())
     }
 
+    /// Initialization begins, perhaps anew. The next [`publish`](Self::publish) ends it.
+    pub(crate) fn begin(&self) {
+        let message = Some("the provider is being initialized".into());
+        self.publish(State::NotReady, message, Outcome::clear(Vec::new()));
+        self.snapshot.send_modify(|snapshot| snapshot.initializing = true);
+    }
+
     /// Acts on what follows from an input: the cache first, then the state, then the events.
     pub(crate) fn publish(&self, state: State, message: Option<Arc<str>>, outcome: Outcome) {
         let dropped = match &outcome.cache {
@@ -128,6 +138,7 @@ impl Shared {
             }
             snapshot.state = state;
             snapshot.message = message;
+            snapshot.initializing = false;
         });
         for event in outcome.events {
             telemetry::happened(&event);
@@ -139,8 +150,7 @@ impl Shared {
     pub(crate) fn fail(&self, message: &str) {
         self.set_connection(None);
         let event = ProviderEvent::Error { message: message.to_owned(), fatal: false };
-        let cache = CacheAction::Drop(ChangedFlags::All);
-        self.publish(State::Error, Some(message.into()), Outcome { cache, events: vec![event] });
+        self.publish(State::Error, Some(message.into()), Outcome::clear(vec![event]));
     }
 
     /// A call was answered, or flagd was not reached.
@@ -151,8 +161,10 @@ impl Shared {
         }
     }
 
-    /// Ends the subscriptions. Later ones are of the next initialization.
-    pub(crate) fn end_events(&self) {
+    /// The provider is shut down. Its task may have ended before, fatal or with its runtime.
+    /// Subscriptions end; later ones are of the next initialization.
+    pub(crate) fn end(&self) {
+        self.publish(State::NotReady, Some(SHUT_DOWN.into()), Outcome::clear(Vec::new()));
         *self.lock_events() = broadcast::Sender::new(BACKLOG);
     }
 

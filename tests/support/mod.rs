@@ -12,6 +12,8 @@ pub mod http2;
 pub mod json;
 pub mod ports;
 pub mod proto;
+#[cfg(feature = "rpc")]
+pub mod provider;
 pub mod raw;
 pub mod scripted;
 pub mod wait;

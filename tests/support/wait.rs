@@ -2,7 +2,10 @@
 
 use std::{fmt::Debug, future::Future, time::Duration};
 
-use tokio::{sync::watch, time::timeout};
+use tokio::{
+    sync::watch,
+    time::{sleep, timeout},
+};
 
 /// Long enough for a loaded machine; only a failing test ever takes so long.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -10,6 +13,16 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 /// The future's output; panics, naming `what`, when it takes longer than [`PATIENCE`].
 pub async fn bounded<F: Future>(what: &str, future: F) -> F::Output {
     timeout(PATIENCE, future).await.unwrap_or_else(|_| panic!("waited {PATIENCE:?} for {what}"))
+}
+
+/// Waits until `condition` holds, where nothing tells when; panics, naming `what`, if it never does.
+pub async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    bounded(what, async {
+        while !condition() {
+            sleep(Duration::from_millis(1)).await;
+        }
+    })
+    .await;
 }
 
 /// Waits until the watched state satisfies `condition`; panics with the state last seen.
