@@ -13,6 +13,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod context;
 mod subject;
 mod trial;
 mod values;
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
     arguments.test_threads.get_or_insert(THREADS);
     trial::note_panics();
     let trials = [
+        context::trials(),
         values::trials(),
     ];
     libtest_mimic::run(&arguments, trials.into_iter().flatten().collect()).exit_code()
