@@ -14,6 +14,7 @@
 mod support;
 
 mod context;
+mod selector;
 mod subject;
 mod trial;
 mod values;
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
     trial::note_panics();
     let trials = [
         context::trials(),
+        selector::trials(),
         values::trials(),
     ];
     libtest_mimic::run(&arguments, trials.into_iter().flatten().collect()).exit_code()
