@@ -13,6 +13,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod changes;
 mod context;
 mod selector;
 mod subject;
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
     arguments.test_threads.get_or_insert(THREADS);
     trial::note_panics();
     let trials = [
+        changes::trials(),
         context::trials(),
         selector::trials(),
         values::trials(),
