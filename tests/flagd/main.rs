@@ -15,6 +15,7 @@ mod support;
 
 mod changes;
 mod context;
+mod loss;
 mod selector;
 mod subject;
 mod trial;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
     let trials = [
         changes::trials(),
         context::trials(),
+        loss::trials(),
         selector::trials(),
         values::trials(),
     ];
