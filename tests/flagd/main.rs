@@ -15,6 +15,7 @@ mod support;
 
 mod changes;
 mod context;
+mod hangs;
 mod loss;
 mod selector;
 mod subject;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
     arguments.test_threads.get_or_insert(THREADS);
     trial::note_panics();
     let trials = [
+        hangs::trials(), // the longest first
         changes::trials(),
         context::trials(),
         loss::trials(),
