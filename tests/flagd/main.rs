@@ -17,6 +17,7 @@ mod changes;
 mod context;
 mod hangs;
 mod loss;
+mod network;
 mod selector;
 mod subject;
 mod trial;
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
         changes::trials(),
         context::trials(),
         loss::trials(),
+        network::trials(),
         selector::trials(),
         values::trials(),
     ];
