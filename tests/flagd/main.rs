@@ -19,6 +19,7 @@ mod hangs;
 mod loss;
 mod network;
 mod selector;
+mod streams;
 mod subject;
 mod trial;
 mod values;
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
         loss::trials(),
         network::trials(),
         selector::trials(),
+        streams::trials(),
         values::trials(),
     ];
     libtest_mimic::run(&arguments, trials.into_iter().flatten().collect()).exit_code()
