@@ -16,6 +16,7 @@ mod support;
 mod changes;
 mod context;
 mod hangs;
+mod load;
 mod loss;
 mod network;
 mod selector;
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
         hangs::trials(), // the longest first
         changes::trials(),
         context::trials(),
+        load::trials(),
         loss::trials(),
         network::trials(),
         selector::trials(),
