@@ -19,6 +19,7 @@ mod hangs;
 mod load;
 mod loss;
 mod network;
+mod program;
 mod selector;
 mod streams;
 mod subject;
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
         load::trials(),
         loss::trials(),
         network::trials(),
+        program::trials(),
         selector::trials(),
         streams::trials(),
         values::trials(),
