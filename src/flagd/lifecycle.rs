@@ -38,7 +38,7 @@ impl From<State> for ProviderStatus {
 }
 
 /// What evaluations are told after a shutdown.
-const SHUT_DOWN: &str = "the provider was shut down";
+pub(crate) const SHUT_DOWN: &str = "the provider was shut down";
 
 /// The options that the state machine obeys.
 #[derive(Clone, Copy, Debug)]

@@ -185,7 +185,12 @@ impl FlagdProvider {
             // The task does not panic; if its runtime was shut down, it has ended too.
             let _ = task.await;
         }
-        self.shared().end_events();
+        // Unless another handle has initialized it meanwhile.
+        let running = self.handle.running.lock().unwrap_or_else(PoisonError::into_inner);
+        if running.is_none() {
+            self.shared().shut_down();
+            self.shared().end_events();
+        }
     }
 
     fn shared(&self) -> &Shared {

@@ -15,7 +15,7 @@ use super::{
     channel::Connection,
     events::{BACKLOG, ChangedFlags, Events, ProviderEvent},
     gate::Gate,
-    lifecycle::{CacheAction, Outcome, State},
+    lifecycle::{CacheAction, Outcome, SHUT_DOWN, State},
     options::FlagdOptions,
 };
 
@@ -140,6 +140,16 @@ impl Shared {
         let event = ProviderEvent::Error { message: message.to_owned(), fatal: false };
         let cache = CacheAction::Drop(ChangedFlags::All);
         self.publish(State::Error, Some(message.into()), Outcome { cache, events: vec![event] });
+    }
+
+    /// The provider is as it was before initialization, also when no task was there to say so: it
+    /// had given up, or its runtime had ended.
+    pub(crate) fn shut_down(&self) {
+        if self.snapshot.borrow().state == State::NotReady {
+            return;
+        }
+        let outcome = Outcome { cache: CacheAction::Drop(ChangedFlags::All), events: Vec::new() };
+        self.publish(State::NotReady, Some(SHUT_DOWN.into()), outcome);
     }
 
     /// A call was answered, or flagd was not reached.

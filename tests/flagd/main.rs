@@ -24,6 +24,7 @@ mod selector;
 mod streams;
 mod subject;
 mod trial;
+mod unix;
 mod values;
 mod witness;
 
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
         program::trials(),
         selector::trials(),
         streams::trials(),
+        unix::trials(),
         values::trials(),
     ];
     libtest_mimic::run(&arguments, trials.into_iter().flatten().collect()).exit_code()
