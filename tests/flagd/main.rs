@@ -23,6 +23,8 @@ mod program;
 mod selector;
 mod streams;
 mod subject;
+#[cfg(feature = "tls")]
+mod tls;
 mod trial;
 mod unix;
 mod values;
@@ -49,6 +51,8 @@ fn main() -> ExitCode {
         program::trials(),
         selector::trials(),
         streams::trials(),
+        #[cfg(feature = "tls")]
+        tls::trials(),
         unix::trials(),
         values::trials(),
     ];
