@@ -29,7 +29,7 @@ use tonic::Status;
 const NOT_READY: EvaluationErrorCode = EvaluationErrorCode::ProviderNotReady;
 
 fn fatal_if(options: FlagdOptionsBuilder, codes: &[&str]) -> FlagdOptionsBuilder {
-    options.fatal_status_codes(codes.iter().map(ToString::to_string).collect())
+    options.fatal_status_codes(codes.iter().copied())
 }
 
 fn denied() -> Status {

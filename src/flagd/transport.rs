@@ -71,6 +71,11 @@ fn explained(text: String) -> String {
          let an authority sign a certificate without CA:TRUE for the server, and trust that authority with `certPath`"
     } else if text.contains("UnknownIssuer") {
         "the server's certificate is signed by no trusted authority: name its PEM file with `certPath`"
+    } else if text.contains("BadSignature") {
+        "the authority in `certPath` bears the name of the one that signed the server's certificate, but not its key: \
+         name the PEM file of the right one"
+    } else if text.contains("InvalidContentType") {
+        "the server does not speak TLS on this port: see the option `tls`"
     } else if text.contains("Service was not ready") {
         "the runtime on which the provider was initialized has ended: initialize it on one that lives as long as it does"
     } else {

@@ -1,4 +1,4 @@
-//! An HTTP/2 reverse proxy that routes on the authority, as an envoy does.
+//! An HTTP/2 reverse proxy that routes on the authority, as an envoy does, or hides evaluation v2.
 
 use std::{collections::HashMap, net::SocketAddr, sync::Arc};
 
@@ -32,7 +32,19 @@ impl AuthorityProxy {
     /// Routes such as `("rpc.service", address of flagd)`.
     pub fn start<'a>(routes: impl IntoIterator<Item = (&'a str, SocketAddr)>) -> Self {
         let routes = routes.into_iter().map(|(authority, upstream)| (authority.into(), upstream));
-        let routes: Arc<HashMap<String, SocketAddr>> = Arc::new(routes.collect());
+        let routes: HashMap<String, SocketAddr> = routes.collect();
+        Self::routing(move |uri| routes.get(uri.authority()?.as_str()).copied())
+    }
+
+    /// Hides evaluation v2 of this upstream, whatever the authority: 404, as of an old flagd.
+    pub fn hiding_v2(upstream: SocketAddr) -> Self {
+        Self::routing(move |uri| {
+            (!uri.path().starts_with("/flagd.evaluation.v2.")).then_some(upstream)
+        })
+    }
+
+    fn routing(route: impl Fn(&Uri) -> Option<SocketAddr> + Send + Sync + 'static) -> Self {
+        let route = Arc::new(route);
         let listener = ports::listen();
         let port = listener.local_addr().unwrap().port();
         let (goaway, going_away) = watch::channel(false);
@@ -43,8 +55,13 @@ impl AuthorityProxy {
             goaway: going_away,
         };
         let background = Background::spawn("authority-proxy", || async {
-            let client = Client::builder(TokioExecutor::new()).http2_only(true).build_http();
-            server.run(move |request| forward(client.clone(), Arc::clone(&routes), request)).await;
+            let mut connector = HttpConnector::new();
+            connector.set_nodelay(true);
+            let client = Client::builder(TokioExecutor::new()).http2_only(true).build(connector);
+            let handler = move |request: Request<Incoming>| {
+                forward(client.clone(), route(request.uri()), request)
+            };
+            server.run(handler).await;
         });
         Self { port, _goaway: goaway, _background: background }
     }
@@ -56,12 +73,11 @@ impl AuthorityProxy {
 
 async fn forward(
     client: Client<HttpConnector, Incoming>,
-    routes: Arc<HashMap<String, SocketAddr>>,
+    upstream: Option<SocketAddr>,
     mut request: Request<Incoming>,
 ) -> Response<Body> {
-    let authority = request.uri().authority().map(ToString::to_string).unwrap_or_default();
-    let Some(upstream) = routes.get(&authority) else {
-        return plain(StatusCode::NOT_FOUND, format!("no route to \"{authority}\"\n"));
+    let Some(upstream) = upstream else {
+        return plain(StatusCode::NOT_FOUND, format!("no route to {}\n", request.uri()));
     };
     let mut uri = request.uri().clone().into_parts();
     uri.scheme = Some(Scheme::HTTP);

@@ -39,7 +39,7 @@ enum Flow {
 #[derive(Debug)]
 pub struct TcpGate {
     port: u16,
-    upstream: SocketAddr,
+    upstream: Mutex<SocketAddr>,
     flow: watch::Sender<Flow>,
     counts: Arc<watch::Sender<Connections>>,
     open: Mutex<Option<Open>>,
@@ -68,7 +68,7 @@ impl TcpGate {
     pub fn closed_to(upstream: SocketAddr) -> Self {
         Self {
             port: ports::free_port(),
-            upstream,
+            upstream: Mutex::new(upstream),
             flow: watch::Sender::new(Flow::Pass),
             counts: Arc::default(),
             open: Mutex::default(),
@@ -112,6 +112,11 @@ impl TcpGate {
         }
     }
 
+    /// Another upstream, from the next [`Self::cut`] or [`Self::open`] after [`Self::close`] on.
+    pub fn lead_to(&self, upstream: SocketAddr) {
+        *self.upstream.lock().unwrap() = upstream;
+    }
+
     fn accept(&self, flow: Flow) {
         self.flow.send_replace(flow);
         self.open.lock().unwrap().get_or_insert_with(|| {
@@ -123,7 +128,7 @@ impl TcpGate {
 
     fn run(&self, listener: &StdListener) -> Background {
         let listener = listener.try_clone().unwrap();
-        let (upstream, flow) = (self.upstream, self.flow.subscribe());
+        let (upstream, flow) = (*self.upstream.lock().unwrap(), self.flow.subscribe());
         let counts = Arc::clone(&self.counts);
         Background::spawn("gate", move || accept(listener, upstream, flow, counts))
     }

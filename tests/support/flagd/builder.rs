@@ -2,7 +2,7 @@
 
 use std::{fs, path::PathBuf};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{Directory, FlagdProcess, Ports, find};
 use crate::support::{certs::Certificates, ports::free_port};
@@ -35,6 +35,24 @@ impl Builder {
     pub fn sources(mut self, files: &[&str]) -> Self {
         self.directory.sources = files.iter().map(ToString::to_string).collect();
         self
+    }
+
+    /// One more source, after the others, with this definition.
+    #[must_use]
+    pub fn source(mut self, name: &str, definition: &Value) -> Self {
+        let text = serde_json::to_vec_pretty(definition).unwrap();
+        fs::write(self.directory.path().join(name), text).unwrap();
+        self.directory.sources.push(name.to_owned());
+        self
+    }
+
+    /// Watches the file of flags through the kernel, instead of looking every second.
+    #[must_use]
+    pub fn watching(mut self) -> Self {
+        let sources = std::mem::take(&mut self.directory.sources);
+        let sources = sources.iter().map(|uri| json!({ "uri": uri, "provider": "fsnotify" }));
+        let sources = sources.collect::<Value>().to_string();
+        self.arg("--sources").arg(sources)
     }
 
     /// The flag that must answer before the flagd counts as started; by default, the first of a

@@ -1,0 +1,169 @@
+//! flagd hangs: it keeps its connections, and says nothing (SIGSTOP).
+
+use std::time::{Duration, Instant};
+
+use flagstaff::{ProviderEvent, flagd::State};
+use open_feature::{EvaluationErrorCode, EvaluationReason};
+use tokio::{
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+
+use crate::{
+    subject::{Subject, flags, options_for, text},
+    support::{
+        flagd::FlagdProcess,
+        proto::{V2, connect, v2},
+        wait::{PATIENCE, bounded},
+    },
+    trial::{trials, until_no_task},
+};
+
+trials![
+    longer_than_the_idle_deadline,
+    longer_than_pings_wait,
+    longer_than_the_deadline,
+    at_the_start,
+    before_the_end,
+];
+
+const DEADLINE: Duration = Duration::from_millis(400);
+
+/// Asks for what is not cached: it fails, at its deadline and not much later.
+async fn runs_into_the_deadline(subject: &Subject) {
+    let asked = Instant::now();
+    let error = subject.text("other").await.unwrap_err();
+    assert_eq!(error.code, EvaluationErrorCode::General("GENERAL".to_owned()));
+    let message = error.message.unwrap();
+    assert!(message.starts_with("DEADLINE_EXCEEDED"), "{message}");
+    assert!(asked.elapsed() >= DEADLINE && asked.elapsed() < PATIENCE / 4, "{:?}", asked.elapsed());
+}
+
+async fn longer_than_the_deadline() {
+    let mut flagd = FlagdProcess::with(&flags("on")).start().await.unwrap();
+    let mut subject = Subject::ready(options_for(&flagd).deadline(DEADLINE)).await;
+    subject.cache("flag", "on").await;
+    flagd.stop();
+    for _ in 0..2 {
+        runs_into_the_deadline(&subject).await;
+        assert_eq!(subject.state(), State::Ready);
+    }
+    assert_eq!(subject.text("flag").await.unwrap().1, EvaluationReason::Cached);
+    flagd.cont();
+    subject.until("flag", "on").await;
+    let error = subject.text("other").await.unwrap_err();
+    assert_eq!(error.code, EvaluationErrorCode::FlagNotFound, "the connection is of use again");
+    assert_eq!(subject.events_so_far().await, []);
+    assert_eq!(subject.provider.stats().reconnections, 0);
+    subject.shut_down().await;
+}
+
+/// STALE, ERROR, and READY once flagd goes on.
+async fn longer_than_the_idle_deadline() {
+    let mut flagd = FlagdProcess::with(&flags("old")).start().await.unwrap();
+    let options = options_for(&flagd)
+        .deadline(DEADLINE)
+        .stream_idle(Duration::from_secs(2))
+        .retry_grace_period(Duration::from_secs(1));
+    let mut subject = Subject::ready(options).await;
+    keep_alive(&flagd).await;
+    assert_eq!(subject.events_so_far().await, [], "silence before that says nothing");
+    subject.cache("flag", "old").await;
+
+    flagd.stop();
+    assert_eq!(subject.event().await, ProviderEvent::Stale);
+    assert_eq!(subject.text("flag").await.unwrap().1, EvaluationReason::Cached);
+    let message = subject.error().await;
+    assert!(message.contains(&flagd.port().to_string()), "{message}");
+    one_of_many_runs_into_the_deadline(&subject).await;
+
+    flagd.write_flags(&flags("new"));
+    flagd.cont();
+    subject.recovered().await;
+    subject.until("flag", "new").await;
+    subject.cache("flag", "new").await;
+    subject.shut_down().await;
+}
+
+/// Waits for a `keep_alive` over a stream that is opened now, so that older ones have had theirs.
+async fn keep_alive(flagd: &FlagdProcess) {
+    let mut client = V2::new(connect(flagd.uri()).await);
+    let stream = client.event_stream(v2::EventStreamRequest {}).await;
+    let mut stream = stream.unwrap().into_inner();
+    loop {
+        let message = timeout(PATIENCE * 2, stream.message()).await; // it comes after 20 s
+        let message = message.expect("flagd sends keep_alive");
+        if message.unwrap().unwrap().r#type == "keep_alive" {
+            return;
+        }
+    }
+}
+
+/// In ERROR a hung flagd does not cost every call its deadline.
+async fn one_of_many_runs_into_the_deadline(subject: &Subject) {
+    assert_eq!(subject.state(), State::Error);
+    let mut calls = JoinSet::new();
+    for _ in 0..8 {
+        let provider = subject.provider.clone();
+        calls.spawn(async move { text(&provider, "flag").await.unwrap_err().code });
+    }
+    let codes = calls.join_all().await;
+    let refused = |code: &&EvaluationErrorCode| **code == EvaluationErrorCode::ProviderNotReady;
+    assert_eq!(codes.iter().filter(refused).count(), 7, "{codes:?}");
+}
+
+/// Pings find it out, whether flagd has sent `keep_alive` or not. They need leave.
+async fn longer_than_pings_wait() {
+    let builder = FlagdProcess::with(&flags("old")).arg("--keep-alive-min-time").arg("100ms");
+    let mut flagd = builder.start().await.unwrap();
+    let options = options_for(&flagd).keep_alive_time(Duration::from_millis(250));
+    let mut subject = Subject::ready(options).await;
+    subject.cache("flag", "old").await;
+    sleep(Duration::from_secs(2)).await;
+    assert_eq!(subject.events_so_far().await, [], "answered pings do no harm");
+
+    flagd.stop();
+    // Pings wait 20 s for their answer.
+    assert_eq!(subject.event_within(PATIENCE * 2).await, ProviderEvent::Stale);
+    flagd.write_flags(&flags("new"));
+    flagd.cont();
+    subject.recovered().await;
+    subject.until("flag", "new").await;
+    subject.shut_down().await;
+}
+
+/// Initialization ends at the deadline; flagd is picked up when it goes on.
+async fn at_the_start() {
+    let mut flagd = FlagdProcess::with(&flags("on")).start().await.unwrap();
+    flagd.stop();
+    let begun = Instant::now();
+    let mut subject = Subject::start(options_for(&flagd).deadline(DEADLINE)).await;
+    assert!(begun.elapsed() >= DEADLINE && begun.elapsed() < PATIENCE / 4, "{:?}", begun.elapsed());
+    let message = subject.error().await;
+    assert!(message.contains("within 400ms"), "{message}");
+    one_of_many_runs_into_the_deadline(&subject).await;
+    flagd.cont();
+    subject.recovered().await;
+    subject.until("flag", "on").await;
+    subject.shut_down().await;
+}
+
+/// Shutdown and drop do not wait for flagd, nor for the calls that it owes an answer.
+async fn before_the_end() {
+    let mut flagd = FlagdProcess::with(&flags("on")).start().await.unwrap();
+    for shut_down in [true, false] {
+        let subject = Subject::ready(options_for(&flagd).deadline(PATIENCE)).await;
+        flagd.stop();
+        let provider = subject.provider.clone();
+        let call = tokio::spawn(async move { text(&provider, "flag").await });
+        sleep(Duration::from_millis(50)).await;
+        if shut_down {
+            bounded("shutdown", subject.provider.shutdown()).await;
+            assert_eq!(subject.state(), State::NotReady);
+        }
+        call.abort();
+        drop((subject, call.await));
+        until_no_task("the provider was left").await;
+        flagd.cont();
+    }
+}

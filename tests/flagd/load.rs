@@ -1,0 +1,104 @@
+//! Many who ask while flags change: no answer is out of date, and none comes too early.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use flagstaff::{FlagdProvider, ProviderEvent};
+use open_feature::{EvaluationContext, provider::FeatureProvider};
+use serde_json::{Value as Json, json};
+use tokio::{task::JoinSet, time::sleep};
+
+use crate::{
+    subject::{Subject, options_for},
+    support::{flagd::FlagdProcess, wait::bounded},
+    trial::trials,
+};
+
+trials![each_answer_is_of_its_time, many_users_of_a_static_flag_cost_one_call];
+
+const TASKS: usize = 8;
+const QUESTIONS: usize = 200;
+
+/// The flag `version`, and one whose key tells that the version has been announced.
+fn definition(version: u64) -> Json {
+    let flag = json!({ "state": "ENABLED", "variants": { "v": version }, "defaultVariant": "v" });
+    json!({ "flags": { "version": flag, format!("mark-{version}"): flag } })
+}
+
+/// What may be answered now.
+#[derive(Default)]
+struct Window {
+    /// The provider has told of this version.
+    oldest: AtomicU64,
+    /// flagd has been given this one.
+    newest: AtomicU64,
+}
+
+async fn version(provider: &FlagdProvider) -> u64 {
+    let context = EvaluationContext::default();
+    let details = provider.resolve_int_value("version", &context).await.unwrap();
+    details.value.try_into().unwrap()
+}
+
+async fn each_answer_is_of_its_time() {
+    let flagd = FlagdProcess::with(&definition(0)).watching().start().await.unwrap();
+    let mut subject = Subject::ready(options_for(&flagd)).await;
+    let window = Arc::new(Window::default());
+    let mut asking = JoinSet::new();
+    for _ in 0..TASKS {
+        let (provider, window) = (subject.provider.clone(), window.clone());
+        asking.spawn(async move {
+            for _ in 0..QUESTIONS {
+                let oldest = window.oldest.load(Ordering::SeqCst);
+                let version = version(&provider).await;
+                let newest = window.newest.load(Ordering::SeqCst);
+                assert!((oldest..=newest).contains(&version), "{version} of {oldest}..={newest}");
+                sleep(Duration::from_millis(5)).await;
+            }
+        });
+    }
+    let mut current = 0;
+    while !asking.is_empty() {
+        current += 1;
+        window.newest.store(current, Ordering::SeqCst);
+        flagd.write_flags(&definition(current));
+        let mark = format!("mark-{current}");
+        while !matches!(
+            subject.event().await,
+            ProviderEvent::ConfigurationChanged(flags) if flags.contains(&mark)
+        ) {}
+        window.oldest.store(current, Ordering::SeqCst);
+        sleep(Duration::from_millis(100)).await;
+        while let Some(asked) = asking.try_join_next() {
+            asked.unwrap();
+        }
+    }
+    assert!(current > 3, "{current} versions are too few to prove anything");
+    assert_eq!(version(&subject.provider).await, current);
+    assert!(subject.provider.stats().cache_hits > 0);
+    subject.shut_down().await;
+}
+
+async fn many_users_of_a_static_flag_cost_one_call() {
+    let flagd = FlagdProcess::with(&definition(7)).start().await.unwrap();
+    let subject = Subject::ready(options_for(&flagd)).await;
+    assert_eq!(version(&subject.provider).await, 7);
+    let mut users = JoinSet::new();
+    for user in 0..1500 {
+        let provider = subject.provider.clone();
+        users.spawn(async move {
+            let context = EvaluationContext::default().with_targeting_key(format!("user-{user}"));
+            provider.resolve_int_value("version", &context).await.unwrap().value
+        });
+    }
+    let values = bounded("all users", users.join_all()).await;
+    assert!(values.len() == 1500 && values.iter().all(|value| *value == 7));
+    let stats = subject.provider.stats();
+    assert_eq!((stats.cache_hits, stats.cache_misses), (1500, 1));
+    subject.shut_down().await;
+}

@@ -1,0 +1,214 @@
+//! flagd goes away and comes back: each way of it through the lifecycle (flagd contract, section
+//! 4), and what is answered meanwhile and afterwards.
+
+use std::time::{Duration, Instant};
+
+use flagstaff::{
+    ProviderEvent,
+    flagd::{ChangedFlags, State},
+};
+use open_feature::{EvaluationErrorCode, EvaluationReason};
+
+use crate::{
+    subject::{Subject, eventually, flags, options_for},
+    support::{flagd::FlagdProcess, wait::bounded},
+    trial::{trials, until_no_task},
+    witness::Witness,
+};
+
+trials![
+    killed_and_restarted,
+    killed_and_restarted_again_and_again,
+    away_past_the_grace_period,
+    away_for_too_many_attempts,
+    without_a_grace_period,
+    not_there_at_the_start,
+    never_there,
+    told_to_end,
+    nothing_is_left_whatever_the_state,
+];
+
+const SOON: Duration = Duration::from_millis(300);
+
+async fn killed_and_restarted() {
+    let mut flagd = FlagdProcess::with(&flags("old")).start().await.unwrap();
+    let mut subject = Subject::ready(options_for(&flagd)).await;
+    subject.cache("flag", "old").await;
+    let witness = Witness::of(&subject.provider, "flag").await;
+
+    flagd.kill();
+    assert_eq!(subject.event().await, ProviderEvent::Stale);
+    assert_eq!(subject.state(), State::Stale);
+    assert_eq!(
+        subject.text("flag").await.unwrap(),
+        ("old".to_owned(), EvaluationReason::Cached),
+        "what is cached is given while STALE"
+    );
+    let error = subject.text("other").await.unwrap_err();
+    assert_eq!(error.code, EvaluationErrorCode::ProviderNotReady);
+
+    flagd.write_flags(&flags("new"));
+    flagd.spawn();
+    subject.recovered().await;
+    let recovery = Instant::now();
+    subject.until("flag", "new").await;
+    flagd.until_ready().await.unwrap();
+    subject.cache("flag", "new").await;
+    witness.saw_no("old", recovery).await;
+    assert_eq!(subject.provider.stats().reconnections, 1);
+    subject.shut_down().await;
+}
+
+async fn killed_and_restarted_again_and_again() {
+    let mut flagd = FlagdProcess::with(&flags("v0")).start().await.unwrap();
+    let mut subject = Subject::ready(options_for(&flagd)).await;
+    for round in 1..=4 {
+        let (old, new) = (format!("v{}", round - 1), format!("v{round}"));
+        subject.cache("flag", &old).await;
+        let witness = Witness::of(&subject.provider, "flag").await;
+        flagd.kill();
+        flagd.write_flags(&flags(&new));
+        flagd.spawn();
+        assert_eq!(subject.state_event().await, ProviderEvent::Stale);
+        subject.recovered().await;
+        let recovery = Instant::now();
+        subject.until("flag", &new).await;
+        witness.saw_no(&old, recovery).await;
+    }
+    assert_eq!(subject.provider.stats().reconnections, 4);
+    subject.shut_down().await;
+}
+
+async fn away_past_the_grace_period() {
+    let mut flagd = FlagdProcess::with(&flags("old")).start().await.unwrap();
+    let mut subject = Subject::ready(options_for(&flagd).retry_grace_period(SOON)).await;
+    subject.cache("flag", "old").await;
+    flagd.kill();
+    assert_eq!(subject.event().await, ProviderEvent::Stale);
+    let message = subject.error().await;
+    assert!(message.contains(&flagd.port().to_string()), "{message}");
+    assert_eq!(subject.provider.stats().cache_entries, 0);
+    let error = subject.text("flag").await.unwrap_err();
+    assert_eq!(error.code, EvaluationErrorCode::ProviderNotReady, "nothing cached is given");
+
+    // Without any traffic.
+    flagd.write_flags(&flags("new"));
+    flagd.spawn();
+    subject.recovered().await;
+    subject.until("flag", "new").await;
+    subject.cache("flag", "new").await;
+    subject.shut_down().await;
+}
+
+async fn away_for_too_many_attempts() {
+    let mut flagd = FlagdProcess::with(&flags("old")).start().await.unwrap();
+    let mut subject = Subject::ready(options_for(&flagd).max_event_stream_retries(3)).await;
+    subject.cache("flag", "old").await;
+    flagd.kill();
+    assert_eq!(subject.event().await, ProviderEvent::Stale);
+    subject.error().await;
+    assert_eq!(subject.provider.stats().cache_entries, 0);
+    flagd.write_flags(&flags("new"));
+    flagd.spawn();
+    subject.recovered().await;
+    subject.until("flag", "new").await;
+    subject.shut_down().await;
+}
+
+async fn without_a_grace_period() {
+    let mut flagd = FlagdProcess::with(&flags("old")).start().await.unwrap();
+    let mut subject = Subject::ready(options_for(&flagd).retry_grace_period(Duration::ZERO)).await;
+    subject.cache("flag", "old").await;
+    flagd.kill();
+    subject.error().await;
+    assert_eq!(subject.provider.stats().cache_entries, 0);
+    flagd.spawn();
+    subject.recovered().await;
+    subject.until("flag", "old").await;
+    subject.shut_down().await;
+}
+
+/// Initialization ends with the first failure and not only at the deadline, and a flagd that comes
+/// up later is picked up without traffic.
+async fn not_there_at_the_start() {
+    let mut flagd = FlagdProcess::with(&flags("here")).start().await.unwrap();
+    flagd.kill();
+    let deadline = Duration::from_secs(3600);
+    let mut subject = Subject::start(options_for(&flagd).deadline(deadline)).await;
+    assert_eq!(subject.state(), State::Error);
+    subject.error().await;
+    let error = subject.text("flag").await.unwrap_err();
+    assert_eq!(error.code, EvaluationErrorCode::ProviderNotReady);
+
+    flagd.spawn();
+    subject.recovered().await;
+    bounded("readiness", subject.provider.wait_ready(deadline)).await.unwrap();
+    subject.until("flag", "here").await;
+    assert_eq!(subject.provider.stats().reconnections, 0, "it is the first connection");
+    subject.shut_down().await;
+}
+
+/// Its many failures are one event.
+async fn never_there() {
+    let mut flagd = FlagdProcess::with(&flags("here")).start().await.unwrap();
+    flagd.kill();
+    let mut subject = Subject::start(options_for(&flagd)).await;
+    subject.error().await;
+    let error = subject.provider.wait_ready(Duration::from_secs(2)).await.unwrap_err();
+    assert!(error.to_string().contains(&flagd.port().to_string()), "{error}");
+    assert_eq!(subject.events_so_far().await, []);
+    subject.shut_down().await;
+}
+
+/// SIGTERM: flagd says `provider_shutdown`, or just ends the stream.
+async fn told_to_end() {
+    let mut flagd = FlagdProcess::with(&flags("old")).start().await.unwrap();
+    let mut subject = Subject::ready(options_for(&flagd)).await;
+    subject.cache("flag", "old").await;
+    let witness = Witness::of(&subject.provider, "flag").await;
+    flagd.terminate();
+    assert_eq!(subject.event().await, ProviderEvent::Stale);
+    flagd.ended().await;
+    flagd.write_flags(&flags("new"));
+    flagd.spawn();
+    // While it was ending it may have taken one more stream.
+    eventually("the new value", async || {
+        subject.text("flag").await.is_ok_and(|(value, _)| value == "new")
+    })
+    .await;
+    assert_eq!(subject.state(), State::Ready);
+    let recovery = Instant::now();
+    subject.cache("flag", "new").await;
+    let all = ProviderEvent::ConfigurationChanged(ChangedFlags::All);
+    assert!(subject.events_so_far().await.contains(&all));
+    witness.saw_no("old", recovery).await;
+    subject.shut_down().await;
+}
+
+/// After a shutdown, and after the last handle is dropped.
+async fn nothing_is_left_whatever_the_state() {
+    let mut flagd = FlagdProcess::with(&flags("on")).start().await.unwrap();
+    for shut_down in [true, false] {
+        for state in [State::Ready, State::Stale, State::Error, State::NotReady] {
+            let grace = if state == State::Error { Duration::ZERO } else { SOON * 100 };
+            let options = options_for(&flagd).retry_grace_period(grace);
+            let subject = Subject::ready(options).await;
+            subject.until("flag", "on").await;
+            match state {
+                State::Ready => {}
+                State::NotReady => subject.provider.shutdown().await,
+                _ => flagd.kill(),
+            }
+            eventually(&format!("{state:?}"), async || subject.state() == state).await;
+            if shut_down {
+                subject.shut_down().await;
+            } else {
+                drop(subject);
+            }
+            until_no_task(&format!("{state:?} was left, shut down: {shut_down}")).await;
+            if matches!(state, State::Stale | State::Error) {
+                flagd.restart().await.unwrap();
+            }
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! The provider against flagd itself, as a process: see `support::flagd::find` for which one.
+//!
+//! Where there is none, every test is reported as ignored, with the reason; with
+//! `FLAGSTAFF_REQUIRE_FLAGD=1` it fails instead. flagd listens on all interfaces.
+// In helpers as in tests; JSON literals are passed by value; and there are flags of a flagd.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::needless_pass_by_value,
+    clippy::similar_names
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod changes;
+mod context;
+mod hangs;
+mod load;
+mod loss;
+mod network;
+mod program;
+mod selector;
+mod streams;
+mod subject;
+#[cfg(feature = "tls")]
+mod tls;
+mod trial;
+mod unix;
+mod values;
+mod witness;
+
+use std::process::ExitCode;
+
+use libtest_mimic::Arguments;
+
+/// They wait for flagd more than they compute.
+const THREADS: usize = 8;
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads.get_or_insert(THREADS);
+    trial::note_panics();
+    let trials = [
+        hangs::trials(), // the longest first
+        changes::trials(),
+        context::trials(),
+        load::trials(),
+        loss::trials(),
+        network::trials(),
+        program::trials(),
+        selector::trials(),
+        streams::trials(),
+        #[cfg(feature = "tls")]
+        tls::trials(),
+        unix::trials(),
+        values::trials(),
+    ];
+    libtest_mimic::run(&arguments, trials.into_iter().flatten().collect()).exit_code()
+}

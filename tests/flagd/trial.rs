@@ -1,0 +1,80 @@
+//! One test: on a runtime of its own, which must be without tasks and panics when it is over.
+
+use std::{
+    env,
+    future::Future,
+    panic,
+    sync::Mutex,
+    thread,
+    time::{Duration, Instant},
+};
+
+use libtest_mimic::{Completion, Failed, Trial};
+use tokio::runtime::{Builder, Handle};
+
+use crate::support::{flagd, wait::PATIENCE};
+
+/// Lists the tests of a module.
+macro_rules! trials {
+    ($($test:ident),+ $(,)?) => {
+        pub(crate) fn trials() -> Vec<libtest_mimic::Trial> {
+            vec![$(
+                crate::trial::trial(concat!(module_path!(), "::", stringify!($test)), $test)
+            ),+]
+        }
+    };
+}
+pub(crate) use trials;
+
+pub(crate) fn trial<F: Future<Output = ()>>(
+    name: &'static str,
+    test: impl FnOnce() -> F + Send + 'static,
+) -> Trial {
+    let name = name.strip_prefix("flagd::").unwrap_or(name);
+    Trial::ignorable_test(name, move || match flagd::find() {
+        Ok(_) => run(name, test()).map(|()| Completion::Completed),
+        Err(reason) if is_required() => Err(reason.into()),
+        Err(reason) => Ok(Completion::ignored_with(reason)),
+    })
+}
+
+fn is_required() -> bool {
+    env::var_os("FLAGSTAFF_REQUIRE_FLAGD").is_some_and(|value| value == "1")
+}
+
+fn run(name: &'static str, test: impl Future<Output = ()>) -> Result<(), Failed> {
+    let runtime =
+        Builder::new_multi_thread().worker_threads(2).thread_name(name).enable_all().build()?;
+    runtime.block_on(async {
+        test.await;
+        until_no_task("the provider and all of its handles were dropped").await;
+    });
+    drop(runtime);
+    let panics = PANICS.lock().unwrap();
+    let own: Vec<&str> =
+        panics.iter().filter(|(thread, _)| thread == name).map(|(_, text)| text.as_str()).collect();
+    if own.is_empty() { Ok(()) } else { Err(format!("a task panicked: {own:?}").into()) }
+}
+
+/// Waits until no task is left on this runtime.
+pub(crate) async fn until_no_task(since: &str) {
+    let start = Instant::now();
+    let metrics = Handle::current().metrics();
+    while metrics.num_alive_tasks() > 0 {
+        let left = metrics.num_alive_tasks();
+        assert!(start.elapsed() < PATIENCE, "{left} tasks are left since {since}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// Thread and text of each panic: a runtime keeps those of its tasks to itself.
+static PANICS: Mutex<Vec<(String, String)>> = Mutex::new(Vec::new());
+
+pub(crate) fn note_panics() {
+    let usual = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        let thread = thread::current().name().unwrap_or_default().to_owned();
+        PANICS.lock().unwrap().push((thread, info.to_string()));
+        usual(info);
+    }));
+}

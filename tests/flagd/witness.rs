@@ -1,0 +1,66 @@
+//! A user of a flag who never stops asking.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard},
+    time::{Duration, Instant},
+};
+
+use flagstaff::FlagdProvider;
+use open_feature::EvaluationErrorCode;
+use tokio::{task::JoinHandle, time::sleep};
+
+use crate::subject::{eventually, text};
+
+/// A task that asks for one flag again and again.
+pub(crate) struct Witness {
+    seen: Arc<Mutex<Vec<Seen>>>,
+    task: JoinHandle<()>,
+}
+
+/// What an evaluation gave, and when it was begun.
+#[derive(Clone, Debug)]
+struct Seen {
+    asked: Instant,
+    value: Result<String, EvaluationErrorCode>,
+}
+
+impl Witness {
+    /// It has asked at least once when this returns.
+    pub(crate) async fn of(provider: &FlagdProvider, key: &'static str) -> Self {
+        let (provider, seen) = (provider.clone(), Arc::<Mutex<Vec<Seen>>>::default());
+        let log = seen.clone();
+        let task = tokio::spawn(async move {
+            loop {
+                let asked = Instant::now();
+                let value = text(&provider, key).await;
+                let value = value.map(|(value, _)| value).map_err(|error| error.code);
+                log.lock().unwrap().push(Seen { asked, value });
+                sleep(Duration::from_millis(1)).await;
+            }
+        });
+        let witness = Self { seen, task };
+        eventually("the first question", async || !witness.seen().is_empty()).await;
+        witness
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Vec<Seen>> {
+        self.seen.lock().unwrap()
+    }
+
+    /// That nobody who asked after `recovery` was told the value from before the loss. flagd may
+    /// not know the flag yet.
+    pub(crate) async fn saw_no(self, stale: &str, recovery: Instant) {
+        let after = |seen: &Seen| seen.asked > recovery;
+        eventually("a question after the recovery", async || self.seen().iter().any(after)).await;
+        self.task.abort();
+        let _ = self.task.await; // cancelled
+        for Seen { asked, value } in self.seen.lock().unwrap().iter().filter(|seen| after(seen)) {
+            let late = *asked - recovery;
+            match value {
+                Ok(value) => assert_ne!(value, stale, "asked {late:?} after the recovery"),
+                Err(EvaluationErrorCode::FlagNotFound) => {}
+                Err(code) => panic!("{code} {late:?} after the recovery"),
+            }
+        }
+    }
+}
