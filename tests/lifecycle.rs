@@ -241,7 +241,7 @@ async fn exhausted_retries_are_an_error_within_the_grace_period() {
     expect(&mut events, [ProviderEvent::Stale]).await;
     expect_error(&mut events).await;
     let attempts = server.observed().streams_opened();
-    assert!(attempts >= 1 + 2, "{attempts} attempts before ERROR");
+    assert!(attempts >= 3, "{attempts} attempts before ERROR");
 
     // ERROR to ERROR emits nothing, however many attempts fail.
     server.streams(away);

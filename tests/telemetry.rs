@@ -1,4 +1,6 @@
 //! What the provider writes to tracing: OpenTelemetry's names, sensible levels, nothing secret.
+// A helper that fails is a test that fails.
+#![allow(clippy::unwrap_used)]
 
 mod support;
 

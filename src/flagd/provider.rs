@@ -166,15 +166,15 @@ impl FlagdProvider {
     pub async fn wait_ready(&self, timeout: Duration) -> Result<(), FlagdError> {
         let mut watch = self.shared().watch();
         let settled = |snapshot: &Snapshot| matches!(snapshot.state, State::Ready | State::Fatal);
-        let reached = tokio::time::timeout(timeout, watch.wait_for(settled)).await.is_ok();
-        let snapshot = self.shared().snapshot();
-        let message = snapshot.message();
-        match snapshot.state {
-            State::Ready => Ok(()),
-            State::Fatal => Err(FlagdError::Fatal { message }),
-            // Ready for a moment, as it was waited for.
-            _ if reached => Ok(()),
-            _ => Err(FlagdError::NotReady { waited: timeout, message }),
+        match tokio::time::timeout(timeout, watch.wait_for(settled)).await {
+            Ok(Ok(snapshot)) if snapshot.state == State::Fatal => {
+                Err(FlagdError::Fatal { message: snapshot.message() })
+            }
+            Ok(_) => Ok(()),
+            Err(_) => {
+                let message = self.shared().snapshot().message();
+                Err(FlagdError::NotReady { waited: timeout, message })
+            }
         }
     }
 

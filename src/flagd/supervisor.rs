@@ -33,7 +33,7 @@ struct Plan {
 impl Plan {
     fn new(options: &FlagdOptions) -> Result<Self, FlagdError> {
         if options.resolver() != Resolver::Rpc {
-            let reason = format!("{:?} is not part of this build", options.resolver());
+            let reason = format!("`{}` is not part of this build", options.resolver());
             return Err(FlagdOptions::error("resolver", reason));
         }
         let code = |name: &String| {
@@ -42,6 +42,10 @@ impl Plan {
                 FlagdOptions::error("fatalStatusCodes", reason)
             })
         };
+        if !options.tls() && (options.cert_path().is_some() || options.client_cert_path().is_some())
+        {
+            tracing::warn!("certificates are configured and `tls` is not: nothing is encrypted");
+        }
         let fatal = options.fatal_status_codes().iter().map(code).collect::<Result<_, _>>()?;
         Ok(Self { target: Target::new(options)?, fatal })
     }

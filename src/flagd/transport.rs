@@ -49,7 +49,7 @@ impl Error for TransportError {}
 
 impl TransportError {
     fn new(error: &(dyn Error + 'static)) -> Self {
-        let text = explained(chain(error));
+        let text = explained(text(error));
         let mut cause = Some(error);
         while let Some(error) = cause {
             if error.is::<ConnectError>() {
@@ -61,6 +61,14 @@ impl TransportError {
             cause = error.source();
         }
         Self::Lost(text)
+    }
+}
+
+/// The causes in one line. tonic shows a status of its own, and what is behind it, as a debugger does.
+fn text(error: &(dyn Error + 'static)) -> String {
+    match error.downcast_ref::<tonic::Status>() {
+        None => chain(error),
+        Some(status) => status.source().map_or_else(|| status.message().to_owned(), chain),
     }
 }
 
@@ -184,6 +192,17 @@ mod tests {
         for content_type in ["application/grpc", "application/grpc+proto"] {
             assert!(status_of_other_protocol(&answer(200, Some(content_type))).is_none());
             assert!(status_of_other_protocol(&answer(404, Some(content_type))).is_none());
+        }
+    }
+
+    #[test]
+    fn a_status_made_on_this_side_is_told_by_its_causes() {
+        let cause = std::io::Error::other("broken pipe");
+        for (status, text) in [
+            (tonic::Status::from_error(Box::new(cause)), "the connection was lost: broken pipe"),
+            (tonic::Status::unknown("no cause"), "the connection was lost: no cause"),
+        ] {
+            assert_eq!(TransportError::new(&status).to_string(), text);
         }
     }
 

@@ -3,7 +3,7 @@
 mod check;
 mod table;
 
-use std::ffi::OsString;
+use std::{ffi::OsString, fmt};
 #[cfg(feature = "tls")]
 use std::{io, path::Path};
 
@@ -25,6 +25,17 @@ pub enum Resolver {
     InProcess,
     /// In this process, with flag definitions read from a file.
     File,
+}
+
+/// As the option and the variable spell it.
+impl fmt::Display for Resolver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Rpc => "rpc",
+            Self::InProcess => "in-process",
+            Self::File => "file",
+        })
+    }
 }
 
 /// Whether STATIC results are cached.

@@ -1,0 +1,257 @@
+//! What the provider of a scenario talks to: a flagd behind a gate, or something that is none.
+
+use std::{fs, mem, net::SocketAddr, path::Path, str::FromStr, sync::Arc, time::Duration};
+
+use serde_json::Value as Json;
+use tokio::{task::JoinHandle, time::sleep};
+use tonic::{Code, Request, Status};
+
+use crate::{
+    options::Value,
+    support::{
+        authority_proxy::AuthorityProxy,
+        certs::Certificates,
+        flagd::FlagdProcess,
+        gate::TcpGate,
+        ports::local,
+        proto::{V1, v1},
+        raw::closed_port,
+        scripted::ScriptedServer,
+        wait::bounded,
+    },
+};
+
+const SOURCES: [&str; 2] = ["flags/allFlags.json", "rawflags/selector-flags.json"];
+const METADATA_SOURCES: [&str; 1] = ["rawflags/selector-flag-combined-metadata.json"];
+
+/// The authority under which the proxy has flagd's evaluation.
+const AUTHORITY: &str = "rpc.service";
+
+/// A kind of provider, as a step names it: by what it talks to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Stable,
+    Ssl,
+    Socket,
+    Metadata,
+    SyncPayload,
+    Unavailable,
+    Forbidden,
+}
+
+impl FromStr for Kind {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        match name {
+            "stable" => Ok(Self::Stable),
+            "ssl" => Ok(Self::Ssl),
+            "socket" => Ok(Self::Socket),
+            "metadata" => Ok(Self::Metadata),
+            "syncpayload" => Ok(Self::SyncPayload),
+            "unavailable" => Ok(Self::Unavailable),
+            "forbidden" => Ok(Self::Forbidden),
+            _ => Err(format!("there is no {name} provider")),
+        }
+    }
+}
+
+impl Kind {
+    pub(crate) fn needs_flagd(self) -> bool {
+        !matches!(self, Self::Unavailable | Self::Forbidden)
+    }
+}
+
+/// It ends with the scenario.
+pub(crate) struct Backend {
+    peer: Peer,
+    /// Files of flags that flagd reads.
+    sources: &'static [&'static str],
+    /// The port that the provider is told.
+    port: u16,
+    gate: Option<Arc<TcpGate>>,
+    proxy: Option<AuthorityProxy>,
+    certificates: Option<Certificates>,
+}
+
+enum Peer {
+    Nobody,
+    Forbidding(ScriptedServer),
+    Flagd(FlagdProcess),
+    /// A flagd that was killed, until it is back.
+    Away(JoinHandle<Result<FlagdProcess, String>>),
+}
+
+impl Backend {
+    pub(crate) async fn start(kind: Kind, flags: &Path) -> Result<Self, String> {
+        match kind {
+            Kind::Unavailable => Ok(Self::new(Peer::Nobody, closed_port())),
+            Kind::Forbidden => {
+                let server = ScriptedServer::start();
+                server.fail_all(Status::permission_denied("forbidden"));
+                let port = server.port();
+                Ok(Self::new(Peer::Forbidding(server), port))
+            }
+            _ => Self::start_flagd(kind, flags).await,
+        }
+    }
+
+    fn new(peer: Peer, port: u16) -> Self {
+        Self { peer, sources: &[], port, gate: None, proxy: None, certificates: None }
+    }
+
+    async fn start_flagd(kind: Kind, definitions: &Path) -> Result<Self, String> {
+        let mut flagd = FlagdProcess::testbed(definitions);
+        let mut sources = &SOURCES[..];
+        let mut certificates = None;
+        match kind {
+            Kind::Ssl => flagd = flagd.tls(certificates.insert(Certificates::new())),
+            Kind::Socket => flagd = flagd.on_socket(),
+            Kind::SyncPayload => flagd = flagd.arg("--disable-sync-metadata"),
+            Kind::Metadata => {
+                sources = &METADATA_SOURCES;
+                let file = Path::new(sources[0]).file_name().unwrap();
+                let key = answering_flag(&definitions.join(file))?;
+                flagd = flagd.sources(sources).ready_when(&key);
+            }
+            _ => {}
+        }
+        let flagd = flagd.start().await?;
+        until_loaded(&flagd, sources).await?;
+        let gate = Arc::new(TcpGate::to_port(flagd.port()));
+        let port = gate.port();
+        let backend = Self::new(Peer::Flagd(flagd), port);
+        Ok(Self { sources, gate: Some(gate), certificates, ..backend })
+    }
+
+    /// The options that lead a provider to it.
+    pub(crate) fn settings(&self) -> Vec<(&'static str, Value)> {
+        let mut settings = vec![("port", Value::Integer(self.port.into()))];
+        if let Peer::Flagd(flagd) = &self.peer {
+            settings.extend(flagd.socket().map(|path| ("socketPath", path.into())));
+        }
+        if let Some(certificates) = &self.certificates {
+            settings.push(("tls", Value::Boolean(true)));
+            settings.push(("certPath", certificates.ca().as_path().into()));
+        }
+        settings
+    }
+
+    /// The port for such a target URI: envoy's, or its own.
+    pub(crate) fn port_for(&mut self, uri: &str) -> u16 {
+        if !uri.starts_with("envoy://") {
+            return self.port;
+        }
+        let upstream: SocketAddr = local(self.port);
+        self.proxy.get_or_insert_with(|| AuthorityProxy::start([(AUTHORITY, upstream)])).port()
+    }
+
+    /// Changes a flag, as soon as flagd is there.
+    pub(crate) async fn change_flag(&mut self) -> Result<(), String> {
+        if let Peer::Away(back) = &mut self.peer {
+            let flagd = back.await.map_err(|error| error.to_string())??;
+            self.peer = Peer::Flagd(flagd);
+        }
+        match &self.peer {
+            Peer::Flagd(flagd) => {
+                flagd.change_flag();
+                Ok(())
+            }
+            _ => Err("there is no flagd whose flags could change".to_owned()),
+        }
+    }
+
+    /// Kills flagd and deletes its flags; both are back, in the background, after so long.
+    pub(crate) fn lose(&mut self, outage: Duration) -> Result<(), String> {
+        let mut flagd = match mem::replace(&mut self.peer, Peer::Nobody) {
+            Peer::Flagd(flagd) => flagd,
+            other => {
+                self.peer = other;
+                return Err("there is no flagd to be lost".to_owned());
+            }
+        };
+        let definition = flagd.flags();
+        flagd.kill();
+        self.close_gate();
+        fs::remove_file(flagd.flags_path()).map_err(|error| error.to_string())?;
+        let (gate, sources) = (self.gate.clone(), self.sources);
+        self.peer = Peer::Away(tokio::spawn(async move {
+            sleep(outage).await;
+            flagd.write_flags(&definition);
+            flagd.restart().await?;
+            until_loaded(&flagd, sources).await?;
+            if let Some(gate) = gate {
+                gate.open();
+            }
+            Ok(flagd)
+        }));
+        Ok(())
+    }
+
+    fn close_gate(&self) {
+        if let Some(gate) = &self.gate {
+            gate.close();
+        }
+    }
+
+    /// Whether nobody asks for an event stream for so long.
+    pub(crate) async fn is_left_alone(&self, pause: Duration) -> Result<(), String> {
+        let Peer::Forbidding(server) = &self.peer else { return Ok(()) };
+        let before = server.observed().streams_opened();
+        sleep(pause).await;
+        match server.observed().streams_opened() - before {
+            0 => Ok(()),
+            attempts => Err(format!("{attempts} more attempts to open a stream in {pause:?}")),
+        }
+    }
+
+    /// Ends it; an error when a flagd that was lost did not come back as it should.
+    pub(crate) async fn stop(self) -> Result<(), String> {
+        let Peer::Away(back) = self.peer else { return Ok(()) };
+        back.abort();
+        match back.await {
+            Ok(back) => back.map(drop),
+            Err(error) if error.is_cancelled() => Ok(()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+}
+
+/// flagd counts as started with one flag; this waits until it has those of all its sources.
+async fn until_loaded(flagd: &FlagdProcess, sources: &[&str]) -> Result<(), String> {
+    let mut client = V1::new(flagd.endpoint()?.connect_lazy());
+    for source in sources {
+        let flag_key = answering_flag(&flagd.dir().join(source))?;
+        let message = v1::ResolveBooleanRequest { flag_key, context: None };
+        bounded(source, async {
+            while !is_found(client.resolve_boolean(select(message.clone(), source)).await) {
+                sleep(Duration::from_millis(10)).await;
+            }
+        })
+        .await;
+    }
+    Ok(())
+}
+
+fn select<T>(message: T, source: &str) -> Request<T> {
+    let mut request = Request::new(message);
+    request.metadata_mut().insert("flagd-selector", source.parse().unwrap());
+    request
+}
+
+/// A flag of another type is found, too.
+fn is_found<T>(answer: Result<T, Status>) -> bool {
+    !answer.is_err_and(|status| matches!(status.code(), Code::NotFound | Code::Unavailable))
+}
+
+/// The key of a flag in this file that is found as soon as it is loaded: it has a default variant.
+fn answering_flag(file: &Path) -> Result<String, String> {
+    let failed = |error: &dyn std::fmt::Display| format!("{}: {error}", file.display());
+    let text = fs::read(file).map_err(|error| failed(&error))?;
+    let definition: Json = serde_json::from_slice(&text).map_err(|error| failed(&error))?;
+    let flags = definition["flags"].as_object();
+    let has_default =
+        |flag: &Json| flag["defaultVariant"].as_str().is_some_and(|it| !it.is_empty());
+    let found = flags.and_then(|flags| flags.iter().find(|(_, flag)| has_default(flag)));
+    found.map(|(key, _)| key.clone()).ok_or_else(|| failed(&"no flag has a default variant"))
+}
