@@ -118,14 +118,11 @@ impl Supervisor {
                 Cause::Stream => false,
             };
             let delay = self.backoff.failed(Instant::now());
+            // Who learns of the loss finds the new connection in place.
+            self.renew_connection(&plan);
             self.lose(format!("flagd at {}: {}", plan.target, failure.message), refused);
             if self.lifecycle.state() == State::Fatal {
                 return;
-            }
-            // A connection that went silent is not mended: calls get a new one at once.
-            self.shared.set_connection(None);
-            if let Err(error) = self.connection(&plan) {
-                tracing::debug!(error = chain(&error), "no new connection for now");
             }
             self.pause(delay).await;
         }
@@ -231,10 +228,22 @@ impl Supervisor {
         if let Some(connection) = self.shared.connection() {
             return Ok(connection);
         }
-        let connection =
-            Arc::new(Connection::new(&self.shared.options, &plan.target, self.patience)?);
+        let connection = self.new_connection(plan)?;
         self.shared.set_connection(Some(connection.clone()));
         Ok(connection)
+    }
+
+    /// A connection that went silent is not mended: calls get a new one at once.
+    fn renew_connection(&self, plan: &Plan) {
+        let renewed = self.new_connection(plan).inspect_err(|error| {
+            tracing::debug!(error = chain(error), "no new connection for now");
+        });
+        self.shared.set_connection(renewed.ok());
+    }
+
+    fn new_connection(&self, plan: &Plan) -> Result<Arc<Connection>, FlagdError> {
+        let connection = Connection::new(&self.shared.options, &plan.target, self.patience)?;
+        Ok(Arc::new(connection))
     }
 
     fn limits(&self) -> StreamLimits {

@@ -9,7 +9,7 @@ use std::{
     sync::atomic::{AtomicU32, Ordering},
 };
 
-use rustix::process::{Pid, getgid, getuid, kill_process};
+use rustix::process::{Pid, WaitId, WaitIdOptions, getgid, getuid, kill_process, waitid};
 
 pub use rustix::process::Signal;
 
@@ -108,7 +108,14 @@ impl Process {
             return;
         }
         match &self.container {
-            None => kill_process(Pid::from_child(&self.child), signal).unwrap(),
+            None => {
+                let pid = Pid::from_child(&self.child);
+                kill_process(pid, signal).unwrap();
+                if signal == Signal::STOP {
+                    // Its threads go on for a moment; what it still answers would surprise a test.
+                    waitid(WaitId::Pid(pid), WaitIdOptions::STOPPED).unwrap();
+                }
+            }
             Some(name) => {
                 let signal = signal.as_raw().to_string();
                 // Fails when the container ends in this very moment.
