@@ -119,8 +119,7 @@ impl Supervisor {
                 return;
             }
             // A connection that went silent is not mended: calls get a new one at once.
-            self.shared.set_connection(None);
-            if let Err(error) = self.connection(&plan) {
+            if let Err(error) = self.renew_connection(&plan) {
                 tracing::debug!(error = chain(&error), "no new connection for now");
             }
             self.pause(delay).await;
@@ -224,13 +223,18 @@ impl Supervisor {
 
     /// The connection in use, or a new one.
     fn connection(&self, plan: &Plan) -> Result<Arc<Connection>, FlagdError> {
-        if let Some(connection) = self.shared.connection() {
-            return Ok(connection);
+        match self.shared.connection() {
+            Some(connection) => Ok(connection),
+            None => self.renew_connection(plan),
         }
-        let connection =
-            Arc::new(Connection::new(&self.shared.options, &plan.target, self.patience)?);
-        self.shared.set_connection(Some(connection.clone()));
-        Ok(connection)
+    }
+
+    /// A new connection, in the place of the old one without a gap between them.
+    fn renew_connection(&self, plan: &Plan) -> Result<Arc<Connection>, FlagdError> {
+        let connection = Connection::new(&self.shared.options, &plan.target, self.patience);
+        let connection = connection.map(Arc::new);
+        self.shared.set_connection(connection.as_ref().ok().cloned());
+        connection
     }
 
     fn limits(&self) -> StreamLimits {
