@@ -166,9 +166,14 @@ impl CallError {
     }
 
     /// The error that the SDK gets.
-    pub(crate) fn into_evaluation_error(self, flag_key: &str, target: &str) -> EvaluationError {
+    pub(crate) fn into_evaluation_error(
+        self,
+        flag_key: &str,
+        target: &str,
+        deadline: Duration,
+    ) -> EvaluationError {
         match self {
-            Self::Status(status) => from_status(&status, flag_key, target),
+            Self::Status(status) => from_status(&status, flag_key, target, deadline),
             Self::Transport(error) => not_ready(format!("flagd at {target}: {error}")),
             Self::Deadline(deadline) => general(format!(
                 "DEADLINE_EXCEEDED: flagd at {target} gave no answer within {deadline:?} (option `deadlineMs`)"
@@ -177,7 +182,12 @@ impl CallError {
     }
 }
 
-fn from_status(status: &Status, flag_key: &str, target: &str) -> EvaluationError {
+fn from_status(
+    status: &Status,
+    flag_key: &str,
+    target: &str,
+    deadline: Duration,
+) -> EvaluationError {
     let text = status.message();
     let code = match status.code() {
         Code::NotFound => EvaluationErrorCode::FlagNotFound,
@@ -189,7 +199,13 @@ fn from_status(status: &Status, flag_key: &str, target: &str) -> EvaluationError
             return not_ready(format!("flagd at {target}: UNAVAILABLE: {text}"));
         }
         Code::Unknown => return general(format!("flag `{flag_key}`: {text}")),
-        code => return general(format!("{}: flagd at {target}: {text}", name_of(code))),
+        code => {
+            let deadline = match deadline {
+                Duration::ZERO => "without a deadline".to_owned(),
+                deadline => format!("within {deadline:?}"),
+            };
+            return general(format!("{}: flagd at {target} {deadline}: {text}", name_of(code)));
+        }
     };
     evaluation_error(code, format!("flag `{flag_key}`: {text}"))
 }

@@ -202,7 +202,12 @@ impl Lifecycle {
                 self.phase = Phase::Stale { deadline, message: message.into() };
                 Outcome { events: vec![ProviderEvent::Stale], ..Outcome::nothing() }
             }
-            State::Stale if !exhausted => Outcome::nothing(),
+            State::Stale if !exhausted => {
+                if let Phase::Stale { message: latest, .. } = &mut self.phase {
+                    *latest = message.into();
+                }
+                Outcome::nothing()
+            }
             State::NotReady | State::Stale => self.error(message),
             State::Error | State::Fatal => {
                 self.phase = Phase::Error { message: message.into() };
@@ -391,6 +396,12 @@ mod tests {
         assert_eq!(lifecycle.message().as_deref(), Some("other"));
         lifecycle.step(Input::Ready, now);
         assert_eq!(lifecycle.message(), None);
+        lifecycle.step(lost(0), now);
+        assert_eq!(lifecycle.message().as_deref(), Some("gone"));
+        let later = Input::Lost { message: "later".to_owned(), failures: 1, refused: false };
+        lifecycle.step(later, now);
+        assert_eq!(lifecycle.message().as_deref(), Some("later"));
+        assert_eq!(lifecycle.step(Input::Elapsed, now).events, [error("later", false)]);
         lifecycle.step(Input::Shutdown, now);
         assert_eq!(lifecycle.message().as_deref(), Some(SHUT_DOWN));
     }

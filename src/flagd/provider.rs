@@ -258,8 +258,8 @@ impl FlagdProvider {
         let deadline = shared.options.deadline();
         let called = rpc::resolve::<T>(&connection, flag_key, context, deadline).await;
         shared.note_call(!called.as_ref().is_err_and(CallError::is_unreachable));
-        let answer =
-            called.map_err(|error| error.into_evaluation_error(flag_key, &connection.target))?;
+        let answer = called
+            .map_err(|error| error.into_evaluation_error(flag_key, &connection.target, deadline))?;
         let details = rpc::details(answer, flag_key)?;
         if details.reason == Some(EvaluationReason::Static) {
             let cached = Cached {

@@ -119,7 +119,9 @@ impl Supervisor {
             };
             let delay = self.backoff.failed(Instant::now());
             // Who learns of the loss finds the new connection in place.
-            self.renew_connection(&plan);
+            if let Err(error) = self.renew_connection(&plan) {
+                tracing::debug!(error = chain(&error), "no new connection for now");
+            }
             self.lose(format!("flagd at {}: {}", plan.target, failure.message), refused);
             if self.lifecycle.state() == State::Fatal {
                 return;
@@ -225,25 +227,19 @@ impl Supervisor {
 
     /// The connection in use, or a new one.
     fn connection(&self, plan: &Plan) -> Result<Arc<Connection>, FlagdError> {
-        if let Some(connection) = self.shared.connection() {
-            return Ok(connection);
+        match self.shared.connection() {
+            Some(connection) => Ok(connection),
+            None => self.renew_connection(plan),
         }
-        let connection = self.new_connection(plan)?;
-        self.shared.set_connection(Some(connection.clone()));
-        Ok(connection)
     }
 
-    /// A connection that went silent is not mended: calls get a new one at once.
-    fn renew_connection(&self, plan: &Plan) {
-        let renewed = self.new_connection(plan).inspect_err(|error| {
-            tracing::debug!(error = chain(error), "no new connection for now");
-        });
-        self.shared.set_connection(renewed.ok());
-    }
-
-    fn new_connection(&self, plan: &Plan) -> Result<Arc<Connection>, FlagdError> {
-        let connection = Connection::new(&self.shared.options, &plan.target, self.patience)?;
-        Ok(Arc::new(connection))
+    /// A new connection, in the place of the old one without a gap between them: one that went
+    /// silent is not mended.
+    fn renew_connection(&self, plan: &Plan) -> Result<Arc<Connection>, FlagdError> {
+        let connection = Connection::new(&self.shared.options, &plan.target, self.patience);
+        let connection = connection.map(Arc::new);
+        self.shared.set_connection(connection.as_ref().ok().cloned());
+        connection
     }
 
     fn limits(&self) -> StreamLimits {

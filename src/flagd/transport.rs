@@ -77,7 +77,8 @@ fn explained(text: String) -> String {
     let remedy = if text.contains("CaUsedAsEndEntity") {
         "the server shows a certificate authority as its own certificate, as `openssl req -x509` makes it: \
          let an authority sign a certificate without CA:TRUE for the server, and trust that authority with `certPath`"
-    } else if text.contains("UnknownIssuer") {
+    } else if text.contains("UnknownIssuer") || text.contains("BadSignature") {
+        // The latter where the name of a trusted authority is that of another: a renewed one.
         "the server's certificate is signed by no trusted authority: name its PEM file with `certPath`"
     } else if text.contains("BadSignature") {
         "the authority in `certPath` bears the name of the one that signed the server's certificate, but not its key: \

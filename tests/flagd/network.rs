@@ -179,7 +179,7 @@ async fn v1_is_remembered_for_the_connection_only() {
     subject.cache("flag", "on").await;
     let error = subject.text("bare").await.unwrap_err();
     assert_eq!(flagstaff::reason(&error), EvaluationReason::Error, "v1 cannot tell");
-    gate.lead_to(local(flagd.port()));
+    gate.lead_to(flagd.port());
     gate.cut();
     assert_eq!(subject.event().await, ProviderEvent::Stale);
     subject.recovered().await;

@@ -39,7 +39,7 @@ enum Flow {
 #[derive(Debug)]
 pub struct TcpGate {
     port: u16,
-    upstream: Mutex<SocketAddr>,
+    upstream: watch::Sender<SocketAddr>,
     flow: watch::Sender<Flow>,
     counts: Arc<watch::Sender<Connections>>,
     open: Mutex<Option<Open>>,
@@ -68,7 +68,7 @@ impl TcpGate {
     pub fn closed_to(upstream: SocketAddr) -> Self {
         Self {
             port: ports::free_port(),
-            upstream: Mutex::new(upstream),
+            upstream: watch::Sender::new(upstream),
             flow: watch::Sender::new(Flow::Pass),
             counts: Arc::default(),
             open: Mutex::default(),
@@ -104,17 +104,17 @@ impl TcpGate {
         open.background.take();
     }
 
+    /// New connections lead to another port of 127.0.0.1.
+    pub fn lead_to(&self, port: u16) {
+        self.upstream.send_replace(ports::local(port));
+    }
+
     /// Resets all connections; new ones are taken as before.
     pub fn cut(&self) {
         if let Some(open) = self.open.lock().unwrap().as_mut() {
             open.background.take();
             open.background = Some(self.run(&open.listener));
         }
-    }
-
-    /// Another upstream, from the next [`Self::cut`] or [`Self::open`] after [`Self::close`] on.
-    pub fn lead_to(&self, upstream: SocketAddr) {
-        *self.upstream.lock().unwrap() = upstream;
     }
 
     fn accept(&self, flow: Flow) {
@@ -128,7 +128,7 @@ impl TcpGate {
 
     fn run(&self, listener: &StdListener) -> Background {
         let listener = listener.try_clone().unwrap();
-        let (upstream, flow) = (*self.upstream.lock().unwrap(), self.flow.subscribe());
+        let (upstream, flow) = (self.upstream.subscribe(), self.flow.subscribe());
         let counts = Arc::clone(&self.counts);
         Background::spawn("gate", move || accept(listener, upstream, flow, counts))
     }
@@ -145,7 +145,7 @@ impl TcpGate {
 
 async fn accept(
     listener: StdListener,
-    upstream: SocketAddr,
+    upstream: watch::Receiver<SocketAddr>,
     flow: watch::Receiver<Flow>,
     counts: Arc<watch::Sender<Connections>>,
 ) {
@@ -155,6 +155,7 @@ async fn accept(
         let (client, _) = listener.accept().await.unwrap();
         let counted = Counted::new(&counts);
         let pipe = Pipe { flow: flow.clone(), deaf: AtomicBool::new(false) };
+        let upstream = *upstream.borrow();
         tokio::spawn(async move {
             let _counted = counted;
             pipe.run(Socket::new(client), upstream).await;

@@ -3,6 +3,9 @@
 use prost_types::{ListValue, Struct, Value, value::Kind};
 use serde_json::{Map, Value as Json, json};
 
+/// This text becomes a `Value` of no kind, which JSON cannot express and a server may send.
+pub const KINDLESS: &str = "\0a value of no kind";
+
 /// The JSON object as a `Struct`; panics on anything else.
 pub fn to_struct(json: &Json) -> Struct {
     let object = json.as_object().unwrap_or_else(|| panic!("not an object: {json}"));
@@ -14,6 +17,7 @@ fn to_value(json: &Json) -> Value {
         Json::Null => Kind::NullValue(0),
         Json::Bool(value) => Kind::BoolValue(*value),
         Json::Number(value) => Kind::NumberValue(value.as_f64().unwrap()),
+        Json::String(value) if value == KINDLESS => return Value { kind: None },
         Json::String(value) => Kind::StringValue(value.clone()),
         Json::Array(values) => {
             Kind::ListValue(ListValue { values: values.iter().map(to_value).collect() })

@@ -55,6 +55,13 @@ pub async fn ready(options: FlagdOptionsBuilder) -> FlagdProvider {
     provider
 }
 
+/// A provider that becomes READY, if not within a deadline that is short on purpose.
+pub async fn connected(options: FlagdOptionsBuilder) -> FlagdProvider {
+    let provider = started(options).await;
+    provider.wait_ready(PATIENCE).await.unwrap();
+    provider
+}
+
 /// A provider that is READY, and its events from then on.
 pub async fn watched(options: FlagdOptionsBuilder) -> (FlagdProvider, Events) {
     let provider = ready(options).await;

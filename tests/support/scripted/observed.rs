@@ -61,6 +61,8 @@ pub struct Observed {
     pub connections: Connections,
     /// Event streams open now: one fewer as soon as either side is done with it.
     pub streams_open: usize,
+    /// Requests for a version that the server does not have; they are in no other count.
+    pub unserved: usize,
     /// The newest calls, streams included, oldest first.
     pub calls: VecDeque<Call>,
     counts: HashMap<(Version, Method), usize>,
@@ -109,6 +111,7 @@ impl fmt::Debug for Observed {
             .debug_struct("Observed")
             .field("connections", &self.connections)
             .field("streams_open", &self.streams_open)
+            .field("unserved", &self.unserved)
             .field("counts", &self.counts)
             .finish_non_exhaustive()
     }

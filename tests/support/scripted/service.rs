@@ -37,6 +37,7 @@ pub(super) fn handler(
     let routes = TowerToHyperService::new(routes);
     move |mut request| {
         if !core.script.lock().unwrap().versions.serve(request.uri().path()) {
+            core.observed.send_modify(|observed| observed.unserved += 1);
             return Box::pin(async { not_found() });
         }
         if let Some(authority) = request.uri().authority().cloned() {

@@ -1,0 +1,340 @@
+//! The unary call itself: its deadline, its headers, its one retry, and who may make it while flagd
+//! is out of reach. The flagd contract, sections 2, 3 and 7.
+#![cfg(feature = "rpc")]
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use flagstaff::{
+    FlagdProvider,
+    flagd::{FlagdOptionsBuilder, State},
+};
+use open_feature::{EvaluationErrorCode as Code, EvaluationReason as Reason};
+use support::{
+    gate::TcpGate,
+    provider::{
+        ALL_CHANGED, assert_contains, boolean, connected, error, expect, message, near, ready,
+        started, swift, value,
+    },
+    scripted::{Call, Flag, ScriptedServer, StreamMode, Versions},
+    wait::{bounded, eventually},
+};
+use tokio::task::JoinSet;
+use tonic::Status;
+
+fn general() -> Code {
+    Code::General("GENERAL".to_owned())
+}
+
+/// The time that the call's header gives the server.
+fn granted(call: &Call) -> Duration {
+    let header = call.header("grpc-timeout").expect("a timeout");
+    let (count, unit) = header.split_at(header.len() - 1);
+    let count: u64 = count.parse().unwrap();
+    match unit {
+        "n" => Duration::from_nanos(count),
+        "u" => Duration::from_micros(count),
+        "m" => Duration::from_millis(count),
+        "S" => Duration::from_secs(count),
+        _ => panic!("{header}"),
+    }
+}
+
+/// Section 3: "The deadline bounds the whole unary call on every transport, and is sent as
+/// `grpc-timeout`"; section 2: the message names status, target and deadline.
+async fn the_deadline_bounds_a_call(
+    server: &ScriptedServer,
+    options: FlagdOptionsBuilder,
+    to: &str,
+) {
+    let deadline = Duration::from_secs(1);
+    server.hang("hangs");
+    server.set("on", true);
+    let provider = connected(options.deadline(deadline)).await;
+    let start = Instant::now();
+    let late = error(&provider, "hangs").await;
+    assert!(start.elapsed() >= deadline);
+    let text = message(&late, &general());
+    assert_contains(&text, &["DEADLINE_EXCEEDED", to, "1s", "deadlineMs"]);
+    assert!(boolean(&provider, "on").await.unwrap().value, "flagd is not to blame");
+    for call in server.calls().iter().filter(|call| !call.flag_key.is_empty()) {
+        let granted = granted(call);
+        assert!(granted <= deadline && granted > Duration::ZERO, "{granted:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_deadline_bounds_a_call_over_tcp() {
+    for versions in [Versions::V1, Versions::V2] {
+        let server = ScriptedServer::builder().versions(versions).start();
+        let target = format!("127.0.0.1:{}", server.port());
+        the_deadline_bounds_a_call(&server, near(server.port()), &target).await;
+    }
+}
+
+#[tokio::test]
+async fn the_deadline_bounds_a_call_over_a_unix_socket() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("flagd.sock");
+    let server = ScriptedServer::builder().socket(&path).start();
+    the_deadline_bounds_a_call(&server, swift().socket_path(&path), path.to_str().unwrap()).await;
+}
+
+#[cfg(feature = "tls")]
+#[tokio::test]
+async fn the_deadline_bounds_a_call_over_tls() {
+    let certificates = support::certs::Certificates::new();
+    let server = ScriptedServer::builder().tls(certificates.server_config()).start();
+    let target = format!("localhost:{}", server.port());
+    let options = near(server.port()).host("localhost").tls(true).cert_path(certificates.ca());
+    the_deadline_bounds_a_call(&server, options, &target).await;
+}
+
+/// A network that holds the bytes back counts as well as a server that does.
+#[tokio::test]
+async fn the_deadline_bounds_a_call_over_a_network_that_swallows_it() {
+    let server = ScriptedServer::start();
+    let network = TcpGate::to_port(server.port());
+    let provider = connected(near(network.port()).deadline(Duration::from_secs(1))).await;
+    network.swallow();
+    let late = error(&provider, "on").await;
+    assert_contains(&message(&late, &general()), &["DEADLINE_EXCEEDED", "1s"]);
+    assert_eq!(server.observed().unary(), 0);
+}
+
+/// Section 3: "0 = unary calls unbounded"; `clock.rs` shows that it is not the default either.
+#[tokio::test]
+async fn without_a_deadline_no_timeout_is_sent() {
+    let server = ScriptedServer::start();
+    server.set("on", true);
+    let provider = connected(near(server.port()).deadline(Duration::ZERO)).await;
+    boolean(&provider, "on").await.unwrap();
+    for call in server.calls() {
+        assert_eq!(call.header("grpc-timeout"), None, "{call:?}");
+    }
+    server.fail("on", Status::aborted("why"));
+    server.change(&["on"]);
+    eventually("the change", || provider.stats().cache_entries == 0).await;
+    assert_contains(&message(&error(&provider, "on").await, &general()), &["without a deadline"]);
+}
+
+/// Section 1: "Selector: gRPC metadata header `flagd-selector` on unary calls and on both streams";
+/// issue: "extra metadata headers, an authority override".
+#[tokio::test]
+async fn headers_and_authority_go_on_every_call_and_on_the_stream() {
+    for versions in [Versions::V1, Versions::V2] {
+        let server = ScriptedServer::builder().versions(versions).start();
+        server.set("on", true);
+        let options = near(server.port())
+            .selector("flagSetId=shop")
+            .header("authorization", "Bearer secret".to_owned())
+            .header("X-Tenant", "blue".to_owned())
+            .authority("flags.example:81");
+        let provider = ready(options).await;
+        assert!(!format!("{provider:?}").contains("secret"));
+        boolean(&provider, "on").await.unwrap();
+        error(&provider, "missing").await;
+        let calls = server.calls();
+        assert_eq!(calls.len(), 3, "a stream and two calls");
+        for call in calls {
+            assert_eq!(call.header("flagd-selector"), Some("flagSetId=shop"));
+            assert_eq!(call.header("authorization"), Some("Bearer secret"));
+            assert_eq!(call.header("x-tenant"), Some("blue"));
+            assert_eq!(call.authority.unwrap().as_str(), "flags.example:81");
+        }
+    }
+}
+
+/// Without these options there are no such headers, and the authority is host and port.
+#[tokio::test]
+async fn nothing_is_sent_that_was_not_asked_for() {
+    let server = ScriptedServer::start();
+    let provider = ready(near(server.port())).await;
+    error(&provider, "missing").await;
+    for call in server.calls() {
+        assert_eq!(call.header("flagd-selector"), None);
+        assert_eq!(call.authority.unwrap().as_str(), format!("127.0.0.1:{}", server.port()));
+    }
+}
+
+/// A provider behind a network, with a call for `on` under way that flagd withholds.
+struct Withheld {
+    server: ScriptedServer,
+    network: TcpGate,
+    gate: support::scripted::Gate,
+    asked: tokio::task::JoinHandle<Result<bool, open_feature::EvaluationError>>,
+}
+
+async fn withheld() -> (FlagdProvider, Withheld) {
+    let server = ScriptedServer::start();
+    server.set("on", true);
+    let network = TcpGate::to_port(server.port());
+    let provider = ready(near(network.port())).await;
+    let gate = server.gate("on");
+    let asked = tokio::spawn({
+        let provider = provider.clone();
+        async move { boolean(&provider, "on").await.map(|details| details.value) }
+    });
+    gate.wait_for(1).await;
+    (provider, Withheld { server, network, gate, asked })
+}
+
+/// Section 2: "A call lost with its connection is retried once within its deadline."
+#[tokio::test]
+async fn a_call_lost_with_its_connection_is_made_once_more() {
+    let (_provider, Withheld { server, network, gate, asked }) = withheld().await;
+    network.cut();
+    server.wait_until("the second attempt", |seen| seen.unary() == 2).await;
+    gate.wait_for(1).await;
+    gate.release();
+    assert!(asked.await.unwrap().unwrap());
+    assert_eq!(server.observed().unary(), 2);
+}
+
+/// "once"; the error is of a lost connection: PROVIDER_NOT_READY.
+#[tokio::test]
+async fn a_call_lost_twice_is_given_up() {
+    let (_provider, Withheld { server, network, gate, asked }) = withheld().await;
+    network.cut();
+    server.wait_until("the second attempt", |seen| seen.unary() == 2).await;
+    gate.wait_for(1).await;
+    network.cut();
+    let lost = bounded("the error", asked).await.unwrap().unwrap_err();
+    let target = format!("127.0.0.1:{}", network.port());
+    assert_contains(&message(&lost, &Code::ProviderNotReady), &["connection was lost", &target]);
+    assert_eq!(server.observed().unary(), 2);
+}
+
+/// The second attempt has the rest of the time, not all of it anew.
+#[tokio::test]
+async fn a_retry_has_the_rest_of_the_deadline() {
+    let (_provider, Withheld { server, network, gate, asked }) = withheld().await;
+    let first = granted(server.calls().last().unwrap());
+    network.cut();
+    server.wait_until("the second attempt", |seen| seen.unary() == 2).await;
+    let second = granted(server.calls().iter().rfind(|call| call.flag_key == "on").unwrap());
+    assert!(second < first, "{second:?} of {first:?}");
+    gate.release();
+    assert!(asked.await.unwrap().unwrap());
+}
+
+/// A provider in ERROR whose flagd refuses streams, and may answer calls.
+async fn without_stream(server: &ScriptedServer) -> FlagdProvider {
+    server.streams(StreamMode::Fail(Status::unavailable("no stream")));
+    let provider = started(near(server.port())).await;
+    assert_eq!(provider.state(), State::Error);
+    provider
+}
+
+/// Issue: "While the state is ERROR and the last call failed for want of a connection or in time,
+/// one call at a time probes and the others fail at once: a hung flagd must not cost every request
+/// its deadline; the first that succeeds opens the way for all."
+#[tokio::test]
+async fn in_error_one_call_probes_and_its_success_opens_the_way() {
+    let server = ScriptedServer::start();
+    server.set("on", true);
+    let provider = without_stream(&server).await;
+    let gate = server.gate("on");
+    let ask = |calls: usize| {
+        let mut asked = JoinSet::new();
+        for _ in 0..calls {
+            let provider = provider.clone();
+            asked.spawn(async move { boolean(&provider, "on").await });
+        }
+        asked
+    };
+    let mut asked = ask(50);
+    gate.wait_for(1).await;
+    for _ in 0..49 {
+        let refused = asked.join_next().await.unwrap().unwrap().unwrap_err();
+        let text = message(&refused, &Code::ProviderNotReady);
+        assert_contains(&text, &["not asked again yet", "no stream"]);
+    }
+    assert_eq!((server.observed().unary(), gate.waiting()), (1, 1), "49 have not waited for one");
+
+    gate.release_one();
+    assert!(asked.join_next().await.unwrap().unwrap().unwrap().value);
+    let mut asked = ask(50);
+    gate.wait_for(50).await;
+    gate.release();
+    while let Some(answer) = asked.join_next().await {
+        assert_eq!(answer.unwrap().unwrap().reason, Some(Reason::Static));
+    }
+    assert_eq!((server.observed().unary(), provider.state()), (51, State::Error));
+}
+
+/// "for want of a connection or in time": such a failure closes the way again, others do not.
+#[tokio::test]
+async fn in_error_only_a_flagd_out_of_reach_closes_the_way() {
+    let server = ScriptedServer::start();
+    let provider = without_stream(&server).await;
+    let (one, two) = ("one", "two");
+    let gate = server.gate(one);
+    for (status, open) in [
+        (Status::not_found("text"), true),
+        (Status::unknown("text"), true),
+        (Status::permission_denied("text"), true),
+        (Status::unavailable("text"), false),
+        (Status::deadline_exceeded("text"), false),
+    ] {
+        server.fail(two, status.clone());
+        error(&provider, two).await;
+        let before = server.observed().unary();
+        let probe = tokio::spawn({
+            let provider = provider.clone();
+            async move { error(&provider, one).await }
+        });
+        gate.wait_for(1).await;
+        error(&provider, two).await;
+        let asked = server.observed().unary() - before - 1;
+        assert_eq!(asked == 1, open, "{status}");
+        gate.release_one();
+        assert_eq!(probe.await.unwrap().code, Code::FlagNotFound);
+    }
+}
+
+/// A probe that is given up (a request that is cancelled) leaves its place to the next.
+#[tokio::test]
+async fn a_probe_that_is_given_up_makes_room() {
+    let server = ScriptedServer::start();
+    server.set("on", true);
+    let provider = without_stream(&server).await;
+    let gate = server.gate("on");
+    tokio::select! {
+        _ = boolean(&provider, "on") => panic!("it is withheld"),
+        () = gate.wait_for(1) => {}
+    }
+    gate.release();
+    assert_eq!(value(&provider, "on").await, (true, Reason::Static));
+}
+
+/// In STALE all may ask: flagd was there a moment ago, and the cache has what is most asked for.
+#[tokio::test]
+async fn in_stale_all_may_ask() {
+    let server = ScriptedServer::start();
+    server.set("on", Flag::new(true).reason("TARGETING_MATCH"));
+    let provider = ready(near(server.port())).await;
+    let mut events = provider.events();
+    server.fail("down", Status::unavailable("down"));
+    server.streams(StreamMode::Fail(Status::unavailable("no stream")));
+    server.end_streams(None);
+    eventually("STALE", || provider.state() == State::Stale).await;
+    error(&provider, "down").await;
+    let gate = server.gate("on");
+    let asked: Vec<_> = (0..10)
+        .map(|_| {
+            let provider = provider.clone();
+            tokio::spawn(async move { boolean(&provider, "on").await })
+        })
+        .collect();
+    gate.wait_for(10).await;
+    gate.release();
+    for answer in asked {
+        assert!(answer.await.unwrap().unwrap().value);
+    }
+    server.streams(StreamMode::Ready);
+    use flagstaff::ProviderEvent::{Ready, Stale};
+    expect(&mut events, [Ready, Stale, Ready, ALL_CHANGED]).await;
+}
