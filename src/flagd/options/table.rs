@@ -232,14 +232,15 @@ options! {
         get Duration = copied, set Duration = identity;
 
     /// How long an event stream may be silent before it counts as lost; 0 is without end. In force
-    /// once the server has shown that it sends `keep_alive` (flagd does every 20 s).
+    /// once the server has shown that it sends `keep_alive`; flagd does every 20 s, so that less
+    /// than that takes a flagd that is well for lost.
     stream_idle: Duration,
         name "streamIdleMs", variable "FLAGD_STREAM_IDLE_MS", kind "ms",
         default "60000", read env::millis,
         get Duration = copied, set Duration = identity;
 
-    /// Interval of HTTP/2 pings; 0 is off. flagd closes connections that ping more often than every
-    /// 30 s, unless told otherwise (`--keep-alive-min-time`).
+    /// Interval of HTTP/2 pings; 0 is off. A connection that leaves a ping unanswered for 20 s is
+    /// lost. Servers may close connections that ping often.
     keep_alive_time: Duration,
         name "keepAliveTime", variable "FLAGD_KEEP_ALIVE_TIME_MS", kind "ms",
         default "0", read env::millis,
