@@ -1,14 +1,15 @@
 //! The unary call itself: its deadline, its headers, its one retry, and who may make it while flagd
 //! is out of reach. The flagd contract, sections 2, 3 and 7.
 #![cfg(feature = "rpc")]
-#![allow(clippy::unwrap_used)]
+// A failure panics; the documentation quotes the contract.
+#![allow(clippy::doc_markdown, clippy::unwrap_used)]
 
 mod support;
 
 use std::time::{Duration, Instant};
 
 use flagstaff::{
-    FlagdProvider,
+    FlagdProvider, ProviderEvent,
     flagd::{FlagdOptionsBuilder, State},
 };
 use open_feature::{EvaluationErrorCode as Code, EvaluationReason as Reason};
@@ -30,7 +31,7 @@ fn general() -> Code {
 
 /// The time that the call's header gives the server.
 fn granted(call: &Call) -> Duration {
-    let header = call.header("grpc-timeout").expect("a timeout");
+    let header = call.header("grpc-timeout").unwrap();
     let (count, unit) = header.split_at(header.len() - 1);
     let count: u64 = count.parse().unwrap();
     match unit {
@@ -335,6 +336,6 @@ async fn in_stale_all_may_ask() {
         assert!(answer.await.unwrap().unwrap().value);
     }
     server.streams(StreamMode::Ready);
-    use flagstaff::ProviderEvent::{Ready, Stale};
-    expect(&mut events, [Ready, Stale, Ready, ALL_CHANGED]).await;
+    let told = [ProviderEvent::Ready, ProviderEvent::Stale, ProviderEvent::Ready, ALL_CHANGED];
+    expect(&mut events, told).await;
 }

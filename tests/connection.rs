@@ -1,7 +1,8 @@
 //! The ways to flagd: TCP, unix socket, target URIs, TLS and mutual TLS. The flagd contract,
 //! sections 3 and 7.
 #![cfg(feature = "rpc")]
-#![allow(clippy::unwrap_used)]
+// A failure panics; the documentation quotes the contract.
+#![allow(clippy::doc_markdown, clippy::unwrap_used)]
 
 mod support;
 

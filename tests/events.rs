@@ -1,7 +1,8 @@
 //! What subscribers are told, and that they disturb nobody: the flagd contract, section 4, and
 //! OpenFeature specification 5.1 to 5.3.
 #![cfg(feature = "rpc")]
-#![allow(clippy::unwrap_used)]
+// A failure panics; the documentation quotes the contract.
+#![allow(clippy::doc_markdown, clippy::unwrap_used)]
 
 mod support;
 

@@ -1,7 +1,8 @@
 //! When the provider gives up for good, and when it must not: the flagd contract, section 4, and
 //! OpenFeature specification 1.7.5.
 #![cfg(feature = "rpc")]
-#![allow(clippy::unwrap_used)]
+// A failure panics; the documentation quotes the contract.
+#![allow(clippy::doc_markdown, clippy::unwrap_used)]
 
 mod support;
 

@@ -1,7 +1,8 @@
 //! What the provider does when flagd or the network misbehaves: the list of faults, and the
 //! flagd contract, section 4. After each: no stale value, no panic, no tight loop.
 #![cfg(feature = "rpc")]
-#![allow(clippy::unwrap_used)]
+// A failure panics; the documentation quotes the contract.
+#![allow(clippy::doc_markdown, clippy::unwrap_used)]
 
 mod support;
 
@@ -16,12 +17,12 @@ use serde_json::json;
 use support::{
     gate::TcpGate,
     provider::{
-        ALL_CHANGED, boolean, changed, expect, expect_error, near, provider, ready, started, value,
-        watched,
+        ALL_CHANGED, boolean, changed, expect, expect_error, near, provider, ready, started, tasks,
+        value, watched,
     },
     raw::SilentPeer,
     scripted::{ScriptedServer, StreamMode},
-    wait::{PATIENCE, bounded},
+    wait::{PATIENCE, bounded, eventually},
 };
 use tonic::Status;
 
@@ -54,14 +55,22 @@ async fn nothing_is_outdated(provider: &FlagdProvider) {
     assert_eq!(value(provider, "on").await, (false, Reason::Cached));
 }
 
+/// "no task left": as many as there were before the provider.
+async fn nothing_is_left(provider: FlagdProvider, before: usize) {
+    drop(provider);
+    eventually("the tasks to end", || tasks() == before).await;
+}
+
 /// "a proxy that cuts".
 #[tokio::test]
 async fn a_network_that_cuts() {
+    let before = tasks();
     let (_server, network, provider, mut events) = outdated(|options| options).await;
     network.cut();
     expect(&mut events, LOST_AND_FOUND).await;
     nothing_is_outdated(&provider).await;
     assert_eq!(network.connections().accepted, 2);
+    nothing_is_left(provider, before).await;
 }
 
 /// "a proxy that ... delays": slow is not lost.
@@ -79,6 +88,7 @@ async fn a_network_that_delays() {
 /// "a `keep_alive` was seen".
 #[tokio::test]
 async fn a_network_that_swallows_is_found_out_by_the_silence() {
+    let before = tasks();
     let idle = Duration::from_millis(300);
     let (server, network, provider, mut events) = outdated(|it| it.stream_idle(idle)).await;
     server.send("keep_alive", None);
@@ -92,12 +102,14 @@ async fn a_network_that_swallows_is_found_out_by_the_silence() {
     network.cut();
     expect(&mut events, [ProviderEvent::Ready, ALL_CHANGED]).await;
     nothing_is_outdated(&provider).await;
+    nothing_is_left(provider, before).await;
 }
 
 /// Section 7: "init hanging on a server that accepts and says nothing"; a flagd in its place later
 /// is found without a restart.
 #[tokio::test]
 async fn a_peer_that_says_nothing_is_replaced() {
+    let before = tasks();
     let server = ScriptedServer::start();
     server.set("on", true);
     let silent = SilentPeer::start();
@@ -108,6 +120,7 @@ async fn a_peer_that_says_nothing_is_replaced() {
     network.lead_to(server.port());
     provider.wait_ready(PATIENCE).await.unwrap();
     assert!(boolean(&provider, "on").await.unwrap().value);
+    nothing_is_left(provider, before).await;
 }
 
 /// Attempts come no faster than the backoff allows: after N failures in a row, at least half of each
@@ -163,7 +176,7 @@ async fn a_server_with_a_stream_deadline_of_its_own() {
         boolean(&provider, "on").await.unwrap();
         // The stream must be older than `retryBackoffMs`, or the server counts as broken.
         let start = Instant::now();
-        support::wait::eventually("the age", || start.elapsed() > Duration::from_millis(40)).await;
+        eventually("the age", || start.elapsed() > Duration::from_millis(40)).await;
         server.set("on", rotation % 2 == 0);
         server.end_streams(Status::deadline_exceeded("stream closed due to server-side timeout"));
         expect(&mut events, [ALL_CHANGED]).await;
@@ -178,6 +191,7 @@ async fn a_server_with_a_stream_deadline_of_its_own() {
 /// connection.
 #[tokio::test]
 async fn a_server_that_goes_away() {
+    let before = tasks();
     let server = ScriptedServer::start();
     server.set("on", true);
     let (provider, mut events) = watched(near(server.port())).await;
@@ -196,6 +210,7 @@ async fn a_server_that_goes_away() {
     server.restart();
     expect(&mut events, [ProviderEvent::Ready, ALL_CHANGED]).await;
     assert_eq!(value(&provider, "on").await, (false, Reason::Static));
+    nothing_is_left(provider, before).await;
 }
 
 /// Section 1: "Empty or unknown types occur: ignore them."

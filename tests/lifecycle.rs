@@ -1,6 +1,7 @@
 //! How the provider comes up, loses flagd and finds it again: the flagd contract, section 4.
 #![cfg(feature = "rpc")]
-#![allow(clippy::unwrap_used)]
+// A failure panics; the documentation quotes the contract.
+#![allow(clippy::doc_markdown, clippy::unwrap_used)]
 
 mod support;
 
@@ -241,7 +242,7 @@ async fn exhausted_retries_are_an_error_within_the_grace_period() {
     expect(&mut events, [ProviderEvent::Stale]).await;
     expect_error(&mut events).await;
     let attempts = server.observed().streams_opened();
-    assert!(attempts >= 3, "{attempts} attempts before ERROR");
+    assert!(attempts > 2, "{attempts} attempts before ERROR");
 
     // ERROR to ERROR emits nothing, however many attempts fail.
     server.streams(away);

@@ -1,7 +1,8 @@
 //! How the provider ends, and that nothing of it stays: the flagd contract, sections 4 and 7, and
 //! OpenFeature specification 2.5.
 #![cfg(feature = "rpc")]
-#![allow(clippy::unwrap_used)]
+// A failure panics; the documentation quotes the contract.
+#![allow(clippy::doc_markdown, clippy::unwrap_used)]
 
 mod support;
 

@@ -6,6 +6,7 @@
 pub mod authority_proxy;
 pub mod background;
 pub mod certs;
+pub mod clock;
 pub mod flagd;
 pub mod gate;
 pub mod http2;

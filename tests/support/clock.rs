@@ -1,0 +1,47 @@
+//! Time that moves only when a test says so, while servers and sockets go on in real time.
+
+use std::{future::Future, sync::mpsc, time::Duration};
+
+use tokio::{sync::oneshot, time};
+
+use super::wait::PATIENCE;
+
+/// Tokio's clock, standing still. A paused clock alone would leap to the next timer whenever the
+/// runtime waits for a socket, and each deadline would be over before its answer could arrive.
+#[derive(Debug)]
+pub struct Clock {
+    _held: mpsc::Sender<()>,
+}
+
+impl Clock {
+    /// To be the first thing in a test with `start_paused`.
+    pub fn stopped() -> Self {
+        let (held, released) = mpsc::channel::<()>();
+        // A paused clock stands still for as long as a blocking task runs.
+        tokio::task::spawn_blocking(move || released.recv());
+        Self { _held: held }
+    }
+
+    /// So much time passes, in which all timers that are due ring.
+    pub async fn pass(&self, duration: Duration) {
+        time::advance(duration).await;
+    }
+
+    /// The future's output; panics, naming `what`, when it takes longer than [`PATIENCE`] in real
+    /// time. No time passes meanwhile.
+    pub async fn still<F: Future>(&self, what: &str, future: F) -> F::Output {
+        let (done, real_time) = mpsc::channel::<()>();
+        let (late, too_late) = oneshot::channel::<()>();
+        tokio::task::spawn_blocking(move || {
+            if real_time.recv_timeout(PATIENCE) == Err(mpsc::RecvTimeoutError::Timeout) {
+                let _ = late.send(()); // nobody waits any more
+            }
+        });
+        let output = tokio::select! {
+            output = future => output,
+            Ok(()) = too_late => panic!("waited {PATIENCE:?} for {what}"),
+        };
+        drop(done);
+        output
+    }
+}
