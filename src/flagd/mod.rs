@@ -3,6 +3,7 @@
 mod backoff;
 mod cache;
 mod channel;
+mod codec;
 mod convert;
 mod env;
 mod error;

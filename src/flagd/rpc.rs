@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use http::uri::PathAndQuery;
 use open_feature::{EvaluationError, EvaluationReason, FlagMetadata, provider::ResolutionDetails};
+use prost::{Message, bytes::Bytes};
 use prost_types::Struct;
 use tokio::time::{Instant, timeout};
 use tonic::{Code, Request, Status, Streaming, client::Grpc};
@@ -11,6 +12,7 @@ use tonic_prost::ProstCodec;
 
 use super::{
     channel::Connection,
+    codec::EncodedCodec,
     convert,
     error::{self, CallError},
     proto::{EventStreamRequest, EventStreamResponse, ResolveBooleanRequest},
@@ -32,7 +34,9 @@ pub(crate) async fn resolve<T: FlagType>(
     context: Struct,
     deadline: Duration,
 ) -> Result<Versioned<T>, CallError> {
+    // All five requests have the same fields with the same numbers, so one message serves them.
     let request = ResolveBooleanRequest { flag_key: flag_key.to_owned(), context: Some(context) };
+    let request = Bytes::from(request.encode_to_vec());
     if deadline.is_zero() {
         return attempts::<T>(connection, request, deadline, None).await;
     }
@@ -45,13 +49,13 @@ pub(crate) async fn resolve<T: FlagType>(
 /// A server without v2 is asked by v1, and a call lost with its connection is made once more.
 async fn attempts<T: FlagType>(
     connection: &Connection,
-    request: ResolveBooleanRequest,
+    request: Bytes,
     deadline: Duration,
     end: Option<Instant>,
 ) -> Result<Versioned<T>, CallError> {
     let mut retried = false;
+    let mut v1 = connection.speaks_v1_only();
     loop {
-        let v1 = connection.speaks_v1_only();
         let result = call::<T>(connection, request.clone(), v1, end).await;
         match result.map_err(|status| CallError::from_status(status, deadline)) {
             Err(CallError::Status(status)) if status.code() == Code::Unimplemented => {
@@ -59,6 +63,7 @@ async fn attempts<T: FlagType>(
                 if v1 {
                     return Err(CallError::Status(status));
                 }
+                v1 = true;
             }
             Err(CallError::Transport(TransportError::Lost(_))) if !retried => retried = true,
             result => return result.map(|answer| (answer, v1)),
@@ -66,10 +71,9 @@ async fn attempts<T: FlagType>(
     }
 }
 
-/// All five requests have the same fields with the same numbers, so one message serves them.
 async fn call<T: FlagType>(
     connection: &Connection,
-    message: ResolveBooleanRequest,
+    message: Bytes,
     v1: bool,
     end: Option<Instant>,
 ) -> Result<Answer<T>, Status> {
@@ -79,7 +83,7 @@ async fn call<T: FlagType>(
     if let Some(end) = end {
         request.set_timeout(end.duration_since(Instant::now()));
     }
-    let codec = ProstCodec::<ResolveBooleanRequest, T::Response>::default();
+    let codec = EncodedCodec::<T::Response>::default();
     let response = grpc.unary(request, T::OF.path(v1), codec).await?;
     Ok(response.into_inner().into())
 }
@@ -88,8 +92,8 @@ async fn call<T: FlagType>(
 pub(crate) async fn event_stream(
     connection: &Connection,
 ) -> Result<Streaming<EventStreamResponse>, CallError> {
+    let mut v1 = connection.speaks_v1_only();
     loop {
-        let v1 = connection.speaks_v1_only();
         let path = PathAndQuery::from_static(if v1 {
             "/flagd.evaluation.v1.Service/EventStream"
         } else {
@@ -101,6 +105,7 @@ pub(crate) async fn event_stream(
                 if v1 {
                     return Err(CallError::Status(status));
                 }
+                v1 = true;
             }
             result => return result.map_err(|s| CallError::from_status(s, Duration::ZERO)),
         }
