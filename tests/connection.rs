@@ -211,7 +211,11 @@ mod tls {
         let server = encrypted(&certificates);
         let target = format!("localhost:{}", server.port());
         let provider = started(secure(server.port(), &other)).await;
-        refused(&provider, &[&target, "certificate", "no trusted authority", "`certPath`"]).await;
+        refused(
+            &provider,
+            &[&target, "certificate", "the PEM file of the right one", "`certPath`"],
+        )
+        .await;
 
         let provider =
             started(secure(server.port(), &certificates).authority("other.example")).await;

@@ -144,7 +144,10 @@ async fn a_slow_reader_is_told_what_it_missed_and_blocks_nobody() {
     loop {
         match next(&mut quick).await {
             event if event == changed(&["last"]) => break,
-            ProviderEvent::Lagged(events) => missed += events,
+            ProviderEvent::Lagged(events) => {
+                missed += events;
+                expect(&mut quick, [ProviderEvent::Ready]).await; // the state, in case it was missed
+            }
             _ => told += 1,
         }
     }
@@ -153,6 +156,7 @@ async fn a_slow_reader_is_told_what_it_missed_and_blocks_nobody() {
 
     expect(&mut slow, [ProviderEvent::Ready]).await;
     let ProviderEvent::Lagged(missed) = next(&mut slow).await else { panic!("it did not lag") };
+    expect(&mut slow, [ProviderEvent::Ready]).await;
     let mut rest = 0;
     while next(&mut slow).await != changed(&["last"]) {
         rest += 1;

@@ -227,3 +227,23 @@ fn initialization_without_a_runtime_says_so() {
         provider.wait_ready(PATIENCE).await.unwrap();
     });
 }
+
+/// A shutdown that is given up half way, as by a timeout, is brought to its end by the next one that
+/// needs it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_shutdown_that_was_given_up_harms_no_later_initialization() {
+    let server = ScriptedServer::start();
+    server.set("on", true);
+    let mut provider = started(near(server.port())).await;
+    for round in 0..50 {
+        let mut shutdown = Box::pin(provider.shutdown());
+        let polled = std::future::Future::poll(
+            shutdown.as_mut(),
+            &mut std::task::Context::from_waker(std::task::Waker::noop()),
+        );
+        drop(shutdown);
+        provider.initialize(&EvaluationContext::default()).await;
+        assert_eq!(provider.state(), State::Ready, "round {round}, {polled:?}");
+        assert!(boolean(&provider, "on").await.unwrap().value, "round {round}");
+    }
+}

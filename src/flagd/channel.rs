@@ -111,7 +111,7 @@ fn headers(options: &FlagdOptions) -> Result<HeaderMap, FlagdError> {
         let name = HeaderName::try_from(name).map_err(|_| invalid())?;
         let mut value = HeaderValue::from_str(value.expose_secret()).map_err(|_| invalid())?;
         value.set_sensitive(true);
-        headers.insert(name, value);
+        headers.append(name, value);
     }
     if let Some(selector) = options.selector() {
         let value = HeaderValue::from_str(selector)

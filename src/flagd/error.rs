@@ -78,6 +78,9 @@ pub(crate) const NO_DEFAULT_VARIANT: &str = "DEFAULT: ";
 /// Messages of a disabled flag begin so: the caller's default is the value.
 pub(crate) const DISABLED: &str = "DISABLED: ";
 
+/// Messages of calls that took too long begin so.
+pub(crate) const DEADLINE_EXCEEDED: &str = "DEADLINE_EXCEEDED";
+
 pub(crate) fn evaluation_error(code: EvaluationErrorCode, message: String) -> EvaluationError {
     EvaluationError { code, message: Some(message) }
 }
@@ -176,7 +179,7 @@ impl CallError {
             Self::Status(status) => from_status(&status, flag_key, target, deadline),
             Self::Transport(error) => not_ready(format!("flagd at {target}: {error}")),
             Self::Deadline(deadline) => general(format!(
-                "DEADLINE_EXCEEDED: flagd at {target} gave no answer within {deadline:?} (option `deadlineMs`)"
+                "{DEADLINE_EXCEEDED}: flagd at {target} gave no answer within {deadline:?} (option `deadlineMs`)"
             )),
         }
     }
@@ -216,7 +219,7 @@ const CODES: [(&str, Code); 17] = [
     ("CANCELLED", Code::Cancelled),
     ("UNKNOWN", Code::Unknown),
     ("INVALID_ARGUMENT", Code::InvalidArgument),
-    ("DEADLINE_EXCEEDED", Code::DeadlineExceeded),
+    (DEADLINE_EXCEEDED, Code::DeadlineExceeded),
     ("NOT_FOUND", Code::NotFound),
     ("ALREADY_EXISTS", Code::AlreadyExists),
     ("PERMISSION_DENIED", Code::PermissionDenied),

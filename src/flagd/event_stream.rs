@@ -124,7 +124,7 @@ impl EventStream {
     /// The next change of flags. It can be cancelled without loss.
     pub(crate) async fn next(&mut self) -> Result<ChangedFlags, End> {
         loop {
-            match self.message().await? {
+            match self.message().await.map_err(planned)? {
                 Message::Changed(flags) => return Ok(flags),
                 Message::Shutdown => return Err(End::Failed(Failure::new(SHUTDOWN))),
                 Message::Ready | Message::KeepAlive | Message::Unknown => {}
@@ -154,13 +154,16 @@ impl EventStream {
                 Ok(message)
             }
             Ok(None) => Err(End::Failed(Failure::new("flagd closed the event stream"))),
-            Err(status) => match CallError::from_status(status, Duration::ZERO) {
-                CallError::Status(status) if status.code() == Code::DeadlineExceeded => {
-                    Err(End::Planned)
-                }
-                error => Err(End::Failed(error.into())),
-            },
+            Err(status) => Err(End::Failed(CallError::from_status(status, Duration::ZERO).into())),
         }
+    }
+}
+
+/// A server that was ready ends a stream so when its own `--stream-deadline` has passed.
+fn planned(end: End) -> End {
+    match end {
+        End::Failed(Failure { cause: Cause::Status(Code::DeadlineExceeded), .. }) => End::Planned,
+        end => end,
     }
 }
 

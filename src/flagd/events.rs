@@ -7,8 +7,10 @@ use std::{
 };
 
 use futures_core::Stream;
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 use tokio_stream::wrappers::{BroadcastStream, errors::BroadcastStreamRecvError};
+
+use super::shared::Snapshot;
 
 /// How many events a subscriber may be behind before it misses some.
 pub(crate) const BACKLOG: usize = 256;
@@ -32,8 +34,8 @@ pub enum ProviderEvent {
     },
     /// `PROVIDER_CONFIGURATION_CHANGED`: flags have changed. A change may be told more than once.
     ConfigurationChanged(ChangedFlags),
-    /// This subscriber was slow, and as many events have passed it by. Flag changes may be among
-    /// them; the events that follow end in the current state.
+    /// This subscriber was slow, and as many events have passed it by, flag changes perhaps among
+    /// them. The event that matches the current state follows.
     Lagged(u64),
 }
 
@@ -71,17 +73,19 @@ impl ChangedFlags {
 #[derive(Debug)]
 #[must_use]
 pub struct Events {
-    /// The event that matches the state at the time of subscription.
+    /// The event that matches the state at the time of subscription, or after a gap.
     current: Option<ProviderEvent>,
+    state: watch::Receiver<Snapshot>,
     following: BroadcastStream<ProviderEvent>,
 }
 
 impl Events {
     pub(crate) fn new(
-        current: Option<ProviderEvent>,
+        state: watch::Receiver<Snapshot>,
         following: broadcast::Receiver<ProviderEvent>,
     ) -> Self {
-        Self { current, following: BroadcastStream::new(following) }
+        let current = state.borrow().event();
+        Self { current, state, following: BroadcastStream::new(following) }
     }
 
     /// The next event; `None` when the provider is gone. It can be cancelled without loss.
@@ -100,7 +104,11 @@ impl Stream for Events {
         Pin::new(&mut self.following).poll_next(cx).map(|next| {
             next.map(|received| match received {
                 Ok(event) => event,
-                Err(BroadcastStreamRecvError::Lagged(missed)) => ProviderEvent::Lagged(missed),
+                Err(BroadcastStreamRecvError::Lagged(missed)) => {
+                    let current = self.state.borrow().event();
+                    self.current = current;
+                    ProviderEvent::Lagged(missed)
+                }
             })
         })
     }

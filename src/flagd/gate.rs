@@ -3,10 +3,16 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Without it, a flagd that hangs would cost every evaluation its deadline.
-#[derive(Default)]
 pub(crate) struct Gate {
     closed: AtomicBool,
     probing: AtomicBool,
+}
+
+/// Closed until a call was answered.
+impl Default for Gate {
+    fn default() -> Self {
+        Self { closed: AtomicBool::new(true), probing: AtomicBool::new(false) }
+    }
 }
 
 /// The right to make one call.
@@ -45,6 +51,7 @@ mod tests {
     #[test]
     fn an_open_gate_admits_all() {
         let gate = Gate::default();
+        gate.set_closed(false);
         let admitted: Vec<_> = (0..3).map(|_| gate.admit(true)).collect();
         assert!(admitted.iter().all(Option::is_some));
     }

@@ -196,7 +196,7 @@ impl Lifecycle {
     fn lost(&mut self, from: State, message: &str, failures: u32, now: Instant) -> Outcome {
         let exhausted = self.limits.retries.is_some_and(|limit| failures >= limit);
         match from {
-            State::Ready if self.limits.grace.is_zero() || exhausted => self.error(message),
+            State::Ready if self.limits.grace.is_zero() => self.error(message),
             State::Ready => {
                 let deadline = now + self.limits.grace;
                 self.phase = Phase::Stale { deadline, message: message.into() };
@@ -298,7 +298,7 @@ mod tests {
             ),
             ("READY", Input::Changed(ChangedFlags::All), State::Ready, vec![ALL_CHANGED], all()),
             ("READY", lost(0), State::Stale, vec![Stale], Keep),
-            ("READY", lost(5), State::Error, vec![error("gone", false)], all()),
+            ("READY", lost(5), State::Stale, vec![Stale], Keep),
             ("READY", refused(), State::Stale, vec![Stale], Keep),
             // One stream has followed another with a gap between them.
             ("READY", Input::Ready, State::Ready, vec![ALL_CHANGED], all()),
@@ -355,11 +355,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn no_retries_at_all_means_no_hope() {
+    async fn without_retries_the_first_failed_attempt_is_an_error() {
         let now = Instant::now();
         let mut lifecycle = machine(Limits { retries: Some(0), ..LIMITS }, now);
         lifecycle.step(Input::Ready, now);
         lifecycle.step(lost(0), now);
+        assert_eq!(lifecycle.state(), State::Stale);
+        lifecycle.step(lost(1), now);
         assert_eq!(lifecycle.state(), State::Error);
     }
 

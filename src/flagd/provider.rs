@@ -71,7 +71,8 @@ struct Handle {
 }
 
 struct Running {
-    stop: oneshot::Sender<()>,
+    /// None once the task was told to end.
+    stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<()>,
 }
 
@@ -141,7 +142,7 @@ impl FlagdProvider {
         self.state() == State::Fatal
     }
 
-    /// Counters and state, for a metrics scraper: no I/O, no waiting.
+    /// Counters and state, for a metrics scraper: no I/O, and no lock that is held for long.
     #[must_use]
     pub fn stats(&self) -> Stats {
         let shared = self.shared();
@@ -183,11 +184,17 @@ impl FlagdProvider {
     /// 2.5.3).
     pub async fn shutdown(&self) {
         let mut running = self.handle.running.lock().await;
-        if let Some(Running { stop, task }) = running.take() {
-            drop(stop);
-            // The task does not panic; if its runtime was shut down, it has ended too.
+        self.finish(&mut running).await;
+    }
+
+    /// Ends the task. Given up half way, it leaves the rest to the next that locks.
+    async fn finish(&self, running: &mut Option<Running>) {
+        if let Some(Running { stop, task }) = running {
+            drop(stop.take());
+            // If the runtime was shut down, or the task panicked, it has ended too.
             let _ = task.await;
         }
+        *running = None;
         self.shared().end();
     }
 
@@ -198,6 +205,9 @@ impl FlagdProvider {
     /// Starts the task, unless it runs already or has given up.
     async fn start(&self) {
         let mut running = self.handle.running.lock().await;
+        if running.as_ref().is_some_and(|running| running.stop.is_none()) {
+            self.finish(&mut running).await;
+        }
         let alive = running.as_ref().is_some_and(|running| !running.task.is_finished());
         if alive || self.is_fatal() {
             return;
@@ -208,7 +218,7 @@ impl FlagdProvider {
         self.shared().begin();
         let (stop, stopped) = oneshot::channel();
         let task = runtime.spawn(supervisor::run(self.handle.shared.clone(), stopped));
-        *running = Some(Running { stop, task });
+        *running = Some(Running { stop: Some(stop), task });
     }
 
     /// An evaluation that the cache answers is a finished future, and not a state machine with room

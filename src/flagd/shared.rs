@@ -17,7 +17,6 @@ use super::{
     gate::Gate,
     lifecycle::{CacheAction, Outcome, SHUT_DOWN, State},
     options::FlagdOptions,
-    telemetry,
 };
 
 /// The state that all can see.
@@ -37,7 +36,7 @@ impl Snapshot {
     }
 
     /// The event that a subscriber would have seen last.
-    fn event(&self) -> Option<ProviderEvent> {
+    pub(crate) fn event(&self) -> Option<ProviderEvent> {
         match self.state {
             State::NotReady => None,
             State::Ready => Some(ProviderEvent::Ready),
@@ -110,7 +109,7 @@ impl Shared {
     /// Subscribes, beginning with the event that matches the current state.
     pub(crate) fn events(&self) -> Events {
         let sender = self.lock_events();
-        Events::new(self.snapshot.borrow().event(), sender.subscribe())
+        Events::new(self.snapshot.subscribe(), sender.subscribe())
     }
 
     /// Initialization begins, perhaps anew. The next [`publish`](Self::publish) ends it.
@@ -128,12 +127,8 @@ impl Shared {
         };
         self.cache.update(dropped, state == State::Ready);
         let sender = self.lock_events();
-        let entered = self.snapshot.borrow().state != state;
-        if entered {
-            self.gate.set_closed(state == State::Error);
-        }
         self.snapshot.send_modify(|snapshot| {
-            if entered {
+            if snapshot.state != state {
                 snapshot.since = SystemTime::now();
             }
             snapshot.state = state;
@@ -141,13 +136,13 @@ impl Shared {
             snapshot.initializing = false;
         });
         for event in outcome.events {
-            telemetry::happened(&event);
             let _ = sender.send(event); // nobody need listen
         }
     }
 
     /// The provider cannot go on by itself, but initialization may be tried again.
     pub(crate) fn fail(&self, message: &str) {
+        tracing::debug!(error.message = message);
         self.set_connection(None);
         let event = ProviderEvent::Error { message: message.to_owned(), fatal: false };
         self.publish(State::Error, Some(message.into()), Outcome::clear(vec![event]));
@@ -157,7 +152,7 @@ impl Shared {
     pub(crate) fn note_call(&self, answered: bool) {
         self.gate.set_closed(!answered);
         if answered && self.snapshot.borrow().state == State::Error {
-            self.reachable.notify_one();
+            self.reachable.notify_waiters();
         }
     }
 

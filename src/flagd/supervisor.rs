@@ -15,14 +15,21 @@ use super::{
     options::{FlagdOptions, Resolver},
     shared::Shared,
     target::Target,
+    telemetry,
 };
 
 /// How long initialization may take when the deadline is off.
 const INITIALIZATION: Duration = Duration::from_millis(500);
 
+/// An attempt may take as long as the longest delay between attempts, but not longer than this.
+const LONGEST_ATTEMPT: Duration = Duration::from_secs(20);
+
 /// The remedy is in the program: the task cannot be moved.
 const RUNTIME_ENDED: &str = "the runtime on which the provider was initialized has ended: \
                              initialize it on one that lives as long as it does";
+
+const PANICKED: &str = "the provider's task has panicked, which is a mistake in flagstaff or in the \
+                        runtime's configuration (it needs time and I/O)";
 
 /// What the task needs of the options, checked.
 struct Plan {
@@ -64,13 +71,14 @@ pub(crate) async fn run(shared: Arc<Shared>, stopped: oneshot::Receiver<()>) {
     abandoned.0 = None;
 }
 
-/// Says so when the task ends because its runtime does: nothing else could.
+/// Says so when the task ends because its runtime does: nothing else could. That is how programs
+/// end, too, and nothing to log as an error.
 struct Abandoned(Option<Arc<Shared>>);
 
 impl Drop for Abandoned {
     fn drop(&mut self) {
         let Some(shared) = self.0.take() else { return };
-        shared.fail(RUNTIME_ENDED);
+        shared.fail(if std::thread::panicking() { PANICKED } else { RUNTIME_ENDED });
     }
 }
 
@@ -81,6 +89,8 @@ struct Supervisor {
     /// How long one attempt to open a stream may take.
     patience: Duration,
     attempted: Instant,
+    /// Whether flagd gave no answer at all when a stream was last asked of it.
+    unreachable: bool,
 }
 
 impl Supervisor {
@@ -99,8 +109,9 @@ impl Supervisor {
         Self {
             lifecycle: Lifecycle::initializing(limits, now + allowed, message),
             backoff: Backoff::new(options.retry_backoff(), options.retry_backoff_max()),
-            patience: allowed.max(options.retry_backoff_max()),
+            patience: allowed.max(options.retry_backoff_max().min(LONGEST_ATTEMPT)),
             attempted: now,
+            unreachable: true,
             shared,
         }
     }
@@ -114,8 +125,13 @@ impl Supervisor {
             let failure = self.connect_and_follow(&plan).await;
             let refused = match failure.cause {
                 Cause::Status(code) => plan.fatal.contains(&code),
-                Cause::Options => true,
+                // Later, a file may be half way through being replaced.
+                Cause::Options => self.lifecycle.state() == State::NotReady,
                 Cause::Stream => false,
+            };
+            self.unreachable = match failure.cause {
+                Cause::Status(code) => matches!(code, Code::Unavailable | Code::DeadlineExceeded),
+                Cause::Options | Cause::Stream => true,
             };
             let delay = self.backoff.failed(Instant::now());
             // Who learns of the loss finds the new connection in place.
@@ -127,6 +143,10 @@ impl Supervisor {
                 return;
             }
             self.pause(delay).await;
+            if self.shared.options.tls() {
+                // Certificates may have been renewed meanwhile.
+                self.shared.set_connection(None);
+            }
         }
     }
 
@@ -203,10 +223,11 @@ impl Supervisor {
     /// Waits before the next attempt. A call that flagd answers meanwhile shortens the wait.
     async fn pause(&mut self, delay: Duration) {
         let shared = self.shared.clone();
-        let earliest = self.attempted + self.backoff.first();
+        let due = Instant::now() + delay;
+        let earliest = due.min(self.attempted + self.backoff.first());
         self.drive(async {
             tokio::select! {
-                () = tokio::time::sleep(delay) => {}
+                () = at(Some(due)) => {}
                 () = shared.reachable.notified() => at(Some(earliest)).await,
             }
         })
@@ -254,7 +275,12 @@ impl Supervisor {
 
     fn step(&mut self, input: Input) {
         let outcome = self.lifecycle.step(input, Instant::now());
+        let (events, former) = (outcome.events.clone(), self.shared.snapshot().state);
+        if self.unreachable && former != State::Error && self.lifecycle.state() == State::Error {
+            self.shared.gate.set_closed(true);
+        }
         self.shared.publish(self.lifecycle.state(), self.lifecycle.message(), outcome);
+        events.iter().for_each(telemetry::happened);
     }
 }
 

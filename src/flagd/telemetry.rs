@@ -10,7 +10,11 @@ use open_feature::{
 };
 use tracing::{Level, Span};
 
-use super::{PROVIDER_NAME, error::reason, events::ProviderEvent};
+use super::{
+    PROVIDER_NAME,
+    error::{DEADLINE_EXCEEDED, reason},
+    events::ProviderEvent,
+};
 
 /// The span of an evaluation that flagd is asked for.
 pub(crate) fn call(flag_key: &str) -> Span {
@@ -21,8 +25,8 @@ pub(crate) fn call(flag_key: &str) -> Span {
     )
 }
 
-/// One event for each evaluation. A flag that is unknown, or that leaves the value to the caller, is
-/// nothing to warn of; that flagd is out of reach was said once, when the state changed.
+/// One event for each evaluation. To warn of is what somebody has to mend in the program or in the
+/// definition of the flag; that flagd is out of reach is said once, when the state changes.
 #[inline]
 pub(crate) fn evaluated<T>(
     flag_key: &str,
@@ -57,10 +61,11 @@ fn failed(flag_key: &str, error: &EvaluationError) {
             )
         };
     }
-    let in_order = reason(error) != EvaluationReason::Error;
+    let late = |message: &String| message.starts_with(DEADLINE_EXCEEDED);
     match error.code {
         EvaluationErrorCode::FlagNotFound | EvaluationErrorCode::ProviderNotReady => event!(DEBUG),
-        _ if in_order => event!(DEBUG),
+        _ if reason(error) != EvaluationReason::Error => event!(DEBUG),
+        _ if error.message.as_ref().is_some_and(late) => event!(DEBUG),
         _ => event!(WARN),
     }
 }

@@ -21,6 +21,12 @@ pub(super) fn with_tls(
     options: &FlagdOptions,
     target: &Target,
 ) -> Result<Endpoint, FlagdError> {
+    let built_in = cfg!(any(feature = "tls-ring", feature = "tls-aws-lc"));
+    if !built_in && rustls::crypto::CryptoProvider::get_default().is_none() {
+        let reason = "rustls has no cryptography: add the feature `tls-ring` or `tls-aws-lc`, \
+                      or install a `CryptoProvider`";
+        return Err(FlagdOptions::error("tls", reason));
+    }
     // An IPv6 address stands in brackets in an authority, and without them in a certificate.
     let server_name = target.authority.host().trim_matches(['[', ']']);
     let config = ClientTlsConfig::new().domain_name(server_name);

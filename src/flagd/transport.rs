@@ -77,8 +77,7 @@ fn explained(text: String) -> String {
     let remedy = if text.contains("CaUsedAsEndEntity") {
         "the server shows a certificate authority as its own certificate, as `openssl req -x509` makes it: \
          let an authority sign a certificate without CA:TRUE for the server, and trust that authority with `certPath`"
-    } else if text.contains("UnknownIssuer") || text.contains("BadSignature") {
-        // The latter where the name of a trusted authority is that of another: a renewed one.
+    } else if text.contains("UnknownIssuer") {
         "the server's certificate is signed by no trusted authority: name its PEM file with `certPath`"
     } else if text.contains("BadSignature") {
         "the authority in `certPath` bears the name of the one that signed the server's certificate, but not its key: \
@@ -118,7 +117,7 @@ impl Service<Request<Body>> for Transport {
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let headers = request.headers_mut();
         for (name, value) in &*self.headers {
-            headers.insert(name, value.clone());
+            headers.append(name, value.clone());
         }
         let response = self.channel.call(request);
         Box::pin(async move {
