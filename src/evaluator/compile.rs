@@ -157,16 +157,14 @@ fn operation(name: &str, values: &Json, room: usize) -> Result<Node, TooDeep> {
         check_depth(values, room)?;
         return Ok(Node::Fail("unknown operator"));
     };
-    match operator {
-        Operator::Eager(eager) => Ok(Node::Call(eager, Box::new(arguments(values, room)?))),
-        Operator::Lazy(Lazy::Variable) => variable(values, room),
-        Operator::Lazy(lazy) => match values {
-            Json::Array(items) => lazily(lazy, items, room),
-            _ => {
-                check_depth(values, room)?;
-                Ok(Node::Fail("the arguments are no list"))
-            }
-        },
+    match (operator, values) {
+        (Operator::Eager(eager), _) => Ok(Node::Call(eager, Box::new(arguments(values, room)?))),
+        (Operator::Lazy(Lazy::Variable), _) => variable(values, room),
+        (Operator::Lazy(lazy), Json::Array(items)) => lazily(lazy, items, room),
+        (Operator::Lazy(_), _) => {
+            check_depth(values, room)?;
+            Ok(Node::Fail("the arguments are no list"))
+        }
     }
 }
 

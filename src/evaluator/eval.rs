@@ -108,12 +108,12 @@ fn with_items<'a>(
         [a] => call(&[eval(a, data, run)?]),
         [a, b] => call(&[eval(a, data, run)?, eval(b, data, run)?]),
         [a, b, c] => call(&[eval(a, data, run)?, eval(b, data, run)?, eval(c, data, run)?]),
-        [a, b, c, d, e] => call(&[
-            eval(a, data, run)?,
-            eval(b, data, run)?,
-            eval(c, data, run)?,
-            eval(d, data, run)?,
-            eval(e, data, run)?,
+        [first, second, third, fourth, fifth] => call(&[
+            eval(first, data, run)?,
+            eval(second, data, run)?,
+            eval(third, data, run)?,
+            eval(fourth, data, run)?,
+            eval(fifth, data, run)?,
         ]),
         many => {
             let items: Result<Vec<_>, _> = many.iter().map(|item| eval(item, data, run)).collect();

@@ -243,10 +243,10 @@ impl Flag {
         }
         flag.metadata.retain(|_, value| !value.is_null());
         flag.metadata.iter_mut().for_each(|(_, value)| normalize(value));
-        if let Some(name) = flag.default_variant.as_ref() {
-            if !flag.variants.contains_key(name) {
-                messages.push(format!("the default variant `{name}` is not among its variants"));
-            }
+        if let Some(name) = &flag.default_variant
+            && !flag.variants.contains_key(name)
+        {
+            messages.push(format!("the default variant `{name}` is not among its variants"));
         }
         if messages.is_empty() { Ok((key, flag)) } else { Err((Some(key), messages)) }
     }

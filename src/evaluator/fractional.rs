@@ -91,7 +91,7 @@ fn pick<'a>(hash: u32, shares: &[Value<'a>]) -> Option<Value<'a>> {
         total += u64::from(weight(share)?);
     }
     let total = i32::try_from(total).ok()?.unsigned_abs();
-    let bucket = u64::from(hash) * u64::from(total) >> 32;
+    let bucket = (u64::from(hash) * u64::from(total)) >> 32;
     let mut end = 0;
     shares.iter().find_map(|share| {
         end += u64::from(weight(share)?);
@@ -112,7 +112,9 @@ fn weight(share: &Value<'_>) -> Option<u32> {
             let whole = number::to_integer(weight);
             #[allow(clippy::cast_precision_loss, clippy::float_cmp)]
             let is_whole = whole as f64 == weight;
-            u32::try_from(whole.max(0)).ok().filter(|weight| is_whole && *weight <= i32::MAX as u32)
+            u32::try_from(whole.max(0))
+                .ok()
+                .filter(|weight| is_whole && i32::try_from(*weight).is_ok())
         }
         _ => None,
     }
@@ -170,17 +172,17 @@ fn encode_head(kind: u8, number: u64, out: &mut Vec<u8>) {
     let kind = kind << 5;
     match number {
         0..24 => out.push(kind | number as u8),
-        24..0x100 => out.extend([kind | 24, number as u8]),
+        24..0x100 => out.extend([kind | 0x18, number as u8]),
         0x100..0x1_0000 => {
-            out.push(kind | 25);
+            out.push(kind | 0x19);
             out.extend((number as u16).to_be_bytes());
         }
         0x1_0000..0x1_0000_0000 => {
-            out.push(kind | 26);
+            out.push(kind | 0x1a);
             out.extend((number as u32).to_be_bytes());
         }
         _ => {
-            out.push(kind | 27);
+            out.push(kind | 0x1b);
             out.extend(number.to_be_bytes());
         }
     }
@@ -255,7 +257,7 @@ mod tests {
     fn cbor(value: &Json) -> String {
         let mut bytes = Vec::new();
         encode(&Value::from(value), &mut bytes);
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+        bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
     }
 
     /// The examples of RFC 8949, appendix A, but for whole floats.

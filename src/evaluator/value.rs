@@ -326,6 +326,10 @@ pub(super) fn is_plain(text: &str) -> bool {
     !text.contains(is_escaped)
 }
 
+fn hexadecimal(digit: u32) -> char {
+    char::from_digit(digit & 0xf, 16).unwrap_or('0')
+}
+
 /// Appends `text` between quotes, with flagd's escapes.
 pub(super) fn write_text(text: &str, out: &mut String) {
     out.push('"');
@@ -337,7 +341,11 @@ pub(super) fn write_text(text: &str, out: &mut String) {
             '\t' => out.push_str("\\t"),
             '\u{8}' => out.push_str("\\b"),
             '\u{c}' => out.push_str("\\f"),
-            c if is_escaped(c) => out.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c if is_escaped(c) => {
+                let code = u32::from(c);
+                out.push_str("\\u");
+                out.extend([12, 8, 4, 0].map(|shift| hexadecimal(code >> shift)));
+            }
             c => out.push(c),
         }
     }

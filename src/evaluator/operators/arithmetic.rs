@@ -8,8 +8,7 @@ use super::{
 /// `+`: a single argument is turned into a number.
 pub(super) fn add<'a>(args: Args<'_, 'a>) -> Answer<'a> {
     Ok(Value::Number(match args {
-        Args::Single(value) => value.to_number()?,
-        Args::List([value]) => value.to_number()?,
+        Args::Single(value) | Args::List([value]) => value.to_number()?,
         Args::List(items) => {
             items.iter().try_fold(0.0, |sum, item| item.to_number().map(|number| sum + number))?
         }
