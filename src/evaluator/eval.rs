@@ -108,6 +108,12 @@ fn with_items<'a>(
         [a] => call(&[eval(a, data, run)?]),
         [a, b] => call(&[eval(a, data, run)?, eval(b, data, run)?]),
         [a, b, c] => call(&[eval(a, data, run)?, eval(b, data, run)?, eval(c, data, run)?]),
+        [first, second, third, fourth] => call(&[
+            eval(first, data, run)?,
+            eval(second, data, run)?,
+            eval(third, data, run)?,
+            eval(fourth, data, run)?,
+        ]),
         [first, second, third, fourth, fifth] => call(&[
             eval(first, data, run)?,
             eval(second, data, run)?,

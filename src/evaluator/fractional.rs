@@ -329,6 +329,24 @@ mod tests {
         }
     }
 
+    /// As Python's `openfeature-flagd-core` 2.0.0 hashes.
+    #[test]
+    fn hashes_of_encodings() {
+        for (value, hash) in [
+            (json!(["f", "user-1"]), 0xb2f6_82fa),
+            (json!(5.0), 0x53ca_c555),
+            (json!(1.5), 0x14ad_e9b6),
+            (json!(-7), 0x24e7_e891),
+            (json!(true), 0x31d7_a60b),
+            (json!("é"), 0x16c9_66ef),
+            (json!({"b": [2, 3], "a": 1}), 0x8744_c851),
+        ] {
+            let mut bytes = Vec::new();
+            encode(&Value::from(&value), &mut bytes);
+            assert_eq!(murmur3(bytes.into_iter()), hash, "{value}");
+        }
+    }
+
     fn share(bucketing: Bucketing, bucket_by: &Json, expected: [u32; 3]) {
         let rule = json!({"fractional": [bucket_by, ["a", 50], ["b", 30], ["c", 20]]});
         let flag = json!({"variants": {"a": 0, "b": 1, "c": 2}, "targeting": rule});
