@@ -26,8 +26,11 @@
 //! # Features
 //!
 //! * `rpc` (default): the provider.
+//! * `evaluator`: evaluation of flag definitions in the program itself, as flagd does it.
 //! * `tls-ring` (default), or `tls-aws-lc` with `default-features = false`: encrypted connections.
 
+#[cfg(feature = "evaluator")]
+pub mod evaluator;
 #[cfg(feature = "rpc")]
 pub mod flagd;
 

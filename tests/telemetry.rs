@@ -1,4 +1,5 @@
 //! What the provider writes to tracing: OpenTelemetry's names, sensible levels, nothing secret.
+#![cfg(feature = "rpc")]
 // A helper that fails is a test that fails.
 #![allow(clippy::unwrap_used)]
 

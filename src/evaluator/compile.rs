@@ -1,0 +1,294 @@
+//! From the JSON of a targeting rule to a tree of its own, once for each definition.
+
+use serde_json::Value as Json;
+
+use super::{
+    operators::{self, Eager, Lazy, Operator},
+    path::Path,
+};
+
+/// How deep a rule may be nested, counted in JSON lists and objects.
+pub(super) const MAX_NESTING: usize = 160;
+
+/// A rule that is nested deeper than [`MAX_NESTING`].
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct TooDeep;
+
+/// A rule, or a part of one.
+#[derive(Clone, Debug)]
+pub(super) enum Node {
+    /// A value that is no rule: evaluates to itself.
+    Constant(Json),
+    /// A list whose items are evaluated.
+    List(Vec<Node>),
+    /// A variable whose name is known.
+    Variable(Path),
+    /// A variable whose name is known, and what stands for it where it is missing.
+    VariableOr(Path, Box<Node>),
+    /// A variable whose name is computed.
+    ComputedVariable(Box<Node>),
+    /// An operator on evaluated arguments.
+    Call(Eager, Box<Node>),
+    And(Vec<Node>),
+    Or(Vec<Node>),
+    If(Vec<Node>),
+    Each(Box<Each>),
+    Reduce(Box<Reduce>),
+    /// What fails whenever it is evaluated, and why.
+    Fail(&'static str),
+}
+
+/// An operator that goes through a list.
+#[derive(Clone, Debug)]
+pub(super) struct Each {
+    pub(super) kind: EachKind,
+    pub(super) subject: Subject,
+    /// None is an argument that is missing, which matters only when it is looked at.
+    pub(super) body: Option<Body>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum EachKind {
+    Filter,
+    Map,
+    All,
+    None,
+    Some,
+}
+
+/// The list that an operator goes through.
+#[derive(Clone, Debug)]
+pub(super) enum Subject {
+    /// Neither list nor rule.
+    Nothing,
+    /// A list in the rule is taken as it stands: its items are not evaluated.
+    Literal(Vec<Json>),
+    Rule(Node),
+}
+
+/// What is evaluated for each item.
+#[derive(Clone, Debug)]
+pub(super) struct Body {
+    pub(super) node: Node,
+    /// The same as JSON, since variables found in the outer context are put into the rule, and may
+    /// themselves be rules.
+    pub(super) json: Json,
+    /// The variables that would be put in. None: they cannot be told beforehand.
+    pub(super) variables: Option<Vec<Path>>,
+    /// Whether putting a scalar in the place of a variable is the same as reading the variable.
+    pub(super) transparent: bool,
+}
+
+/// `reduce`.
+#[derive(Clone, Debug)]
+pub(super) struct Reduce {
+    pub(super) subject: Subject,
+    /// None is a body that is no rule.
+    pub(super) body: Option<Node>,
+    pub(super) start: Node,
+}
+
+/// Compiles a rule.
+pub(super) fn compile(rule: &Json) -> Result<Node, TooDeep> {
+    node(rule, MAX_NESTING)
+}
+
+fn node(rule: &Json, room: usize) -> Result<Node, TooDeep> {
+    Ok(match rule {
+        Json::Array(items) => fold(nodes(items, room)?),
+        Json::Object(fields) => match fields.iter().next() {
+            Some((name, arguments)) if fields.len() == 1 => {
+                operation(name, arguments, deeper(room)?)?
+            }
+            _ => {
+                check_depth(rule, room)?;
+                Node::Constant(rule.clone())
+            }
+        },
+        scalar => Node::Constant(scalar.clone()),
+    })
+}
+
+fn deeper(room: usize) -> Result<usize, TooDeep> {
+    room.checked_sub(1).ok_or(TooDeep)
+}
+
+fn check_depth(value: &Json, room: usize) -> Result<(), TooDeep> {
+    match value {
+        Json::Array(items) => {
+            let room = deeper(room)?;
+            items.iter().try_for_each(|item| check_depth(item, room))
+        }
+        Json::Object(fields) => {
+            let room = deeper(room)?;
+            fields.values().try_for_each(|value| check_depth(value, room))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn nodes(items: &[Json], room: usize) -> Result<Vec<Node>, TooDeep> {
+    let room = deeper(room)?;
+    items.iter().map(|item| node(item, room)).collect()
+}
+
+/// A list of constants is a constant.
+fn fold(items: Vec<Node>) -> Node {
+    let constant = |item: &Node| match item {
+        Node::Constant(value) => Some(value.clone()),
+        _ => None,
+    };
+    match items.iter().map(constant).collect() {
+        Some(values) => Node::Constant(Json::Array(values)),
+        None => Node::List(items),
+    }
+}
+
+/// The arguments of an operator stay a list of nodes, so that they can be evaluated onto the stack.
+fn arguments(rule: &Json, room: usize) -> Result<Node, TooDeep> {
+    match rule {
+        Json::Array(items) => Ok(Node::List(nodes(items, room)?)),
+        other => node(other, room),
+    }
+}
+
+fn operation(name: &str, values: &Json, room: usize) -> Result<Node, TooDeep> {
+    let Some(operator) = operators::find(name) else {
+        check_depth(values, room)?;
+        return Ok(Node::Fail("unknown operator"));
+    };
+    match (operator, values) {
+        (Operator::Eager(eager), _) => Ok(Node::Call(eager, Box::new(arguments(values, room)?))),
+        (Operator::Lazy(Lazy::Variable), _) => variable(values, room),
+        (Operator::Lazy(lazy), Json::Array(items)) => lazily(lazy, items, room),
+        (Operator::Lazy(_), _) => {
+            check_depth(values, room)?;
+            Ok(Node::Fail("the arguments are no list"))
+        }
+    }
+}
+
+fn variable(values: &Json, room: usize) -> Result<Node, TooDeep> {
+    let name = match values {
+        Json::Array(items) if items.len() <= 2 => items.first(),
+        Json::Array(_) => None,
+        other => Some(other),
+    };
+    let path = match name {
+        Some(Json::String(name)) => Some(Path::new(name)),
+        Some(Json::Number(number)) if !values.is_array() => Some(Path::of_number(number)),
+        _ => None,
+    };
+    let default = values.as_array().and_then(|items| items.get(1));
+    Ok(match (path, default) {
+        (Some(path), None) => Node::Variable(path),
+        (Some(path), Some(default)) => {
+            Node::VariableOr(path, Box::new(node(default, deeper(room)?)?))
+        }
+        (None, _) => Node::ComputedVariable(Box::new(arguments(values, room)?)),
+    })
+}
+
+fn lazily(lazy: Lazy, items: &[Json], room: usize) -> Result<Node, TooDeep> {
+    let each = |kind, shortest| {
+        if items.len() < shortest {
+            return Ok(Node::Constant(Json::Array(Vec::new())));
+        }
+        let Some(first) = items.first() else { return Ok(Node::Fail("an argument is missing")) };
+        let room = deeper(room)?;
+        let subject = subject(first, room)?;
+        let body = items.get(1).map(|rule| body(rule, room)).transpose()?;
+        Ok(Node::Each(Box::new(Each { kind, subject, body })))
+    };
+    match lazy {
+        Lazy::And => Ok(Node::And(nodes(items, room)?)),
+        Lazy::Or => Ok(Node::Or(nodes(items, room)?)),
+        Lazy::If => Ok(Node::If(nodes(items, room)?)),
+        Lazy::Filter => each(EachKind::Filter, 2),
+        Lazy::Map => each(EachKind::Map, 2),
+        Lazy::All => each(EachKind::All, 0),
+        Lazy::None => each(EachKind::None, 0),
+        Lazy::Some => each(EachKind::Some, 0),
+        Lazy::Reduce => match items {
+            [first, rule, start, ..] => {
+                let room = deeper(room)?;
+                let body = node(rule, room)?;
+                let start = match start {
+                    Json::Array(_) => Node::Fail("a list is no start"),
+                    start => node(start, room)?,
+                };
+                Ok(Node::Reduce(Box::new(Reduce {
+                    subject: subject(first, room)?,
+                    body: rule.is_object().then_some(body),
+                    start,
+                })))
+            }
+            _ => Ok(Node::Constant(Json::from(0))),
+        },
+        Lazy::Variable => variable(&Json::Array(items.to_vec()), room),
+    }
+}
+
+fn subject(rule: &Json, room: usize) -> Result<Subject, TooDeep> {
+    Ok(match rule {
+        Json::Array(items) => {
+            check_depth(rule, room)?;
+            Subject::Literal(items.clone())
+        }
+        Json::Object(_) => Subject::Rule(node(rule, room)?),
+        _ => Subject::Nothing,
+    })
+}
+
+fn body(rule: &Json, room: usize) -> Result<Body, TooDeep> {
+    let mut found = Found { variables: Some(Vec::new()), transparent: true };
+    found.look(rule);
+    let is_variable = rule.get("var").is_some();
+    Ok(Body {
+        node: node(rule, room)?,
+        json: rule.clone(),
+        variables: found.variables,
+        transparent: found.transparent && !is_variable,
+    })
+}
+
+/// What there is to know of the variables of a body.
+struct Found {
+    variables: Option<Vec<Path>>,
+    transparent: bool,
+}
+
+impl Found {
+    fn look(&mut self, rule: &Json) {
+        match rule {
+            Json::Array(items) => items.iter().for_each(|item| self.look(item)),
+            Json::Object(fields) => {
+                self.transparent &= fields.len() <= 1;
+                for (name, value) in fields {
+                    match (name.as_str(), value) {
+                        ("var", Json::String(path)) if stays(path) => {}
+                        ("var", Json::String(path)) => self.add(Path::new(path)),
+                        ("var", Json::Number(number)) => self.add(Path::of_number(number)),
+                        ("var", _) => self.variables = None,
+                        (name, value) => {
+                            self.transparent &= !operators::is_scope(name);
+                            self.look(value);
+                        }
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn add(&mut self, path: Path) {
+        if let Some(variables) = &mut self.variables {
+            variables.push(path);
+        }
+    }
+}
+
+/// Whether a variable of this name is never replaced by what the outer context holds.
+pub(super) fn stays(path: &str) -> bool {
+    path.is_empty() || path.starts_with('.')
+}

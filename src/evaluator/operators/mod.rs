@@ -1,0 +1,174 @@
+//! The operators of rules: one table, and a function for each.
+//!
+//! Each function does what flagd's does, odd cases included. Where flagd panics and recovers, the
+//! function fails, which makes the evaluation a parse error.
+
+mod arithmetic;
+mod compare;
+mod lists;
+mod objects;
+mod text;
+
+use super::{
+    eval::Run,
+    fractional, sem_ver,
+    value::{Answer, Fail, Value},
+};
+
+/// The evaluated arguments of an operator.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Args<'v, 'a> {
+    List(&'v [Value<'a>]),
+    /// What is no list: `{"!": true}`.
+    Single(&'v Value<'a>),
+}
+
+/// An operator on evaluated arguments, the data at hand, and what the evaluation carries along.
+pub(super) type Eager = for<'v, 'a> fn(Args<'v, 'a>, &Value<'a>, &Run) -> Answer<'a>;
+
+/// An operator that evaluates its arguments itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lazy {
+    Variable,
+    And,
+    Or,
+    If,
+    Filter,
+    Map,
+    Reduce,
+    All,
+    None,
+    Some,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Operator {
+    Eager(Eager),
+    Lazy(Lazy),
+}
+
+const TABLE: &[(&str, Operator)] = &[
+    ("var", Operator::Lazy(Lazy::Variable)),
+    ("if", Operator::Lazy(Lazy::If)),
+    ("?:", Operator::Lazy(Lazy::If)),
+    ("and", Operator::Lazy(Lazy::And)),
+    ("or", Operator::Lazy(Lazy::Or)),
+    ("filter", Operator::Lazy(Lazy::Filter)),
+    ("map", Operator::Lazy(Lazy::Map)),
+    ("reduce", Operator::Lazy(Lazy::Reduce)),
+    ("all", Operator::Lazy(Lazy::All)),
+    ("none", Operator::Lazy(Lazy::None)),
+    ("some", Operator::Lazy(Lazy::Some)),
+    ("!", Operator::Eager(|args, _, _| Ok(Value::Bool(compare::not(args))))),
+    ("!!", Operator::Eager(|args, _, _| Ok(Value::Bool(!compare::not(args))))),
+    ("==", Operator::Eager(|args, _, _| compare::equal(args).map(Value::Bool))),
+    ("!=", Operator::Eager(|args, _, _| compare::equal(args).map(|equal| Value::Bool(!equal)))),
+    ("===", Operator::Eager(|args, _, _| Ok(Value::Bool(compare::same(args))))),
+    ("!==", Operator::Eager(|args, _, _| Ok(Value::Bool(!compare::same(args))))),
+    ("<", Operator::Eager(|args, _, _| compare::ordered(args, compare::less))),
+    ("<=", Operator::Eager(|args, _, _| compare::ordered(args, compare::at_most))),
+    (">", Operator::Eager(|args, _, _| compare::ordered(args, |a, b| compare::less(b, a)))),
+    (">=", Operator::Eager(|args, _, _| compare::ordered(args, |a, b| compare::at_most(b, a)))),
+    ("+", Operator::Eager(|args, _, _| arithmetic::add(args))),
+    ("-", Operator::Eager(|args, _, _| arithmetic::subtract(args))),
+    ("*", Operator::Eager(|args, _, _| arithmetic::multiply(args))),
+    ("/", Operator::Eager(|args, _, _| arithmetic::divide(args))),
+    ("%", Operator::Eager(|args, _, _| arithmetic::remainder(args))),
+    ("abs", Operator::Eager(|args, _, _| arithmetic::abs(args))),
+    ("max", Operator::Eager(|args, _, _| arithmetic::extreme(args, |new, best| new > best))),
+    ("min", Operator::Eager(|args, _, _| arithmetic::extreme(args, |new, best| new < best))),
+    ("cat", Operator::Eager(|args, _, run| text::cat(args, run))),
+    ("substr", Operator::Eager(|args, _, run| text::substr(args, run))),
+    ("starts_with", Operator::Eager(|args, _, _| Ok(text::compare(args, |a, b| a.starts_with(b))))),
+    ("ends_with", Operator::Eager(|args, _, _| Ok(text::compare(args, |a, b| a.ends_with(b))))),
+    ("in", Operator::Eager(|args, _, run| lists::is_in(args, run))),
+    ("merge", Operator::Eager(|args, _, run| lists::merge(args, run))),
+    ("missing", Operator::Eager(lists::missing)),
+    ("missing_some", Operator::Eager(lists::missing_some)),
+    ("contains_all", Operator::Eager(|args, _, run| lists::contains_all(args, run))),
+    ("contains_any", Operator::Eager(|args, _, run| lists::contains_any(args, run, true))),
+    ("contains_none", Operator::Eager(|args, _, run| lists::contains_any(args, run, false))),
+    ("set", Operator::Eager(objects::set)),
+    ("sem_ver", Operator::Eager(|args, _, _| Ok(sem_ver::compare(args)))),
+    ("fractional", Operator::Eager(fractional::distribute)),
+];
+
+/// The operator of this name.
+pub(super) fn find(name: &str) -> Option<Operator> {
+    TABLE.iter().find(|(known, _)| *known == name).map(|(_, operator)| *operator)
+}
+
+/// Whether the operator of this name evaluates a part of the rule on other data than its own.
+pub(super) fn is_scope(name: &str) -> bool {
+    matches!(
+        find(name),
+        Some(Operator::Lazy(
+            Lazy::Filter | Lazy::Map | Lazy::Reduce | Lazy::All | Lazy::None | Lazy::Some
+        ))
+    )
+}
+
+impl<'v, 'a> Args<'v, 'a> {
+    /// The arguments of an operator that takes a list only.
+    fn list(self) -> Result<&'v [Value<'a>], Fail> {
+        match self {
+            Args::List(items) => Ok(items),
+            Args::Single(_) => Err(Fail("the arguments are no list")),
+        }
+    }
+}
+
+/// An argument that must be there.
+fn argument<'v, 'a>(items: &'v [Value<'a>], index: usize) -> Result<&'v Value<'a>, Fail> {
+    items.get(index).ok_or(Fail("an argument is missing"))
+}
+
+#[cfg(test)]
+pub(super) mod testing {
+    use serde_json::{Map, Value as Json, json};
+
+    use super::super::{
+        compile::compile,
+        eval::{Run, eval},
+        fractional::Bucketing,
+        value::{Root, Value},
+    };
+
+    /// The JSON text of what a rule gives on a context, or `fails`.
+    pub(in super::super) fn on(rule: &Json, context: &Json) -> String {
+        let empty = Map::new();
+        let context = context.as_object().unwrap_or(&empty);
+        let root = Root { context, flag_key: "flag", timestamp: Some(7) };
+        let data = Value::Object(super::super::value::Object::Root(&root));
+        let node = compile(rule).unwrap();
+        let mut text = String::new();
+        let run = Run::new(Bucketing::Text);
+        match eval(&node, &data, &run).and_then(|value| value.write_json(&mut text)) {
+            Ok(()) => text,
+            Err(_) => String::from("fails"),
+        }
+    }
+
+    /// The same without a context.
+    pub(in super::super) fn of(rule: &Json) -> String {
+        on(rule, &json!({}))
+    }
+
+    /// Asserts what rules give.
+    #[track_caller]
+    pub(in super::super) fn assert_all<const N: usize>(cases: [(Json, &str); N]) {
+        for (rule, answer) in cases {
+            assert_eq!(of(&rule), answer, "{rule}");
+        }
+    }
+
+    #[test]
+    fn unknown_operators_fail_where_they_are_evaluated() {
+        assert_all([
+            (json!({"nope": []}), "fails"),
+            (json!({"if": [true, 1, {"nope": []}]}), "1"),
+            (json!({"a": 1, "nope": []}), r#"{"a":1,"nope":[]}"#),
+            (json!({}), "{}"),
+        ]);
+    }
+}
