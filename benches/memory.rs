@@ -1,5 +1,5 @@
-//! What 1,000 cached flags cost in memory, counted by the allocator: keys of 32 characters, values
-//! of the five types, a variant and two fields of metadata each.
+//! What 1,000 cached flags cost in memory, counted by the allocator: keys of 32 characters, booleans
+//! with a variant, without metadata and with two fields of it.
 
 // A benchmark that fails may panic.
 #![allow(clippy::unwrap_used)]

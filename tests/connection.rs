@@ -152,7 +152,7 @@ async fn the_stream_and_all_calls_share_one_connection() {
 
 #[cfg(feature = "tls")]
 mod tls {
-    use std::{fs, time::Duration};
+    use std::{env, fs, process::Command, time::Duration};
 
     use flagstaff::{FlagdProvider, ProviderEvent};
 
@@ -246,6 +246,46 @@ mod tls {
         let stranger = started(secure(server.port(), &certificates)).await;
         refused(&stranger, &["localhost:"]).await;
         assert_eq!(server.observed().streams_opened(), streams);
+    }
+
+    /// Without `certPath` the roots of the system are trusted, and `SSL_CERT_FILE` names them. The
+    /// environment cannot be changed safely from within, so the test runs itself again.
+    #[test]
+    fn the_roots_of_the_system_are_trusted() {
+        const NAME: &str = "tls::the_roots_of_the_system_are_trusted";
+        const PORT: &str = "FLAGSTAFF_TEST_PORT_OF_THE_PARENT";
+        const TRUSTS: &str = "FLAGSTAFF_TEST_TRUSTS_THE_PARENT";
+        if let Ok(port) = env::var(PORT) {
+            let trusts = env::var_os(TRUSTS).is_some();
+            return with_system_roots(port.parse().unwrap(), trusts);
+        }
+        let (certificates, other) = (Certificates::new(), Certificates::new());
+        let server = encrypted(&certificates);
+        server.set("on", true);
+        for (roots, trusts) in [(certificates.ca(), true), (other.ca(), false)] {
+            let mut child = Command::new(env::current_exe().unwrap());
+            child.args([NAME, "--exact", "--nocapture"]);
+            child.env(PORT, server.port().to_string()).env("SSL_CERT_FILE", roots);
+            child.env_remove("SSL_CERT_DIR").env_remove(TRUSTS);
+            if trusts {
+                child.env(TRUSTS, "1");
+            }
+            let child = child.output().unwrap();
+            let output = String::from_utf8_lossy(&child.stdout);
+            assert!(child.status.success(), "{output}{}", String::from_utf8_lossy(&child.stderr));
+            assert!(output.contains("1 passed"), "{output}");
+            assert_eq!(server.observed().streams_opened(), 1, "the first child's alone");
+        }
+    }
+
+    #[tokio::main(flavor = "current_thread")]
+    async fn with_system_roots(port: u16, trusts: bool) {
+        let provider = started(near(port).host("localhost").tls(true)).await;
+        if trusts {
+            assert_eq!(value(&provider, "on").await, (true, Reason::Static));
+        } else {
+            refused(&provider, &["localhost:", "certificate", "`certPath`"]).await;
+        }
     }
 
     /// A mistake in either direction is an error in time, and no panic.

@@ -72,6 +72,22 @@ async fn five_types_by_v1() {
     five_types(Versions::V1).await;
 }
 
+/// More than the 4 MiB that tonic takes by itself; the deadline of `near` is 20 s.
+#[tokio::test]
+async fn a_value_of_five_mebibytes_arrives() {
+    let text = "0123456789abcdef".repeat(5 << 16);
+    assert_eq!(text.len(), 5 << 20);
+    for versions in [Versions::V2, Versions::V1] {
+        let server = ScriptedServer::builder().versions(versions).start();
+        server.set("large", text.as_str());
+        let provider = ready(near(server.port())).await;
+        let details = provider.resolve_string_value("large", &context()).await.unwrap();
+        // Compared apart: nobody reads 5 MiB in a failure.
+        assert_eq!(details.value.len(), text.len());
+        assert!(details.value == text, "the length is right, and the text is another");
+    }
+}
+
 /// Section 6: "Reasons map onto the SDK's enum"; empty metadata is none.
 #[tokio::test]
 async fn reasons_are_those_of_the_sdk() {

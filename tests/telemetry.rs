@@ -20,7 +20,12 @@ use tracing::{
 };
 use tracing_subscriber::{Layer, layer::Context, prelude::*};
 
-use support::scripted::{Flag, ScriptedServer};
+use support::{
+    provider::{assert_contains, initialize, near, provider},
+    raw::closed_port,
+    scripted::{Flag, ScriptedServer},
+};
+use tonic::Status;
 
 const SECRET: &str = "the-token-that-nobody-may-see";
 const PERSONAL: &str = "somebody@example.com";
@@ -144,4 +149,29 @@ async fn evaluations_states_and_changes_are_written_without_secrets() {
     }
     let traced = lines.iter().any(|line| line.ours && line.text.contains(PERSONAL));
     assert!(traced, "at trace the context is there");
+}
+
+/// What ERROR looks like to who reads the log: the level, why, and whether there is hope.
+#[tokio::test]
+async fn a_flagd_out_of_reach_is_written_as_an_error() {
+    let denying = ScriptedServer::start();
+    denying.fail_all(Status::permission_denied("no entry"));
+    let closed = closed_port();
+    let fatal = near(denying.port()).fatal_status_codes(["PERMISSION_DENIED"]);
+    for (options, cause, fatal) in [
+        (near(closed), format!("127.0.0.1:{closed}"), "fatal=false"),
+        (fatal, "no entry".to_owned(), "fatal=true"),
+    ] {
+        let written = Written::default();
+        let _subscribed = tracing_subscriber::registry().with(written.clone()).set_default();
+        let provider = provider(options);
+        initialize(&provider).await;
+        let lines = written.take();
+        let errors: Vec<_> =
+            lines.iter().filter(|line| line.ours && line.level == Level::ERROR).collect();
+        let [line] = errors.as_slice() else { panic!("one error in {lines:#?}") };
+        assert_contains(&line.text, &["flagd is out of reach", fatal]);
+        let (_, reason) = line.text.split_once("error.message=").unwrap();
+        assert_contains(reason, &[&cause]);
+    }
 }

@@ -10,7 +10,7 @@ use tokio::{
 };
 
 use crate::{
-    subject::{Subject, flags, options_for, text},
+    subject::{Subject, eventually, flags, options_for, text},
     support::{
         flagd::FlagdProcess,
         proto::{V2, connect, v2},
@@ -29,14 +29,14 @@ trials![
 
 const DEADLINE: Duration = Duration::from_millis(400);
 
-/// Asks for what is not cached: it fails, at its deadline and not much later.
+/// Asks for what is not cached: it fails, at its deadline, and flagd is not waited for.
 async fn runs_into_the_deadline(subject: &Subject) {
     let asked = Instant::now();
-    let error = subject.text("other").await.unwrap_err();
+    let error = bounded("the deadline", subject.text("other")).await.unwrap_err();
     assert_eq!(error.code, EvaluationErrorCode::General("GENERAL".to_owned()));
     let message = error.message.unwrap();
     assert!(message.starts_with("DEADLINE_EXCEEDED"), "{message}");
-    assert!(asked.elapsed() >= DEADLINE && asked.elapsed() < PATIENCE / 4, "{:?}", asked.elapsed());
+    assert!(asked.elapsed() >= DEADLINE, "{:?}", asked.elapsed());
 }
 
 async fn longer_than_the_deadline() {
@@ -138,7 +138,7 @@ async fn at_the_start() {
     flagd.stop();
     let begun = Instant::now();
     let mut subject = Subject::start(options_for(&flagd).deadline(DEADLINE)).await;
-    assert!(begun.elapsed() >= DEADLINE && begun.elapsed() < PATIENCE / 4, "{:?}", begun.elapsed());
+    assert!(begun.elapsed() >= DEADLINE, "{:?}", begun.elapsed());
     let message = subject.error().await;
     assert!(message.contains("within 400ms"), "{message}");
     one_of_many_runs_into_the_deadline(&subject).await;
@@ -156,7 +156,8 @@ async fn before_the_end() {
         flagd.stop();
         let provider = subject.provider.clone();
         let call = tokio::spawn(async move { text(&provider, "flag").await });
-        sleep(Duration::from_millis(50)).await;
+        eventually("the call to be under way", async || subject.provider.stats().cache_misses == 1)
+            .await;
         if shut_down {
             bounded("shutdown", subject.provider.shutdown()).await;
             assert_eq!(subject.state(), State::NotReady);

@@ -4,7 +4,6 @@ use std::time::{Duration, Instant};
 
 use flagstaff::{ProviderEvent, flagd::State};
 use open_feature::{EvaluationErrorCode, EvaluationReason};
-use tokio::time::sleep;
 
 use crate::{
     subject::{Subject, eventually, flags, options, plain},
@@ -103,13 +102,15 @@ async fn bytes_are_swallowed() {
         .stream_deadline(Duration::from_secs(3));
     let mut subject = Subject::ready(options).await;
     subject.cache("flag", "old").await;
+    let accepted = gate.connections().accepted;
     gate.swallow();
     let error = subject.text("other").await.unwrap_err();
     assert_eq!(error.code, EvaluationErrorCode::General("GENERAL".to_owned()));
     assert_eq!(subject.state(), State::Ready);
     assert_eq!(subject.event().await, ProviderEvent::Stale);
     flagd.write_flags(&flags("new"));
-    sleep(Duration::from_millis(500)).await; // attempts are swallowed too
+    let attempts = "attempts, which are swallowed too";
+    gate.wait_until(attempts, |seen| seen.accepted >= accepted + 3).await;
     assert_eq!(subject.events_so_far().await, []);
 
     let witness = Witness::of(&subject.provider, "flag").await;
