@@ -22,7 +22,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     OpenFeature::singleton_mut().await.set_provider(provider.clone()).await;
 
     let address = env::var("ADDRESS").unwrap_or_else(|_| "127.0.0.1:3000".to_owned());
-    let listener = TcpListener::bind(&address).await?;
+    let listener =
+        TcpListener::bind(&address).await.map_err(|error| format!("{address}: {error}"))?;
     println!("listening on http://{}", listener.local_addr()?);
     axum::serve(listener, app(provider.clone()).await)
         .with_graceful_shutdown(async { tokio::signal::ctrl_c().await.unwrap_or_default() })

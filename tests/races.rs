@@ -11,11 +11,11 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use flagstaff::{FlagdProvider, ProviderEvent};
+use flagstaff::{FlagdProvider, ProviderEvent, flagd::Events};
 use open_feature::{EvaluationContext, EvaluationReason as Reason, provider::FeatureProvider};
 use support::{
     provider::{ALL_CHANGED, changed, expect, near, value, watched},
-    scripted::{ScriptedServer, StreamMode},
+    scripted::{Gate, ScriptedServer, StreamMode},
     wait::bounded,
 };
 use tokio::task::JoinHandle;
@@ -27,16 +27,30 @@ fn asking(provider: &FlagdProvider, key: &'static str) -> JoinHandle<(bool, Reas
     tokio::spawn(async move { value(&provider, key).await })
 }
 
-/// "An evaluation that was in flight when its flag was invalidated must not put the old value back".
-#[tokio::test]
-async fn an_answer_from_before_a_change_is_not_cached() {
+/// A call whose answer, `true`, is computed and withheld by the gate.
+struct InFlight {
+    server: ScriptedServer,
+    provider: FlagdProvider,
+    events: Events,
+    gate: Gate,
+    asked: JoinHandle<(bool, Reason)>,
+}
+
+async fn in_flight() -> InFlight {
     let server = ScriptedServer::start();
     server.set("on", true);
-    let (provider, mut events) = watched(near(server.port())).await;
+    let (provider, events) = watched(near(server.port())).await;
     let gate = server.gate("on");
     let asked = asking(&provider, "on");
     gate.wait_for(1).await;
     server.recover("on");
+    InFlight { server, provider, events, gate, asked }
+}
+
+/// "An evaluation that was in flight when its flag was invalidated must not put the old value back".
+#[tokio::test]
+async fn an_answer_from_before_a_change_is_not_cached() {
+    let InFlight { server, provider, mut events, gate, asked } = in_flight().await;
     server.update("on", false);
     expect(&mut events, [changed(&["on"])]).await;
     gate.release();
@@ -51,13 +65,7 @@ async fn an_answer_from_before_a_change_is_not_cached() {
 /// told. The stream alone is lost; the call's connection lives on.
 #[tokio::test]
 async fn an_answer_from_before_a_reconnection_is_not_cached() {
-    let server = ScriptedServer::start();
-    server.set("on", true);
-    let (provider, mut events) = watched(near(server.port())).await;
-    let gate = server.gate("on");
-    let asked = asking(&provider, "on");
-    gate.wait_for(1).await;
-    server.recover("on");
+    let InFlight { server, provider, mut events, gate, asked } = in_flight().await;
     server.set("on", false);
     server.end_streams(None);
     expect(&mut events, [ProviderEvent::Stale, ProviderEvent::Ready, ALL_CHANGED]).await;
