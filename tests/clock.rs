@@ -229,6 +229,32 @@ async fn a_call_that_succeeds_wakes_the_reconnection() {
     assert_eq!(server.observed().streams_opened(), 13);
 }
 
+/// It wakes the next attempt, and none that is due to a later loss: there the backoff holds.
+#[tokio::test(start_paused = true)]
+async fn a_call_that_succeeds_during_an_attempt_leaves_nothing_behind() {
+    let clock = Clock::stopped();
+    let server = ScriptedServer::start();
+    server.set("on", true);
+    refuse(&server);
+    let provider = clock.still("ERROR", started(defaults(server.port()))).await;
+    refused(&clock, &provider, 1).await;
+    server.next_streams([StreamMode::Silent]);
+    clock.pass(ms(1000) + TICK).await;
+    clock.still("the attempt", server.wait_for_streams(1)).await;
+    clock.still("an answer", boolean(&provider, "on")).await.unwrap();
+    assert_eq!(provider.state(), State::Error, "the attempt is under way");
+
+    server.send("provider_ready", None);
+    clock.still("READY", provider.wait_ready(HOUR)).await.unwrap();
+    let mut events = provider.events();
+    clock.pass(ms(3000)).await;
+    server.end_streams(None);
+    wait_for(&clock, &mut events, &[ProviderEvent::Ready, ProviderEvent::Stale]).await;
+    clock.pass(ms(900)).await; // the second delay is from 1 to 2 s
+    settle(&clock, &server).await;
+    assert_eq!((provider.state(), server.observed().streams_opened()), (State::Stale, 2));
+}
+
 /// Section 3: `retryGracePeriod`, 10 s: "STALE before ERROR".
 #[tokio::test(start_paused = true)]
 async fn stale_lasts_for_the_grace_period() {
