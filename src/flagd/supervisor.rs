@@ -24,6 +24,9 @@ const INITIALIZATION: Duration = Duration::from_millis(500);
 /// An attempt may take as long as the longest delay between attempts, but not longer than this.
 const LONGEST_ATTEMPT: Duration = Duration::from_secs(20);
 
+/// So long may each attempt after the first take, at least, where the deadline is longer.
+const ATTEMPT: Duration = Duration::from_secs(5);
+
 /// The remedy is in the program: the task cannot be moved.
 const RUNTIME_ENDED: &str = "the runtime on which the provider was initialized has ended: \
                              initialize it on one that lives as long as it does";
@@ -143,6 +146,8 @@ impl Supervisor {
                 return;
             }
             self.pause(delay).await;
+            // A deadline of minutes is for initialization; an attempt that hangs must not be the last.
+            self.patience = self.patience.min(ATTEMPT.max(self.backoff.longest()));
             if self.shared.options.tls() {
                 // Certificates may have been renewed meanwhile.
                 self.shared.set_connection(None);

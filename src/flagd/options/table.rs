@@ -276,7 +276,7 @@ options! {
         get Duration = copied, set Duration = identity;
 
     /// The longest delay before a reconnection. An attempt may take as long itself, though not more
-    /// than 20 s, or `deadlineMs` where that is longer.
+    /// than 20 s; the first may take `deadlineMs` where that is longer.
     retry_backoff_max: Duration,
         name "retryBackoffMaxMs", variable "FLAGD_RETRY_BACKOFF_MAX_MS", kind "ms, at least 1",
         default "5000", read env::millis,
