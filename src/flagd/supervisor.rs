@@ -149,8 +149,8 @@ impl Supervisor {
             // A deadline of minutes is for initialization; an attempt that hangs must not be the last.
             self.patience = self.patience.min(ATTEMPT.max(self.backoff.longest()));
             if self.shared.options.tls() {
-                // Certificates may have been renewed meanwhile.
-                self.shared.set_connection(None);
+                // Certificates may have been renewed meanwhile. An error comes again with the attempt.
+                let _ = self.renew_connection(&plan);
             }
         }
     }
