@@ -1,12 +1,15 @@
 //! Compiles the protos of `proto/` in pure Rust (protox), so that nobody needs protoc.
 //!
-//! Two outputs: `messages`, for the library, and `services`, with clients and servers, for the
-//! tests, examples and benchmarks of this package.
+//! Two outputs: `messages`, for the provider, and `services`, with clients and servers, for the
+//! server and for the tests, examples and benchmarks of this package.
 
 use std::{env, error::Error, fs, path::PathBuf};
 
-const PROTOS: [&str; 2] =
-    ["flagd/evaluation/v1/evaluation.proto", "flagd/evaluation/v2/evaluation.proto"];
+const PROTOS: [&str; 3] = [
+    "flagd/evaluation/v1/evaluation.proto",
+    "flagd/evaluation/v2/evaluation.proto",
+    "flagd/sync/v1/sync.proto",
+];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=proto");

@@ -33,6 +33,8 @@
 pub mod evaluator;
 #[cfg(feature = "rpc")]
 pub mod flagd;
+#[cfg(feature = "in-process")]
+pub mod source;
 
 #[cfg(feature = "rpc")]
 pub use flagd::{FlagdError, FlagdOptions, FlagdProvider, ProviderEvent, reason};
