@@ -33,6 +33,8 @@
 pub mod evaluator;
 #[cfg(feature = "rpc")]
 pub mod flagd;
+#[cfg(feature = "server")]
+pub mod server;
 #[cfg(feature = "in-process")]
 pub mod source;
 

@@ -89,6 +89,13 @@ impl FlagSet {
         self.flags.get(key).map(|flag| &*flag.metadata)
     }
 
+    /// The value of a flag's default variant, if it has one.
+    #[must_use]
+    pub fn default_value(&self, key: &str) -> Option<&Json> {
+        let flag = self.flags.get(key)?;
+        flag.variants.get(flag.default_variant.as_ref()?)
+    }
+
     /// A flag's definition in JSON, as flagd sends it to other providers but for `source`: an object
     /// of `state`, `defaultVariant` (empty where there is none), `variants`, `targeting` (if given,
     /// with all references replaced) and `metadata` (if there are any, with the flag set's under

@@ -26,6 +26,8 @@ mod transport;
 mod unix;
 mod value_type;
 
+#[cfg(feature = "server")]
+pub(crate) use backoff::Backoff;
 #[cfg(feature = "in-process")]
 pub use convert::LocalContext;
 pub use error::{FlagdError, reason};
