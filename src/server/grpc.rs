@@ -49,7 +49,7 @@ pub(crate) fn unread(error: &ReadError, limit: usize) -> Status {
         ReadError::TooLarge => {
             Status::resource_exhausted(format!("the request is longer than {limit} bytes"))
         }
-        ReadError::Incomplete => Status::canceled("the request did not arrive as a whole"),
+        ReadError::Incomplete => Status::cancelled("the request did not arrive as a whole"),
     }
 }
 

@@ -179,10 +179,10 @@ impl Listener {
     /// Accepts connections until the server drains.
     pub(crate) async fn run(self, connections: Connections) {
         let mut phase = connections.phase.clone();
-        let mut draining = pin!(phase.wait_for(|phase| *phase > Phase::Serve));
+        let mut draining = pin!(reached(&mut phase, Phase::Drain));
         loop {
             tokio::select! {
-                _ = &mut draining => return,
+                () = &mut draining => return,
                 accepted = self.accept(&connections) => if let Err(error) = accepted {
                     tracing::warn!(service = self.service.name(), %error, "cannot accept a connection");
                     // Such as too many open files: it passes, and must not keep a core busy.
@@ -209,6 +209,11 @@ impl Listener {
         }
         Ok(())
     }
+}
+
+/// Returns once a shutdown is so far, or nobody waits for it any more.
+async fn reached(phase: &mut watch::Receiver<Phase>, wanted: Phase) {
+    let _ = phase.wait_for(|phase| *phase >= wanted).await;
 }
 
 /// A socket file that nobody listens at any more is replaced.
@@ -272,7 +277,7 @@ where
     let mut first_request = pin!(sleep(FIRST_REQUEST));
     let mut watched = true;
     loop {
-        let draining = phase.wait_for(|phase| *phase > Phase::Serve);
+        let draining = reached(&mut phase, Phase::Drain);
         tokio::select! {
             ended = &mut serving => {
                 if let Err(error) = ended {
@@ -280,7 +285,7 @@ where
                 }
                 return;
             }
-            _ = draining => break,
+            () = draining => break,
             () = &mut first_request, if watched => {
                 if !used.load(Relaxed) {
                     return;
@@ -292,8 +297,7 @@ where
     serving.as_mut().graceful_shutdown();
     tokio::select! {
         _ = &mut serving => {}
-        // An error means that nobody waits any more.
-        _ = phase.wait_for(|phase| *phase > Phase::Drain) => {}
+        () = reached(&mut phase, Phase::Abort) => {}
     }
     drop(open);
 }
