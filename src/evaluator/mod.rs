@@ -32,7 +32,7 @@ mod sem_ver;
 mod value;
 
 pub use changes::Change;
-pub use context::{Context, ValueRef};
+pub use context::{Context, Items, ValueRef};
 pub use flag_set::FlagSet;
 pub use fractional::Bucketing;
 pub use outcome::{ErrorCode, Outcome, Reason};
