@@ -1,8 +1,10 @@
 //! What an evaluation reads of its caller.
 
+use std::fmt;
+
 use serde_json::{Map, Value};
 
-/// The fields that a targeting rule may read.
+/// The fields that a targeting rule may read; also an object inside of a context.
 ///
 /// A rule reads fields where they stand: a context is never converted as a whole, unless a rule
 /// asks for all of it (`{"var": ""}`).
@@ -12,6 +14,15 @@ pub trait Context {
 
     /// Calls `visit` with each field.
     fn each(&self, visit: &mut dyn FnMut(&str, ValueRef<'_>));
+}
+
+/// A list inside of a [`Context`].
+pub trait Items {
+    /// How many items there are.
+    fn count(&self) -> usize;
+
+    /// The item at this place, counted from 0.
+    fn get(&self, index: usize) -> Option<ValueRef<'_>>;
 }
 
 /// A value of a [`Context`].
@@ -28,8 +39,28 @@ pub enum ValueRef<'a> {
     Text(&'a str),
     /// Any value, a list or an object among them.
     Json(&'a Value),
+    /// A list.
+    List(&'a dyn Items),
+    /// An object.
+    Object(&'a dyn Context),
     /// A value that the context had to make.
     Owned(Value),
+}
+
+impl fmt::Debug for dyn Context + '_ {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut fields = f.debug_map();
+        self.each(&mut |name, value| {
+            fields.entry(&name, &value);
+        });
+        fields.finish()
+    }
+}
+
+impl fmt::Debug for dyn Items + '_ {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries((0..self.count()).filter_map(|index| self.get(index))).finish()
+    }
 }
 
 impl Context for Map<String, Value> {

@@ -5,7 +5,7 @@ use std::{borrow::Cow, collections::BTreeMap, rc::Rc, time::SystemTime};
 use serde_json::{Map as JsonMap, Value as Json};
 
 use super::{
-    context::{Context, ValueRef},
+    context::{Context, Items, ValueRef},
     number,
 };
 
@@ -32,12 +32,16 @@ pub(super) enum Value<'a> {
 #[derive(Clone, Debug)]
 pub(super) enum List<'a> {
     Json(&'a [Json]),
+    /// As the context holds it.
+    Given(&'a dyn Items),
     Made(Rc<Vec<Value<'a>>>),
 }
 
 #[derive(Clone, Debug)]
 pub(super) enum Object<'a> {
     Json(&'a JsonMap<String, Json>),
+    /// As the context holds it.
+    Given(&'a dyn Context),
     Made(Rc<BTreeMap<String, Value<'a>>>),
     /// The whole context.
     Root(&'a Root<'a>),
@@ -70,13 +74,18 @@ impl<'a> Root<'a> {
     }
 
     fn materialize(&'a self) -> BTreeMap<String, Value<'a>> {
-        let mut fields = BTreeMap::new();
-        self.context.each(&mut |name, value| {
-            fields.insert(name.to_owned(), Value::from(value).into_owned());
-        });
+        let mut fields = materialize(self.context);
         fields.insert("$flagd".to_owned(), Value::Object(Object::Flagd(self)));
         fields
     }
+}
+
+fn materialize<'a>(context: &dyn Context) -> BTreeMap<String, Value<'a>> {
+    let mut fields = BTreeMap::new();
+    context.each(&mut |name, value| {
+        fields.insert(name.to_owned(), Value::from(value).into_owned());
+    });
+    fields
 }
 
 impl<'a> From<ValueRef<'a>> for Value<'a> {
@@ -87,6 +96,8 @@ impl<'a> From<ValueRef<'a>> for Value<'a> {
             ValueRef::Number(value) => Value::Number(value),
             ValueRef::Text(value) => Value::Text(Cow::Borrowed(value)),
             ValueRef::Json(value) => Value::from(value),
+            ValueRef::List(value) => Value::List(List::Given(value)),
+            ValueRef::Object(value) => Value::Object(Object::Given(value)),
             ValueRef::Owned(value) => Value::from(&value).into_owned(),
         }
     }
@@ -127,6 +138,7 @@ impl<'a> List<'a> {
     pub(super) fn len(&self) -> usize {
         match self {
             List::Json(items) => items.len(),
+            List::Given(items) => items.count(),
             List::Made(items) => items.len(),
         }
     }
@@ -134,6 +146,7 @@ impl<'a> List<'a> {
     pub(super) fn get(&self, index: usize) -> Option<Value<'a>> {
         match self {
             List::Json(items) => items.get(index).map(Value::from),
+            List::Given(items) => items.get(index).map(Value::from),
             List::Made(items) => items.get(index).cloned(),
         }
     }
@@ -147,6 +160,7 @@ impl<'a> Object<'a> {
     pub(super) fn get(&self, name: &str) -> Option<Value<'a>> {
         match self {
             Object::Json(fields) => fields.get(name).map(Value::from),
+            Object::Given(fields) => fields.get(name).map(Value::from),
             Object::Made(fields) => fields.get(name).cloned(),
             Object::Root(root) if name == "$flagd" => Some(Value::Object(Object::Flagd(root))),
             Object::Root(root) => root.context.get(name).map(Value::from),
@@ -161,6 +175,7 @@ impl<'a> Object<'a> {
     fn is_empty(&self) -> bool {
         match self {
             Object::Json(fields) => fields.is_empty(),
+            Object::Given(_) => self.count() == 0,
             Object::Made(fields) => fields.is_empty(),
             Object::Root(_) | Object::Flagd(_) => false,
         }
@@ -172,6 +187,7 @@ impl<'a> Object<'a> {
             Object::Json(fields) => {
                 fields.iter().map(|(name, value)| (name.clone(), value.into())).collect()
             }
+            Object::Given(fields) => materialize(*fields),
             Object::Made(fields) => fields.as_ref().clone(),
             Object::Root(root) => root.materialize(),
             Object::Flagd(root) => BTreeMap::from([
@@ -181,13 +197,23 @@ impl<'a> Object<'a> {
         }
     }
 
-    pub(super) fn has_one_field(&self) -> bool {
+    fn count(&self) -> usize {
+        let count = |context: &dyn Context, but: Option<&str>| {
+            let mut count = 0;
+            context.each(&mut |name, _| count += usize::from(Some(name) != but));
+            count
+        };
         match self {
-            Object::Json(fields) => fields.len() == 1,
-            Object::Made(fields) => fields.len() == 1,
-            Object::Root(_) => self.fields().len() == 1,
-            Object::Flagd(_) => false,
+            Object::Json(fields) => fields.len(),
+            Object::Given(fields) => count(*fields, None),
+            Object::Made(fields) => fields.len(),
+            Object::Root(root) => count(root.context, Some("$flagd")) + 1,
+            Object::Flagd(_) => 2,
         }
+    }
+
+    pub(super) fn has_one_field(&self) -> bool {
+        self.count() == 1
     }
 }
 

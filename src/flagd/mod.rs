@@ -26,6 +26,8 @@ mod transport;
 mod unix;
 mod value_type;
 
+#[cfg(feature = "in-process")]
+pub use convert::LocalContext;
 pub use error::{FlagdError, reason};
 pub use events::{ChangedFlags, Events, ProviderEvent};
 pub use lifecycle::State;

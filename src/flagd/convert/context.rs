@@ -1,4 +1,4 @@
-//! The SDK's evaluation context, as the struct that flagd reads.
+//! The SDK's evaluation context, as the struct that flagd reads, and its fields as JSON.
 
 use std::{any::Any, collections::BTreeMap, fmt};
 
@@ -6,13 +6,13 @@ use open_feature::{
     EvaluationContext, EvaluationContextFieldValue, EvaluationError, EvaluationErrorCode,
     StructValue, Value,
 };
-use prost_types::{Struct, value::Kind};
+use prost_types::Struct;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use super::MAX_EXACT_INT;
+use super::{MAX_EXACT_INT, form::Form};
 
 /// The name by which flagd's rules know the targeting key.
-const TARGETING_KEY: &str = "targetingKey";
+pub(super) const TARGETING_KEY: &str = "targetingKey";
 
 /// How many objects and lists may lie within one another in a field.
 // flagd 0.16 takes 3000. A server that refuses 100 levels of messages, as prost does, would take
@@ -22,7 +22,7 @@ const MAX_NESTING: usize = 64;
 /// How many characters of a path an error shows.
 const MAX_PATH_SHOWN: usize = 100;
 
-type Converted = Result<prost_types::Value, EvaluationError>;
+type Converted<F> = Result<F, EvaluationError>;
 
 /// The protobuf form of `context`, with the targeting key at the top level.
 ///
@@ -35,7 +35,7 @@ pub(crate) fn context_to_struct(context: &EvaluationContext) -> Result<Struct, E
     let custom = context.custom_fields.iter();
     let mut fields = custom
         .filter(|(name, _)| key.is_none() || *name != TARGETING_KEY)
-        .map(|(name, value)| Ok((name.clone(), field(value, &Path::root(name))?)))
+        .map(|(name, value)| Ok((name.clone(), field(name, value)?)))
         .collect::<Result<BTreeMap<_, _>, EvaluationError>>()?;
     if let Some(key) = key {
         fields.insert(TARGETING_KEY.to_owned(), key.into());
@@ -43,19 +43,37 @@ pub(crate) fn context_to_struct(context: &EvaluationContext) -> Result<Struct, E
     Ok(Struct { fields })
 }
 
-fn field(value: &EvaluationContextFieldValue, path: &Path<'_>) -> Converted {
+/// A field in another form.
+///
+/// # Errors
+///
+/// As of [`context_to_struct`].
+pub(super) fn field<F: Form>(name: &str, value: &EvaluationContextFieldValue) -> Converted<F> {
+    let path = &Path::root(name);
     match value {
-        EvaluationContextFieldValue::Bool(value) => Ok((*value).into()),
-        EvaluationContextFieldValue::Int(value) => int(*value, path),
-        EvaluationContextFieldValue::Float(value) => float(*value, path),
-        EvaluationContextFieldValue::String(value) => Ok(value.as_str().into()),
-        EvaluationContextFieldValue::DateTime(value) => date_time(value, path),
+        EvaluationContextFieldValue::Bool(value) => Ok(F::boolean(*value)),
+        EvaluationContextFieldValue::Int(value) => exact(*value, path).map(F::number),
+        EvaluationContextFieldValue::Float(value) => finite(*value, path).map(F::number),
+        EvaluationContextFieldValue::String(value) => Ok(F::text(value.clone())),
+        EvaluationContextFieldValue::DateTime(value) => date_time(value, path).map(F::text),
         EvaluationContextFieldValue::Struct(value) => any_struct(value.as_ref(), path),
     }
 }
 
+/// The number of a field that is an int.
+#[cfg(feature = "in-process")]
+pub(super) fn int(name: &str, value: i64) -> Result<f64, EvaluationError> {
+    exact(value, &Path::root(name))
+}
+
+/// The number of a field that is a float.
+#[cfg(feature = "in-process")]
+pub(super) fn float(name: &str, value: f64) -> Result<f64, EvaluationError> {
+    finite(value, &Path::root(name))
+}
+
 /// A struct of the types that are known, since the SDK lets it be of any.
-fn any_struct(value: &(dyn Any + Send + Sync), path: &Path<'_>) -> Converted {
+fn any_struct<F: Form>(value: &(dyn Any + Send + Sync), path: &Path<'_>) -> Converted<F> {
     if let Some(value) = value.downcast_ref::<StructValue>() {
         object(&value.fields, path, sdk)
     } else if let Some(value) = value.downcast_ref::<Value>() {
@@ -76,81 +94,85 @@ fn any_struct(value: &(dyn Any + Send + Sync), path: &Path<'_>) -> Converted {
     }
 }
 
-fn sdk(value: &Value, path: &Path<'_>) -> Converted {
+fn sdk<F: Form>(value: &Value, path: &Path<'_>) -> Converted<F> {
     match value {
-        Value::Bool(value) => Ok((*value).into()),
-        Value::Int(value) => int(*value, path),
-        Value::Float(value) => float(*value, path),
-        Value::String(value) => Ok(value.as_str().into()),
+        Value::Bool(value) => Ok(F::boolean(*value)),
+        Value::Int(value) => exact(*value, path).map(F::number),
+        Value::Float(value) => finite(*value, path).map(F::number),
+        Value::String(value) => Ok(F::text(value.clone())),
         Value::Array(values) => list(values, path, sdk),
         Value::Struct(value) => object(&value.fields, path, sdk),
     }
 }
 
-fn json(value: &serde_json::Value, path: &Path<'_>) -> Converted {
+fn json<F: Form>(value: &serde_json::Value, path: &Path<'_>) -> Converted<F> {
     match value {
-        serde_json::Value::Null => Ok(Kind::NullValue(0).into()),
-        serde_json::Value::Bool(value) => Ok((*value).into()),
-        serde_json::Value::Number(value) => json_number(value, path),
-        serde_json::Value::String(value) => Ok(value.as_str().into()),
+        serde_json::Value::Null => Ok(F::null()),
+        serde_json::Value::Bool(value) => Ok(F::boolean(*value)),
+        serde_json::Value::Number(value) => json_number(value, path).map(F::number),
+        serde_json::Value::String(value) => Ok(F::text(value.clone())),
         serde_json::Value::Array(values) => list(values, path, json),
         serde_json::Value::Object(fields) => object(fields, path, json),
     }
 }
 
-fn object<'v, V: 'v>(
+fn object<'v, F: Form, V: 'v>(
     fields: impl IntoIterator<Item = (&'v String, &'v V)>,
     path: &Path<'_>,
-    convert: fn(&V, &Path<'_>) -> Converted,
-) -> Converted {
+    convert: fn(&V, &Path<'_>) -> Converted<F>,
+) -> Converted<F> {
     path.check_nesting()?;
     let fields = fields
         .into_iter()
         .map(|(name, value)| Ok((name.clone(), convert(value, &path.then(Step::Field(name)))?)))
-        .collect::<Result<BTreeMap<_, _>, EvaluationError>>()?;
-    Ok(fields.into())
+        .collect::<Result<Vec<_>, EvaluationError>>()?;
+    Ok(F::object(fields))
 }
 
-fn list<V>(values: &[V], path: &Path<'_>, convert: fn(&V, &Path<'_>) -> Converted) -> Converted {
+fn list<F: Form, V>(
+    values: &[V],
+    path: &Path<'_>,
+    convert: fn(&V, &Path<'_>) -> Converted<F>,
+) -> Converted<F> {
     path.check_nesting()?;
     let values = values
         .iter()
         .enumerate()
         .map(|(index, value)| convert(value, &path.then(Step::Element(index))))
         .collect::<Result<Vec<_>, _>>()?;
-    Ok(values.into())
+    Ok(F::list(values))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "exact: what is beyond 2^53 is refused before")]
-fn int(value: i64, path: &Path<'_>) -> Converted {
+fn exact(value: i64, path: &Path<'_>) -> Result<f64, EvaluationError> {
     if value.unsigned_abs() > MAX_EXACT_INT {
         return Err(path.too_big());
     }
-    Ok((value as f64).into())
+    Ok(value as f64)
 }
 
-fn float(value: f64, path: &Path<'_>) -> Converted {
+fn finite(value: f64, path: &Path<'_>) -> Result<f64, EvaluationError> {
     // Protobuf's JSON mapping has no such numbers, so flagd's rules could not read them.
     if !value.is_finite() {
         return Err(path.invalid(&format!("is {value}, and flagd takes finite numbers only")));
     }
-    Ok(value.into())
+    Ok(value)
 }
 
-fn json_number(value: &serde_json::Number, path: &Path<'_>) -> Converted {
+fn json_number(value: &serde_json::Number, path: &Path<'_>) -> Result<f64, EvaluationError> {
     if let Some(value) = value.as_i64() {
-        return int(value, path);
+        return exact(value, path);
     }
     // `as_f64` alone would round a u64, and any longer int under serde_json's arbitrary precision.
     match value.as_f64().filter(|_| value.is_f64()) {
-        Some(value) => float(value, path),
+        Some(value) => finite(value, path),
         None => Err(path.too_big()),
     }
 }
 
-fn date_time(value: &OffsetDateTime, path: &Path<'_>) -> Converted {
-    let text = value.format(&Rfc3339);
-    text.map(Into::into)
+fn date_time(value: &OffsetDateTime, path: &Path<'_>) -> Result<String, EvaluationError> {
+    value
+        .format(&Rfc3339)
         .map_err(|e| path.invalid(&format!("is no date that RFC 3339 can express: {e}")))
 }
 
@@ -223,6 +245,7 @@ mod tests {
     use std::{collections::BTreeSet, mem, sync::Arc};
 
     use proptest::{collection, num::f64 as floats, prelude::*};
+    use prost_types::value::Kind;
     use serde_json::json;
     use time::UtcOffset;
 

@@ -1,10 +1,17 @@
 //! Conversions between the SDK and protobuf: total functions, no panics.
 
 mod context;
+mod form;
+#[cfg(feature = "in-process")]
+mod local;
 mod metadata;
+#[cfg(feature = "in-process")]
+mod received;
 mod value;
 
 pub(crate) use context::context_to_struct;
+#[cfg(feature = "in-process")]
+pub use local::LocalContext;
 pub(crate) use metadata::struct_to_metadata;
 pub(crate) use value::struct_to_value;
 

@@ -1,0 +1,309 @@
+//! The SDK's evaluation context, read by targeting rules where it stands.
+
+use std::cell::OnceCell;
+
+use open_feature::{EvaluationContext, EvaluationContextFieldValue as Field, EvaluationError};
+use serde_json::{Map, Value as Json};
+
+use super::context::{self, TARGETING_KEY};
+use crate::evaluator::{Context, ValueRef};
+
+/// The evaluation context of a caller, for evaluation in this process.
+///
+/// It agrees with what the RPC resolver sends to flagd: the targeting key is the field
+/// `targetingKey`, and hides a custom field of that name; dates are RFC 3339 texts.
+///
+/// Fields are looked at when a rule reads them, and never before, so that an evaluation costs the
+/// same however many there are. Booleans, numbers and texts are read in place; dates and structs are
+/// converted at the first reading, and kept. A field that cannot be converted is an error therefore
+/// only if a rule reads it: the rule sees null, and [`refused`](Self::refused) gives the error, which
+/// is to be answered in place of the outcome.
+///
+/// ```
+/// use flagstaff::{evaluator::FlagSet, flagd::LocalContext};
+/// use open_feature::EvaluationContext;
+///
+/// let flags = FlagSet::parse(
+///     r#"{"flags": {"new": {"variants": {"true": "yes", "false": "no"}, "defaultVariant": "false",
+///         "targeting": {">=": [{"var": "age"}, 18]}}}}"#,
+/// )?;
+/// let caller = EvaluationContext::default().with_custom_field("age", 30);
+/// let context = LocalContext::new(&caller);
+/// let outcome = flags.evaluate("new", &context);
+/// assert!(context.refused().is_none());
+/// assert_eq!(outcome.string(), Ok(Some("yes")));
+/// # Ok::<(), flagstaff::evaluator::DefinitionError>(())
+/// ```
+#[derive(Debug)]
+pub struct LocalContext<'a> {
+    caller: &'a EvaluationContext,
+    facts: Option<&'a Map<String, Json>>,
+    converted: OnceCell<Box<Converted<'a>>>,
+    refused: OnceCell<EvaluationError>,
+}
+
+/// A field that was converted, and the next one: a list that only grows, so that what it holds can
+/// be borrowed.
+#[derive(Debug)]
+struct Converted<'a> {
+    name: &'a str,
+    value: Json,
+    next: OnceCell<Box<Converted<'a>>>,
+}
+
+impl<'a> LocalContext<'a> {
+    /// The caller's fields.
+    #[must_use]
+    pub fn new(caller: &'a EvaluationContext) -> Self {
+        Self { caller, facts: None, converted: OnceCell::new(), refused: OnceCell::new() }
+    }
+
+    /// Adds facts, which the caller's fields hide.
+    #[must_use]
+    pub fn with_facts(mut self, facts: &'a Map<String, Json>) -> Self {
+        self.facts = Some(facts);
+        self
+    }
+
+    /// The error for the first field that was read and cannot be converted.
+    ///
+    /// It is `INVALID_CONTEXT`, and names the field: an int beyond ±2^53, a float that is not finite,
+    /// a date that RFC 3339 cannot express, a struct of an unknown type, or one that is nested beyond
+    /// 64 levels.
+    pub fn refused(&self) -> Option<&EvaluationError> {
+        self.refused.get()
+    }
+
+    fn read(&self, name: &'a str, field: &'a Field) -> ValueRef<'_> {
+        let number = |number: Result<f64, _>| {
+            number.map_or_else(|error| self.refuse(error), ValueRef::Number)
+        };
+        match field {
+            Field::Bool(value) => ValueRef::Bool(*value),
+            Field::Int(value) => number(context::int(name, *value)),
+            Field::Float(value) => number(context::float(name, *value)),
+            Field::String(value) => ValueRef::Text(value),
+            Field::DateTime(_) | Field::Struct(_) => self.convert(name, field),
+        }
+    }
+
+    fn convert(&self, name: &'a str, field: &'a Field) -> ValueRef<'_> {
+        let mut end = &self.converted;
+        while let Some(known) = end.get() {
+            if known.name == name {
+                return ValueRef::Json(&known.value);
+            }
+            end = &known.next;
+        }
+        match context::field(name, field) {
+            Ok(value) => {
+                let new = || Box::new(Converted { name, value, next: OnceCell::new() });
+                ValueRef::Json(&end.get_or_init(new).value)
+            }
+            Err(error) => self.refuse(error),
+        }
+    }
+
+    fn refuse(&self, error: EvaluationError) -> ValueRef<'_> {
+        self.refused.get_or_init(|| error);
+        ValueRef::Null
+    }
+}
+
+impl Context for LocalContext<'_> {
+    fn get(&self, name: &str) -> Option<ValueRef<'_>> {
+        if name == TARGETING_KEY
+            && let Some(key) = &self.caller.targeting_key
+        {
+            return Some(ValueRef::Text(key));
+        }
+        match self.caller.custom_fields.get_key_value(name) {
+            Some((name, field)) => Some(self.read(name, field)),
+            None => self.facts?.get(name).map(ValueRef::Json),
+        }
+    }
+
+    fn each(&self, visit: &mut dyn FnMut(&str, ValueRef<'_>)) {
+        let key = self.caller.targeting_key.as_deref();
+        for (name, fact) in self.facts.into_iter().flatten() {
+            let hidden = key.is_some() && name == TARGETING_KEY
+                || self.caller.custom_fields.contains_key(name);
+            if !hidden {
+                visit(name, ValueRef::Json(fact));
+            }
+        }
+        for (name, field) in &self.caller.custom_fields {
+            if key.is_none() || name != TARGETING_KEY {
+                visit(name, self.read(name, field));
+            }
+        }
+        if let Some(key) = key {
+            visit(TARGETING_KEY, ValueRef::Text(key));
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+mod tests {
+    use std::sync::Arc;
+
+    use open_feature::{EvaluationErrorCode, StructValue, Value};
+    use proptest::{collection, prelude::*};
+    use serde_json::json;
+    use time::OffsetDateTime;
+
+    use super::*;
+    use crate::{
+        evaluator::{ErrorCode, FlagSet, Reason},
+        flagd::convert::context_to_struct,
+    };
+
+    /// The variant that a rule gives, or the message of the refusal.
+    fn chosen(rule: &Json, caller: &EvaluationContext, facts: &Json) -> Result<String, String> {
+        let text = json!({"cat": [rule]});
+        let variants = json!({"": 0, "a": 0, "b": 0, "3": 0, "x": 0, "y": 0,
+            "1970-01-01T00:00:00Z": 0});
+        let flag = json!({"variants": variants, "targeting": text});
+        let set = FlagSet::parse(&json!({"flags": {"f": flag}}).to_string()).unwrap();
+        let context = LocalContext::new(caller).with_facts(facts.as_object().unwrap());
+        let outcome = set.evaluate("f", &context);
+        if let Some(error) = context.refused() {
+            assert_eq!(error.code, EvaluationErrorCode::InvalidContext);
+            return Err(error.message.clone().unwrap());
+        }
+        assert_eq!(outcome.error, None::<ErrorCode>);
+        assert_eq!(outcome.reason, Reason::TargetingMatch);
+        Ok(outcome.variant.unwrap().to_owned())
+    }
+
+    fn read(name: &str, caller: &EvaluationContext) -> Result<String, String> {
+        chosen(&json!({"var": name}), caller, &json!({}))
+    }
+
+    #[test]
+    fn the_targeting_key_hides_a_field_of_its_name_and_that_hides_a_fact() {
+        let key = json!({"var": "targetingKey"});
+        let facts = json!({"targetingKey": "x"});
+        let caller = EvaluationContext::default();
+        assert_eq!(chosen(&key, &caller, &facts).unwrap(), "x");
+        let caller = caller.with_custom_field("targetingKey", "b");
+        assert_eq!(chosen(&key, &caller, &facts).unwrap(), "b");
+        let caller = caller.with_targeting_key("a");
+        assert_eq!(chosen(&key, &caller, &facts).unwrap(), "a");
+    }
+
+    #[test]
+    fn dates_and_structs_are_converted_when_they_are_read() {
+        let tree = StructValue::default().with_field("list", vec!["x", "y"]);
+        let caller = EvaluationContext::default()
+            .with_custom_field("date", OffsetDateTime::UNIX_EPOCH)
+            .with_custom_field("tree", Field::new_struct(tree))
+            .with_custom_field("values", Arc::new(vec![Value::Int(3)]))
+            .with_custom_field("json", Field::new_struct(json!({"a": {"b": "x"}})))
+            .with_custom_field("unknown", Field::new_struct(7u8))
+            .with_custom_field("big", i64::MAX)
+            .with_custom_field("nan", f64::NAN)
+            .with_custom_field("deep", Field::new_struct(json!({"a": [1, i64::MAX]})));
+        assert_eq!(read("date", &caller).unwrap(), "1970-01-01T00:00:00Z");
+        assert_eq!(read("tree.list.1", &caller).unwrap(), "y");
+        assert_eq!(read("values.0", &caller).unwrap(), "3");
+        assert_eq!(read("json.a.b", &caller).unwrap(), "x");
+        for (name, path, what) in [
+            ("unknown", "unknown", "is a struct of an unknown type"),
+            ("big", "big", "is a whole number beyond ±2^53"),
+            ("nan", "nan", "is NaN"),
+            ("deep", "deep.a[1]", "is a whole number beyond ±2^53"),
+        ] {
+            let message = read(name, &caller).unwrap_err();
+            assert!(message.starts_with(&format!("context field `{path}` {what}")), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_field_is_converted_once_for_all_readings() {
+        let caller = EvaluationContext::default()
+            .with_custom_field("a", Field::new_struct(json!({"a": "x"})))
+            .with_custom_field("b", Field::new_struct(json!({"a": "y"})));
+        let context = LocalContext::new(&caller);
+        let address = |name: &str| match context.get(name) {
+            Some(ValueRef::Json(value)) => std::ptr::from_ref(value),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(address("a"), address("a"));
+        assert_eq!(address("b"), address("b"));
+        assert_ne!(address("a"), address("b"));
+    }
+
+    fn field() -> impl Strategy<Value = Field> {
+        prop_oneof![
+            any::<bool>().prop_map(Field::from),
+            any::<i64>().prop_map(Field::from),
+            any::<i16>().prop_map(Field::from),
+            any::<f64>().prop_map(Field::from),
+            "[ab]{0,2}".prop_map(Field::from),
+            (0i64..1_000_000).prop_map(|s| OffsetDateTime::from_unix_timestamp(s).unwrap().into()),
+            any::<i64>().prop_map(|int| Field::new_struct(json!({"a": [int, null, {"b": 1}]}))),
+            any::<u8>().prop_map(Field::new_struct),
+        ]
+    }
+
+    fn whole(context: &dyn Context) -> Json {
+        let mut fields = Map::new();
+        context.each(&mut |name, value| {
+            let value = match value {
+                ValueRef::Null => Json::Null,
+                ValueRef::Bool(value) => json!(value),
+                ValueRef::Number(value) => json!(value),
+                ValueRef::Text(value) => json!(value),
+                ValueRef::Json(value) => value.clone(),
+                other => Json::String(format!("{other:?}")),
+            };
+            assert!(fields.insert(name.to_owned(), value).is_none(), "{name} came twice");
+        });
+        Json::Object(fields)
+    }
+
+    fn plain(value: prost_types::Value) -> Json {
+        use prost_types::value::Kind;
+        match value.kind.unwrap() {
+            Kind::NullValue(_) => Json::Null,
+            Kind::BoolValue(value) => json!(value),
+            Kind::NumberValue(value) => json!(value),
+            Kind::StringValue(value) => json!(value),
+            Kind::ListValue(list) => list.values.into_iter().map(plain).collect(),
+            Kind::StructValue(object) => {
+                object.fields.into_iter().map(|(name, value)| (name, plain(value))).collect()
+            }
+        }
+    }
+
+    proptest! {
+        /// The resolvers agree: what is sent over RPC is what is read here, and what is refused there
+        /// is refused here once it is read.
+        #[test]
+        fn the_whole_context_is_what_rpc_sends(
+            key in proptest::option::of("[ab]"),
+            fields in collection::hash_map("a|b|targetingKey", field(), 0..4),
+        ) {
+            let caller = EvaluationContext {
+                targeting_key: key,
+                custom_fields: fields.into_iter().collect(),
+            };
+            let context = LocalContext::new(&caller);
+            let read = whole(&context);
+            match context_to_struct(&caller) {
+                Ok(sent) => {
+                    prop_assert!(context.refused().is_none());
+                    let sent: Map<_, _> =
+                        sent.fields.into_iter().map(|(name, value)| (name, plain(value))).collect();
+                    prop_assert_eq!(read, Json::Object(sent));
+                }
+                Err(error) => {
+                    let refused = context.refused().unwrap();
+                    prop_assert_eq!(&refused.code, &error.code);
+                }
+            }
+        }
+    }
+}
