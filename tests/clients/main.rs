@@ -15,10 +15,10 @@ mod peer;
 mod providers;
 mod rpc;
 
-use std::{env, path::PathBuf, process::ExitCode};
+use std::{env, process::ExitCode};
 
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
-use support::flagd::{FlagdCommand, FlagdProcess, find};
+use support::flagd::{FlagdProcess, find_or};
 
 use crate::flags::definition;
 
@@ -48,17 +48,9 @@ fn run<F: Future<Output = Result<(), String>>>(
 ) -> Result<(), Failed> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        let flagd = FlagdProcess::with(&definition()).command(under_test()?);
+        let flagd =
+            FlagdProcess::with(&definition()).command(find_or(env!("CARGO_BIN_EXE_flagstaff"))?);
         test(flagd.ready_when("bool").start().await?).await
     })?;
     Ok(())
-}
-
-/// `FLAGD_BIN` or `FLAGD_IMAGE` where one is set; a flagd on `PATH` is not asked for.
-fn under_test() -> Result<FlagdCommand, String> {
-    let set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
-    if set("FLAGD_BIN") || set("FLAGD_IMAGE") {
-        return find();
-    }
-    Ok(FlagdCommand::Binary(PathBuf::from(env!("CARGO_BIN_EXE_flagstaff"))))
 }

@@ -21,7 +21,7 @@ pub(crate) struct Args {
     /// The key of the flag.
     key: String,
     /// The type to ask for; without it, the type that the flag has.
-    #[arg(short, long = "type", value_name = "TYPE")]
+    #[arg(short = 't', long = "type", value_name = "TYPE")]
     as_type: Option<Type>,
     /// A field of the evaluation context, `name=value`, or all of it as a JSON object; can be
     /// repeated. A value that is JSON (`5`, `true`, `"5"`, `[1]`) is taken so, else as text.
