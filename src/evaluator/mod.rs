@@ -25,7 +25,7 @@ mod path;
 mod sem_ver;
 mod value;
 
+pub use crate::bucketing::Bucketing;
 pub use context::{Context, Items, ValueRef};
 pub use flag_set::{DefinitionError, FlagSet, Problem};
-pub use fractional::Bucketing;
 pub use outcome::{ErrorCode, Outcome, Reason};

@@ -28,6 +28,7 @@ mod value_type;
 
 #[cfg(feature = "in-process")]
 pub use convert::LocalContext;
+pub use crate::bucketing::Bucketing;
 pub use error::{FlagdError, reason};
 pub use events::{ChangedFlags, Events, ProviderEvent};
 pub use lifecycle::State;
