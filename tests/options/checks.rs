@@ -19,11 +19,7 @@ const DURATIONS: [(&str, Set, Duration); 8] = [
     ("retryBackoffMs", FlagdOptionsBuilder::retry_backoff, Duration::from_millis(1)),
     ("retryBackoffMaxMs", FlagdOptionsBuilder::retry_backoff_max, Duration::from_millis(1)),
     ("retryGracePeriod", FlagdOptionsBuilder::retry_grace_period, Duration::ZERO),
-    (
-        "offlinePollIntervalMs",
-        FlagdOptionsBuilder::offline_poll_interval,
-        Duration::from_millis(1),
-    ),
+    ("offlinePollIntervalMs", FlagdOptionsBuilder::offline_poll_interval, Duration::from_millis(1)),
 ];
 
 fn variable(option: &str) -> &'static str {
