@@ -9,8 +9,9 @@ use super::{
     compile::{self, Node},
     flag_set::FlagSet,
     json_text,
-    problem::{DefinitionError, Problem},
+    problem::{DefinitionError, Finding},
     references::Evaluators,
+    tree::Step,
 };
 
 /// A flag.
@@ -73,30 +74,27 @@ struct Reader<'t> {
     evaluators: Evaluators,
     metadata: Metadata,
     set: FlagSet,
-    problems: Vec<Problem>,
+    findings: Vec<Finding>,
 }
 
-/// Reads a definition in JSON.
-pub(super) fn read(text: &str) -> Result<FlagSet, DefinitionError> {
+/// Reads a definition in JSON: gives the flags, or all that is wrong with them.
+pub(super) fn read(text: &str) -> Result<Result<FlagSet, Vec<Finding>>, DefinitionError> {
     let whole: &RawValue = serde_json::from_str(text)?;
     let mut reader = Reader {
         text,
         evaluators: Evaluators::default(),
         metadata: Metadata::default(),
         set: FlagSet::default(),
-        problems: Vec::new(),
+        findings: Vec::new(),
     };
     reader.definition(whole)?;
-    match reader.problems {
-        problems if problems.is_empty() => Ok(reader.set),
-        problems => Err(DefinitionError::Invalid(problems)),
-    }
+    Ok(if reader.findings.is_empty() { Ok(reader.set) } else { Err(reader.findings) })
 }
 
 impl<'t> Reader<'t> {
     fn definition(&mut self, whole: &'t RawValue) -> Result<(), DefinitionError> {
         if !is_object(whole) {
-            self.problem(None, "an object was expected");
+            self.problem(Vec::new(), "an object was expected");
             return Ok(());
         }
         let (mut flags, mut metadata) = (None, Vec::new());
@@ -108,12 +106,18 @@ impl<'t> Reader<'t> {
                     _ => flags = Some((name, value)),
                 },
                 "metadata" => metadata.push((name, value)),
-                "$evaluators" => self.section(value)?,
+                "$evaluators" => self.section(&name, value)?,
                 _ => drop(self.part::<Json>(value)?),
             }
         }
         self.set_metadata(metadata)?;
-        self.flags(flags.map(|(_, flags)| flags))
+        match flags {
+            Some((name, flags)) => self.flags(&name, flags),
+            None => {
+                self.problem(Vec::new(), "`flags` is missing");
+                Ok(())
+            }
+        }
     }
 
     /// Parses a part of the text.
@@ -122,25 +126,25 @@ impl<'t> Reader<'t> {
             .map_err(|error| DefinitionError::in_part(&error, self.text, part))
     }
 
-    fn problem(&mut self, flag: Option<&str>, message: &str) {
-        self.problems.push(Problem { flag: flag.map(str::to_owned), message: message.to_owned() });
+    fn problem(&mut self, path: Vec<Step>, message: &str) {
+        self.findings.push(Finding { flag: None, message: message.to_owned(), path });
     }
 
     /// A section of rules that others refer to.
-    fn section(&mut self, section: &'t RawValue) -> Result<(), DefinitionError> {
+    fn section(&mut self, title: &str, section: &'t RawValue) -> Result<(), DefinitionError> {
         if section.get() == "null" {
             self.evaluators = Evaluators::default();
             return Ok(());
         }
         if !is_object(section) {
-            self.problem(None, "`$evaluators` must be an object");
+            self.problem(path([title]), "`$evaluators` must be an object");
             return Ok(());
         }
         for (name, rule) in self.part::<Entries<'_>>(section)?.0 {
             let name: String = self.part(name)?;
             // flagd takes any text so short for an empty object.
             if rule.get().len() < 3 {
-                self.problem(None, &format!("the evaluator `{name}` is empty"));
+                self.problem(path([title, &name]), &format!("the evaluator `{name}` is empty"));
                 continue;
             }
             let rule = self.part(rule)?;
@@ -155,11 +159,11 @@ impl<'t> Reader<'t> {
     ) -> Result<(), DefinitionError> {
         sections.sort_by(|(a, _), (b, _)| a.cmp(b));
         let mut metadata = Map::new();
-        for (_, section) in sections {
+        for (name, section) in sections {
             match self.evaluators.expanded(self.part(section)?) {
                 Json::Object(fields) => metadata.extend(fields),
                 Json::Null => metadata.clear(),
-                _ => self.problem(None, "`metadata` must be an object"),
+                _ => self.problem(path([&name]), "`metadata` must be an object"),
             }
         }
         metadata.values_mut().for_each(json_text::normalize);
@@ -168,9 +172,9 @@ impl<'t> Reader<'t> {
         Ok(())
     }
 
-    fn flags(&mut self, flags: Option<&'t RawValue>) -> Result<(), DefinitionError> {
-        match flags {
-            Some(flags) if is_object(flags) => {
+    fn flags(&mut self, title: &str, flags: &'t RawValue) -> Result<(), DefinitionError> {
+        match flags.get() {
+            _ if is_object(flags) => {
                 let entries = self.part::<Entries<'_>>(flags)?.0;
                 let keys = entries.iter().map(|(key, _)| self.part(key));
                 let keys = keys.collect::<Result<Vec<String>, _>>()?;
@@ -179,25 +183,33 @@ impl<'t> Reader<'t> {
                 for (index, (key, (_, flag))) in keys.into_iter().zip(entries).enumerate() {
                     // Of two with one key the later counts, but the text of both must be JSON.
                     if last.get(&key) == Some(&index) {
-                        self.flag(Some(key), flag)?;
+                        let path = path([title, &key]);
+                        self.flag(Some(key), flag, path)?;
                     } else {
                         self.part::<Json>(flag)?;
                     }
                 }
             }
-            Some(flags) if flags.get().starts_with('[') => {
-                for flag in self.part::<Vec<&RawValue>>(flags)? {
-                    self.flag(None, flag)?;
+            list if list.starts_with('[') => {
+                let flags = self.part::<Vec<&RawValue>>(flags)?;
+                for (index, flag) in flags.into_iter().enumerate() {
+                    let path = vec![Step::Name(title.to_owned()), Step::Index(index)];
+                    self.flag(None, flag, path)?;
                 }
             }
-            Some(flags) if flags.get() == "null" => {}
-            _ => self.problem(None, "`flags` must be an object or a list"),
+            "null" => {}
+            _ => self.problem(path([title]), "`flags` must be an object or a list"),
         }
         Ok(())
     }
 
     /// Adds a flag; one without a key is left out, and of two with one key the later stays.
-    fn flag(&mut self, key: Option<String>, flag: &'t RawValue) -> Result<(), DefinitionError> {
+    fn flag(
+        &mut self,
+        key: Option<String>,
+        flag: &'t RawValue,
+        path: Vec<Step>,
+    ) -> Result<(), DefinitionError> {
         match Flag::parse(self.part(flag)?, &self.metadata, &self.evaluators) {
             Ok((own_key, flag)) => {
                 let key = key.unwrap_or(own_key);
@@ -205,21 +217,32 @@ impl<'t> Reader<'t> {
                     self.set.flags.insert(key.into(), Arc::new(flag));
                 }
             }
-            Err(Broken { key: own_key, messages }) => {
-                let key = key.or(own_key);
-                for message in messages {
-                    self.problem(key.as_deref(), &message);
-                }
+            Err(Broken { key: own_key, faults }) => {
+                let flag = key.or(own_key);
+                self.findings.extend(faults.into_iter().map(|Fault { field, message }| {
+                    let path = path.iter().cloned().chain(field.map(Step::Name)).collect();
+                    Finding { flag: flag.clone(), message, path }
+                }));
             }
         }
         Ok(())
     }
 }
 
+fn path<const N: usize>(names: [&str; N]) -> Vec<Step> {
+    names.map(|name| Step::Name(name.to_owned())).into()
+}
+
 /// All that is wrong with a flag, and its key where it has one of its own.
 struct Broken {
     key: Option<String>,
-    messages: Vec<String>,
+    faults: Vec<Fault>,
+}
+
+struct Fault {
+    /// The field as it is written.
+    field: Option<String>,
+    message: String,
 }
 
 /// The fields of a flag as they are written.
@@ -228,6 +251,9 @@ struct Fields {
     key: String,
     state: String,
     default_variant: String,
+    /// The names of these two as they are written.
+    default_variant_name: String,
+    targeting_name: String,
     variants: Option<Map<String, Json>>,
     targeting: Option<Json>,
     metadata: Map<String, Json>,
@@ -242,21 +268,26 @@ impl Flag {
         set: &Metadata,
         evaluators: &Evaluators,
     ) -> Result<(String, Self), Broken> {
-        let (fields, mut messages) = Fields::parse(json, evaluators)?;
+        let (fields, mut faults) = Fields::parse(json, evaluators)?;
+        let mut fault =
+            |field: &str, message| faults.push(Fault { field: Some(field.to_owned()), message });
         let mut targeting = None;
         if let Some(rule) = fields.targeting.as_ref().filter(|_| !fields.no_rule) {
             match compile::compile(rule) {
                 Ok(node) => targeting = Some(node),
-                Err(_) => messages.push("`targeting` is nested too deeply".to_owned()),
+                Err(_) => {
+                    fault(&fields.targeting_name, "`targeting` is nested too deeply".to_owned());
+                }
             }
         }
         let default = &*fields.default_variant;
         if !default.is_empty() && fields.variants.as_ref().is_none_or(|v| !v.contains_key(default))
         {
-            messages.push(format!("the default variant `{default}` is not among its variants"));
+            let message = format!("the default variant `{default}` is not among its variants");
+            fault(&fields.default_variant_name, message);
         }
-        if !messages.is_empty() {
-            return Err(Broken { key: Some(fields.key), messages });
+        if !faults.is_empty() {
+            return Err(Broken { key: Some(fields.key), faults });
         }
         let (text, metadata) = fields.text_and_metadata(set);
         let variants = fields.variants.unwrap_or_default().into_iter();
@@ -274,7 +305,7 @@ impl Flag {
 
 impl Fields {
     /// The fields, and what is wrong with them.
-    fn parse(json: Json, evaluators: &Evaluators) -> Result<(Self, Vec<String>), Broken> {
+    fn parse(json: Json, evaluators: &Evaluators) -> Result<(Self, Vec<Fault>), Broken> {
         let referred = evaluators.get(&json);
         let nothing_shared = Evaluators::default();
         let evaluators = if referred.is_some() { &nothing_shared } else { evaluators };
@@ -282,36 +313,44 @@ impl Fields {
             Json::Object(entries) => entries,
             Json::Null => Map::new(),
             _ => {
-                let messages = vec!["an object was expected".to_owned()];
-                return Err(Broken { key: None, messages });
+                let message = "an object was expected".to_owned();
+                return Err(Broken { key: None, faults: vec![Fault { field: None, message }] });
             }
         };
-        let (mut fields, mut messages) = (Self::default(), Vec::new());
+        let (mut fields, mut faults) = (Self::default(), Vec::new());
         for (name, value) in sorted(entries) {
             let no_rule = value.as_object().is_some_and(Map::is_empty);
-            let expected = |kind: &str| format!("`{name}` must be {kind}");
+            let mut expected = None;
             match (&*folded(&name), evaluators.expanded(value)) {
-                ("targeting", rule) => (fields.targeting, fields.no_rule) = (Some(rule), no_rule),
+                ("targeting", rule) => {
+                    (fields.targeting, fields.no_rule) = (Some(rule), no_rule);
+                    fields.targeting_name.clone_from(&name);
+                }
+                ("defaultvariant", Json::String(text)) => {
+                    fields.default_variant = text;
+                    fields.default_variant_name.clone_from(&name);
+                }
+                ("key", Json::String(text)) => fields.key = text,
+                ("state", Json::String(text)) => fields.state = text,
                 ("variants", Json::Null) => fields.variants = None,
                 ("metadata", Json::Null) => fields.metadata.clear(),
-                ("key", Json::String(key)) => fields.key = key,
-                ("state", Json::String(state)) => fields.state = state,
-                ("defaultvariant", Json::String(name)) => fields.default_variant = name,
                 ("variants", Json::Object(variants)) => {
                     fields.variants.get_or_insert_default().extend(variants);
                 }
                 ("metadata", Json::Object(metadata)) => fields.metadata.extend(metadata),
-                ("key" | "state" | "source" | "defaultvariant", Json::Null | Json::String(_)) => {}
-                ("key" | "state" | "source" | "defaultvariant", _) => {
-                    messages.push(expected("a text"));
-                }
-                ("variants" | "metadata", _) => messages.push(expected("an object")),
+                (_, Json::Null) | ("source", Json::String(_)) => {}
+                ("key" | "state" | "source" | "defaultvariant", _) => expected = Some("a text"),
+                ("variants" | "metadata", _) => expected = Some("an object"),
                 _ => {}
+            }
+            if let Some(expected) = expected {
+                let message = format!("`{name}` must be {expected}");
+                faults.push(Fault { field: Some(name), message });
             }
         }
         fields.variants.iter_mut().flat_map(Map::values_mut).for_each(json_text::normalize);
         fields.metadata.values_mut().for_each(json_text::normalize);
-        Ok((fields, messages))
+        Ok((fields, faults))
     }
 
     /// The flag as flagd sends it, and its metadata with the flag set's under them.

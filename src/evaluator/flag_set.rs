@@ -7,7 +7,9 @@ use serde_json::{Map, Value as Json};
 use super::{
     definition::{self, Flag},
     fractional::Bucketing,
-    problem::DefinitionError,
+    problem::{self, DefinitionError},
+    tree::Tree,
+    yaml,
 };
 
 /// The flags of one definition, checked, and their rules compiled.
@@ -44,7 +46,26 @@ impl FlagSet {
     ///
     /// When anything in it is not valid, the definition is refused as a whole.
     pub fn parse(text: &str) -> Result<Self, DefinitionError> {
-        definition::read(text)
+        definition::read(text)?.map_err(|findings| {
+            // Places are looked for only now, since nearly all definitions are valid.
+            let tree = Tree::of_json(text).ok();
+            DefinitionError::Invalid(problem::located(findings, tree.as_ref()))
+        })
+    }
+
+    /// Parses a flag definition in YAML: the first document of the text. `yes`, `no`, `on` and `off`
+    /// are texts, as in YAML 1.2; dates and times that are not in quotes become texts in the form of
+    /// RFC 3339; `<<` merges; a name that is there twice is an error.
+    ///
+    /// # Errors
+    ///
+    /// As with [`parse`](Self::parse).
+    pub fn parse_yaml(text: &str) -> Result<Self, DefinitionError> {
+        let tree = yaml::parse(text)?;
+        let mut json = String::with_capacity(text.len());
+        tree.write_json(&mut json);
+        definition::read(&json)?
+            .map_err(|findings| DefinitionError::Invalid(problem::located(findings, Some(&tree))))
     }
 
     /// Chooses the generation of `fractional`.
@@ -134,10 +155,10 @@ mod tests {
         assert_eq!(
             problems,
             [
-                "`metadata` must be an object",
-                "flag `a`: the default variant `off` is not among its variants",
-                "flag `b`: `state` must be a text",
-                "flag `b`: `variants` must be an object",
+                "flag `a` (line 2, column 64): the default variant `off` is not among its variants",
+                "flag `b` (line 3, column 32): `state` must be a text",
+                "flag `b` (line 3, column 47): `variants` must be an object",
+                "line 5, column 28: `metadata` must be an object",
             ]
         );
     }
@@ -181,9 +202,29 @@ mod tests {
         assert_eq!(variants["c"], json!([100]));
         assert_eq!(
             problems(r#"{"$evaluators": {"r": {}}, "flags": {}}"#),
-            ["the evaluator `r` is empty"]
+            ["line 1, column 23: the evaluator `r` is empty"]
         );
         assert!(FlagSet::parse(r#"{"$evaluators": {"r": { }}, "flags": {}}"#).is_ok());
+    }
+
+    #[test]
+    fn yaml_is_the_same_definition() {
+        let yaml = "flags:\n  f:\n    state: ENABLED\n    variants: {on: true}\n    defaultVariant: \"on\"\n";
+        let json = r#"{"flags": {"f": {"state": "ENABLED", "variants": {"on": true}, "defaultVariant": "on"}}}"#;
+        let (yaml, json) = (FlagSet::parse_yaml(yaml).unwrap(), FlagSet::parse(json).unwrap());
+        assert_eq!(yaml.definition("f"), json.definition("f"));
+
+        let broken = "flags:\n  f:\n    state: 1\n  g:\n    defaultVariant: x\nmetadata: []\n";
+        let error = FlagSet::parse_yaml(broken).unwrap_err().to_string();
+        for part in [
+            "flag `f` (line 3, column 12): `state` must be a text",
+            "flag `g` (line 5, column 21): the default variant `x` is not among its variants",
+            "line 6, column 11: `metadata` must be an object",
+        ] {
+            assert!(error.contains(part), "{error}");
+        }
+        assert!(FlagSet::parse_yaml("").is_err());
+        assert!(FlagSet::parse_yaml("- flags").is_err());
     }
 
     #[test]

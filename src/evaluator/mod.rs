@@ -29,7 +29,9 @@ mod path;
 mod problem;
 mod references;
 mod sem_ver;
+mod tree;
 mod value;
+mod yaml;
 
 pub use changes::Change;
 pub use context::{Context, Items, ValueRef};

@@ -4,7 +4,10 @@ use std::fmt;
 
 use serde_json::value::RawValue;
 
-use super::location::{Lines, Position};
+use super::{
+    location::{Lines, Position},
+    tree::{Step, Tree},
+};
 
 /// Why a definition was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -33,13 +36,18 @@ pub struct Problem {
     pub flag: Option<String>,
     /// What is wrong.
     pub message: String,
+    /// Where, counted from 1.
+    pub line: usize,
+    /// Where in the line, in characters, counted from 1.
+    pub column: usize,
 }
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.flag {
-            Some(flag) => write!(f, "flag `{flag}`: {}", self.message),
-            None => f.write_str(&self.message),
+        let Self { flag, message, line, column } = self;
+        match flag {
+            Some(flag) => write!(f, "flag `{flag}` (line {line}, column {column}): {message}"),
+            None => write!(f, "line {line}, column {column}: {message}"),
         }
     }
 }
@@ -53,6 +61,26 @@ impl fmt::Display for Listed<'_> {
         }
         Ok(())
     }
+}
+
+/// A problem whose place in the text is not known yet.
+#[derive(Debug)]
+pub(super) struct Finding {
+    pub(super) flag: Option<String>,
+    pub(super) message: String,
+    /// The way to it from the top of the definition.
+    pub(super) path: Vec<Step>,
+}
+
+/// The problems with their places, in the order of the text. No place is known without a tree.
+pub(super) fn located(findings: Vec<Finding>, tree: Option<&Tree>) -> Vec<Problem> {
+    let located = findings.into_iter().map(|Finding { flag, message, path }| {
+        let place = tree.map_or(Position { line: 1, column: 1 }, |tree| tree.place(&path));
+        Problem { flag, message, line: place.line, column: place.column }
+    });
+    let mut problems: Vec<_> = located.collect();
+    problems.sort_by_key(|problem| (problem.line, problem.column));
+    problems
 }
 
 impl DefinitionError {
