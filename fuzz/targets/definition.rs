@@ -6,7 +6,7 @@ use libfuzzer_sys::fuzz_target;
 use serde_json::Map;
 
 fuzz_target!(|text: &str| {
-    for parsed in [FlagSet::parse(text)] {
+    for parsed in [FlagSet::parse(text), FlagSet::parse_yaml(text)] {
         let Ok(flags) = parsed else { continue };
         for key in flags.keys() {
             let outcome = flags.evaluate(key, &Map::new());

@@ -3,6 +3,7 @@
 //! Exit codes: 0 is success; 1 is a "no" (a flag without a value, a file that is not valid, a server
 //! that cannot start); 2 is wrong usage; 3 is a flagd that cannot be reached.
 
+mod check;
 mod connection;
 mod eval;
 mod json;
@@ -25,6 +26,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Check(check::Args),
     Eval(eval::Args),
     Watch(watch::Args),
 }
@@ -46,6 +48,7 @@ fn main() -> ExitCode {
     };
     log_when_asked();
     let exit = match cli.command {
+        Command::Check(args) => check::run(&args),
         Command::Eval(args) => runtime.block_on(eval::run(args)),
         Command::Watch(args) => runtime.block_on(watch::run(args)),
     };
