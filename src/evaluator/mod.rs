@@ -33,9 +33,9 @@ mod tree;
 mod value;
 mod yaml;
 
+pub use crate::bucketing::Bucketing;
 pub use changes::Change;
 pub use context::{Context, Items, ValueRef};
 pub use flag_set::FlagSet;
-pub use fractional::Bucketing;
 pub use outcome::{ErrorCode, Outcome, Reason};
 pub use problem::{DefinitionError, Problem};
