@@ -14,7 +14,7 @@ mod watch;
 
 use std::{env, ffi::OsStr, process::ExitCode};
 
-use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, builder::Resettable};
 use tokio::runtime::Builder;
 use tracing_subscriber::EnvFilter;
 
@@ -76,7 +76,7 @@ fn parse() -> Result<Cli, clap::Error> {
     };
     let command = Cli::command().mut_subcommand("start", |start| {
         start.mut_args(|arg| match arg.get_env().and_then(env::var_os) {
-            Some(value) if ignored(&value) => arg.env(None::<&OsStr>),
+            Some(value) if ignored(&value) => arg.env(Resettable::Reset),
             _ => arg,
         })
     });
