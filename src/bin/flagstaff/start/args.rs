@@ -13,6 +13,8 @@ use super::{duration, unsupported::Unsupported};
 ///
 /// Exit code 0: asked to end by SIGTERM or SIGINT; 1: it cannot start; 2: wrong usage.
 #[derive(Debug, clap::Args)]
+// Of an option that is given twice the last counts, as in flagd.
+#[command(args_override_self = true)]
 pub(crate) struct Args {
     /// The address to listen on, for all ports; 0.0.0.0 is every interface.
     #[arg(long, default_value = "127.0.0.1")]
