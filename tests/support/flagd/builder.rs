@@ -116,7 +116,7 @@ impl Builder {
             flagd.args.extend(self.args.iter().cloned());
             flagd.spawn();
             match flagd.until_ready().await {
-                Err(error) if error.contains("address already in use") => {
+                Err(error) if error.to_lowercase().contains("address already in use") => {
                     flagd.ports = Ports::free();
                 }
                 result => return result.map(|()| flagd),
