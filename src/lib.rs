@@ -29,6 +29,8 @@
 //! * `evaluator`: evaluation of flag definitions in the program itself, as flagd does it.
 //! * `tls-ring` (default), or `tls-aws-lc` with `default-features = false`: encrypted connections.
 
+#[cfg(any(feature = "rpc", feature = "evaluator"))]
+mod bucketing;
 #[cfg(feature = "evaluator")]
 pub mod evaluator;
 #[cfg(feature = "rpc")]

@@ -607,7 +607,7 @@ mod tests {
         assert!(definition(&nested(5000, "1"), "100").is_err());
         let error = definition(&nested(55, r#"{"$ref": "r"}"#), &nested(55, "1")).unwrap_err();
         assert!(
-            error.to_string().contains("flag `f`: `targeting` is nested too deeply"),
+            error.to_string().contains("column 68): `targeting` is nested too deeply"),
             "{error}"
         );
         let set = definition(&nested(35, r#"{"$ref": "r"}"#), &nested(35, "nope")).err();

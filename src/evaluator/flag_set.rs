@@ -1,13 +1,15 @@
 //! Flag definitions.
 
-use std::{collections::HashMap, fmt};
+use std::{collections::HashMap, sync::Arc};
 
-use serde_json::{Map, Value as Json, value::RawValue};
+use serde_json::{Map, Value as Json};
 
 use super::{
-    compile::{self, Node},
+    definition::{self, Flag},
     fractional::Bucketing,
-    number, value,
+    problem::{self, DefinitionError},
+    tree::Tree,
+    yaml,
 };
 
 /// The flags of one definition, checked, and their rules compiled.
@@ -32,76 +34,9 @@ use super::{
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct FlagSet {
-    pub(super) flags: HashMap<Box<str>, Flag>,
-    pub(super) metadata: Map<String, Json>,
+    pub(super) flags: HashMap<Box<str>, Arc<Flag>>,
+    pub(super) metadata: Arc<Map<String, Json>>,
     pub(super) bucketing: Bucketing,
-}
-
-/// A flag.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Flag {
-    pub(super) disabled: bool,
-    pub(super) variants: HashMap<Box<str>, Json>,
-    pub(super) default_variant: Option<Box<str>>,
-    pub(super) targeting: Option<Node>,
-    /// The flag set's, with the flag's own over it.
-    pub(super) metadata: Map<String, Json>,
-}
-
-/// Why a definition was refused.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum DefinitionError {
-    /// The text is no JSON, or nested too deeply.
-    #[error("the flag definition is no JSON: {message}")]
-    Syntax {
-        /// What is wrong.
-        message: String,
-        /// Where, counted from 1.
-        line: usize,
-        /// Where in the line, counted from 1.
-        column: usize,
-    },
-    /// Parts of the definition are not what they must be: all of them are named.
-    #[error("the flag definition is not valid: {}", Listed(.0))]
-    Invalid(Vec<Problem>),
-}
-
-/// What is wrong with a part of a definition.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Problem {
-    /// The flag, unless it is the definition itself.
-    pub flag: Option<String>,
-    /// What is wrong.
-    pub message: String,
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.flag {
-            Some(flag) => write!(f, "flag `{flag}`: {}", self.message),
-            None => f.write_str(&self.message),
-        }
-    }
-}
-
-struct Listed<'p>(&'p [Problem]);
-
-impl fmt::Display for Listed<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, problem) in self.0.iter().enumerate() {
-            write!(f, "{}{problem}", if index > 0 { "; " } else { "" })?;
-        }
-        Ok(())
-    }
-}
-
-impl From<serde_json::Error> for DefinitionError {
-    fn from(error: serde_json::Error) -> Self {
-        let (line, column) = (error.line(), error.column());
-        Self::Syntax { message: error.to_string(), line, column }
-    }
 }
 
 impl FlagSet {
@@ -111,41 +46,26 @@ impl FlagSet {
     ///
     /// When anything in it is not valid, the definition is refused as a whole.
     pub fn parse(text: &str) -> Result<Self, DefinitionError> {
-        let definition: Json = serde_json::from_str(text)?;
-        let shared = Shared::parse(text, &definition)?;
-        let (mut problems, mut set) = (Vec::new(), Self::default());
-        let problem = |message: &str| Problem { flag: None, message: message.to_owned() };
-        let Json::Object(fields) = definition else {
-            return Err(DefinitionError::Invalid(vec![problem("an object was expected")]));
-        };
-        let mut flags = None;
-        for (name, value) in sorted(fields) {
-            match &*folded(&name) {
-                "flags" => flags = Some(value),
-                "metadata" => match shared.expanded(value) {
-                    Json::Object(metadata) => set.metadata.extend(metadata),
-                    Json::Null => {}
-                    _ => problems.push(problem("`metadata` must be an object")),
-                },
-                _ => {}
-            }
-        }
-        match flags {
-            Some(Json::Object(flags)) => {
-                for (key, flag) in flags {
-                    set.add(Some(key), flag, &shared, &mut problems);
-                }
-            }
-            Some(Json::Array(flags)) => {
-                for flag in flags {
-                    set.add(None, flag, &shared, &mut problems);
-                }
-            }
-            Some(Json::Null) => {}
-            _ => problems.push(problem("`flags` must be an object or a list")),
-        }
-        set.metadata.iter_mut().for_each(|(_, value)| normalize(value));
-        if problems.is_empty() { Ok(set) } else { Err(DefinitionError::Invalid(problems)) }
+        definition::read(text)?.map_err(|findings| {
+            // Places are looked for only now, since nearly all definitions are valid.
+            let tree = Tree::of_json(text).ok();
+            DefinitionError::Invalid(problem::located(findings, tree.as_ref()))
+        })
+    }
+
+    /// Parses a flag definition in YAML: the first document of the text. `yes`, `no`, `on` and `off`
+    /// are texts, as in YAML 1.2; dates and times that are not in quotes become texts in the form of
+    /// RFC 3339; `<<` merges; a name that is there twice is an error.
+    ///
+    /// # Errors
+    ///
+    /// As with [`parse`](Self::parse).
+    pub fn parse_yaml(text: &str) -> Result<Self, DefinitionError> {
+        let tree = yaml::parse(text)?;
+        let mut json = String::with_capacity(text.len());
+        tree.write_json(&mut json);
+        definition::read(&json)?
+            .map_err(|findings| DefinitionError::Invalid(problem::located(findings, Some(&tree))))
     }
 
     /// Chooses the generation of `fractional`.
@@ -166,193 +86,45 @@ impl FlagSet {
         &self.metadata
     }
 
-    /// Adds a flag; one without a key is left out, and of two with one key the later stays.
-    fn add(
-        &mut self,
-        key: Option<String>,
-        json: Json,
-        shared: &Shared,
-        problems: &mut Vec<Problem>,
-    ) {
-        let named = key.clone();
-        match Flag::parse(json, &self.metadata, shared) {
-            Ok((own_key, flag)) => {
-                let key = named.unwrap_or(own_key);
-                if !key.is_empty() {
-                    self.flags.insert(key.into(), flag);
-                }
-            }
-            Err((own_key, messages)) => {
-                let flag = key.or(own_key);
-                let problem = |message| Problem { flag: flag.clone(), message };
-                problems.extend(messages.into_iter().map(problem));
-            }
-        }
-    }
-}
-
-impl Flag {
-    /// A flag and its key, which only flags in a list have; or all that is wrong with it.
-    fn parse(
-        json: Json,
-        set: &Map<String, Json>,
-        shared: &Shared,
-    ) -> Result<(String, Self), (Option<String>, Vec<String>)> {
-        let referred = shared.get(&json);
-        let nothing_shared = Shared::default();
-        let shared = if referred.is_some() { &nothing_shared } else { shared };
-        let fields = match referred.cloned().unwrap_or(json) {
-            Json::Object(fields) => fields,
-            Json::Null => Map::new(),
-            _ => return Err((None, vec!["an object was expected".to_owned()])),
-        };
-        let mut flag = Self { metadata: set.clone(), ..Self::default() };
-        let (mut key, mut messages) = (String::new(), Vec::new());
-        for (name, value) in sorted(fields) {
-            let name = folded(&name);
-            // Only what is written as `{}` is no rule; a reference to an empty object is one.
-            let no_rule = value.as_object().is_some_and(Map::is_empty);
-            match (&*name, shared.expanded(value)) {
-                (_, Json::Null) if name != "targeting" => {}
-                ("key", Json::String(text)) => key = text,
-                ("state", Json::String(state)) => flag.disabled = state == "DISABLED",
-                ("source", Json::String(_)) => {}
-                ("defaultvariant", Json::String(name)) => {
-                    flag.default_variant = (!name.is_empty()).then(|| name.into());
-                }
-                ("variants", Json::Object(variants)) => {
-                    flag.variants.extend(variants.into_iter().map(|(name, mut value)| {
-                        normalize(&mut value);
-                        (name.into(), value)
-                    }));
-                }
-                ("metadata", Json::Object(metadata)) => flag.metadata.extend(metadata),
-                ("targeting", _) if no_rule => flag.targeting = None,
-                ("targeting", rule) => match compile::compile(&rule) {
-                    Ok(node) => flag.targeting = Some(node),
-                    Err(_) => messages.push("`targeting` is nested too deeply".to_owned()),
-                },
-                ("key" | "state" | "source" | "defaultvariant", _) => {
-                    messages.push(format!("`{name}` must be a text"));
-                }
-                ("variants" | "metadata", _) => {
-                    messages.push(format!("`{name}` must be an object"));
-                }
-                _ => {}
-            }
-        }
-        flag.metadata.retain(|_, value| !value.is_null());
-        flag.metadata.iter_mut().for_each(|(_, value)| normalize(value));
-        if let Some(name) = &flag.default_variant
-            && !flag.variants.contains_key(name)
-        {
-            messages.push(format!("the default variant `{name}` is not among its variants"));
-        }
-        if messages.is_empty() { Ok((key, flag)) } else { Err((Some(key), messages)) }
-    }
-}
-
-/// The rules of `$evaluators`, to which others refer by `{"$ref": "name"}`.
-#[derive(Default)]
-struct Shared(HashMap<String, Json>);
-
-impl Shared {
-    fn parse(text: &str, definition: &Json) -> Result<Self, DefinitionError> {
-        let is_shared = |name: &str| folded(name) == "$evaluators";
-        let Some(fields) = definition.as_object() else { return Ok(Self::default()) };
-        if !fields.keys().any(|name| is_shared(name)) {
-            return Ok(Self::default());
-        }
-        let mut rules = HashMap::new();
-        let mut problems = Vec::new();
-        let mut problem = |message| problems.push(Problem { flag: None, message });
-        let sections: HashMap<String, &RawValue> = serde_json::from_str(text)?;
-        for (_, section) in sections.into_iter().filter(|(name, _)| is_shared(name)) {
-            let section = serde_json::from_str::<Option<HashMap<String, &RawValue>>>(section.get());
-            let Ok(section) = section else {
-                problem("`$evaluators` must be an object".to_owned());
-                continue;
-            };
-            for (name, rule) in section.unwrap_or_default() {
-                // flagd takes any text so short for an empty object.
-                if rule.get().len() < 3 {
-                    problem(format!("the evaluator `{name}` is empty"));
-                    continue;
-                }
-                rules.insert(name, serde_json::from_str(rule.get())?);
-            }
-        }
-        if problems.is_empty() { Ok(Self(rules)) } else { Err(DefinitionError::Invalid(problems)) }
+    /// How many flags there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.flags.len()
     }
 
-    /// The rule that `value` refers to. The name is compared as JSON text, as flagd does.
-    fn get(&self, value: &Json) -> Option<&Json> {
-        let fields = value.as_object().filter(|fields| !self.0.is_empty() && fields.len() == 1)?;
-        let name = fields.get("$ref")?.as_str()?;
-        if value::is_plain(name) {
-            return self.0.get(name);
-        }
-        let mut text = String::new();
-        value::write_text(name, &mut text);
-        self.0.get(&text[1..text.len() - 1])
+    /// Whether there is no flag.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.flags.is_empty()
     }
 
-    /// `value` with the rules in the places of references; those inside of a rule stay.
-    fn expanded(&self, mut value: Json) -> Json {
-        if !self.0.is_empty() {
-            self.expand(&mut value);
-        }
-        value
+    /// Whether there is a flag of this key.
+    #[must_use]
+    pub fn contains(&self, key: &str) -> bool {
+        self.flags.contains_key(key)
     }
 
-    fn expand(&self, value: &mut Json) {
-        if let Some(rule) = self.get(value) {
-            *value = rule.clone();
-            return;
-        }
-        match value {
-            Json::Array(items) => items.iter_mut().for_each(|item| self.expand(item)),
-            Json::Object(fields) => fields.values_mut().for_each(|value| self.expand(value)),
-            _ => {}
-        }
+    /// The metadata of a flag, with the flag set's under them.
+    #[must_use]
+    pub fn flag_metadata(&self, key: &str) -> Option<&Map<String, Json>> {
+        self.flags.get(key).map(|flag| &*flag.metadata)
     }
-}
 
-/// The name of a field without regard to case, since flagd has none.
-fn folded(name: &str) -> String {
-    let fold = |c: char| match c {
-        '\u{17f}' => 's',
-        '\u{212a}' => 'k',
-        c => c.to_ascii_lowercase(),
-    };
-    name.chars().map(fold).collect()
-}
+    /// A flag's definition in JSON, as flagd sends it to other providers but for `source`: an object
+    /// of `state`, `defaultVariant` (empty where there is none), `variants`, `targeting` (if given,
+    /// with all references replaced) and `metadata` (if there are any, with the flag set's under
+    /// them), without spaces, in the order of names further down.
+    #[must_use]
+    pub fn definition(&self, key: &str) -> Option<&str> {
+        self.flags.get(key).map(|flag| &*flag.text)
+    }
 
-/// The fields in the order of their names: of two that differ in case only, the later counts.
-fn sorted(fields: Map<String, Json>) -> Vec<(String, Json)> {
-    let mut fields: Vec<_> = fields.into_iter().collect();
-    fields.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
-    fields
-}
-
-/// Numbers become what a 64-bit float holds, and whole ones integers.
-fn normalize(value: &mut Json) {
-    match value {
-        Json::Number(number) => {
-            let float = number.as_f64().unwrap_or_default();
-            let whole = number::to_integer(float);
-            if float.fract() == 0.0
-                && whole != i64::MIN
-                && !(float == 0.0 && float.is_sign_negative())
-            {
-                *value = Json::from(whole);
-            } else {
-                *value = Json::from(float);
-            }
-        }
-        Json::Array(items) => items.iter_mut().for_each(normalize),
-        Json::Object(fields) => fields.iter_mut().for_each(|(_, value)| normalize(value)),
-        _ => {}
+    /// Takes over the flags of another set for which `keep`, given key and metadata, is true. Where
+    /// both have a key, the flag of the other set stays. The metadata and the generation of
+    /// `fractional` remain this set's.
+    pub fn extend(&mut self, other: &Self, keep: impl Fn(&str, &Map<String, Json>) -> bool) {
+        let kept = other.flags.iter().filter(|(key, flag)| keep(key, &flag.metadata));
+        self.flags.extend(kept.map(|(key, flag)| (key.clone(), flag.clone())));
     }
 }
 
@@ -383,10 +155,10 @@ mod tests {
         assert_eq!(
             problems,
             [
-                "`metadata` must be an object",
-                "flag `a`: the default variant `off` is not among its variants",
-                "flag `b`: `state` must be a text",
-                "flag `b`: `variants` must be an object",
+                "flag `a` (line 2, column 64): the default variant `off` is not among its variants",
+                "flag `b` (line 3, column 32): `state` must be a text",
+                "flag `b` (line 3, column 47): `variants` must be an object",
+                "line 5, column 28: `metadata` must be an object",
             ]
         );
     }
@@ -396,6 +168,7 @@ mod tests {
         let error = FlagSet::parse("{\n\"flags\": }").unwrap_err();
         assert!(matches!(error, DefinitionError::Syntax { line: 2, column: 10, .. }), "{error:?}");
         let deep = format!("{}1{}", "[".repeat(100_000), "]".repeat(100_000));
+        let deep = format!(r#"{{"flags": {{"f": {{"targeting": {deep}}}}}}}"#);
         assert!(matches!(FlagSet::parse(&deep), Err(DefinitionError::Syntax { .. })));
     }
 
@@ -429,15 +202,71 @@ mod tests {
         assert_eq!(variants["c"], json!([100]));
         assert_eq!(
             problems(r#"{"$evaluators": {"r": {}}, "flags": {}}"#),
-            ["the evaluator `r` is empty"]
+            ["line 1, column 23: the evaluator `r` is empty"]
         );
         assert!(FlagSet::parse(r#"{"$evaluators": {"r": { }}, "flags": {}}"#).is_ok());
     }
 
     #[test]
-    fn numbers_are_floats() {
-        let mut value = json!([9_007_199_254_740_993_u64, 1.0, 1.5, 1e300]);
-        normalize(&mut value);
-        assert_eq!(value, json!([9_007_199_254_740_992_u64, 1, 1.5, 1e300]));
+    fn yaml_is_the_same_definition() {
+        let yaml = "flags:\n  f:\n    state: ENABLED\n    variants: {on: true}\n    defaultVariant: \"on\"\n";
+        let json = r#"{"flags": {"f": {"state": "ENABLED", "variants": {"on": true}, "defaultVariant": "on"}}}"#;
+        let (yaml, json) = (FlagSet::parse_yaml(yaml).unwrap(), FlagSet::parse(json).unwrap());
+        assert_eq!(yaml.definition("f"), json.definition("f"));
+
+        let broken = "flags:\n  f:\n    state: 1\n  g:\n    defaultVariant: x\nmetadata: []\n";
+        let error = FlagSet::parse_yaml(broken).unwrap_err().to_string();
+        for part in [
+            "flag `f` (line 3, column 12): `state` must be a text",
+            "flag `g` (line 5, column 21): the default variant `x` is not among its variants",
+            "line 6, column 11: `metadata` must be an object",
+        ] {
+            assert!(error.contains(part), "{error}");
+        }
+        assert!(FlagSet::parse_yaml("").is_err());
+        assert!(FlagSet::parse_yaml("- flags").is_err());
+    }
+
+    #[test]
+    fn definitions_are_those_that_flagd_sends() {
+        let set = FlagSet::parse(
+            r#"{"$evaluators": {"r": {"==": [ 1.0, {"var": "x"}]}}, "metadata": {"v": 1, "n": null},
+            "flags": {
+                "full": {"targeting": {"if": [{"$ref": "r"}, "<"]}, "x": 1, "metadata": {"o": "p"},
+                    "variants": {"b": 1.50, "a": 1}, "state": "ENABLED", "defaultVariant": "a"},
+                "empty": {},
+                "none": {"defaultVariant": null, "variants": {}, "targeting": {}, "state": "?"}
+            }}"#,
+        )
+        .unwrap();
+        assert_eq!(
+            set.definition("full").unwrap(),
+            r#"{"state":"ENABLED","defaultVariant":"a","variants":{"a":1,"b":1.5},"targeting":{"if":[{"==":[1,{"var":"x"}]},"\u003c"]},"metadata":{"n":null,"o":"p","v":1}}"#
+        );
+        assert_eq!(
+            set.definition("empty").unwrap(),
+            r#"{"state":"","defaultVariant":"","variants":null,"metadata":{"n":null,"v":1}}"#
+        );
+        assert_eq!(
+            set.definition("none").unwrap(),
+            r#"{"state":"?","defaultVariant":"","variants":{},"targeting":{},"metadata":{"n":null,"v":1}}"#
+        );
+        assert_eq!(set.definition("other"), None);
+    }
+
+    #[test]
+    fn a_later_set_wins() {
+        let set = |text: &str| FlagSet::parse(text).unwrap();
+        let mut all = FlagSet::default();
+        all.extend(&set(r#"{"flags": {"a": {"state": "1"}, "b": {"state": "1"}}}"#), |_, _| true);
+        let other = set(
+            r#"{"flags": {"b": {"state": "2"}, "c": {"state": "2", "metadata": {"flagSetId": "y"}}},
+            "metadata": {"flagSetId": "x"}}"#,
+        );
+        all.extend(&other, |_, metadata| metadata["flagSetId"] == "x");
+        assert_eq!((all.len(), all.is_empty(), all.contains("c")), (2, false, false));
+        assert_eq!(all.definition("b"), other.definition("b"));
+        assert_eq!(all.flag_metadata("b"), other.flag_metadata("b"));
+        assert_eq!(all.flag_metadata("c"), None);
     }
 }

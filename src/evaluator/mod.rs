@@ -13,19 +13,29 @@
 //! | a definition or rule is nested more than about 120 deep | evaluates, or overflows its stack | is refused |
 //! | a rule takes more than 5 million steps, or evaluates itself without end | hangs, runs out of memory or overflows its stack | [`ErrorCode::ParseError`] |
 
+mod changes;
 mod compile;
 mod context;
+mod definition;
 mod eval;
 mod flag_set;
 mod fractional;
+mod json_text;
+mod location;
 mod number;
 mod operators;
 mod outcome;
 mod path;
+mod problem;
+mod references;
 mod sem_ver;
+mod tree;
 mod value;
+mod yaml;
 
+pub use crate::bucketing::Bucketing;
+pub use changes::Change;
 pub use context::{Context, Items, ValueRef};
-pub use flag_set::{DefinitionError, FlagSet, Problem};
-pub use fractional::Bucketing;
+pub use flag_set::FlagSet;
 pub use outcome::{ErrorCode, Outcome, Reason};
+pub use problem::{DefinitionError, Problem};

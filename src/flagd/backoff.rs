@@ -39,11 +39,6 @@ impl Backoff {
         self.first
     }
 
-    /// The longest time between two attempts.
-    pub(crate) fn longest(&self) -> Duration {
-        self.max
-    }
-
     /// Attempts that failed since a stream was last stable.
     pub(crate) fn failures(&self) -> u32 {
         self.failures

@@ -5,6 +5,7 @@ use std::{ffi::OsString, path::PathBuf, time::Duration};
 use secrecy::SecretString;
 
 use super::{
+    Bucketing,
     error::FlagdError,
     options::{CacheType, OptionInfo, Resolver, row},
 };
@@ -109,6 +110,14 @@ pub(super) fn cache(text: &str) -> Result<CacheType, String> {
         "lru" => Ok(CacheType::Lru),
         "disabled" => Ok(CacheType::Disabled),
         _ => Err(format!("`{text}` is neither `lru` nor `disabled`")),
+    }
+}
+
+pub(super) fn bucketing(text: &str) -> Result<Bucketing, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "string" => Ok(Bucketing::Text),
+        "cbor" => Ok(Bucketing::Cbor),
+        _ => Err(format!("`{text}` is neither `string` nor `cbor`")),
     }
 }
 

@@ -160,7 +160,7 @@ impl EventStream {
 }
 
 /// A server that was ready ends a stream so when its own `--stream-deadline` has passed.
-fn planned(end: End) -> End {
+pub(crate) fn planned(end: End) -> End {
     match end {
         End::Failed(Failure { cause: Cause::Status(Code::DeadlineExceeded), .. }) => End::Planned,
         end => end,

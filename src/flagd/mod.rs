@@ -2,22 +2,24 @@
 
 mod backoff;
 mod cache;
-mod channel;
+pub(crate) mod channel;
 mod codec;
-mod convert;
+pub(crate) mod convert;
+mod driver;
 mod env;
-mod error;
-mod event_stream;
+pub(crate) mod error;
+pub(crate) mod event_stream;
 mod events;
 mod gate;
 mod lifecycle;
 mod options;
-mod proto;
+pub(crate) mod plan;
+pub(crate) mod proto;
 mod provider;
-mod rpc;
+pub(crate) mod rpc;
 mod shared;
 mod supervisor;
-mod target;
+pub(crate) mod target;
 mod telemetry;
 #[cfg(feature = "tls")]
 mod tls;
@@ -26,6 +28,7 @@ mod transport;
 mod unix;
 mod value_type;
 
+pub use crate::bucketing::Bucketing;
 #[cfg(feature = "in-process")]
 pub use convert::LocalContext;
 pub use error::{FlagdError, reason};

@@ -3,3 +3,9 @@
 #![allow(missing_docs, unreachable_pub, dead_code, clippy::pedantic)]
 
 include!(concat!(env!("OUT_DIR"), "/messages/flagd.evaluation.v2.rs"));
+
+/// The messages of the sync protocol.
+#[cfg(feature = "in-process")]
+pub(crate) mod sync {
+    include!(concat!(env!("OUT_DIR"), "/messages/flagd.sync.v1.rs"));
+}

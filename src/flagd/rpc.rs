@@ -10,6 +10,10 @@ use tokio::time::{Instant, timeout};
 use tonic::{Code, Request, Status, Streaming, client::Grpc};
 use tonic_prost::ProstCodec;
 
+#[cfg(feature = "in-process")]
+use super::proto::sync::{
+    GetMetadataRequest, GetMetadataResponse, SyncFlagsRequest, SyncFlagsResponse,
+};
 use super::{
     channel::Connection,
     codec::EncodedCodec,
@@ -99,7 +103,7 @@ pub(crate) async fn event_stream(
         } else {
             "/flagd.evaluation.v2.Service/EventStream"
         });
-        match open(connection, path).await {
+        match open(connection, path, EventStreamRequest {}).await {
             Err(status) if status.code() == Code::Unimplemented => {
                 connection.speak_v1_only(!v1);
                 if v1 {
@@ -112,15 +116,43 @@ pub(crate) async fn event_stream(
     }
 }
 
-async fn open(
+async fn open<Q, A>(
     connection: &Connection,
     path: PathAndQuery,
-) -> Result<Streaming<EventStreamResponse>, Status> {
+    request: Q,
+) -> Result<Streaming<A>, Status>
+where
+    Q: Message + 'static,
+    A: Message + Default + 'static,
+{
     let mut grpc = grpc(connection);
     grpc.ready().await.map_err(|error| Status::from_error(error.into()))?;
-    let codec = ProstCodec::<EventStreamRequest, EventStreamResponse>::default();
-    let request = Request::new(EventStreamRequest {});
-    Ok(grpc.server_streaming(request, path, codec).await?.into_inner())
+    let codec = ProstCodec::<Q, A>::default();
+    Ok(grpc.server_streaming(Request::new(request), path, codec).await?.into_inner())
+}
+
+/// Opens the stream of flag definitions.
+#[cfg(feature = "in-process")]
+pub(crate) async fn sync_flags(
+    connection: &Connection,
+    request: SyncFlagsRequest,
+) -> Result<Streaming<SyncFlagsResponse>, CallError> {
+    let path = PathAndQuery::from_static("/flagd.sync.v1.FlagSyncService/SyncFlags");
+    let opened = open(connection, path, request).await;
+    opened.map_err(|status| CallError::from_status(status, Duration::ZERO))
+}
+
+/// Asks for the facts that older servers do not send along with the flags.
+#[cfg(feature = "in-process")]
+pub(crate) async fn sync_metadata(connection: &Connection) -> Result<Option<Struct>, CallError> {
+    let path = PathAndQuery::from_static("/flagd.sync.v1.FlagSyncService/GetMetadata");
+    let codec = ProstCodec::<GetMetadataRequest, GetMetadataResponse>::default();
+    let request = Request::new(GetMetadataRequest::default());
+    match grpc(connection).unary(request, path, codec).await {
+        Ok(response) => Ok(response.into_inner().metadata),
+        Err(status) if status.code() == Code::Unimplemented => Ok(None),
+        Err(status) => Err(CallError::from_status(status, Duration::ZERO)),
+    }
 }
 
 fn grpc(connection: &Connection) -> Grpc<super::transport::Transport> {

@@ -1,11 +1,16 @@
 //! Where flag definitions come from.
 
+mod file;
+mod sync;
+
 use std::error::Error;
 
 use serde_json::{Map, Value};
 
 /// The attribute for implementations of [`FlagSource`].
 pub use async_trait::async_trait;
+pub use file::FileSource;
+pub use sync::SyncSource;
 
 /// A source of flag definitions, pulled one after the other.
 #[async_trait]

@@ -88,7 +88,11 @@ fn evaluation_in_process_has_its_own_port() {
 #[test]
 fn other_resolvers_do_not_read_the_port_of_evaluation_in_process() {
     for resolver in ["rpc", "file"] {
-        let variables = [("FLAGD_RESOLVER", resolver), ("FLAGD_SYNC_PORT", "no port")];
+        let variables = [
+            ("FLAGD_RESOLVER", resolver),
+            ("FLAGD_SYNC_PORT", "no port"),
+            ("FLAGD_OFFLINE_FLAG_SOURCE_PATH", "/flags.json"),
+        ];
         assert_eq!(from_variables(&variables).unwrap().port(), 8013, "{resolver}");
     }
 }

@@ -11,7 +11,7 @@ const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 type Set = fn(FlagdOptionsBuilder, Duration) -> FlagdOptionsBuilder;
 
 /// The shortest duration that each takes, in its unit.
-const DURATIONS: [(&str, Set, Duration); 7] = [
+const DURATIONS: [(&str, Set, Duration); 8] = [
     ("deadlineMs", FlagdOptionsBuilder::deadline, Duration::ZERO),
     ("streamDeadlineMs", FlagdOptionsBuilder::stream_deadline, Duration::ZERO),
     ("streamIdleMs", FlagdOptionsBuilder::stream_idle, Duration::ZERO),
@@ -19,6 +19,7 @@ const DURATIONS: [(&str, Set, Duration); 7] = [
     ("retryBackoffMs", FlagdOptionsBuilder::retry_backoff, Duration::from_millis(1)),
     ("retryBackoffMaxMs", FlagdOptionsBuilder::retry_backoff_max, Duration::from_millis(1)),
     ("retryGracePeriod", FlagdOptionsBuilder::retry_grace_period, Duration::ZERO),
+    ("offlinePollIntervalMs", FlagdOptionsBuilder::offline_poll_interval, Duration::from_millis(1)),
 ];
 
 fn variable(option: &str) -> &'static str {
@@ -82,7 +83,7 @@ fn what_only_shows_later_is_accepted() {
         .client_cert_path("/does/not/exist.pem")
         .client_key_path("/does/not/exist.pem")
         .fatal_status_codes(["NO_SUCH_CODE"]);
-    let options = build(options, &[("FLAGD_RESOLVER", "file")]).unwrap();
+    let options = build(options, &[("FLAGD_RESOLVER", "in-process")]).unwrap();
     assert_eq!(options.target_uri(), Some("http://no scheme of ours"));
     assert_eq!(options.fatal_status_codes(), ["NO_SUCH_CODE"]);
 }

@@ -7,6 +7,7 @@ mod address;
 mod checks;
 mod headers;
 mod process;
+mod resolver;
 mod table;
 
 use std::ffi::OsString;

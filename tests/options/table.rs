@@ -6,7 +6,7 @@ use std::{ffi::OsString, os::unix::ffi::OsStringExt};
 
 use flagstaff::{
     FlagdOptions,
-    flagd::{CacheType, FlagdOptionsBuilder, OptionInfo, Resolver},
+    flagd::{Bucketing, CacheType, FlagdOptionsBuilder, OptionInfo, Resolver},
 };
 use secrecy::ExposeSecret;
 use std::time::Duration;
@@ -73,12 +73,10 @@ const CASES: &[Case] = &[
             ("RPC", "Rpc"),
             ("in-process", "InProcess"),
             ("In-Process", "InProcess"),
-            ("file", "File"),
-            ("FILE", "File"),
         ],
         beside: &[],
-        set: |b| b.resolver(Resolver::File),
-        set_value: "File",
+        set: |b| b.resolver(Resolver::InProcess),
+        set_value: "InProcess",
         malformed: &["remote", "in_process", "1"],
     },
     Case {
@@ -221,6 +219,33 @@ const CASES: &[Case] = &[
         set: |b| b.retry_grace_period(Duration::from_secs(7)),
         set_value: "7s",
         malformed: &["soon", "-1", "1.5", "10s", "99999999999999999999", "31536001"],
+    },
+    Case {
+        name: "providerId",
+        show: |o| show(o.provider_id()),
+        default: "None",
+        given: &[("checkout", "Some(\"checkout\")")],
+        beside: &[],
+        set: |b| b.provider_id("set"),
+        set_value: "Some(\"set\")",
+        malformed: &[],
+    },
+    free!(
+        "offlineFlagSourcePath",
+        offline_flag_source_path,
+        beside & [],
+        set | b | b.offline_flag_source_path("/set")
+    ),
+    millis!("offlinePollIntervalMs", offline_poll_interval, "5s", malformed "0"),
+    Case {
+        name: "bucketing",
+        show: |o| show(o.bucketing()),
+        default: "Text",
+        given: &[("string", "Text"), ("cbor", "Cbor"), ("CBOR", "Cbor")],
+        beside: &[],
+        set: |b| b.bucketing(Bucketing::Cbor),
+        set_value: "Cbor",
+        malformed: &["text", "percentages"],
     },
     Case {
         name: "fatalStatusCodes",

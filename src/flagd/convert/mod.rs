@@ -3,6 +3,8 @@
 mod context;
 mod form;
 #[cfg(feature = "in-process")]
+mod json;
+#[cfg(feature = "in-process")]
 mod local;
 mod metadata;
 #[cfg(feature = "in-process")]
@@ -10,6 +12,8 @@ mod received;
 mod value;
 
 pub(crate) use context::context_to_struct;
+#[cfg(feature = "in-process")]
+pub(crate) use json::struct_to_json;
 #[cfg(feature = "in-process")]
 pub use local::LocalContext;
 pub(crate) use metadata::struct_to_metadata;

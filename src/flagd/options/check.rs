@@ -5,7 +5,7 @@ use std::{str::FromStr, time::Duration};
 use http::{HeaderName, HeaderValue};
 use secrecy::ExposeSecret;
 
-use super::FlagdOptions;
+use super::{FlagdOptions, Resolver};
 use crate::flagd::{error::FlagdError, target};
 
 /// Longer durations are mistakes, and overflow clocks.
@@ -27,6 +27,7 @@ const RESERVED: [&str; 10] = [
 
 pub(super) fn check(options: &FlagdOptions) -> Result<(), FlagdError> {
     check_address(options)?;
+    check_file(options)?;
     check_durations(options)?;
     check_headers(options)?;
     check_client_certificate(options)
@@ -45,6 +46,14 @@ fn check_address(options: &FlagdOptions) -> Result<(), FlagdError> {
     Ok(())
 }
 
+fn check_file(options: &FlagdOptions) -> Result<(), FlagdError> {
+    if options.resolver() == Resolver::File && options.offline_flag_source_path().is_none() {
+        let reason = "it is not set, and the resolver `file` needs it";
+        return Err(FlagdOptions::error("offlineFlagSourcePath", reason));
+    }
+    Ok(())
+}
+
 fn check_durations(options: &FlagdOptions) -> Result<(), FlagdError> {
     const MILLI: Duration = Duration::from_millis(1);
     const SECOND: Duration = Duration::from_secs(1);
@@ -55,6 +64,7 @@ fn check_durations(options: &FlagdOptions) -> Result<(), FlagdError> {
         ("keepAliveTime", options.keep_alive_time(), MILLI, 0),
         ("retryBackoffMs", options.retry_backoff(), MILLI, 1),
         ("retryBackoffMaxMs", options.retry_backoff_max(), MILLI, 1),
+        ("offlinePollIntervalMs", options.offline_poll_interval(), MILLI, 1),
         ("retryGracePeriod", options.retry_grace_period(), SECOND, 0),
     ] {
         if value < unit * least || value > YEAR {

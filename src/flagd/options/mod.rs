@@ -1,6 +1,7 @@
 //! The options of the provider: a [table], the builder that completes it, and the [checks](check).
 
 mod check;
+mod enricher;
 mod table;
 
 use std::{ffi::OsString, fmt};
@@ -8,7 +9,9 @@ use std::{ffi::OsString, fmt};
 use std::{io, path::Path};
 
 use secrecy::SecretString;
+use serde_json::{Map, Value};
 
+pub(super) use enricher::Enricher;
 pub(super) use table::row;
 pub use table::{FlagdOptions, FlagdOptionsBuilder};
 
@@ -109,6 +112,28 @@ impl FlagdOptionsBuilder {
         self
     }
 
+    /// What evaluation in process adds to each evaluation context: made of the facts that flagd, or
+    /// another source, sends along with its flags (`contextEnricher`). By default, these facts.
+    ///
+    /// It is called for each flag definition that arrives, not for each evaluation.
+    ///
+    /// ```
+    /// use flagstaff::FlagdOptions;
+    /// use serde_json::{Map, json};
+    ///
+    /// let options = FlagdOptions::builder()
+    ///     .context_enricher(|facts| Map::from_iter([("flagd".to_owned(), json!(facts))]))
+    ///     .build_with_env(|_| None)?;
+    /// # Ok::<(), flagstaff::FlagdError>(())
+    /// ```
+    pub fn context_enricher(
+        mut self,
+        enricher: impl Fn(&Map<String, Value>) -> Map<String, Value> + Send + Sync + 'static,
+    ) -> Self {
+        self.enricher = Enricher::new(enricher);
+        self
+    }
+
     /// Completes the options from the process's environment and the defaults, and checks them. No
     /// file and no network is touched.
     ///
@@ -139,7 +164,11 @@ impl FlagdOptionsBuilder {
             || self.target_uri.is_some()
             || self.socket_path.is_some();
         let environment = Environment::new(&lookup, self.resolver, address_set)?;
-        let options = self.complete(&environment)?;
+        let mut options = self.complete(&environment)?;
+        if options.resolver() == Resolver::InProcess && options.offline_flag_source_path().is_some()
+        {
+            options = options.with_resolver(Resolver::File);
+        }
         check::check(&options)?;
         Ok(options)
     }

@@ -9,10 +9,13 @@ use std::{
 
 use secrecy::SecretString;
 
-use super::{CacheType, OptionInfo, Resolver};
-use crate::flagd::{
-    env::{self, Environment},
-    error::FlagdError,
+use super::{CacheType, Enricher, OptionInfo, Resolver};
+use crate::{
+    bucketing::Bucketing,
+    flagd::{
+        env::{self, Environment},
+        error::FlagdError,
+    },
 };
 
 /// `"none"` for the empty text, else the text as code.
@@ -69,6 +72,8 @@ macro_rules! options {
         #[derive(Clone, Debug)]
         pub struct FlagdOptions {
             $($field: $type,)+
+            /// No text can hold it, so that it is no row.
+            enricher: Enricher,
         }
 
         /// The rows of the table, each by the name of its field.
@@ -98,6 +103,15 @@ macro_rules! options {
                     get(&self.$field)
                 }
             )+
+
+            pub(in crate::flagd) fn enricher(&self) -> &Enricher {
+                &self.enricher
+            }
+
+            /// The same options for another resolver.
+            pub(in crate::flagd) fn with_resolver(self, resolver: Resolver) -> Self {
+                Self { resolver, ..self }
+            }
         }
 
         /// Collects options; [`build`](Self::build) completes and checks them.
@@ -105,6 +119,7 @@ macro_rules! options {
         #[must_use]
         pub struct FlagdOptionsBuilder {
             $(pub(super) $field: Option<$type>,)+
+            pub(super) enricher: Enricher,
         }
 
         impl FlagdOptionsBuilder {
@@ -127,6 +142,7 @@ macro_rules! options {
             ) -> Result<FlagdOptions, FlagdError> {
                 Ok(FlagdOptions {
                     $($field: environment.complete(&row::$field(), self.$field, $read)?,)+
+                    enricher: self.enricher,
                 })
             }
         }
@@ -212,7 +228,7 @@ options! {
         set impl IntoIterator<Item = (impl Into<String>, impl Into<SecretString>)> = pairs;
 
     /// Evaluate only the flags of one flag set or source: `flagSetId=id`, `source=uri` or a bare
-    /// source. Sent as the header `flagd-selector`.
+    /// source. Sent as the header `flagd-selector`. A file has no selector.
     selector: Option<String>,
         name "selector", variable "FLAGD_SOURCE_SELECTOR", kind "string",
         default "", read env::optional_text,
@@ -289,6 +305,32 @@ options! {
         name "retryGracePeriod", variable "FLAGD_RETRY_GRACE_PERIOD", kind "s",
         default "10", read env::seconds,
         get Duration = copied, set Duration = identity;
+
+    /// What evaluation in process calls itself before flagd, which may tell providers apart by it.
+    provider_id: Option<String>,
+        name "providerId", variable "FLAGD_PROVIDER_ID", kind "string",
+        default "", read env::optional_text,
+        get Option<&str> = Option::as_deref, set impl Into<String> = |text| Some(Into::into(text));
+
+    /// A file with flag definitions, YAML if it is called `.yaml` or `.yml`, else JSON. With it the
+    /// resolver `in-process` is `file`, which needs it.
+    offline_flag_source_path: Option<PathBuf>,
+        name "offlineFlagSourcePath", variable "FLAGD_OFFLINE_FLAG_SOURCE_PATH", kind "path",
+        default "", read env::optional_path,
+        get Option<&Path> = Option::as_deref, set impl Into<PathBuf> = |path| Some(Into::into(path));
+
+    /// How often that file is read. Where the system can watch files, a change is noticed at once.
+    offline_poll_interval: Duration,
+        name "offlinePollIntervalMs", variable "FLAGD_OFFLINE_POLL_MS", kind "ms, at least 1",
+        default "5000", read env::millis,
+        get Duration = copied, set Duration = identity;
+
+    /// The generation of `fractional` for evaluation in process and from a file, which decides who
+    /// gets which variant: that of flagd to 0.16 (`string`), or that of the coming flagd 1.0 (`cbor`).
+    bucketing: Bucketing,
+        name "bucketing", variable "FLAGD_BUCKETING", kind "`string` or `cbor`",
+        default "string", read env::bucketing,
+        get Bucketing = copied, set Bucketing = identity;
 
     /// Names of the gRPC status codes, such as `PERMISSION_DENIED`, with which a provider that never
     /// was ready gives up for good

@@ -46,6 +46,15 @@ pub fn find() -> Result<FlagdCommand, String> {
     }
 }
 
+/// flagd by `FLAGD_BIN` or `FLAGD_IMAGE`, else this program; one on `PATH` is not asked for.
+pub fn find_or(program: &str) -> Result<FlagdCommand, String> {
+    let set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
+    if set("FLAGD_BIN") || set("FLAGD_IMAGE") {
+        return find();
+    }
+    Ok(FlagdCommand::Binary(PathBuf::from(program)))
+}
+
 /// A flagd that was started; killed and reaped when dropped.
 #[derive(Debug)]
 pub(super) struct Process {

@@ -19,7 +19,7 @@ use tonic::{
 
 pub use self::{
     builder::Builder,
-    command::{FlagdCommand, Signal, find},
+    command::{FlagdCommand, Signal, find, find_or},
 };
 use self::{command::Process, directory::Directory};
 use super::{

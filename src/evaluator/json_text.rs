@@ -1,0 +1,89 @@
+//! JSON text as flagd writes it: no spaces, fields in the order of their names, numbers as 64-bit
+//! floats.
+
+use serde_json::{Map, Value as Json};
+
+use super::number;
+pub(super) use super::value::write_text;
+
+/// Numbers become what a 64-bit float holds, and whole ones integers.
+pub(super) fn normalize(value: &mut Json) {
+    match value {
+        Json::Number(number) => {
+            let float = number.as_f64().unwrap_or_default();
+            let whole = number::to_integer(float);
+            if float.fract() == 0.0
+                && whole != i64::MIN
+                && !(float == 0.0 && float.is_sign_negative())
+            {
+                *value = Json::from(whole);
+            } else {
+                *value = Json::from(float);
+            }
+        }
+        Json::Array(items) => items.iter_mut().for_each(normalize),
+        Json::Object(fields) => fields.values_mut().for_each(normalize),
+        _ => {}
+    }
+}
+
+/// Appends the text of a value.
+pub(super) fn write(value: &Json, out: &mut String) {
+    match value {
+        Json::Null => out.push_str("null"),
+        Json::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
+        // JSON holds finite numbers only.
+        Json::Number(number) => {
+            out.push_str(&number.as_f64().and_then(number::json).unwrap_or_default());
+        }
+        Json::String(text) => write_text(text, out),
+        Json::Array(items) => {
+            out.push('[');
+            for (index, item) in items.iter().enumerate() {
+                if index > 0 {
+                    out.push(',');
+                }
+                write(item, out);
+            }
+            out.push(']');
+        }
+        Json::Object(fields) => write_object(fields, out),
+    }
+}
+
+/// Appends the text of an object.
+pub(super) fn write_object(fields: &Map<String, Json>, out: &mut String) {
+    let mut sorted: Vec<_> = fields.iter().collect();
+    sorted.sort_unstable_by_key(|(name, _)| *name);
+    out.push('{');
+    for (index, (name, value)) in sorted.into_iter().enumerate() {
+        if index > 0 {
+            out.push(',');
+        }
+        write_text(name, out);
+        out.push(':');
+        write(value, out);
+    }
+    out.push('}');
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn numbers_are_floats() {
+        let mut value = json!([9_007_199_254_740_993_u64, 1.0, 1.5, 1e300]);
+        normalize(&mut value);
+        assert_eq!(value, json!([9_007_199_254_740_992_u64, 1, 1.5, 1e300]));
+    }
+
+    #[test]
+    fn text_is_compact_and_in_order() {
+        let mut text = String::new();
+        write(&json!({"b": [1.0, -0.0, 1e21, null, true], "a": "<"}), &mut text);
+        assert_eq!(text, r#"{"a":"\u003c","b":[1,-0,1e+21,null,true]}"#);
+    }
+}

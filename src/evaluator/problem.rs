@@ -1,0 +1,107 @@
+//! What is wrong with a flag definition.
+
+use std::fmt;
+
+use serde_json::value::RawValue;
+
+use super::{
+    location::{Lines, Position},
+    tree::{Step, Tree},
+};
+
+/// Why a definition was refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DefinitionError {
+    /// The text is no JSON or no YAML, or nested too deeply.
+    #[error("the flag definition cannot be read: {message} (line {line}, column {column})")]
+    Syntax {
+        /// What is wrong.
+        message: String,
+        /// Where, counted from 1.
+        line: usize,
+        /// Where in the line, in characters, counted from 1.
+        column: usize,
+    },
+    /// Parts of the definition are not what they must be: all of them are named.
+    #[error("the flag definition is not valid: {}", Listed(.0))]
+    Invalid(Vec<Problem>),
+}
+
+/// What is wrong with a part of a definition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Problem {
+    /// The flag, unless it is the definition itself.
+    pub flag: Option<String>,
+    /// What is wrong.
+    pub message: String,
+    /// Where, counted from 1.
+    pub line: usize,
+    /// Where in the line, in characters, counted from 1.
+    pub column: usize,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { flag, message, line, column } = self;
+        match flag {
+            Some(flag) => write!(f, "flag `{flag}` (line {line}, column {column}): {message}"),
+            None => write!(f, "line {line}, column {column}: {message}"),
+        }
+    }
+}
+
+struct Listed<'p>(&'p [Problem]);
+
+impl fmt::Display for Listed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.0.iter().enumerate() {
+            write!(f, "{}{problem}", if index > 0 { "; " } else { "" })?;
+        }
+        Ok(())
+    }
+}
+
+/// A problem whose place in the text is not known yet.
+#[derive(Debug)]
+pub(super) struct Finding {
+    pub(super) flag: Option<String>,
+    pub(super) message: String,
+    /// The way to it from the top of the definition.
+    pub(super) path: Vec<Step>,
+}
+
+/// The problems with their places, in the order of the text. No place is known without a tree.
+pub(super) fn located(findings: Vec<Finding>, tree: Option<&Tree>) -> Vec<Problem> {
+    let located = findings.into_iter().map(|Finding { flag, message, path }| {
+        let place = tree.map_or(Position { line: 1, column: 1 }, |tree| tree.place(&path));
+        Problem { flag, message, line: place.line, column: place.column }
+    });
+    let mut problems: Vec<_> = located.collect();
+    problems.sort_by_key(|problem| (problem.line, problem.column));
+    problems
+}
+
+impl DefinitionError {
+    /// What is wrong with a part of a text.
+    pub(super) fn in_part(error: &serde_json::Error, text: &str, part: &RawValue) -> Self {
+        let offset = part.get().as_ptr().addr() - text.as_ptr().addr();
+        let start = Lines::new(text).position(offset);
+        let inner = Position { line: error.line(), column: error.column().max(1) };
+        Self::at(error, start.of_inner(inner))
+    }
+
+    fn at(error: &serde_json::Error, Position { line, column }: Position) -> Self {
+        // What serde_json says ends with the place in the text that it was given.
+        let said = error.to_string();
+        let message = said.split(" at line ").next().unwrap_or(&said).to_owned();
+        Self::Syntax { message, line, column }
+    }
+}
+
+impl From<serde_json::Error> for DefinitionError {
+    fn from(error: serde_json::Error) -> Self {
+        Self::at(&error, Position { line: error.line().max(1), column: error.column().max(1) })
+    }
+}

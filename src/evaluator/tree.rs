@@ -1,0 +1,188 @@
+//! A definition as a tree whose parts know their place in the text: for YAML, for telling where a
+//! problem is, and for warnings. The evaluator itself reads JSON text without it.
+
+use std::rc::Rc;
+
+use serde_json::{Value as Json, value::RawValue};
+
+use super::{
+    definition::Entries,
+    json_text,
+    location::{Lines, Position},
+    problem::DefinitionError,
+};
+
+/// How deep a tree may be, counted in lists and objects: as deep as JSON may be.
+pub(super) const MAX_DEPTH: usize = 127;
+
+/// A value and where it begins.
+#[derive(Debug)]
+pub(super) struct Tree {
+    pub(super) at: Position,
+    pub(super) kind: Kind,
+}
+
+#[derive(Debug)]
+pub(super) enum Kind {
+    /// Neither list nor object.
+    Scalar(Json),
+    List(Vec<Rc<Tree>>),
+    Object(Vec<Entry>),
+}
+
+/// A name of an object and its value.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    pub(super) name: String,
+    pub(super) at: Position,
+    pub(super) value: Rc<Tree>,
+}
+
+/// A step from a list or an object to what it holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    Name(String),
+    Index(usize),
+}
+
+impl Tree {
+    /// Parses JSON.
+    pub(super) fn of_json(text: &str) -> Result<Self, DefinitionError> {
+        let whole: &RawValue = serde_json::from_str(text)?;
+        Source { text, lines: Lines::new(text) }.tree(whole, MAX_DEPTH)
+    }
+
+    /// Where the path leads, or the last place on it that there is.
+    pub(super) fn place(&self, path: &[Step]) -> Position {
+        let next = path.split_first().and_then(|(step, rest)| Some((self.step(step)?, rest)));
+        next.map_or(self.at, |(part, rest)| part.place(rest))
+    }
+
+    fn step(&self, step: &Step) -> Option<&Self> {
+        match (&self.kind, step) {
+            (Kind::List(items), Step::Index(index)) => items.get(*index).map(|item| &**item),
+            (Kind::Object(_), Step::Name(name)) => self.get(name),
+            _ => None,
+        }
+    }
+
+    /// The value of a name: of two the later.
+    pub(super) fn get(&self, name: &str) -> Option<&Self> {
+        match &self.kind {
+            Kind::Object(entries) => {
+                let entry = entries.iter().rev().find(|entry| entry.name == name);
+                entry.map(|entry| &*entry.value)
+            }
+            _ => None,
+        }
+    }
+
+    /// Appends the JSON text.
+    pub(super) fn write_json(&self, out: &mut String) {
+        match &self.kind {
+            Kind::Scalar(Json::String(text)) => json_text::write_text(text, out),
+            Kind::Scalar(scalar) => out.push_str(&scalar.to_string()),
+            Kind::List(items) => {
+                out.push('[');
+                for (index, item) in items.iter().enumerate() {
+                    out.push_str(if index > 0 { "," } else { "" });
+                    item.write_json(out);
+                }
+                out.push(']');
+            }
+            Kind::Object(entries) => {
+                out.push('{');
+                for (index, entry) in entries.iter().enumerate() {
+                    out.push_str(if index > 0 { "," } else { "" });
+                    json_text::write_text(&entry.name, out);
+                    out.push(':');
+                    entry.value.write_json(out);
+                }
+                out.push('}');
+            }
+        }
+    }
+}
+
+/// A text in JSON.
+struct Source<'t> {
+    text: &'t str,
+    lines: Lines<'t>,
+}
+
+impl<'t> Source<'t> {
+    fn tree(&self, part: &'t RawValue, room: usize) -> Result<Tree, DefinitionError> {
+        let at = self.place(part);
+        let deeper = || {
+            let message = "nested too deeply".to_owned();
+            let error = DefinitionError::Syntax { message, line: at.line, column: at.column };
+            room.checked_sub(1).ok_or(error)
+        };
+        let failed = |error| DefinitionError::in_part(&error, self.text, part);
+        let text = part.get();
+        let kind = if text.starts_with('{') {
+            let room = deeper()?;
+            let entries = serde_json::from_str::<Entries<'_>>(text).map_err(failed)?.0;
+            let entry = |(name, value): (&'t RawValue, _)| {
+                let at = self.place(name);
+                let name = serde_json::from_str(name.get())
+                    .map_err(|error| DefinitionError::in_part(&error, self.text, name))?;
+                let value = self.tree(value, room)?.into();
+                Ok::<_, DefinitionError>(Entry { name, at, value })
+            };
+            Kind::Object(entries.into_iter().map(entry).collect::<Result<_, _>>()?)
+        } else if text.starts_with('[') {
+            let room = deeper()?;
+            let items: Vec<&RawValue> = serde_json::from_str(text).map_err(failed)?;
+            let item = |item: &'t RawValue| self.tree(item, room).map(Rc::new);
+            Kind::List(items.into_iter().map(item).collect::<Result<_, _>>()?)
+        } else {
+            Kind::Scalar(serde_json::from_str(text).map_err(failed)?)
+        };
+        Ok(Tree { at, kind })
+    }
+
+    fn place(&self, part: &RawValue) -> Position {
+        self.lines.position(part.get().as_ptr().addr() - self.text.as_ptr().addr())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(tree: &Tree, path: &[&str]) -> (usize, usize) {
+        let steps = path.iter().map(|step| match step.parse() {
+            Ok(index) => Step::Index(index),
+            Err(_) => Step::Name((*step).to_owned()),
+        });
+        let place = tree.place(&steps.collect::<Vec<_>>());
+        (place.line, place.column)
+    }
+
+    #[test]
+    fn places_of_values() {
+        let text = "{\r\n  \"a\": [1,\r\n    {\"\\u0062\": \"ž\", \"c\": 1}],\r\n \"a2\": 1}";
+        let tree = Tree::of_json(text).unwrap();
+        assert_eq!(at(&tree, &[]), (1, 1));
+        assert_eq!(at(&tree, &["a"]), (2, 8));
+        assert_eq!(at(&tree, &["a", "1", "b"]), (3, 16));
+        assert_eq!(at(&tree, &["a", "1", "c"]), (3, 26));
+        assert_eq!(at(&tree, &["a", "1", "none"]), (3, 5));
+        assert_eq!(at(&tree, &["a2"]), (4, 8));
+    }
+
+    #[test]
+    fn the_text_is_the_same_again() {
+        let text = r#"{"a":[1,-0.5,null,true,"x\n"],"b":{},"c":[]}"#;
+        let mut again = String::new();
+        Tree::of_json(text).unwrap().write_json(&mut again);
+        assert_eq!(again, text);
+    }
+
+    #[test]
+    fn too_deep() {
+        let deep = format!("{}1{}", "[".repeat(100_000), "]".repeat(100_000));
+        assert!(matches!(Tree::of_json(&deep), Err(DefinitionError::Syntax { .. })));
+    }
+}
