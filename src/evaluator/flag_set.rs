@@ -1,11 +1,11 @@
 //! Flag definitions.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use serde_json::{Map, Value as Json};
 
 use super::{
-    definition::{self, Flag},
+    definition::{self, ByName, Flag},
     fractional::Bucketing,
     problem::{self, DefinitionError},
     tree::Tree,
@@ -34,7 +34,7 @@ use super::{
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct FlagSet {
-    pub(super) flags: HashMap<Box<str>, Arc<Flag>>,
+    pub(super) flags: ByName<Arc<Flag>>,
     pub(super) metadata: Arc<Map<String, Json>>,
     pub(super) bucketing: Bucketing,
 }

@@ -13,6 +13,7 @@
 //! | a definition or rule is nested more than about 120 deep | evaluates, or overflows its stack | is refused |
 //! | a rule takes more than 5 million steps, or evaluates itself without end | hangs, runs out of memory or overflows its stack | [`ErrorCode::ParseError`] |
 
+mod cbor;
 mod changes;
 mod compile;
 mod context;
@@ -22,6 +23,7 @@ mod flag_set;
 mod fractional;
 mod json_text;
 mod location;
+mod murmur3;
 mod number;
 mod operators;
 mod outcome;
@@ -29,6 +31,7 @@ mod path;
 mod problem;
 mod references;
 mod sem_ver;
+mod slots;
 mod tree;
 mod value;
 mod yaml;
