@@ -86,7 +86,8 @@ impl HttpSource {
         if interval.is_zero() {
             return Err(invalid(url, "the interval must not be 0"));
         }
-        let name = shown(parsed.clone());
+        let is_open = parsed.username().is_empty() && parsed.password().is_none();
+        let name = if is_open { url.to_owned() } else { shown(parsed.clone()) };
         let client = client(client_tls(None)?, &name)?;
         Ok(Self { name, url: parsed, interval, authorization: None, client, due: None, known: None })
     }
