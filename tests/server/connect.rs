@@ -72,7 +72,8 @@ async fn all_flags_in_json() {
     let all = answer.json();
     let flags = all["flags"].as_object().unwrap();
     assert_eq!(flags.len(), 10);
-    let int = json!({"reason": "STATIC", "variant": "v", "doubleValue": 42, "metadata": {"team": "x"}});
+    let int =
+        json!({"reason": "STATIC", "variant": "v", "doubleValue": 42, "metadata": {"team": "x"}});
     assert_eq!(flags["int"], int);
     assert_eq!(flags["broken"]["boolValue"], false);
     assert_eq!(all["metadata"], json!({}));
@@ -97,7 +98,13 @@ async fn errors_in_json() {
         (&bogus, key("bool"), 400, "invalid_argument", "invalid selector key \"bogus\""),
         (&version, key("bool"), 400, "invalid_argument", "Connect-Protocol-Version"),
         (&brotli, key("bool"), 501, "unimplemented", "unknown compression \"br\""),
-        (&[("content-type", "application/proto")], "x".to_owned(), 400, "invalid_argument", "unmarshal message: "),
+        (
+            &[("content-type", "application/proto")],
+            "x".to_owned(),
+            400,
+            "invalid_argument",
+            "unmarshal message: ",
+        ),
     ] {
         let answer = post(server.evaluation_addr(), &resolve, headers, body).await;
         let error = answer.json();
@@ -135,7 +142,11 @@ async fn what_is_no_call() {
     assert_eq!(answer.status.as_u16(), 415);
     for path in ["/", "/nope", &format!("{V1}/Nope"), &format!("{V2}/ResolveAll")] {
         let answer = post(address, path, &[JSON], "{}").await;
-        assert_eq!((answer.status.as_u16(), answer.text()), (404, "404 page not found\n"), "{path}");
+        assert_eq!(
+            (answer.status.as_u16(), answer.text()),
+            (404, "404 page not found\n"),
+            "{path}"
+        );
         assert_eq!(answer.header("content-type"), Some("text/plain; charset=utf-8"));
     }
     let answer = post(address, &resolve, &[("content-type", "application/grpc")], "x").await;
@@ -155,16 +166,21 @@ async fn web_pages_of_other_origins() {
     let from = [JSON, ("origin", "http://page.example")];
 
     let server = serve_with(Server::builder().cors_origins(["http://page.example"])).await;
-    for (address, path) in [
-        (server.evaluation_addr(), &*resolve),
-        (server.ofrep_addr(), "/ofrep/v1/evaluate/flags"),
-    ] {
+    for (address, path) in
+        [(server.evaluation_addr(), &*resolve), (server.ofrep_addr(), "/ofrep/v1/evaluate/flags")]
+    {
         let answer = send(address, Method::OPTIONS, path, ask, "").await;
-        assert_eq!((answer.status.as_u16(), answer.header(allow)), (204, Some("http://page.example")));
+        assert_eq!(
+            (answer.status.as_u16(), answer.header(allow)),
+            (204, Some("http://page.example"))
+        );
         assert_eq!(answer.header("access-control-allow-headers"), Some("content-type"));
         assert_eq!(answer.header("access-control-allow-methods"), Some("POST"));
         let answer = post(address, path, &from, r#"{"flagKey": "bool"}"#).await;
-        assert_eq!((answer.status.as_u16(), answer.header(allow)), (200, Some("http://page.example")));
+        assert_eq!(
+            (answer.status.as_u16(), answer.header(allow)),
+            (200, Some("http://page.example"))
+        );
         assert_eq!(answer.header("vary"), Some("Origin"));
         let other = [JSON, ("origin", "http://other.example")];
         let answer = post(address, path, &other, r#"{"flagKey": "bool"}"#).await;
@@ -183,7 +199,8 @@ async fn curl() {
     let url = format!("http://{}{V1}/ResolveBoolean", server.evaluation_addr().unwrap());
     for version in ["--http1.1", "--http2-prior-knowledge"] {
         let asked = ["-sS", version, "-H", "content-type: application/json", "-d"];
-        let command = Command::new("curl").args(asked).arg(r#"{"flagKey":"bool"}"#).arg(&url).output().await;
+        let command =
+            Command::new("curl").args(asked).arg(r#"{"flagKey":"bool"}"#).arg(&url).output().await;
         let Ok(output) = command else {
             eprintln!("ignored: there is no curl");
             return;
@@ -194,6 +211,10 @@ async fn curl() {
             continue;
         }
         let answer: serde_json::Value = serde_json::from_slice(&output.stdout).expect(&error);
-        assert_eq!((&answer["value"], &answer["variant"]), (&json!(true), &json!("on")), "{version}");
+        assert_eq!(
+            (&answer["value"], &answer["variant"]),
+            (&json!(true), &json!("on")),
+            "{version}"
+        );
     }
 }

@@ -43,7 +43,8 @@ async fn added_to_every_evaluation() {
 async fn sent_to_those_who_evaluate_themselves() {
     let server = serve_with(Server::builder().context_value("region", "north")).await;
     let mut client = sync(&server).await;
-    let mut stream = client.sync_flags(sync_v1::SyncFlagsRequest::default()).await.unwrap().into_inner();
+    let mut stream =
+        client.sync_flags(sync_v1::SyncFlagsRequest::default()).await.unwrap().into_inner();
     let message = stream.message().await.unwrap().unwrap();
     assert_eq!(from_struct(&message.sync_context.unwrap()), json!({"region": "north"}));
     let metadata = client.get_metadata(sync_v1::GetMetadataRequest {}).await.unwrap().into_inner();

@@ -121,7 +121,8 @@ async fn a_selector_shows_its_changes_only() {
 async fn quiet_streams_are_kept_alive() {
     let server = serve().await;
     let mut stream = events(&mut client_v1(&server).await, "").await;
-    let mut second = client_v2(&server).await.event_stream(v2::EventStreamRequest {}).await.unwrap();
+    let mut second =
+        client_v2(&server).await.event_stream(v2::EventStreamRequest {}).await.unwrap();
     let ready = bounded("ready", second.get_mut().message()).await.unwrap().unwrap();
     assert_eq!((ready.r#type.as_str(), ready.data.is_some()), ("provider_ready", true));
 

@@ -64,7 +64,8 @@ async fn rubbish() {
         throw(address, &preface).await;
         throw(address, b"GET / HTTP/1.1\r\n").await;
         throw(address, b"POST /ofrep/v1/evaluate/flags/bool HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{").await;
-        throw(address, b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n").await;
+        throw(address, b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n")
+            .await;
     }
     is_well(&server).await;
 }
@@ -81,7 +82,10 @@ async fn requests_that_are_too_long() {
     let answer = post(server.evaluation_addr(), resolve, &json, body(900)).await;
     assert_eq!(answer.status.as_u16(), 200);
     let answer = post(server.evaluation_addr(), resolve, &json, body(1000)).await;
-    assert_eq!((answer.status.as_u16(), &answer.json()["code"]), (429, &json!("resource_exhausted")));
+    assert_eq!(
+        (answer.status.as_u16(), &answer.json()["code"]),
+        (429, &json!("resource_exhausted"))
+    );
     let single = "/ofrep/v1/evaluate/flags/bool";
     assert_eq!(post(server.ofrep_addr(), single, &[], body(900)).await.status.as_u16(), 200);
     let answer = post(server.ofrep_addr(), single, &[], body(1000)).await;
@@ -121,7 +125,11 @@ async fn a_body_without_end() {
 #[tokio::test]
 async fn deep_contexts() {
     let server = serve().await;
-    let deep = format!(r#"{{"flagKey": "bool", "context": {{"a": {}1{}}}}}"#, "[".repeat(50_000), "]".repeat(50_000));
+    let deep = format!(
+        r#"{{"flagKey": "bool", "context": {{"a": {}1{}}}}}"#,
+        "[".repeat(50_000),
+        "]".repeat(50_000)
+    );
     let json = [("content-type", "application/json")];
     let resolve = "/flagd.evaluation.v1.Service/ResolveBoolean";
     let answer = post(server.evaluation_addr(), resolve, &json, deep.clone()).await;

@@ -17,12 +17,36 @@ async fn one_flag() {
     let server = serve().await;
     let metadata = json!({"team": "x"});
     for (key, body, expected) in [
-        ("bool", "", json!({"value": true, "key": "bool", "reason": "STATIC", "variant": "on", "metadata": {"own": 1, "team": "x"}})),
-        ("int", "{}", json!({"value": 42, "key": "int", "reason": "STATIC", "variant": "v", "metadata": metadata})),
-        ("list", "null", json!({"value": [1, "a"], "key": "list", "reason": "STATIC", "variant": "v", "metadata": metadata})),
-        ("targeted", r#"{"context": {"who": "me"}}"#, json!({"value": "yes", "key": "targeted", "reason": "TARGETING_MATCH", "variant": "yes", "metadata": metadata})),
-        ("targeted", r#"{"context": 5}"#, json!({"value": "no", "key": "targeted", "reason": "DEFAULT", "variant": "no", "metadata": metadata})),
-        ("no%2Ddefault", "{}", json!({"key": "no-default", "reason": "DEFAULT", "metadata": metadata})),
+        (
+            "bool",
+            "",
+            json!({"value": true, "key": "bool", "reason": "STATIC", "variant": "on", "metadata": {"own": 1, "team": "x"}}),
+        ),
+        (
+            "int",
+            "{}",
+            json!({"value": 42, "key": "int", "reason": "STATIC", "variant": "v", "metadata": metadata}),
+        ),
+        (
+            "list",
+            "null",
+            json!({"value": [1, "a"], "key": "list", "reason": "STATIC", "variant": "v", "metadata": metadata}),
+        ),
+        (
+            "targeted",
+            r#"{"context": {"who": "me"}}"#,
+            json!({"value": "yes", "key": "targeted", "reason": "TARGETING_MATCH", "variant": "yes", "metadata": metadata}),
+        ),
+        (
+            "targeted",
+            r#"{"context": 5}"#,
+            json!({"value": "no", "key": "targeted", "reason": "DEFAULT", "variant": "no", "metadata": metadata}),
+        ),
+        (
+            "no%2Ddefault",
+            "{}",
+            json!({"key": "no-default", "reason": "DEFAULT", "metadata": metadata}),
+        ),
         ("disabled", "{}", json!({"key": "disabled", "reason": "DISABLED", "metadata": metadata})),
     ] {
         let answer = ask(&server, key, body).await;
@@ -68,7 +92,10 @@ async fn all_flags_and_their_tag() {
     assert_eq!(flag("list")["value"], json!([1, "a"]));
     assert_eq!(flag("broken")["errorCode"], "PARSE_ERROR");
     assert_eq!(flag("echo")["value"], "x");
-    assert_eq!(flag("no-default"), &json!({"key": "no-default", "reason": "DEFAULT", "metadata": {"team": "x"}}));
+    assert_eq!(
+        flag("no-default"),
+        &json!({"key": "no-default", "reason": "DEFAULT", "metadata": {"team": "x"}})
+    );
 
     let tag = answer.header("etag").unwrap().to_owned();
     let weak = format!("\"other\", W/{tag}");
@@ -91,7 +118,10 @@ async fn a_source_is_in_the_metadata() {
     let server = serve().await;
     let memory = [("flagd-selector", "memory")];
     let answer = post(server.ofrep_addr(), &format!("{PATH}/nope"), &memory, "").await;
-    assert_eq!((answer.status.as_u16(), &answer.json()["metadata"]), (404, &json!({"source": "memory"})));
+    assert_eq!(
+        (answer.status.as_u16(), &answer.json()["metadata"]),
+        (404, &json!({"source": "memory"}))
+    );
     let answer = post(server.ofrep_addr(), PATH, &memory, "").await;
     assert_eq!(answer.json()["metadata"], json!({"source": "memory"}));
     assert_eq!(answer.json()["flags"][0]["metadata"]["source"], "memory");

@@ -36,7 +36,8 @@ async fn every_stream_is_told() {
 async fn sync_streams_end_too() {
     let server = serve().await;
     let mut client = sync(&server).await;
-    let mut stream = client.sync_flags(sync_v1::SyncFlagsRequest::default()).await.unwrap().into_inner();
+    let mut stream =
+        client.sync_flags(sync_v1::SyncFlagsRequest::default()).await.unwrap().into_inner();
     bounded("flags", stream.message()).await.unwrap().unwrap();
     bounded("the shutdown", server.shutdown()).await;
     assert_eq!(stream.message().await.unwrap_err().code(), Code::Unavailable);

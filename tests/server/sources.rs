@@ -105,7 +105,8 @@ impl Web {
     fn respond(&self, headers: &HeaderMap) -> http::Result<Response<Full<Bytes>>> {
         self.asked.lock().unwrap().push(headers.clone());
         let (status, kind, tag, body) = *self.answer.lock().unwrap();
-        let known = !tag.is_empty() && headers.get("if-none-match").is_some_and(|known| known == tag);
+        let known =
+            !tag.is_empty() && headers.get("if-none-match").is_some_and(|known| known == tag);
         let (status, body) = if known { (StatusCode::NOT_MODIFIED, "") } else { (status, body) };
         let mut response = Response::builder().status(status).header("content-type", kind);
         if !tag.is_empty() {

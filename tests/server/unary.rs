@@ -14,7 +14,10 @@ use super::{
 macro_rules! ask_v1 {
     ($client:expr, $procedure:ident, $request:ident, $key:expr, $context:expr) => {
         $client
-            .$procedure(v1::$request { flag_key: $key.to_owned(), context: Some(to_struct(&$context)) })
+            .$procedure(v1::$request {
+                flag_key: $key.to_owned(),
+                context: Some(to_struct(&$context)),
+            })
             .await
             .map(|r| {
                 let r = r.into_inner();
@@ -25,13 +28,12 @@ macro_rules! ask_v1 {
 
 macro_rules! ask_v2 {
     ($client:expr, $procedure:ident, $request:ident, $key:expr) => {
-        $client
-            .$procedure(v2::$request { flag_key: $key.to_owned(), context: None })
-            .await
-            .map(|r| {
+        $client.$procedure(v2::$request { flag_key: $key.to_owned(), context: None }).await.map(
+            |r| {
                 let r = r.into_inner();
                 (r.value, r.reason, r.variant, r.metadata.map(|m| from_struct(&m)))
-            })
+            },
+        )
     };
 }
 
@@ -66,9 +68,11 @@ async fn each_type_over_version_1() {
         ask_v1!(client, resolve_int, ResolveIntRequest, "int", nothing).unwrap(),
         (42, is.clone(), v.clone(), team())
     );
-    let (value, ..) = ask_v1!(client, resolve_float, ResolveFloatRequest, "float", nothing).unwrap();
+    let (value, ..) =
+        ask_v1!(client, resolve_float, ResolveFloatRequest, "float", nothing).unwrap();
     assert!((value - 0.5).abs() < f64::EPSILON);
-    let (value, ..) = ask_v1!(client, resolve_object, ResolveObjectRequest, "object", nothing).unwrap();
+    let (value, ..) =
+        ask_v1!(client, resolve_object, ResolveObjectRequest, "object", nothing).unwrap();
     assert_eq!(from_struct(&value.unwrap()), json!({"a": {"b": [1, null, "c"]}}));
 }
 
@@ -100,7 +104,8 @@ async fn rules_read_the_context() {
     for (context, value, reason) in
         [(json!({"who": "me"}), "yes", "TARGETING_MATCH"), (json!({"who": "you"}), "no", "DEFAULT")]
     {
-        let answer = ask_v1!(client, resolve_string, ResolveStringRequest, "targeted", context).unwrap();
+        let answer =
+            ask_v1!(client, resolve_string, ResolveStringRequest, "targeted", context).unwrap();
         assert_eq!(answer, (value.to_owned(), reason.to_owned(), value.to_owned(), team()));
     }
 }
@@ -153,7 +158,15 @@ async fn all_flags() {
     let mut keys: Vec<_> = answer.flags.keys().map(String::as_str).collect();
     keys.sort_unstable();
     let expected = [
-        "bool", "broken", "disabled", "false", "float", "int", "object", "string", "targeted",
+        "bool",
+        "broken",
+        "disabled",
+        "false",
+        "float",
+        "int",
+        "object",
+        "string",
+        "targeted",
         "unknown-variant",
     ];
     assert_eq!(keys, expected);
@@ -166,7 +179,10 @@ async fn all_flags() {
     assert_eq!(flag("broken"), (BoolValue(false), "ERROR", ""));
     assert_eq!(flag("disabled"), (BoolValue(false), "DISABLED", ""));
     assert!(matches!(flag("object").0, ObjectValue(_)));
-    assert_eq!(from_struct(answer.flags["bool"].metadata.as_ref().unwrap()), json!({"own": 1, "team": "x"}));
+    assert_eq!(
+        from_struct(answer.flags["bool"].metadata.as_ref().unwrap()),
+        json!({"own": 1, "team": "x"})
+    );
     assert_eq!(answer.metadata, Some(to_struct(&json!({}))));
 }
 
@@ -202,7 +218,9 @@ async fn an_unknown_service_is_a_page_that_is_not_found() {
     let mut grpc = tonic::client::Grpc::new(super::client::channel(server.evaluation_addr()).await);
     grpc.ready().await.unwrap();
     let path = http::uri::PathAndQuery::from_static("/flagd.evaluation.v9.Service/ResolveBoolean");
-    let codec = tonic_prost::ProstCodec::<v1::EventStreamRequest, v1::EventStreamRequest>::default();
-    let status = grpc.unary(Request::new(v1::EventStreamRequest {}), path, codec).await.unwrap_err();
+    let codec =
+        tonic_prost::ProstCodec::<v1::EventStreamRequest, v1::EventStreamRequest>::default();
+    let status =
+        grpc.unary(Request::new(v1::EventStreamRequest {}), path, codec).await.unwrap_err();
     assert!(status.message().contains("404"), "{status:?}");
 }
