@@ -12,6 +12,8 @@ pub(crate) mod event_stream;
 mod events;
 mod gate;
 mod lifecycle;
+#[cfg(feature = "in-process")]
+mod local;
 mod options;
 pub(crate) mod plan;
 pub(crate) mod proto;

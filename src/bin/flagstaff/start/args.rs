@@ -13,9 +13,12 @@ use super::{duration, unsupported::Unsupported};
 ///
 /// Exit code 0: asked to end by SIGTERM or SIGINT; 1: it cannot start; 2: wrong usage.
 #[derive(Debug, clap::Args)]
+// Of an option that is given twice the last counts, as in flagd.
+#[command(args_override_self = true)]
 pub(crate) struct Args {
     /// The address to listen on, for all ports; 0.0.0.0 is every interface.
-    #[arg(long, default_value = "127.0.0.1")]
+    // Not FLAGD_HOST, which says to clients where flagd is.
+    #[arg(long, env = "FLAGSTAFF_HOST", default_value = "127.0.0.1")]
     pub(super) host: IpAddr,
     /// Port of evaluation: gRPC and Connect.
     #[arg(short, long, env = "FLAGD_PORT", default_value_t = 8013)]
