@@ -25,6 +25,7 @@ mod selector;
 mod store;
 mod stream;
 mod sync;
+pub mod testing;
 mod tls;
 mod wire;
 
@@ -33,3 +34,4 @@ pub use error::ServerError;
 pub use flags::{Draft, Flags};
 pub use listen::Listen;
 pub use running::RunningServer;
+pub(crate) use tls::client as client_tls;
