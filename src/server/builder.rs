@@ -110,7 +110,7 @@ impl ServerBuilder {
         self.boxed_source(Box::new(source))
     }
 
-    /// Adds a source of flags, as [`SourceConfig`](super::SourceConfig) gives it.
+    /// Adds a source of flags, in a box.
     #[must_use]
     pub fn boxed_source(mut self, source: Box<dyn FlagSource>) -> Self {
         self.sources.push(source);

@@ -78,12 +78,6 @@ pub(crate) fn frame(write: impl FnOnce(&mut BytesMut)) -> Bytes {
     bytes.freeze()
 }
 
-/// A framed message of a generated type.
-pub(crate) fn framed(message: &impl Message) -> Bytes {
-    // A buffer that grows has room for every message.
-    frame(|out| message.encode(out).unwrap_or_default())
-}
-
 fn response(reply: Reply) -> Response<Reply> {
     let mut response = Response::new(reply);
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(CONTENT));
@@ -123,7 +117,7 @@ mod tests {
     #[test]
     fn one_message_and_nothing_else() {
         let value = Value::from("x");
-        let bytes = framed(&value);
+        let bytes = frame(|out| value.encode(out).unwrap());
         assert_eq!(decode::<Value>(bytes.clone()).unwrap(), value);
         for (bytes, code) in [
             (Bytes::new(), Code::InvalidArgument),

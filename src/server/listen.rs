@@ -121,7 +121,11 @@ pub(crate) struct Listener {
 enum Socket {
     Tcp(TcpListener),
     #[cfg(unix)]
-    Unix(tokio::net::UnixListener, SocketFile),
+    Unix {
+        listener: tokio::net::UnixListener,
+        /// Removed with the listener.
+        _file: SocketFile,
+    },
 }
 
 /// The file of a unix socket, removed with its listener.
@@ -172,7 +176,7 @@ impl Listener {
         match &self.socket {
             Socket::Tcp(listener) => listener.local_addr().ok(),
             #[cfg(unix)]
-            Socket::Unix(..) => None,
+            Socket::Unix { .. } => None,
         }
     }
 
@@ -202,7 +206,7 @@ impl Listener {
                 tokio::spawn(encrypted(stream, tls, service, connections));
             }
             #[cfg(unix)]
-            Socket::Unix(listener, _) => {
+            Socket::Unix { listener, .. } => {
                 let (stream, _) = listener.accept().await?;
                 tokio::spawn(encrypted(stream, tls, service, connections));
             }
@@ -227,7 +231,7 @@ async fn bind_unix(path: &std::path::Path) -> io::Result<Socket> {
     if is_socket && UnixStream::connect(path).await.is_err() {
         std::fs::remove_file(path)?;
     }
-    Ok(Socket::Unix(UnixListener::bind(path)?, SocketFile(path.to_owned())))
+    Ok(Socket::Unix { listener: UnixListener::bind(path)?, _file: SocketFile(path.to_owned()) })
 }
 
 async fn encrypted<S>(

@@ -53,10 +53,6 @@ impl Snapshot {
         Self { version, sources, changes: Mutex::default(), definitions: Mutex::default() }
     }
 
-    pub(crate) fn version(&self) -> u64 {
-        self.version
-    }
-
     pub(crate) fn sources(&self) -> &[Loaded] {
         &self.sources
     }
@@ -387,7 +383,7 @@ mod tests {
     fn an_update_that_fails_changes_nothing() {
         let store = store(&["one"]);
         store.update(0, |_| Err::<FlagSet, _>(())).unwrap_err();
-        assert_eq!((store.snapshot().version(), store.snapshot().is_loaded()), (0, false));
+        assert_eq!((store.snapshot().version, store.snapshot().is_loaded()), (0, false));
     }
 
     #[test]
