@@ -5,9 +5,11 @@ use std::{collections::HashMap, sync::Arc};
 use serde_json::{Map, Value as Json};
 
 use super::{
-    definition::{self, Flag},
+    definition,
+    flag::Flag,
     fractional::Bucketing,
     problem::{self, DefinitionError},
+    surrogates,
     tree::Tree,
     yaml,
 };
@@ -46,6 +48,7 @@ impl FlagSet {
     ///
     /// When anything in it is not valid, the definition is refused as a whole.
     pub fn parse(text: &str) -> Result<Self, DefinitionError> {
+        let text = &*surrogates::mended(text);
         definition::read(text)?.map_err(|findings| {
             // Places are looked for only now, since nearly all definitions are valid.
             let tree = Tree::of_json(text).ok();

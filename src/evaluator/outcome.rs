@@ -4,8 +4,8 @@ use serde_json::{Map, Value as Json};
 
 use super::{
     context::Context,
-    definition::Flag,
     eval::{self, Run},
+    flag::Flag,
     flag_set::FlagSet,
     number,
     value::{self, Fail, Object, Root, Value},
