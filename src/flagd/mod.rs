@@ -30,9 +30,9 @@ mod transport;
 mod unix;
 mod value_type;
 
+pub use crate::bucketing::Bucketing;
 #[cfg(feature = "server")]
 pub(crate) use backoff::Backoff;
-pub use crate::bucketing::Bucketing;
 #[cfg(feature = "in-process")]
 pub use convert::LocalContext;
 pub use error::{FlagdError, reason};

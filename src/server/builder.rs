@@ -24,7 +24,10 @@ use super::{
     store::Store,
     tls,
 };
-use crate::{evaluator::{Bucketing, FlagSet}, source::FlagSource};
+use crate::{
+    evaluator::{Bucketing, FlagSet},
+    source::FlagSource,
+};
 
 /// A server that speaks flagd's protocols.
 ///
@@ -207,7 +210,11 @@ impl ServerBuilder {
 
     /// Takes a field of the context from a header of the request, over all others.
     #[must_use]
-    pub fn context_from_header(mut self, header: impl Into<String>, name: impl Into<String>) -> Self {
+    pub fn context_from_header(
+        mut self,
+        header: impl Into<String>,
+        name: impl Into<String>,
+    ) -> Self {
         self.headers.push((header.into(), name.into()));
         self
     }
@@ -260,8 +267,20 @@ impl ServerBuilder {
     /// Outside of a tokio runtime.
     pub async fn bind(self) -> Result<RunningServer, ServerError> {
         let Self {
-            sources, evaluation, management, sync, ofrep, tls, cors, mut additions, headers, max_body,
-            max_header, stream_deadline, sync_metadata, bucketing,
+            sources,
+            evaluation,
+            management,
+            sync,
+            ofrep,
+            tls,
+            cors,
+            mut additions,
+            headers,
+            max_body,
+            max_header,
+            stream_deadline,
+            sync_metadata,
+            bucketing,
         } = self;
         let tls = tls.map(|(certificate, key)| tls::server(&certificate, &key)).transpose()?;
         for (header, name) in headers {
@@ -296,7 +315,8 @@ impl ServerBuilder {
         let memory = Flags { core: core.clone(), index: sources.len(), bucketing };
         // What the program sets is there from the beginning, be it nothing.
         let nothing = FlagSet::default().with_bucketing(bucketing);
-        let Ok(()) = core.store.update(memory.index, |_| Ok::<_, std::convert::Infallible>(nothing));
+        let Ok(()) =
+            core.store.update(memory.index, |_| Ok::<_, std::convert::Infallible>(nothing));
 
         let feeds = sources.into_iter().enumerate().map(|(index, source)| {
             tokio::spawn(Feed { index, source, bucketing }.run(core.clone())).abort_handle()
@@ -324,7 +344,10 @@ pub(crate) struct Addresses {
 impl Addresses {
     pub(crate) fn of(listeners: &[Listener]) -> Self {
         let of = |service| {
-            listeners.iter().find(|listener| listener.service == service).and_then(Listener::address)
+            listeners
+                .iter()
+                .find(|listener| listener.service == service)
+                .and_then(Listener::address)
         };
         Self {
             evaluation: of(Service::Evaluation),
@@ -344,8 +367,12 @@ pub(crate) fn listen(
 ) -> mpsc::Receiver<()> {
     let (open, closed) = mpsc::channel(1);
     for listener in listeners {
-        let connections =
-            Connections { core: core.clone(), phase: phase.subscribe(), max_header, open: open.clone() };
+        let connections = Connections {
+            core: core.clone(),
+            phase: phase.subscribe(),
+            max_header,
+            open: open.clone(),
+        };
         tokio::spawn(listener.run(connections));
     }
     closed

@@ -91,8 +91,11 @@ fn unread(error: &ReadError, limit: usize) -> Status {
 }
 
 fn checked(headers: &HeaderMap) -> Result<(), Status> {
-    if let Some(encoding) = headers.get(CONTENT_ENCODING).filter(|encoding| *encoding != "identity") {
-        return Err(Status::unimplemented(format!("unknown compression {encoding:?}: none is supported")));
+    if let Some(encoding) = headers.get(CONTENT_ENCODING).filter(|encoding| *encoding != "identity")
+    {
+        return Err(Status::unimplemented(format!(
+            "unknown compression {encoding:?}: none is supported"
+        )));
     }
     match headers.get("connect-protocol-version") {
         Some(version) if version != "1" => {
@@ -114,7 +117,8 @@ fn answer(
     let context = asked.context();
     match procedure {
         Procedure::Resolve(kind, version) => {
-            evaluation::resolve(core, headers, &key, context, kind, version, |resolved| match codec {
+            evaluation::resolve(core, headers, &key, context, kind, version, |resolved| match codec
+            {
                 Codec::Proto => proto(|out| evaluation::write(resolved, version, out)),
                 Codec::Json => Bytes::from(Value::Object(json(resolved)).to_string()),
             })
@@ -159,7 +163,9 @@ fn decode(procedure: Procedure, codec: Codec, bytes: &Bytes) -> Result<(String, 
     let key = match take("flagKey", "flag_key") {
         None => String::new(),
         Some(Value::String(key)) => key,
-        Some(other) => return Err(malformed(&format!("invalid value for string field flagKey: {other}"))),
+        Some(other) => {
+            return Err(malformed(&format!("invalid value for string field flagKey: {other}")));
+        }
     };
     match take("context", "context") {
         None => Ok((key, Asked::Json(Map::new()))),
@@ -219,7 +225,11 @@ mod tests {
     #[test]
     fn content_types() {
         let of = |text: &'static str| Codec::of(&HeaderValue::from_static(text));
-        for text in ["application/json", "application/json; charset=utf-8", "Application/JSON;charset=UTF-8"] {
+        for text in [
+            "application/json",
+            "application/json; charset=utf-8",
+            "Application/JSON;charset=UTF-8",
+        ] {
             assert_eq!(of(text), Some(Codec::Json), "{text}");
         }
         assert_eq!(of("application/proto"), Some(Codec::Proto));
@@ -240,7 +250,10 @@ mod tests {
         assert_eq!(decoded("{}"), Ok((String::new(), json!({}))));
         let asked = r#"{"flag_key": "f", "context": {"a": [1]}, "unknown": {}}"#;
         assert_eq!(decoded(asked), Ok(("f".to_owned(), json!({"a": [1]}))));
-        assert_eq!(decoded(r#"{"flagKey": null, "context": null}"#), Ok((String::new(), json!({}))));
+        assert_eq!(
+            decoded(r#"{"flagKey": null, "context": null}"#),
+            Ok((String::new(), json!({})))
+        );
         for text in ["", "{", "[]", r#"{"flagKey": 1}"#, r#"{"context": []}"#] {
             assert!(decoded(text).unwrap_err().starts_with("unmarshal message: "), "{text}");
         }
@@ -248,7 +261,9 @@ mod tests {
 
     #[test]
     fn floats_as_in_json() {
-        for (value, expected) in [(10.0, Some(10)), (-3.0, Some(-3)), (0.5, None), (1e300, None), (-0.0, None)] {
+        for (value, expected) in
+            [(10.0, Some(10)), (-3.0, Some(-3)), (0.5, None), (1e300, None), (-0.0, None)]
+        {
             assert_eq!(whole(value), expected);
         }
     }

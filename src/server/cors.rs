@@ -34,14 +34,20 @@ impl Cors {
         let matches = |allowed: &String| match allowed.split_once('*') {
             None => *allowed == text,
             Some((start, end)) => {
-                text.len() >= start.len() + end.len() && text.starts_with(start) && text.ends_with(end)
+                text.len() >= start.len() + end.len()
+                    && text.starts_with(start)
+                    && text.ends_with(end)
             }
         };
         self.0.iter().any(matches).then(|| origin.clone())
     }
 
     /// The answer to a browser that asks before it sends a request.
-    pub(crate) fn preflight(&self, method: &Method, headers: &HeaderMap) -> Option<Response<Reply>> {
+    pub(crate) fn preflight(
+        &self,
+        method: &Method,
+        headers: &HeaderMap,
+    ) -> Option<Response<Reply>> {
         let wanted = headers.get(ACCESS_CONTROL_REQUEST_METHOD)?;
         let origin = headers.get(ORIGIN)?;
         if method != Method::OPTIONS || self.0.is_empty() {

@@ -9,7 +9,7 @@ use http::{
 use hyper::body::Incoming;
 use prost::{
     bytes::BytesMut,
-    encoding::{bool, double, int64, },
+    encoding::{bool, double, int64},
 };
 use tonic::Status;
 
@@ -115,15 +115,22 @@ async fn call(
                 Ok(received) => received,
                 Err(response) => return response,
             };
-            match resolve(core, &headers, &request.flag_key, &request.context.unwrap_or_default(), kind, version, |resolved| {
-                grpc::frame(|out| write(resolved, version, out))
-            }) {
+            match resolve(
+                core,
+                &headers,
+                &request.flag_key,
+                &request.context.unwrap_or_default(),
+                kind,
+                version,
+                |resolved| grpc::frame(|out| write(resolved, version, out)),
+            ) {
                 Ok(framed) => grpc::answer(framed),
                 Err(status) => grpc::failed(&status),
             }
         }
         Procedure::ResolveAll => {
-            let (headers, request) = match grpc::receive::<ResolveAllRequest>(request, limit).await {
+            let (headers, request) = match grpc::receive::<ResolveAllRequest>(request, limit).await
+            {
                 Ok(received) => received,
                 Err(response) => return response,
             };
@@ -180,7 +187,8 @@ fn ask<T>(
     context: &dyn Context,
     answer: impl FnOnce(&Question<'_>) -> T,
 ) -> Result<T, Status> {
-    let selector = selector_of(headers).map_err(|error| Status::invalid_argument(error.to_string()))?;
+    let selector =
+        selector_of(headers).map_err(|error| Status::invalid_argument(error.to_string()))?;
     let flags = core.store.snapshot();
     Ok(answer(&Question { core, flags: &flags, selector: &selector, context, headers }))
 }
@@ -235,7 +243,13 @@ mod tests {
         let v2 = "/flagd.evaluation.v2.Service/";
         assert_eq!(at(&format!("{v2}ResolveObject")), resolve(Kind::Object, Version::V2));
         assert_eq!(at(&format!("{v2}EventStream")), Some(Procedure::EventStream));
-        for path in ["", "/", "/flagd.evaluation.v", "/flagd.evaluation.vé", "/flagd.evaluation.v3.Service/ResolveInt"] {
+        for path in [
+            "",
+            "/",
+            "/flagd.evaluation.v",
+            "/flagd.evaluation.vé",
+            "/flagd.evaluation.v3.Service/ResolveInt",
+        ] {
             assert_eq!(at(path), None, "{path}");
         }
         assert_eq!(at(&format!("{v2}ResolveAll")), None);

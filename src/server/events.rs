@@ -35,7 +35,13 @@ impl Messages for Events {
         event("provider_ready", Some(&Map::new()))
     }
 
-    fn change(&self, _: &Core, told: &Told, flags: &Snapshot, selector: &Selector) -> Option<Bytes> {
+    fn change(
+        &self,
+        _: &Core,
+        told: &Told,
+        flags: &Snapshot,
+        selector: &Selector,
+    ) -> Option<Bytes> {
         let Some(changes) = told.changes(flags, selector) else {
             // Without keys it means that anything may have changed.
             return Some(event(CHANGE, Some(&Map::new())));

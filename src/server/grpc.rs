@@ -21,7 +21,9 @@ const PREFIX: usize = 5;
 
 /// Whether a request is one of gRPC with protobuf.
 pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
-    headers.get(CONTENT_TYPE).is_some_and(|kind| kind == CONTENT || kind == "application/grpc+proto")
+    headers
+        .get(CONTENT_TYPE)
+        .is_some_and(|kind| kind == CONTENT || kind == "application/grpc+proto")
 }
 
 /// Reads the one message of a request.
@@ -65,7 +67,8 @@ fn decode<M: Message + Default>(mut bytes: Bytes) -> Result<M, Status> {
     if usize::try_from(length) != Ok(bytes.len()) {
         return Err(Status::invalid_argument("the request does not hold exactly one message"));
     }
-    M::decode(bytes).map_err(|error| Status::invalid_argument(format!("unmarshal message: {error}")))
+    M::decode(bytes)
+        .map_err(|error| Status::invalid_argument(format!("unmarshal message: {error}")))
 }
 
 /// A message in its frame.

@@ -246,7 +246,9 @@ async fn encrypted<S>(
         None => connection(stream, service, connections).await,
         Some(acceptor) => match timeout(HEAD_TIMEOUT, acceptor.accept(stream)).await {
             Ok(Ok(stream)) => connection(stream, service, connections).await,
-            Ok(Err(error)) => tracing::debug!(service = service.name(), %error, "no TLS connection"),
+            Ok(Err(error)) => {
+                tracing::debug!(service = service.name(), %error, "no TLS connection")
+            }
             Err(_) => {}
         },
     }

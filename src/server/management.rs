@@ -8,11 +8,7 @@ use prost::encoding::int32;
 use tokio::sync::mpsc;
 use tonic::Status;
 
-use super::{
-    body::Reply,
-    core::Core,
-    grpc, respond,
-};
+use super::{body::Reply, core::Core, grpc, respond};
 
 /// Prometheus' text format.
 const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -45,8 +41,12 @@ const SERVING: i32 = 1;
 const NOT_SERVING: i32 = 2;
 const SERVICE_UNKNOWN: i32 = 3;
 
-const SERVICES: [&str; 4] =
-    ["", "flagd.evaluation.v1.Service", "flagd.evaluation.v2.Service", "flagd.sync.v1.FlagSyncService"];
+const SERVICES: [&str; 4] = [
+    "",
+    "flagd.evaluation.v1.Service",
+    "flagd.evaluation.v2.Service",
+    "flagd.sync.v1.FlagSyncService",
+];
 
 async fn health(core: &Arc<Core>, request: Request<Incoming>) -> Response<Reply> {
     let path = request.uri().path().to_owned();

@@ -84,7 +84,12 @@ impl Metrics {
         if let Some(known) = evaluations.get(&hash) {
             known.count.fetch_add(1, Relaxed);
         } else if evaluations.len() < MOST_SERIES {
-            let new = || Evaluations { key: key.into(), variant: variant.into(), reason, count: 0.into() };
+            let new = || Evaluations {
+                key: key.into(),
+                variant: variant.into(),
+                reason,
+                count: 0.into(),
+            };
             evaluations.get_or_insert_with(hash, new).count.fetch_add(1, Relaxed);
         }
     }
@@ -111,7 +116,11 @@ impl Metrics {
         self.expose_durations(&mut text);
         let gauge = |gauge: &Gauge| gauge.0.load(Relaxed).to_string();
         for (name, help, value) in [
-            ("feature_flag_flagd_sync_active_streams", "Streams of the sync protocol.", gauge(&self.sync_streams)),
+            (
+                "feature_flag_flagd_sync_active_streams",
+                "Streams of the sync protocol.",
+                gauge(&self.sync_streams),
+            ),
             ("flagstaff_event_streams", "Streams of events.", gauge(&self.event_streams)),
             ("flagstaff_connections", "Connections of clients.", gauge(&self.connections)),
             ("flagstaff_flags", "Flags that are served.", flags.len().to_string()),
@@ -121,7 +130,11 @@ impl Metrics {
         }
         for (name, help, value) in [
             ("flagstaff_source_updates_total", "Flag definitions that were taken.", &self.updates),
-            ("flagstaff_source_errors_total", "Flag definitions that were refused, and attempts to get one that failed.", &self.update_errors),
+            (
+                "flagstaff_source_errors_total",
+                "Flag definitions that were refused, and attempts to get one that failed.",
+                &self.update_errors,
+            ),
         ] {
             text.head(name, "counter", help);
             text.sample(name, &[], &value.load(Relaxed).to_string());
@@ -156,8 +169,11 @@ impl Metrics {
         let name = "feature_flag_flagd_result_reason_total";
         text.head(name, "counter", "Evaluations by flag and reason, and failed ones by error.");
         for same in known.chunk_by(|a, b| (&a.key, a.reason) == (&b.key, b.reason)) {
-            let labels =
-                [("feature_flag_key", &*same[0].key), provider, ("feature_flag_reason", same[0].reason)];
+            let labels = [
+                ("feature_flag_key", &*same[0].key),
+                provider,
+                ("feature_flag_reason", same[0].reason),
+            ];
             let count: u64 = same.iter().map(|known| known.count.load(Relaxed)).sum();
             text.sample(name, &labels, &count.to_string());
         }
@@ -181,7 +197,8 @@ impl Metrics {
             let mut sum = 0;
             for (class, count) in durations.classes.iter().enumerate() {
                 sum += count.load(Relaxed);
-                let bound = BOUNDS.get(class).map_or("+Inf".to_owned(), |bound| seconds(bound * 1000));
+                let bound =
+                    BOUNDS.get(class).map_or("+Inf".to_owned(), |bound| seconds(bound * 1000));
                 let labels = [("protocol", label), ("le", &bound)];
                 text.sample(&format!("{name}_bucket"), &labels, &sum.to_string());
             }

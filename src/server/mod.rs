@@ -25,6 +25,7 @@ mod selector;
 mod store;
 mod stream;
 mod sync;
+pub mod testing;
 mod tls;
 mod wire;
 

@@ -37,7 +37,9 @@ async fn route(core: &Core, request: Request<Incoming>) -> Response<Reply> {
     let (parts, body) = request.into_parts();
     let key = match parts.uri.path().strip_prefix(PATH) {
         Some("" | "/") => None,
-        Some(path) if path.starts_with('/') && !path[1..].contains('/') => Some(unescaped(&path[1..])),
+        Some(path) if path.starts_with('/') && !path[1..].contains('/') => {
+            Some(unescaped(&path[1..]))
+        }
         _ => return respond::not_found(),
     };
     if parts.method != Method::POST {
@@ -81,13 +83,15 @@ fn unescaped(text: &str) -> Cow<'_, str> {
 
 /// The context of a request; a body that holds none is fine, one that is no JSON object is not.
 fn context(bytes: &Bytes) -> Option<Map<String, Value>> {
-    let mut values = serde_json::Deserializer::from_slice(bytes).into_iter::<Option<Map<String, Value>>>();
+    let mut values =
+        serde_json::Deserializer::from_slice(bytes).into_iter::<Option<Map<String, Value>>>();
     let fields = match values.next() {
         None | Some(Ok(None)) => return Some(Map::new()),
         Some(Ok(Some(fields))) => fields,
         Some(Err(_)) => return None,
     };
-    let context = fields.into_iter().filter(|(name, _)| name.eq_ignore_ascii_case("context")).last();
+    let context =
+        fields.into_iter().filter(|(name, _)| name.eq_ignore_ascii_case("context")).last();
     Some(match context {
         Some((_, Value::Object(context))) => context,
         _ => Map::new(),
@@ -178,9 +182,9 @@ fn all(question: &Question<'_>, headers: &HeaderMap) -> Response<Reply> {
 /// Whether a tag is among those that the client has.
 fn is_among(tags: &HeaderValue, tag: &str) -> bool {
     let Ok(tags) = tags.to_str() else { return false };
-    tags.split(',').map(str::trim).any(|other| {
-        other == "*" || other.strip_prefix("W/").unwrap_or(other) == tag
-    })
+    tags.split(',')
+        .map(str::trim)
+        .any(|other| other == "*" || other.strip_prefix("W/").unwrap_or(other) == tag)
 }
 
 /// Writing to memory cannot fail, nor can what is written: it is JSON already.
@@ -243,9 +247,15 @@ mod tests {
 
     #[test]
     fn keys_in_paths() {
-        for (text, key) in
-            [("a", "a"), ("a%2Fb", "a/b"), ("%F0%9F%91%8d", "👍"), ("100%", "100%"), ("%2", "%2"), ("%zz", "%zz"), ("a+b", "a+b")]
-        {
+        for (text, key) in [
+            ("a", "a"),
+            ("a%2Fb", "a/b"),
+            ("%F0%9F%91%8d", "👍"),
+            ("100%", "100%"),
+            ("%2", "%2"),
+            ("%zz", "%zz"),
+            ("a+b", "a+b"),
+        ] {
             assert_eq!(unescaped(text), key);
         }
     }

@@ -135,7 +135,9 @@ impl<'a> Question<'a> {
     fn count(&self, key: &str, resolved: &Result<Resolved<'_>, Failure>) {
         let metrics = &self.core.metrics;
         match resolved {
-            Ok(resolved) => metrics.evaluated(key, resolved.variant.unwrap_or_default(), resolved.reason),
+            Ok(resolved) => {
+                metrics.evaluated(key, resolved.variant.unwrap_or_default(), resolved.reason)
+            }
             Err(failure) => metrics.failed(*failure),
         }
     }

@@ -1,6 +1,9 @@
 //! The evaluation of all flags at once: over gRPC, Connect and OFREP.
 
-use prost::{bytes::BytesMut, encoding::{bool, double, encode_key, encode_varint, WireType}};
+use prost::{
+    bytes::BytesMut,
+    encoding::{WireType, bool, double, encode_key, encode_varint},
+};
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -34,7 +37,9 @@ pub(crate) fn each<'a>(question: &Question<'a>) -> impl Iterator<Item = One<'a>>
         let metrics = &question.core.metrics;
         match failure {
             Some(failure) => metrics.failed(failure),
-            None => metrics.evaluated(key, outcome.variant.unwrap_or_default(), outcome.reason.as_str()),
+            None => {
+                metrics.evaluated(key, outcome.variant.unwrap_or_default(), outcome.reason.as_str())
+            }
         }
         let metadata = question.metadata(outcome.metadata);
         Some(One { key, default, outcome, failure, metadata })
@@ -81,7 +86,9 @@ pub(crate) fn write(question: &Question<'_>, out: &mut BytesMut) {
         match &flag.value {
             Value::Bool(value) => bool::encode(3, value, &mut any),
             Value::String(value) => write_text(4, value, &mut any),
-            Value::Number(value) => double::encode(5, &value.as_f64().unwrap_or_default(), &mut any),
+            Value::Number(value) => {
+                double::encode(5, &value.as_f64().unwrap_or_default(), &mut any)
+            }
             Value::Object(value) => Fields::new(value).write_field(6, &mut any),
             Value::Null | Value::Array(_) => {}
         }

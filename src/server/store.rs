@@ -74,13 +74,14 @@ impl Snapshot {
         let mut with_key = self.latest_first().filter(|(_, set)| set.contains(key));
         match selector {
             Selector::All => with_key.next(),
-            Selector::FlagSet(id) => with_key.find(|(_, set)| flag_set_id(set, key) == id.as_deref()),
+            Selector::FlagSet(id) => {
+                with_key.find(|(_, set)| flag_set_id(set, key) == id.as_deref())
+            }
             Selector::Source(wanted) => {
                 // A later source hides the flag of the same key and flag set.
                 let mut hidden = BTreeSet::new();
-                with_key.find(|(name, set)| {
-                    hidden.insert(flag_set_id(set, key)) && ***name == **wanted
-                })
+                with_key
+                    .find(|(name, set)| hidden.insert(flag_set_id(set, key)) && ***name == **wanted)
             }
         }
     }
@@ -157,7 +158,8 @@ impl Snapshot {
 
     /// What has changed since a former snapshot, of what the selector shows.
     pub(crate) fn changes_since(&self, former: &Self, selector: &Selector) -> Arc<Changes> {
-        let is_known = |known: &&(Selector, u64, _)| known.0 == *selector && known.1 == former.version;
+        let is_known =
+            |known: &&(Selector, u64, _)| known.0 == *selector && known.1 == former.version;
         if let Some((_, _, changes)) = lock(&self.changes).iter().find(is_known) {
             return changes.clone();
         }
@@ -174,7 +176,8 @@ impl Snapshot {
             let empty = FlagSet::default();
             let (new, old) = (new.flags.as_deref(), old.flags.as_deref());
             if new.map(std::ptr::from_ref) != old.map(std::ptr::from_ref) {
-                changed.extend(new.unwrap_or(&empty).changes_since(old.unwrap_or(&empty)).into_keys());
+                changed
+                    .extend(new.unwrap_or(&empty).changes_since(old.unwrap_or(&empty)).into_keys());
             }
         }
         let change = |key: &str| {
@@ -289,7 +292,9 @@ mod tests {
     /// A definition in which each flag has one variant, named like the definition.
     fn flags(name: &str, flag_set: Option<&str>, keys: &[&str]) -> String {
         let flag = |key| {
-            format!(r#""{key}": {{"variants": {{"{name}": "{name}"}}, "defaultVariant": "{name}"}}"#)
+            format!(
+                r#""{key}": {{"variants": {{"{name}": "{name}"}}, "defaultVariant": "{name}"}}"#
+            )
         };
         let flags: Vec<_> = keys.iter().map(flag).collect();
         let id = flag_set.map(|id| format!(r#", "metadata": {{"flagSetId": "{id}"}}"#));
@@ -339,10 +344,12 @@ mod tests {
         ] {
             assert_eq!(variant(&store, selector, key).as_deref(), expected, "{selector} {key}");
         }
-        let keys = |selector: &str| {
-            store.snapshot().keys(&Selector::parse(selector).unwrap()).join(",")
-        };
-        assert_eq!((keys("one"), keys("flagSetId=x"), keys("two")), ("a".into(), "a,b,c".into(), "a".into()));
+        let keys =
+            |selector: &str| store.snapshot().keys(&Selector::parse(selector).unwrap()).join(",");
+        assert_eq!(
+            (keys("one"), keys("flagSetId=x"), keys("two")),
+            ("a".into(), "a,b,c".into(), "a".into())
+        );
     }
 
     #[test]
@@ -356,7 +363,11 @@ mod tests {
         let now = store.snapshot();
         let changes = |selector: &str| {
             let changes = now.changes_since(&former, &Selector::parse(selector).unwrap());
-            changes.flags.iter().map(|(key, change)| format!("{key} {}", change.as_str())).collect::<Vec<_>>()
+            changes
+                .flags
+                .iter()
+                .map(|(key, change)| format!("{key} {}", change.as_str()))
+                .collect::<Vec<_>>()
         };
         assert_eq!(changes(""), ["a delete", "b update", "d write"]);
         assert_eq!(changes("flagSetId=x"), ["a delete", "c write", "d write"]);

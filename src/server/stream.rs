@@ -21,8 +21,13 @@ pub(crate) trait Messages: Send + Sync + 'static {
     fn first(&self, core: &Core, flags: &Snapshot, selector: &Selector) -> Bytes;
 
     /// What to say of a change since the message before, if anything.
-    fn change(&self, core: &Core, told: &Told, flags: &Snapshot, selector: &Selector)
-    -> Option<Bytes>;
+    fn change(
+        &self,
+        core: &Core,
+        told: &Told,
+        flags: &Snapshot,
+        selector: &Selector,
+    ) -> Option<Bytes>;
 
     /// A message for a time without any other, and after how long.
     fn keep_alive(&self) -> Option<(Duration, Bytes)>;

@@ -22,7 +22,8 @@ use super::{
 
 /// Answers a request.
 pub(crate) async fn serve(core: Arc<Core>, request: Request<Incoming>) -> Response<Reply> {
-    let Some(procedure) = request.uri().path().strip_prefix("/flagd.sync.v1.FlagSyncService/") else {
+    let Some(procedure) = request.uri().path().strip_prefix("/flagd.sync.v1.FlagSyncService/")
+    else {
         return respond::not_found();
     };
     if request.method() != Method::POST || !grpc::is_grpc(request.headers()) {

@@ -38,7 +38,9 @@ pub(crate) fn server(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>
     let mut config = ServerConfig::builder_with_provider(cryptography()?)
         .with_safe_default_protocol_versions()
         .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, private))
-        .map_err(|error| invalid(key, &format!("with the certificate `{}`: {error}", certificate.display())))?;
+        .map_err(|error| {
+            invalid(key, &format!("with the certificate `{}`: {error}", certificate.display()))
+        })?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }

@@ -2,7 +2,9 @@
 
 use prost::{
     bytes::BufMut,
-    encoding::{WireType, bool, double, encode_key, encode_varint, encoded_len_varint, key_len, string},
+    encoding::{
+        WireType, bool, double, encode_key, encode_varint, encoded_len_varint, key_len, string,
+    },
 };
 use serde_json::{Map, Value};
 
@@ -155,7 +157,8 @@ mod tests {
         for (object, expected) in
             [(json!({}), json!({"s": "x"})), (json!({"s": "own"}), json!({"s": "own"}))]
         {
-            let fields = Fields { extra: Some(("s", "x")), ..Fields::new(object.as_object().unwrap()) };
+            let fields =
+                Fields { extra: Some(("s", "x")), ..Fields::new(object.as_object().unwrap()) };
             let mut out = Vec::new();
             fields.write(&mut out);
             assert_eq!(out.len(), fields.len());

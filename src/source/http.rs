@@ -86,9 +86,18 @@ impl HttpSource {
         if interval.is_zero() {
             return Err(invalid(url, "the interval must not be 0"));
         }
-        let name = shown(parsed.clone());
+        let is_open = parsed.username().is_empty() && parsed.password().is_none();
+        let name = if is_open { url.to_owned() } else { shown(parsed.clone()) };
         let client = client(client_tls(None)?, &name)?;
-        Ok(Self { name, url: parsed, interval, authorization: None, client, due: None, known: None })
+        Ok(Self {
+            name,
+            url: parsed,
+            interval,
+            authorization: None,
+            client,
+            due: None,
+            known: None,
+        })
     }
 
     /// Sends this value of the header `authorization`, such as `Bearer ...`. It is never shown, and
@@ -111,7 +120,8 @@ impl HttpSource {
 
     /// Asks once; none if nothing has changed.
     async fn ask(&self) -> Result<Option<Known>, FetchError> {
-        let failed = |error: reqwest::Error| FetchError::Request(self.name.clone(), error.without_url());
+        let failed =
+            |error: reqwest::Error| FetchError::Request(self.name.clone(), error.without_url());
         let mut request =
             self.client.get(self.url.clone()).header(ACCEPT, "application/json, application/yaml");
         if let Some(value) = &self.authorization {
@@ -123,7 +133,9 @@ impl HttpSource {
         let mut response = request.send().await.map_err(failed)?;
         match response.status() {
             StatusCode::NOT_MODIFIED => return Ok(None),
-            status if !status.is_success() => return Err(FetchError::Status(self.name.clone(), status)),
+            status if !status.is_success() => {
+                return Err(FetchError::Status(self.name.clone(), status));
+            }
             _ => {}
         }
         let tag = response.headers().get(ETAG).cloned();

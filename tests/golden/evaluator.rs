@@ -34,8 +34,10 @@ impl Case {
     }
 
     fn compare(&self, outcome: &Outcome<'_>, v1: &Value, v2: &Value) -> Verdict {
-        let answers =
-            [(v2, self.answer_v2(outcome), None), (v1, self.answer_v1(outcome), Some(self.kind.zero()))];
+        let answers = [
+            (v2, self.answer_v2(outcome), None),
+            (v1, self.answer_v1(outcome), Some(self.kind.zero())),
+        ];
         for (expected, given, zero) in answers {
             if !same(&tidy(expected, zero.as_ref()), &tidy(&given, zero.as_ref())) {
                 if self.is_beyond_64_bits(outcome) {

@@ -89,7 +89,9 @@ impl Clients {
             }
             if !by_rule(case, way, expected, &given) {
                 let key = &case.key;
-                return Verdict::Differs(format!("{key} over {way}: {given} in place of {expected}"));
+                return Verdict::Differs(format!(
+                    "{key} over {way}: {given} in place of {expected}"
+                ));
             }
             verdict = Verdict::ByRule;
         }
