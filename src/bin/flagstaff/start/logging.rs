@@ -13,7 +13,7 @@ pub(super) fn init(format: LogFormat, debug: bool) {
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     match format {
         LogFormat::Console => {
-            subscriber.with_ansi(io::IsTerminal::is_terminal(&io::stderr())).init()
+            subscriber.with_ansi(io::IsTerminal::is_terminal(&io::stderr())).init();
         }
         LogFormat::Json => subscriber.json().flatten_event(true).init(),
     }

@@ -47,6 +47,9 @@ async fn start(args: Args) -> Result<RunningServer, Failure> {
         let message = "no source of flags: give --uri or --sources (FLAGD_URI, FLAGD_SOURCES)";
         return Err((Exit::No, message.to_owned()));
     }
+    if args.keep_alive_min_time.is_some() || !args.keep_alive_permit_without_stream {
+        tracing::warn!("--keep-alive-* has no effect: clients may ping as often as they like");
+    }
     let mut builder = builder(&args);
     for source in &sources {
         builder = builder.boxed_source(open::open(source).map_err(|message| (Exit::No, message))?);

@@ -1,20 +1,23 @@
 //! Opens the sources that the server reads.
 
-use std::{fs::File, time::Duration};
+use std::{error::Error, fs::File, time::Duration};
 
 use flagstaff::{
     FlagdError, FlagdOptions,
     flagd::Resolver,
-    source::{FileSource, FlagSource, SyncSource},
+    server::ServerError,
+    source::{FileSource, FlagSource, HttpSource, SyncSource},
 };
 
 use super::sources::{Kind, Source};
 
-/// Of files and URLs, as in flagd.
+/// How often files and URLs are read, in seconds, as in flagd.
 const FILE_INTERVAL: u32 = 1;
+const HTTP_INTERVAL: u32 = 5;
 
 /// The source, ready to be read; the error names it.
 pub(super) fn open(source: &Source) -> Result<Box<dyn FlagSource>, String> {
+    let named = |error: &dyn Error| format!("source `{}`: {error}", source.uri);
     let seconds = |default| Duration::from_secs(source.interval.unwrap_or(default).into());
     match source.kind {
         Kind::File => {
@@ -23,10 +26,25 @@ pub(super) fn open(source: &Source) -> Result<Box<dyn FlagSource>, String> {
                 .map_err(|error| format!("source `file:{}`: {error}", source.uri))?;
             Ok(Box::new(FileSource::new(&source.uri, seconds(FILE_INTERVAL))))
         }
-        Kind::Grpc => sync(source)
-            .map(|source| Box::new(source) as Box<dyn FlagSource>)
-            .map_err(|error| format!("source `{}`: {error}", source.uri)),
-        Kind::Http => Err(format!("source `{}` is not supported yet", source.uri)),
+        Kind::Grpc => match sync(source) {
+            Ok(source) => Ok(Box::new(source)),
+            Err(error) => Err(named(&error)),
+        },
+        Kind::Http => match http(source, seconds(HTTP_INTERVAL)) {
+            Ok(source) => Ok(Box::new(source)),
+            Err(error) => Err(named(&error)),
+        },
+    }
+}
+
+fn http(source: &Source, interval: Duration) -> Result<HttpSource, ServerError> {
+    let mut opened = HttpSource::new(&source.uri, interval)?;
+    if let Some(authorization) = &source.authorization {
+        opened = opened.authorization(authorization);
+    }
+    match &source.cert_path {
+        Some(path) => opened.authorities(path),
+        None => Ok(opened),
     }
 }
 

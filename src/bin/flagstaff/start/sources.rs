@@ -116,7 +116,7 @@ impl Source {
         let grpc = self.kind == Kind::Grpc;
         for (given, fits, name) in [
             (self.tls, grpc, "tls"),
-            (self.cert_path.is_some(), grpc, "certPath"),
+            (self.cert_path.is_some(), self.kind != Kind::File, "certPath"),
             (self.provider_id.is_some(), grpc, "providerID"),
             (self.selector.is_some(), grpc, "selector"),
             (self.interval.is_some(), !grpc, "interval"),
