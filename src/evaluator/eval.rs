@@ -96,6 +96,10 @@ fn eval_inner<'a>(node: &'a Node, data: &Value<'a>, run: &Run) -> Answer<'a> {
         Node::And(items) => until(items, data, run, false),
         Node::Or(items) => until(items, data, run, true),
         Node::If(clauses) => conditional(clauses, data, run),
+        Node::Switch(switch) => match read(&switch.variable, data) {
+            Value::Text(text) => conditional(switch.clauses_for(&text), data, run),
+            _ => conditional(&switch.clauses, data, run),
+        },
         Node::Each(each) => self::each(each, data, run),
         Node::Reduce(reduce) => self::reduce(reduce, data, run),
     }
@@ -266,7 +270,7 @@ pub(super) fn eval_value<'a>(value: &Value<'a>, data: &Value<'a>, run: &Run) -> 
     if !holds_rules(value) {
         return Ok(value.clone());
     }
-    eval_json(&value.to_json()?, data, run)
+    eval_json(&value.to_json(), data, run)
 }
 
 fn holds_rules(value: &Value<'_>) -> bool {
@@ -458,7 +462,7 @@ fn substitute(rule: &Json, data: &Value<'_>, run: &Run) -> Result<Json, Fail> {
                 } else {
                     let found = variable(&computed_name(value, data, run)?, data)?;
                     if !found.is_null() {
-                        let found = found.to_json()?;
+                        let found = found.to_json();
                         run.charge(size(&found))?;
                         return Ok(found);
                     }
@@ -618,6 +622,16 @@ mod tests {
         ] {
             assert_eq!(on(&rule, &context), answer, "{rule}");
         }
+    }
+
+    #[test]
+    fn infinity_in_a_rule_that_is_not_reached_does_no_harm() {
+        let infinite = json!({"map": [[1], {"map": [[1], {"/": [1, 0]}]}]});
+        let body = json!({"all": [{"contains_all": -1}, {"in": [{"var": "m"}, []]}]});
+        assert_all([
+            (json!({"all": [infinite, body]}), "false"),
+            (json!({"all": [infinite, {">": [{"var": "m"}, 1e300]}]}), "true"),
+        ]);
     }
 
     #[test]

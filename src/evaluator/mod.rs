@@ -32,6 +32,7 @@ mod problem;
 mod references;
 mod sem_ver;
 mod slots;
+mod switch;
 mod tree;
 mod value;
 mod yaml;

@@ -246,6 +246,7 @@ pub(super) mod testing {
         compile::compile,
         eval::{self, Run},
         fractional::Bucketing,
+        slots::{MAX_SLOTS, Slots},
         value::{Root, Value},
     };
 
@@ -254,6 +255,8 @@ pub(super) mod testing {
         let empty = Map::new();
         let context = context.as_object().unwrap_or(&empty);
         let root = Root { context, flag_key: "flag", timestamp: Some(7), kept: None };
+        let slots = Slots::<MAX_SLOTS>::new(&root);
+        let root = Root { kept: Some(&slots), ..root };
         let data = Value::Object(super::super::value::Object::Root(&root));
         let rule = compile(rule).unwrap();
         let mut text = String::new();
