@@ -63,6 +63,7 @@ mod references;
 mod sem_ver;
 mod slots;
 mod surrogates;
+mod switch;
 mod tree;
 mod value;
 mod yaml;
