@@ -13,15 +13,19 @@
 //! | a definition or rule is nested more than about 120 deep | evaluates, or overflows its stack | is refused |
 //! | a rule takes more than 5 million steps, or evaluates itself without end | hangs, runs out of memory or overflows its stack | [`ErrorCode::ParseError`] |
 
+mod cbor;
 mod changes;
 mod compile;
 mod context;
 mod definition;
 mod eval;
+mod flag;
 mod flag_set;
 mod fractional;
 mod json_text;
+mod lint;
 mod location;
+mod murmur3;
 mod number;
 mod operators;
 mod outcome;
@@ -29,6 +33,8 @@ mod path;
 mod problem;
 mod references;
 mod sem_ver;
+mod slots;
+mod surrogates;
 mod tree;
 mod value;
 mod yaml;
@@ -37,5 +43,6 @@ pub use crate::bucketing::Bucketing;
 pub use changes::Change;
 pub use context::{Context, Items, ValueRef};
 pub use flag_set::FlagSet;
+pub use lint::{Warning, lint, lint_yaml};
 pub use outcome::{ErrorCode, Outcome, Reason};
 pub use problem::{DefinitionError, Problem};

@@ -31,6 +31,8 @@ mod unix;
 mod value_type;
 
 pub use crate::bucketing::Bucketing;
+#[cfg(feature = "server")]
+pub(crate) use backoff::Backoff;
 #[cfg(feature = "in-process")]
 pub use convert::LocalContext;
 pub use error::{FlagdError, reason};

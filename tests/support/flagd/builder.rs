@@ -4,13 +4,14 @@ use std::{fs, path::PathBuf};
 
 use serde_json::{Value, json};
 
-use super::{Directory, FlagdProcess, Ports, find};
+use super::{Directory, FlagdCommand, FlagdProcess, Ports, find};
 use crate::support::{certs::Certificates, ports::free_port};
 
 /// Settings of a flagd that is yet to start.
 #[derive(Debug)]
 pub struct Builder {
     directory: Directory,
+    command: Option<FlagdCommand>,
     args: Vec<String>,
     socket: Option<PathBuf>,
     ca: Option<PathBuf>,
@@ -20,7 +21,13 @@ pub struct Builder {
 impl Builder {
     pub(super) fn new(directory: Directory) -> Self {
         let ready = first_answering(&directory.read());
-        Self { directory, args: Vec::new(), socket: None, ca: None, ready }
+        Self { directory, command: None, args: Vec::new(), socket: None, ca: None, ready }
+    }
+
+    /// This flagd, and not the one that [`find`] finds.
+    #[must_use]
+    pub fn command(self, command: FlagdCommand) -> Self {
+        Self { command: Some(command), ..self }
     }
 
     /// One more argument of `flagd start`.
@@ -99,7 +106,7 @@ impl Builder {
     /// Starts it, on ports that are free, and waits until it is ready.
     pub async fn start(self) -> Result<FlagdProcess, String> {
         let mut flagd = FlagdProcess {
-            command: find()?,
+            command: self.command.map_or_else(find, Ok)?,
             args: Vec::new(),
             ports: Ports::free(),
             socket: self.socket,
@@ -116,7 +123,7 @@ impl Builder {
             flagd.args.extend(self.args.iter().cloned());
             flagd.spawn();
             match flagd.until_ready().await {
-                Err(error) if error.contains("address already in use") => {
+                Err(error) if error.to_lowercase().contains("address already in use") => {
                     flagd.ports = Ports::free();
                 }
                 result => return result.map(|()| flagd),

@@ -46,6 +46,15 @@ pub fn find() -> Result<FlagdCommand, String> {
     }
 }
 
+/// flagd by `FLAGD_BIN` or `FLAGD_IMAGE`, else this program; one on `PATH` is not asked for.
+pub fn find_or(program: &str) -> Result<FlagdCommand, String> {
+    let set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
+    if set("FLAGD_BIN") || set("FLAGD_IMAGE") {
+        return find();
+    }
+    Ok(FlagdCommand::Binary(PathBuf::from(program)))
+}
+
 /// A flagd that was started; killed and reaped when dropped.
 #[derive(Debug)]
 pub(super) struct Process {
@@ -58,7 +67,12 @@ impl FlagdCommand {
     /// Starts it in this directory, with its output in this file and no `FLAGD_*` variables.
     pub(super) fn spawn(&self, directory: &Path, args: &[String], log: &File) -> Process {
         let (mut command, container) = match self {
-            Self::Binary(path) => (Command::new(path), None),
+            Self::Binary(path) => {
+                let mut command = Command::new(path);
+                // Where flagd listens anyway; tests use more than one address of loopback.
+                command.env("FLAGSTAFF_HOST", "0.0.0.0");
+                (command, None)
+            }
             Self::Docker { image } => {
                 static NEXT: AtomicU32 = AtomicU32::new(0);
                 let next = NEXT.fetch_add(1, Ordering::Relaxed);

@@ -1,0 +1,95 @@
+//! Where the flagd is that is asked: options over `FLAGD_*` variables over defaults.
+
+use std::{path::PathBuf, time::Duration};
+
+use flagstaff::{FlagdError, FlagdOptions, flagd::Resolver};
+use secrecy::SecretString;
+
+/// Each option can come from the variable that it names.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Connection")]
+pub(crate) struct Connection {
+    /// Evaluate here, with the flags of flagd's sync service; the port is 8015 by default
+    /// [variable: `FLAGD_RESOLVER=in-process`].
+    #[arg(long, conflicts_with = "file")]
+    in_process: bool,
+    /// Evaluate here, with the flags of this file, without any flagd.
+    #[arg(long, value_name = "PATH")]
+    file: Option<PathBuf>,
+    /// Host of flagd [variable: `FLAGD_HOST`] [default: `localhost`].
+    #[arg(long)]
+    host: Option<String>,
+    /// Port of flagd [variable: `FLAGD_PORT`] [default: `8013`].
+    #[arg(short, long, value_parser = clap::value_parser!(u16).range(1..))]
+    port: Option<u16>,
+    /// Where flagd is, in place of host and port: `dns:///host:port`, `unix:///path` or
+    /// `envoy://host:port/authority` [variable: `FLAGD_TARGET_URI`].
+    #[arg(long, value_name = "URI")]
+    target_uri: Option<String>,
+    /// A unix socket of flagd, in place of host and port [variable: `FLAGD_SOCKET_PATH`].
+    #[arg(short = 'd', long, value_name = "PATH")]
+    socket_path: Option<PathBuf>,
+    /// Encrypt the connection [variable: `FLAGD_TLS`].
+    #[arg(long)]
+    tls: bool,
+    /// A PEM file with the authorities to trust [variable: `FLAGD_SERVER_CERT_PATH`].
+    #[arg(long, value_name = "PATH")]
+    cert_path: Option<PathBuf>,
+    /// A PEM file with the certificate to show to flagd [variable: `FLAGD_CLIENT_CERT_PATH`].
+    #[arg(long, value_name = "PATH")]
+    client_cert_path: Option<PathBuf>,
+    /// A PEM file with the key of that certificate [variable: `FLAGD_CLIENT_KEY_PATH`].
+    #[arg(long, value_name = "PATH")]
+    client_key_path: Option<PathBuf>,
+    /// The HTTP/2 authority, in place of the host [variable: `FLAGD_DEFAULT_AUTHORITY`].
+    #[arg(long, value_name = "NAME")]
+    authority: Option<String>,
+    /// A header of each call, `name=value`; can be repeated [variable: `FLAGD_HEADERS`].
+    #[arg(long = "header", value_name = "NAME=VALUE", value_parser = header)]
+    headers: Vec<Header>,
+    /// Only the flags of this set or source, `flagSetId=id` or `source=uri`
+    /// [variable: `FLAGD_SOURCE_SELECTOR`].
+    #[arg(long)]
+    selector: Option<String>,
+    /// How long to wait for flagd, in milliseconds [variable: `FLAGD_DEADLINE_MS`] [default: `500`].
+    #[arg(long, value_name = "MS")]
+    deadline_ms: Option<u64>,
+}
+
+type Header = (String, SecretString);
+
+impl Connection {
+    /// The provider's options; what was not given comes from the environment.
+    pub(crate) fn options(self) -> Result<FlagdOptions, FlagdError> {
+        let mut builder = FlagdOptions::builder();
+        macro_rules! set {
+            ($($option:ident),+) => {
+                $(if let Some(value) = self.$option { builder = builder.$option(value); })+
+            };
+        }
+        set!(host, port, target_uri, socket_path, cert_path, client_cert_path, client_key_path);
+        set!(authority, selector);
+        if self.in_process {
+            builder = builder.resolver(Resolver::InProcess);
+        }
+        if let Some(path) = self.file {
+            builder = builder.resolver(Resolver::File).offline_flag_source_path(path);
+        }
+        if self.tls {
+            builder = builder.tls(true);
+        }
+        if !self.headers.is_empty() {
+            builder = builder.headers(self.headers);
+        }
+        if let Some(deadline) = self.deadline_ms {
+            builder = builder.deadline(Duration::from_millis(deadline));
+        }
+        builder.build()
+    }
+}
+
+/// The error does not show the text, which may be a secret.
+fn header(text: &str) -> Result<Header, String> {
+    let (name, value) = text.split_once('=').ok_or("not of the form NAME=VALUE")?;
+    Ok((name.trim().to_owned(), value.into()))
+}

@@ -1,0 +1,208 @@
+//! `flagstaff eval`: one flag's value, for a context.
+
+use std::fmt;
+
+use clap::ValueEnum;
+use flagstaff::{FlagdProvider, reason};
+use open_feature::{
+    EvaluationContext, EvaluationError, EvaluationErrorCode as Code, EvaluationResult, Value,
+    provider::{FeatureProvider, ResolutionDetails},
+};
+use serde_json::{Map, Value as Json, json};
+
+use crate::{Exit, connection::Connection, failed, json as convert, output};
+
+/// Ask a flagd or flagstaff for the value of a flag.
+///
+/// Exit code 0: a value; 1: the flag has none (missing, disabled, of another type, or its rule
+/// failed); 2: wrong usage; 3: flagd cannot be reached.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The key of the flag.
+    key: String,
+    /// The type to ask for; without it, the type that the flag has.
+    #[arg(short = 't', long = "type", value_name = "TYPE")]
+    as_type: Option<Type>,
+    /// A field of the evaluation context, `name=value`, or all of it as a JSON object; can be
+    /// repeated. A value that is JSON (`5`, `true`, `"5"`, `[1]`) is taken so, else as text.
+    #[arg(short, long = "context", value_name = "NAME=VALUE|JSON", value_parser = context)]
+    contexts: Vec<Fields>,
+    /// Print one line of JSON: key, value, variant, reason, metadata, error.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Type {
+    Bool,
+    String,
+    Int,
+    Float,
+    Object,
+}
+
+type Fields = Map<String, Json>;
+
+pub(crate) async fn run(args: Args) -> Exit {
+    let options = match args.connection.options() {
+        Ok(options) => options,
+        Err(error) => return failed(Exit::Usage, &error.to_string()),
+    };
+    let fields = args.contexts.into_iter().flatten().collect();
+    let context = convert::to_context(fields);
+    let provider = FlagdProvider::new(options);
+    let mut initialized = provider.clone();
+    initialized.initialize(&EvaluationContext::default()).await;
+    let asked = ask(&provider, args.as_type, &args.key, &context).await;
+    provider.shutdown().await;
+
+    let report = Report { key: &args.key, asked };
+    // Nobody reads what cannot be written.
+    let _ = match (&report.asked, args.json) {
+        (_, true) => output::line(&report.json()),
+        (Ok(_), false) => output::line(&report),
+        (Err(_), false) => {
+            eprintln!("flagstaff: {report}");
+            Ok(())
+        }
+    };
+    report.exit()
+}
+
+/// A flag's value, whatever its type.
+struct Answer {
+    value: Json,
+    variant: Option<String>,
+    reason: String,
+    metadata: Map<String, Json>,
+}
+
+impl<T: Into<Value>> From<ResolutionDetails<T>> for Answer {
+    fn from(details: ResolutionDetails<T>) -> Self {
+        Self {
+            value: convert::from_value(details.value.into()),
+            variant: details.variant,
+            reason: details.reason.unwrap_or_default().to_string(),
+            metadata: details.flag_metadata.map(convert::from_metadata).unwrap_or_default(),
+        }
+    }
+}
+
+/// Asks for the type, or for one after the other until it is not another type.
+async fn ask(
+    provider: &FlagdProvider,
+    as_type: Option<Type>,
+    key: &str,
+    context: &EvaluationContext,
+) -> EvaluationResult<Answer> {
+    if let Some(as_type) = as_type {
+        return ask_as(provider, as_type, key, context).await;
+    }
+    for as_type in [Type::Bool, Type::String, Type::Float] {
+        let answer = ask_as(provider, as_type, key, context).await;
+        if !answer.as_ref().is_err_and(|error| error.code == Code::TypeMismatch) {
+            return answer;
+        }
+    }
+    ask_as(provider, Type::Object, key, context).await
+}
+
+async fn ask_as(
+    provider: &FlagdProvider,
+    as_type: Type,
+    key: &str,
+    context: &EvaluationContext,
+) -> EvaluationResult<Answer> {
+    Ok(match as_type {
+        Type::Bool => provider.resolve_bool_value(key, context).await?.into(),
+        Type::String => provider.resolve_string_value(key, context).await?.into(),
+        Type::Int => provider.resolve_int_value(key, context).await?.into(),
+        Type::Float => provider.resolve_float_value(key, context).await?.into(),
+        Type::Object => provider.resolve_struct_value(key, context).await?.into(),
+    })
+}
+
+/// What came of the question, for people by [`fmt::Display`], for scripts by [`Report::json`].
+struct Report<'a> {
+    key: &'a str,
+    asked: Result<Answer, EvaluationError>,
+}
+
+impl Report<'_> {
+    fn json(&self) -> Json {
+        match &self.asked {
+            Ok(Answer { value, variant, reason, metadata }) => json!({
+                "key": self.key, "value": value, "variant": variant, "reason": reason,
+                "metadata": metadata, "error": null,
+            }),
+            Err(error) => json!({
+                "key": self.key, "value": null, "variant": null, "reason": reason(error).to_string(),
+                "metadata": {},
+                "error": { "code": error.code.to_string(), "message": error.message },
+            }),
+        }
+    }
+
+    fn exit(&self) -> Exit {
+        match &self.asked {
+            Ok(_) => Exit::Success,
+            Err(error) if error.code == Code::ProviderNotReady => Exit::Unreachable,
+            Err(_) => Exit::No,
+        }
+    }
+}
+
+impl fmt::Display for Report<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.asked {
+            Ok(answer) => {
+                write!(f, "{} = {}\nreason: {}", self.key, answer.value, answer.reason)?;
+                if let Some(variant) = &answer.variant {
+                    write!(f, "\nvariant: {variant}")?;
+                }
+                for (name, value) in &answer.metadata {
+                    write!(f, "\nmetadata {name}: {value}")?;
+                }
+                Ok(())
+            }
+            Err(error) => {
+                let message = error.message.as_deref().unwrap_or("no reason given");
+                write!(f, "{}: {message}", error.code)
+            }
+        }
+    }
+}
+
+/// `name=value`, or a JSON object.
+fn context(text: &str) -> Result<Fields, String> {
+    if text.trim_start().starts_with('{') {
+        return serde_json::from_str(text).map_err(|error| format!("no JSON object: {error}"));
+    }
+    let (name, value) = text.split_once('=').ok_or("neither NAME=VALUE nor a JSON object")?;
+    let value = serde_json::from_str(value).unwrap_or_else(|_| json!(value));
+    Ok(Map::from_iter([(name.to_owned(), value)]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_json_where_they_can_be() {
+        for (text, fields) in [
+            ("a=b", json!({"a": "b"})),
+            ("a=b=c", json!({"a": "b=c"})),
+            ("a=", json!({"a": ""})),
+            ("a=5", json!({"a": 5})),
+            ("a=\"5\"", json!({"a": "5"})),
+            ("a=[true]", json!({"a": [true]})),
+            (r#" {"a": {"b": null}}"#, json!({"a": {"b": null}})),
+        ] {
+            assert_eq!(context(text).map(Json::Object), Ok(fields), "{text}");
+        }
+        context("a").unwrap_err();
+        context("{a}").unwrap_err();
+    }
+}

@@ -1,0 +1,170 @@
+//! The options of `flagd start`, by flagd's names, short forms, defaults and variables.
+
+use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, time::Duration};
+
+use clap::{ArgAction, ValueEnum, builder::BoolishValueParser};
+
+use super::{duration, unsupported::Unsupported};
+
+/// Start a server that takes flagd's place.
+///
+/// Options and variables are those of `flagd start`; but it listens on loopback unless --host says
+/// otherwise.
+///
+/// Exit code 0: asked to end by SIGTERM or SIGINT; 1: it cannot start; 2: wrong usage.
+#[derive(Debug, clap::Args)]
+// Of an option that is given twice the last counts, as in flagd.
+#[command(args_override_self = true)]
+pub(crate) struct Args {
+    /// The address to listen on, for all ports; 0.0.0.0 is every interface.
+    // Not FLAGD_HOST, which says to clients where flagd is.
+    #[arg(long, env = "FLAGSTAFF_HOST", default_value = "127.0.0.1")]
+    pub(super) host: IpAddr,
+    /// Port of evaluation: gRPC and Connect.
+    #[arg(short, long, env = "FLAGD_PORT", default_value_t = 8013)]
+    pub(super) port: u16,
+    /// Port of probes, metrics and gRPC health.
+    #[arg(short, long, env = "FLAGD_MANAGEMENT_PORT", default_value_t = 8014)]
+    pub(super) management_port: u16,
+    /// Port of synchronization, for evaluation in process.
+    #[arg(short = 'g', long, env = "FLAGD_SYNC_PORT", default_value_t = 8015)]
+    pub(super) sync_port: u16,
+    /// Port of OFREP.
+    #[arg(short = 'r', long, env = "FLAGD_OFREP_PORT", default_value_t = 8016)]
+    pub(super) ofrep_port: u16,
+    /// Unix socket of evaluation, in place of its port.
+    #[arg(short = 'd', long, env = "FLAGD_SOCKET_PATH", value_name = "PATH")]
+    pub(super) socket_path: Option<PathBuf>,
+    /// Unix socket of synchronization, in place of its port.
+    #[arg(short = 'e', long, env = "FLAGD_SYNC_SOCKET_PATH", value_name = "PATH")]
+    pub(super) sync_socket_path: Option<PathBuf>,
+
+    /// Where flags come from: `file:path`, `http(s)://...` or `grpc(s)://host:port`. Can be repeated,
+    /// or a list with commas; of flags with the same key, the later source's wins
+    /// [env: `FLAGD_URI`, a list with spaces].
+    #[arg(short = 'f', long = "uri", value_delimiter = ',')]
+    pub(super) uris: Vec<String>,
+    /// More sources, as a JSON list of objects: uri, provider, and more by provider
+    /// (interval, selector, tls, certPath, providerID, authHeader).
+    #[arg(short, long, env = "FLAGD_SOURCES", value_name = "JSON", hide_env_values = true)]
+    pub(super) sources: Option<String>,
+
+    /// PEM file with the server's certificate, for TLS on the ports of evaluation and
+    /// synchronization.
+    #[arg(short = 'c', long, env = "FLAGD_SERVER_CERT_PATH", value_name = "PATH")]
+    #[arg(requires = "server_key_path")]
+    pub(super) server_cert_path: Option<PathBuf>,
+    /// PEM file with the key of that certificate.
+    #[arg(short = 'k', long, env = "FLAGD_SERVER_KEY_PATH", value_name = "PATH")]
+    #[arg(requires = "server_cert_path")]
+    pub(super) server_key_path: Option<PathBuf>,
+
+    /// Origins from which browsers may ask; `*` is every origin [env: `FLAGD_CORS_ORIGIN`].
+    #[arg(short = 'C', long = "cors-origin", value_name = "ORIGIN", value_delimiter = ',')]
+    pub(super) cors_origins: Vec<String>,
+    /// Fields of every evaluation context, `name=value,...`; can be repeated
+    /// [env: `FLAGD_CONTEXT_VALUE`, a JSON object].
+    #[arg(short = 'X', long = "context-value", value_name = "NAME=VALUE", value_parser = pair)]
+    #[arg(value_delimiter = ',')]
+    pub(super) context_values: Vec<Pair>,
+    /// Fields of the evaluation context from headers of the request, `Header=name,...`; can be
+    /// repeated [env: `FLAGD_CONTEXT_FROM_HEADER`, a JSON object].
+    #[arg(short = 'H', long = "context-from-header", value_name = "HEADER=NAME")]
+    #[arg(value_parser = pair, value_delimiter = ',')]
+    pub(super) context_from_headers: Vec<Pair>,
+
+    /// How large a request's body may be, in bytes; 0 is any size.
+    #[arg(short = 'B', long, env = "FLAGD_MAX_REQUEST_BODY", value_name = "BYTES")]
+    #[arg(default_value_t = 1_000_000)]
+    pub(super) max_request_body: usize,
+    /// How large a request's headers may be, in bytes; 0 is 1 MiB.
+    #[arg(short = 'R', long, env = "FLAGD_MAX_REQUEST_HEADER", value_name = "BYTES")]
+    #[arg(default_value_t = 1_000_000)]
+    pub(super) max_request_header: usize,
+    /// How long streams of events and synchronization live; 0 is without end.
+    #[arg(long, env = "FLAGD_STREAM_DEADLINE", value_name = "DURATION", default_value = "0")]
+    #[arg(value_parser = duration::parse)]
+    pub(super) stream_deadline: Duration,
+    /// Leave `GetMetadata`, which is deprecated, unanswered.
+    #[arg(long, env = "FLAGD_DISABLE_SYNC_METADATA", action = ArgAction::Set, num_args = 0..=1)]
+    #[arg(require_equals = true, default_missing_value = "true", default_value = "false")]
+    #[arg(value_parser = BoolishValueParser::new(), value_name = "BOOL")]
+    pub(super) disable_sync_metadata: bool,
+    /// No effect: clients may ping as often as they like.
+    #[arg(long, env = "FLAGD_KEEP_ALIVE_MIN_TIME", value_name = "DURATION")]
+    #[arg(value_parser = duration::parse)]
+    pub(super) keep_alive_min_time: Option<Duration>,
+    /// No effect: clients may ping without a stream.
+    #[arg(long, env = "FLAGD_KEEP_ALIVE_PERMIT_WITHOUT_STREAM", action = ArgAction::Set)]
+    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(default_value = "true", value_parser = BoolishValueParser::new(), value_name = "BOOL")]
+    pub(super) keep_alive_permit_without_stream: bool,
+
+    /// The generation of `fractional`: what flagd 0.16 does, or what is to come with flagd 1.0.
+    #[arg(long, env = "FLAGD_FRACTIONAL", default_value = "string")]
+    pub(super) fractional: Fractional,
+    /// The form of logs on standard error.
+    #[arg(short = 'z', long, env = "FLAGD_LOG_FORMAT", default_value = "console")]
+    pub(super) log_format: LogFormat,
+    /// Log more.
+    #[arg(short = 'x', long, env = "FLAGD_DEBUG", action = ArgAction::Set, num_args = 0..=1)]
+    #[arg(require_equals = true, default_missing_value = "true", default_value = "false")]
+    #[arg(value_parser = BoolishValueParser::new(), value_name = "BOOL")]
+    pub(super) debug: bool,
+    #[command(flatten)]
+    pub(super) unsupported: Unsupported,
+}
+
+pub(super) type Pair = (String, String);
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum Fractional {
+    String,
+    Cbor,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum LogFormat {
+    Console,
+    Json,
+}
+
+/// What flagd reads in another form from variables than from the command line.
+impl Args {
+    /// Completes the lists that were not given from the environment.
+    pub(super) fn with_environment(
+        mut self,
+        lookup: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, String> {
+        let words = |name| -> Vec<String> {
+            let text = lookup(name).unwrap_or_default();
+            text.split_whitespace().map(str::to_owned).collect()
+        };
+        let object = |name| -> Result<Vec<Pair>, String> {
+            let Some(text) = lookup(name).filter(|text| !text.is_empty()) else {
+                return Ok(Vec::new());
+            };
+            let fields: BTreeMap<String, String> = serde_json::from_str(&text)
+                .map_err(|error| format!("{name} is no JSON object of texts: {error}"))?;
+            Ok(fields.into_iter().collect())
+        };
+        if self.uris.is_empty() {
+            self.uris = words("FLAGD_URI");
+        }
+        if self.cors_origins.is_empty() {
+            self.cors_origins = words("FLAGD_CORS_ORIGIN");
+        }
+        if self.context_values.is_empty() {
+            self.context_values = object("FLAGD_CONTEXT_VALUE")?;
+        }
+        if self.context_from_headers.is_empty() {
+            self.context_from_headers = object("FLAGD_CONTEXT_FROM_HEADER")?;
+        }
+        Ok(self)
+    }
+}
+
+fn pair(text: &str) -> Result<Pair, String> {
+    let (name, value) = text.split_once('=').ok_or("not of the form NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
+}

@@ -1,0 +1,46 @@
+//! Options of `flagd start` that have no effect here: using one is an error that says so.
+
+use std::ffi::OsString;
+
+macro_rules! unsupported {
+    ($($field:ident, $short:tt, $name:literal, $variable:literal, $instead:literal;)+) => {
+        #[derive(Debug, clap::Args)]
+        pub(super) struct Unsupported {
+            $(
+                #[arg(short = $short, long = $name, env = $variable, hide = true)]
+                $field: Option<OsString>,
+            )+
+            #[arg(long, hide = true)]
+            config: Option<OsString>,
+        }
+
+        impl Unsupported {
+            /// The first that was given.
+            pub(super) fn check(&self) -> Result<(), String> {
+                $(
+                    if self.$field.as_ref().is_some_and(|value| !value.is_empty()) {
+                        return Err(format!(
+                            "--{} ({}) is not supported: {}", $name, $variable, $instead
+                        ));
+                    }
+                )+
+                match self.config {
+                    Some(_) => Err("--config is not supported: use options or variables".to_owned()),
+                    None => Ok(()),
+                }
+            }
+        }
+    };
+}
+
+unsupported! {
+    metrics_exporter, 't', "metrics-exporter", "FLAGD_METRICS_EXPORTER",
+        "metrics are for Prometheus to read, at /metrics of the management port";
+    otel_collector_uri, 'o', "otel-collector-uri", "FLAGD_OTEL_COLLECTOR_URI",
+        "there is no export of telemetry; metrics are at /metrics of the management port";
+    otel_ca_path, 'A', "otel-ca-path", "FLAGD_OTEL_CA_PATH", "there is no export of telemetry";
+    otel_cert_path, 'D', "otel-cert-path", "FLAGD_OTEL_CERT_PATH", "there is no export of telemetry";
+    otel_key_path, 'K', "otel-key-path", "FLAGD_OTEL_KEY_PATH", "there is no export of telemetry";
+    otel_reload_interval, 'I', "otel-reload-interval", "FLAGD_OTEL_RELOAD_INTERVAL",
+        "there is no export of telemetry";
+}

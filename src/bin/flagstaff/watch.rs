@@ -1,0 +1,108 @@
+//! `flagstaff watch`: states and changes as they come.
+
+use std::fmt;
+
+use flagstaff::{FlagdProvider, ProviderEvent, flagd::ChangedFlags};
+use open_feature::{EvaluationContext, provider::FeatureProvider as _};
+use serde_json::{Value as Json, json};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
+use crate::{Exit, connection::Connection, failed, output, signals};
+
+/// Print the states of a provider, and the flags that change, until SIGINT or SIGTERM.
+///
+/// Exit code 0: asked to end, or nobody reads any more; 2: wrong usage; 3: flagd refuses for good.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Print each event as a line of JSON: time, event, flags (null: any), message.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+pub(crate) async fn run(args: Args) -> Exit {
+    let options = match args.connection.options() {
+        Ok(options) => options,
+        Err(error) => return failed(Exit::Usage, &error.to_string()),
+    };
+    let provider = FlagdProvider::new(options);
+    let exit = tokio::select! {
+        exit = watch(&provider, args.json) => exit,
+        ended = signals::end() => match ended {
+            Ok(()) => Exit::Success,
+            Err(error) => failed(Exit::No, &format!("signals: {error}")),
+        },
+    };
+    provider.shutdown().await;
+    exit
+}
+
+async fn watch(provider: &FlagdProvider, json: bool) -> Exit {
+    let mut events = provider.events();
+    let mut initialized = provider.clone();
+    initialized.initialize(&EvaluationContext::default()).await;
+    while let Some(event) = events.next().await {
+        let line = Line::new(event);
+        let written = if json { output::line(&line.json()) } else { output::line(&line) };
+        if written.is_err() {
+            return Exit::Success;
+        }
+        if line.fatal {
+            return Exit::Unreachable;
+        }
+    }
+    Exit::Success
+}
+
+/// An event to print.
+struct Line {
+    time: String,
+    event: &'static str,
+    /// Of a change: the keys, or none for all.
+    keys: Option<Vec<String>>,
+    message: Option<String>,
+    fatal: bool,
+}
+
+impl Line {
+    fn new(event: ProviderEvent) -> Self {
+        // This year can be written.
+        let time = OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default();
+        let line = |event| Self { time, event, keys: None, message: None, fatal: false };
+        match event {
+            ProviderEvent::Ready => line("ready"),
+            ProviderEvent::Stale => line("stale"),
+            ProviderEvent::Error { message, fatal } => Self {
+                message: Some(message),
+                fatal,
+                ..line(if fatal { "fatal" } else { "error" })
+            },
+            ProviderEvent::ConfigurationChanged(ChangedFlags::All) => line("changed"),
+            ProviderEvent::ConfigurationChanged(ChangedFlags::Keys(keys)) => {
+                Self { keys: Some(keys.to_vec()), ..line("changed") }
+            }
+            ProviderEvent::Lagged(missed) => {
+                Self { message: Some(format!("{missed} events were missed")), ..line("lagged") }
+            }
+            // The enum may grow.
+            _ => line("other"),
+        }
+    }
+
+    fn json(&self) -> Json {
+        json!({ "time": self.time, "event": self.event, "flags": self.keys, "message": self.message })
+    }
+}
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.time, self.event)?;
+        match (&self.keys, &self.message) {
+            (Some(keys), _) => write!(f, " {}", keys.join(" ")),
+            (None, Some(message)) => write!(f, ": {message}"),
+            (None, None) if self.event == "changed" => f.write_str(" (any flag)"),
+            (None, None) => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! `flagstaff eval`.
+
+use serde_json::{Value, json};
+
+use crate::{
+    flagd, one_flag,
+    program::{Finished, finish, flagstaff, run},
+    support::{flagd::FlagdProcess, ports::free_port},
+};
+
+fn definition() -> Value {
+    json!({ "metadata": { "team": "web" }, "flags": {
+        "bool": { "state": "ENABLED", "variants": { "on": true, "off": false }, "defaultVariant": "off" },
+        "int": { "state": "ENABLED", "variants": { "v": 42 }, "defaultVariant": "v" },
+        "float": { "state": "ENABLED", "variants": { "v": 0.5 }, "defaultVariant": "v" },
+        "object": { "state": "ENABLED", "variants": { "v": { "a": 1, "b": [0.5, "x"] } }, "defaultVariant": "v" },
+        "text": {
+            "state": "ENABLED",
+            "variants": { "one": "first", "two": "second" },
+            "defaultVariant": "one",
+            "targeting": { "if": [
+                { "and": [{ "==": [{ "var": "age" }, 5] }, { "==": [{ "var": "user.name" }, "ann"] }] }, "two",
+                { "==": [{ "var": "targetingKey" }, "key"] }, "two",
+            ] },
+        },
+        "off": { "state": "DISABLED", "variants": { "v": true }, "defaultVariant": "v" },
+    } })
+}
+
+async fn eval(flagd: &FlagdProcess, args: &[&str]) -> Finished {
+    let port = flagd.port().to_string();
+    run(&[&["eval", "--deadline-ms", "10000", "--port", &port], args].concat()).await
+}
+
+#[tokio::test]
+async fn every_type_is_found_and_asked_for() {
+    let flagd = flagd(&definition()).await;
+    for (key, as_type, variant, value) in [
+        ("bool", "bool", "off", json!(false)),
+        ("int", "int", "v", json!(42)),
+        ("float", "float", "v", json!(0.5)),
+        ("object", "object", "v", json!({ "a": 1, "b": [0.5, "x"] })),
+        ("text", "string", "one", json!("first")),
+    ] {
+        for more in [&["--json"][..], &["--json", "--type", as_type]] {
+            let run = eval(&flagd, &[&[key], more].concat()).await;
+            let reason = if key == "text" { "DEFAULT" } else { "STATIC" };
+            let expected = json!({
+                "key": key, "value": value, "variant": variant, "reason": reason,
+                "metadata": { "team": "web" }, "error": null,
+            });
+            assert_eq!((run.code, run.json(), &*run.err), (Some(0), expected, ""));
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_context_is_fields_and_json() {
+    let flagd = flagd(&definition()).await;
+    for (context, value) in [
+        (&["-c", "age=5", "-c", r#"{"user": {"name": "ann"}}"#][..], "second"),
+        (&["-c", "age=5", "-c", r#"user={"name": "ben"}"#], "first"),
+        (&["--context", "targetingKey=key"], "second"),
+        (&[], "first"),
+    ] {
+        let run = eval(&flagd, &[&["text", "--json"], context].concat()).await;
+        assert_eq!(run.json()["value"], value, "{context:?}");
+    }
+}
+
+#[tokio::test]
+async fn people_get_lines() {
+    let flagd = flagd(&definition()).await;
+    let run = eval(&flagd, &["bool"]).await;
+    assert_eq!(run.out, "bool = false\nreason: STATIC\nvariant: off\nmetadata team: \"web\"\n");
+    let run = eval(&flagd, &["missing"]).await;
+    assert_eq!((run.code, &*run.out), (Some(1), ""));
+    assert!(run.err.starts_with("flagstaff: FLAG_NOT_FOUND: "), "{run:?}");
+}
+
+#[tokio::test]
+async fn a_flag_without_a_value_is_told_from_errors() {
+    let flagd = flagd(&definition()).await;
+    for (args, reason, code) in [
+        (&["off"][..], "DISABLED", "GENERAL"),
+        (&["missing"], "ERROR", "FLAG_NOT_FOUND"),
+        (&["text", "-t", "bool"], "ERROR", "TYPE_MISMATCH"),
+    ] {
+        let run = eval(&flagd, &[args, &["--json"]].concat()).await;
+        let report = run.json();
+        assert_eq!(run.code, Some(1), "{run:?}");
+        assert_eq!(report["value"], Value::Null);
+        assert_eq!((&report["reason"], &report["error"]["code"]), (&json!(reason), &json!(code)));
+    }
+}
+
+#[tokio::test]
+async fn wrong_usage_and_a_flagd_out_of_reach_have_their_own_codes() {
+    let port = free_port().to_string();
+    let run = run(&["eval", "flag", "--host", "127.0.0.1", "--port", &port, "--json"]).await;
+    assert_eq!(run.code, Some(3));
+    assert_eq!(run.json()["error"]["code"], "PROVIDER_NOT_READY");
+
+    for args in [&["eval"][..], &["eval", "flag", "--port", "0"], &["eval", "flag", "-c", "a"], &[]]
+    {
+        assert_eq!(crate::program::run(args).await.code, Some(2), "{args:?}");
+    }
+    let mut command = flagstaff(&["eval", "flag"]);
+    let run = finish({
+        command.env("FLAGD_DEADLINE_MS", "soon");
+        command
+    })
+    .await;
+    assert_eq!(run.code, Some(2));
+    assert!(run.err.contains("FLAGD_DEADLINE_MS"), "{run:?}");
+}
+
+#[tokio::test]
+async fn the_environment_says_where_flagd_is() {
+    let flagd = flagd(&one_flag()).await;
+    let mut command = flagstaff(&["eval", "flag", "--json"]);
+    command.env("FLAGD_HOST", "127.0.0.1").env("FLAGD_PORT", flagd.port().to_string());
+    let run = finish({
+        command.env("FLAGD_DEADLINE_MS", "10000");
+        command
+    })
+    .await;
+    assert_eq!(run.json()["value"], true);
+}

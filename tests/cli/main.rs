@@ -1,0 +1,29 @@
+//! The program `flagstaff` as a process: what it prints, and how it ends.
+//!
+//! It asks the flagd of `FLAGD_BIN` or `FLAGD_IMAGE`, else a `flagstaff start`.
+// There are flags of a flagd.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::similar_names)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod check;
+mod eval;
+mod program;
+mod watch;
+
+use serde_json::{Value, json};
+use support::flagd::{FlagdProcess, find_or};
+
+/// A flagd with this definition.
+async fn flagd(definition: &Value) -> FlagdProcess {
+    let command = find_or(program::PATH).unwrap();
+    FlagdProcess::with(definition).command(command).start().await.unwrap()
+}
+
+/// A definition with one flag, `flag`, that is true.
+fn one_flag() -> Value {
+    json!({ "flags": { "flag": {
+        "state": "ENABLED", "variants": { "on": true, "off": false }, "defaultVariant": "on",
+    } } })
+}

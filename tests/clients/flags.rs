@@ -1,0 +1,43 @@
+//! The flags that the clients ask for, and the change that they are to hear of.
+
+use serde_json::{Value, json};
+
+use crate::support::flagd::FlagdProcess;
+
+/// A flag of each type; `text` depends on the context, and `off` is disabled.
+pub(crate) fn definition() -> Value {
+    json!({
+        "metadata": { "team": "clients" },
+        "flags": {
+            "bool": {
+                "state": "ENABLED",
+                "variants": { "on": true, "off": false },
+                "defaultVariant": "on",
+            },
+            "text": {
+                "state": "ENABLED",
+                "variants": { "plain": "hello", "special": "hello, colleague" },
+                "defaultVariant": "plain",
+                "targeting": { "if": [{ "ends_with": [{ "var": "email" }, "@example.com"] }, "special"] },
+            },
+            "int": { "state": "ENABLED", "variants": { "v": 42 }, "defaultVariant": "v" },
+            "float": { "state": "ENABLED", "variants": { "v": 0.5 }, "defaultVariant": "v" },
+            "object": {
+                "state": "ENABLED",
+                "variants": { "v": { "name": "x", "list": [1, true, "two"], "inner": { "deep": 0.25 } } },
+                "defaultVariant": "v",
+                "metadata": { "owner": "ann" },
+            },
+            "off": {
+                "state": "DISABLED",
+                "variants": { "v": "never" },
+                "defaultVariant": "v",
+            },
+        }
+    })
+}
+
+/// The flag `bool` is false from now on.
+pub(crate) fn change(flagd: &FlagdProcess) {
+    flagd.edit_flags(|definition| definition["flags"]["bool"]["defaultVariant"] = json!("off"));
+}

@@ -1,0 +1,169 @@
+//! Clients as processes: installed where, started how, and spoken to line by line.
+
+use std::{
+    env,
+    ffi::OsString,
+    fs::File,
+    io::Seek as _,
+    path::{Path, PathBuf},
+    process::Stdio,
+};
+
+use serde_json::Value;
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines},
+    process::{Child, ChildStdin, ChildStdout, Command},
+    time::timeout,
+};
+
+use crate::support::wait::PATIENCE;
+
+/// The sources of the clients.
+pub(crate) const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients");
+
+/// This file of the installed clients.
+pub(crate) fn installed(file: &str) -> Result<PathBuf, String> {
+    let set = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let root = set("FLAGSTAFF_CLIENTS_DIR").or_else(|| {
+        let cache = set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")))?;
+        Some(cache.join("flagstaff/clients"))
+    });
+    let path = root.ok_or("neither FLAGSTAFF_CLIENTS_DIR nor HOME is set")?.join(file);
+    let missing = || format!("no {}: run tests/clients/install", path.display());
+    path.exists().then(|| path.clone()).ok_or_else(missing)
+}
+
+/// A program on `PATH`.
+pub(crate) fn on_path(name: &str) -> Result<PathBuf, String> {
+    let paths = env::var_os("PATH").unwrap_or_default();
+    let found = env::split_paths(&paths).map(|path| path.join(name)).find(|path| path.is_file());
+    found.ok_or_else(|| format!("no {name} on PATH"))
+}
+
+/// A command without the variables that would reach into a provider.
+pub(crate) fn command(program: impl AsRef<Path>) -> Command {
+    let mut command = Command::new(program.as_ref());
+    let is_flagd = |name: &OsString| name.to_str().is_some_and(|name| name.starts_with("FLAGD_"));
+    for (name, _) in env::vars_os().filter(|(name, _)| is_flagd(name)) {
+        command.env_remove(name);
+    }
+    command.kill_on_drop(true);
+    command
+}
+
+/// What a command that must succeed wrote to its standard output.
+pub(crate) async fn output(command: &mut Command) -> Result<String, String> {
+    let output = timeout(PATIENCE, command.stdin(Stdio::null()).output()).await;
+    let output = output.map_err(|_| format!("waited {PATIENCE:?} for {command:?}"))?;
+    let output = output.map_err(|error| format!("cannot start {command:?}: {error}"))?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    if output.status.success() {
+        Ok(text)
+    } else {
+        Err(format!("{command:?}: {}\n{text}{errors}", output.status))
+    }
+}
+
+/// A client that reads and writes lines of JSON. Killed when dropped.
+pub(crate) struct Peer {
+    child: Child,
+    questions: ChildStdin,
+    lines: Lines<BufReader<ChildStdout>>,
+    /// What it wrote to its standard error.
+    errors: File,
+    /// What was read and not asked for, for messages.
+    events: Vec<Value>,
+}
+
+impl Peer {
+    pub(crate) fn start(mut command: Command) -> Self {
+        let errors = tempfile::tempfile().unwrap();
+        let child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(errors.try_clone().unwrap())
+            .spawn();
+        let mut child = child.unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
+        let questions = child.stdin.take().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        Self { child, questions, lines, errors, events: Vec::new() }
+    }
+
+    /// The answer to a question; events that come before it are kept.
+    pub(crate) async fn ask(&mut self, question: &Value) -> Result<Value, String> {
+        self.questions.write_all(format!("{question}\n").as_bytes()).await.unwrap();
+        loop {
+            match self.line().await? {
+                event if event.get("event").is_some() => self.events.push(event),
+                answer => return Ok(answer),
+            }
+        }
+    }
+
+    /// Waits for an event that is as wanted; forgets those before it.
+    pub(crate) async fn event(
+        &mut self,
+        what: &str,
+        wanted: impl Fn(&Value) -> bool,
+    ) -> Result<Value, String> {
+        let mut seen = Vec::new();
+        loop {
+            let event = if self.events.is_empty() {
+                self.line().await.map_err(|error| format!("{error}; events: {seen:?}"))?
+            } else {
+                self.events.remove(0)
+            };
+            if event.get("event").is_none() {
+                return Err(format!("not asked, and answered {event} instead of {what}"));
+            }
+            if wanted(&event) {
+                return Ok(event);
+            }
+            seen.push(event);
+        }
+    }
+
+    async fn text(&mut self) -> Result<String, String> {
+        let line = timeout(PATIENCE, self.lines.next_line()).await;
+        let line = match line {
+            Ok(line) => line.unwrap(),
+            Err(_) => return Err(format!("waited {PATIENCE:?} for the client; {}", self.log())),
+        };
+        line.ok_or_else(|| format!("the client has ended; {}", self.log()))
+    }
+
+    /// The next of a stream of JSON objects that are written over several lines.
+    pub(crate) async fn object(&mut self) -> Result<Value, String> {
+        let mut text = String::new();
+        loop {
+            text.push_str(&self.text().await?);
+            if let Ok(object) = serde_json::from_str(&text) {
+                return Ok(object);
+            }
+        }
+    }
+
+    async fn line(&mut self) -> Result<Value, String> {
+        let line = self.text().await?;
+        serde_json::from_str(&line).map_err(|error| format!("{error} in {line:?}"))
+    }
+
+    fn log(&mut self) -> String {
+        self.errors.rewind().unwrap();
+        let text = std::io::read_to_string(&mut self.errors).unwrap_or_default();
+        format!("it wrote:\n{text}")
+    }
+
+    /// Ends the questions, and waits until the client has shut down in peace.
+    pub(crate) async fn end(mut self) -> Result<(), String> {
+        drop(self.questions);
+        // What it still writes must not fill the pipe.
+        let drained = async { while let Ok(Some(_)) = self.lines.next_line().await {} };
+        let ended = timeout(PATIENCE, async { tokio::join!(drained, self.child.wait()).1 }).await;
+        match ended {
+            Ok(Ok(status)) if status.success() => Ok(()),
+            ended => Err(format!("the client's end: {ended:?}")),
+        }
+    }
+}

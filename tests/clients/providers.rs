@@ -1,0 +1,145 @@
+//! The providers of other languages, asking in flagd and evaluating in their own process.
+
+use libtest_mimic::Trial;
+use serde_json::{Value, json};
+use tokio::process::Command;
+
+use crate::{
+    flags::change,
+    peer::{Peer, SOURCES, command, installed, on_path},
+    support::flagd::FlagdProcess,
+    trial,
+};
+
+type Start = fn() -> Result<Command, String>;
+
+const LANGUAGES: [(&str, Start); 3] =
+    [("python", python), ("javascript", javascript), ("java", java)];
+
+pub(crate) fn trials() -> Vec<Trial> {
+    let modes = LANGUAGES
+        .into_iter()
+        .flat_map(|language| ["rpc", "in-process"].map(|resolver| (language, resolver)));
+    modes
+        .map(|((language, start), resolver)| {
+            let name = format!("providers::{language}::{resolver}");
+            // Python's gives no metadata when it asks in flagd.
+            let metadata = (language, resolver) != ("python", "rpc");
+            trial(name, start(), move |command, flagd| evaluate(command, resolver, metadata, flagd))
+        })
+        .collect()
+}
+
+fn python() -> Result<Command, String> {
+    let mut command = command(installed("python/bin/python")?);
+    command.arg(format!("{SOURCES}/python/client.py"));
+    Ok(command)
+}
+
+fn javascript() -> Result<Command, String> {
+    let mut command = command(on_path("node")?);
+    command.env("NODE_PATH", installed("javascript/node_modules")?);
+    command.arg(format!("{SOURCES}/javascript/client.cjs"));
+    Ok(command)
+}
+
+fn java() -> Result<Command, String> {
+    let mut command = command(on_path("java")?);
+    command.arg("-cp").arg(installed("java/lib")?.join("*"));
+    command.arg(format!("{SOURCES}/java/Client.java"));
+    Ok(command)
+}
+
+/// Five types, what has no value, what is wrong, and a change.
+async fn evaluate(
+    mut command: Command,
+    resolver: &'static str,
+    gives_metadata: bool,
+    flagd: FlagdProcess,
+) -> Result<(), String> {
+    let ports = flagd.ports();
+    let port = if resolver == "rpc" { ports.evaluation } else { ports.sync };
+    command.args([resolver, &port.to_string()]);
+    let mut peer = Peer::start(command);
+    peer.event("ready", |event| event["event"] == "ready").await?;
+
+    for (question, expected) in questions() {
+        let mut answer = peer.ask(&question).await?;
+        // Metadata differs from client to client in what it leaves out; one flag's is looked at.
+        let metadata = answer.as_object_mut().and_then(|answer| answer.remove("metadata"));
+        equal(&question, &answer, &expected)?;
+        if gives_metadata && question["key"] == "object" {
+            let metadata = metadata.unwrap_or_default();
+            equal(
+                &question,
+                &json!([metadata["owner"], metadata["team"]]),
+                &json!(["ann", "clients"]),
+            )?;
+        }
+    }
+
+    let before = peer.ask(&boolean()).await?;
+    equal(&boolean(), &before["value"], &json!(true))?;
+    change(&flagd);
+    let named = |event: &Value| {
+        let flags = event["flags"].as_array();
+        event["event"] == "changed" && flags.is_some_and(|keys| *keys == ["bool"])
+    };
+    peer.event("the change of `bool` alone", named).await?;
+    let after = peer.ask(&boolean()).await?;
+    equal(&boolean(), &json!([after["value"], after["variant"]]), &json!([false, "off"]))?;
+    peer.end().await
+}
+
+fn boolean() -> Value {
+    json!({ "key": "bool", "type": "boolean", "default": false })
+}
+
+/// Each question and its answer: value, variant, reason, error.
+fn questions() -> Vec<(Value, Value)> {
+    let colleague = json!({ "targetingKey": "ann", "email": "ann@example.com" });
+    let value = |value: Value, variant: &str, reason: &str| json!({ "value": value, "variant": variant, "reason": reason, "error": null });
+    let error = |value: Value, code: &str| json!({ "value": value, "variant": null, "reason": "ERROR", "error": code });
+    let question = |key: &str, as_type: &str, default: Value| json!({ "key": key, "type": as_type, "default": default });
+    let mut asked_by_colleague = question("text", "string", json!("default"));
+    asked_by_colleague["context"] = colleague;
+    let object = json!({ "name": "x", "list": [1, true, "two"], "inner": { "deep": 0.25 } });
+    vec![
+        (boolean(), value(json!(true), "on", "STATIC")),
+        (question("text", "string", json!("default")), value(json!("hello"), "plain", "DEFAULT")),
+        (asked_by_colleague, value(json!("hello, colleague"), "special", "TARGETING_MATCH")),
+        (question("int", "integer", json!(0)), value(json!(42), "v", "STATIC")),
+        (question("float", "float", json!(0)), value(json!(0.5), "v", "STATIC")),
+        (question("object", "object", json!({})), value(object, "v", "STATIC")),
+        (
+            question("missing", "string", json!("default")),
+            error(json!("default"), "FLAG_NOT_FOUND"),
+        ),
+        (question("text", "boolean", json!(true)), error(json!(true), "TYPE_MISMATCH")),
+    ]
+}
+
+/// Equal as JSON, where 1 is 1.0.
+fn equal(question: &Value, answer: &Value, expected: &Value) -> Result<(), String> {
+    if same(answer, expected) {
+        return Ok(());
+    }
+    Err(format!("{question}\n  answered {answer}\n  expected {expected}"))
+}
+
+fn same(left: &Value, right: &Value) -> bool {
+    match (left, right) {
+        (Value::Number(left), Value::Number(right)) => left.as_f64() == right.as_f64(),
+        (Value::Array(left), Value::Array(right)) => {
+            left.len() == right.len()
+                && left.iter().zip(right).all(|(left, right)| same(left, right))
+        }
+        (Value::Object(left), Value::Object(right)) => {
+            left.len() == right.len()
+                && left
+                    .iter()
+                    .all(|(key, left)| right.get(key).is_some_and(|right| same(left, right)))
+        }
+        (left, right) => left == right,
+    }
+}

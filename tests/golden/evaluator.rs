@@ -1,0 +1,90 @@
+//! The evaluator's answer to a case, as either version of the protocol would carry it.
+
+use flagstaff::evaluator::{ErrorCode, FlagSet, Outcome, Reason};
+use serde_json::{Map, Value, json};
+
+use crate::{
+    Verdict,
+    answer::{same, status, tidy},
+    case::{Case, Expected, Kind},
+};
+
+impl Case {
+    /// Evaluates the case in this process.
+    pub(crate) fn judge(&self) -> Verdict {
+        let set = match (FlagSet::parse(&self.definition), &self.expected) {
+            (Err(_), Expected::Rejected(_)) => return Verdict::Agrees,
+            (Err(error), _) => return Verdict::Differs(format!("{}: refused: {error}", self.key)),
+            (Ok(set), _) => set,
+        };
+        let outcome = set.evaluate(&self.key, &self.context);
+        match &self.expected {
+            // The definition as such is taken, only this flag is left out.
+            Expected::Rejected(reason) if reason.starts_with("unable to insert flag") => {
+                match outcome.error {
+                    Some(ErrorCode::FlagNotFound) => Verdict::Agrees,
+                    _ => Verdict::Differs(format!("{}: not left out: {reason}", self.key)),
+                }
+            }
+            Expected::Rejected(reason) => {
+                Verdict::Differs(format!("{}: not refused: {reason}", self.key))
+            }
+            Expected::Answers { v1, v2, .. } => self.compare(&outcome, v1, v2),
+        }
+    }
+
+    fn compare(&self, outcome: &Outcome<'_>, v1: &Value, v2: &Value) -> Verdict {
+        let answers = [
+            (v2, self.answer_v2(outcome), None),
+            (v1, self.answer_v1(outcome), Some(self.kind.zero())),
+        ];
+        for (expected, given, zero) in answers {
+            if !same(&tidy(expected, zero.as_ref()), &tidy(&given, zero.as_ref())) {
+                if self.is_beyond_64_bits(outcome) {
+                    return Verdict::ByRule;
+                }
+                return Verdict::Differs(format!("{}: {given} in place of {expected}", self.key));
+            }
+        }
+        Verdict::Agrees
+    }
+
+    /// An integer was asked for, and the number has more than 64 bits: flagd's answer is -2^63.
+    fn is_beyond_64_bits(&self, outcome: &Outcome<'_>) -> bool {
+        matches!(self.kind, Kind::Integer)
+            && outcome.integer() == Err(ErrorCode::TypeMismatch)
+            && matches!(outcome.float(), Ok(Some(number)) if number.abs() >= 2f64.powi(63))
+    }
+
+    fn value(&self, outcome: &Outcome<'_>) -> Result<Option<Value>, ErrorCode> {
+        Ok(match self.kind {
+            Kind::Boolean => outcome.boolean()?.map(Value::from),
+            Kind::String => outcome.string()?.map(Value::from),
+            Kind::Integer => outcome.integer()?.map(Value::from),
+            Kind::Float => outcome.float()?.map(Value::from),
+            Kind::Object => outcome.object()?.map(|object| Value::Object(object.clone())),
+        })
+    }
+
+    fn answer_v2(&self, outcome: &Outcome<'_>) -> Value {
+        let value = match self.value(outcome) {
+            Ok(value) => value,
+            Err(error) => return json!({"error": status(error), "message": error.to_string()}),
+        };
+        let mut answer = Map::new();
+        answer.extend(value.map(|value| ("value".to_owned(), value)));
+        answer.extend(outcome.variant.map(|variant| ("variant".to_owned(), variant.into())));
+        answer.insert("reason".to_owned(), outcome.reason.as_str().into());
+        answer.insert("metadata".to_owned(), Value::Object(outcome.metadata.clone()));
+        Value::Object(answer)
+    }
+
+    /// As version 2, except that it can only say of a flag without default variant that it is missing.
+    fn answer_v1(&self, outcome: &Outcome<'_>) -> Value {
+        if outcome.reason == Reason::Default && outcome.value.is_none() {
+            let error = ErrorCode::FlagNotFound;
+            return json!({"error": status(error), "message": error.to_string()});
+        }
+        self.answer_v2(outcome)
+    }
+}
