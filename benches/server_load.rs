@@ -59,7 +59,10 @@ fn main() {
     if flagd.is_none() {
         println!("no flagd on the PATH: it is left out");
     }
-    println!("{:10} {:10} {:>9} {:>9} {:>9} {:>9}", "", "", "CPU us/rq", "p50 us", "p99 us", "RSS MB");
+    println!(
+        "{:10} {:10} {:>9} {:>9} {:>9} {:>9}",
+        "", "", "CPU us/rq", "p50 us", "p99 us", "RSS MB"
+    );
     for load in [Load::Grpc, Load::Ofrep] {
         if Command::new(load.tool()).arg("--version").output().is_err() {
             println!("no {} on the PATH: {load:?} is left out", load.tool());
@@ -293,8 +296,7 @@ async fn answer(
     let _ = request.into_body().collect().await;
     // A gRPC message: no compression, its length, and a ResolveBooleanResponse.
     const MESSAGE: &[u8] = b"\0\0\0\0\x17\x08\x01\x12\x0fTARGETING_MATCH\x1a\x02on";
-    const JSON: &str =
-        r#"{"key":"targeted","reason":"TARGETING_MATCH","variant":"on","value":true,"metadata":{}}"#;
+    const JSON: &str = r#"{"key":"targeted","reason":"TARGETING_MATCH","variant":"on","value":true,"metadata":{}}"#;
     let body = Bytes::from_static(if grpc { MESSAGE } else { JSON.as_bytes() });
     let content_type = if grpc { "application/grpc" } else { "application/json" };
     let trailers = grpc.then(|| {

@@ -3,8 +3,9 @@
 use serde_json::Value as Json;
 
 use super::{
-    operators::{self, Eager, Lazy, Operator},
+    operators::{self, Comparison, Eager, Lazy, Operator},
     path::Path,
+    slots,
 };
 
 /// How deep a rule may be nested, counted in JSON lists and objects.
@@ -22,13 +23,15 @@ pub(super) enum Node {
     /// A list whose items are evaluated.
     List(Vec<Node>),
     /// A variable whose name is known.
-    Variable(Path),
+    Variable(Variable),
     /// A variable whose name is known, and what stands for it where it is missing.
-    VariableOr(Path, Box<Node>),
+    VariableOr(Variable, Box<Node>),
     /// A variable whose name is computed.
     ComputedVariable(Box<Node>),
     /// An operator on evaluated arguments.
     Call(Eager, Box<Node>),
+    /// A comparison of two values.
+    Compare(Comparison, Box<[Node; 2]>),
     And(Vec<Node>),
     Or(Vec<Node>),
     If(Vec<Node>),
@@ -36,6 +39,27 @@ pub(super) enum Node {
     Reduce(Box<Reduce>),
     /// What fails whenever it is evaluated, and why.
     Fail(&'static str),
+}
+
+impl Node {
+    /// Whether it has parts that are evaluated.
+    pub(super) fn is_inner(&self) -> bool {
+        !matches!(self, Node::Constant(_) | Node::Variable(_) | Node::Fail(_))
+    }
+}
+
+/// A variable whose name is known.
+#[derive(Clone, Debug)]
+pub(super) struct Variable {
+    pub(super) path: Path,
+    /// Where its value is kept during an evaluation, if the rule reads it more than once.
+    pub(super) slot: Option<usize>,
+}
+
+impl From<Path> for Variable {
+    fn from(path: Path) -> Self {
+        Self { path, slot: None }
+    }
 }
 
 /// An operator that goes through a list.
@@ -88,8 +112,23 @@ pub(super) struct Reduce {
     pub(super) start: Node,
 }
 
-/// Compiles a rule.
-pub(super) fn compile(rule: &Json) -> Result<Node, TooDeep> {
+/// A targeting rule.
+#[derive(Clone, Debug)]
+pub(super) struct Rule {
+    pub(super) node: Node,
+    /// How many slots its variables have.
+    pub(super) slots: usize,
+}
+
+/// Compiles a targeting rule.
+pub(super) fn compile(rule: &Json) -> Result<Rule, TooDeep> {
+    let mut node = part(rule)?;
+    let slots = slots::assign(&mut node);
+    Ok(Rule { node, slots })
+}
+
+/// Compiles a rule that is evaluated on any data.
+pub(super) fn part(rule: &Json) -> Result<Node, TooDeep> {
     node(rule, MAX_NESTING)
 }
 
@@ -158,6 +197,15 @@ fn operation(name: &str, values: &Json, room: usize) -> Result<Node, TooDeep> {
         return Ok(Node::Fail("unknown operator"));
     };
     match (operator, values) {
+        (Operator::Compare(comparison), Json::Array(items)) if items.len() == 2 => {
+            let room = deeper(room)?;
+            let sides = [node(&items[0], room)?, node(&items[1], room)?];
+            Ok(Node::Compare(comparison, Box::new(sides)))
+        }
+        (Operator::Compare(comparison), _) => {
+            let arguments = Box::new(arguments(values, room)?);
+            Ok(Node::Call(comparison.eager(), arguments))
+        }
         (Operator::Eager(eager), _) => Ok(Node::Call(eager, Box::new(arguments(values, room)?))),
         (Operator::Lazy(Lazy::Variable), _) => variable(values, room),
         (Operator::Lazy(lazy), Json::Array(items)) => lazily(lazy, items, room),
@@ -181,9 +229,9 @@ fn variable(values: &Json, room: usize) -> Result<Node, TooDeep> {
     };
     let default = values.as_array().and_then(|items| items.get(1));
     Ok(match (path, default) {
-        (Some(path), None) => Node::Variable(path),
+        (Some(path), None) => Node::Variable(path.into()),
         (Some(path), Some(default)) => {
-            Node::VariableOr(path, Box::new(node(default, deeper(room)?)?))
+            Node::VariableOr(path.into(), Box::new(node(default, deeper(room)?)?))
         }
         (None, _) => Node::ComputedVariable(Box::new(arguments(values, room)?)),
     })

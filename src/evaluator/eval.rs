@@ -5,9 +5,9 @@ use std::{cell::Cell, collections::BTreeMap};
 use serde_json::Value as Json;
 
 use super::{
-    compile::{self, Body, Each, EachKind, Node, Reduce, Subject},
+    compile::{self, Body, Each, EachKind, Node, Reduce, Subject, Variable},
     fractional::Bucketing,
-    operators::Args,
+    operators::{Args, Comparison},
     path::{self, Path},
     value::{Answer, Fail, List, Object, Value},
 };
@@ -45,7 +45,7 @@ impl Run {
 pub(super) fn eval<'a>(node: &'a Node, data: &Value<'a>, run: &Run) -> Answer<'a> {
     match node {
         Node::Constant(value) => Ok(value.into()),
-        Node::Variable(path) => Ok(path.read(data)),
+        Node::Variable(variable) => Ok(read(variable, data)),
         Node::Fail(reason) => Err(Fail(reason)),
         _ => {
             run.charge(1)?;
@@ -64,11 +64,11 @@ pub(super) fn eval<'a>(node: &'a Node, data: &Value<'a>, run: &Run) -> Answer<'a
 fn eval_inner<'a>(node: &'a Node, data: &Value<'a>, run: &Run) -> Answer<'a> {
     match node {
         Node::Constant(value) => Ok(value.into()),
-        Node::Variable(path) => Ok(path.read(data)),
+        Node::Variable(variable) => Ok(read(variable, data)),
         Node::Fail(reason) => Err(Fail(reason)),
-        Node::VariableOr(path, default) => {
+        Node::VariableOr(variable, default) => {
             let default = eval(default, data, run)?;
-            let value = path.read(data);
+            let value = read(variable, data);
             Ok(if value.is_null() { default } else { value })
         }
         Node::ComputedVariable(name) => variable(&eval(name, data, run)?, data),
@@ -89,12 +89,75 @@ fn eval_inner<'a>(node: &'a Node, data: &Value<'a>, run: &Run) -> Answer<'a> {
                 value => operator(Args::Single(&value), data, run),
             },
         },
+        Node::Compare(comparison, sides) => {
+            let holds = compare(*comparison, sides, data, run)?;
+            Ok(holds.map_or(Value::Null, Value::Bool))
+        }
         Node::And(items) => until(items, data, run, false),
         Node::Or(items) => until(items, data, run, true),
         Node::If(clauses) => conditional(clauses, data, run),
         Node::Each(each) => self::each(each, data, run),
         Node::Reduce(reduce) => self::reduce(reduce, data, run),
     }
+}
+
+/// The value of a variable that was read before, or is read now and kept.
+fn kept<'a>(variable: &Variable, data: &Value<'a>) -> Option<&'a Value<'a>> {
+    match (variable.slot, data) {
+        (Some(slot), Value::Object(Object::Root(root))) => {
+            root.kept.map(|kept| kept.get(slot, &variable.path))
+        }
+        _ => None,
+    }
+}
+
+fn read<'a>(variable: &Variable, data: &Value<'a>) -> Value<'a> {
+    match kept(variable, data) {
+        Some(value) => value.clone(),
+        None => variable.path.read(data),
+    }
+}
+
+/// Whether a condition holds.
+fn holds<'a>(node: &'a Node, data: &Value<'a>, run: &Run) -> Result<bool, Fail> {
+    match node {
+        // The usual condition, of the usual form, takes a shorter way.
+        Node::Compare(comparison, sides) if !sides.iter().any(Node::is_inner) => {
+            run.charge(1)?;
+            Ok(compare(*comparison, sides, data, run)?.unwrap_or(false))
+        }
+        _ => Ok(eval(node, data, run)?.is_true()),
+    }
+}
+
+/// Compares two values where they stand.
+fn compare<'a>(
+    comparison: Comparison,
+    sides: &'a [Node; 2],
+    data: &Value<'a>,
+    run: &Run,
+) -> Result<Option<bool>, Fail> {
+    let (mut left, mut right) = (Value::Null, Value::Null);
+    let a = look(&sides[0], data, run, &mut left)?;
+    let b = look(&sides[1], data, run, &mut right)?;
+    Ok(comparison.of(a, b))
+}
+
+/// The value of a node, in `room` unless it is kept elsewhere.
+#[inline]
+fn look<'v, 'a: 'v>(
+    node: &'a Node,
+    data: &Value<'a>,
+    run: &Run,
+    room: &'v mut Value<'a>,
+) -> Result<&'v Value<'a>, Fail> {
+    if let Node::Variable(variable) = node
+        && let Some(value) = kept(variable, data)
+    {
+        return Ok(value);
+    }
+    *room = eval(node, data, run)?;
+    Ok(room)
 }
 
 /// Evaluates arguments onto the stack, as long as they are few.
@@ -163,7 +226,7 @@ fn until<'a>(items: &'a [Node], data: &Value<'a>, run: &Run, wanted: bool) -> An
 fn conditional<'a>(clauses: &'a [Node], data: &Value<'a>, run: &Run) -> Answer<'a> {
     for clause in clauses.chunks(2) {
         match clause {
-            [condition, then] if eval(condition, data, run)?.is_true() => {
+            [condition, then] if holds(condition, data, run)? => {
                 return again(eval(then, data, run)?, data, run);
             }
             [otherwise] => return again(eval(otherwise, data, run)?, data, run),
@@ -201,7 +264,7 @@ fn holds_rules(value: &Value<'_>) -> bool {
 /// Compiles and evaluates a rule that is known only now.
 fn eval_json<'a>(rule: &Json, data: &Value<'a>, run: &Run) -> Answer<'a> {
     run.charge(size(rule))?;
-    let node = compile::compile(rule).map_err(|_| Fail("the rule is nested too deeply"))?;
+    let node = compile::part(rule).map_err(|_| Fail("the rule is nested too deeply"))?;
     eval(&node, data, run).map(Value::into_owned)
 }
 
@@ -357,7 +420,7 @@ impl<'a> Test<'a> {
 }
 
 fn compile_late(rule: &Json) -> Result<Node, Fail> {
-    compile::compile(rule).map_err(|_| Fail("the rule is nested too deeply"))
+    compile::part(rule).map_err(|_| Fail("the rule is nested too deeply"))
 }
 
 /// The rule with the variables that `data` has in their places.
@@ -434,14 +497,6 @@ fn reduce<'a>(reduce: &'a Reduce, data: &Value<'a>, run: &Run) -> Answer<'a> {
         };
     }
     Ok(accumulator)
-}
-
-/// The fields of an object, for operators that need them.
-pub(super) fn object<'v, 'a>(value: &'v Value<'a>) -> Option<&'v Object<'a>> {
-    match value {
-        Value::Object(object) => Some(object),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

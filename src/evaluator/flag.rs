@@ -5,19 +5,22 @@ use std::{collections::HashMap, sync::Arc};
 use serde_json::{Map, Value as Json};
 
 use super::{
-    compile::{self, Node},
+    compile::{self, Rule},
     definition::folded,
     json_text,
     references::Evaluators,
 };
 
+/// What is looked up in every evaluation.
+pub(super) type ByName<V> = HashMap<Box<str>, V, foldhash::fast::RandomState>;
+
 /// A flag.
 #[derive(Debug, Default)]
 pub(super) struct Flag {
     pub(super) disabled: bool,
-    pub(super) variants: HashMap<Box<str>, Json>,
+    pub(super) variants: ByName<Json>,
     pub(super) default_variant: Option<Box<str>>,
-    pub(super) targeting: Option<Node>,
+    pub(super) targeting: Option<Rule>,
     /// The flag set's, with the flag's own over it.
     pub(super) metadata: Arc<Map<String, Json>>,
     /// The flag as flagd sends it: two flags are the same if and only if these texts are.
@@ -79,7 +82,7 @@ impl Flag {
         let mut targeting = None;
         if let Some(rule) = fields.targeting.as_ref().filter(|_| !fields.no_rule) {
             match compile::compile(rule) {
-                Ok(node) => targeting = Some(node),
+                Ok(rule) => targeting = Some(rule),
                 Err(_) => {
                     fault(&fields.targeting_name, "`targeting` is nested too deeply".to_owned());
                 }

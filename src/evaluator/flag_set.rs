@@ -1,12 +1,12 @@
 //! Flag definitions.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use serde_json::{Map, Value as Json};
 
 use super::{
     definition,
-    flag::Flag,
+    flag::{ByName, Flag},
     fractional::Bucketing,
     problem::{self, DefinitionError},
     surrogates,
@@ -36,7 +36,7 @@ use super::{
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct FlagSet {
-    pub(super) flags: HashMap<Box<str>, Arc<Flag>>,
+    pub(super) flags: ByName<Arc<Flag>>,
     pub(super) metadata: Arc<Map<String, Json>>,
     pub(super) bucketing: Bucketing,
 }

@@ -13,6 +13,7 @@
 //! | a definition or rule is nested more than about 120 deep | evaluates, or overflows its stack | is refused |
 //! | a rule takes more than 5 million steps, or evaluates itself without end | hangs, runs out of memory or overflows its stack | [`ErrorCode::ParseError`] |
 
+mod cbor;
 mod changes;
 mod compile;
 mod context;
@@ -24,6 +25,7 @@ mod fractional;
 mod json_text;
 mod lint;
 mod location;
+mod murmur3;
 mod number;
 mod operators;
 mod outcome;
@@ -31,6 +33,7 @@ mod path;
 mod problem;
 mod references;
 mod sem_ver;
+mod slots;
 mod surrogates;
 mod tree;
 mod value;

@@ -3,11 +3,14 @@
 use serde_json::{Map, Value as Json};
 
 use super::{
+    compile::Rule,
     context::Context,
     eval::{self, Run},
     flag::Flag,
     flag_set::FlagSet,
+    fractional::Bucketing,
     number,
+    slots::{Kept, MAX_SLOTS, Slots},
     value::{self, Fail, Object, Root, Value},
 };
 
@@ -175,27 +178,46 @@ impl FlagSet {
             return flag.without_value(Reason::Disabled);
         }
         let Some(rule) = &flag.targeting else { return flag.fallback(Reason::Static) };
-        let root = Root { context, flag_key: key, timestamp };
-        let data = Value::Object(Object::Root(&root));
-        match eval::eval(rule, &data, &Run::new(self.bucketing)) {
-            Ok(Value::Null) => flag.fallback(Reason::Default),
-            Ok(result) => match flag.chosen(&result) {
-                Ok(Some((variant, value))) => Outcome {
-                    value: Some(value),
-                    variant: Some(variant),
-                    reason: Reason::TargetingMatch,
-                    metadata: &flag.metadata,
-                    error: None,
-                },
-                Ok(None) => flag.failed(ErrorCode::General),
-                Err(Fail(_)) => flag.failed(ErrorCode::ParseError),
-            },
-            Err(Fail(_)) => flag.failed(ErrorCode::ParseError),
+        let root = Root { context, flag_key: key, timestamp, kept: None };
+        match rule.slots {
+            0 => flag.targeted(rule, &root, self.bucketing),
+            1..=4 => flag.with_slots(rule, &root, &Slots::<4>::new(&root), self.bucketing),
+            _ => flag.with_slots(rule, &root, &Slots::<MAX_SLOTS>::new(&root), self.bucketing),
         }
     }
 }
 
 impl Flag {
+    fn with_slots(
+        &self,
+        rule: &Rule,
+        root: &Root<'_>,
+        kept: &dyn Kept,
+        bucketing: Bucketing,
+    ) -> Outcome<'_> {
+        self.targeted(rule, &Root { kept: Some(kept), ..*root }, bucketing)
+    }
+
+    /// What the rule gives.
+    fn targeted(&self, rule: &Rule, root: &Root<'_>, bucketing: Bucketing) -> Outcome<'_> {
+        let data = Value::Object(Object::Root(root));
+        match eval::eval(&rule.node, &data, &Run::new(bucketing)) {
+            Ok(Value::Null) => self.fallback(Reason::Default),
+            Ok(result) => match self.chosen(&result) {
+                Ok(Some((variant, value))) => Outcome {
+                    value: Some(value),
+                    variant: Some(variant),
+                    reason: Reason::TargetingMatch,
+                    metadata: &self.metadata,
+                    error: None,
+                },
+                Ok(None) => self.failed(ErrorCode::General),
+                Err(Fail(_)) => self.failed(ErrorCode::ParseError),
+            },
+            Err(Fail(_)) => self.failed(ErrorCode::ParseError),
+        }
+    }
+
     fn without_value(&self, reason: Reason) -> Outcome<'_> {
         let metadata = &self.metadata;
         Outcome { value: None, variant: None, reason, metadata, error: None }

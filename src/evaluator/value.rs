@@ -7,6 +7,7 @@ use serde_json::{Map as JsonMap, Value as Json};
 use super::{
     context::{Context, Items, ValueRef},
     number,
+    slots::Kept,
 };
 
 /// A rule that cannot be evaluated: what flagd calls a parse error.
@@ -55,6 +56,8 @@ pub(super) struct Root<'a> {
     pub(super) flag_key: &'a str,
     /// Unix seconds; the clock is read when a rule asks.
     pub(super) timestamp: Option<i64>,
+    /// The variables that the rule reads more than once.
+    pub(super) kept: Option<&'a dyn Kept>,
 }
 
 impl std::fmt::Debug for Root<'_> {
@@ -238,6 +241,13 @@ impl<'a> Value<'a> {
         matches!(self, Value::Number(_) | Value::IntegerZero)
     }
 
+    pub(super) fn as_object(&self) -> Option<&Object<'a>> {
+        match self {
+            Value::Object(object) => Some(object),
+            _ => None,
+        }
+    }
+
     pub(super) fn as_text(&self) -> Option<&str> {
         match self {
             Value::Text(text) => Some(text),
@@ -349,7 +359,9 @@ fn is_escaped(c: char) -> bool {
 
 /// Whether the JSON text of `text` is `text` in quotes.
 pub(super) fn is_plain(text: &str) -> bool {
-    !text.contains(is_escaped)
+    // What is escaped beyond ASCII begins with the byte E2.
+    let is_simple = |b: u8| b >= b' ' && !matches!(b, b'"' | b'\\' | b'<' | b'>' | b'&' | 0xe2);
+    text.bytes().all(is_simple) || !text.contains(is_escaped)
 }
 
 fn hexadecimal(digit: u32) -> char {

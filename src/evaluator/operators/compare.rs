@@ -5,7 +5,7 @@ use super::{
         number,
         value::{Answer, Fail, Value},
     },
-    Args,
+    Args, Comparison,
 };
 
 /// The number for comparisons: null is 0, true 1, blank text 0; what is no number equals nothing.
@@ -21,7 +21,7 @@ fn number(value: &Value<'_>) -> f64 {
 }
 
 #[allow(clippy::float_cmp)]
-fn equals(a: &Value<'_>, b: &Value<'_>) -> bool {
+pub(super) fn equals(a: &Value<'_>, b: &Value<'_>) -> bool {
     match (a, b) {
         (Value::Null, other) | (other, Value::Null) => other.is_null(),
         (Value::Text(a), Value::Text(b)) => a == b,
@@ -49,10 +49,21 @@ pub(super) fn equal(args: Args<'_, '_>) -> Result<bool, Fail> {
 /// `===`: of one type, and equal.
 pub(super) fn same(args: Args<'_, '_>) -> bool {
     match args {
-        Args::List([a, b, ..]) => {
-            std::mem::discriminant(a) == std::mem::discriminant(b) && equals(a, b)
-        }
+        Args::List([a, b, ..]) => identical(a, b),
         _ => false,
+    }
+}
+
+/// Whether two values are of one type, and equal.
+pub(super) fn identical(a: &Value<'_>, b: &Value<'_>) -> bool {
+    std::mem::discriminant(a) == std::mem::discriminant(b) && equals(a, b)
+}
+
+/// `starts_with` and `ends_with`: null unless there are exactly two texts.
+pub(super) fn texts<'a>(args: Args<'_, 'a>, comparison: Comparison) -> Value<'a> {
+    match args {
+        Args::List([a, b]) => comparison.of(a, b).map_or(Value::Null, Value::Bool),
+        _ => Value::Null,
     }
 }
 

@@ -41,8 +41,24 @@ pub(super) enum Lazy {
     Some,
 }
 
+/// An operator that compares two values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Comparison {
+    Equal,
+    NotEqual,
+    Same,
+    NotSame,
+    Less,
+    AtMost,
+    Greater,
+    AtLeast,
+    StartsWith,
+    EndsWith,
+}
+
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Operator {
+    Compare(Comparison),
     Eager(Eager),
     Lazy(Lazy),
 }
@@ -61,14 +77,14 @@ const TABLE: &[(&str, Operator)] = &[
     ("some", Operator::Lazy(Lazy::Some)),
     ("!", Operator::Eager(|args, _, _| Ok(Value::Bool(compare::not(args))))),
     ("!!", Operator::Eager(|args, _, _| Ok(Value::Bool(!compare::not(args))))),
-    ("==", Operator::Eager(|args, _, _| compare::equal(args).map(Value::Bool))),
-    ("!=", Operator::Eager(|args, _, _| compare::equal(args).map(|equal| Value::Bool(!equal)))),
-    ("===", Operator::Eager(|args, _, _| Ok(Value::Bool(compare::same(args))))),
-    ("!==", Operator::Eager(|args, _, _| Ok(Value::Bool(!compare::same(args))))),
-    ("<", Operator::Eager(|args, _, _| compare::ordered(args, compare::less))),
-    ("<=", Operator::Eager(|args, _, _| compare::ordered(args, compare::at_most))),
-    (">", Operator::Eager(|args, _, _| compare::ordered(args, |a, b| compare::less(b, a)))),
-    (">=", Operator::Eager(|args, _, _| compare::ordered(args, |a, b| compare::at_most(b, a)))),
+    ("==", Operator::Compare(Comparison::Equal)),
+    ("!=", Operator::Compare(Comparison::NotEqual)),
+    ("===", Operator::Compare(Comparison::Same)),
+    ("!==", Operator::Compare(Comparison::NotSame)),
+    ("<", Operator::Compare(Comparison::Less)),
+    ("<=", Operator::Compare(Comparison::AtMost)),
+    (">", Operator::Compare(Comparison::Greater)),
+    (">=", Operator::Compare(Comparison::AtLeast)),
     ("+", Operator::Eager(|args, _, _| arithmetic::add(args))),
     ("-", Operator::Eager(|args, _, _| arithmetic::subtract(args))),
     ("*", Operator::Eager(|args, _, _| arithmetic::multiply(args))),
@@ -79,8 +95,8 @@ const TABLE: &[(&str, Operator)] = &[
     ("min", Operator::Eager(|args, _, _| arithmetic::extreme(args, |new, best| new < best))),
     ("cat", Operator::Eager(|args, _, run| text::cat(args, run))),
     ("substr", Operator::Eager(|args, _, run| text::substr(args, run))),
-    ("starts_with", Operator::Eager(|args, _, _| Ok(text::compare(args, |a, b| a.starts_with(b))))),
-    ("ends_with", Operator::Eager(|args, _, _| Ok(text::compare(args, |a, b| a.ends_with(b))))),
+    ("starts_with", Operator::Compare(Comparison::StartsWith)),
+    ("ends_with", Operator::Compare(Comparison::EndsWith)),
     ("in", Operator::Eager(|args, _, run| lists::is_in(args, run))),
     ("merge", Operator::Eager(|args, _, run| lists::merge(args, run))),
     ("missing", Operator::Eager(lists::missing)),
@@ -92,6 +108,44 @@ const TABLE: &[(&str, Operator)] = &[
     ("sem_ver", Operator::Eager(|args, _, _| Ok(sem_ver::compare(args)))),
     ("fractional", Operator::Eager(fractional::distribute)),
 ];
+
+impl Comparison {
+    /// Compares two values; gives nothing, which is null, where they are no texts and must be.
+    #[inline]
+    pub(super) fn of(self, a: &Value<'_>, b: &Value<'_>) -> Option<bool> {
+        Some(match self {
+            Self::Equal => compare::equals(a, b),
+            Self::NotEqual => !compare::equals(a, b),
+            Self::Same => compare::identical(a, b),
+            Self::NotSame => !compare::identical(a, b),
+            Self::Less => compare::less(a, b),
+            Self::AtMost => compare::at_most(a, b),
+            Self::Greater => compare::less(b, a),
+            Self::AtLeast => compare::at_most(b, a),
+            Self::StartsWith | Self::EndsWith => {
+                let (Value::Text(text), Value::Text(part)) = (a, b) else { return None };
+                let at_start = self == Self::StartsWith;
+                if at_start { text.starts_with(&**part) } else { text.ends_with(&**part) }
+            }
+        })
+    }
+
+    /// The operator on any other number of arguments.
+    pub(super) fn eager(self) -> Eager {
+        match self {
+            Self::Equal => |args, _, _| compare::equal(args).map(Value::Bool),
+            Self::NotEqual => |args, _, _| compare::equal(args).map(|equal| Value::Bool(!equal)),
+            Self::Same => |args, _, _| Ok(Value::Bool(compare::same(args))),
+            Self::NotSame => |args, _, _| Ok(Value::Bool(!compare::same(args))),
+            Self::Less => |args, _, _| compare::ordered(args, compare::less),
+            Self::AtMost => |args, _, _| compare::ordered(args, compare::at_most),
+            Self::Greater => |args, _, _| compare::ordered(args, |a, b| compare::less(b, a)),
+            Self::AtLeast => |args, _, _| compare::ordered(args, |a, b| compare::at_most(b, a)),
+            Self::StartsWith => |args, _, _| Ok(compare::texts(args, Self::StartsWith)),
+            Self::EndsWith => |args, _, _| Ok(compare::texts(args, Self::EndsWith)),
+        }
+    }
+}
 
 /// The operator of this name.
 pub(super) fn find(name: &str) -> Option<Operator> {
@@ -129,7 +183,7 @@ pub(super) mod testing {
 
     use super::super::{
         compile::compile,
-        eval::{Run, eval},
+        eval::{self, Run},
         fractional::Bucketing,
         value::{Root, Value},
     };
@@ -138,12 +192,12 @@ pub(super) mod testing {
     pub(in super::super) fn on(rule: &Json, context: &Json) -> String {
         let empty = Map::new();
         let context = context.as_object().unwrap_or(&empty);
-        let root = Root { context, flag_key: "flag", timestamp: Some(7) };
+        let root = Root { context, flag_key: "flag", timestamp: Some(7), kept: None };
         let data = Value::Object(super::super::value::Object::Root(&root));
-        let node = compile(rule).unwrap();
+        let rule = compile(rule).unwrap();
         let mut text = String::new();
         let run = Run::new(Bucketing::Text);
-        match eval(&node, &data, &run).and_then(|value| value.write_json(&mut text)) {
+        match eval::eval(&rule.node, &data, &run).and_then(|value| value.write_json(&mut text)) {
             Ok(()) => text,
             Err(_) => String::from("fails"),
         }

@@ -14,7 +14,7 @@ pub(super) fn set<'a>(args: Args<'_, 'a>, data: &Value<'a>, run: &Run) -> Answer
     let [object, name, value, ..] = items else {
         return Ok(items.first().cloned().unwrap_or(Value::Null));
     };
-    let Some(fields) = eval::object(object) else { return Ok(object.clone()) };
+    let Some(fields) = object.as_object() else { return Ok(object.clone()) };
     let name = name.as_text().ok_or(Fail("a field's name is no text"))?;
     let mut fields = fields.fields();
     run.charge(fields.len())?;

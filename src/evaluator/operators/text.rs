@@ -52,14 +52,6 @@ pub(super) fn substr<'a>(args: Args<'_, 'a>, run: &Run) -> Answer<'a> {
     Ok(Value::from(text.chars().skip(from).take(count).collect::<String>()))
 }
 
-/// `starts_with` and `ends_with`: null unless there are exactly two texts.
-pub(super) fn compare<'a>(args: Args<'_, 'a>, holds: fn(&str, &str) -> bool) -> Value<'a> {
-    match args {
-        Args::List([Value::Text(text), Value::Text(part)]) => Value::Bool(holds(text, part)),
-        _ => Value::Null,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;

@@ -1,0 +1,82 @@
+//! Which variables a rule reads more than once: each is looked up at its first reading only.
+
+use std::cell::OnceCell;
+
+use super::{
+    compile::{Node, Subject, Variable},
+    path::Path,
+    value::{Object, Root, Value},
+};
+
+/// How many slots there are; further variables are looked up at each reading.
+pub(super) const MAX_SLOTS: usize = 32;
+
+/// The variables of a context that were read.
+pub(super) trait Kept {
+    /// The variable of this slot, which has this path.
+    fn get(&self, slot: usize, path: &Path) -> &Value<'_>;
+}
+
+/// Room for the variables of a rule.
+pub(super) struct Slots<'r, const N: usize> {
+    root: &'r Root<'r>,
+    values: [OnceCell<Value<'r>>; N],
+}
+
+impl<'r, const N: usize> Slots<'r, N> {
+    pub(super) fn new(root: &'r Root<'r>) -> Self {
+        Self { root, values: [const { OnceCell::new() }; N] }
+    }
+}
+
+impl<const N: usize> Kept for Slots<'_, N> {
+    fn get(&self, slot: usize, path: &Path) -> &Value<'_> {
+        self.values[slot].get_or_init(|| path.read(&Value::Object(Object::Root(self.root))))
+    }
+}
+
+/// Gives a slot to each variable that occurs more than once, and says how many there are.
+///
+/// Only the parts that are evaluated on the context count: the bodies of `map` and its kin are
+/// evaluated on items.
+pub(super) fn assign(rule: &mut Node) -> usize {
+    let mut paths: Vec<(Path, usize)> = Vec::new();
+    each(rule, &mut |variable| match paths.iter_mut().find(|(path, _)| *path == variable.path) {
+        Some((_, count)) => *count += 1,
+        None => paths.push((variable.path.clone(), 1)),
+    });
+    paths.retain(|(_, count)| *count > 1);
+    paths.truncate(MAX_SLOTS);
+    each(rule, &mut |variable| {
+        variable.slot = paths.iter().position(|(path, _)| *path == variable.path);
+    });
+    paths.len()
+}
+
+fn each(node: &mut Node, visit: &mut dyn FnMut(&mut Variable)) {
+    match node {
+        Node::Constant(_) | Node::Fail(_) => {}
+        Node::Variable(variable) => visit(variable),
+        Node::VariableOr(variable, default) => {
+            visit(variable);
+            each(default, visit);
+        }
+        Node::ComputedVariable(inner) | Node::Call(_, inner) => each(inner, visit),
+        Node::Compare(_, sides) => sides.iter_mut().for_each(|side| each(side, visit)),
+        Node::List(items) | Node::And(items) | Node::Or(items) | Node::If(items) => {
+            items.iter_mut().for_each(|item| each(item, visit));
+        }
+        Node::Each(operator) => subject(&mut operator.subject, visit),
+        Node::Reduce(operator) => {
+            subject(&mut operator.subject, visit);
+            each(&mut operator.start, visit);
+        }
+    }
+}
+
+fn subject(subject: &mut Subject, visit: &mut dyn FnMut(&mut Variable)) {
+    match subject {
+        Subject::Nothing | Subject::Literal(_) => {}
+        Subject::Rule(rule) => each(rule, visit),
+    }
+}
