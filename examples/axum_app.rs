@@ -2,7 +2,7 @@
 //! `GET /readyz` follows the provider. `cargo run --example axum_app`, then `curl 127.0.0.1:3000`.
 
 mod stand_in;
-use stand_in::{Flags, support};
+use stand_in::Flags;
 
 use std::{collections::HashMap, env, error::Error};
 
@@ -18,7 +18,7 @@ use tokio::net::TcpListener;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let Flags { provider, stand_in: _stand_in } = Flags::connect()?;
+    let Flags { provider, server: _server } = Flags::connect().await?;
     OpenFeature::singleton_mut().await.set_provider(provider.clone()).await;
 
     let address = env::var("ADDRESS").unwrap_or_else(|_| "127.0.0.1:3000".to_owned());

@@ -1,10 +1,10 @@
 //! Evaluates a flag of each type, shows a cache hit, and a change of a flag as it arrives.
 //!
-//! `cargo run --example quickstart` needs nothing else; with `FLAGD_HOST` set, and the flags of
-//! `examples/flags.json` in that flagd, it uses that one.
+//! `cargo run --example quickstart` needs nothing else: it starts this crate's own server. With
+//! `FLAGD_HOST` set, and the flags of `examples/flags.json` in that flagd, it uses that one.
 
 mod stand_in;
-use stand_in::{Flags, support};
+use stand_in::Flags;
 
 use std::{error::Error, fmt::Debug};
 
@@ -16,7 +16,7 @@ use serde_json::json;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let Flags { provider, stand_in } = Flags::connect()?;
+    let Flags { provider, server } = Flags::connect().await?;
     let mut events = provider.events();
     OpenFeature::singleton_mut().await.set_provider(provider.clone()).await;
     match events.next().await {
@@ -39,9 +39,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("\nonce more, from the cache:");
     show("new-checkout", client.get_bool_details("new-checkout", user, None).await);
 
-    if let Some(stand_in) = &stand_in {
+    if let Some(server) = &server {
         println!("\n`greeting` is switched to \"long\":");
-        stand_in.set("greeting", "long", json!("good morning"));
+        let variants = json!({"short": "hi", "long": "good morning"});
+        server.flags().set("greeting", json!({"variants": variants, "defaultVariant": "long"}))?;
         while let Some(event) = events.next().await {
             if let ProviderEvent::ConfigurationChanged(flags) = event {
                 println!("event: changed {flags:?}");
@@ -52,6 +53,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
     summary(&provider);
     provider.shutdown().await;
+    if let Some(server) = server {
+        server.shutdown().await;
+    }
     Ok(())
 }
 

@@ -35,6 +35,8 @@ mod bucketing;
 pub mod evaluator;
 #[cfg(feature = "rpc")]
 pub mod flagd;
+#[cfg(feature = "server")]
+pub mod server;
 #[cfg(feature = "in-process")]
 pub mod source;
 

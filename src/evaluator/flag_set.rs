@@ -5,9 +5,11 @@ use std::sync::Arc;
 use serde_json::{Map, Value as Json};
 
 use super::{
-    definition::{self, ByName, Flag},
+    definition,
+    flag::{ByName, Flag},
     fractional::Bucketing,
     problem::{self, DefinitionError},
+    surrogates,
     tree::Tree,
     yaml,
 };
@@ -46,6 +48,7 @@ impl FlagSet {
     ///
     /// When anything in it is not valid, the definition is refused as a whole.
     pub fn parse(text: &str) -> Result<Self, DefinitionError> {
+        let text = &*surrogates::mended(text);
         definition::read(text)?.map_err(|findings| {
             // Places are looked for only now, since nearly all definitions are valid.
             let tree = Tree::of_json(text).ok();
@@ -108,6 +111,13 @@ impl FlagSet {
     #[must_use]
     pub fn flag_metadata(&self, key: &str) -> Option<&Map<String, Json>> {
         self.flags.get(key).map(|flag| &*flag.metadata)
+    }
+
+    /// The value of a flag's default variant, if it has one.
+    #[must_use]
+    pub fn default_value(&self, key: &str) -> Option<&Json> {
+        let flag = self.flags.get(key)?;
+        flag.variants.get(flag.default_variant.as_ref()?)
     }
 
     /// A flag's definition in JSON, as flagd sends it to other providers but for `source`: an object

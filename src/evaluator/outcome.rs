@@ -5,8 +5,8 @@ use serde_json::{Map, Value as Json};
 use super::{
     compile::Rule,
     context::Context,
-    definition::Flag,
     eval::{self, Run},
+    flag::Flag,
     flag_set::FlagSet,
     fractional::Bucketing,
     number,

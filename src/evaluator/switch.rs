@@ -5,7 +5,7 @@ use serde_json::Value as Json;
 
 use super::{
     compile::{Node, Variable},
-    definition::ByName,
+    flag::ByName,
     operators::Comparison,
     path::Path,
 };

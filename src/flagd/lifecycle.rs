@@ -52,8 +52,12 @@ pub(crate) struct Limits {
 /// What the supervisor has seen.
 #[derive(Clone, Debug)]
 pub(crate) enum Input {
-    /// A stream is ready, and there was none before it, if only for a moment.
-    Ready,
+    /// A stream is ready, or a flag definition has come, and there was none before it, if only for a
+    /// moment. These flags may be others than before.
+    Ready(Option<ChangedFlags>),
+    /// The source of flags is there, and what it gives is not valid.
+    #[cfg_attr(not(feature = "in-process"), allow(dead_code))]
+    Invalid { message: String },
     /// flagd says that flags have changed.
     Changed(ChangedFlags),
     /// The stream, or the attempt to open one, has failed.
@@ -97,11 +101,22 @@ impl Outcome {
 /// Each state with what it alone needs.
 #[derive(Clone, Debug)]
 enum Phase {
-    NotReady { deadline: Option<Instant>, message: Arc<str> },
+    NotReady {
+        deadline: Option<Instant>,
+        message: Arc<str>,
+    },
     Ready,
-    Stale { deadline: Instant, message: Arc<str> },
-    Error { message: Arc<str> },
-    Fatal { message: Arc<str> },
+    /// Without a deadline while the source is there, if of no use.
+    Stale {
+        deadline: Option<Instant>,
+        message: Arc<str>,
+    },
+    Error {
+        message: Arc<str>,
+    },
+    Fatal {
+        message: Arc<str>,
+    },
 }
 
 /// The state machine.
@@ -148,8 +163,7 @@ impl Lifecycle {
     /// When [`Input::Elapsed`] is due.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         match self.phase {
-            Phase::NotReady { deadline, .. } => deadline,
-            Phase::Stale { deadline, .. } => Some(deadline),
+            Phase::NotReady { deadline, .. } | Phase::Stale { deadline, .. } => deadline,
             Phase::Ready | Phase::Error { .. } | Phase::Fatal { .. } => None,
         }
     }
@@ -162,7 +176,8 @@ impl Lifecycle {
                 Outcome::clear(Vec::new())
             }
             (_, State::Fatal) => Outcome::nothing(),
-            (Input::Ready, from) => self.ready(from),
+            (Input::Ready(changed), from) => self.ready(from, changed),
+            (Input::Invalid { message }, from) => self.invalid(from, message),
             (Input::Changed(flags), State::Ready) => Outcome {
                 cache: CacheAction::Drop(flags.clone()),
                 events: vec![ProviderEvent::ConfigurationChanged(flags)],
@@ -181,16 +196,32 @@ impl Lifecycle {
         }
     }
 
-    fn ready(&mut self, from: State) -> Outcome {
+    fn ready(&mut self, from: State, changed: Option<ChangedFlags>) -> Outcome {
         self.phase = Phase::Ready;
         self.was_ready = true;
-        let changed = ProviderEvent::ConfigurationChanged(ChangedFlags::All);
-        match from {
-            State::Ready => Outcome::clear(vec![changed]),
-            State::NotReady => Outcome { events: vec![ProviderEvent::Ready], ..Outcome::nothing() },
-            // Changes made while the provider was away are never told.
-            _ => Outcome::clear(vec![ProviderEvent::Ready, changed]),
-        }
+        // Nobody has seen the flags as they were before.
+        let changed = changed.filter(|_| from != State::NotReady);
+        let cache = changed.clone().map_or(CacheAction::Keep, CacheAction::Drop);
+        let ready = (from != State::Ready).then_some(ProviderEvent::Ready);
+        let changed = changed.map(ProviderEvent::ConfigurationChanged);
+        Outcome { cache, events: ready.into_iter().chain(changed).collect() }
+    }
+
+    /// The last good flags stay.
+    fn invalid(&mut self, from: State, message: String) -> Outcome {
+        let known = self.message().is_some_and(|known| *known == *message);
+        let error = ProviderEvent::Error { message: message.clone(), fatal: false };
+        let message: Arc<str> = message.into();
+        let (phase, events) = match from {
+            State::NotReady => return self.error(&message),
+            State::Ready => {
+                (Phase::Stale { deadline: None, message }, vec![error, ProviderEvent::Stale])
+            }
+            State::Stale => (Phase::Stale { deadline: None, message }, vec![error]),
+            State::Error | State::Fatal => (Phase::Error { message }, vec![error]),
+        };
+        self.phase = phase;
+        Outcome { events: if known { Vec::new() } else { events }, ..Outcome::nothing() }
     }
 
     fn lost(&mut self, from: State, message: &str, failures: u32, now: Instant) -> Outcome {
@@ -198,14 +229,13 @@ impl Lifecycle {
         match from {
             State::Ready if self.limits.grace.is_zero() => self.error(message),
             State::Ready => {
-                let deadline = now + self.limits.grace;
+                let deadline = Some(now + self.limits.grace);
                 self.phase = Phase::Stale { deadline, message: message.into() };
                 Outcome { events: vec![ProviderEvent::Stale], ..Outcome::nothing() }
             }
             State::Stale if !exhausted => {
-                if let Phase::Stale { message: latest, .. } = &mut self.phase {
-                    *latest = message.into();
-                }
+                let deadline = self.deadline().unwrap_or(now + self.limits.grace);
+                self.phase = Phase::Stale { deadline: Some(deadline), message: message.into() };
                 Outcome::nothing()
             }
             State::NotReady | State::Stale => self.error(message),
@@ -246,6 +276,15 @@ mod tests {
         Input::Lost { message: "denied".to_owned(), failures: 1, refused: true }
     }
 
+    /// As of the RPC resolver: changes made while it was away are never told.
+    fn ready() -> Input {
+        Input::Ready(Some(ChangedFlags::All))
+    }
+
+    fn invalid(message: &str) -> Input {
+        Input::Invalid { message: message.to_owned() }
+    }
+
     fn changed() -> Input {
         Input::Changed(keys())
     }
@@ -264,11 +303,13 @@ mod tests {
     fn path(state: &str) -> Vec<Input> {
         match state {
             "NOT_READY" => vec![],
-            "READY" => vec![Input::Ready],
-            "STALE" => vec![Input::Ready, lost(0)],
-            "ERROR" => vec![Input::Ready, lost(0), Input::Elapsed],
+            "READY" => vec![ready()],
+            "STALE" => vec![ready(), lost(0)],
+            "ERROR" => vec![ready(), lost(0), Input::Elapsed],
             "ERROR, never ready" => vec![lost(1)],
             "FATAL" => vec![refused()],
+            "STALE, not valid" => vec![ready(), invalid("bad")],
+            "ERROR, not valid" => vec![invalid("bad")],
             other => panic!("no way to {other}"),
         }
     }
@@ -281,13 +322,13 @@ mod tests {
         let all = || Drop(ChangedFlags::All);
         let now = Instant::now();
         for (from, input, to, events, cache) in [
-            ("NOT_READY", Input::Ready, State::Ready, vec![Ready], Keep),
+            ("NOT_READY", ready(), State::Ready, vec![Ready], Keep),
             ("NOT_READY", Input::Elapsed, State::Error, vec![error("too late", false)], all()),
             ("NOT_READY", lost(1), State::Error, vec![error("gone", false)], all()),
             ("NOT_READY", refused(), State::Fatal, vec![error("denied", true)], all()),
             ("NOT_READY", changed(), State::NotReady, vec![], Keep),
             ("ERROR, never ready", refused(), State::Fatal, vec![error("denied", true)], all()),
-            ("ERROR, never ready", Input::Ready, State::Ready, vec![Ready, ALL_CHANGED], all()),
+            ("ERROR, never ready", ready(), State::Ready, vec![Ready, ALL_CHANGED], all()),
             ("ERROR, never ready", lost(9), State::Error, vec![], Keep),
             (
                 "READY",
@@ -301,20 +342,20 @@ mod tests {
             ("READY", lost(5), State::Stale, vec![Stale], Keep),
             ("READY", refused(), State::Stale, vec![Stale], Keep),
             // One stream has followed another with a gap between them.
-            ("READY", Input::Ready, State::Ready, vec![ALL_CHANGED], all()),
+            ("READY", ready(), State::Ready, vec![ALL_CHANGED], all()),
             ("READY", Input::Elapsed, State::Ready, vec![], Keep),
             ("STALE", Input::Elapsed, State::Error, vec![error("gone", false)], all()),
-            ("STALE", Input::Ready, State::Ready, vec![Ready, ALL_CHANGED], all()),
+            ("STALE", ready(), State::Ready, vec![Ready, ALL_CHANGED], all()),
             ("STALE", lost(4), State::Stale, vec![], Keep),
             ("STALE", lost(5), State::Error, vec![error("gone", false)], all()),
             ("STALE", refused(), State::Stale, vec![], Keep),
             ("STALE", changed(), State::Stale, vec![], Keep),
-            ("ERROR", Input::Ready, State::Ready, vec![Ready, ALL_CHANGED], all()),
+            ("ERROR", ready(), State::Ready, vec![Ready, ALL_CHANGED], all()),
             ("ERROR", lost(6), State::Error, vec![], Keep),
             ("ERROR", refused(), State::Error, vec![], Keep),
             ("ERROR", Input::Elapsed, State::Error, vec![], Keep),
             ("ERROR", changed(), State::Error, vec![], Keep),
-            ("FATAL", Input::Ready, State::Fatal, vec![], Keep),
+            ("FATAL", ready(), State::Fatal, vec![], Keep),
             ("FATAL", lost(1), State::Fatal, vec![], Keep),
             ("FATAL", changed(), State::Fatal, vec![], Keep),
             ("NOT_READY", Input::Shutdown, State::NotReady, vec![], all()),
@@ -333,11 +374,67 @@ mod tests {
         }
     }
 
+    /// What is different for flag definitions: section 8 of the contract, and a definition that is
+    /// not valid.
+    #[tokio::test]
+    async fn each_row_of_flag_definitions() {
+        use ProviderEvent::{Ready, Stale};
+        let now = Instant::now();
+        let told = || ProviderEvent::ConfigurationChanged(keys());
+        let bad = || error("bad", false);
+        for (from, input, to, events) in [
+            ("NOT_READY", Input::Ready(Some(keys())), State::Ready, vec![Ready]),
+            ("NOT_READY", Input::Ready(None), State::Ready, vec![Ready]),
+            ("NOT_READY", invalid("bad"), State::Error, vec![bad()]),
+            ("READY", Input::Ready(Some(keys())), State::Ready, vec![told()]),
+            ("READY", Input::Ready(None), State::Ready, vec![]),
+            ("READY", invalid("bad"), State::Stale, vec![bad(), Stale]),
+            ("STALE", Input::Ready(None), State::Ready, vec![Ready]),
+            ("STALE", Input::Ready(Some(keys())), State::Ready, vec![Ready, told()]),
+            ("STALE", invalid("bad"), State::Stale, vec![bad()]),
+            ("STALE, not valid", Input::Ready(Some(keys())), State::Ready, vec![Ready, told()]),
+            ("STALE, not valid", invalid("bad"), State::Stale, vec![]),
+            ("STALE, not valid", invalid("worse"), State::Stale, vec![error("worse", false)]),
+            ("STALE, not valid", lost(0), State::Stale, vec![]),
+            ("STALE, not valid", lost(5), State::Error, vec![error("gone", false)]),
+            ("ERROR", Input::Ready(None), State::Ready, vec![Ready]),
+            ("ERROR", Input::Ready(Some(keys())), State::Ready, vec![Ready, told()]),
+            ("ERROR", invalid("bad"), State::Error, vec![bad()]),
+            ("ERROR, not valid", invalid("bad"), State::Error, vec![]),
+            ("ERROR, not valid", lost(1), State::Error, vec![]),
+            ("ERROR, not valid", Input::Ready(Some(keys())), State::Ready, vec![Ready, told()]),
+            ("FATAL", invalid("bad"), State::Fatal, vec![]),
+        ] {
+            let mut lifecycle = machine(LIMITS, now);
+            for step in path(from) {
+                lifecycle.step(step, now);
+            }
+            let row = format!("{from} + {input:?}");
+            assert_eq!(lifecycle.step(input, now).events, events, "{row}");
+            assert_eq!(lifecycle.state(), to, "{row}");
+        }
+    }
+
+    #[tokio::test]
+    async fn no_grace_period_runs_out_while_the_source_is_there() {
+        let now = Instant::now();
+        let mut lifecycle = machine(LIMITS, now);
+        lifecycle.step(ready(), now);
+        lifecycle.step(invalid("bad"), now);
+        assert_eq!(lifecycle.deadline(), None);
+        let later = now + Duration::from_secs(60);
+        lifecycle.step(lost(0), later);
+        assert_eq!(lifecycle.deadline(), Some(later + GRACE), "it is gone now");
+        lifecycle.step(invalid("bad"), later);
+        assert_eq!(lifecycle.deadline(), None, "it is back, and no better");
+        assert_eq!(lifecycle.message().as_deref(), Some("bad"));
+    }
+
     #[tokio::test]
     async fn without_a_grace_period_the_loss_of_the_stream_is_an_error() {
         let now = Instant::now();
         let mut lifecycle = machine(Limits { grace: Duration::ZERO, ..LIMITS }, now);
-        lifecycle.step(Input::Ready, now);
+        lifecycle.step(ready(), now);
         let outcome = lifecycle.step(lost(0), now);
         assert_eq!(outcome, Outcome::clear(vec![error("gone", false)]));
         assert_eq!(lifecycle.state(), State::Error);
@@ -347,7 +444,7 @@ mod tests {
     async fn without_a_limit_of_retries_only_the_grace_period_ends_stale() {
         let now = Instant::now();
         let mut lifecycle = machine(Limits { retries: None, ..LIMITS }, now);
-        lifecycle.step(Input::Ready, now);
+        lifecycle.step(ready(), now);
         for failures in [0, 1, 100, u32::MAX] {
             lifecycle.step(lost(failures), now);
             assert_eq!(lifecycle.state(), State::Stale);
@@ -358,7 +455,7 @@ mod tests {
     async fn without_retries_the_first_failed_attempt_is_an_error() {
         let now = Instant::now();
         let mut lifecycle = machine(Limits { retries: Some(0), ..LIMITS }, now);
-        lifecycle.step(Input::Ready, now);
+        lifecycle.step(ready(), now);
         lifecycle.step(lost(0), now);
         assert_eq!(lifecycle.state(), State::Stale);
         lifecycle.step(lost(1), now);
@@ -370,7 +467,7 @@ mod tests {
         let now = Instant::now();
         let mut lifecycle = machine(LIMITS, now);
         assert_eq!(lifecycle.deadline(), Some(now + Duration::from_millis(500)));
-        lifecycle.step(Input::Ready, now);
+        lifecycle.step(ready(), now);
         assert_eq!(lifecycle.deadline(), None);
         lifecycle.step(lost(0), now);
         assert_eq!(lifecycle.deadline(), Some(now + GRACE));
@@ -378,7 +475,7 @@ mod tests {
         lifecycle.step(lost(1), later);
         assert_eq!(lifecycle.deadline(), Some(now + GRACE), "a failed attempt gains no time");
         // Providers have been seen in which ERROR came after the recovery.
-        lifecycle.step(Input::Ready, later);
+        lifecycle.step(ready(), later);
         assert_eq!(lifecycle.deadline(), None, "no timer outlives STALE");
         lifecycle.step(lost(0), later);
         assert_eq!(lifecycle.deadline(), Some(later + GRACE), "each loss has its own grace");
@@ -396,7 +493,7 @@ mod tests {
         let other = Input::Lost { message: "other".to_owned(), failures: 2, refused: false };
         lifecycle.step(other, now);
         assert_eq!(lifecycle.message().as_deref(), Some("other"));
-        lifecycle.step(Input::Ready, now);
+        lifecycle.step(ready(), now);
         assert_eq!(lifecycle.message(), None);
         lifecycle.step(lost(0), now);
         assert_eq!(lifecycle.message().as_deref(), Some("gone"));

@@ -12,6 +12,8 @@ pub(crate) mod event_stream;
 mod events;
 mod gate;
 mod lifecycle;
+#[cfg(feature = "in-process")]
+mod local;
 mod options;
 pub(crate) mod plan;
 pub(crate) mod proto;
@@ -29,6 +31,8 @@ mod unix;
 mod value_type;
 
 pub use crate::bucketing::Bucketing;
+#[cfg(feature = "server")]
+pub(crate) use backoff::Backoff;
 #[cfg(feature = "in-process")]
 pub use convert::LocalContext;
 pub use error::{FlagdError, reason};

@@ -31,6 +31,10 @@ use super::{
     supervisor, telemetry,
     value_type::FlagType,
 };
+#[cfg(feature = "in-process")]
+use super::{local::Local, options::Resolver};
+#[cfg(feature = "in-process")]
+use crate::source::FlagSource;
 
 static METADATA: LazyLock<ProviderMetadata> =
     LazyLock::new(|| ProviderMetadata::new(PROVIDER_NAME));
@@ -65,6 +69,9 @@ pub struct FlagdProvider {
 
 struct Handle {
     shared: Arc<Shared>,
+    /// Evaluation in this process, in place of calls.
+    #[cfg(feature = "in-process")]
+    local: Option<Arc<Local>>,
     /// Dropped with the handle, which ends the task. Locked until a shutdown is over, lest the end
     /// of one task undo the beginning of the next.
     running: Mutex<Option<Running>>,
@@ -101,8 +108,64 @@ impl FlagdProvider {
     /// Keeps the options. No I/O, no task; no runtime is needed.
     #[must_use]
     pub fn new(options: FlagdOptions) -> Self {
-        let shared = Arc::new(Shared::new(options));
-        Self { handle: Arc::new(Handle { shared, running: Mutex::default() }) }
+        #[cfg(feature = "in-process")]
+        let local = Local::of_options(&options);
+        Self {
+            handle: Arc::new(Handle {
+                shared: Arc::new(Shared::new(options)),
+                #[cfg(feature = "in-process")]
+                local,
+                running: Mutex::default(),
+            }),
+        }
+    }
+
+    /// A provider that evaluates in this process by the flag definitions of a source of one's own:
+    /// a database, an HTTP endpoint. Of the options, those about flagd and about files have no
+    /// effect, and [`resolver`](FlagdOptions::resolver) becomes `in-process`.
+    ///
+    /// The source is pulled from initialization to shutdown, by one task. Initialized anew, the
+    /// provider goes on with the same source.
+    ///
+    /// ```no_run
+    /// use flagstaff::{
+    ///     FlagdOptions, FlagdProvider,
+    ///     source::{Definition, FlagSource, SourceError, async_trait},
+    /// };
+    ///
+    /// /// One definition, for ever.
+    /// struct Fixed(Option<Definition>);
+    ///
+    /// #[async_trait]
+    /// impl FlagSource for Fixed {
+    ///     fn name(&self) -> &str {
+    ///         "fixed"
+    ///     }
+    ///
+    ///     async fn next(&mut self) -> Result<Definition, SourceError> {
+    ///         match self.0.take() {
+    ///             Some(definition) => Ok(definition),
+    ///             None => std::future::pending().await,
+    ///         }
+    ///     }
+    /// }
+    ///
+    /// let flags = Definition::json(r#"{"flags": {}}"#);
+    /// let options = FlagdOptions::builder().build()?;
+    /// let provider = FlagdProvider::with_source(options, Fixed(Some(flags)));
+    /// # Ok::<(), flagstaff::FlagdError>(())
+    /// ```
+    #[cfg(feature = "in-process")]
+    #[must_use]
+    pub fn with_source(options: FlagdOptions, source: impl FlagSource) -> Self {
+        let options = options.with_resolver(Resolver::InProcess);
+        Self {
+            handle: Arc::new(Handle {
+                shared: Arc::new(Shared::new(options)),
+                local: Some(Local::of_source(source)),
+                running: Mutex::default(),
+            }),
+        }
     }
 
     /// A provider with all options from the environment: `FLAGD_HOST`, `FLAGD_PORT` and the others
@@ -196,6 +259,16 @@ impl FlagdProvider {
         }
         *running = None;
         self.shared().end();
+        self.clear();
+    }
+
+    /// Rules answer from when they come until the provider is shut down, or initialized anew.
+    #[cfg_attr(not(feature = "in-process"), expect(clippy::unused_self))]
+    fn clear(&self) {
+        #[cfg(feature = "in-process")]
+        if let Some(local) = &self.handle.local {
+            local.clear();
+        }
     }
 
     fn shared(&self) -> &Shared {
@@ -216,12 +289,26 @@ impl FlagdProvider {
             return self.shared().fail("the provider needs a Tokio runtime to be initialized on");
         };
         self.shared().begin();
+        self.clear();
         let (stop, stopped) = oneshot::channel();
-        let task = runtime.spawn(supervisor::run(self.handle.shared.clone(), stopped));
+        let task = self.spawn(&runtime, stopped);
         *running = Some(Running { stop: Some(stop), task });
     }
 
-    /// An evaluation that the cache answers is a finished future, and not a state machine with room
+    fn spawn(
+        &self,
+        runtime: &tokio::runtime::Handle,
+        stopped: oneshot::Receiver<()>,
+    ) -> JoinHandle<()> {
+        let shared = self.handle.shared.clone();
+        #[cfg(feature = "in-process")]
+        if let Some(local) = &self.handle.local {
+            return runtime.spawn(local.clone().run(shared, stopped));
+        }
+        runtime.spawn(supervisor::run(shared, stopped))
+    }
+
+    /// An evaluation in this process, or one that the cache answers, is a finished future, and not a state machine with room
     /// for a call.
     #[inline]
     fn resolve<'a, T: FlagType>(
@@ -230,6 +317,12 @@ impl FlagdProvider {
         context: &'a EvaluationContext,
     ) -> Boxed<'a, EvaluationResult<ResolutionDetails<T>>> {
         let shared = self.shared();
+        #[cfg(feature = "in-process")]
+        if let Some(local) = &self.handle.local {
+            let result = local.evaluate(shared, flag_key, context);
+            telemetry::evaluated(flag_key, result.as_ref());
+            return Box::pin(std::future::ready(result));
+        }
         let finished = |details| -> Boxed<'a, _> {
             telemetry::evaluated(flag_key, Ok(&details));
             Box::pin(std::future::ready(Ok(details)))

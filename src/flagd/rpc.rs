@@ -147,8 +147,12 @@ pub(crate) async fn sync_flags(
 pub(crate) async fn sync_metadata(connection: &Connection) -> Result<Option<Struct>, CallError> {
     let path = PathAndQuery::from_static("/flagd.sync.v1.FlagSyncService/GetMetadata");
     let codec = ProstCodec::<GetMetadataRequest, GetMetadataResponse>::default();
-    let request = Request::new(GetMetadataRequest::default());
-    match grpc(connection).unary(request, path, codec).await {
+    let mut grpc = grpc(connection);
+    let answered = match grpc.ready().await {
+        Ok(()) => grpc.unary(Request::new(GetMetadataRequest {}), path, codec).await,
+        Err(error) => Err(Status::from_error(error.into())),
+    };
+    match answered {
         Ok(response) => Ok(response.into_inner().metadata),
         Err(status) if status.code() == Code::Unimplemented => Ok(None),
         Err(status) => Err(CallError::from_status(status, Duration::ZERO)),

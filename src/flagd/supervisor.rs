@@ -21,7 +21,7 @@ use super::{
 /// Runs until the other end of `stopped` is dropped, or the provider is fatal.
 pub(crate) async fn run(shared: Arc<Shared>, stopped: oneshot::Receiver<()>) {
     let abandoned = Abandoned::unless_over(shared.clone());
-    let mut supervisor = Supervisor::new(shared);
+    let mut supervisor = Supervisor::new(&shared);
     tokio::select! {
         biased;
         _ = stopped => supervisor.driver.step(Input::Shutdown),
@@ -40,7 +40,7 @@ struct Supervisor {
 }
 
 impl Supervisor {
-    fn new(shared: Arc<Shared>) -> Self {
+    fn new(shared: &Arc<Shared>) -> Self {
         let options = &shared.options;
         Self {
             backoff: Backoff::new(options.retry_backoff(), options.retry_backoff_max()),
@@ -109,7 +109,7 @@ impl Supervisor {
             if self.driver.lifecycle.was_ready() {
                 self.shared().count_reconnection();
             }
-            self.driver.step(Input::Ready);
+            self.driver.step(Input::Ready(Some(ChangedFlags::All)));
             match self.follow(stream, connection).await {
                 // A server that ends streams at once, whatever it says, must not be asked at once.
                 (End::Planned, age) if age >= self.backoff.first() => {}

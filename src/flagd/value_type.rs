@@ -5,6 +5,8 @@ use open_feature::{StructValue, Value};
 use prost_types::Struct;
 
 use super::{convert, proto};
+#[cfg(feature = "in-process")]
+use crate::evaluator::{ErrorCode, Outcome};
 
 /// The type that a caller asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -56,10 +58,13 @@ pub(crate) trait FlagType: Clone + Default + Send + 'static {
 
     fn to_value(&self) -> Value;
     fn from_value(value: &Value) -> Option<Self>;
+    /// None where the caller's default is to be used.
+    #[cfg(feature = "in-process")]
+    fn from_outcome(outcome: &Outcome<'_>) -> Result<Option<Self>, ErrorCode>;
 }
 
 macro_rules! flag_type {
-    ($type:ty, $variant:ident, $response:ident, $decode:expr) => {
+    ($type:ty, $variant:ident, $response:ident, $decode:expr, $outcome:expr) => {
         impl From<proto::$response> for Answer<$type> {
             fn from(response: proto::$response) -> Self {
                 Self {
@@ -85,12 +90,22 @@ macro_rules! flag_type {
                     _ => None,
                 }
             }
+
+            #[cfg(feature = "in-process")]
+            fn from_outcome(outcome: &Outcome<'_>) -> Result<Option<Self>, ErrorCode> {
+                let read: fn(&Outcome<'_>) -> _ = $outcome;
+                read(outcome)
+            }
         }
     };
 }
 
-flag_type!(bool, Bool, ResolveBooleanResponse, |value| value);
-flag_type!(i64, Int, ResolveIntResponse, |value| value);
-flag_type!(f64, Float, ResolveFloatResponse, |value| value);
-flag_type!(String, String, ResolveStringResponse, |value| value);
-flag_type!(StructValue, Struct, ResolveObjectResponse, convert::struct_to_value);
+flag_type!(bool, Bool, ResolveBooleanResponse, |value| value, |outcome| outcome.boolean());
+flag_type!(i64, Int, ResolveIntResponse, |value| value, |outcome| outcome.integer());
+flag_type!(f64, Float, ResolveFloatResponse, |value| value, |outcome| outcome.float());
+flag_type!(String, String, ResolveStringResponse, |value| value, |outcome| {
+    Ok(outcome.string()?.map(str::to_owned))
+});
+flag_type!(StructValue, Struct, ResolveObjectResponse, convert::struct_to_value, |outcome| {
+    Ok(outcome.object()?.map(convert::json_to_value))
+});

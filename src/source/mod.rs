@@ -1,6 +1,8 @@
 //! Where flag definitions come from.
 
 mod file;
+#[cfg(feature = "server")]
+mod http;
 mod sync;
 
 use std::error::Error;
@@ -10,6 +12,8 @@ use serde_json::{Map, Value};
 /// The attribute for implementations of [`FlagSource`].
 pub use async_trait::async_trait;
 pub use file::FileSource;
+#[cfg(feature = "server")]
+pub use http::HttpSource;
 pub use sync::SyncSource;
 
 /// A source of flag definitions, pulled one after the other.

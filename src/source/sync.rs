@@ -119,15 +119,13 @@ impl SyncSource {
 
     /// Begins to open a stream, over the connection in use or a new one.
     fn begin(&mut self) -> Result<(), Failure> {
-        let connection = match &self.connection {
-            Some(connection) => connection.clone(),
-            None => {
-                let target = &self.plan.target;
-                let connection = Connection::new(&self.options, target, self.patience)
-                    .map_err(|error| Failure { message: chain(&error), cause: Cause::Options })?;
-                self.connection.insert(Arc::new(connection)).clone()
-            }
+        let connection = match self.connection.clone() {
+            Some(connection) => connection,
+            None => Connection::new(&self.options, &self.plan.target, self.patience)
+                .map(Arc::new)
+                .map_err(|error| Failure { message: chain(&error), cause: Cause::Options })?,
         };
+        self.connection = Some(connection.clone());
         let lifetime = self.options.stream_deadline();
         let (provider, selector) = (self.options.provider_id(), self.options.selector());
         self.opening = Some(open(connection, provider, selector, lifetime, self.patience));

@@ -7,6 +7,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod check;
 mod eval;
 mod program;
 mod watch;

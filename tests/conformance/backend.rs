@@ -1,22 +1,32 @@
-//! What the provider of a scenario talks to: a flagd behind a gate, or something that is none.
+//! What the provider of a scenario talks to: a flagd behind a gate, a file, or something that is
+//! neither.
 
-use std::{fs, mem, net::SocketAddr, path::Path, str::FromStr, sync::Arc, time::Duration};
+use std::{
+    fs, mem,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    str::FromStr,
+    sync::Arc,
+    time::Duration,
+};
 
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 use tokio::{task::JoinHandle, time::sleep};
 use tonic::{Code, Request, Status};
 
 use crate::{
     options::Value,
+    suite::Suite,
     support::{
         authority_proxy::AuthorityProxy,
         certs::Certificates,
-        flagd::FlagdProcess,
+        flagd::{Directory, FlagdProcess},
         gate::TcpGate,
         ports::local,
         proto::{V1, v1},
         raw::closed_port,
         scripted::ScriptedServer,
+        sync_server::SyncServer,
         wait::bounded,
     },
 };
@@ -24,8 +34,10 @@ use crate::{
 const SOURCES: [&str; 2] = ["flags/allFlags.json", "rawflags/selector-flags.json"];
 const METADATA_SOURCES: [&str; 1] = ["rawflags/selector-flag-combined-metadata.json"];
 
-/// The authority under which the proxy has flagd's evaluation.
-const AUTHORITY: &str = "rpc.service";
+/// The authorities under which the proxy has flagd's evaluation, and its flag definitions.
+const AUTHORITIES: [&str; 2] = ["rpc.service", "sync.service"];
+
+const SYNC_SOCKET: &str = "flagd-sync.sock";
 
 /// A kind of provider, as a step names it: by what it talks to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,13 +69,19 @@ impl FromStr for Kind {
 }
 
 impl Kind {
-    pub(crate) fn needs_flagd(self) -> bool {
+    pub(crate) fn gets_ready(self) -> bool {
         !matches!(self, Self::Unavailable | Self::Forbidden)
+    }
+
+    pub(crate) fn needs_flagd(self, suite: Suite) -> bool {
+        self.gets_ready() && suite != Suite::File
     }
 }
 
 /// It ends with the scenario.
 pub(crate) struct Backend {
+    suite: Suite,
+    kind: Kind,
     peer: Peer,
     /// Files of flags that flagd reads.
     sources: &'static [&'static str],
@@ -77,35 +95,63 @@ pub(crate) struct Backend {
 enum Peer {
     Nobody,
     Forbidding(ScriptedServer),
+    ForbiddingSync(SyncServer),
     Flagd(FlagdProcess),
-    /// A flagd that was killed, until it is back.
-    Away(JoinHandle<Result<FlagdProcess, String>>),
+    /// The file of the file resolver, and the directory it is in.
+    File(PathBuf, Directory),
+    /// A flagd that was killed, or a file that was deleted, until it is back.
+    Away(JoinHandle<Result<Box<Peer>, String>>),
 }
 
 impl Backend {
-    pub(crate) async fn start(kind: Kind, flags: &Path) -> Result<Self, String> {
-        match kind {
-            Kind::Unavailable => Ok(Self::new(Peer::Nobody, closed_port())),
-            Kind::Forbidden => {
+    pub(crate) async fn start(suite: Suite, kind: Kind, flags: &Path) -> Result<Self, String> {
+        let of_peer = |peer, port| Self {
+            suite,
+            kind,
+            peer,
+            sources: &[],
+            port,
+            gate: None,
+            proxy: None,
+            certificates: None,
+        };
+        let forbidden = Status::permission_denied("forbidden");
+        match (kind, suite) {
+            (Kind::Unavailable, _) => Ok(of_peer(Peer::Nobody, closed_port())),
+            (Kind::Forbidden, Suite::Rpc) => {
                 let server = ScriptedServer::start();
-                server.fail_all(Status::permission_denied("forbidden"));
+                server.fail_all(forbidden);
                 let port = server.port();
-                Ok(Self::new(Peer::Forbidding(server), port))
+                Ok(of_peer(Peer::Forbidding(server), port))
             }
-            _ => Self::start_flagd(kind, flags).await,
+            (Kind::Forbidden, _) => {
+                let server = SyncServer::start(&json!({"flags": {}}));
+                server.set_refusal(Some(forbidden));
+                let port = server.port();
+                Ok(of_peer(Peer::ForbiddingSync(server), port))
+            }
+            (_, Suite::File) => {
+                let directory = Directory::of_testbed(flags);
+                let file = match kind {
+                    Kind::Metadata => directory.path().join(METADATA_SOURCES[0]),
+                    _ => directory.main(),
+                };
+                Ok(of_peer(Peer::File(file, directory), closed_port()))
+            }
+            _ => of_peer(Peer::Nobody, 0).with_flagd(flags).await,
         }
     }
 
-    fn new(peer: Peer, port: u16) -> Self {
-        Self { peer, sources: &[], port, gate: None, proxy: None, certificates: None }
-    }
-
-    async fn start_flagd(kind: Kind, definitions: &Path) -> Result<Self, String> {
+    async fn with_flagd(self, definitions: &Path) -> Result<Self, String> {
+        let Self { kind, suite, .. } = self;
         let mut flagd = FlagdProcess::testbed(definitions);
         let mut sources = &SOURCES[..];
         let mut certificates = None;
         match kind {
             Kind::Ssl => flagd = flagd.tls(certificates.insert(Certificates::new())),
+            Kind::Socket if suite == Suite::InProcess => {
+                flagd = flagd.on_sync_socket(SYNC_SOCKET);
+            }
             Kind::Socket => flagd = flagd.on_socket(),
             Kind::SyncPayload => flagd = flagd.arg("--disable-sync-metadata"),
             Kind::Metadata => {
@@ -118,17 +164,30 @@ impl Backend {
         }
         let flagd = flagd.start().await?;
         until_loaded(&flagd, sources).await?;
-        let gate = Arc::new(TcpGate::to_port(flagd.port()));
+        let port = if suite == Suite::Rpc { flagd.port() } else { flagd.ports().sync };
+        let gate = Arc::new(TcpGate::to_port(port));
         let port = gate.port();
-        let backend = Self::new(Peer::Flagd(flagd), port);
-        Ok(Self { sources, gate: Some(gate), certificates, ..backend })
+        Ok(Self { peer: Peer::Flagd(flagd), sources, port, gate: Some(gate), certificates, ..self })
     }
 
     /// The options that lead a provider to it.
     pub(crate) fn settings(&self) -> Vec<(&'static str, Value)> {
-        let mut settings = vec![("port", Value::Integer(self.port.into()))];
-        if let Peer::Flagd(flagd) = &self.peer {
-            settings.extend(flagd.socket().map(|path| ("socketPath", path.into())));
+        let mut settings = vec![
+            ("port", Value::Integer(self.port.into())),
+            ("resolver", Value::Resolver(self.suite.resolver())),
+        ];
+        match &self.peer {
+            Peer::Flagd(flagd) if self.suite == Suite::InProcess && self.kind == Kind::Socket => {
+                settings.push(("socketPath", flagd.dir().join(SYNC_SOCKET).as_path().into()));
+            }
+            Peer::Flagd(flagd) => {
+                settings.extend(flagd.socket().map(|path| ("socketPath", path.into())));
+            }
+            Peer::File(path, _) => settings.push(("offlineFlagSourcePath", path.as_path().into())),
+            Peer::Nobody if self.suite == Suite::File => {
+                settings.push(("offlineFlagSourcePath", "/there/is/none.json".into()));
+            }
+            _ => {}
         }
         if let Some(certificates) = &self.certificates {
             settings.push(("tls", Value::Boolean(true)));
@@ -143,16 +202,21 @@ impl Backend {
             return self.port;
         }
         let upstream: SocketAddr = local(self.port);
-        self.proxy.get_or_insert_with(|| AuthorityProxy::start([(AUTHORITY, upstream)])).port()
+        self.proxy
+            .get_or_insert_with(|| AuthorityProxy::start(AUTHORITIES.map(|name| (name, upstream))))
+            .port()
     }
 
     /// Changes a flag, as soon as flagd is there.
     pub(crate) async fn change_flag(&mut self) -> Result<(), String> {
         if let Peer::Away(back) = &mut self.peer {
-            let flagd = back.await.map_err(|error| error.to_string())??;
-            self.peer = Peer::Flagd(flagd);
+            self.peer = *back.await.map_err(|error| error.to_string())??;
         }
         match &self.peer {
+            Peer::File(_, directory) => {
+                directory.change_flag();
+                Ok(())
+            }
             Peer::Flagd(flagd) => {
                 flagd.change_flag();
                 Ok(())
@@ -161,10 +225,20 @@ impl Backend {
         }
     }
 
-    /// Kills flagd and deletes its flags; both are back, in the background, after so long.
+    /// Deletes the file, or kills flagd and deletes its flags; they are back, in the background, after so long.
     pub(crate) fn lose(&mut self, outage: Duration) -> Result<(), String> {
         let mut flagd = match mem::replace(&mut self.peer, Peer::Nobody) {
             Peer::Flagd(flagd) => flagd,
+            Peer::File(path, directory) => {
+                let definition = fs::read(&path).map_err(|error| error.to_string())?;
+                fs::remove_file(&path).map_err(|error| error.to_string())?;
+                self.peer = Peer::Away(tokio::spawn(async move {
+                    sleep(outage).await;
+                    fs::write(&path, definition).map_err(|error| error.to_string())?;
+                    Ok(Box::new(Peer::File(path, directory)))
+                }));
+                return Ok(());
+            }
             other => {
                 self.peer = other;
                 return Err("there is no flagd to be lost".to_owned());
@@ -183,7 +257,7 @@ impl Backend {
             if let Some(gate) = gate {
                 gate.open();
             }
-            Ok(flagd)
+            Ok(Box::new(Peer::Flagd(flagd)))
         }));
         Ok(())
     }
@@ -196,10 +270,14 @@ impl Backend {
 
     /// Whether nobody asks for an event stream for so long.
     pub(crate) async fn is_left_alone(&self, pause: Duration) -> Result<(), String> {
-        let Peer::Forbidding(server) = &self.peer else { return Ok(()) };
-        let before = server.observed().streams_opened();
+        let streams = || match &self.peer {
+            Peer::Forbidding(server) => server.observed().streams_opened(),
+            Peer::ForbiddingSync(server) => server.seen().streams.len(),
+            _ => 0,
+        };
+        let before = streams();
         sleep(pause).await;
-        match server.observed().streams_opened() - before {
+        match streams() - before {
             0 => Ok(()),
             attempts => Err(format!("{attempts} more attempts to open a stream in {pause:?}")),
         }

@@ -105,7 +105,7 @@ fn choose(
         Choice::Omit { ours: true }
     } else if let Some(tag) = OUTDATED.into_iter().find(|tag| tagged(tag)) {
         Choice::Skip(tag)
-    } else if !has_flagd && kinds.iter().any(|kind| kind.needs_flagd()) {
+    } else if !has_flagd && kinds.iter().any(|kind| kind.needs_flagd(suite)) {
         Choice::Skip("no flagd")
     } else if cfg!(not(feature = "tls")) && kinds.contains(&Kind::Ssl) {
         Choice::Skip("built without TLS")

@@ -63,13 +63,13 @@ async fn run(arguments: &Arguments) -> Result<bool, String> {
         Err(reason) => ignore(&reason).map(|()| false)?,
     };
     let mut succeeded = true;
-    for suite in Suite::ALL {
+    for &suite in Suite::ALL {
         let selection = select(&testbed.join("gherkin"), suite, has_flagd, arguments).await?;
         if arguments.list {
             selection.list();
             continue;
         }
-        let report = execute(selection, testbed.join("flags"), arguments).await;
+        let report = execute(suite, selection, testbed.join("flags"), arguments).await;
         succeeded &= report.finish(suite);
     }
     Ok(succeeded)
@@ -84,13 +84,19 @@ fn ignore(reason: &str) -> Result<(), String> {
     Ok(())
 }
 
-async fn execute(selection: Selection, flags: PathBuf, arguments: &Arguments) -> Report {
+async fn execute(
+    suite: Suite,
+    selection: Selection,
+    flags: PathBuf,
+    arguments: &Arguments,
+) -> Report {
     let mut report = Report::new(&selection.skipped);
     let runner = runner::Basic::default()
         .steps(World::collection())
         .max_concurrent_scenarios(arguments.test_threads.unwrap_or(CONCURRENCY))
         .before(move |_, _, _, world: &mut World| {
             world.flags.clone_from(&flags);
+            world.suite = suite;
             Box::pin(std::future::ready(()))
         })
         .after(|_, _, _, _, world| {

@@ -191,6 +191,11 @@ table! {
         |o| integer(i64::try_from(o.max_cache_size()).unwrap());
     "maxEventStreamRetries": |b, v| b.max_event_stream_retries(v.retries()?),
         |o| o.max_event_stream_retries().map_or(Value::Integer(-1), integer);
+    "providerId": |b, v| b.provider_id(v.text()?), |o| o.provider_id().into();
+    "offlineFlagSourcePath": |b, v| b.offline_flag_source_path(v.text()?),
+        |o| o.offline_flag_source_path().into();
+    "offlinePollIntervalMs": |b, v| b.offline_poll_interval(v.millis()?),
+        |o| millis(o.offline_poll_interval());
     "retryBackoffMs": |b, v| b.retry_backoff(v.millis()?), |o| millis(o.retry_backoff());
     "retryBackoffMaxMs": |b, v| b.retry_backoff_max(v.millis()?), |o| millis(o.retry_backoff_max());
     "retryGracePeriod": |b, v| b.retry_grace_period(v.seconds()?),

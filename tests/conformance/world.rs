@@ -8,6 +8,7 @@ use crate::{
     evaluation::{Context, Details, Flag},
     events::EventLog,
     subject::Subject,
+    suite::Suite,
 };
 
 /// Made anew for each scenario.
@@ -15,6 +16,7 @@ use crate::{
 pub(crate) struct World {
     /// The testbed's directory of flag definitions.
     pub(crate) flags: PathBuf,
+    pub(crate) suite: Suite,
     pub(crate) config: Config,
     pub(crate) events: EventLog,
     pub(crate) subject: Option<Subject>,

@@ -1,6 +1,6 @@
 //! The recordings: files `*.jsonl` with a case a line, of the fields `class`, `flags` (the
-//! definition), `key`, `type`, `context`, and `v1` and `v2` (flagd's answers on either version of its
-//! protocol) or `rejected` (what flagd said of the definition).
+//! definition), `key`, `type`, `context`, and `v1`, `v2` and `ofrep` (flagd's answers on either version
+//! of its protocol, and over OFREP) or `rejected` (what flagd said of the definition).
 
 use std::{
     collections::HashMap,
@@ -10,7 +10,7 @@ use std::{
 };
 
 use flate2::read::GzDecoder;
-use serde_json::{Map, Value, value::RawValue};
+use serde_json::{Map, Value, json, value::RawValue};
 
 /// The recordings that are kept in the project: README.md tells how they were made.
 const KEPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden");
@@ -52,8 +52,8 @@ pub(crate) struct Case {
 }
 
 pub(crate) enum Expected {
-    /// On either version of the protocol.
-    Answers { v1: Value, v2: Value },
+    /// On either version of the protocol, and over OFREP.
+    Answers { v1: Value, v2: Value, ofrep: Value },
     /// The definition was refused, with this reason.
     Rejected(String),
 }
@@ -90,8 +90,21 @@ impl Case {
                 None => Expected::Answers {
                     v1: serde_json::from_str(raw("v1"))?,
                     v2: serde_json::from_str(raw("v2"))?,
+                    ofrep: serde_json::from_str(raw("ofrep"))?,
                 },
             },
         })
+    }
+}
+
+impl Kind {
+    /// The value that version 1 leaves away.
+    pub(crate) fn zero(self) -> Value {
+        match self {
+            Kind::Boolean => json!(false),
+            Kind::String => json!(""),
+            Kind::Integer | Kind::Float => json!(0),
+            Kind::Object => json!({}),
+        }
     }
 }

@@ -1,10 +1,17 @@
-//! The evaluator against recorded answers of a real flagd.
+//! The evaluator, and with the feature `server` the embedded server, against recorded answers of a
+//! real flagd.
 //!
 //! The recordings are in the project; `FLAGSTAFF_GOLDEN_DIR` names a folder of others in their place.
 
 mod answer;
 mod case;
 mod evaluator;
+#[cfg(feature = "server")]
+mod server;
+#[cfg(feature = "server")]
+#[path = "../support/mod.rs"]
+#[allow(unused_imports)]
+mod support;
 
 use std::{collections::BTreeMap, io, process::ExitCode};
 
@@ -34,9 +41,10 @@ struct Tally {
 
 fn run() -> io::Result<bool> {
     let mut classes: BTreeMap<String, Tally> = BTreeMap::new();
+    let mut ways = Ways::start();
     for line in case::lines()? {
         let (class, verdict) = match Case::parse(&line?) {
-            Ok(case) => (case.class.clone(), case.judge()),
+            Ok(case) => (case.class.clone(), ways.judge(&case)),
             Err(error) => ("unreadable".to_owned(), Verdict::Differs(error.to_string())),
         };
         let tally = classes.entry(class).or_default();
@@ -68,4 +76,34 @@ enum Verdict {
     /// It differs as the documentation says that it does.
     ByRule,
     Differs(String),
+}
+
+/// The ways to ask.
+struct Ways {
+    #[cfg(feature = "server")]
+    server: server::Served,
+}
+
+impl Ways {
+    fn start() -> Self {
+        Self {
+            #[cfg(feature = "server")]
+            server: server::Served::start(),
+        }
+    }
+
+    /// A case agrees if it does on every way.
+    #[allow(clippy::unused_self, clippy::needless_pass_by_ref_mut)]
+    fn judge(&mut self, case: &Case) -> Verdict {
+        #[cfg(feature = "server")]
+        match self.server.judge(case) {
+            Verdict::Agrees => {}
+            Verdict::ByRule => match case.judge() {
+                Verdict::Agrees => return Verdict::ByRule,
+                other => return other,
+            },
+            differs @ Verdict::Differs(_) => return differs,
+        }
+        case.judge()
+    }
 }

@@ -17,4 +17,5 @@ pub mod proto;
 pub mod provider;
 pub mod raw;
 pub mod scripted;
+pub mod sync_server;
 pub mod wait;

@@ -1,4 +1,4 @@
-//! The generated clients and servers of flagd's evaluation API, both versions.
+//! The generated clients and servers of flagd's evaluation API, both versions, and of its sync API.
 
 use tonic::transport::{Channel, Endpoint};
 
@@ -21,4 +21,9 @@ pub mod v1 {
 #[allow(clippy::all, clippy::pedantic)]
 pub mod v2 {
     include!(concat!(env!("OUT_DIR"), "/services/flagd.evaluation.v2.rs"));
+}
+
+#[allow(clippy::all, clippy::pedantic)]
+pub mod sync_v1 {
+    include!(concat!(env!("OUT_DIR"), "/services/flagd.sync.v1.rs"));
 }

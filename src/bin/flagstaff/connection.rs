@@ -2,13 +2,20 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use flagstaff::{FlagdError, FlagdOptions};
+use flagstaff::{FlagdError, FlagdOptions, flagd::Resolver};
 use secrecy::SecretString;
 
 /// Each option can come from the variable that it names.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Connection")]
 pub(crate) struct Connection {
+    /// Evaluate here, with the flags of flagd's sync service; the port is 8015 by default
+    /// [variable: `FLAGD_RESOLVER=in-process`].
+    #[arg(long, conflicts_with = "file")]
+    in_process: bool,
+    /// Evaluate here, with the flags of this file, without any flagd.
+    #[arg(long, value_name = "PATH")]
+    file: Option<PathBuf>,
     /// Host of flagd [variable: `FLAGD_HOST`] [default: `localhost`].
     #[arg(long)]
     host: Option<String>,
@@ -62,6 +69,12 @@ impl Connection {
         }
         set!(host, port, target_uri, socket_path, cert_path, client_cert_path, client_key_path);
         set!(authority, selector);
+        if self.in_process {
+            builder = builder.resolver(Resolver::InProcess);
+        }
+        if let Some(path) = self.file {
+            builder = builder.resolver(Resolver::File).offline_flag_source_path(path);
+        }
         if self.tls {
             builder = builder.tls(true);
         }

@@ -3,16 +3,19 @@
 //! Exit codes: 0 is success; 1 is a "no" (a flag without a value, a file that is not valid, a server
 //! that cannot start); 2 is wrong usage; 3 is a flagd that cannot be reached.
 
+mod check;
 mod connection;
 mod eval;
 mod json;
 mod output;
 mod signals;
+mod start;
 mod watch;
 
-use std::process::ExitCode;
+use std::{env, ffi::OsStr, process::ExitCode};
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, builder::Resettable};
+use tokio::runtime::Builder;
 use tracing_subscriber::EnvFilter;
 
 /// Feature flags: a server that takes flagd's place, and questions to any flagd.
@@ -25,7 +28,9 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Check(check::Args),
     Eval(eval::Args),
+    Start(Box<start::Args>),
     Watch(watch::Args),
 }
 
@@ -39,17 +44,43 @@ enum Exit {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    let command = match parse() {
+        Ok(cli) => cli.command,
+        Err(error) => error.exit(),
+    };
+    let mut builder = match command {
+        Command::Start(_) => Builder::new_multi_thread(),
+        _ => Builder::new_current_thread(),
+    };
+    let runtime = match builder.enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failed(Exit::No, &format!("no runtime: {error}")).into(),
     };
-    log_when_asked();
-    let exit = match cli.command {
+    if !matches!(command, Command::Start(_)) {
+        log_when_asked();
+    }
+    let exit = match command {
+        Command::Check(args) => check::run(&args),
         Command::Eval(args) => runtime.block_on(eval::run(args)),
+        Command::Start(args) => runtime.block_on(start::run(*args)),
         Command::Watch(args) => runtime.block_on(watch::run(args)),
     };
     exit.into()
+}
+
+/// Variables that mean nothing here do not count: empty ones, and `FLAGD_PORT=tcp://...`, which
+/// Kubernetes injects for a Service called flagd.
+fn parse() -> Result<Cli, clap::Error> {
+    let ignored = |value: &OsStr| {
+        value.is_empty() || value.to_str().is_some_and(|text| text.starts_with("tcp://"))
+    };
+    let command = Cli::command().mut_subcommand("start", |start| {
+        start.mut_args(|arg| match arg.get_env().and_then(env::var_os) {
+            Some(value) if ignored(&value) => arg.env(Resettable::Reset),
+            _ => arg,
+        })
+    });
+    Cli::from_arg_matches(&command.try_get_matches()?)
 }
 
 impl From<Exit> for ExitCode {

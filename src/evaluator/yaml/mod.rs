@@ -12,6 +12,7 @@ use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Tag};
 use serde_json::Value as Json;
 
 use super::{
+    json_text,
     location::Position,
     problem::DefinitionError,
     tree::{Entry, Kind, MAX_DEPTH, Tree},
@@ -33,8 +34,8 @@ pub(super) fn parse(text: &str) -> Result<Rc<Tree>, DefinitionError> {
         }
         builder.take(event, place(span.start))?;
     }
-    let root = builder.root.map(|part| part.tree);
-    Ok(root.unwrap_or_else(|| Rc::new(Tree { at: START, kind: Kind::Scalar(Json::Null) })))
+    let nothing = || Rc::new(Tree { at: START, kind: Kind::Scalar(Json::Null) });
+    Ok(builder.root.map_or_else(nothing, |part| part.tree))
 }
 
 const START: Position = Position { line: 1, column: 1 };
@@ -118,7 +119,7 @@ impl Builder {
             Items::List(items) => Kind::List(items),
             Items::Object { seen, mut entries, merged, .. } => {
                 // What is written here goes before what is merged, and of that the first.
-                let mut known: HashSet<_> = seen.iter().map(|name| name.to_string()).collect();
+                let mut known: HashSet<_> = seen.iter().map(ToString::to_string).collect();
                 entries.extend(merged.into_iter().filter(|e| known.insert(e.name.clone())));
                 Kind::Object(entries)
             }
@@ -173,10 +174,10 @@ fn scalar_part(
     at: Position,
 ) -> Result<Part, DefinitionError> {
     let plain = style == ScalarStyle::Plain;
-    let tag = tag.map(|tag| match tag.is_yaml_core_schema() {
-        true => &*tag.suffix,
-        false => "",
-    });
+    // `!` alone says nothing.
+    let tag = tag
+        .filter(|tag| tag.suffix != "!")
+        .map(|tag| if tag.is_yaml_core_schema() { &*tag.suffix } else { "" });
     let value = scalar::resolve(text, plain, tag).map_err(|message| refused(at, message))?;
     Ok(Part {
         tree: Rc::new(Tree { at, kind: Kind::Scalar(value) }),
@@ -205,7 +206,11 @@ fn name_of(part: &Part, top: bool) -> String {
     let text = part.text.as_deref().unwrap_or_default();
     match &part.tree.kind {
         Kind::Scalar(Json::Null) if !top => "<nil>".to_owned(),
-        Kind::Scalar(value @ (Json::Bool(_) | Json::Number(_))) if !top => value.to_string(),
+        Kind::Scalar(value @ (Json::Bool(_) | Json::Number(_))) if !top => {
+            let mut name = String::new();
+            json_text::write(value, &mut name);
+            name
+        }
         _ => text.to_owned(),
     }
 }
@@ -254,7 +259,7 @@ mod tests {
     fn names() {
         assert_eq!(
             json("1.0: {1.0: 1, true: 2, ~: 3}"),
-            r#"{"1.0":{"1.0":1,"true":2,"\u003cnil\u003e":3}}"#
+            r#"{"1.0":{"1":1,"true":2,"\u003cnil\u003e":3}}"#
         );
         assert!(json("a: 1\nb: 2\n\"a\": 3").contains("`a` is there twice (line 3, column 1)"));
         assert!(json("? [a]\n: 1").contains("a name must be a text"));

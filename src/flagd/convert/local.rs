@@ -58,7 +58,7 @@ impl<'a> LocalContext<'a> {
         Self { caller, facts: None, converted: OnceCell::new(), refused: OnceCell::new() }
     }
 
-    /// Adds facts, which the caller's fields hide.
+    /// Adds facts, which hide the caller's fields of their names, as flagd's own values do.
     #[must_use]
     pub fn with_facts(mut self, facts: &'a Map<String, Json>) -> Self {
         self.facts = Some(facts);
@@ -112,32 +112,30 @@ impl<'a> LocalContext<'a> {
 
 impl Context for LocalContext<'_> {
     fn get(&self, name: &str) -> Option<ValueRef<'_>> {
+        if let Some(fact) = self.facts.and_then(|facts| facts.get(name)) {
+            return Some(ValueRef::Json(fact));
+        }
         if name == TARGETING_KEY
             && let Some(key) = &self.caller.targeting_key
         {
             return Some(ValueRef::Text(key));
         }
-        match self.caller.custom_fields.get_key_value(name) {
-            Some((name, field)) => Some(self.read(name, field)),
-            None => self.facts?.get(name).map(ValueRef::Json),
-        }
+        let (name, field) = self.caller.custom_fields.get_key_value(name)?;
+        Some(self.read(name, field))
     }
 
     fn each(&self, visit: &mut dyn FnMut(&str, ValueRef<'_>)) {
+        let hidden = |name: &str| self.facts.is_some_and(|facts| facts.contains_key(name));
         let key = self.caller.targeting_key.as_deref();
         for (name, fact) in self.facts.into_iter().flatten() {
-            let hidden = key.is_some() && name == TARGETING_KEY
-                || self.caller.custom_fields.contains_key(name);
-            if !hidden {
-                visit(name, ValueRef::Json(fact));
-            }
+            visit(name, ValueRef::Json(fact));
         }
         for (name, field) in &self.caller.custom_fields {
-            if key.is_none() || name != TARGETING_KEY {
+            if !hidden(name) && (key.is_none() || name != TARGETING_KEY) {
                 visit(name, self.read(name, field));
             }
         }
-        if let Some(key) = key {
+        if let Some(key) = key.filter(|_| !hidden(TARGETING_KEY)) {
             visit(TARGETING_KEY, ValueRef::Text(key));
         }
     }
@@ -182,15 +180,15 @@ mod tests {
     }
 
     #[test]
-    fn the_targeting_key_hides_a_field_of_its_name_and_that_hides_a_fact() {
+    fn a_fact_hides_the_targeting_key_and_that_hides_a_field_of_its_name() {
         let key = json!({"var": "targetingKey"});
-        let facts = json!({"targetingKey": "x"});
-        let caller = EvaluationContext::default();
-        assert_eq!(chosen(&key, &caller, &facts).unwrap(), "x");
-        let caller = caller.with_custom_field("targetingKey", "b");
-        assert_eq!(chosen(&key, &caller, &facts).unwrap(), "b");
+        let none = json!({});
+        let caller = EvaluationContext::default().with_custom_field("targetingKey", "b");
+        assert_eq!(chosen(&key, &caller, &none).unwrap(), "b");
         let caller = caller.with_targeting_key("a");
-        assert_eq!(chosen(&key, &caller, &facts).unwrap(), "a");
+        assert_eq!(chosen(&key, &caller, &none).unwrap(), "a");
+        let facts = json!({"targetingKey": "x"});
+        assert_eq!(chosen(&key, &caller, &facts).unwrap(), "x");
     }
 
     #[test]

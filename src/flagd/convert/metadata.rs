@@ -32,7 +32,7 @@ fn to_metadata_value(kind: Kind) -> Option<FlagMetadataValue> {
     clippy::cast_possible_truncation,
     reason = "both casts are exact: 2^53 is a float, and what is cast back is whole and within it"
 )]
-fn number(value: f64) -> FlagMetadataValue {
+pub(super) fn number(value: f64) -> FlagMetadataValue {
     if value.fract() == 0.0 && value.abs() <= MAX_EXACT_INT as f64 {
         FlagMetadataValue::Int(value as i64)
     } else {

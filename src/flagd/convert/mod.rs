@@ -13,7 +13,7 @@ mod value;
 
 pub(crate) use context::context_to_struct;
 #[cfg(feature = "in-process")]
-pub(crate) use json::struct_to_json;
+pub(crate) use json::{json_to_metadata, json_to_value, struct_to_json};
 #[cfg(feature = "in-process")]
 pub use local::LocalContext;
 pub(crate) use metadata::struct_to_metadata;

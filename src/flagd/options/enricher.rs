@@ -5,10 +5,11 @@ use std::{fmt, sync::Arc};
 use serde_json::{Map, Value};
 
 type Facts = Map<String, Value>;
+type Function = dyn Fn(&Facts) -> Facts + Send + Sync;
 
 /// The option `contextEnricher`; without a function, what comes in goes out.
 #[derive(Clone, Default)]
-pub(in crate::flagd) struct Enricher(Option<Arc<dyn Fn(&Facts) -> Facts + Send + Sync>>);
+pub(in crate::flagd) struct Enricher(Option<Arc<Function>>);
 
 impl Enricher {
     pub(super) fn new(enrich: impl Fn(&Facts) -> Facts + Send + Sync + 'static) -> Self {

@@ -24,9 +24,9 @@ pub enum Resolver {
     /// In flagd, with a call for each evaluation that the cache does not answer.
     #[default]
     Rpc,
-    /// In this process, with flag definitions synchronized from flagd.
+    /// In this process, with flag definitions synchronized from flagd. Needs the feature `in-process`.
     InProcess,
-    /// In this process, with flag definitions read from a file.
+    /// In this process, with flag definitions read from a file. Needs the feature `in-process`.
     File,
 }
 
@@ -76,9 +76,9 @@ impl FlagdOptions {
 
     /// How many results the cache may hold; 0 without a cache.
     pub(crate) fn cache_capacity(&self) -> usize {
-        match self.cache() {
-            CacheType::Lru => self.max_cache_size(),
-            CacheType::Disabled => 0,
+        match (self.resolver(), self.cache()) {
+            (Resolver::Rpc, CacheType::Lru) => self.max_cache_size(),
+            _ => 0,
         }
     }
 

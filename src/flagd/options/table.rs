@@ -73,6 +73,7 @@ macro_rules! options {
         pub struct FlagdOptions {
             $($field: $type,)+
             /// No text can hold it, so that it is no row.
+            #[cfg_attr(not(feature = "in-process"), allow(dead_code))]
             enricher: Enricher,
         }
 
@@ -104,6 +105,7 @@ macro_rules! options {
                 }
             )+
 
+            #[cfg(feature = "in-process")]
             pub(in crate::flagd) fn enricher(&self) -> &Enricher {
                 &self.enricher
             }

@@ -14,12 +14,12 @@ async fn a_flagd_provider(world: &mut World, kind: Kind) -> Result<(), String> {
     if world.subject.is_some() {
         return Err("the scenario has a provider already".to_owned());
     }
-    let mut backend = Backend::start(kind, &world.flags).await?;
+    let mut backend = Backend::start(world.suite, kind, &world.flags).await?;
     world.config.fill_in_port(|uri| backend.port_for(uri));
     let options = world.config.for_provider(backend.settings())?;
     world.backend = Some(backend);
     world.subject = Some(Subject::start(options, &world.events).await);
-    if kind.needs_flagd() {
+    if kind.gets_ready() {
         world.events.ready().await;
     }
     Ok(())

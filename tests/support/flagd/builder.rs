@@ -77,6 +77,13 @@ impl Builder {
         Self { socket: Some(socket), ..self }.arg("--socket-path").arg(path)
     }
 
+    /// Serves flag definitions on this unix socket in the working directory instead of the port.
+    #[must_use]
+    pub fn on_sync_socket(self, name: &str) -> Self {
+        let path = self.directory.path().join(name).display().to_string();
+        self.arg("--sync-socket-path").arg(path)
+    }
+
     /// Speaks TLS with the server's certificate of these.
     #[must_use]
     pub fn tls(self, certificates: &Certificates) -> Self {
@@ -116,7 +123,7 @@ impl Builder {
             flagd.args.extend(self.args.iter().cloned());
             flagd.spawn();
             match flagd.until_ready().await {
-                Err(error) if error.contains("address already in use") => {
+                Err(error) if error.to_lowercase().contains("address already in use") => {
                     flagd.ports = Ports::free();
                 }
                 result => return result.map(|()| flagd),

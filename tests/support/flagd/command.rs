@@ -67,7 +67,12 @@ impl FlagdCommand {
     /// Starts it in this directory, with its output in this file and no `FLAGD_*` variables.
     pub(super) fn spawn(&self, directory: &Path, args: &[String], log: &File) -> Process {
         let (mut command, container) = match self {
-            Self::Binary(path) => (Command::new(path), None),
+            Self::Binary(path) => {
+                let mut command = Command::new(path);
+                // Where flagd listens anyway; tests use more than one address of loopback.
+                command.env("FLAGSTAFF_HOST", "0.0.0.0");
+                (command, None)
+            }
             Self::Docker { image } => {
                 static NEXT: AtomicU32 = AtomicU32::new(0);
                 let next = NEXT.fetch_add(1, Ordering::Relaxed);

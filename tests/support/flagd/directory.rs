@@ -12,17 +12,17 @@ const SELECTOR_FLAGS: &str = "rawflags/selector-flags.json";
 
 /// A temporary directory with the files that flagd reads.
 #[derive(Debug)]
-pub(super) struct Directory {
+pub struct Directory {
     root: TempDir,
     /// The file that tests edit, relative to the directory.
     main: &'static str,
     /// All sources, relative to the directory.
-    pub(super) sources: Vec<String>,
+    pub sources: Vec<String>,
 }
 
 impl Directory {
     /// With `flags.json` as its only source.
-    pub(super) fn of_definition(definition: &Value) -> Self {
+    pub fn of_definition(definition: &Value) -> Self {
         let main = "flags.json";
         let directory =
             Self { root: tempfile::tempdir().unwrap(), main, sources: vec![main.to_owned()] };
@@ -32,7 +32,7 @@ impl Directory {
 
     /// With the testbed's two sources: all flags merged, and those of the selector apart. Every
     /// file of the testbed is in `rawflags` as it is.
-    pub(super) fn of_testbed(testbed: &Path) -> Self {
+    pub fn of_testbed(testbed: &Path) -> Self {
         let main = "flags/allFlags.json";
         let root = tempfile::tempdir().unwrap();
         for name in ["flags", "rawflags"] {
@@ -53,20 +53,30 @@ impl Directory {
         directory
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub fn path(&self) -> &Path {
         self.root.path()
     }
 
-    pub(super) fn main(&self) -> PathBuf {
+    pub fn main(&self) -> PathBuf {
         self.path().join(self.main)
     }
 
-    pub(super) fn read(&self) -> Value {
+    pub fn read(&self) -> Value {
         read(&self.main())
     }
 
+    /// Switches the testbed's `changing-flag` between foo and bar; gives the new variant.
+    pub fn change_flag(&self) -> &'static str {
+        let mut definition = self.read();
+        let default = &mut definition["flags"]["changing-flag"]["defaultVariant"];
+        let variant = if *default == "foo" { "bar" } else { "foo" };
+        *default = json!(variant);
+        self.write(&definition);
+        variant
+    }
+
     /// Replaces the definition at once: flagd never sees a half of it.
-    pub(super) fn write(&self, definition: &Value) {
+    pub fn write(&self, definition: &Value) {
         let beside = self.path().join("beside.json");
         fs::write(&beside, serde_json::to_vec_pretty(definition).unwrap()).unwrap();
         fs::rename(&beside, self.main()).unwrap();

@@ -10,18 +10,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::time::{sleep, timeout};
 use tonic::{
     Code,
     transport::{Certificate, Channel, ClientTlsConfig, Endpoint},
 };
 
+use self::command::Process;
 pub use self::{
     builder::Builder,
     command::{FlagdCommand, Signal, find, find_or},
+    directory::Directory,
 };
-use self::{command::Process, directory::Directory};
 use super::{
     proto::{V1, v1},
     wait::PATIENCE,
@@ -122,13 +123,7 @@ impl FlagdProcess {
 
     /// Switches the testbed's `changing-flag` between foo and bar; gives the new variant.
     pub fn change_flag(&self) -> &'static str {
-        let mut variant = "foo";
-        self.edit_flags(|definition| {
-            let default = &mut definition["flags"]["changing-flag"]["defaultVariant"];
-            variant = if *default == "foo" { "bar" } else { "foo" };
-            *default = json!(variant);
-        });
-        variant
+        self.directory.change_flag()
     }
 
     /// SIGKILL; its sockets are closed when this returns.

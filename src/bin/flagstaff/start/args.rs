@@ -13,9 +13,12 @@ use super::{duration, unsupported::Unsupported};
 ///
 /// Exit code 0: asked to end by SIGTERM or SIGINT; 1: it cannot start; 2: wrong usage.
 #[derive(Debug, clap::Args)]
+// Of an option that is given twice the last counts, as in flagd.
+#[command(args_override_self = true)]
 pub(crate) struct Args {
     /// The address to listen on, for all ports; 0.0.0.0 is every interface.
-    #[arg(long, default_value = "127.0.0.1")]
+    // Not FLAGD_HOST, which says to clients where flagd is.
+    #[arg(long, env = "FLAGSTAFF_HOST", default_value = "127.0.0.1")]
     pub(super) host: IpAddr,
     /// Port of evaluation: gRPC and Connect.
     #[arg(short, long, env = "FLAGD_PORT", default_value_t = 8013)]
@@ -82,16 +85,16 @@ pub(crate) struct Args {
     #[arg(long, env = "FLAGD_STREAM_DEADLINE", value_name = "DURATION", default_value = "0")]
     #[arg(value_parser = duration::parse)]
     pub(super) stream_deadline: Duration,
-    /// Leave GetMetadata, which is deprecated, unanswered.
+    /// Leave `GetMetadata`, which is deprecated, unanswered.
     #[arg(long, env = "FLAGD_DISABLE_SYNC_METADATA", action = ArgAction::Set, num_args = 0..=1)]
     #[arg(require_equals = true, default_missing_value = "true", default_value = "false")]
     #[arg(value_parser = BoolishValueParser::new(), value_name = "BOOL")]
     pub(super) disable_sync_metadata: bool,
-    /// The shortest interval of pings that a client of synchronization may keep.
-    #[arg(long, env = "FLAGD_KEEP_ALIVE_MIN_TIME", value_name = "DURATION", default_value = "30s")]
+    /// No effect: clients may ping as often as they like.
+    #[arg(long, env = "FLAGD_KEEP_ALIVE_MIN_TIME", value_name = "DURATION")]
     #[arg(value_parser = duration::parse)]
-    pub(super) keep_alive_min_time: Duration,
-    /// Whether clients of synchronization may ping without a stream.
+    pub(super) keep_alive_min_time: Option<Duration>,
+    /// No effect: clients may ping without a stream.
     #[arg(long, env = "FLAGD_KEEP_ALIVE_PERMIT_WITHOUT_STREAM", action = ArgAction::Set)]
     #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     #[arg(default_value = "true", value_parser = BoolishValueParser::new(), value_name = "BOOL")]

@@ -29,7 +29,8 @@ pub(super) enum Kind {
 const SCHEMES: &str = "`file:`, `http://`, `https://`, `grpc://` or `grpcs://`";
 
 /// How flagd's URIs begin that name other stores.
-const STORES: [&str; 5] = ["core.openfeature.dev/", "core.openfeature.dev:", "s3://", "gs://", "azblob://"];
+const STORES: [&str; 5] =
+    ["core.openfeature.dev/", "core.openfeature.dev:", "s3://", "gs://", "azblob://"];
 
 /// A source of `--uri`.
 pub(super) fn from_uri(text: &str) -> Result<Source, String> {
@@ -42,7 +43,8 @@ pub(super) fn from_uri(text: &str) -> Result<Source, String> {
         source(Kind::Grpc, target)
     } else if let Some(target) = text.strip_prefix("grpcs://") {
         Source { tls: true, ..source(Kind::Grpc, target) }
-    } else if text.starts_with("envoy://") || text.starts_with("dns:") || text.starts_with("unix:") {
+    } else if text.starts_with("envoy://") || text.starts_with("dns:") || text.starts_with("unix:")
+    {
         source(Kind::Grpc, text)
     } else if STORES.iter().any(|store| text.starts_with(store)) {
         return Err(format!("source `{text}` is of a kind that is not supported; use {SCHEMES}"));
@@ -114,7 +116,7 @@ impl Source {
         let grpc = self.kind == Kind::Grpc;
         for (given, fits, name) in [
             (self.tls, grpc, "tls"),
-            (self.cert_path.is_some(), grpc, "certPath"),
+            (self.cert_path.is_some(), self.kind != Kind::File, "certPath"),
             (self.provider_id.is_some(), grpc, "providerID"),
             (self.selector.is_some(), grpc, "selector"),
             (self.interval.is_some(), !grpc, "interval"),
@@ -174,8 +176,14 @@ mod tests {
             (r#"[{"uri": "a", "provider": "s3"}]"#, "`s3` is not supported"),
             (r#"[{"uri": "a", "provider": "file", "tls": true}]"#, "`tls` has no meaning"),
             (r#"[{"uri": "a", "provider": "http", "interval": 0}]"#, "`interval` must be"),
-            (r#"[{"uri": "a", "provider": "http", "oauth": {"secret": "hush"}}]"#, "`oauth` is not"),
-            (r#"[{"uri": "a", "provider": "http", "authHeader": "hush", "bearerToken": "hush"}]"#, "exclude"),
+            (
+                r#"[{"uri": "a", "provider": "http", "oauth": {"secret": "hush"}}]"#,
+                "`oauth` is not",
+            ),
+            (
+                r#"[{"uri": "a", "provider": "http", "authHeader": "hush", "bearerToken": "hush"}]"#,
+                "exclude",
+            ),
         ] {
             let error = from_json(text).unwrap_err();
             assert!(error.contains(message), "{error}");

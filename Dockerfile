@@ -1,0 +1,19 @@
+# flagstaff in an image of its own: a static program, the certificates of public authorities, and
+# nothing else. `docker/build flagstaff:latest` builds the program and calls this.
+#
+#   docker run --rm -p 8013:8013 -p 8016:8016 -v "$PWD:/flags:ro" flagstaff:latest \
+#       start --uri file:/flags/flags.json
+#
+# Arguments, options and FLAGD_* variables are those of flagd's image.
+FROM scratch
+
+COPY flagstaff /flagstaff
+COPY ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
+
+# A container is reached from outside, or not at all.
+ENV FLAGSTAFF_HOST=0.0.0.0
+# Evaluation, management, synchronization, OFREP.
+EXPOSE 8013 8014 8015 8016
+USER 65532:65532
+ENTRYPOINT ["/flagstaff"]
+CMD ["start"]

@@ -1,0 +1,20 @@
+//! Logs of the server, on standard error.
+
+use std::io;
+
+use tracing_subscriber::{EnvFilter, filter::LevelFilter};
+
+use super::args::LogFormat;
+
+/// `RUST_LOG` decides where it is set, else `--debug`.
+pub(super) fn init(format: LogFormat, debug: bool) {
+    let level = if debug { LevelFilter::DEBUG } else { LevelFilter::INFO };
+    let filter = EnvFilter::builder().with_default_directive(level.into()).from_env_lossy();
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    match format {
+        LogFormat::Console => {
+            subscriber.with_ansi(io::IsTerminal::is_terminal(&io::stderr())).init();
+        }
+        LogFormat::Json => subscriber.json().flatten_event(true).init(),
+    }
+}

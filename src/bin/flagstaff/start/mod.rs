@@ -1,0 +1,111 @@
+//! `flagstaff start`: a server in flagd's place.
+
+mod args;
+mod duration;
+mod logging;
+mod open;
+mod sources;
+mod unsupported;
+
+use std::{net::IpAddr, path::PathBuf};
+
+use flagstaff::{
+    evaluator::Bucketing,
+    server::{Listen, RunningServer, Server, ServerBuilder},
+};
+
+pub(crate) use self::args::Args;
+use self::{args::Fractional, sources::Source};
+use crate::{Exit, failed, signals};
+
+/// Why there is no server, and the exit code.
+type Failure = (Exit, String);
+
+pub(crate) async fn run(args: Args) -> Exit {
+    let server = match start(args).await {
+        Ok(server) => server,
+        Err((exit, message)) => return failed(exit, &message),
+    };
+    if let Err(error) = signals::end().await {
+        return failed(Exit::No, &format!("signals: {error}"));
+    }
+    tracing::info!("shutting down; another signal ends it at once");
+    tokio::select! {
+        () = server.shutdown() => {}
+        _ = signals::end() => {}
+    }
+    Exit::Success
+}
+
+async fn start(args: Args) -> Result<RunningServer, Failure> {
+    let usage = |message| (Exit::Usage, message);
+    args.unsupported.check().map_err(usage)?;
+    let args = args.with_environment(|name| std::env::var(name).ok()).map_err(usage)?;
+    logging::init(args.log_format, args.debug);
+    let sources = sources(&args).map_err(usage)?;
+    if sources.is_empty() {
+        let message = "no source of flags: give --uri or --sources (FLAGD_URI, FLAGD_SOURCES)";
+        return Err((Exit::No, message.to_owned()));
+    }
+    if args.keep_alive_min_time.is_some() || !args.keep_alive_permit_without_stream {
+        tracing::warn!("--keep-alive-* has no effect: clients may ping as often as they like");
+    }
+    let mut builder = builder(&args);
+    for source in &sources {
+        builder = builder.boxed_source(open::open(source).map_err(|message| (Exit::No, message))?);
+    }
+    let server = builder.bind().await.map_err(|error| (Exit::No, error.to_string()))?;
+    for (service, address) in [
+        ("evaluation", server.evaluation_addr()),
+        ("management", server.management_addr()),
+        ("sync", server.sync_addr()),
+        ("ofrep", server.ofrep_addr()),
+    ] {
+        if let Some(address) = address {
+            tracing::info!(service, %address, "listening");
+        }
+    }
+    Ok(server)
+}
+
+/// Those of `--uri` before those of `--sources`, as in flagd.
+fn sources(args: &Args) -> Result<Vec<Source>, String> {
+    let mut sources =
+        args.uris.iter().map(|uri| sources::from_uri(uri)).collect::<Result<Vec<_>, _>>()?;
+    if let Some(text) = args.sources.as_deref().filter(|text| !text.is_empty()) {
+        sources.extend(sources::from_json(text)?);
+    }
+    Ok(sources)
+}
+
+fn builder(args: &Args) -> ServerBuilder {
+    let mut builder = Server::builder()
+        .evaluation(listen(args.host, args.port, args.socket_path.as_ref()))
+        .management(listen(args.host, args.management_port, None))
+        .sync(listen(args.host, args.sync_port, args.sync_socket_path.as_ref()))
+        .ofrep(listen(args.host, args.ofrep_port, None))
+        .cors_origins(&args.cors_origins)
+        .max_request_body(args.max_request_body)
+        .max_request_header(args.max_request_header)
+        .stream_deadline(args.stream_deadline)
+        .sync_metadata(!args.disable_sync_metadata)
+        .bucketing(match args.fractional {
+            Fractional::String => Bucketing::Text,
+            Fractional::Cbor => Bucketing::Cbor,
+        });
+    if let (Some(certificate), Some(key)) = (&args.server_cert_path, &args.server_key_path) {
+        builder = builder.tls(certificate, key);
+    }
+    for (name, value) in &args.context_values {
+        builder = builder.context_value(name, value.as_str());
+    }
+    for (header, name) in &args.context_from_headers {
+        builder = builder.context_from_header(header, name);
+    }
+    builder
+}
+
+/// A socket takes the place of the port.
+fn listen(host: IpAddr, port: u16, socket: Option<&PathBuf>) -> Listen {
+    socket.map_or_else(|| Listen::from((host, port)), |path| Listen::from(path.clone()))
+}

@@ -1,0 +1,156 @@
+//! Bodies of requests, read within a limit, and of responses.
+
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use http::HeaderMap;
+use http_body_util::BodyExt;
+use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
+use prost::bytes::BytesMut;
+use tokio::{sync::mpsc, time::timeout};
+use tonic::Status;
+
+/// How long a client may take to send a request that was begun.
+pub(crate) const READ_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Why the body of a request was not read.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum ReadError {
+    /// It is longer than allowed.
+    TooLarge,
+    /// It did not arrive as a whole.
+    Incomplete,
+}
+
+/// Reads a body of at most `limit` bytes.
+pub(crate) async fn read(mut body: Incoming, limit: usize) -> Result<Bytes, ReadError> {
+    if usize::try_from(body.size_hint().lower()).map_or(true, |length| length > limit) {
+        return Err(ReadError::TooLarge);
+    }
+    timeout(READ_TIMEOUT, async {
+        let Some(first) = next(&mut body).await? else { return Ok(Bytes::new()) };
+        if first.len() > limit {
+            return Err(ReadError::TooLarge);
+        }
+        if body.is_end_stream() {
+            return Ok(first);
+        }
+        let Some(second) = next(&mut body).await? else { return Ok(first) };
+        let mut whole = BytesMut::with_capacity(first.len() + second.len());
+        whole.extend_from_slice(&first);
+        let mut part = Some(second);
+        while let Some(bytes) = part {
+            if whole.len() + bytes.len() > limit {
+                return Err(ReadError::TooLarge);
+            }
+            whole.extend_from_slice(&bytes);
+            part = next(&mut body).await?;
+        }
+        Ok(whole.freeze())
+    })
+    .await
+    .unwrap_or(Err(ReadError::Incomplete))
+}
+
+/// The next data; none at the end.
+async fn next(body: &mut Incoming) -> Result<Option<Bytes>, ReadError> {
+    loop {
+        match body.frame().await {
+            None => return Ok(None),
+            Some(Err(_)) => return Err(ReadError::Incomplete),
+            Some(Ok(frame)) => {
+                if let Ok(data) = frame.into_data()
+                    && !data.is_empty()
+                {
+                    return Ok(Some(data));
+                }
+            }
+        }
+    }
+}
+
+/// The body of a response.
+#[derive(Debug)]
+pub(crate) enum Reply {
+    /// These bytes, if any.
+    Whole(Option<Bytes>),
+    /// A gRPC message that was sent already or not, and that all went well.
+    Message(Option<Bytes>, bool),
+    /// gRPC messages as they come, and what ends them.
+    Stream(mpsc::Receiver<Result<Bytes, Status>>, bool),
+}
+
+impl Reply {
+    pub(crate) fn empty() -> Self {
+        Self::Whole(None)
+    }
+
+    pub(crate) fn bytes(bytes: impl Into<Bytes>) -> Self {
+        Self::Whole(Some(bytes.into()).filter(|bytes: &Bytes| !bytes.is_empty()))
+    }
+}
+
+/// The trailers of a call that went well.
+fn success() -> HeaderMap {
+    HeaderMap::from_iter([(Status::GRPC_STATUS, http::HeaderValue::from_static("0"))])
+}
+
+fn trailers(status: &Status) -> HeaderMap {
+    let mut trailers = HeaderMap::new();
+    if status.add_header(&mut trailers).is_err() {
+        return HeaderMap::from_iter([(Status::GRPC_STATUS, http::HeaderValue::from_static("2"))]);
+    }
+    trailers
+}
+
+impl Body for Reply {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let frame = match self.get_mut() {
+            Self::Whole(bytes) => bytes.take().map(Frame::data),
+            Self::Message(bytes, ended) => match bytes.take() {
+                Some(bytes) => Some(Frame::data(bytes)),
+                None if std::mem::replace(ended, true) => None,
+                None => Some(Frame::trailers(success())),
+            },
+            Self::Stream(_, true) => None,
+            Self::Stream(messages, ended) => match std::task::ready!(messages.poll_recv(context)) {
+                Some(Ok(bytes)) => Some(Frame::data(bytes)),
+                Some(Err(status)) => {
+                    *ended = true;
+                    Some(Frame::trailers(trailers(&status)))
+                }
+                None => {
+                    *ended = true;
+                    Some(Frame::trailers(success()))
+                }
+            },
+        };
+        Poll::Ready(frame.map(Ok))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Whole(bytes) => bytes.is_none(),
+            Self::Message(_, ended) | Self::Stream(_, ended) => *ended,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Whole(bytes) => {
+                SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
+            }
+            _ => SizeHint::default(),
+        }
+    }
+}

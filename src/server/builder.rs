@@ -1,0 +1,379 @@
+//! The options of a server.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
+
+use http::HeaderName;
+use serde_json::Value;
+use tokio::sync::{mpsc, watch};
+
+use super::{
+    context::Additions,
+    core::Core,
+    cors::Cors,
+    error::ServerError,
+    feed::Feed,
+    flags::{self, Flags},
+    listen::{Connections, Listen, Listener, Phase, Service},
+    metrics::Metrics,
+    running::RunningServer,
+    store::Store,
+    tls,
+};
+use crate::{
+    evaluator::{Bucketing, FlagSet},
+    source::FlagSource,
+};
+
+/// A server that speaks flagd's protocols.
+///
+/// ```
+/// use flagstaff::server::Server;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let server = Server::builder().ephemeral().bind().await?;
+/// server.flags().set_value("new-checkout", true)?;
+/// println!("evaluation at {:?}", server.evaluation_addr());
+/// server.shutdown().await;
+/// # Ok(()) }
+/// ```
+#[derive(Debug)]
+pub struct Server;
+
+impl Server {
+    /// Options with the defaults of flagd, except that the server listens on loopback.
+    #[must_use]
+    pub fn builder() -> ServerBuilder {
+        ServerBuilder::default()
+    }
+}
+
+/// The options of a server.
+pub struct ServerBuilder {
+    sources: Vec<Box<dyn FlagSource>>,
+    evaluation: Option<Listen>,
+    management: Option<Listen>,
+    sync: Option<Listen>,
+    ofrep: Option<Listen>,
+    tls: Option<(PathBuf, PathBuf)>,
+    cors: Vec<String>,
+    additions: Additions,
+    headers: Vec<(String, String)>,
+    max_body: usize,
+    max_header: usize,
+    stream_deadline: Option<Duration>,
+    sync_metadata: bool,
+    bucketing: Bucketing,
+}
+
+impl std::fmt::Debug for ServerBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let sources: Vec<_> = self.sources.iter().map(|source| source.name()).collect();
+        f.debug_struct("ServerBuilder")
+            .field("sources", &sources)
+            .field("evaluation", &self.evaluation)
+            .field("management", &self.management)
+            .field("sync", &self.sync)
+            .field("ofrep", &self.ofrep)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Default for ServerBuilder {
+    fn default() -> Self {
+        let loopback = |port| Some(Listen::from((Ipv4Addr::LOCALHOST, port)));
+        Self {
+            sources: Vec::new(),
+            evaluation: loopback(8013),
+            management: loopback(8014),
+            sync: loopback(8015),
+            ofrep: loopback(8016),
+            tls: None,
+            cors: Vec::new(),
+            additions: Additions::default(),
+            headers: Vec::new(),
+            max_body: 1_000_000,
+            max_header: 1_000_000,
+            stream_deadline: None,
+            sync_metadata: true,
+            bucketing: Bucketing::default(),
+        }
+    }
+}
+
+impl ServerBuilder {
+    /// Adds a source of flags. Of flags with one key, that of a later source wins.
+    #[must_use]
+    pub fn source(self, source: impl FlagSource) -> Self {
+        self.boxed_source(Box::new(source))
+    }
+
+    /// Adds a source of flags, in a box.
+    #[must_use]
+    pub fn boxed_source(mut self, source: Box<dyn FlagSource>) -> Self {
+        self.sources.push(source);
+        self
+    }
+
+    /// Where the evaluation service listens: over gRPC and Connect. Default: 127.0.0.1:8013.
+    #[must_use]
+    pub fn evaluation(mut self, listen: impl Into<Listen>) -> Self {
+        self.evaluation = Some(listen.into());
+        self
+    }
+
+    /// Where probes, metrics and the health service are. Default: 127.0.0.1:8014.
+    #[must_use]
+    pub fn management(mut self, listen: impl Into<Listen>) -> Self {
+        self.management = Some(listen.into());
+        self
+    }
+
+    /// Where the sync service listens, for those who evaluate flags themselves. Default:
+    /// 127.0.0.1:8015.
+    #[must_use]
+    pub fn sync(mut self, listen: impl Into<Listen>) -> Self {
+        self.sync = Some(listen.into());
+        self
+    }
+
+    /// Where evaluation over HTTP (OFREP) listens. Default: 127.0.0.1:8016.
+    #[must_use]
+    pub fn ofrep(mut self, listen: impl Into<Listen>) -> Self {
+        self.ofrep = Some(listen.into());
+        self
+    }
+
+    /// No evaluation service.
+    #[must_use]
+    pub fn without_evaluation(mut self) -> Self {
+        self.evaluation = None;
+        self
+    }
+
+    /// No probes and metrics.
+    #[must_use]
+    pub fn without_management(mut self) -> Self {
+        self.management = None;
+        self
+    }
+
+    /// No sync service.
+    #[must_use]
+    pub fn without_sync(mut self) -> Self {
+        self.sync = None;
+        self
+    }
+
+    /// No evaluation over HTTP.
+    #[must_use]
+    pub fn without_ofrep(mut self) -> Self {
+        self.ofrep = None;
+        self
+    }
+
+    /// Every service on a free port of 127.0.0.1.
+    #[must_use]
+    pub fn ephemeral(self) -> Self {
+        let free = (Ipv4Addr::LOCALHOST, 0);
+        self.evaluation(free).management(free).sync(free).ofrep(free)
+    }
+
+    /// Encrypts evaluation and sync, with the PEM files of a certificate chain and its key. OFREP
+    /// and management stay plain, as in flagd. The files are read when the server starts.
+    #[must_use]
+    pub fn tls(mut self, certificate: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
+        self.tls = Some((certificate.into(), key.into()));
+        self
+    }
+
+    /// The origins of web pages that may read answers of evaluation and OFREP, `*` for all.
+    /// Default: none.
+    #[must_use]
+    pub fn cors_origins(mut self, origins: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.cors = origins.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Adds a field to the context of every evaluation, over what the caller says. Sync clients
+    /// receive it too.
+    #[must_use]
+    pub fn context_value(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.additions.values.insert(name.into(), value.into());
+        self
+    }
+
+    /// Takes a field of the context from a header of the request, over all others.
+    #[must_use]
+    pub fn context_from_header(
+        mut self,
+        header: impl Into<String>,
+        name: impl Into<String>,
+    ) -> Self {
+        self.headers.push((header.into(), name.into()));
+        self
+    }
+
+    /// The longest body of a request, in bytes. Default: 1,000,000.
+    #[must_use]
+    pub fn max_request_body(mut self, bytes: usize) -> Self {
+        self.max_body = bytes;
+        self
+    }
+
+    /// The longest head of a request, in bytes. Default: 1,000,000; at least 8,192.
+    #[must_use]
+    pub fn max_request_header(mut self, bytes: usize) -> Self {
+        self.max_header = bytes;
+        self
+    }
+
+    /// How long a stream lives, before it ends with `DEADLINE_EXCEEDED` and the client opens
+    /// another. Default: 0, without end.
+    #[must_use]
+    pub fn stream_deadline(mut self, deadline: Duration) -> Self {
+        self.stream_deadline = Some(deadline).filter(|deadline| !deadline.is_zero());
+        self
+    }
+
+    /// Whether the deprecated procedure `GetMetadata` of the sync service answers. Default: yes.
+    #[must_use]
+    pub fn sync_metadata(mut self, answers: bool) -> Self {
+        self.sync_metadata = answers;
+        self
+    }
+
+    /// The generation of `fractional`. Default: that of the newest flagd.
+    #[must_use]
+    pub fn bucketing(mut self, bucketing: Bucketing) -> Self {
+        self.bucketing = bucketing;
+        self
+    }
+
+    /// Opens the listeners and starts to serve. The flags are loaded meanwhile:
+    /// [`RunningServer::ready`] waits for them.
+    ///
+    /// # Errors
+    ///
+    /// When a listener cannot be opened, or an option is not valid.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub async fn bind(self) -> Result<RunningServer, ServerError> {
+        let Self {
+            sources,
+            evaluation,
+            management,
+            sync,
+            ofrep,
+            tls,
+            cors,
+            mut additions,
+            headers,
+            max_body,
+            max_header,
+            stream_deadline,
+            sync_metadata,
+            bucketing,
+        } = self;
+        let tls = tls.map(|(certificate, key)| tls::server(&certificate, &key)).transpose()?;
+        for (header, name) in headers {
+            additions.headers.push((header_name(&header)?, name));
+        }
+        let mut listeners = Vec::new();
+        for (service, listen) in [
+            (Service::Evaluation, evaluation),
+            (Service::Sync, sync),
+            (Service::Ofrep, ofrep),
+            (Service::Management, management),
+        ] {
+            let encrypted = matches!(service, Service::Evaluation | Service::Sync);
+            let tls = tls.as_ref().filter(|_| encrypted);
+            if let Some(listen) = listen {
+                listeners.push(Listener::bind(service, &listen, tls).await?);
+            }
+        }
+
+        let names = sources.iter().map(|source| Arc::from(source.name()));
+        let store = Store::new(names.chain([flags::NAME.into()]));
+        let core = Arc::new(Core {
+            store,
+            metrics: Metrics::default(),
+            additions,
+            cors: Cors::new(cors),
+            max_body,
+            stream_deadline,
+            sync_metadata,
+            stopping: watch::Sender::new(false),
+        });
+        let memory = Flags { core: core.clone(), index: sources.len(), bucketing };
+        // What the program sets is there from the beginning, be it nothing.
+        let nothing = FlagSet::default().with_bucketing(bucketing);
+        let Ok(()) =
+            core.store.update(memory.index, |_| Ok::<_, std::convert::Infallible>(nothing));
+
+        let feeds = sources.into_iter().enumerate().map(|(index, source)| {
+            tokio::spawn(Feed { index, source, bucketing }.run(core.clone())).abort_handle()
+        });
+        Ok(RunningServer::start(core.clone(), memory, feeds.collect(), listeners, max_header))
+    }
+}
+
+fn header_name(text: &str) -> Result<HeaderName, ServerError> {
+    let reason = |_| format!("`{text}` is no name of a header");
+    text.parse().map_err(|error: http::header::InvalidHeaderName| {
+        ServerError::option("context from header", reason(error))
+    })
+}
+
+/// The addresses of the listeners.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Addresses {
+    pub(crate) evaluation: Option<SocketAddr>,
+    pub(crate) management: Option<SocketAddr>,
+    pub(crate) sync: Option<SocketAddr>,
+    pub(crate) ofrep: Option<SocketAddr>,
+}
+
+impl Addresses {
+    pub(crate) fn of(listeners: &[Listener]) -> Self {
+        let of = |service| {
+            listeners
+                .iter()
+                .find(|listener| listener.service == service)
+                .and_then(Listener::address)
+        };
+        Self {
+            evaluation: of(Service::Evaluation),
+            management: of(Service::Management),
+            sync: of(Service::Sync),
+            ofrep: of(Service::Ofrep),
+        }
+    }
+}
+
+/// Starts the listeners; the receiver ends when all connections are closed.
+pub(crate) fn listen(
+    core: &Arc<Core>,
+    listeners: Vec<Listener>,
+    phase: &watch::Sender<Phase>,
+    max_header: usize,
+) -> mpsc::Receiver<()> {
+    let (open, closed) = mpsc::channel(1);
+    for listener in listeners {
+        let connections = Connections {
+            core: core.clone(),
+            phase: phase.subscribe(),
+            max_header,
+            open: open.clone(),
+        };
+        tokio::spawn(listener.run(connections));
+    }
+    closed
+}

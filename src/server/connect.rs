@@ -1,0 +1,270 @@
+//! The Connect protocol for unary calls, which curl can speak.
+
+use std::sync::Arc;
+
+use http::{
+    HeaderMap, HeaderValue, Request, Response, StatusCode,
+    header::{CONTENT_ENCODING, CONTENT_TYPE},
+};
+use hyper::body::{Bytes, Incoming};
+use prost::{Message, bytes::BytesMut};
+use serde_json::{Map, Value, json};
+use tonic::{Code, Status};
+
+use super::{
+    body::{self, ReadError, Reply},
+    core::Core,
+    evaluation::{self, Procedure, ResolveRequest},
+    proto::v1::ResolveAllRequest,
+    resolve::{Resolved, Typed},
+    resolve_all, respond,
+};
+
+/// How messages are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Codec {
+    Json,
+    Proto,
+}
+
+impl Codec {
+    /// The codec of a content type.
+    pub(crate) fn of(content_type: &HeaderValue) -> Option<Self> {
+        let text = content_type.to_str().ok()?;
+        let (kind, parameter) = text.split_once(';').unwrap_or((text, ""));
+        let is = |text: &str, other: &str| text.trim().eq_ignore_ascii_case(other);
+        if is(kind, "application/json") && (is(parameter, "") || is(parameter, "charset=utf-8")) {
+            Some(Self::Json)
+        } else if is(kind, "application/proto") && parameter.is_empty() {
+            Some(Self::Proto)
+        } else {
+            None
+        }
+    }
+}
+
+/// A request, whichever way it was written.
+enum Asked {
+    Proto(prost_types::Struct),
+    Json(Map<String, Value>),
+}
+
+impl Asked {
+    fn context(&self) -> &dyn crate::evaluator::Context {
+        match self {
+            Self::Proto(context) => context,
+            Self::Json(context) => context,
+        }
+    }
+}
+
+/// Answers a call.
+pub(crate) async fn serve(
+    core: &Arc<Core>,
+    procedure: Procedure,
+    codec: Codec,
+    request: Request<Incoming>,
+) -> Response<Reply> {
+    let (parts, body) = request.into_parts();
+    let answer = match checked(&parts.headers) {
+        Ok(()) => match body::read(body, core.max_body).await {
+            Ok(bytes) => answer(core, procedure, codec, &parts.headers, &bytes),
+            Err(error) => Err(unread(&error, core.max_body)),
+        },
+        Err(status) => Err(status),
+    };
+    match (answer, codec) {
+        (Err(status), _) => failed(&status),
+        (Ok(bytes), Codec::Proto) => respond::content(StatusCode::OK, "application/proto", bytes),
+        (Ok(bytes), Codec::Json) => {
+            let mut response = respond::content(StatusCode::OK, "application/json", bytes);
+            if let Some(asked) = parts.headers.get(CONTENT_TYPE) {
+                response.headers_mut().insert(CONTENT_TYPE, asked.clone());
+            }
+            response
+        }
+    }
+}
+
+fn unread(error: &ReadError, limit: usize) -> Status {
+    super::grpc::unread(error, limit)
+}
+
+fn checked(headers: &HeaderMap) -> Result<(), Status> {
+    if let Some(encoding) = headers.get(CONTENT_ENCODING).filter(|encoding| *encoding != "identity")
+    {
+        return Err(Status::unimplemented(format!(
+            "unknown compression {encoding:?}: none is supported"
+        )));
+    }
+    match headers.get("connect-protocol-version") {
+        Some(version) if version != "1" => {
+            let text = format!("Connect-Protocol-Version must be \"1\": got {version:?}");
+            Err(Status::invalid_argument(text))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn answer(
+    core: &Core,
+    procedure: Procedure,
+    codec: Codec,
+    headers: &HeaderMap,
+    bytes: &Bytes,
+) -> Result<Bytes, Status> {
+    let (key, asked) = decode(procedure, codec, bytes)?;
+    let context = asked.context();
+    match procedure {
+        Procedure::Resolve(kind, version) => {
+            evaluation::resolve(core, headers, &key, context, kind, version, |resolved| match codec
+            {
+                Codec::Proto => proto(|out| evaluation::write(resolved, version, out)),
+                Codec::Json => Bytes::from(Value::Object(json(resolved)).to_string()),
+            })
+        }
+        _ => evaluation::all(core, headers, context, |question| match codec {
+            Codec::Proto => proto(|out| resolve_all::write(question, out)),
+            Codec::Json => Bytes::from(resolve_all::json(question).to_string()),
+        }),
+    }
+}
+
+fn proto(write: impl FnOnce(&mut BytesMut)) -> Bytes {
+    let mut out = BytesMut::with_capacity(128);
+    write(&mut out);
+    out.freeze()
+}
+
+/// The key and the context.
+fn decode(procedure: Procedure, codec: Codec, bytes: &Bytes) -> Result<(String, Asked), Status> {
+    let malformed = |error: &dyn std::fmt::Display| {
+        Status::invalid_argument(format!("unmarshal message: {error}"))
+    };
+    if codec == Codec::Proto {
+        let (key, context) = if procedure == Procedure::ResolveAll {
+            let request = ResolveAllRequest::decode(&**bytes).map_err(|error| malformed(&error))?;
+            (String::new(), request.context)
+        } else {
+            let request = ResolveRequest::decode(&**bytes).map_err(|error| malformed(&error))?;
+            (request.flag_key, request.context)
+        };
+        return Ok((key, Asked::Proto(context.unwrap_or_default())));
+    }
+    if bytes.is_empty() {
+        return Err(malformed(&"zero-length payload is not a valid JSON object"));
+    }
+    let mut fields: Map<String, Value> =
+        serde_json::from_slice(bytes).map_err(|error| malformed(&error))?;
+    let mut take = |name: &str, other: &str| {
+        let value = fields.remove(name).or_else(|| fields.remove(other));
+        value.filter(|value| !value.is_null())
+    };
+    let key = match take("flagKey", "flag_key") {
+        None => String::new(),
+        Some(Value::String(key)) => key,
+        Some(other) => {
+            return Err(malformed(&format!("invalid value for string field flagKey: {other}")));
+        }
+    };
+    match take("context", "context") {
+        None => Ok((key, Asked::Json(Map::new()))),
+        Some(Value::Object(context)) => Ok((key, Asked::Json(context))),
+        Some(other) => Err(malformed(&format!("invalid value for object field context: {other}"))),
+    }
+}
+
+/// An answer as the JSON that protobuf defines: 64-bit integers are texts.
+fn json(resolved: &Resolved<'_>) -> Map<String, Value> {
+    let value = resolved.value.map(|value| match value {
+        Typed::Boolean(value) => json!(value),
+        Typed::String(value) => json!(value),
+        Typed::Integer(value) => json!(value.to_string()),
+        // Whole numbers are written without a fraction.
+        Typed::Float(value) => whole(value).map_or(json!(value), Value::from),
+        Typed::Object(object) => json!(object.cloned().unwrap_or_default()),
+    });
+    let mut fields = Map::new();
+    fields.extend(value.map(|value| ("value".to_owned(), value)));
+    fields.insert("reason".to_owned(), resolved.reason.into());
+    fields.extend(resolved.variant.map(|variant| ("variant".to_owned(), variant.into())));
+    fields.insert("metadata".to_owned(), resolve_all::object(resolved.metadata).into());
+    fields
+}
+
+/// The integer that a float is, where it is one that both can hold exactly.
+#[allow(clippy::cast_possible_truncation)]
+fn whole(value: f64) -> Option<i64> {
+    let negative_zero = value == 0.0 && value.is_sign_negative();
+    (value.fract() == 0.0 && value.abs() < 9.0e15 && !negative_zero).then_some(value as i64)
+}
+
+/// An error, with the status of HTTP that Connect gives it.
+fn failed(status: &Status) -> Response<Reply> {
+    let (code, http) = match status.code() {
+        Code::InvalidArgument => ("invalid_argument", 400),
+        Code::NotFound => ("not_found", 404),
+        Code::DataLoss => ("data_loss", 500),
+        Code::ResourceExhausted => ("resource_exhausted", 429),
+        Code::Unimplemented => ("unimplemented", 501),
+        Code::Cancelled => ("canceled", 499),
+        _ => ("unknown", 500),
+    };
+    let body = json!({"code": code, "message": status.message()}).to_string();
+    let http = StatusCode::from_u16(http).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    respond::content(http, "application/json", body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::resolve::{Kind, Version},
+        *,
+    };
+
+    #[test]
+    fn content_types() {
+        let of = |text: &'static str| Codec::of(&HeaderValue::from_static(text));
+        for text in [
+            "application/json",
+            "application/json; charset=utf-8",
+            "Application/JSON;charset=UTF-8",
+        ] {
+            assert_eq!(of(text), Some(Codec::Json), "{text}");
+        }
+        assert_eq!(of("application/proto"), Some(Codec::Proto));
+        for text in ["text/plain", "application/json; charset=latin1", "application/jsonx", ""] {
+            assert_eq!(of(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn requests_in_json() {
+        let procedure = Procedure::Resolve(Kind::Boolean, Version::V1);
+        let decoded = |text: &'static str| {
+            let (key, asked) = decode(procedure, Codec::Json, &Bytes::from_static(text.as_bytes()))
+                .map_err(|status| status.message().to_owned())?;
+            let Asked::Json(context) = asked else { panic!("no JSON") };
+            Ok::<_, String>((key, Value::from(context)))
+        };
+        assert_eq!(decoded("{}"), Ok((String::new(), json!({}))));
+        let asked = r#"{"flag_key": "f", "context": {"a": [1]}, "unknown": {}}"#;
+        assert_eq!(decoded(asked), Ok(("f".to_owned(), json!({"a": [1]}))));
+        assert_eq!(
+            decoded(r#"{"flagKey": null, "context": null}"#),
+            Ok((String::new(), json!({})))
+        );
+        for text in ["", "{", "[]", r#"{"flagKey": 1}"#, r#"{"context": []}"#] {
+            assert!(decoded(text).unwrap_err().starts_with("unmarshal message: "), "{text}");
+        }
+    }
+
+    #[test]
+    fn floats_as_in_json() {
+        for (value, expected) in
+            [(10.0, Some(10)), (-3.0, Some(-3)), (0.5, None), (1e300, None), (-0.0, None)]
+        {
+            assert_eq!(whole(value), expected);
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! What the server adds to the evaluation context of each request.
+
+use http::{HeaderMap, HeaderName};
+use serde_json::{Map, Value};
+
+use crate::evaluator::{Context, ValueRef};
+
+/// The fields that the server adds: constant ones, and over them those from headers.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Additions {
+    pub(crate) values: Map<String, Value>,
+    pub(crate) headers: Vec<(HeaderName, String)>,
+}
+
+/// The caller's fields, with those of the server over them.
+pub(crate) struct Merged<'a> {
+    caller: &'a dyn Context,
+    additions: &'a Additions,
+    headers: &'a HeaderMap,
+}
+
+impl Additions {
+    /// Calls `evaluate` with the context of a request.
+    pub(crate) fn with<T>(
+        &self,
+        caller: &dyn Context,
+        headers: &HeaderMap,
+        evaluate: impl FnOnce(&dyn Context) -> T,
+    ) -> T {
+        if self.values.is_empty() && self.headers.is_empty() {
+            return evaluate(caller);
+        }
+        evaluate(&Merged { caller, additions: self, headers })
+    }
+}
+
+impl Merged<'_> {
+    /// The fields from headers; an empty header is none.
+    fn from_headers(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.additions.headers.iter().filter_map(|(header, name)| {
+            let value = std::str::from_utf8(self.headers.get(header)?.as_bytes()).ok()?;
+            (!value.is_empty()).then_some((&**name, value))
+        })
+    }
+
+    fn added(&self, name: &str) -> Option<ValueRef<'_>> {
+        let header = self.from_headers().filter(|(field, _)| *field == name).last();
+        let header = header.map(|(_, value)| ValueRef::Text(value));
+        header.or_else(|| self.additions.values.get(name).map(ValueRef::Json))
+    }
+}
+
+impl Context for Merged<'_> {
+    fn get(&self, name: &str) -> Option<ValueRef<'_>> {
+        self.added(name).or_else(|| self.caller.get(name))
+    }
+
+    fn each(&self, visit: &mut dyn FnMut(&str, ValueRef<'_>)) {
+        let from_headers: Map<String, Value> =
+            self.from_headers().map(|(name, value)| (name.to_owned(), value.into())).collect();
+        let values = self.additions.values.iter();
+        for (name, value) in values.filter(|(name, _)| !from_headers.contains_key(*name)) {
+            visit(name, ValueRef::Json(value));
+        }
+        for (name, value) in &from_headers {
+            visit(name, ValueRef::Json(value));
+        }
+        self.caller.each(&mut |name, value| {
+            if !from_headers.contains_key(name) && !self.additions.values.contains_key(name) {
+                visit(name, value);
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn headers_are_over_constants_and_those_over_the_caller() {
+        let additions = Additions {
+            values: json!({"a": 1, "b": 1, "d": 1}).as_object().unwrap().clone(),
+            headers: [("x-a", "a"), ("x-c", "c"), ("x-d", "d")]
+                .map(|(header, name)| (HeaderName::from_static(header), name.to_owned()))
+                .into(),
+        };
+        let caller = json!({"a": 0, "b": 0, "c": 0, "e": 0}).as_object().unwrap().clone();
+        let mut headers = HeaderMap::new();
+        for (name, value) in [("x-a", "2"), ("x-c", "2"), ("x-d", "")] {
+            headers.insert(name, value.parse().unwrap());
+        }
+        let fields = |context: &dyn Context| {
+            let mut fields = BTreeMap::new();
+            context.each(&mut |name, value| {
+                assert_eq!(
+                    format!("{value:?}").contains("2"),
+                    format!("{:?}", context.get(name)).contains("2")
+                );
+                let ValueRef::Json(value) = value else { panic!("{value:?}") };
+                assert!(fields.insert(name.to_owned(), value.clone()).is_none(), "{name} twice");
+            });
+            json!(fields)
+        };
+        let merged = additions.with(&caller, &headers, fields);
+        assert_eq!(merged, json!({"a": "2", "b": 1, "c": "2", "d": 1, "e": 0}));
+        assert_eq!(Additions::default().with(&caller, &headers, fields), json!(caller));
+    }
+}

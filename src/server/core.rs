@@ -1,0 +1,52 @@
+//! What all requests share.
+
+use std::{sync::Arc, time::Duration};
+
+use http::HeaderMap;
+use tokio::sync::watch;
+
+use super::{
+    context::Additions,
+    cors::Cors,
+    metrics::Metrics,
+    selector::{self, InvalidSelector, Selector},
+    store::Store,
+};
+
+/// The state of a server, and its options.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) store: Store,
+    pub(crate) metrics: Metrics,
+    pub(crate) additions: Additions,
+    pub(crate) cors: Cors,
+    /// How long the body of a request may be, in bytes.
+    pub(crate) max_body: usize,
+    /// How long streams live.
+    pub(crate) stream_deadline: Option<Duration>,
+    /// Whether `GetMetadata` of the sync protocol answers.
+    pub(crate) sync_metadata: bool,
+    /// Whether the server shuts down.
+    pub(crate) stopping: watch::Sender<bool>,
+}
+
+impl Core {
+    /// Whether the flags are loaded, and requests will be answered for a while yet.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.store.snapshot().is_loaded() && !*self.stopping.borrow()
+    }
+
+    /// Returns once the server shuts down.
+    pub(crate) async fn stopped(self: &Arc<Self>) {
+        // The sender lives as long as this future.
+        let _ = self.stopping.subscribe().wait_for(|stopping| *stopping).await;
+    }
+}
+
+/// The selector of a request.
+pub(crate) fn selector_of(headers: &HeaderMap) -> Result<Selector, InvalidSelector> {
+    match headers.get(selector::HEADER) {
+        None => Ok(Selector::All),
+        Some(text) => Selector::parse(&String::from_utf8_lossy(text.as_bytes())),
+    }
+}

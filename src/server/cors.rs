@@ -1,0 +1,109 @@
+//! Which web pages may read answers (cross-origin resource sharing).
+
+use http::{
+    HeaderMap, HeaderValue, Method, Response, StatusCode,
+    header::{
+        ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+        ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_REQUEST_HEADERS,
+        ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, VARY,
+    },
+};
+
+use super::body::Reply;
+
+/// What a page may read of an answer besides its body.
+const EXPOSED: &str = "Accept, Accept-Encoding, Accept-Post, Connect-Accept-Encoding, \
+    Connect-Content-Encoding, Content-Encoding, ETag, Grpc-Accept-Encoding, Grpc-Encoding, \
+    Grpc-Message, Grpc-Status, Grpc-Status-Details-Bin";
+
+/// The origins of pages that may read answers; `*` stands for all, and within one for any text.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Cors(Vec<String>);
+
+impl Cors {
+    pub(crate) fn new(origins: Vec<String>) -> Self {
+        Self(origins.into_iter().map(|origin| origin.to_ascii_lowercase()).collect())
+    }
+
+    /// What to say to this origin, if it may read answers.
+    fn allowed(&self, origin: &HeaderValue) -> Option<HeaderValue> {
+        if self.0.iter().any(|allowed| allowed == "*") {
+            return Some(HeaderValue::from_static("*"));
+        }
+        let text = origin.to_str().ok()?.to_ascii_lowercase();
+        let matches = |allowed: &String| match allowed.split_once('*') {
+            None => *allowed == text,
+            Some((start, end)) => {
+                text.len() >= start.len() + end.len()
+                    && text.starts_with(start)
+                    && text.ends_with(end)
+            }
+        };
+        self.0.iter().any(matches).then(|| origin.clone())
+    }
+
+    /// The answer to a browser that asks before it sends a request.
+    pub(crate) fn preflight(
+        &self,
+        method: &Method,
+        headers: &HeaderMap,
+    ) -> Option<Response<Reply>> {
+        let wanted = headers.get(ACCESS_CONTROL_REQUEST_METHOD)?;
+        let origin = headers.get(ORIGIN)?;
+        if method != Method::OPTIONS || self.0.is_empty() {
+            return None;
+        }
+        let mut response = Response::new(Reply::empty());
+        *response.status_mut() = StatusCode::NO_CONTENT;
+        let answer = response.headers_mut();
+        answer.insert(
+            VARY,
+            HeaderValue::from_static(
+                "Origin, Access-Control-Request-Method, Access-Control-Request-Headers",
+            ),
+        );
+        if let Some(allowed) = self.allowed(origin)
+            && ["GET", "HEAD", "POST"].iter().any(|method| wanted == *method)
+        {
+            answer.insert(ACCESS_CONTROL_ALLOW_ORIGIN, allowed);
+            answer.insert(ACCESS_CONTROL_ALLOW_METHODS, wanted.clone());
+            if let Some(headers) = headers.get(ACCESS_CONTROL_REQUEST_HEADERS) {
+                answer.insert(ACCESS_CONTROL_ALLOW_HEADERS, headers.clone());
+            }
+        }
+        Some(response)
+    }
+
+    /// Lets a page of this origin read the answer, if it may.
+    pub(crate) fn decorate(&self, origin: Option<&HeaderValue>, response: &mut Response<Reply>) {
+        if self.0.is_empty() {
+            return;
+        }
+        let headers = response.headers_mut();
+        headers.insert(VARY, HeaderValue::from_static("Origin"));
+        if let Some(allowed) = origin.and_then(|origin| self.allowed(origin)) {
+            headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, allowed);
+            headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn origins() {
+        let allowed = |origins: &[&str], origin: &str| {
+            let cors = Cors::new(origins.iter().map(ToString::to_string).collect());
+            let answer = cors.allowed(&HeaderValue::from_str(origin).unwrap());
+            answer.map(|answer| answer.to_str().unwrap().to_owned())
+        };
+        assert_eq!(allowed(&[], "http://a"), None);
+        assert_eq!(allowed(&["*"], "http://a").as_deref(), Some("*"));
+        assert_eq!(allowed(&["http://a", "http://b"], "http://B").as_deref(), Some("http://B"));
+        assert_eq!(allowed(&["https://*.a.b"], "https://x.a.b").as_deref(), Some("https://x.a.b"));
+        assert_eq!(allowed(&["https://*.a.b"], "https://a.b"), None);
+        assert_eq!(allowed(&["http://a"], "http://a.evil"), None);
+    }
+}

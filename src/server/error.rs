@@ -1,0 +1,47 @@
+//! Why a server does not start.
+
+use std::{io, path::PathBuf};
+
+/// Why a server does not start, or a source cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServerError {
+    /// A listener cannot be opened.
+    #[error("cannot listen for {service} at `{address}`: {source}")]
+    Listen {
+        /// What the listener is for: `evaluation`, `sync`, `ofrep` or `management`.
+        service: &'static str,
+        /// The address or the path of the socket.
+        address: String,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// A certificate or a key cannot be used.
+    #[error("cannot use the TLS file `{}`: {reason}", .path.display())]
+    TlsFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// There is no cryptography for TLS.
+    #[error(
+        "rustls has no cryptography: add the feature `tls-ring` or `tls-aws-lc`, \
+         or install a `CryptoProvider`"
+    )]
+    NoCryptography,
+    /// An option is not valid.
+    #[error("{option}: {reason}")]
+    Option {
+        /// The option.
+        option: &'static str,
+        /// What is wrong with it, and the remedy.
+        reason: String,
+    },
+}
+
+impl ServerError {
+    pub(crate) fn option(option: &'static str, reason: impl Into<String>) -> Self {
+        Self::Option { option, reason: reason.into() }
+    }
+}

@@ -1,0 +1,258 @@
+//! The evaluation port: flagd's evaluation service in both versions, over gRPC and Connect.
+
+use std::{sync::Arc, time::Instant};
+
+use http::{
+    HeaderMap, HeaderName, Method, Request, Response, StatusCode,
+    header::{CONTENT_TYPE, ORIGIN},
+};
+use hyper::body::Incoming;
+use prost::{
+    bytes::BytesMut,
+    encoding::{bool, double, int64},
+};
+use tonic::Status;
+
+use super::{
+    body::Reply,
+    connect::{self, Codec},
+    core::{Core, selector_of},
+    events, grpc,
+    metrics::Protocol,
+    proto::v1::{EventStreamRequest, ResolveAllRequest, ResolveBooleanRequest},
+    resolve::{Failure, Kind, Question, Resolved, Typed, Version},
+    resolve_all, respond,
+};
+use crate::evaluator::Context;
+
+/// A request to resolve a flag; all versions and types have the same fields.
+pub(crate) type ResolveRequest = ResolveBooleanRequest;
+
+const ACCEPTED: &str = "application/grpc, application/grpc+proto, application/json, \
+    application/json; charset=utf-8, application/proto";
+const ACCEPTED_STREAM: &str = "application/grpc, application/grpc+proto";
+
+/// A procedure of the service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Procedure {
+    Resolve(Kind, Version),
+    ResolveAll,
+    EventStream,
+}
+
+impl Procedure {
+    fn at(path: &str) -> Option<Self> {
+        let (version, path) = match path.strip_prefix("/flagd.evaluation.v")?.split_at_checked(1)? {
+            ("1", path) => (Version::V1, path),
+            ("2", path) => (Version::V2, path),
+            _ => return None,
+        };
+        let kind = match path.strip_prefix(".Service/")? {
+            "ResolveBoolean" => Kind::Boolean,
+            "ResolveString" => Kind::String,
+            "ResolveInt" => Kind::Integer,
+            "ResolveFloat" => Kind::Float,
+            "ResolveObject" => Kind::Object,
+            "EventStream" => return Some(Self::EventStream),
+            "ResolveAll" if version == Version::V1 => return Some(Self::ResolveAll),
+            _ => return None,
+        };
+        Some(Self::Resolve(kind, version))
+    }
+}
+
+/// Answers a request.
+pub(crate) async fn serve(core: Arc<Core>, request: Request<Incoming>) -> Response<Reply> {
+    let origin = request.headers().get(ORIGIN).cloned();
+    if let Some(preflight) = core.cors.preflight(request.method(), request.headers()) {
+        return preflight;
+    }
+    let mut response = route(&core, request).await;
+    core.cors.decorate(origin.as_ref(), &mut response);
+    response
+}
+
+async fn route(core: &Arc<Core>, request: Request<Incoming>) -> Response<Reply> {
+    let Some(procedure) = Procedure::at(request.uri().path()) else { return respond::not_found() };
+    if request.method() != Method::POST {
+        return respond::only_post();
+    }
+    let began = Instant::now();
+    if grpc::is_grpc(request.headers()) {
+        let response = call(core, procedure, request).await;
+        if procedure != Procedure::EventStream {
+            core.metrics.answered(Protocol::Grpc, began.elapsed());
+        }
+        return response;
+    }
+    let codec = request.headers().get(CONTENT_TYPE).and_then(Codec::of);
+    match (procedure, codec) {
+        (Procedure::EventStream, _) => unsupported(ACCEPTED_STREAM),
+        (_, None) => unsupported(ACCEPTED),
+        (procedure, Some(codec)) => {
+            let response = connect::serve(core, procedure, codec, request).await;
+            core.metrics.answered(Protocol::Connect, began.elapsed());
+            response
+        }
+    }
+}
+
+fn unsupported(accepted: &'static str) -> Response<Reply> {
+    let response = respond::status(StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    respond::with(response, HeaderName::from_static("accept-post"), accepted)
+}
+
+/// A call by gRPC.
+async fn call(
+    core: &Arc<Core>,
+    procedure: Procedure,
+    request: Request<Incoming>,
+) -> Response<Reply> {
+    let limit = core.max_body;
+    match procedure {
+        Procedure::Resolve(kind, version) => {
+            let (headers, request) = match grpc::receive::<ResolveRequest>(request, limit).await {
+                Ok(received) => received,
+                Err(response) => return response,
+            };
+            match resolve(
+                core,
+                &headers,
+                &request.flag_key,
+                &request.context.unwrap_or_default(),
+                kind,
+                version,
+                |resolved| grpc::frame(|out| write(resolved, version, out)),
+            ) {
+                Ok(framed) => grpc::answer(framed),
+                Err(status) => grpc::failed(&status),
+            }
+        }
+        Procedure::ResolveAll => {
+            let (headers, request) = match grpc::receive::<ResolveAllRequest>(request, limit).await
+            {
+                Ok(received) => received,
+                Err(response) => return response,
+            };
+            let answer = all(core, &headers, &request.context.unwrap_or_default(), |question| {
+                grpc::frame(|out| resolve_all::write(question, out))
+            });
+            match answer {
+                Ok(framed) => grpc::answer(framed),
+                Err(status) => grpc::failed(&status),
+            }
+        }
+        Procedure::EventStream => {
+            let (headers, _) = match grpc::receive::<EventStreamRequest>(request, limit).await {
+                Ok(received) => received,
+                Err(response) => return response,
+            };
+            match selector_of(&headers) {
+                Ok(selector) => grpc::stream(events::subscribe(core, selector)),
+                Err(error) => grpc::failed(&Status::invalid_argument(error.to_string())),
+            }
+        }
+    }
+}
+
+/// Resolves a flag, and writes the answer while it is borrowed from the flags.
+pub(crate) fn resolve<T>(
+    core: &Core,
+    headers: &HeaderMap,
+    key: &str,
+    context: &dyn Context,
+    kind: Kind,
+    version: Version,
+    write: impl FnOnce(&Resolved<'_>) -> T,
+) -> Result<T, Status> {
+    ask(core, headers, context, |question| {
+        let resolved = question.resolve(key, kind, version);
+        resolved.map(|resolved| write(&resolved)).map_err(status)
+    })?
+}
+
+/// Resolves all flags.
+pub(crate) fn all<T>(
+    core: &Core,
+    headers: &HeaderMap,
+    context: &dyn Context,
+    write: impl FnOnce(&Question<'_>) -> T,
+) -> Result<T, Status> {
+    ask(core, headers, context, write)
+}
+
+fn ask<T>(
+    core: &Core,
+    headers: &HeaderMap,
+    context: &dyn Context,
+    answer: impl FnOnce(&Question<'_>) -> T,
+) -> Result<T, Status> {
+    let selector =
+        selector_of(headers).map_err(|error| Status::invalid_argument(error.to_string()))?;
+    let flags = core.store.snapshot();
+    Ok(answer(&Question { core, flags: &flags, selector: &selector, context, headers }))
+}
+
+/// The status by which flagd tells a failure.
+pub(crate) fn status(failure: Failure) -> Status {
+    let message = failure.code().to_string();
+    match failure {
+        Failure::FlagNotFound => Status::not_found(message),
+        Failure::ParseError => Status::data_loss(message),
+        Failure::TypeMismatch => Status::invalid_argument(message),
+        Failure::General => Status::unknown(message),
+    }
+}
+
+/// Writes an answer as protobuf. Version 1 leaves out what is zero.
+pub(crate) fn write(resolved: &Resolved<'_>, version: Version, out: &mut BytesMut) {
+    let always = version == Version::V2;
+    match resolved.value {
+        Some(Typed::Boolean(value)) if always || value => bool::encode(1, &value, out),
+        Some(Typed::String(value)) if always || !value.is_empty() => text(1, value, out),
+        Some(Typed::Integer(value)) if always || value != 0 => int64::encode(1, &value, out),
+        Some(Typed::Float(value)) if always || value != 0.0 => double::encode(1, &value, out),
+        Some(Typed::Object(Some(object))) => super::wire::Fields::new(object).write_field(1, out),
+        Some(Typed::Object(None)) => text(1, "", out),
+        _ => {}
+    }
+    text(2, resolved.reason, out);
+    match resolved.variant {
+        Some(variant) if always || !variant.is_empty() => text(3, variant, out),
+        _ => {}
+    }
+    resolved.metadata.write_field(4, out);
+}
+
+/// Writes a text without taking it over first.
+pub(crate) fn text(tag: u32, text: &str, out: &mut BytesMut) {
+    super::wire::write_text(tag, text, out);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn procedures_by_path() {
+        let at = |path: &str| Procedure::at(path);
+        let resolve = |kind, version| Some(Procedure::Resolve(kind, version));
+        let v1 = "/flagd.evaluation.v1.Service/";
+        assert_eq!(at(&format!("{v1}ResolveInt")), resolve(Kind::Integer, Version::V1));
+        assert_eq!(at(&format!("{v1}ResolveAll")), Some(Procedure::ResolveAll));
+        let v2 = "/flagd.evaluation.v2.Service/";
+        assert_eq!(at(&format!("{v2}ResolveObject")), resolve(Kind::Object, Version::V2));
+        assert_eq!(at(&format!("{v2}EventStream")), Some(Procedure::EventStream));
+        for path in [
+            "",
+            "/",
+            "/flagd.evaluation.v",
+            "/flagd.evaluation.vé",
+            "/flagd.evaluation.v3.Service/ResolveInt",
+        ] {
+            assert_eq!(at(path), None, "{path}");
+        }
+        assert_eq!(at(&format!("{v2}ResolveAll")), None);
+        assert_eq!(at(&format!("{v2}resolveint")), None);
+    }
+}

@@ -1,0 +1,137 @@
+//! Flags that the program itself sets.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+
+use super::core::Core;
+use crate::evaluator::{Bucketing, DefinitionError, FlagSet};
+
+/// What flags that the program sets are called as a source.
+pub(crate) const NAME: &str = "memory";
+
+/// A handle to the flags that the program itself sets; clones are handles to the same.
+///
+/// They are a source called `memory`, after all others, so that they win over flags of the same key.
+/// Each change is one: it is checked first, clients see all of it or nothing, and they are told.
+#[derive(Clone, Debug)]
+pub struct Flags {
+    pub(crate) core: Arc<Core>,
+    pub(crate) index: usize,
+    pub(crate) bucketing: Bucketing,
+}
+
+impl Flags {
+    /// Sets a flag: an object as in a flag definition, with `variants`, `defaultVariant` and so on.
+    ///
+    /// # Errors
+    ///
+    /// When it is not valid; nothing has changed then.
+    pub fn set(&self, key: impl Into<String>, flag: Value) -> Result<(), DefinitionError> {
+        self.update(|draft| {
+            draft.set(key, flag);
+        })
+    }
+
+    /// Sets a flag to one value for all: a boolean, a number, a text, a list or an object.
+    ///
+    /// # Errors
+    ///
+    /// When it is not valid, such as null; nothing has changed then.
+    pub fn set_value(
+        &self,
+        key: impl Into<String>,
+        value: impl Into<Value>,
+    ) -> Result<(), DefinitionError> {
+        self.set(key, constant(value.into()))
+    }
+
+    /// Removes a flag. The flag of another source of the same key shows again.
+    pub fn remove(&self, key: &str) {
+        let removed = self.update(|draft| {
+            draft.remove(key);
+        });
+        // What is left was valid before.
+        debug_assert!(removed.is_ok());
+    }
+
+    /// Makes several changes at once.
+    ///
+    /// ```
+    /// # use flagstaff::server::Server;
+    /// # use serde_json::json;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let server = Server::builder().ephemeral().bind().await?;
+    /// server.flags().update(|draft| {
+    ///     draft.set("checkout", json!({"variants": {"on": true, "off": false}, "defaultVariant": "on"}));
+    ///     draft.remove("old-checkout");
+    /// })?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// When one of the flags is not valid; nothing has changed then.
+    pub fn update(&self, change: impl FnOnce(&mut Draft)) -> Result<(), DefinitionError> {
+        let mut draft = Draft::default();
+        change(&mut draft);
+        let added = FlagSet::parse(&json!({"flags": draft.set}).to_string())?;
+        self.core.store.update(self.index, |former| {
+            let mut flags = FlagSet::default().with_bucketing(self.bucketing);
+            flags.extend(former, |key, _| !draft.removed.iter().any(|removed| removed == key));
+            flags.extend(&added, |_, _| true);
+            Ok(flags)
+        })
+    }
+
+    /// Replaces all flags by those of a flag definition in JSON.
+    ///
+    /// # Errors
+    ///
+    /// When it is not valid; nothing has changed then.
+    pub fn replace(&self, definition: &str) -> Result<(), DefinitionError> {
+        let flags = FlagSet::parse(definition)?.with_bucketing(self.bucketing);
+        self.core.store.update(self.index, |_| Ok(flags))
+    }
+}
+
+/// Changes that are made at once.
+#[derive(Debug, Default)]
+pub struct Draft {
+    set: Map<String, Value>,
+    removed: Vec<String>,
+}
+
+impl Draft {
+    /// Sets a flag: an object as in a flag definition.
+    pub fn set(&mut self, key: impl Into<String>, flag: Value) -> &mut Self {
+        let key = key.into();
+        self.removed.retain(|removed| *removed != key);
+        self.set.insert(key, flag);
+        self
+    }
+
+    /// Sets a flag to one value for all.
+    pub fn set_value(&mut self, key: impl Into<String>, value: impl Into<Value>) -> &mut Self {
+        self.set(key, constant(value.into()))
+    }
+
+    /// Removes a flag.
+    pub fn remove(&mut self, key: impl Into<String>) -> &mut Self {
+        let key = key.into();
+        self.set.remove(&key);
+        self.removed.push(key);
+        self
+    }
+}
+
+/// A flag with one value. Its variant is called by the value where that is short.
+fn constant(value: Value) -> Value {
+    let variant = match &value {
+        Value::Bool(true) => "on",
+        Value::Bool(false) => "off",
+        _ => "value",
+    };
+    json!({"state": "ENABLED", "variants": {variant: value}, "defaultVariant": variant})
+}

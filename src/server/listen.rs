@@ -1,0 +1,328 @@
+//! Listeners, and the connections that they accept.
+
+use std::{
+    convert::Infallible,
+    fmt, io,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use http::Request;
+use hyper::{body::Incoming, service::service_fn};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::conn::auto::Builder,
+};
+use rustls::ServerConfig;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpListener,
+    sync::{mpsc, watch},
+    time::{sleep, timeout},
+};
+use tokio_rustls::TlsAcceptor;
+
+use super::{core::Core, error::ServerError, evaluation, management, ofrep, sync};
+
+/// Where to listen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Listen {
+    /// An address and a TCP port; port 0 takes a free one.
+    Tcp(SocketAddr),
+    /// The path of a unix socket.
+    Unix(PathBuf),
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => path.display().fmt(f),
+        }
+    }
+}
+
+impl From<SocketAddr> for Listen {
+    fn from(address: SocketAddr) -> Self {
+        Self::Tcp(address)
+    }
+}
+
+impl<A: Into<IpAddr>> From<(A, u16)> for Listen {
+    fn from(address: (A, u16)) -> Self {
+        Self::Tcp(address.into())
+    }
+}
+
+impl From<PathBuf> for Listen {
+    fn from(path: PathBuf) -> Self {
+        Self::Unix(path)
+    }
+}
+
+/// What a listener serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Service {
+    Evaluation,
+    Sync,
+    Ofrep,
+    Management,
+}
+
+impl Service {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Evaluation => "evaluation",
+            Self::Sync => "sync",
+            Self::Ofrep => "ofrep",
+            Self::Management => "management",
+        }
+    }
+}
+
+/// How far a shutdown is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Phase {
+    /// Requests are served.
+    Serve,
+    /// Requests that were begun are finished, others refused.
+    Drain,
+    /// What is left is dropped.
+    Abort,
+}
+
+/// How long a client may take to send the head of a request, or to agree on encryption.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a client may be connected before its first request.
+const FIRST_REQUEST: Duration = Duration::from_secs(30);
+
+/// A connection that leaves a ping unanswered for so long is lost.
+const PING_INTERVAL: Duration = Duration::from_secs(30);
+const PING_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How many streams a connection may have open at once.
+const MOST_STREAMS: u32 = 2_000;
+
+/// A listener that is open.
+pub(crate) struct Listener {
+    pub(crate) service: Service,
+    socket: Socket,
+    tls: Option<TlsAcceptor>,
+}
+
+enum Socket {
+    Tcp(TcpListener),
+    #[cfg(unix)]
+    Unix {
+        listener: tokio::net::UnixListener,
+        /// Removed with the listener.
+        _file: SocketFile,
+    },
+}
+
+/// The file of a unix socket, removed with its listener.
+#[cfg(unix)]
+struct SocketFile(PathBuf);
+
+#[cfg(unix)]
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// What the connections of a listener share.
+#[derive(Clone)]
+pub(crate) struct Connections {
+    pub(crate) core: Arc<Core>,
+    pub(crate) phase: watch::Receiver<Phase>,
+    pub(crate) max_header: usize,
+    /// Held by each connection: when all are dropped, all connections are closed.
+    pub(crate) open: mpsc::Sender<()>,
+}
+
+impl Listener {
+    pub(crate) async fn bind(
+        service: Service,
+        listen: &Listen,
+        tls: Option<&Arc<ServerConfig>>,
+    ) -> Result<Self, ServerError> {
+        let failed = |source| ServerError::Listen {
+            service: service.name(),
+            address: listen.to_string(),
+            source,
+        };
+        let socket = match listen {
+            Listen::Tcp(address) => TcpListener::bind(address).await.map(Socket::Tcp),
+            #[cfg(unix)]
+            Listen::Unix(path) => bind_unix(path).await,
+            #[cfg(not(unix))]
+            Listen::Unix(_) => Err(io::ErrorKind::Unsupported.into()),
+        };
+        let tls = tls.map(|config| TlsAcceptor::from(config.clone()));
+        Ok(Self { service, socket: socket.map_err(failed)?, tls })
+    }
+
+    /// The address, unless it is a unix socket.
+    pub(crate) fn address(&self) -> Option<SocketAddr> {
+        match &self.socket {
+            Socket::Tcp(listener) => listener.local_addr().ok(),
+            #[cfg(unix)]
+            Socket::Unix { .. } => None,
+        }
+    }
+
+    /// Accepts connections until the server drains.
+    pub(crate) async fn run(self, connections: Connections) {
+        let mut phase = connections.phase.clone();
+        let mut draining = pin!(reached(&mut phase, Phase::Drain));
+        loop {
+            tokio::select! {
+                () = &mut draining => return,
+                accepted = self.accept(&connections) => if let Err(error) = accepted {
+                    tracing::warn!(service = self.service.name(), %error, "cannot accept a connection");
+                    // Such as too many open files: it passes, and must not keep a core busy.
+                    sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+    }
+
+    async fn accept(&self, connections: &Connections) -> io::Result<()> {
+        let (connections, service, tls) = (connections.clone(), self.service, self.tls.clone());
+        match &self.socket {
+            Socket::Tcp(listener) => {
+                let (stream, _) = listener.accept().await?;
+                // A connection that is gone already says so later.
+                let _ = stream.set_nodelay(true);
+                tokio::spawn(encrypted(stream, tls, service, connections));
+            }
+            #[cfg(unix)]
+            Socket::Unix { listener, .. } => {
+                let (stream, _) = listener.accept().await?;
+                tokio::spawn(encrypted(stream, tls, service, connections));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Returns once a shutdown is so far, or nobody waits for it any more.
+async fn reached(phase: &mut watch::Receiver<Phase>, wanted: Phase) {
+    let _ = phase.wait_for(|phase| *phase >= wanted).await;
+}
+
+/// A socket file that nobody listens at any more is replaced.
+#[cfg(unix)]
+async fn bind_unix(path: &std::path::Path) -> io::Result<Socket> {
+    use std::os::unix::fs::FileTypeExt;
+
+    use tokio::net::{UnixListener, UnixStream};
+
+    let is_socket = std::fs::metadata(path).is_ok_and(|file| file.file_type().is_socket());
+    if is_socket && UnixStream::connect(path).await.is_err() {
+        std::fs::remove_file(path)?;
+    }
+    Ok(Socket::Unix { listener: UnixListener::bind(path)?, _file: SocketFile(path.to_owned()) })
+}
+
+async fn encrypted<S>(
+    stream: S,
+    tls: Option<TlsAcceptor>,
+    service: Service,
+    connections: Connections,
+) where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    match tls {
+        None => connection(stream, service, connections).await,
+        Some(acceptor) => match timeout(HEAD_TIMEOUT, acceptor.accept(stream)).await {
+            Ok(Ok(stream)) => connection(stream, service, connections).await,
+            Ok(Err(error)) => {
+                tracing::debug!(service = service.name(), %error, "no TLS connection")
+            }
+            Err(_) => {}
+        },
+    }
+}
+
+/// Serves one connection until it ends, whoever ends it.
+async fn connection<S>(stream: S, service: Service, connections: Connections)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let Connections { core, mut phase, max_header, open } = connections;
+    let metrics = core.clone();
+    let _counted = metrics.metrics.connections.count();
+    let used = Arc::new(AtomicBool::new(false));
+    let requests = {
+        let used = used.clone();
+        service_fn(move |request: Request<Incoming>| {
+            used.store(true, Relaxed);
+            let core = core.clone();
+            async move {
+                Ok::<_, Infallible>(match service {
+                    Service::Evaluation => evaluation::serve(core, request).await,
+                    Service::Sync => sync::serve(core, request).await,
+                    Service::Ofrep => ofrep::serve(core, request).await,
+                    Service::Management => management::serve(core, request).await,
+                })
+            }
+        })
+    };
+    let builder = protocols(max_header);
+    let mut serving = pin!(builder.serve_connection(TokioIo::new(stream), requests));
+    let mut first_request = pin!(sleep(FIRST_REQUEST));
+    let mut watched = true;
+    loop {
+        let draining = reached(&mut phase, Phase::Drain);
+        tokio::select! {
+            ended = &mut serving => {
+                if let Err(error) = ended {
+                    tracing::debug!(service = service.name(), error, "a connection failed");
+                }
+                return;
+            }
+            () = draining => break,
+            () = &mut first_request, if watched => {
+                if !used.load(Relaxed) {
+                    return;
+                }
+                watched = false;
+            }
+        }
+    }
+    serving.as_mut().graceful_shutdown();
+    tokio::select! {
+        _ = &mut serving => {}
+        () = reached(&mut phase, Phase::Abort) => {}
+    }
+    drop(open);
+}
+
+fn protocols(max_header: usize) -> Builder<TokioExecutor> {
+    // hyper refuses less.
+    let max_header = max_header.max(8_192);
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(max_header);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_TIMEOUT)
+        .max_concurrent_streams(MOST_STREAMS)
+        .max_header_list_size(u32::try_from(max_header).unwrap_or(u32::MAX));
+    builder
+}

@@ -1,0 +1,102 @@
+//! The management port: probes, metrics, and gRPC's health service.
+
+use std::sync::Arc;
+
+use http::{Request, Response, StatusCode};
+use hyper::body::{Bytes, Incoming};
+use prost::encoding::int32;
+use tokio::sync::mpsc;
+use tonic::Status;
+
+use super::{body::Reply, core::Core, grpc, respond};
+
+/// Prometheus' text format.
+const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Answers a request.
+pub(crate) async fn serve(core: Arc<Core>, request: Request<Incoming>) -> Response<Reply> {
+    if grpc::is_grpc(request.headers()) {
+        return health(&core, request).await;
+    }
+    match request.uri().path() {
+        "/healthz" => respond::status(StatusCode::OK),
+        "/readyz" if core.is_ready() => respond::status(StatusCode::OK),
+        "/readyz" => respond::status(StatusCode::PRECONDITION_FAILED),
+        "/metrics" => {
+            let text = core.metrics.expose(&core.store.snapshot());
+            respond::content(StatusCode::OK, METRICS, text)
+        }
+        _ => respond::not_found(),
+    }
+}
+
+/// The name of a service, empty for the server as a whole.
+#[derive(Clone, PartialEq, prost::Message)]
+struct HealthCheckRequest {
+    #[prost(string, tag = "1")]
+    service: String,
+}
+
+const SERVING: i32 = 1;
+const NOT_SERVING: i32 = 2;
+const SERVICE_UNKNOWN: i32 = 3;
+
+const SERVICES: [&str; 4] = [
+    "",
+    "flagd.evaluation.v1.Service",
+    "flagd.evaluation.v2.Service",
+    "flagd.sync.v1.FlagSyncService",
+];
+
+async fn health(core: &Arc<Core>, request: Request<Incoming>) -> Response<Reply> {
+    let path = request.uri().path().to_owned();
+    let Some(procedure) = path.strip_prefix("/grpc.health.v1.Health/") else {
+        return respond::not_found();
+    };
+    let message = match grpc::receive::<HealthCheckRequest>(request, core.max_body).await {
+        Ok((_, message)) => message,
+        Err(response) => return response,
+    };
+    let is_known = SERVICES.contains(&&*message.service);
+    match procedure {
+        "Check" if is_known => grpc::answer(status(serving(core))),
+        "Check" => grpc::failed(&Status::not_found("unknown service")),
+        "Watch" => grpc::stream(watch(core, is_known)),
+        _ => grpc::failed(&Status::unimplemented(format!("there is no procedure {procedure:?}"))),
+    }
+}
+
+fn serving(core: &Core) -> i32 {
+    if core.is_ready() { SERVING } else { NOT_SERVING }
+}
+
+fn status(status: i32) -> Bytes {
+    grpc::frame(|out| int32::encode(1, &status, out))
+}
+
+/// Tells the health now and whenever it changes.
+fn watch(core: &Arc<Core>, is_known: bool) -> mpsc::Receiver<Result<Bytes, Status>> {
+    let (sender, receiver) = mpsc::channel(1);
+    let core = core.clone();
+    tokio::spawn(async move {
+        let mut versions = core.store.watch();
+        let mut told = None;
+        loop {
+            let now = if is_known { serving(&core) } else { SERVICE_UNKNOWN };
+            if told != Some(now) && sender.send(Ok(status(now))).await.is_err() {
+                return;
+            }
+            told = Some(now);
+            if *core.stopping.borrow() {
+                let _ = sender.send(Err(Status::unavailable("the server is shutting down"))).await;
+                return;
+            }
+            tokio::select! {
+                _ = versions.changed() => {}
+                () = core.stopped() => {}
+                () = sender.closed() => return,
+            }
+        }
+    });
+    receiver
+}

@@ -1,0 +1,285 @@
+//! Counters, and how Prometheus reads them. The names are flagd's where flagd has such a metric.
+
+use std::{
+    fmt::Write,
+    hash::BuildHasher,
+    sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed},
+    time::Duration,
+};
+
+use super::{resolve::Failure, store::Snapshot};
+
+/// Counters of evaluations that are kept apart; beyond it further flags are not counted.
+const MOST_SERIES: usize = 10_000;
+
+/// The upper bounds of the classes of durations, in microseconds.
+const BOUNDS: [u64; 8] = [50, 100, 250, 500, 1_000, 5_000, 25_000, 100_000];
+
+/// The protocol by which a request came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    Grpc,
+    Connect,
+    Ofrep,
+}
+
+const PROTOCOLS: [(Protocol, &str); 3] =
+    [(Protocol::Grpc, "grpc"), (Protocol::Connect, "connect"), (Protocol::Ofrep, "ofrep")];
+
+/// Evaluations of one flag with one result.
+#[derive(Debug)]
+struct Evaluations {
+    key: Box<str>,
+    variant: Box<str>,
+    reason: &'static str,
+    count: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Durations {
+    classes: [AtomicU64; BOUNDS.len() + 1],
+    nanoseconds: AtomicU64,
+}
+
+/// What the server counts.
+#[derive(Debug, Default)]
+pub(crate) struct Metrics {
+    hasher: foldhash::quality::RandomState,
+    evaluations: papaya::HashMap<u64, Evaluations, foldhash::fast::RandomState>,
+    failures: [AtomicU64; Failure::ALL.len()],
+    durations: [Durations; PROTOCOLS.len()],
+    pub(crate) event_streams: Gauge,
+    pub(crate) sync_streams: Gauge,
+    pub(crate) connections: Gauge,
+    pub(crate) updates: AtomicU64,
+    pub(crate) update_errors: AtomicU64,
+}
+
+/// How many there are now.
+#[derive(Debug, Default)]
+pub(crate) struct Gauge(AtomicI64);
+
+/// Counts one until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Counted<'g>(&'g Gauge);
+
+impl Gauge {
+    pub(crate) fn count(&self) -> Counted<'_> {
+        self.0.fetch_add(1, Relaxed);
+        Counted(self)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Relaxed);
+    }
+}
+
+impl Metrics {
+    /// Counts an evaluation that went well.
+    pub(crate) fn evaluated(&self, key: &str, variant: &str, reason: &'static str) {
+        let hash = self.hasher.hash_one((key, variant, reason));
+        let evaluations = self.evaluations.pin();
+        if let Some(known) = evaluations.get(&hash) {
+            known.count.fetch_add(1, Relaxed);
+        } else if evaluations.len() < MOST_SERIES {
+            let new = || Evaluations {
+                key: key.into(),
+                variant: variant.into(),
+                reason,
+                count: 0.into(),
+            };
+            evaluations.get_or_insert_with(hash, new).count.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// Counts an evaluation that failed.
+    pub(crate) fn failed(&self, failure: Failure) {
+        self.failures[failure as usize].fetch_add(1, Relaxed);
+    }
+
+    /// Counts a request.
+    pub(crate) fn answered(&self, protocol: Protocol, duration: Duration) {
+        let durations = &self.durations[protocol as usize];
+        let micros = duration.as_micros();
+        let class = BOUNDS.iter().position(|bound| micros <= u128::from(*bound));
+        durations.classes[class.unwrap_or(BOUNDS.len())].fetch_add(1, Relaxed);
+        let nanoseconds = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        durations.nanoseconds.fetch_add(nanoseconds, Relaxed);
+    }
+
+    /// The text that Prometheus reads.
+    pub(crate) fn expose(&self, flags: &Snapshot) -> String {
+        let mut text = Exposition::default();
+        self.expose_evaluations(&mut text);
+        self.expose_durations(&mut text);
+        let gauge = |gauge: &Gauge| gauge.0.load(Relaxed).to_string();
+        for (name, help, value) in [
+            (
+                "feature_flag_flagd_sync_active_streams",
+                "Streams of the sync protocol.",
+                gauge(&self.sync_streams),
+            ),
+            ("flagstaff_event_streams", "Streams of events.", gauge(&self.event_streams)),
+            ("flagstaff_connections", "Connections of clients.", gauge(&self.connections)),
+            ("flagstaff_flags", "Flags that are served.", flags.len().to_string()),
+        ] {
+            text.head(name, "gauge", help);
+            text.sample(name, &[], &value);
+        }
+        for (name, help, value) in [
+            ("flagstaff_source_updates_total", "Flag definitions that were taken.", &self.updates),
+            (
+                "flagstaff_source_errors_total",
+                "Flag definitions that were refused, and attempts to get one that failed.",
+                &self.update_errors,
+            ),
+        ] {
+            text.head(name, "counter", help);
+            text.sample(name, &[], &value.load(Relaxed).to_string());
+        }
+        let name = "flagstaff_source_loaded";
+        text.head(name, "gauge", "Whether the source has given a flag definition.");
+        for source in flags.sources() {
+            let loaded = u8::from(source.flags.is_some()).to_string();
+            text.sample(name, &[("source", &*source.name)], &loaded);
+        }
+        text.0
+    }
+
+    fn expose_evaluations(&self, text: &mut Exposition) {
+        let provider = ("feature_flag_provider_name", "flagd");
+        let evaluations = self.evaluations.pin();
+        let mut known: Vec<_> = evaluations.values().collect();
+        known.sort_unstable_by_key(|known| (&known.key, known.reason, &known.variant));
+
+        let name = "feature_flag_flagd_impression_total";
+        text.head(name, "counter", "Evaluations by flag, variant and reason.");
+        for known in &known {
+            let labels = [
+                ("feature_flag_key", &*known.key),
+                provider,
+                ("feature_flag_reason", known.reason),
+                ("feature_flag_result_variant", &*known.variant),
+            ];
+            text.sample(name, &labels, &known.count.load(Relaxed).to_string());
+        }
+
+        let name = "feature_flag_flagd_result_reason_total";
+        text.head(name, "counter", "Evaluations by flag and reason, and failed ones by error.");
+        for same in known.chunk_by(|a, b| (&a.key, a.reason) == (&b.key, b.reason)) {
+            let labels = [
+                ("feature_flag_key", &*same[0].key),
+                provider,
+                ("feature_flag_reason", same[0].reason),
+            ];
+            let count: u64 = same.iter().map(|known| known.count.load(Relaxed)).sum();
+            text.sample(name, &labels, &count.to_string());
+        }
+        for failure in Failure::ALL {
+            let labels = [
+                ("ExceptionTypeKeyName", failure.name()),
+                provider,
+                ("feature_flag_reason", "ERROR"),
+            ];
+            let count = self.failures[failure as usize].load(Relaxed);
+            text.sample(name, &labels, &count.to_string());
+        }
+    }
+
+    #[allow(clippy::cast_precision_loss)]
+    fn expose_durations(&self, text: &mut Exposition) {
+        let name = "http_server_request_duration_seconds";
+        text.head(name, "histogram", "How long requests took, streams left out.");
+        for (protocol, label) in PROTOCOLS {
+            let durations = &self.durations[protocol as usize];
+            let mut sum = 0;
+            for (class, count) in durations.classes.iter().enumerate() {
+                sum += count.load(Relaxed);
+                let bound =
+                    BOUNDS.get(class).map_or("+Inf".to_owned(), |bound| seconds(bound * 1000));
+                let labels = [("protocol", label), ("le", &bound)];
+                text.sample(&format!("{name}_bucket"), &labels, &sum.to_string());
+            }
+            let labels = [("protocol", label)];
+            let total = seconds(durations.nanoseconds.load(Relaxed));
+            text.sample(&format!("{name}_sum"), &labels, &total);
+            text.sample(&format!("{name}_count"), &labels, &sum.to_string());
+        }
+    }
+}
+
+fn seconds(nanoseconds: u64) -> String {
+    Duration::from_nanos(nanoseconds).as_secs_f64().to_string()
+}
+
+/// Prometheus' text format.
+#[derive(Default)]
+struct Exposition(String);
+
+impl Exposition {
+    fn head(&mut self, name: &str, kind: &str, help: &str) {
+        let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
+    }
+
+    fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: &str) {
+        self.0.push_str(name);
+        for (index, (label, value)) in labels.iter().enumerate() {
+            let _ = write!(self.0, "{}{label}=\"", if index == 0 { '{' } else { ',' });
+            for c in value.chars() {
+                match c {
+                    '\n' => self.0.push_str("\\n"),
+                    '"' | '\\' => self.0.extend(['\\', c]),
+                    c => self.0.push(c),
+                }
+            }
+            self.0.push('"');
+        }
+        let _ = writeln!(self.0, "{} {value}", if labels.is_empty() { "" } else { "}" });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::store::Store, *};
+
+    fn exposed(metrics: &Metrics) -> String {
+        metrics.expose(&Store::new(["a \"b\"".into()]).snapshot())
+    }
+
+    #[test]
+    fn evaluations_are_counted() {
+        let metrics = Metrics::default();
+        for variant in ["on", "off", "on"] {
+            metrics.evaluated("f\"\n", variant, "STATIC");
+        }
+        metrics.failed(Failure::General);
+        metrics.answered(Protocol::Ofrep, Duration::from_micros(70));
+        let open = metrics.event_streams.count();
+        let text = exposed(&metrics);
+        for line in [
+            r#"feature_flag_flagd_impression_total{feature_flag_key="f\"\n",feature_flag_provider_name="flagd",feature_flag_reason="STATIC",feature_flag_result_variant="on"} 2"#,
+            r#"feature_flag_flagd_result_reason_total{feature_flag_key="f\"\n",feature_flag_provider_name="flagd",feature_flag_reason="STATIC"} 3"#,
+            r#"feature_flag_flagd_result_reason_total{ExceptionTypeKeyName="GENERAL",feature_flag_provider_name="flagd",feature_flag_reason="ERROR"} 1"#,
+            r#"http_server_request_duration_seconds_bucket{protocol="ofrep",le="0.00005"} 0"#,
+            r#"http_server_request_duration_seconds_bucket{protocol="ofrep",le="0.0001"} 1"#,
+            r#"http_server_request_duration_seconds_count{protocol="ofrep"} 1"#,
+            r#"flagstaff_source_loaded{source="a \"b\""} 0"#,
+            "flagstaff_event_streams 1",
+        ] {
+            assert!(text.lines().any(|other| other == line), "{line} is not in\n{text}");
+        }
+        drop(open);
+        assert!(exposed(&metrics).contains("flagstaff_event_streams 0\n"));
+    }
+
+    #[test]
+    fn the_number_of_series_is_bounded() {
+        let metrics = Metrics::default();
+        for key in 0..MOST_SERIES + 10 {
+            metrics.evaluated(&key.to_string(), "", "STATIC");
+        }
+        assert_eq!(metrics.evaluations.pin().len(), MOST_SERIES);
+    }
+}

@@ -1,0 +1,37 @@
+//! A server that speaks flagd's protocols, to embed: [`Server`].
+
+mod body;
+mod builder;
+mod connect;
+mod context;
+mod core;
+mod cors;
+mod error;
+mod evaluation;
+mod events;
+mod feed;
+mod flags;
+mod grpc;
+mod listen;
+mod management;
+mod metrics;
+mod ofrep;
+mod proto;
+mod resolve;
+mod resolve_all;
+mod respond;
+mod running;
+mod selector;
+mod store;
+mod stream;
+mod sync;
+pub mod testing;
+mod tls;
+mod wire;
+
+pub use builder::{Server, ServerBuilder};
+pub use error::ServerError;
+pub use flags::{Draft, Flags};
+pub use listen::Listen;
+pub use running::RunningServer;
+pub(crate) use tls::client as client_tls;

@@ -1,0 +1,283 @@
+//! The OFREP port: evaluation over HTTP and JSON, of one flag and of all.
+
+use std::{borrow::Cow, fmt::Write, hash::BuildHasher, sync::Arc, time::Instant};
+
+use http::{
+    HeaderMap, HeaderValue, Method, Request, Response, StatusCode,
+    header::{ETAG, IF_NONE_MATCH, ORIGIN},
+};
+use hyper::body::{Bytes, Incoming};
+use serde_json::{Map, Value};
+
+use super::{
+    body::{self, ReadError, Reply},
+    core::{Core, selector_of},
+    metrics::Protocol,
+    resolve::{Failure, Question},
+    resolve_all, respond,
+    wire::Fields,
+};
+use crate::evaluator::Outcome;
+
+const PATH: &str = "/ofrep/v1/evaluate/flags";
+const JSON: &str = "application/json";
+
+/// Answers a request.
+pub(crate) async fn serve(core: Arc<Core>, request: Request<Incoming>) -> Response<Reply> {
+    let origin = request.headers().get(ORIGIN).cloned();
+    if let Some(preflight) = core.cors.preflight(request.method(), request.headers()) {
+        return preflight;
+    }
+    let mut response = route(&core, request).await;
+    core.cors.decorate(origin.as_ref(), &mut response);
+    response
+}
+
+async fn route(core: &Core, request: Request<Incoming>) -> Response<Reply> {
+    let (parts, body) = request.into_parts();
+    let key = match parts.uri.path().strip_prefix(PATH) {
+        Some("" | "/") => None,
+        Some(path) if path.starts_with('/') && !path[1..].contains('/') => {
+            Some(unescaped(&path[1..]))
+        }
+        _ => return respond::not_found(),
+    };
+    if parts.method != Method::POST {
+        return respond::only_post();
+    }
+    let began = Instant::now();
+    let response = match body::read(body, core.max_body).await {
+        Ok(bytes) => evaluate(core, key.as_deref(), &parts.headers, &bytes),
+        Err(ReadError::TooLarge) => {
+            let body = r#"{"errorDetails":"request body too large"}"#;
+            respond::content(StatusCode::PAYLOAD_TOO_LARGE, JSON, body)
+        }
+        Err(ReadError::Incomplete) => respond::status(StatusCode::REQUEST_TIMEOUT),
+    };
+    core.metrics.answered(Protocol::Ofrep, began.elapsed());
+    response
+}
+
+/// A key as it stands in a path.
+fn unescaped(text: &str) -> Cow<'_, str> {
+    if !text.contains('%') {
+        return text.into();
+    }
+    let digit = |byte: Option<&u8>| byte.and_then(|byte| char::from(*byte).to_digit(16));
+    let bytes = text.as_bytes();
+    let (mut out, mut index) = (Vec::with_capacity(bytes.len()), 0);
+    while let Some(byte) = bytes.get(index) {
+        match (byte, digit(bytes.get(index + 1)), digit(bytes.get(index + 2))) {
+            (b'%', Some(high), Some(low)) => {
+                out.extend(u8::try_from(high * 16 + low));
+                index += 3;
+            }
+            _ => {
+                out.push(*byte);
+                index += 1;
+            }
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned().into()
+}
+
+/// The context of a request; a body that holds none is fine, one that is no JSON object is not.
+fn context(bytes: &Bytes) -> Option<Map<String, Value>> {
+    let mut values =
+        serde_json::Deserializer::from_slice(bytes).into_iter::<Option<Map<String, Value>>>();
+    let fields = match values.next() {
+        None | Some(Ok(None)) => return Some(Map::new()),
+        Some(Ok(Some(fields))) => fields,
+        Some(Err(_)) => return None,
+    };
+    let context =
+        fields.into_iter().filter(|(name, _)| name.eq_ignore_ascii_case("context")).last();
+    Some(match context {
+        Some((_, Value::Object(context))) => context,
+        _ => Map::new(),
+    })
+}
+
+fn evaluate(core: &Core, key: Option<&str>, headers: &HeaderMap, bytes: &Bytes) -> Response<Reply> {
+    let Some(context) = context(bytes) else {
+        return failed(key, "INVALID_CONTEXT", "Provider context is not valid");
+    };
+    let selector = match selector_of(headers) {
+        Ok(selector) => selector,
+        Err(error) => return failed(key, "GENERAL", &format!("invalid selector: {error}")),
+    };
+    let flags = core.store.snapshot();
+    let question =
+        Question { core, flags: &flags, selector: &selector, context: &context, headers };
+    match key {
+        Some(key) => one(&question, key),
+        None => all(&question, headers),
+    }
+}
+
+/// An error of a request as such.
+fn failed(key: Option<&str>, code: &str, details: &str) -> Response<Reply> {
+    let mut text = String::from("{");
+    if let Some(key) = key {
+        let _ = write!(text, "\"key\":{},", Value::from(key));
+    }
+    let details = Value::from(details);
+    let _ = write!(text, r#""errorCode":"{code}","errorDetails":{details},"metadata":null}}"#);
+    respond::content(StatusCode::BAD_REQUEST, JSON, text)
+}
+
+fn one(question: &Question<'_>, key: &str) -> Response<Reply> {
+    let mut out = Vec::with_capacity(128);
+    let metrics = &question.core.metrics;
+    let nothing = Map::new();
+    let Some(outcome) = question.evaluate(key) else {
+        metrics.failed(Failure::FlagNotFound);
+        write_failure(&mut out, key, Failure::FlagNotFound, question.metadata(&nothing));
+        return respond::content(StatusCode::NOT_FOUND, JSON, out);
+    };
+    let metadata = question.metadata(outcome.metadata);
+    let no_value = outcome.value.is_some_and(Value::is_null).then_some(Failure::TypeMismatch);
+    match outcome.error.map(Failure::from).or(no_value) {
+        Some(failure) => {
+            metrics.failed(failure);
+            write_failure(&mut out, key, failure, metadata);
+            respond::content(StatusCode::BAD_REQUEST, JSON, out)
+        }
+        None => {
+            metrics.evaluated(key, outcome.variant.unwrap_or_default(), outcome.reason.as_str());
+            write_success(&mut out, key, &outcome, metadata);
+            respond::content(StatusCode::OK, JSON, out)
+        }
+    }
+}
+
+fn all(question: &Question<'_>, headers: &HeaderMap) -> Response<Reply> {
+    let mut out = Vec::from(*b"{\"flags\":[");
+    for one in resolve_all::each(question) {
+        if out.last() != Some(&b'[') {
+            out.push(b',');
+        }
+        match one.failure {
+            Some(failure) => write_failure(&mut out, one.key, failure, one.metadata),
+            None => write_success(&mut out, one.key, &one.outcome, one.metadata),
+        }
+    }
+    out.extend_from_slice(b"],\"metadata\":");
+    write_metadata(&mut out, question.metadata(&Map::new()));
+    out.push(b'}');
+
+    let hash = foldhash::quality::FixedState::default().hash_one(&out);
+    let tag = format!("\"{hash:016x}-{:x}\"", out.len());
+    let known = headers.get_all(IF_NONE_MATCH).iter().any(|tags| is_among(tags, &tag));
+    let mut response = match known {
+        true => respond::status(StatusCode::NOT_MODIFIED),
+        false => respond::content(StatusCode::OK, JSON, out),
+    };
+    if let Ok(tag) = HeaderValue::from_str(&tag) {
+        response.headers_mut().insert(ETAG, tag);
+    }
+    response
+}
+
+/// Whether a tag is among those that the client has.
+fn is_among(tags: &HeaderValue, tag: &str) -> bool {
+    let Ok(tags) = tags.to_str() else { return false };
+    tags.split(',')
+        .map(str::trim)
+        .any(|other| other == "*" || other.strip_prefix("W/").unwrap_or(other) == tag)
+}
+
+/// Writing to memory cannot fail, nor can what is written: it is JSON already.
+fn write_json(out: &mut Vec<u8>, value: &impl serde::Serialize) {
+    let _ = serde_json::to_writer(out, value);
+}
+
+fn write_success(out: &mut Vec<u8>, key: &str, outcome: &Outcome<'_>, metadata: Fields<'_>) {
+    out.push(b'{');
+    if let Some(value) = outcome.value {
+        out.extend_from_slice(b"\"value\":");
+        write_json(out, value);
+        out.push(b',');
+    }
+    out.extend_from_slice(b"\"key\":");
+    write_json(out, &key);
+    out.extend_from_slice(b",\"reason\":\"");
+    out.extend_from_slice(outcome.reason.as_str().as_bytes());
+    out.push(b'"');
+    if let Some(variant) = outcome.variant.filter(|variant| !variant.is_empty()) {
+        out.extend_from_slice(b",\"variant\":");
+        write_json(out, &variant);
+    }
+    out.extend_from_slice(b",\"metadata\":");
+    write_metadata(out, metadata);
+    out.push(b'}');
+}
+
+fn write_failure(out: &mut Vec<u8>, key: &str, failure: Failure, metadata: Fields<'_>) {
+    let (code, details) = match failure {
+        Failure::FlagNotFound => ("FLAG_NOT_FOUND", format!("flag `{key}` does not exist")),
+        Failure::ParseError => ("PARSE_ERROR", format!("error parsing the flag `{key}`")),
+        Failure::TypeMismatch | Failure::General => {
+            ("GENERAL", "error processing the flag for evaluation".to_owned())
+        }
+    };
+    out.extend_from_slice(b"{\"key\":");
+    write_json(out, &key);
+    out.extend_from_slice(b",\"errorCode\":");
+    write_json(out, &code);
+    out.extend_from_slice(b",\"errorDetails\":");
+    write_json(out, &details);
+    out.extend_from_slice(b",\"metadata\":");
+    write_metadata(out, metadata);
+    out.push(b'}');
+}
+
+fn write_metadata(out: &mut Vec<u8>, metadata: Fields<'_>) {
+    match metadata.added() {
+        None => write_json(out, metadata.object),
+        Some(_) => write_json(out, &resolve_all::object(metadata)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn keys_in_paths() {
+        for (text, key) in [
+            ("a", "a"),
+            ("a%2Fb", "a/b"),
+            ("%F0%9F%91%8d", "👍"),
+            ("100%", "100%"),
+            ("%2", "%2"),
+            ("%zz", "%zz"),
+            ("a+b", "a+b"),
+        ] {
+            assert_eq!(unescaped(text), key);
+        }
+    }
+
+    #[test]
+    fn contexts() {
+        let context = |text: &'static str| context(&Bytes::from_static(text.as_bytes()));
+        let a = json!({"a": 1}).as_object().unwrap().clone();
+        assert_eq!(context(r#"{"context": {"a": 1}}"#), Some(a.clone()));
+        assert_eq!(context(r#"{"Context": {"a": 1}} xyz"#), Some(a));
+        for text in ["", " ", "null", "{}", r#"{"context": 5}"#, r#"{"context": null}"#, "{}{"] {
+            assert_eq!(context(text), Some(Map::new()), "{text}");
+        }
+        for text in ["{", "[]", "5", "\"x\"", "x"] {
+            assert_eq!(context(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn tags() {
+        let is = |tags: &str| is_among(&HeaderValue::from_str(tags).unwrap(), "\"a\"");
+        assert!(is("\"a\"") && is("W/\"a\"") && is("\"b\", \"a\"") && is("*"));
+        assert!(!is("\"b\"") && !is("a") && !is(""));
+    }
+}

@@ -1,0 +1,131 @@
+//! A server that runs.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use tokio::{
+    sync::{mpsc, watch},
+    task::AbortHandle,
+    time::timeout,
+};
+
+use super::{
+    builder::{Addresses, listen},
+    core::Core,
+    flags::Flags,
+    listen::{Listener, Phase, Service},
+};
+
+/// How long a shutdown waits for requests to finish, and for clients to read their last event.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// A server that runs, until it is shut down or dropped.
+#[derive(Debug)]
+pub struct RunningServer {
+    core: Arc<Core>,
+    flags: Flags,
+    feeds: Vec<AbortHandle>,
+    addresses: Addresses,
+    services: Part,
+    /// Closed last, so that probes see how a shutdown goes.
+    management: Part,
+}
+
+/// Listeners that are closed together.
+#[derive(Debug)]
+struct Part {
+    phase: watch::Sender<Phase>,
+    closed: mpsc::Receiver<()>,
+}
+
+impl Part {
+    fn start(core: &Arc<Core>, listeners: Vec<Listener>, max_header: usize) -> Self {
+        let phase = watch::Sender::new(Phase::Serve);
+        let closed = listen(core, listeners, &phase, max_header);
+        Self { phase, closed }
+    }
+
+    async fn close(&mut self) {
+        self.phase.send_replace(Phase::Drain);
+        if timeout(DRAIN, self.closed.recv()).await.is_err() {
+            self.phase.send_replace(Phase::Abort);
+            self.closed.recv().await;
+        }
+    }
+}
+
+impl RunningServer {
+    pub(crate) fn start(
+        core: Arc<Core>,
+        flags: Flags,
+        feeds: Vec<AbortHandle>,
+        listeners: Vec<Listener>,
+        max_header: usize,
+    ) -> Self {
+        let addresses = Addresses::of(&listeners);
+        let (management, services) =
+            listeners.into_iter().partition(|listener| listener.service == Service::Management);
+        let services = Part::start(&core, services, max_header);
+        let management = Part::start(&core, management, max_header);
+        Self { core, flags, feeds, addresses, services, management }
+    }
+
+    /// The address of the evaluation service, if it listens on TCP.
+    #[must_use]
+    pub fn evaluation_addr(&self) -> Option<SocketAddr> {
+        self.addresses.evaluation
+    }
+
+    /// The address of probes and metrics, if there are any on TCP.
+    #[must_use]
+    pub fn management_addr(&self) -> Option<SocketAddr> {
+        self.addresses.management
+    }
+
+    /// The address of the sync service, if it listens on TCP.
+    #[must_use]
+    pub fn sync_addr(&self) -> Option<SocketAddr> {
+        self.addresses.sync
+    }
+
+    /// The address of OFREP, if it listens on TCP.
+    #[must_use]
+    pub fn ofrep_addr(&self) -> Option<SocketAddr> {
+        self.addresses.ofrep
+    }
+
+    /// The flags that the program itself sets.
+    #[must_use]
+    pub fn flags(&self) -> Flags {
+        self.flags.clone()
+    }
+
+    /// Whether every source has given a flag definition.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.core.is_ready()
+    }
+
+    /// Waits until every source has given a flag definition, however long that takes.
+    pub async fn ready(&self) {
+        let mut versions = self.core.store.watch();
+        // The store lives as long as this server.
+        let _ = versions.wait_for(|_| self.core.store.snapshot().is_loaded()).await;
+    }
+
+    /// Shuts down: `/readyz` fails, every event stream is told `provider_shutdown` and ends, no more
+    /// connections are accepted, and requests that were begun are finished, within 5 s.
+    pub async fn shutdown(mut self) {
+        self.core.stopping.send_replace(true);
+        self.services.close().await;
+        self.management.close().await;
+    }
+}
+
+impl Drop for RunningServer {
+    fn drop(&mut self) {
+        self.core.stopping.send_replace(true);
+        for feed in &self.feeds {
+            feed.abort();
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! A server for tests, in one line.
+
+use std::time::Duration;
+
+use open_feature::{EvaluationContext, provider::FeatureProvider};
+use serde_json::Value;
+
+use super::{Flags, RunningServer, Server};
+use crate::flagd::{FlagdOptions, FlagdOptionsBuilder, FlagdProvider};
+
+/// Long enough for a loaded machine.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A server on free ports of 127.0.0.1, with the flags that a test sets. It ends when it is dropped.
+///
+/// ```
+/// use flagstaff::server::testing::TestServer;
+/// use open_feature::{EvaluationContext, provider::FeatureProvider};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let server = TestServer::start().await;
+/// server.set("new-checkout", true).set("page-size", 10);
+/// let provider = server.provider().await;
+///
+/// let user = EvaluationContext::default().with_targeting_key("user-1");
+/// assert!(provider.resolve_bool_value("new-checkout", &user).await.unwrap().value);
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct TestServer {
+    server: RunningServer,
+}
+
+impl TestServer {
+    /// Starts a server without flags.
+    ///
+    /// # Panics
+    ///
+    /// When no port is free, or outside of a tokio runtime.
+    pub async fn start() -> Self {
+        match Server::builder().ephemeral().bind().await {
+            Ok(server) => Self { server },
+            Err(error) => panic!("no server for the test: {error}"),
+        }
+    }
+
+    /// Sets a flag to one value for all.
+    ///
+    /// # Panics
+    ///
+    /// When the value is null.
+    #[track_caller]
+    pub fn set(&self, key: &str, value: impl Into<Value>) -> &Self {
+        if let Err(error) = self.flags().set_value(key, value) {
+            panic!("{error}");
+        }
+        self
+    }
+
+    /// Sets a flag: an object as in a flag definition, with `variants`, `targeting` and so on.
+    ///
+    /// # Panics
+    ///
+    /// When it is not valid.
+    #[track_caller]
+    pub fn define(&self, key: &str, flag: Value) -> &Self {
+        if let Err(error) = self.flags().set(key, flag) {
+            panic!("{error}");
+        }
+        self
+    }
+
+    /// Removes a flag.
+    pub fn remove(&self, key: &str) -> &Self {
+        self.flags().remove(key);
+        self
+    }
+
+    /// All that can be done with the flags.
+    #[must_use]
+    pub fn flags(&self) -> Flags {
+        self.server.flags()
+    }
+
+    /// Options for a provider of this server, without the environment's.
+    #[must_use]
+    pub fn options(&self) -> FlagdOptionsBuilder {
+        let port = self.server.evaluation_addr().map_or(0, |address| address.port());
+        FlagdOptions::builder().host("127.0.0.1").port(port).deadline(PATIENCE)
+    }
+
+    /// A provider of this server that is ready.
+    ///
+    /// # Panics
+    ///
+    /// When it does not become ready.
+    pub async fn provider(&self) -> FlagdProvider {
+        let options = match self.options().build_with_env(|_| None) {
+            Ok(options) => options,
+            Err(error) => panic!("{error}"),
+        };
+        let mut provider = FlagdProvider::new(options);
+        provider.initialize(&EvaluationContext::default()).await;
+        if let Err(error) = provider.wait_ready(PATIENCE).await {
+            panic!("the provider is not ready: {error}");
+        }
+        provider
+    }
+
+    /// The server itself.
+    #[must_use]
+    pub fn server(&self) -> &RunningServer {
+        &self.server
+    }
+
+    /// Shuts the server down as a deployment would.
+    pub async fn shutdown(self) {
+        self.server.shutdown().await;
+    }
+}

@@ -1,0 +1,82 @@
+//! `flagstaff check`.
+
+use std::fs;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::program::{run, run_with_input};
+
+const VALID: &str =
+    r#"{"flags": {"a": {"state": "ENABLED", "variants": {"x": 1}, "defaultVariant": "x"}}}"#;
+
+/// Two flags are broken, the third is not.
+const BROKEN: &str = r#"{
+  "flags": {
+    "first": { "state": "ENABLED", "variants": { "x": 1 }, "defaultVariant": "y" },
+    "fine": { "state": "ENABLED", "variants": { "x": 1 }, "defaultVariant": "x" },
+    "second": { "state": "ENABLED", "variants": { "x": 1 }, "defaultVariant": "z" }
+  }
+}"#;
+
+fn file(directory: &TempDir, name: &str, text: &str) -> String {
+    let path = directory.path().join(name);
+    fs::write(&path, text).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn valid_files_are_silent() {
+    let directory = tempfile::tempdir().unwrap();
+    let json = file(&directory, "a.json", VALID);
+    let yaml = "flags:\n  a:\n    state: ENABLED\n    variants: {x: 1}\n    defaultVariant: x\n";
+    let yaml_file = file(&directory, "a.yaml", yaml);
+    let checked = run(&["check", &json, &yaml_file]).await;
+    assert_eq!((checked.code, &*checked.out, &*checked.err), (Some(0), "", ""));
+    assert_eq!(run_with_input(&["check", "-"], VALID).await.code, Some(0));
+    assert_eq!(run_with_input(&["check", "-", "--yaml"], yaml).await.code, Some(0));
+}
+
+#[tokio::test]
+async fn every_broken_flag_is_named_with_its_place() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = file(&directory, "flags.json", BROKEN);
+    let checked = run(&["check", &path]).await;
+    assert_eq!(checked.code, Some(1));
+    let lines: Vec<&str> = checked.out.lines().collect();
+    let [first, second] = *lines else { panic!("{checked:?}") };
+    assert!(first.starts_with(&format!("{path}:3:")) && first.contains("flag `first`"), "{first}");
+    assert!(
+        second.starts_with(&format!("{path}:5:")) && second.contains("flag `second`"),
+        "{second}"
+    );
+}
+
+#[tokio::test]
+async fn scripts_get_json() {
+    let checked = run_with_input(&["check", "--json", "-"], BROKEN).await;
+    assert_eq!(checked.code, Some(1));
+    let findings: Vec<Value> =
+        checked.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let places: Vec<Value> = findings
+        .iter()
+        .map(|it| json!([it["file"], it["line"], it["flag"], it["level"]]))
+        .collect();
+    assert_eq!(places, [json!(["-", 3, "first", "error"]), json!(["-", 5, "second", "error"])]);
+    assert!(findings.iter().all(|it| it["column"].is_u64() && it["message"].is_string()));
+}
+
+#[tokio::test]
+async fn text_that_cannot_be_read_is_an_error_with_its_place() {
+    let directory = tempfile::tempdir().unwrap();
+    let half = file(&directory, "half.json", "{\n  \"flags\": {");
+    let absent = directory.path().join("absent.json").to_str().unwrap().to_owned();
+    let fine = file(&directory, "fine.json", VALID);
+    let checked = run(&["check", &half, &absent, &fine]).await;
+    assert_eq!(checked.code, Some(1));
+    let lines: Vec<&str> = checked.out.lines().collect();
+    let [first, second] = *lines else { panic!("{checked:?}") };
+    assert!(first.starts_with(&format!("{half}:2:")), "{first}");
+    assert!(second.starts_with(&format!("{absent}: error: cannot be read")), "{second}");
+    assert_eq!(run(&["check"]).await.code, Some(2));
+}

@@ -1,0 +1,97 @@
+//! Streams whose time is over: planned, and no loss.
+
+use std::time::Duration;
+
+use flagstaff::{ProviderEvent, flagd::State};
+use tonic::Status;
+
+use super::{of, switches};
+use crate::support::{
+    provider::{changed, expect, next, ready, value, watched},
+    sync_server::SyncServer,
+    wait::{bounded, eventually},
+};
+
+/// Section 4: "open the next before the old one ends, without STALE".
+#[tokio::test]
+async fn a_stream_is_replaced_before_its_time_is_over() {
+    let server = SyncServer::start(&switches(&[("on", true)]));
+    let (provider, mut events) = watched(of(&server).stream_deadline(Duration::from_secs(2))).await;
+    server.wait_for_streams(3).await;
+    server.set(&switches(&[("on", false)]));
+    // Neither a loss nor a change that was none came before.
+    expect(&mut events, [changed(&["on"])]).await;
+    assert!(!value(&provider, "on").await.0);
+    let stats = provider.stats();
+    assert_eq!((stats.state, stats.reconnections), (State::Ready, 0));
+    assert_eq!(server.seen().connections.accepted, 1, "all over one connection");
+    eventually("the old streams to be closed", || server.open_streams() == 1).await;
+}
+
+#[tokio::test]
+async fn no_update_is_lost_while_streams_are_replaced() {
+    let server = SyncServer::start(&switches(&[("on", false)]));
+    let options = of(&server).stream_deadline(Duration::from_millis(200));
+    let (provider, mut events) = watched(options).await;
+    let mut on = false;
+    while server.seen().streams.len() < 12 {
+        on = !on;
+        server.set(&switches(&[("on", on)]));
+        expect(&mut events, [changed(&["on"])]).await;
+        assert_eq!(value(&provider, "on").await.0, on);
+    }
+}
+
+/// When the server is busy, the old stream serves until its end, and is lost then.
+#[tokio::test]
+async fn a_successor_that_does_not_open_leaves_the_old_stream_to_its_end() {
+    let server = SyncServer::start(&switches(&[("on", true)]));
+    let options = of(&server).stream_deadline(Duration::from_secs(1));
+    let (provider, mut events) = watched(options).await;
+    server.set_refusal(Some(Status::resource_exhausted("too many streams")));
+    server.wait_for_streams(2).await;
+    server.set(&switches(&[("on", false)]));
+    expect(&mut events, [changed(&["on"])]).await;
+    expect(&mut events, [ProviderEvent::Stale]).await;
+    server.set_refusal(None);
+    expect(&mut events, [ProviderEvent::Ready]).await;
+    assert!(!value(&provider, "on").await.0);
+}
+
+/// flagd's own `--stream-deadline`.
+#[tokio::test]
+async fn a_ready_server_that_ends_streams_by_its_deadline_is_not_lost() {
+    let server = SyncServer::start(&switches(&[("on", true)]));
+    let (provider, mut events) = watched(of(&server)).await;
+    let over = Status::deadline_exceeded("stream closed due to server-side timeout");
+    for streams in 2..5 {
+        // Younger than the shortest delay, it would be one that is ended at once.
+        tokio::time::sleep(2 * provider.options().retry_backoff()).await;
+        server.end_streams(Some(&over));
+        server.wait_for_streams(streams).await;
+    }
+    eventually("the stream to be open", || server.open_streams() == 1).await;
+    server.set(&switches(&[("on", false)]));
+    assert_eq!(next(&mut events).await, changed(&["on"]));
+}
+
+/// Section 4: "never a tight loop, also when a proxy accepts, says ready and closes at once".
+#[tokio::test]
+async fn a_server_that_ends_streams_at_once_is_not_asked_at_once() {
+    let server = SyncServer::start(&switches(&[("on", true)]));
+    let backoff = Duration::from_millis(300);
+    let options = of(&server).retry_backoff(backoff).retry_backoff_max(backoff);
+    let provider = ready(options).await;
+    let start = std::time::Instant::now();
+    let over = Status::deadline_exceeded("stream closed due to server-side timeout");
+    bounded("five streams", async {
+        while server.seen().streams.len() < 5 {
+            server.end_streams(Some(&over));
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    })
+    .await;
+    // Jitter takes off up to a half of each delay.
+    assert!(start.elapsed() >= 4 * backoff / 2, "{:?}", start.elapsed());
+    assert!(value(&provider, "on").await.0);
+}

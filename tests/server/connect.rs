@@ -1,0 +1,220 @@
+//! The Connect protocol: "8013 also answers the Connect protocol (unary, JSON or protobuf over
+//! HTTP/1.1 and 2)".
+
+use http::Method;
+use prost::Message;
+use serde_json::json;
+use tokio::process::Command;
+
+use super::{
+    client::{get, post, send, serve, serve_with},
+    support::{
+        json::{from_struct, to_struct},
+        proto::v1,
+    },
+};
+use flagstaff::server::Server;
+
+const JSON: (&str, &str) = ("content-type", "application/json");
+const V1: &str = "/flagd.evaluation.v1.Service";
+const V2: &str = "/flagd.evaluation.v2.Service";
+
+#[tokio::test]
+async fn answers_in_json() {
+    let server = serve().await;
+    for (procedure, body, expected) in [
+        (
+            format!("{V1}/ResolveBoolean"),
+            json!({"flagKey": "bool", "context": {}, "unknown": 1}),
+            json!({"value": true, "reason": "STATIC", "variant": "on", "metadata": {"own": 1, "team": "x"}}),
+        ),
+        (
+            format!("{V1}/ResolveString"),
+            json!({"flag_key": "targeted", "context": {"who": "me"}}),
+            json!({"value": "yes", "reason": "TARGETING_MATCH", "variant": "yes", "metadata": {"team": "x"}}),
+        ),
+        (
+            format!("{V2}/ResolveInt"),
+            json!({"flagKey": "int"}),
+            json!({"value": "42", "reason": "STATIC", "variant": "v", "metadata": {"team": "x"}}),
+        ),
+        (
+            format!("{V1}/ResolveFloat"),
+            json!({"flagKey": "int"}),
+            json!({"value": 42, "reason": "STATIC", "variant": "v", "metadata": {"team": "x"}}),
+        ),
+        (
+            format!("{V2}/ResolveObject"),
+            json!({"flagKey": "object"}),
+            json!({"value": {"a": {"b": [1, null, "c"]}}, "reason": "STATIC", "variant": "v", "metadata": {"team": "x"}}),
+        ),
+        (
+            format!("{V2}/ResolveBoolean"),
+            json!({"flagKey": "no-default"}),
+            json!({"reason": "DEFAULT", "metadata": {"team": "x"}}),
+        ),
+        (
+            format!("{V1}/ResolveBoolean"),
+            json!({"flagKey": "disabled"}),
+            json!({"value": false, "reason": "DISABLED", "variant": "", "metadata": {"team": "x"}}),
+        ),
+    ] {
+        let answer = post(server.evaluation_addr(), &procedure, &[JSON], body.to_string()).await;
+        assert_eq!((answer.status.as_u16(), answer.json()), (200, expected), "{procedure}");
+        assert_eq!(answer.header("content-type"), Some("application/json"));
+    }
+}
+
+#[tokio::test]
+async fn all_flags_in_json() {
+    let server = serve().await;
+    let answer = post(server.evaluation_addr(), &format!("{V1}/ResolveAll"), &[JSON], "{}").await;
+    let all = answer.json();
+    let flags = all["flags"].as_object().unwrap();
+    assert_eq!(flags.len(), 10);
+    let int =
+        json!({"reason": "STATIC", "variant": "v", "doubleValue": 42, "metadata": {"team": "x"}});
+    assert_eq!(flags["int"], int);
+    assert_eq!(flags["broken"]["boolValue"], false);
+    assert_eq!(all["metadata"], json!({}));
+}
+
+#[tokio::test]
+async fn errors_in_json() {
+    let server = serve().await;
+    let resolve = format!("{V1}/ResolveBoolean");
+    let bogus: [(&str, &str); 2] = [JSON, ("flagd-selector", "bogus=1")];
+    let version: [(&str, &str); 2] = [JSON, ("connect-protocol-version", "2")];
+    let brotli: [(&str, &str); 2] = [JSON, ("content-encoding", "br")];
+    let key = |key: &str| json!({"flagKey": key}).to_string();
+    for (headers, body, status, code, message) in [
+        (&[JSON][..], key("missing"), 404, "not_found", "Flag not found"),
+        (&[JSON], key("int"), 400, "invalid_argument", "Type mismatch error"),
+        (&[JSON], key("unknown-variant"), 500, "unknown", "General error"),
+        (&[JSON], key("broken"), 500, "data_loss", "Error parsing input or configuration"),
+        (&[JSON], "{".to_owned(), 400, "invalid_argument", "unmarshal message: "),
+        (&[JSON], r#"{"flagKey": 1}"#.to_owned(), 400, "invalid_argument", "unmarshal message: "),
+        (&[JSON], String::new(), 400, "invalid_argument", "zero-length payload"),
+        (&bogus, key("bool"), 400, "invalid_argument", "invalid selector key \"bogus\""),
+        (&version, key("bool"), 400, "invalid_argument", "Connect-Protocol-Version"),
+        (&brotli, key("bool"), 501, "unimplemented", "unknown compression \"br\""),
+        (
+            &[("content-type", "application/proto")],
+            "x".to_owned(),
+            400,
+            "invalid_argument",
+            "unmarshal message: ",
+        ),
+    ] {
+        let answer = post(server.evaluation_addr(), &resolve, headers, body).await;
+        let error = answer.json();
+        assert_eq!((answer.status.as_u16(), &error["code"]), (status, &json!(code)), "{error}");
+        assert!(error["message"].as_str().unwrap().contains(message), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn answers_in_protobuf() {
+    let server = serve().await;
+    let context = Some(to_struct(&json!({"who": "me"})));
+    let request = v1::ResolveStringRequest { flag_key: "targeted".to_owned(), context };
+    let proto = ("content-type", "application/proto");
+    let path = format!("{V1}/ResolveString");
+    let answer = post(server.evaluation_addr(), &path, &[proto], request.encode_to_vec()).await;
+    assert_eq!(answer.header("content-type"), Some("application/proto"));
+    let response = v1::ResolveStringResponse::decode(answer.body).unwrap();
+    assert_eq!((response.value.as_str(), response.reason.as_str()), ("yes", "TARGETING_MATCH"));
+    assert_eq!(from_struct(&response.metadata.unwrap()), json!({"team": "x"}));
+}
+
+#[tokio::test]
+async fn what_is_no_call() {
+    let server = serve().await;
+    let address = server.evaluation_addr();
+    let resolve = format!("{V1}/ResolveBoolean");
+
+    let answer = get(address, &resolve).await;
+    assert_eq!((answer.status.as_u16(), answer.header("allow")), (405, Some("POST")));
+    let answer = post(address, &resolve, &[("content-type", "text/plain")], "{}").await;
+    assert_eq!(answer.status.as_u16(), 415);
+    assert!(answer.header("accept-post").unwrap().contains("application/json"));
+    let answer = post(address, &format!("{V1}/EventStream"), &[JSON], "{}").await;
+    assert_eq!(answer.status.as_u16(), 415);
+    for path in ["/", "/nope", &format!("{V1}/Nope"), &format!("{V2}/ResolveAll")] {
+        let answer = post(address, path, &[JSON], "{}").await;
+        assert_eq!(
+            (answer.status.as_u16(), answer.text()),
+            (404, "404 page not found\n"),
+            "{path}"
+        );
+        assert_eq!(answer.header("content-type"), Some("text/plain; charset=utf-8"));
+    }
+    let answer = post(address, &resolve, &[("content-type", "application/grpc")], "x").await;
+    assert_eq!(answer.status.as_u16(), 505, "gRPC needs HTTP/2");
+}
+
+/// `-C --cors-origin`.
+#[tokio::test]
+async fn web_pages_of_other_origins() {
+    let ask: &[(&str, &str)] = &[
+        ("origin", "http://page.example"),
+        ("access-control-request-method", "POST"),
+        ("access-control-request-headers", "content-type"),
+    ];
+    let allow = "access-control-allow-origin";
+    let resolve = format!("{V1}/ResolveBoolean");
+    let from = [JSON, ("origin", "http://page.example")];
+
+    let server = serve_with(Server::builder().cors_origins(["http://page.example"])).await;
+    for (address, path) in
+        [(server.evaluation_addr(), &*resolve), (server.ofrep_addr(), "/ofrep/v1/evaluate/flags")]
+    {
+        let answer = send(address, Method::OPTIONS, path, ask, "").await;
+        assert_eq!(
+            (answer.status.as_u16(), answer.header(allow)),
+            (204, Some("http://page.example"))
+        );
+        assert_eq!(answer.header("access-control-allow-headers"), Some("content-type"));
+        assert_eq!(answer.header("access-control-allow-methods"), Some("POST"));
+        let answer = post(address, path, &from, r#"{"flagKey": "bool"}"#).await;
+        assert_eq!(
+            (answer.status.as_u16(), answer.header(allow)),
+            (200, Some("http://page.example"))
+        );
+        assert_eq!(answer.header("vary"), Some("Origin"));
+        let other = [JSON, ("origin", "http://other.example")];
+        let answer = post(address, path, &other, r#"{"flagKey": "bool"}"#).await;
+        assert_eq!((answer.status.as_u16(), answer.header(allow)), (200, None));
+    }
+
+    let closed = serve().await;
+    let answer = send(closed.evaluation_addr(), Method::OPTIONS, &resolve, ask, "").await;
+    assert_eq!((answer.status.as_u16(), answer.header(allow)), (405, None));
+}
+
+/// "so that curl works as with flagd".
+#[tokio::test]
+async fn curl() {
+    let server = serve().await;
+    let url = format!("http://{}{V1}/ResolveBoolean", server.evaluation_addr().unwrap());
+    for version in ["--http1.1", "--http2-prior-knowledge"] {
+        let asked = ["-sS", version, "-H", "content-type: application/json", "-d"];
+        let command =
+            Command::new("curl").args(asked).arg(r#"{"flagKey":"bool"}"#).arg(&url).output().await;
+        let Ok(output) = command else {
+            eprintln!("ignored: there is no curl");
+            return;
+        };
+        let error = String::from_utf8_lossy(&output.stderr);
+        if error.contains("libcurl") {
+            eprintln!("ignored: this curl cannot do {version}");
+            continue;
+        }
+        let answer: serde_json::Value = serde_json::from_slice(&output.stdout).expect(&error);
+        assert_eq!(
+            (&answer["value"], &answer["variant"]),
+            (&json!(true), &json!("on")),
+            "{version}"
+        );
+    }
+}

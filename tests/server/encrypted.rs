@@ -1,0 +1,97 @@
+//! TLS, and unix sockets.
+
+use flagstaff::{
+    FlagdOptions,
+    server::{Listen, Server, ServerError},
+};
+
+use super::{
+    client::{FLAGS, get, post},
+    support::{
+        certs::Certificates,
+        proto::{V1, connect, v1},
+        provider::{ready, swift, value},
+    },
+};
+
+/// "`-c`, `-k` (evaluation and sync; OFREP and management stay plain)".
+#[tokio::test]
+async fn evaluation_is_encrypted() {
+    let certificates = Certificates::new();
+    let builder = Server::builder().tls(certificates.server_cert(), certificates.server_key());
+    let server = builder.ephemeral().bind().await.unwrap();
+    server.flags().replace(FLAGS).unwrap();
+    let port = server.evaluation_addr().unwrap().port();
+    let options = swift().host("localhost").port(port).tls(true).cert_path(certificates.ca());
+    let provider = ready(options).await;
+    assert!(value(&provider, "bool").await.0);
+    let answer = post(server.ofrep_addr(), "/ofrep/v1/evaluate/flags/bool", &[], "").await;
+    assert_eq!(answer.json()["value"], true);
+    assert_eq!(get(server.management_addr(), "/readyz").await.status.as_u16(), 200);
+    // A client without TLS gets nowhere, and does no harm.
+    let uri = format!("http://127.0.0.1:{port}");
+    let plain = tonic::transport::Endpoint::from_shared(uri).unwrap().connect_lazy();
+    let request = v1::ResolveBooleanRequest { flag_key: "bool".to_owned(), context: None };
+    V1::new(plain).resolve_boolean(request).await.unwrap_err();
+    assert!(value(&provider, "bool").await.0);
+    server.shutdown().await;
+}
+
+#[tokio::test]
+async fn files_that_are_no_certificates() {
+    let certificates = Certificates::new();
+    let (certificate, key) = (certificates.server_cert(), certificates.server_key());
+    for (certificate, key) in [
+        (key.clone(), key.clone()),
+        (certificate.clone(), certificate.clone()),
+        (certificate.clone(), certificates.client_key()),
+        ("/nowhere".into(), key),
+    ] {
+        let error = Server::builder().ephemeral().tls(&certificate, &key).bind().await.unwrap_err();
+        assert!(matches!(error, ServerError::TlsFile { .. }), "{error}");
+        assert!(!error.to_string().contains("PRIVATE"), "{error}");
+    }
+}
+
+/// "`-d --socket-path`, `-e --sync-socket-path` (each replaces its TCP port)".
+#[cfg(unix)]
+#[tokio::test]
+async fn unix_sockets() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("flagd.sock");
+    let listen = || Server::builder().ephemeral().evaluation(Listen::from(path.clone())).bind();
+    let server = listen().await.unwrap();
+    server.flags().replace(FLAGS).unwrap();
+    assert_eq!(server.evaluation_addr(), None);
+    let mut client = V1::new(connect(format!("unix://{}", path.display())).await);
+    let request = v1::ResolveBooleanRequest { flag_key: "bool".to_owned(), context: None };
+    assert!(client.resolve_boolean(request).await.unwrap().into_inner().value);
+    let options = FlagdOptions::builder().socket_path(&path);
+    let provider = ready(options).await;
+    assert!(value(&provider, "bool").await.0);
+
+    let error = listen().await.unwrap_err();
+    assert!(error.to_string().contains("flagd.sock"), "{error}");
+    assert!(path.exists(), "another server's socket stays");
+    provider.shutdown().await;
+    server.shutdown().await;
+    assert!(!path.exists());
+    // What a server that was killed leaves behind is replaced.
+    drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+    drop(listen().await.unwrap());
+    std::fs::remove_file(&path).ok();
+    std::fs::write(&path, "precious").unwrap();
+    listen().await.unwrap_err();
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "precious");
+}
+
+#[tokio::test]
+async fn an_address_that_is_taken() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let error = Server::builder().ephemeral().ofrep(address).bind().await.unwrap_err();
+    let text = error.to_string();
+    assert!(text.contains("ofrep") && text.contains(&address.to_string()), "{text}");
+    let error = Server::builder().ephemeral().context_from_header("no header", "x").bind().await;
+    assert!(error.unwrap_err().to_string().contains("`no header`"));
+}

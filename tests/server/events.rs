@@ -1,0 +1,147 @@
+//! The event stream: ready once the flags are loaded, changes with keys, keep_alive, deadline.
+
+use std::time::Duration;
+
+use flagstaff::{
+    server::Server,
+    source::{Definition, FlagSource, SourceError, async_trait},
+};
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+use tonic::Code;
+
+use super::{
+    client::{FLAGS, event, events, serve, serve_with, v1 as client_v1, v2 as client_v2},
+    support::{
+        proto::{v1, v2},
+        wait::bounded,
+    },
+};
+
+/// A source whose definitions the test sends.
+pub struct Sent(pub mpsc::UnboundedReceiver<Definition>);
+
+#[async_trait]
+impl FlagSource for Sent {
+    fn name(&self) -> &str {
+        "sent"
+    }
+
+    async fn next(&mut self) -> Result<Definition, SourceError> {
+        match self.0.recv().await {
+            Some(definition) => Ok(definition),
+            None => std::future::pending().await,
+        }
+    }
+}
+
+fn change(flags: Value) -> (String, Value) {
+    ("configuration_change".to_owned(), json!({"flags": flags}))
+}
+
+/// Issue: "ready, which means that the flags are loaded".
+#[tokio::test]
+async fn ready_is_said_when_the_flags_are_loaded() {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    let server = Server::builder().source(Sent(receiver)).ephemeral().bind().await.unwrap();
+    let mut client = client_v1(&server).await;
+    let mut stream = client.event_stream(v1::EventStreamRequest {}).await.unwrap().into_inner();
+    let early = tokio::time::timeout(Duration::from_millis(50), stream.message()).await;
+    assert!(early.is_err(), "{early:?} before the flags");
+    assert!(!server.is_ready());
+    sender.send(Definition::json(FLAGS)).unwrap();
+    assert_eq!(event(&mut stream).await, ("provider_ready".to_owned(), json!({})));
+    bounded("the flags", server.ready()).await;
+    let request = v1::ResolveBooleanRequest { flag_key: "bool".to_owned(), context: None };
+    assert!(client.resolve_boolean(request).await.unwrap().into_inner().value);
+}
+
+/// "`configuration_change` with `{"flags":{"bool-flag":{"type":"update"}}}` (new: `write`, removed:
+/// `delete`)".
+#[tokio::test]
+async fn changes_name_their_flags() {
+    let server = serve().await;
+    let mut client = client_v1(&server).await;
+    let mut stream = events(&mut client, "").await;
+    let flags = server.flags();
+    flags.set_value("bool", false).unwrap();
+    assert_eq!(event(&mut stream).await, change(json!({"bool": {"type": "update"}})));
+    flags.set_value("new", 1).unwrap();
+    assert_eq!(event(&mut stream).await, change(json!({"new": {"type": "write"}})));
+    flags.remove("new");
+    assert_eq!(event(&mut stream).await, change(json!({"new": {"type": "delete"}})));
+    // What changes nothing is not told.
+    flags.set_value("bool", false).unwrap();
+    flags.remove("never there");
+    let changed = flags.update(|draft| {
+        draft.set_value("int", 1).remove("float");
+    });
+    changed.unwrap();
+    let expected = change(json!({"int": {"type": "update"}, "float": {"type": "delete"}}));
+    assert_eq!(event(&mut stream).await, expected);
+    flags.replace(r#"{"flags": {}}"#).unwrap();
+    let (_, data) = event(&mut stream).await;
+    assert_eq!(data["flags"].as_object().unwrap().len(), 12);
+}
+
+/// "an update that is not valid ... is rejected whole, the old flags stay, and no event is sent".
+#[tokio::test]
+async fn an_update_that_is_not_valid_changes_nothing() {
+    let server = serve().await;
+    let mut stream = events(&mut client_v1(&server).await, "").await;
+    let flags = server.flags();
+    flags.set("bool", json!({"variants": {}, "defaultVariant": "on"})).unwrap_err();
+    flags.replace("{").unwrap_err();
+    let broken = json!({"variants": 1});
+    flags.update(|draft| drop(draft.set_value("int", 7).set("b", broken))).unwrap_err();
+    flags.set_value("last", true).unwrap();
+    assert_eq!(event(&mut stream).await, change(json!({"last": {"type": "write"}})));
+}
+
+/// Issue: "configuration_change with keys filtered by selector".
+#[tokio::test]
+async fn a_selector_shows_its_changes_only() {
+    let server = serve().await;
+    let flags = server.flags();
+    let mut client = client_v1(&server).await;
+    let mut one = events(&mut client, "flagSetId=one").await;
+    let mut none = events(&mut client, "flagSetId=").await;
+    let flag = |id: &str| json!({"variants": {"v": 1}, "metadata": {"flagSetId": id}});
+    flags.set("a", flag("two")).unwrap();
+    flags.set("a", flag("one")).unwrap();
+    assert_eq!(event(&mut one).await, change(json!({"a": {"type": "write"}})));
+    flags.set("a", flag("two")).unwrap();
+    assert_eq!(event(&mut one).await, change(json!({"a": {"type": "delete"}})));
+    flags.set_value("b", 1).unwrap();
+    assert_eq!(event(&mut none).await, change(json!({"b": {"type": "write"}})));
+}
+
+/// "`keep_alive` without data after 20 s of quiet"; the same over version 2.
+#[tokio::test]
+async fn quiet_streams_are_kept_alive() {
+    let server = serve().await;
+    let mut stream = events(&mut client_v1(&server).await, "").await;
+    let mut second =
+        client_v2(&server).await.event_stream(v2::EventStreamRequest {}).await.unwrap();
+    let ready = bounded("ready", second.get_mut().message()).await.unwrap().unwrap();
+    assert_eq!((ready.r#type.as_str(), ready.data.is_some()), ("provider_ready", true));
+
+    tokio::time::pause();
+    let began = tokio::time::Instant::now();
+    let alive = stream.message().await.unwrap().unwrap();
+    assert_eq!((alive.r#type.as_str(), alive.data), ("keep_alive", None));
+    let after = began.elapsed();
+    assert!(after > Duration::from_secs(19) && after < Duration::from_secs(21), "{after:?}");
+    let alive = second.get_mut().message().await.unwrap().unwrap();
+    assert_eq!(alive.r#type, "keep_alive");
+}
+
+/// "`--stream-deadline` ends streams with DEADLINE_EXCEEDED `stream closed due to server-side timeout`".
+#[tokio::test]
+async fn streams_end_at_their_deadline() {
+    let server = serve_with(Server::builder().stream_deadline(Duration::from_millis(50))).await;
+    let mut stream = events(&mut client_v1(&server).await, "").await;
+    let status = bounded("the end", stream.message()).await.unwrap_err();
+    let expected = (Code::DeadlineExceeded, "stream closed due to server-side timeout");
+    assert_eq!((status.code(), status.message()), expected);
+}

@@ -1,0 +1,94 @@
+//! Many clients at once, and updates meanwhile.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use serde_json::json;
+use tokio::task::JoinSet;
+
+use super::{
+    client::{event, events, serve, v1 as client_v1},
+    support::{proto::v1, wait::bounded},
+};
+
+/// Issue: "1,000 event streams held open while flags change": each is told of the last change.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_event_streams() {
+    let server = serve().await;
+    let mut streams = Vec::new();
+    for _ in 0..10 {
+        let mut client = client_v1(&server).await;
+        for _ in 0..100 {
+            streams.push(events(&mut client, "").await);
+        }
+    }
+    for round in 0..20 {
+        server.flags().set_value("bool", round).unwrap();
+    }
+    server.flags().set_value("last", true).unwrap();
+    let mut tasks = JoinSet::new();
+    for mut stream in streams {
+        tasks.spawn(async move {
+            loop {
+                let (kind, data) = event(&mut stream).await;
+                assert_eq!(kind, "configuration_change");
+                // Without keys, anything may have changed.
+                if data.get("flags").is_none_or(|flags| flags.get("last").is_some()) {
+                    return;
+                }
+            }
+        });
+    }
+    bounded("all to be told", tasks.join_all()).await;
+}
+
+/// Issue: "updates during 8 tasks of evaluation: no hang, no torn set".
+#[tokio::test(flavor = "multi_thread")]
+async fn updates_during_evaluations() {
+    let server = serve().await;
+    let set = |round: u32| {
+        // Two flags of one update always have the same value.
+        server
+            .flags()
+            .update(|draft| drop(draft.set_value("a", round).set_value("b", round)))
+            .unwrap();
+    };
+    set(0);
+    let done = Arc::new(AtomicBool::new(false));
+    let mut tasks = JoinSet::new();
+    for _ in 0..8 {
+        let (mut client, done) = (client_v1(&server).await, done.clone());
+        tasks.spawn(async move {
+            let mut seen = 0.0;
+            let mut asked = 0_u32;
+            while !done.load(Relaxed) {
+                let answer = client.resolve_all(v1::ResolveAllRequest::default()).await.unwrap();
+                let flags = answer.into_inner().flags;
+                let value = |key: &str| match flags[key].value {
+                    Some(v1::any_flag::Value::DoubleValue(value)) => value,
+                    ref other => panic!("{other:?}"),
+                };
+                assert_eq!(value("a"), value("b"), "a torn set");
+                assert!(value("a") >= seen, "an older set");
+                seen = value("a");
+                asked += 1;
+            }
+            asked
+        });
+    }
+    for round in 1..=1000 {
+        set(round);
+        if round % 50 == 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+    done.store(true, Relaxed);
+    let asked = bounded("the tasks", tasks.join_all()).await;
+    assert!(asked.iter().all(|asked| *asked > 0), "{asked:?}");
+    assert_eq!(server.flags().set("a", json!(1)).map_err(|_| ()), Err(()));
+}

@@ -1,0 +1,23 @@
+//! The embedded server, asked over the network as its clients do. The contract is flagd's: "What
+//! flagd 0.16.1 was seen to do".
+// A failure panics; the documentation quotes the contract; each value is what a line of it says.
+#![allow(clippy::doc_markdown, clippy::unwrap_used, clippy::expect_used)]
+
+mod client;
+mod connect;
+mod context;
+mod encrypted;
+mod events;
+mod hostile;
+mod load;
+mod management;
+mod ofrep;
+mod provider;
+mod shutdown;
+mod sources;
+mod sync;
+mod unary;
+
+#[path = "../support/mod.rs"]
+#[allow(unused_imports)]
+mod support;

@@ -1,0 +1,90 @@
+//! "8014 management (`/healthz`, `/readyz`, `/metrics`, gRPC health)".
+
+use flagstaff::{server::Server, source::Definition};
+use prost::Message;
+use tokio::sync::mpsc;
+use tonic::{Code, Request, client::Grpc};
+
+use super::{
+    client::{FLAGS, channel, get, post, serve},
+    events::Sent,
+    support::wait::bounded,
+};
+
+/// "`/readyz` ... ready once all sources are loaded".
+#[tokio::test]
+async fn probes() {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    let server = Server::builder().source(Sent(receiver)).ephemeral().bind().await.unwrap();
+    let address = server.management_addr();
+    assert_eq!(get(address, "/healthz").await.status.as_u16(), 200);
+    assert_eq!(get(address, "/readyz").await.status.as_u16(), 412);
+    sender.send(Definition::json(FLAGS)).unwrap();
+    bounded("the flags", server.ready()).await;
+    assert_eq!(get(address, "/readyz").await.status.as_u16(), 200);
+    assert_eq!(get(address, "/nope").await.status.as_u16(), 404);
+}
+
+#[tokio::test]
+async fn metrics() {
+    let server = serve().await;
+    for key in ["bool", "bool", "missing"] {
+        post(server.ofrep_addr(), &format!("/ofrep/v1/evaluate/flags/{key}"), &[], "").await;
+    }
+    let answer = get(server.management_addr(), "/metrics").await;
+    assert!(answer.header("content-type").unwrap().starts_with("text/plain; version=0.0.4"));
+    let bool_on = r#"feature_flag_key="bool",feature_flag_provider_name="flagd",feature_flag_reason="STATIC",feature_flag_result_variant="on""#;
+    for line in [
+        &*format!("feature_flag_flagd_impression_total{{{bool_on}}} 2"),
+        r#"feature_flag_flagd_result_reason_total{ExceptionTypeKeyName="FLAG_NOT_FOUND",feature_flag_provider_name="flagd",feature_flag_reason="ERROR"} 1"#,
+        r#"http_server_request_duration_seconds_count{protocol="ofrep"} 3"#,
+        "flagstaff_flags 13",
+        r#"flagstaff_source_loaded{source="memory"} 1"#,
+    ] {
+        assert!(answer.text().lines().any(|other| other == line), "{line}: {}", answer.text());
+    }
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Asked {
+    #[prost(string, tag = "1")]
+    service: String,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Health {
+    #[prost(int32, tag = "1")]
+    status: i32,
+}
+
+/// gRPC's health protocol, version 1: SERVING is 1, NOT_SERVING 2.
+#[tokio::test]
+async fn health() {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    let server = Server::builder().source(Sent(receiver)).ephemeral().bind().await.unwrap();
+    let channel = channel(server.management_addr()).await;
+    let check = async |service: &str| {
+        let mut client = Grpc::new(channel.clone());
+        client.ready().await.unwrap();
+        let path = http::uri::PathAndQuery::from_static("/grpc.health.v1.Health/Check");
+        let codec = tonic_prost::ProstCodec::<Asked, Health>::default();
+        let asked = Request::new(Asked { service: service.to_owned() });
+        client.unary(asked, path, codec).await.map(|answer| answer.into_inner().status)
+    };
+    let mut client = Grpc::new(channel.clone());
+    client.ready().await.unwrap();
+    let path = http::uri::PathAndQuery::from_static("/grpc.health.v1.Health/Watch");
+    let codec = tonic_prost::ProstCodec::<Asked, Health>::default();
+    let watch = client.server_streaming(Request::new(Asked::default()), path, codec).await;
+    let mut watch = watch.unwrap().into_inner();
+    assert_eq!(watch.message().await.unwrap().unwrap().status, 2);
+    assert_eq!(check("").await.unwrap(), 2);
+    sender.send(Definition::json(FLAGS)).unwrap();
+    assert_eq!(bounded("health", watch.message()).await.unwrap().unwrap().status, 1);
+    for service in ["", "flagd.evaluation.v1.Service", "flagd.sync.v1.FlagSyncService"] {
+        assert_eq!(check(service).await.unwrap(), 1);
+    }
+    assert_eq!(check("nope").await.unwrap_err().code(), Code::NotFound);
+    server.shutdown().await;
+    assert_eq!(watch.message().await.unwrap().unwrap().status, 2);
+}

@@ -1,0 +1,176 @@
+//! Sources: files, URLs, and errors that leave what there is.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use flagstaff::{
+    server::{RunningServer, Server},
+    source::{Definition, FileSource, HttpSource},
+};
+use http::{HeaderMap, Response, StatusCode};
+use http_body_util::Full;
+use hyper::{body::Bytes, server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
+use serde_json::json;
+use tokio::{net::TcpListener, sync::mpsc};
+
+use super::{
+    client::{event, events, post, v1 as client_v1},
+    events::Sent,
+    support::wait::{bounded, eventually},
+};
+
+const ONE: &str = r#"{"flags": {"f": {"variants": {"v": "one"}, "defaultVariant": "v"}}}"#;
+const TWO: &str = r#"{"flags": {"f": {"variants": {"v": "two"}, "defaultVariant": "v"}}}"#;
+const YAML: &str = "flags:\n  f:\n    variants: {v: yaml}\n    defaultVariant: v\n";
+const OFTEN: Duration = Duration::from_millis(10);
+
+async fn value(server: &RunningServer) -> String {
+    let answer = post(server.ofrep_addr(), "/ofrep/v1/evaluate/flags/f", &[], "").await;
+    answer.json()["value"].as_str().unwrap_or_default().to_owned()
+}
+
+async fn becomes(server: &RunningServer, expected: &str) {
+    bounded(expected, async {
+        while value(server).await != expected {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_file_that_changes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("flags.json");
+    std::fs::write(&path, ONE).unwrap();
+    let source = FileSource::new(&path, OFTEN);
+    let server = Server::builder().source(source).ephemeral().bind().await.unwrap();
+    bounded("the flags", server.ready()).await;
+    assert_eq!(value(&server).await, "one");
+    let mut stream = events(&mut client_v1(&server).await, "").await;
+    std::fs::write(&path, TWO).unwrap();
+    let expected = json!({"flags": {"f": {"type": "update"}}});
+    assert_eq!(event(&mut stream).await, ("configuration_change".to_owned(), expected));
+    assert_eq!(value(&server).await, "two");
+}
+
+/// "rejected whole, the old flags stay".
+#[tokio::test]
+async fn a_definition_that_is_not_valid_leaves_what_there_is() {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    let server = Server::builder().source(Sent(receiver)).ephemeral().bind().await.unwrap();
+    sender.send(Definition::json("{")).unwrap();
+    sender.send(Definition::json(ONE)).unwrap();
+    bounded("the flags", server.ready()).await;
+    sender.send(Definition::json(r#"{"flags": {"f": {"variants": 1}}}"#)).unwrap();
+    sender.send(Definition::yaml(YAML.replace("f:", "g:"))).unwrap();
+    sender.send(Definition::yaml(YAML)).unwrap();
+    becomes(&server, "yaml").await;
+}
+
+type Answer = (StatusCode, &'static str, &'static str, &'static str);
+
+/// A web server: answers what it is told, and remembers the headers of each request.
+#[derive(Clone)]
+struct Web {
+    port: u16,
+    /// Status, type of the content, tag, body.
+    answer: Arc<Mutex<Answer>>,
+    asked: Arc<Mutex<Vec<HeaderMap>>>,
+}
+
+impl Web {
+    async fn start(answer: Answer) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let web = Self { port, answer: Arc::new(Mutex::new(answer)), asked: Arc::default() };
+        let shared = web.clone();
+        tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                let web = shared.clone();
+                let service = service_fn(move |request: http::Request<hyper::body::Incoming>| {
+                    let web = web.clone();
+                    async move { web.respond(request.headers()) }
+                });
+                tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+            }
+        });
+        web
+    }
+
+    fn respond(&self, headers: &HeaderMap) -> http::Result<Response<Full<Bytes>>> {
+        self.asked.lock().unwrap().push(headers.clone());
+        let (status, kind, tag, body) = *self.answer.lock().unwrap();
+        let known =
+            !tag.is_empty() && headers.get("if-none-match").is_some_and(|known| known == tag);
+        let (status, body) = if known { (StatusCode::NOT_MODIFIED, "") } else { (status, body) };
+        let mut response = Response::builder().status(status).header("content-type", kind);
+        if !tag.is_empty() {
+            response = response.header("etag", tag);
+        }
+        response.body(Full::from(body))
+    }
+
+    fn says(&self, answer: Answer) {
+        *self.answer.lock().unwrap() = answer;
+    }
+
+    fn asked(&self) -> usize {
+        self.asked.lock().unwrap().len()
+    }
+}
+
+const OK: StatusCode = StatusCode::OK;
+
+/// Issue: "`http(s)://` (polled, ETag)".
+#[tokio::test]
+async fn a_url_is_polled() {
+    let web = Web::start((OK, "application/json", "\"1\"", ONE)).await;
+    let url = format!("http://127.0.0.1:{}/flags", web.port);
+    let source = HttpSource::new(&url, OFTEN).unwrap().authorization("Bearer hush");
+    assert!(!format!("{source:?}").contains("hush"));
+    let server = Server::builder().source(source).ephemeral().bind().await.unwrap();
+    bounded("the flags", server.ready()).await;
+    assert_eq!(value(&server).await, "one");
+    let seen = web.asked();
+    eventually("three more requests", || web.asked() > seen + 3).await;
+    {
+        let asked = web.asked.lock().unwrap();
+        assert!(!asked[0].contains_key("if-none-match"));
+        assert_eq!(asked.last().unwrap()["if-none-match"], "\"1\"");
+        assert_eq!(asked[0]["authorization"], "Bearer hush");
+    }
+    web.says((OK, "application/json", "\"2\"", TWO));
+    becomes(&server, "two").await;
+    web.says((OK, "application/yaml; charset=utf-8", "", YAML));
+    becomes(&server, "yaml").await;
+    // What is not valid stays out.
+    web.says((OK, "application/json", "", "{"));
+    let seen = web.asked();
+    eventually("two more requests", || web.asked() > seen + 2).await;
+    assert_eq!(value(&server).await, "yaml");
+    web.says((OK, "application/json", "", ONE));
+    becomes(&server, "one").await;
+}
+
+/// An error is tried again, and leaves what there is.
+#[tokio::test]
+async fn a_url_that_fails_for_a_while() {
+    let web = Web::start((StatusCode::SERVICE_UNAVAILABLE, "text/plain", "", "no")).await;
+    let url = format!("http://127.0.0.1:{}/flags.yaml", web.port);
+    let source = HttpSource::new(&url, OFTEN).unwrap();
+    let server = Server::builder().source(source).ephemeral().bind().await.unwrap();
+    eventually("a request", || web.asked() > 0).await;
+    assert!(!server.is_ready());
+    web.says((OK, "application/json", "", YAML));
+    bounded("the flags", server.ready()).await;
+    assert_eq!(value(&server).await, "yaml", "the ending of the path counts more");
+    web.says((StatusCode::NOT_FOUND, "text/plain", "", "no"));
+    let seen = web.asked();
+    eventually("another request", || web.asked() > seen).await;
+    assert_eq!((value(&server).await, server.is_ready()), ("yaml".to_owned(), true));
+}
