@@ -8,6 +8,8 @@ mod support;
 
 use std::{fs, time::Duration};
 
+#[cfg(not(feature = "in-process"))]
+use flagstaff::flagd::Resolver;
 use flagstaff::{
     FlagdError, FlagdProvider, ProviderEvent,
     flagd::{FlagdOptionsBuilder, State},
@@ -166,8 +168,6 @@ async fn what_only_makes_sense_later_is_fatal_at_initialization() {
         (swift().socket_path(&text), vec!["socketPath", "FLAGD_SOCKET_PATH", &text]),
         (swift().target_uri(format!("unix://{text}")), vec!["socket", &text]),
     ];
-    #[cfg(not(feature = "in-process"))]
-    use flagstaff::flagd::Resolver;
     #[cfg(not(feature = "in-process"))]
     cases.extend([
         (near().resolver(Resolver::InProcess), vec!["resolver", "FLAGD_RESOLVER", "`in-process`"]),
