@@ -32,6 +32,8 @@ pub struct TestServer {
     server: RunningServer,
 }
 
+// `remove` is called for what it does.
+#[allow(clippy::must_use_candidate)]
 impl TestServer {
     /// Starts a server without flags.
     ///
@@ -64,6 +66,7 @@ impl TestServer {
     ///
     /// When it is not valid.
     #[track_caller]
+    #[must_use]
     pub fn define(&self, key: &str, flag: Value) -> &Self {
         if let Err(error) = self.flags().set(key, flag) {
             panic!("{error}");
@@ -72,6 +75,7 @@ impl TestServer {
     }
 
     /// Removes a flag.
+    #[must_use]
     pub fn remove(&self, key: &str) -> &Self {
         self.flags().remove(key);
         self
@@ -84,7 +88,6 @@ impl TestServer {
     }
 
     /// Options for a provider of this server, without the environment's.
-    #[must_use]
     pub fn options(&self) -> FlagdOptionsBuilder {
         let port = self.server.evaluation_addr().map_or(0, |address| address.port());
         FlagdOptions::builder().host("127.0.0.1").port(port).deadline(PATIENCE)
