@@ -37,7 +37,7 @@ impl Flags {
     ///
     /// # Errors
     ///
-    /// When it is not valid, such as null; nothing has changed then.
+    /// When it is nested too deeply; nothing has changed then.
     pub fn set_value(
         &self,
         key: impl Into<String>,

@@ -51,7 +51,7 @@ impl TestServer {
     ///
     /// # Panics
     ///
-    /// When the value is null.
+    /// When the value is nested too deeply.
     #[track_caller]
     pub fn set(&self, key: &str, value: impl Into<Value>) -> &Self {
         if let Err(error) = self.flags().set_value(key, value) {
@@ -66,7 +66,6 @@ impl TestServer {
     ///
     /// When it is not valid.
     #[track_caller]
-    #[must_use]
     pub fn define(&self, key: &str, flag: Value) -> &Self {
         if let Err(error) = self.flags().set(key, flag) {
             panic!("{error}");
@@ -75,7 +74,6 @@ impl TestServer {
     }
 
     /// Removes a flag.
-    #[must_use]
     pub fn remove(&self, key: &str) -> &Self {
         self.flags().remove(key);
         self
