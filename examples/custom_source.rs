@@ -56,7 +56,8 @@ impl FlagSource for Table {
             if let Some((version, flags)) = rows {
                 // Nothing is awaited from here on, so that nothing is lost when the wait is given up.
                 self.known = Some(version);
-                let facts = Map::from_iter([("tableVersion".to_owned(), json!(version))]);
+                // What rules may read beside the caller's context.
+                let facts = Map::from_iter([("stage".to_owned(), json!("production"))]);
                 let text = json!({ "flags": flags }).to_string();
                 return Ok(Definition::json(text).with_context(facts));
             }
