@@ -6,7 +6,7 @@ use std::{sync::LazyLock, time::Duration};
 
 use flagstaff::server::{RunningServer, Server};
 use http_body_util::{BodyExt as _, Full};
-use hyper::{Request, StatusCode, Version, body::Bytes, client::conn::http2::SendRequest};
+use hyper::{Request, Version, body::Bytes, client::conn::http2::SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Value, json};
@@ -89,20 +89,16 @@ fuzz_target!(|input: &[u8]| {
         .unwrap();
     let world = &*WORLD;
     let mut client = if path == OFREP { world.ofrep.clone() } else { world.evaluation.clone() };
-    let (status, answer) = world.runtime.block_on(async {
+    let answer = world.runtime.block_on(async {
         timeout(Duration::from_secs(10), async {
             client.ready().await.expect("the connection is open");
             let response = client.send_request(request).await.expect("an answer");
-            (
-                response.status(),
-                response.into_body().collect().await.expect("a whole answer").to_bytes(),
-            )
+            response.into_body().collect().await.expect("a whole answer").to_bytes()
         })
         .await
         .expect("an answer in time")
     });
-    // What flagd answers with 500 is a rule that fails; no rule here does.
-    assert_ne!(status, StatusCode::INTERNAL_SERVER_ERROR, "{answer:?}");
+    // Any status may be right: a rule that fails is 500, as in flagd.
     if content == JSON {
         serde_json::from_slice::<Value>(&answer).expect("JSON");
     }

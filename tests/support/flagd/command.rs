@@ -34,9 +34,9 @@ pub fn find() -> Result<FlagdCommand, String> {
     }
     let paths = env::var_os("PATH").unwrap_or_default();
     let on_path = env::split_paths(&paths).map(|path| path.join("flagd")).find(|p| p.is_file());
-    on_path
-        .map(FlagdCommand::Binary)
-        .ok_or_else(|| "no flagd: none on PATH, neither FLAGD_BIN nor FLAGD_IMAGE is set".to_owned())
+    on_path.map(FlagdCommand::Binary).ok_or_else(|| {
+        "no flagd: none on PATH, neither FLAGD_BIN nor FLAGD_IMAGE is set".to_owned()
+    })
 }
 
 fn in_docker(image: String) -> Result<FlagdCommand, String> {
