@@ -26,6 +26,8 @@
 //! # Features
 //!
 //! * `rpc` (default): the provider.
+//! * `in-process`: evaluation in the program itself, by flag definitions from flagd, a file or a
+//!   [source] of one's own.
 //! * `evaluator`: evaluation of flag definitions in the program itself, as flagd does it.
 //! * `tls-ring` (default), or `tls-aws-lc` with `default-features = false`: encrypted connections.
 

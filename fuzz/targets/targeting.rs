@@ -9,24 +9,92 @@ use libfuzzer_sys::fuzz_target;
 use serde_json::{Map, Value, json};
 
 const OPERATORS: [&str; 42] = [
-    "var", "missing", "missing_some", "if", "?:", "==", "===", "!=", "!==", "!", "!!", "or", "and", ">",
-    ">=", "<", "<=", "max", "min", "+", "-", "*", "/", "%", "map", "reduce", "filter", "all", "none",
-    "some", "merge", "in", "cat", "substr", "starts_with", "ends_with", "sem_ver", "fractional", "abs",
-    "$ref", "set", "nonsense",
+    "var",
+    "missing",
+    "missing_some",
+    "if",
+    "?:",
+    "==",
+    "===",
+    "!=",
+    "!==",
+    "!",
+    "!!",
+    "or",
+    "and",
+    ">",
+    ">=",
+    "<",
+    "<=",
+    "max",
+    "min",
+    "+",
+    "-",
+    "*",
+    "/",
+    "%",
+    "map",
+    "reduce",
+    "filter",
+    "all",
+    "none",
+    "some",
+    "merge",
+    "in",
+    "cat",
+    "substr",
+    "starts_with",
+    "ends_with",
+    "sem_ver",
+    "fractional",
+    "abs",
+    "$ref",
+    "set",
+    "nonsense",
 ];
 const TEXTS: [&str; 18] = [
-    "", "a", "b", "c", "a.b", "0", "1", "-1", "1.2.3", "v1.2", "^", "~", ">=", "targetingKey", "current",
-    "accumulator", "é", "$flagd.timestamp",
+    "",
+    "a",
+    "b",
+    "c",
+    "a.b",
+    "0",
+    "1",
+    "-1",
+    "1.2.3",
+    "v1.2",
+    "^",
+    "~",
+    ">=",
+    "targetingKey",
+    "current",
+    "accumulator",
+    "é",
+    "$flagd.timestamp",
 ];
-const NUMBERS: [f64; 12] =
-    [0.0, -0.0, 1.0, -1.0, 0.5, 2.0, 100.0, 2_147_483_648.0, 9_007_199_254_740_993.0, 1e300, -1e19, 1e-300];
+const NUMBERS: [f64; 12] = [
+    0.0,
+    -0.0,
+    1.0,
+    -1.0,
+    0.5,
+    2.0,
+    100.0,
+    2_147_483_648.0,
+    9_007_199_254_740_993.0,
+    1e300,
+    -1e19,
+    1e-300,
+];
 const DEPTH: usize = 12;
 
 fuzz_target!(|bytes: &[u8]| {
     let mut bytes = bytes.iter().copied();
     let (rule, shared) = (grow(&mut bytes, DEPTH), grow(&mut bytes, DEPTH));
-    let context: Map<String, Value> =
-        ["a", "b", "c", "targetingKey"].map(|name| (name.to_owned(), grow(&mut bytes, 3))).into_iter().collect();
+    let context: Map<String, Value> = ["a", "b", "c", "targetingKey"]
+        .map(|name| (name.to_owned(), grow(&mut bytes, 3)))
+        .into_iter()
+        .collect();
     let definition = json!({
         "$evaluators": { "a": shared },
         "flags": { "flag": {
@@ -40,7 +108,13 @@ fuzz_target!(|bytes: &[u8]| {
     for bucketing in [Bucketing::Text, Bucketing::Cbor] {
         let flags = flags.clone().with_bucketing(bucketing);
         let outcome = flags.evaluate("flag", &context);
-        let _ = (outcome.boolean(), outcome.string(), outcome.integer(), outcome.float(), outcome.object());
+        let _ = (
+            outcome.boolean(),
+            outcome.string(),
+            outcome.integer(),
+            outcome.float(),
+            outcome.object(),
+        );
     }
 });
 

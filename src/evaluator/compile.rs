@@ -6,6 +6,7 @@ use super::{
     operators::{self, Comparison, Eager, Lazy, Operator},
     path::Path,
     slots,
+    switch::Switch,
 };
 
 /// How deep a rule may be nested, counted in JSON lists and objects.
@@ -35,6 +36,8 @@ pub(super) enum Node {
     And(Vec<Node>),
     Or(Vec<Node>),
     If(Vec<Node>),
+    /// `if` with many conditions on one variable.
+    Switch(Box<Switch>),
     Each(Box<Each>),
     Reduce(Box<Reduce>),
     /// What fails whenever it is evaluated, and why.
@@ -251,7 +254,10 @@ fn lazily(lazy: Lazy, items: &[Json], room: usize) -> Result<Node, TooDeep> {
     match lazy {
         Lazy::And => Ok(Node::And(nodes(items, room)?)),
         Lazy::Or => Ok(Node::Or(nodes(items, room)?)),
-        Lazy::If => Ok(Node::If(nodes(items, room)?)),
+        Lazy::If => Ok(match Switch::new(nodes(items, room)?) {
+            Ok(switch) => Node::Switch(Box::new(switch)),
+            Err(clauses) => Node::If(clauses),
+        }),
         Lazy::Filter => each(EachKind::Filter, 2),
         Lazy::Map => each(EachKind::Map, 2),
         Lazy::All => each(EachKind::All, 0),

@@ -52,7 +52,8 @@ struct Reader<'t> {
 
 /// Reads a definition in JSON: gives the flags, or all that is wrong with them.
 pub(super) fn read(text: &str) -> Result<Result<FlagSet, Vec<Finding>>, DefinitionError> {
-    let whole: &RawValue = serde_json::from_str(text)?;
+    let whole: &RawValue =
+        serde_json::from_str(text).map_err(|error| DefinitionError::in_text(&error, text))?;
     let mut reader = Reader {
         text,
         evaluators: Evaluators::default(),

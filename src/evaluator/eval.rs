@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 use super::{
     compile::{self, Body, Each, EachKind, Node, Reduce, Subject, Variable},
     fractional::Bucketing,
-    operators::{Args, Comparison},
+    operators::{Args, Comparison, Plain},
     path::{self, Path},
     value::{Answer, Fail, List, Object, Value},
 };
@@ -96,6 +96,10 @@ fn eval_inner<'a>(node: &'a Node, data: &Value<'a>, run: &Run) -> Answer<'a> {
         Node::And(items) => until(items, data, run, false),
         Node::Or(items) => until(items, data, run, true),
         Node::If(clauses) => conditional(clauses, data, run),
+        Node::Switch(switch) => match read(&switch.variable, data) {
+            Value::Text(text) => conditional(switch.clauses_for(&text), data, run),
+            _ => conditional(&switch.clauses, data, run),
+        },
         Node::Each(each) => self::each(each, data, run),
         Node::Reduce(reduce) => self::reduce(reduce, data, run),
     }
@@ -137,10 +141,24 @@ fn compare<'a>(
     data: &Value<'a>,
     run: &Run,
 ) -> Result<Option<bool>, Fail> {
+    if let (Some(a), Some(b)) = (plain(&sides[0], data), plain(&sides[1], data)) {
+        return Ok(comparison.of_plain(a, b));
+    }
     let (mut left, mut right) = (Value::Null, Value::Null);
     let a = look(&sides[0], data, run, &mut left)?;
     let b = look(&sides[1], data, run, &mut right)?;
     Ok(comparison.of(a, b))
+}
+
+/// The text or number that a node stands for, without a copy.
+#[inline]
+fn plain<'v, 'a: 'v>(node: &'a Node, data: &Value<'a>) -> Option<Plain<'v>> {
+    match node {
+        Node::Constant(Json::String(text)) => Some(Plain::Text(text)),
+        Node::Constant(Json::Number(number)) => number.as_f64().map(Plain::Number),
+        Node::Variable(variable) => kept(variable, data).and_then(Plain::of),
+        _ => None,
+    }
 }
 
 /// The value of a node, in `room` unless it is kept elsewhere.
@@ -171,24 +189,27 @@ fn with_items<'a>(
         [a] => call(&[eval(a, data, run)?]),
         [a, b] => call(&[eval(a, data, run)?, eval(b, data, run)?]),
         [a, b, c] => call(&[eval(a, data, run)?, eval(b, data, run)?, eval(c, data, run)?]),
-        [first, second, third, fourth] => call(&[
-            eval(first, data, run)?,
-            eval(second, data, run)?,
-            eval(third, data, run)?,
-            eval(fourth, data, run)?,
-        ]),
-        [first, second, third, fourth, fifth] => call(&[
-            eval(first, data, run)?,
-            eval(second, data, run)?,
-            eval(third, data, run)?,
-            eval(fourth, data, run)?,
-            eval(fifth, data, run)?,
-        ]),
+        _ if nodes.len() <= 8 => on_stack::<8>(nodes, data, run, call),
+        _ if nodes.len() <= 64 => on_stack::<64>(nodes, data, run, call),
         many => {
             let items: Result<Vec<_>, _> = many.iter().map(|item| eval(item, data, run)).collect();
             call(&items?)
         }
     }
+}
+
+#[inline(never)]
+fn on_stack<'a, const N: usize>(
+    nodes: &'a [Node],
+    data: &Value<'a>,
+    run: &Run,
+    call: impl FnOnce(&[Value<'a>]) -> Answer<'a>,
+) -> Answer<'a> {
+    let mut items = [const { Value::Null }; N];
+    for (item, node) in items.iter_mut().zip(nodes) {
+        *item = eval(node, data, run)?;
+    }
+    call(&items[..nodes.len()])
 }
 
 /// The value of a variable whose name was computed: a name, or a list of name and default.
@@ -249,7 +270,7 @@ pub(super) fn eval_value<'a>(value: &Value<'a>, data: &Value<'a>, run: &Run) -> 
     if !holds_rules(value) {
         return Ok(value.clone());
     }
-    eval_json(&value.to_json()?, data, run)
+    eval_json(&value.to_json(), data, run)
 }
 
 fn holds_rules(value: &Value<'_>) -> bool {
@@ -441,7 +462,7 @@ fn substitute(rule: &Json, data: &Value<'_>, run: &Run) -> Result<Json, Fail> {
                 } else {
                     let found = variable(&computed_name(value, data, run)?, data)?;
                     if !found.is_null() {
-                        let found = found.to_json()?;
+                        let found = found.to_json();
                         run.charge(size(&found))?;
                         return Ok(found);
                     }
@@ -601,6 +622,16 @@ mod tests {
         ] {
             assert_eq!(on(&rule, &context), answer, "{rule}");
         }
+    }
+
+    #[test]
+    fn infinity_in_a_rule_that_is_not_reached_does_no_harm() {
+        let infinite = json!({"map": [[1], {"map": [[1], {"/": [1, 0]}]}]});
+        let body = json!({"all": [{"contains_all": -1}, {"in": [{"var": "m"}, []]}]});
+        assert_all([
+            (json!({"all": [infinite, body]}), "false"),
+            (json!({"all": [infinite, {">": [{"var": "m"}, 1e300]}]}), "true"),
+        ]);
     }
 
     #[test]

@@ -177,6 +177,8 @@ mod tests {
     fn a_text_that_is_no_json_is_refused_with_its_place() {
         let error = FlagSet::parse("{\n\"flags\": }").unwrap_err();
         assert!(matches!(error, DefinitionError::Syntax { line: 2, column: 10, .. }), "{error:?}");
+        let error = FlagSet::parse("{\"a\": \"\u{17e}\u{17e}\" }}").unwrap_err();
+        assert!(matches!(error, DefinitionError::Syntax { line: 1, column: 13, .. }), "{error:?}");
         let deep = format!("{}1{}", "[".repeat(100_000), "]".repeat(100_000));
         let deep = format!(r#"{{"flags": {{"f": {{"targeting": {deep}}}}}}}"#);
         assert!(matches!(FlagSet::parse(&deep), Err(DefinitionError::Syntax { .. })));

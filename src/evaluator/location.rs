@@ -7,14 +7,6 @@ pub(super) struct Position {
     pub(super) column: usize,
 }
 
-impl Position {
-    /// The place in the whole text of what is at `inner` of a part that starts at `self`.
-    pub(super) fn of_inner(self, inner: Self) -> Self {
-        let column = if inner.line == 1 { self.column + inner.column - 1 } else { inner.column };
-        Self { line: self.line + inner.line - 1, column }
-    }
-}
-
 /// The lines of a text.
 pub(super) struct Lines<'t> {
     text: &'t str,
@@ -31,8 +23,20 @@ impl<'t> Lines<'t> {
     /// The place of a byte of the text.
     pub(super) fn position(&self, offset: usize) -> Position {
         let line = self.starts.partition_point(|start| *start <= offset);
-        let before = self.text.get(self.starts[line - 1]..offset).unwrap_or_default();
-        Position { line, column: before.chars().count() + 1 }
+        let before = &self.text.as_bytes()[self.starts[line - 1]..offset.min(self.text.len())];
+        // Each character has one byte that continues none.
+        let characters = before.iter().filter(|byte| **byte & 0xc0 != 0x80).count();
+        Position { line, column: characters + 1 }
+    }
+
+    /// The byte at a place that is counted in bytes, from 1.
+    pub(super) fn offset(&self, line: usize, column: usize) -> usize {
+        let start = self.starts.get(line.saturating_sub(1)).copied().unwrap_or_default();
+        let mut offset = (start + column.saturating_sub(1)).min(self.text.len());
+        while !self.text.is_char_boundary(offset) {
+            offset -= 1;
+        }
+        offset
     }
 }
 
@@ -48,5 +52,8 @@ mod tests {
         assert_eq!((place(0), place(1), place(4)), ((1, 1), (1, 2), (2, 1)));
         assert_eq!(place(text.find('x').unwrap()), (2, 3));
         assert_eq!(place(text.len()), (3, 1));
+        assert_eq!(lines.offset(2, 7), text.find('x').unwrap());
+        assert_eq!(lines.offset(2, 4), lines.offset(2, 3));
+        assert_eq!(lines.offset(9, 9), 6);
     }
 }

@@ -4,14 +4,42 @@
 //! [`FlagSet::evaluate`] gives a flag's value for a [`Context`].
 //!
 //! flagd is right, also where it is odd: conversions between types, the number of arguments, what is
-//! true, how numbers are written, what is null and what is an error are flagd's. Three rules keep
-//! safe where flagd would crash, hang or overflow:
+//! true, how numbers are written, what is null and what is an error are flagd's. These rules differ,
+//! where flagd would crash, hang or overflow, or where its answer depends on chance:
 //!
 //! | definition or question | flagd | here |
 //! |---|---|---|
 //! | an integer is asked for, and the number is beyond 64 bits | -2^63 | [`ErrorCode::TypeMismatch`] |
 //! | a definition or rule is nested more than about 120 deep | evaluates, or overflows its stack | is refused |
 //! | a rule takes more than 5 million steps, or evaluates itself without end | hangs, runs out of memory or overflows its stack | [`ErrorCode::ParseError`] |
+//! | a reference within an evaluator | is replaced or not, by chance, if written without spaces (always so in YAML); else not | is never replaced, so the rule is a [`ErrorCode::ParseError`] when it is evaluated |
+//! | `"flags": {"$ref": "name"}` | is replaced as in a rule | is refused |
+//! | a list with two flags of one key and different `flagSetId` | keeps both; without a selector, the one whose `flagSetId` sorts last answers | the later stays |
+//! | YAML: `!!binary` | is decoded | is refused |
+//! | YAML: aliases that make a document more than 16 times as large | are refused by a limit of another kind | are refused |
+//!
+//! All numbers are 64-bit floats, in definitions, contexts and answers: 2^53 - 1 is the largest whole
+//! number that every client of flagd agrees on. Give larger ones as text.
+//!
+//! # `fractional`
+//!
+//! Three generations of `fractional` exist. They put one user into different variants, so that the
+//! same definition may answer differently in programs of different languages:
+//!
+//! | generation | found in | bucket of a user |
+//! |---|---|---|
+//! | percentages | Java provider 0.11, Rust engine 0.0.4 | the hash as a share of 100, in floats; not available here |
+//! | text: [`Bucketing::Text`] | flagd up to 0.16, Python core 1.0, JavaScript core 4.0 (which differs for keys that are not ASCII) | `(hash * total weight) >> 32` of the first argument's text, else of the flag key followed by the targeting key |
+//! | CBOR: [`Bucketing::Cbor`] | accepted for flagd before its 1.0; Python core 2.0, Rust engine 0.1 | the same, but the hash is of the CBOR encoding of the first argument, of whatever type, else of the list of flag key and targeting key |
+//!
+//! The hash is murmur3 (x86, 32 bits, seed 0). The default is what the newest release of flagd does;
+//! [`FlagSet::with_bucketing`] chooses.
+//!
+//! # Warnings
+//!
+//! flagd loads much that its published schema refuses: [`lint`] and [`lint_yaml`] name it, with line
+//! and column. They warn of every definition that the schema refuses; beyond it, of a name that is
+//! there twice and of a reference to an evaluator that is not there.
 
 mod cbor;
 mod changes;
@@ -35,6 +63,7 @@ mod references;
 mod sem_ver;
 mod slots;
 mod surrogates;
+mod switch;
 mod tree;
 mod value;
 mod yaml;

@@ -152,6 +152,28 @@ fn to_nearest(number: f64, mut text: String) -> String {
     text
 }
 
+/// How much room the text of a short number takes.
+pub(super) const SHORT: usize = 10;
+
+/// Whether a number is whole and has few digits.
+pub(super) fn is_short(number: f64) -> bool {
+    number.fract() == 0.0 && (0.0..1e9).contains(&number) && number.is_sign_positive()
+}
+
+/// The text of a short number.
+pub(super) fn short(number: f64, room: &mut [u8; SHORT]) -> &str {
+    let mut rest = to_integer(number).unsigned_abs();
+    let mut start = room.len();
+    loop {
+        start -= 1;
+        room[start] = b"0123456789"[usize::try_from(rest % 10).unwrap_or_default()];
+        rest /= 10;
+        if rest == 0 || start == 0 {
+            return std::str::from_utf8(&room[start..]).unwrap_or_default();
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -217,6 +239,17 @@ mod tests {
         assert_eq!(to_integer(-1.9), -1);
         for number in [f64::NAN, f64::INFINITY, 1e19, -1e19] {
             assert_eq!(to_integer(number), i64::MIN);
+        }
+    }
+
+    #[test]
+    fn short_numbers() {
+        for number in [0.0, 7.0, 10.0, 1_234_567.0, 999_999_999.0] {
+            assert!(is_short(number));
+            assert_eq!(short(number, &mut [0; SHORT]), json(number).unwrap());
+        }
+        for number in [-0.0, -1.0, 0.5, 1e9, f64::NAN, f64::INFINITY] {
+            assert!(!is_short(number), "{number}");
         }
     }
 

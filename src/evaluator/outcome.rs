@@ -242,8 +242,13 @@ impl Flag {
     fn chosen(&self, result: &Value<'_>) -> Result<Option<(&str, &Json)>, Fail> {
         let named =
             |name: &str| self.variants.get_key_value(name).map(|(name, value)| (&**name, value));
-        match result.as_text() {
-            Some(name) if value::is_plain(name) => Ok(named(name)),
+        match result {
+            Value::Text(name) if value::is_plain(name) => Ok(named(name)),
+            Value::Bool(value) => Ok(named(if *value { "true" } else { "false" })),
+            Value::Number(number) if number::is_short(*number) => {
+                let mut room = [0; number::SHORT];
+                Ok(named(number::short(*number, &mut room)))
+            }
             _ => {
                 let mut text = String::new();
                 result.write_json(&mut text)?;

@@ -84,24 +84,25 @@ pub(super) fn located(findings: Vec<Finding>, tree: Option<&Tree>) -> Vec<Proble
 }
 
 impl DefinitionError {
-    /// What is wrong with a part of a text.
-    pub(super) fn in_part(error: &serde_json::Error, text: &str, part: &RawValue) -> Self {
-        let offset = part.get().as_ptr().addr() - text.as_ptr().addr();
-        let start = Lines::new(text).position(offset);
-        let inner = Position { line: error.line(), column: error.column().max(1) };
-        Self::at(error, start.of_inner(inner))
+    /// What is wrong with a text.
+    pub(super) fn in_text(error: &serde_json::Error, text: &str) -> Self {
+        Self::at(error, text, 0, text)
     }
 
-    fn at(error: &serde_json::Error, Position { line, column }: Position) -> Self {
+    /// What is wrong with a part of a text.
+    pub(super) fn in_part(error: &serde_json::Error, text: &str, part: &RawValue) -> Self {
+        let part = part.get();
+        Self::at(error, text, part.as_ptr().addr() - text.as_ptr().addr(), part)
+    }
+
+    /// `start` is where the part begins that the error is about.
+    fn at(error: &serde_json::Error, text: &str, start: usize, part: &str) -> Self {
+        let lines = Lines::new(text);
+        let offset = start + Lines::new(part).offset(error.line(), error.column());
+        let Position { line, column } = lines.position(offset);
         // What serde_json says ends with the place in the text that it was given.
         let said = error.to_string();
         let message = said.split(" at line ").next().unwrap_or(&said).to_owned();
         Self::Syntax { message, line, column }
-    }
-}
-
-impl From<serde_json::Error> for DefinitionError {
-    fn from(error: serde_json::Error) -> Self {
-        Self::at(&error, Position { line: error.line().max(1), column: error.column().max(1) })
     }
 }

@@ -64,7 +64,13 @@ fn each(node: &mut Node, visit: &mut dyn FnMut(&mut Variable)) {
         Node::ComputedVariable(inner) | Node::Call(_, inner) => each(inner, visit),
         Node::Compare(_, sides) => sides.iter_mut().for_each(|side| each(side, visit)),
         Node::List(items) | Node::And(items) | Node::Or(items) | Node::If(items) => {
-            items.iter_mut().for_each(|item| each(item, visit));
+            for item in items {
+                each(item, visit);
+            }
+        }
+        Node::Switch(switch) => {
+            visit(&mut switch.variable);
+            switch.clauses.iter_mut().for_each(|clause| each(clause, visit));
         }
         Node::Each(operator) => subject(&mut operator.subject, visit),
         Node::Reduce(operator) => {
@@ -78,5 +84,51 @@ fn subject(subject: &mut Subject, visit: &mut dyn FnMut(&mut Variable)) {
     match subject {
         Subject::Nothing | Subject::Literal(_) => {}
         Subject::Rule(rule) => each(rule, visit),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value as Json, json};
+
+    use super::super::{compile::compile, operators::testing::on};
+
+    fn slots(rule: &Json) -> usize {
+        compile(rule).unwrap().slots
+    }
+
+    #[test]
+    fn variables_that_occur_twice_have_a_slot() {
+        assert_eq!(slots(&json!({"+": [{"var": "a"}, {"var": "b"}]})), 0);
+        assert_eq!(slots(&json!({"+": [{"var": "a"}, {"var": "a."}, {"var": "b"}]})), 1);
+        assert_eq!(
+            slots(&json!({"+": [{"var": "a"}, {"var": ["a", {"var": "b"}]}, {"var": "b"}]})),
+            2
+        );
+        // In a body they are other variables.
+        let body = json!({"+": [{"var": "a"}, {"var": "a"}]});
+        assert_eq!(slots(&json!({"map": [{"var": "a"}, body]})), 0);
+        assert_eq!(slots(&json!({"reduce": [{"var": "a"}, body, {"var": "a"}]})), 1);
+        let many: Vec<_> = (0..80).map(|n| json!({"var": format!("v{}", n % 40)})).collect();
+        assert_eq!(slots(&json!({"+": many})), super::MAX_SLOTS);
+    }
+
+    #[test]
+    fn slots_hold_what_the_context_holds() {
+        let context = json!({"a": 1, "b": "2", "o": {"a": [5]}});
+        let many: Vec<_> = (0..80).map(|n| json!({"var": [format!("v{}", n % 40), 1]})).collect();
+        for (rule, answer) in [
+            (json!({"+": [{"var": "a"}, {"var": "a"}, {"var": "b"}, {"var": "b"}]}), "6"),
+            (json!({"+": [{"var": "o.a.0"}, {"var": "o.a.0"}]}), "10"),
+            (json!({"cat": [{"var": "nope"}, {"var": ["nope", "x"]}]}), r#""x""#),
+            (
+                json!({"+": [{"var": "a"}, {"var": "a"}, {"reduce": [[7], {"var": "a"}, 1]}]}),
+                "fails",
+            ),
+            (json!({"map": [[{"a": 7}], {"+": [{"var": "a"}, {"var": "a"}]}]}), "[14]"),
+            (json!({"+": many}), "80"),
+        ] {
+            assert_eq!(on(&rule, &context), answer, "{rule}");
+        }
     }
 }

@@ -48,8 +48,16 @@ pub(super) enum Step {
 impl Tree {
     /// Parses JSON.
     pub(super) fn of_json(text: &str) -> Result<Self, DefinitionError> {
-        let whole: &RawValue = serde_json::from_str(text)?;
-        Source { text, lines: Lines::new(text) }.tree(whole, MAX_DEPTH)
+        let whole: &RawValue =
+            serde_json::from_str(text).map_err(|error| DefinitionError::in_text(&error, text))?;
+        let lines = Lines::new(text);
+        // Each level is looked through again, so that text without bound in depth must not begin.
+        if let Some(offset) = too_deep(text) {
+            let Position { line, column } = lines.position(offset);
+            let message = "nested too deeply".to_owned();
+            return Err(DefinitionError::Syntax { message, line, column });
+        }
+        Source { text, lines }.tree(whole)
     }
 
     /// Where the path leads, or the last place on it that there is.
@@ -111,30 +119,23 @@ struct Source<'t> {
 }
 
 impl<'t> Source<'t> {
-    fn tree(&self, part: &'t RawValue, room: usize) -> Result<Tree, DefinitionError> {
+    fn tree(&self, part: &'t RawValue) -> Result<Tree, DefinitionError> {
         let at = self.place(part);
-        let deeper = || {
-            let message = "nested too deeply".to_owned();
-            let error = DefinitionError::Syntax { message, line: at.line, column: at.column };
-            room.checked_sub(1).ok_or(error)
-        };
         let failed = |error| DefinitionError::in_part(&error, self.text, part);
         let text = part.get();
         let kind = if text.starts_with('{') {
-            let room = deeper()?;
             let entries = serde_json::from_str::<Entries<'_>>(text).map_err(failed)?.0;
             let entry = |(name, value): (&'t RawValue, _)| {
                 let at = self.place(name);
                 let name = serde_json::from_str(name.get())
                     .map_err(|error| DefinitionError::in_part(&error, self.text, name))?;
-                let value = self.tree(value, room)?.into();
+                let value = self.tree(value)?.into();
                 Ok::<_, DefinitionError>(Entry { name, at, value })
             };
             Kind::Object(entries.into_iter().map(entry).collect::<Result<_, _>>()?)
         } else if text.starts_with('[') {
-            let room = deeper()?;
             let items: Vec<&RawValue> = serde_json::from_str(text).map_err(failed)?;
-            let item = |item: &'t RawValue| self.tree(item, room).map(Rc::new);
+            let item = |item: &'t RawValue| self.tree(item).map(Rc::new);
             Kind::List(items.into_iter().map(item).collect::<Result<_, _>>()?)
         } else {
             Kind::Scalar(serde_json::from_str(text).map_err(failed)?)
@@ -145,6 +146,25 @@ impl<'t> Source<'t> {
     fn place(&self, part: &RawValue) -> Position {
         self.lines.position(part.get().as_ptr().addr() - self.text.as_ptr().addr())
     }
+}
+
+/// Where valid JSON is nested deeper than [`MAX_DEPTH`].
+fn too_deep(text: &str) -> Option<usize> {
+    let (mut depth, mut quoted, mut escaped) = (0, false, false);
+    for (offset, byte) in text.bytes().enumerate() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = true,
+            b'"' => quoted = !quoted,
+            b'[' | b'{' if !quoted => depth += 1,
+            b']' | b'}' if !quoted => depth -= 1,
+            _ => {}
+        }
+        if depth > MAX_DEPTH {
+            return Some(offset);
+        }
+    }
+    None
 }
 
 #[cfg(test)]
@@ -183,6 +203,9 @@ mod tests {
     #[test]
     fn too_deep() {
         let deep = format!("{}1{}", "[".repeat(100_000), "]".repeat(100_000));
-        assert!(matches!(Tree::of_json(&deep), Err(DefinitionError::Syntax { .. })));
+        let error = Tree::of_json(&deep).unwrap_err();
+        assert!(error.to_string().ends_with("(line 1, column 128)"), "{error}");
+        let quoted = format!(r#"["\"{}"]"#, "[".repeat(1000));
+        assert!(Tree::of_json(&quoted).is_ok());
     }
 }

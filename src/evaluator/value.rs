@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, collections::BTreeMap, rc::Rc, time::SystemTime};
 
-use serde_json::{Map as JsonMap, Value as Json};
+use serde_json::{Map as JsonMap, Value as Json, json};
 
 use super::{
     context::{Context, Items, ValueRef},
@@ -293,25 +293,25 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// The value as JSON, to be read as a rule. Infinity and NaN, which no JSON holds, fail.
-    pub(super) fn to_json(&self) -> Result<Json, Fail> {
-        Ok(match self {
+    /// The value as JSON, to be read as a rule: infinity and NaN, which no JSON holds, become the rule
+    /// that gives them.
+    pub(super) fn to_json(&self) -> Json {
+        match self {
             Value::Null => Json::Null,
             Value::Bool(value) => Json::Bool(*value),
-            Value::Number(value) => serde_json::Number::from_f64(*value)
-                .map(Json::Number)
-                .ok_or(Fail("a number without JSON form"))?,
+            Value::Number(value) => match serde_json::Number::from_f64(*value) {
+                Some(number) => Json::Number(number),
+                None if value.is_nan() => json!({"/": [0, 0]}),
+                None => json!({"/": [value.signum(), 0]}),
+            },
             Value::IntegerZero => Json::from(0),
             Value::Text(text) => Json::String(text.to_string()),
-            Value::List(list) => {
-                Json::Array(list.iter().map(|item| item.to_json()).collect::<Result<_, _>>()?)
-            }
+            Value::List(list) => Json::Array(list.iter().map(|item| item.to_json()).collect()),
             Value::Object(object) => {
                 let fields = object.fields().into_iter();
-                let fields = fields.map(|(name, value)| Ok((name, value.to_json()?)));
-                Json::Object(fields.collect::<Result<_, Fail>>()?)
+                Json::Object(fields.map(|(name, value)| (name, value.to_json())).collect())
             }
-        })
+        }
     }
 
     /// Appends the JSON text that flagd would see, fields in the order of their names.
@@ -392,8 +392,6 @@ pub(super) fn write_text(text: &str, out: &mut String) {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     fn truth(json: &Json) -> bool {

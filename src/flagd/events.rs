@@ -21,11 +21,13 @@ pub(crate) const BACKLOG: usize = 256;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ProviderEvent {
-    /// `PROVIDER_READY`: flagd is connected and flags are evaluated.
+    /// `PROVIDER_READY`: the source of flags is connected, and flags are evaluated.
     Ready,
-    /// `PROVIDER_STALE`: the connection is lost; what is cached may be out of date.
+    /// `PROVIDER_STALE`: the connection is lost, or the newest flag definition is not valid; what is
+    /// cached, or was read before, may be out of date.
     Stale,
-    /// `PROVIDER_ERROR`: flagd is out of reach.
+    /// `PROVIDER_ERROR`: flagd, or the source of flags, is out of reach; or a flag definition is not
+    /// valid, of which the message names flag, line and column.
     Error {
         /// What went wrong.
         message: String,
@@ -42,7 +44,8 @@ pub enum ProviderEvent {
 /// Which flags have changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ChangedFlags {
-    /// Any flag may have changed: flagd did not say which, or the provider was away.
+    /// Any flag may have changed: flagd did not say which, or the provider was away. Evaluation in
+    /// this process says so only when the facts for all rules have changed.
     All,
     /// The flags with these keys.
     Keys(Arc<[String]>),

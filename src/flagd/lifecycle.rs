@@ -18,9 +18,11 @@ pub enum State {
     NotReady,
     /// Connected: changes of flags arrive.
     Ready,
-    /// The connection was lost a short while ago; cached values are still given.
+    /// The connection was lost a short while ago, or the newest flag definition is not valid; what is
+    /// cached, or was read before, is still given.
     Stale,
-    /// flagd is out of reach; reconnection goes on.
+    /// flagd, or the source of flags, is out of reach; reconnection goes on. Rules that were read
+    /// before still answer.
     Error,
     /// The provider has given up.
     Fatal,

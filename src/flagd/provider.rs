@@ -39,7 +39,8 @@ use crate::source::FlagSource;
 static METADATA: LazyLock<ProviderMetadata> =
     LazyLock::new(|| ProviderMetadata::new(PROVIDER_NAME));
 
-/// An OpenFeature provider that evaluates flags in flagd.
+/// An OpenFeature provider that evaluates flags in flagd, or in this process by the flag definitions
+/// of flagd, of a file, or of a [source](crate::source) of one's own.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -96,7 +97,8 @@ pub struct Stats {
     /// Results dropped because a flag changed or the connection was lost; not those that gave way
     /// to others.
     pub cache_invalidations: u64,
-    /// How often an event stream was opened anew because the former one was gone.
+    /// How often an event stream was opened anew because the former one was gone, or a source of flag
+    /// definitions came back.
     pub reconnections: u64,
     /// The state of the provider.
     pub state: State,

@@ -86,20 +86,17 @@ fn text_of<'a>(metadata: Option<&'a FlagMetadata>, key: &str) -> Option<&'a str>
 pub(crate) fn happened(event: &ProviderEvent) {
     match event {
         ProviderEvent::Ready => {
-            tracing::info!(feature_flag.provider.name = PROVIDER_NAME, "flagd is ready");
+            tracing::info!(feature_flag.provider.name = PROVIDER_NAME, "the provider is ready");
         }
         ProviderEvent::Stale => {
-            tracing::warn!(
-                feature_flag.provider.name = PROVIDER_NAME,
-                "the event stream is lost, and cached values may be out of date"
-            );
+            tracing::warn!(feature_flag.provider.name = PROVIDER_NAME, "flags may be out of date");
         }
         ProviderEvent::Error { message, fatal } => {
             tracing::error!(
                 feature_flag.provider.name = PROVIDER_NAME,
                 error.message = message,
                 fatal,
-                "flagd is out of reach"
+                "the provider is in error"
             );
         }
         ProviderEvent::ConfigurationChanged(flags) => {

@@ -80,3 +80,15 @@ async fn text_that_cannot_be_read_is_an_error_with_its_place() {
     assert!(second.starts_with(&format!("{absent}: error: cannot be read")), "{second}");
     assert_eq!(run(&["check"]).await.code, Some(2));
 }
+
+#[tokio::test]
+async fn warnings_fail_only_when_asked_to() {
+    // The schema knows no such state; flagd takes it for ENABLED.
+    let doubtful = VALID.replace("ENABLED", "MAYBE");
+    let checked = run_with_input(&["check", "-"], &doubtful).await;
+    assert_eq!(checked.code, Some(0));
+    assert!(checked.out.starts_with("-:1:") && checked.out.contains(": warning: "), "{checked:?}");
+    let checked = run_with_input(&["check", "--json", "--strict", "-"], &doubtful).await;
+    assert_eq!((checked.code, &checked.json()["level"]), (Some(1), &json!("warning")));
+    assert_eq!(run_with_input(&["check", "--strict", "-"], VALID).await.code, Some(0));
+}

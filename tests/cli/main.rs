@@ -10,6 +10,7 @@ mod support;
 mod check;
 mod eval;
 mod program;
+mod start;
 mod watch;
 
 use serde_json::{Value, json};

@@ -37,7 +37,9 @@ impl Finished {
 pub(crate) fn flagstaff(args: &[&str]) -> Command {
     let mut command = Command::new(PATH);
     for (name, _) in env::vars_os() {
-        let is_ours = |name: &str| name.starts_with("FLAGD_") || name == "RUST_LOG";
+        let is_ours = |name: &str| {
+            name.starts_with("FLAGD_") || name == "FLAGSTAFF_HOST" || name == "RUST_LOG"
+        };
         if name.to_str().is_some_and(is_ours) {
             command.env_remove(name);
         }
@@ -90,11 +92,16 @@ impl Running {
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
-        let id = self.child.id().expect("it runs");
-        kill_process(Pid::from_raw(i32::try_from(id).unwrap()).unwrap(), signal).unwrap();
+        kill(&self.child, signal);
     }
 
     pub(crate) async fn end(&mut self) -> ExitStatus {
         bounded("the program's end", self.child.wait()).await.unwrap()
     }
+}
+
+/// Sends a signal to a program that runs.
+pub(crate) fn kill(child: &Child, signal: Signal) {
+    let id = child.id().expect("it runs");
+    kill_process(Pid::from_raw(i32::try_from(id).unwrap()).unwrap(), signal).unwrap();
 }

@@ -1,13 +1,14 @@
 //! curl: the Connect protocol, OFREP and the probes.
 
-use std::path::PathBuf;
+use std::{fs, path::PathBuf};
 
 use libtest_mimic::Trial;
+use prost::Message as _;
 use serde_json::{Value, json};
 
 use crate::{
     peer::{command, on_path, output},
-    support::{flagd::FlagdProcess, ports::local},
+    support::{flagd::FlagdProcess, ports::local, proto::v1},
     trial,
 };
 
@@ -15,6 +16,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     let curl = || on_path("curl");
     vec![
         trial("curl::connect".to_owned(), curl(), connect),
+        trial("curl::connect_protobuf".to_owned(), curl(), connect_protobuf),
         trial("curl::ofrep".to_owned(), curl(), ofrep),
         trial("curl::probes".to_owned(), curl(), probes),
     ]
@@ -68,6 +70,23 @@ async fn connect(curl: PathBuf, flagd: FlagdProcess) -> Result<(), String> {
         let (status, body) = ask("ResolveBoolean", "text").await?;
         assert_eq!((&*status, &json(&body)["code"]), ("400", &json!("invalid_argument")));
     }
+    Ok(())
+}
+
+async fn connect_protobuf(curl: PathBuf, flagd: FlagdProcess) -> Result<(), String> {
+    let folder = tempfile::tempdir().unwrap();
+    let [asked, answered] = ["asked", "answered"].map(|name| folder.path().join(name));
+    let request = v1::ResolveIntRequest { flag_key: "int".to_owned(), context: None };
+    fs::write(&asked, request.encode_to_vec()).unwrap();
+    let mut command = command(curl);
+    command.args(["--silent", "--show-error", "--fail", "--max-time", "10"]);
+    command.args(["--header", "content-type: application/proto"]);
+    command.arg("--data-binary").arg(format!("@{}", asked.display()));
+    command.arg("--output").arg(&answered);
+    let path = "flagd.evaluation.v1.Service/ResolveInt";
+    output(command.arg(format!("http://{}/{path}", local(flagd.port())))).await?;
+    let answer = v1::ResolveIntResponse::decode(&*fs::read(&answered).unwrap()).unwrap();
+    assert_eq!((answer.value, &*answer.variant, &*answer.reason), (42, "v", "STATIC"));
     Ok(())
 }
 

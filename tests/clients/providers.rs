@@ -45,8 +45,9 @@ fn javascript() -> Result<Command, String> {
 
 fn java() -> Result<Command, String> {
     let mut command = command(on_path("java")?);
-    command.arg("-cp").arg(installed("java/lib")?.join("*"));
-    command.arg(format!("{SOURCES}/java/Client.java"));
+    let (libraries, classes) = (installed("java/lib")?, installed("java/classes")?);
+    command.arg("-cp").arg(format!("{}:{}/*", classes.display(), libraries.display()));
+    command.arg("ClientTest");
     Ok(command)
 }
 

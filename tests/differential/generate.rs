@@ -385,8 +385,26 @@ impl Generator {
         if self.below(15) == 0 {
             return json!({name: self.rule(depth)});
         }
+        if self.below(6) == 0 {
+            return self.chain(depth);
+        }
         let clauses: Value = (0..self.below(5)).map(|_| self.rule(depth)).collect();
         json!({name: clauses})
+    }
+
+    /// Many conditions on one variable.
+    fn chain(&mut self, depth: usize) -> Value {
+        let name = self.one_of(&["a", "s", "t", "", "current", "l.0"]);
+        let mut clauses = Vec::new();
+        for _ in 0..2 + self.below(5) {
+            let operator = self.one_of(&["==", "==", "==", "==="]);
+            let text = json!(self.one_of(&["a", "b", "1", "abc", "", "0", "é"]));
+            let variable = json!({"var": name});
+            let sides = if self.below(5) == 0 { [text, variable] } else { [variable, text] };
+            clauses.extend([json!({operator: sides}), self.rule(depth.min(1))]);
+        }
+        clauses.extend((0..self.below(4)).map(|_| self.rule(depth)));
+        json!({"if": clauses})
     }
 
     fn each(&mut self, depth: usize) -> Value {

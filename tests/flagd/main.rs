@@ -16,6 +16,8 @@ mod support;
 mod changes;
 mod context;
 mod hangs;
+#[cfg(feature = "in-process")]
+mod in_process;
 mod load;
 mod loss;
 mod network;
@@ -43,6 +45,8 @@ fn main() -> ExitCode {
     trial::note_panics();
     let trials = [
         hangs::trials(), // the longest first
+        #[cfg(feature = "in-process")]
+        in_process::trials(),
         changes::trials(),
         context::trials(),
         load::trials(),

@@ -6,14 +6,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use flagstaff::evaluator::{DefinitionError, FlagSet, Problem};
+use flagstaff::evaluator::{DefinitionError, FlagSet, Problem, Warning, lint, lint_yaml};
 use serde_json::{Value as Json, json};
 
 use crate::{Exit, output};
 
-/// Check files of flag definitions: what flagd would refuse is an error, with line and column.
+/// Check files of flag definitions: what flagd would refuse is an error, what only its schema would
+/// refuse is a warning, each with line and column.
 ///
-/// Exit code 0: all are valid; 1: one is not, or cannot be read; 2: wrong usage.
+/// Exit code 0: all are valid; 1: one is not, cannot be read, or (with --strict) has a warning; 2:
+/// wrong usage.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Files, YAML if they are called `.yaml` or `.yml`, else JSON; `-` is standard input.
@@ -22,6 +24,9 @@ pub(crate) struct Args {
     /// Take standard input for YAML.
     #[arg(long)]
     yaml: bool,
+    /// Fail for warnings too.
+    #[arg(long)]
+    strict: bool,
     /// Print each problem as a line of JSON: file, line, column, flag, level, message.
     #[arg(long)]
     json: bool,
@@ -31,7 +36,7 @@ pub(crate) fn run(args: &Args) -> Exit {
     let mut exit = Exit::Success;
     for file in &args.files {
         let found = check(file, args.yaml);
-        if found.iter().any(|finding| finding.level == Level::Error) {
+        if found.iter().any(|finding| args.strict || finding.level == Level::Error) {
             exit = Exit::No;
         }
         for finding in found {
@@ -49,12 +54,14 @@ pub(crate) fn run(args: &Args) -> Exit {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Level {
     Error,
+    Warning,
 }
 
 impl Level {
     const fn as_str(self) -> &'static str {
         match self {
             Self::Error => "error",
+            Self::Warning => "warning",
         }
     }
 }
@@ -70,27 +77,38 @@ struct Finding<'a> {
 }
 
 fn check(file: &Path, yaml: bool) -> Vec<Finding<'_>> {
-    let error = |place, flag, message| Finding { file, level: Level::Error, place, flag, message };
+    let unread = |message| Finding { file, level: Level::Error, place: None, flag: None, message };
     let text = match read(file) {
         Ok(text) => text,
-        Err(cause) => return vec![error(None, None, format!("cannot be read: {cause}"))],
+        Err(cause) => return vec![unread(format!("cannot be read: {cause}"))],
     };
     let extension = file.extension().and_then(|extension| extension.to_str());
     let yaml = if is_input(file) { yaml } else { matches!(extension, Some("yaml" | "yml")) };
+    let found = |level, line, column, flag, message| {
+        let place = Some((line, column));
+        Finding { file, level, place, flag, message }
+    };
     let parsed = if yaml { FlagSet::parse_yaml(&text) } else { FlagSet::parse(&text) };
-    match parsed {
+    let mut findings = match parsed {
         Ok(_) => Vec::new(),
         Err(DefinitionError::Syntax { message, line, column }) => {
-            vec![error(Some((line, column)), None, message)]
+            return vec![found(Level::Error, line, column, None, message)];
         }
         Err(DefinitionError::Invalid(problems)) => problems
             .into_iter()
             .map(|Problem { flag, message, line, column, .. }| {
-                error(Some((line, column)), flag, message)
+                found(Level::Error, line, column, flag, message)
             })
             .collect(),
-        Err(other) => vec![error(None, None, other.to_string())],
-    }
+        Err(other) => return vec![unread(other.to_string())],
+    };
+    // What can be parsed can be looked through.
+    let warnings = if yaml { lint_yaml(&text) } else { lint(&text) }.unwrap_or_default();
+    findings.extend(warnings.into_iter().map(|Warning { flag, message, line, column, .. }| {
+        found(Level::Warning, line, column, flag, message)
+    }));
+    findings.sort_by_key(|finding| finding.place);
+    findings
 }
 
 fn is_input(file: &Path) -> bool {

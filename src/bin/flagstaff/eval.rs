@@ -64,7 +64,7 @@ pub(crate) async fn run(args: Args) -> Exit {
         (_, true) => output::line(&report.json()),
         (Ok(_), false) => output::line(&report),
         (Err(_), false) => {
-            eprintln!("flagstaff: {report}");
+            output::complain(&report.to_string());
             Ok(())
         }
     };

@@ -91,13 +91,17 @@ impl From<Exit> for ExitCode {
 
 /// Says on standard error what went wrong.
 fn failed(exit: Exit, message: &str) -> Exit {
-    eprintln!("flagstaff: {message}");
+    output::complain(message);
     exit
 }
 
 /// What the provider logs, on standard error, for those who set `RUST_LOG`.
 fn log_when_asked() {
     if let Ok(filter) = EnvFilter::try_from_default_env() {
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+        tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(std::io::stderr)
+            .log_internal_errors(false)
+            .init();
     }
 }

@@ -1,4 +1,4 @@
-//! Lines of standard output.
+//! Lines of standard output and standard error.
 
 use std::io::{self, Write as _};
 
@@ -7,4 +7,9 @@ pub(crate) fn line(text: &impl std::fmt::Display) -> io::Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "{text}")?;
     out.flush()
+}
+
+/// Says on standard error what went wrong, if anybody reads that.
+pub(crate) fn complain(message: &str) {
+    let _ = writeln!(io::stderr(), "flagstaff: {message}");
 }

@@ -7,7 +7,7 @@ use open_feature::{EvaluationContext, provider::FeatureProvider as _};
 use serde_json::{Value as Json, json};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use crate::{Exit, connection::Connection, failed, output, signals};
+use crate::{Exit, connection::Connection, failed, output, signals::Signals};
 
 /// Print the states of a provider, and the flags that change, until SIGINT or SIGTERM.
 ///
@@ -26,13 +26,14 @@ pub(crate) async fn run(args: Args) -> Exit {
         Ok(options) => options,
         Err(error) => return failed(Exit::Usage, &error.to_string()),
     };
+    let mut signals = match Signals::listen() {
+        Ok(signals) => signals,
+        Err(error) => return failed(Exit::No, &format!("signals: {error}")),
+    };
     let provider = FlagdProvider::new(options);
     let exit = tokio::select! {
         exit = watch(&provider, args.json) => exit,
-        ended = signals::end() => match ended {
-            Ok(()) => Exit::Success,
-            Err(error) => failed(Exit::No, &format!("signals: {error}")),
-        },
+        () = signals.next() => Exit::Success,
     };
     provider.shutdown().await;
     exit

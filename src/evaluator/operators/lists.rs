@@ -1,5 +1,7 @@
 //! Operators on lists.
 
+use serde_json::Value as Json;
+
 use super::{
     super::{
         eval::{self, Run},
@@ -18,6 +20,10 @@ pub(super) fn is_in<'a>(args: Args<'_, 'a>, run: &Run) -> Answer<'a> {
         Some(Value::Text(text)) => {
             text.contains(needle.as_text().ok_or(Fail("a text was expected"))?)
         }
+        Some(Value::List(List::Json(items))) if matches!(needle, Value::Text(_)) => {
+            run.charge(items.len() / 4)?;
+            is_among(needle, items)?
+        }
         Some(Value::List(list)) => {
             run.charge(list.len() / 4)?;
             any(list, |item| match (item, needle) {
@@ -31,6 +37,21 @@ pub(super) fn is_in<'a>(args: Args<'_, 'a>, run: &Run) -> Answer<'a> {
         _ => false,
     };
     Ok(Value::Bool(found))
+}
+
+/// The usual case: whether a text is in a list of the rule or the context.
+fn is_among(text: &Value<'_>, items: &[Json]) -> Result<bool, Fail> {
+    for item in items {
+        let found = match item {
+            Json::String(item) => text.as_text() == Some(item),
+            Json::Array(range) => in_range(text, &List::Json(range))?,
+            _ => false,
+        };
+        if found {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn any<'a>(

@@ -109,9 +109,33 @@ const TABLE: &[(&str, Operator)] = &[
     ("fractional", Operator::Eager(fractional::distribute)),
 ];
 
+/// A text or a number: what is compared most.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Plain<'v> {
+    Text(&'v str),
+    Number(f64),
+}
+
+impl<'v> Plain<'v> {
+    #[inline]
+    pub(super) fn of(value: &'v Value<'_>) -> Option<Self> {
+        match value {
+            Value::Text(text) => Some(Self::Text(text)),
+            Value::Number(number) => Some(Self::Number(*number)),
+            _ => None,
+        }
+    }
+
+    fn to_value(self) -> Value<'v> {
+        match self {
+            Self::Text(text) => Value::Text(text.into()),
+            Self::Number(number) => Value::Number(number),
+        }
+    }
+}
+
 impl Comparison {
     /// Compares two values; gives nothing, which is null, where they are no texts and must be.
-    #[inline]
     pub(super) fn of(self, a: &Value<'_>, b: &Value<'_>) -> Option<bool> {
         Some(match self {
             Self::Equal => compare::equals(a, b),
@@ -122,11 +146,48 @@ impl Comparison {
             Self::AtMost => compare::at_most(a, b),
             Self::Greater => compare::less(b, a),
             Self::AtLeast => compare::at_most(b, a),
-            Self::StartsWith | Self::EndsWith => {
-                let (Value::Text(text), Value::Text(part)) = (a, b) else { return None };
-                let at_start = self == Self::StartsWith;
-                if at_start { text.starts_with(&**part) } else { text.ends_with(&**part) }
-            }
+            Self::StartsWith | Self::EndsWith => match (a, b) {
+                (Value::Text(a), Value::Text(b)) => self.of_texts(a, b),
+                _ => return None,
+            },
+        })
+    }
+
+    /// The same, of values that are read where they stand.
+    #[inline]
+    pub(super) fn of_plain(self, a: Plain<'_>, b: Plain<'_>) -> Option<bool> {
+        match (a, b) {
+            (Plain::Text(a), Plain::Text(b)) => Some(self.of_texts(a, b)),
+            (Plain::Number(a), Plain::Number(b)) => self.of_numbers(a, b),
+            (a, b) => self.of(&a.to_value(), &b.to_value()),
+        }
+    }
+
+    #[inline]
+    fn of_texts(self, a: &str, b: &str) -> bool {
+        match self {
+            Self::Equal | Self::Same => a == b,
+            Self::NotEqual | Self::NotSame => a != b,
+            Self::Less => a < b,
+            Self::AtMost => a <= b,
+            Self::Greater => a > b,
+            Self::AtLeast => a >= b,
+            Self::StartsWith => a.starts_with(b),
+            Self::EndsWith => a.ends_with(b),
+        }
+    }
+
+    #[inline]
+    #[allow(clippy::float_cmp)]
+    fn of_numbers(self, a: f64, b: f64) -> Option<bool> {
+        Some(match self {
+            Self::Equal | Self::Same => a == b,
+            Self::NotEqual | Self::NotSame => a != b,
+            Self::Less => a < b,
+            Self::AtMost => a <= b,
+            Self::Greater => a > b,
+            Self::AtLeast => a >= b,
+            Self::StartsWith | Self::EndsWith => return None,
         })
     }
 
@@ -185,6 +246,7 @@ pub(super) mod testing {
         compile::compile,
         eval::{self, Run},
         fractional::Bucketing,
+        slots::{MAX_SLOTS, Slots},
         value::{Root, Value},
     };
 
@@ -193,6 +255,8 @@ pub(super) mod testing {
         let empty = Map::new();
         let context = context.as_object().unwrap_or(&empty);
         let root = Root { context, flag_key: "flag", timestamp: Some(7), kept: None };
+        let slots = Slots::<MAX_SLOTS>::new(&root);
+        let root = Root { kept: Some(&slots), ..root };
         let data = Value::Object(super::super::value::Object::Root(&root));
         let rule = compile(rule).unwrap();
         let mut text = String::new();

@@ -90,7 +90,7 @@ class ClientTest {
 
     private static ImmutableContext context(JsonNode fields) {
         Map<String, Value> attributes = new HashMap<>();
-        fields.fields().forEachRemaining(field -> attributes.put(field.getKey(), value(field.getValue())));
+        fields.properties().forEach(field -> attributes.put(field.getKey(), value(field.getValue())));
         Value key = attributes.remove("targetingKey");
         return new ImmutableContext(key == null ? null : key.asString(), attributes);
     }

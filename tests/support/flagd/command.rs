@@ -20,7 +20,7 @@ pub enum FlagdCommand {
     Docker { image: String },
 }
 
-/// flagd by `FLAGD_BIN`, else on `PATH`, else as the image of `FLAGD_IMAGE`; the error says why
+/// flagd by `FLAGD_BIN`, else as the image of `FLAGD_IMAGE`, else on `PATH`; the error says why
 /// tests that need it are ignored.
 pub fn find() -> Result<FlagdCommand, String> {
     let set = |name| env::var_os(name).filter(|value| !value.is_empty());
@@ -29,17 +29,18 @@ pub fn find() -> Result<FlagdCommand, String> {
         let missing = || format!("FLAGD_BIN names {}, which is no file", path.display());
         return path.is_file().then(|| FlagdCommand::Binary(path.clone())).ok_or_else(missing);
     }
-    let paths = env::var_os("PATH").unwrap_or_default();
-    if let Some(path) =
-        env::split_paths(&paths).map(|path| path.join("flagd")).find(|p| p.is_file())
-    {
-        return Ok(FlagdCommand::Binary(path));
+    if let Some(image) = set("FLAGD_IMAGE").and_then(|image| image.into_string().ok()) {
+        return in_docker(image);
     }
-    let Some(image) = set("FLAGD_IMAGE").and_then(|image| image.into_string().ok()) else {
-        return Err("no flagd: none on PATH, neither FLAGD_BIN nor FLAGD_IMAGE is set".to_owned());
-    };
-    let docker = Command::new("docker").arg("version").output();
-    match docker {
+    let paths = env::var_os("PATH").unwrap_or_default();
+    let on_path = env::split_paths(&paths).map(|path| path.join("flagd")).find(|p| p.is_file());
+    on_path.map(FlagdCommand::Binary).ok_or_else(|| {
+        "no flagd: none on PATH, neither FLAGD_BIN nor FLAGD_IMAGE is set".to_owned()
+    })
+}
+
+fn in_docker(image: String) -> Result<FlagdCommand, String> {
+    match Command::new("docker").arg("version").output() {
         Ok(output) if output.status.success() => Ok(FlagdCommand::Docker { image }),
         Ok(output) => Err(format!("docker: {}", String::from_utf8_lossy(&output.stderr).trim())),
         Err(error) => Err(format!("FLAGD_IMAGE is set, but there is no docker: {error}")),

@@ -10,7 +10,11 @@ use super::args::LogFormat;
 pub(super) fn init(format: LogFormat, debug: bool) {
     let level = if debug { LevelFilter::DEBUG } else { LevelFilter::INFO };
     let filter = EnvFilter::builder().with_default_directive(level.into()).from_env_lossy();
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        // It would say so on standard error, and panic, where nobody reads that any more.
+        .log_internal_errors(false);
     match format {
         LogFormat::Console => {
             subscriber.with_ansi(io::IsTerminal::is_terminal(&io::stderr())).init();

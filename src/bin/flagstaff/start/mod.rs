@@ -16,23 +16,26 @@ use flagstaff::{
 
 pub(crate) use self::args::Args;
 use self::{args::Fractional, sources::Source};
-use crate::{Exit, failed, signals};
+use crate::{Exit, failed, signals::Signals};
 
 /// Why there is no server, and the exit code.
 type Failure = (Exit, String);
 
 pub(crate) async fn run(args: Args) -> Exit {
+    // Before anybody can know that it runs.
+    let mut signals = match Signals::listen() {
+        Ok(signals) => signals,
+        Err(error) => return failed(Exit::No, &format!("signals: {error}")),
+    };
     let server = match start(args).await {
         Ok(server) => server,
         Err((exit, message)) => return failed(exit, &message),
     };
-    if let Err(error) = signals::end().await {
-        return failed(Exit::No, &format!("signals: {error}"));
-    }
+    signals.next().await;
     tracing::info!("shutting down; another signal ends it at once");
     tokio::select! {
         () = server.shutdown() => {}
-        _ = signals::end() => {}
+        () = signals.next() => {}
     }
     Exit::Success
 }

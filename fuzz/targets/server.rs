@@ -1,0 +1,114 @@
+//! Any bytes as the body of a request to the server: by gRPC, Connect (JSON and protobuf) and OFREP.
+//! It answers, and goes on.
+#![no_main]
+
+use std::{sync::LazyLock, time::Duration};
+
+use flagstaff::server::{RunningServer, Server};
+use http_body_util::{BodyExt as _, Full};
+use hyper::{Request, Version, body::Bytes, client::conn::http2::SendRequest};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use libfuzzer_sys::fuzz_target;
+use serde_json::{Value, json};
+use tokio::{net::TcpStream, runtime::Runtime, time::timeout};
+
+const JSON: &str = "application/json";
+const PROTO: &str = "application/proto";
+const GRPC: &str = "application/grpc";
+const V1: &str = "/flagd.evaluation.v1.Service";
+const V2: &str = "/flagd.evaluation.v2.Service";
+const OFREP: &str = "/ofrep/v1/evaluate/flags";
+
+/// Where bytes are decoded: service or path, procedure or key, type of the content.
+const ROUTES: [(&str, &str, &str); 13] = [
+    (V1, "/ResolveBoolean", JSON),
+    (V1, "/ResolveString", PROTO),
+    (V1, "/ResolveInt", GRPC),
+    (V1, "/ResolveAll", JSON),
+    (V1, "/ResolveAll", PROTO),
+    (V1, "/ResolveAll", GRPC),
+    (V2, "/ResolveFloat", JSON),
+    (V2, "/ResolveObject", JSON),
+    (V2, "/ResolveObject", PROTO),
+    (V2, "/ResolveObject", GRPC),
+    (OFREP, "", JSON),
+    (OFREP, "/rule", JSON),
+    (OFREP, "/object", JSON),
+];
+
+/// One thread for the server and its client, so that an input always does the same.
+struct World {
+    runtime: Runtime,
+    evaluation: SendRequest<Full<Bytes>>,
+    ofrep: SendRequest<Full<Bytes>>,
+    _server: RunningServer,
+}
+
+static WORLD: LazyLock<World> = LazyLock::new(|| {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (server, evaluation, ofrep) = runtime.block_on(async {
+        let server = Server::builder().ephemeral().bind().await.unwrap();
+        server.flags().replace(&definition().to_string()).unwrap();
+        let evaluation = connect(server.evaluation_addr().unwrap()).await;
+        let ofrep = connect(server.ofrep_addr().unwrap()).await;
+        (server, evaluation, ofrep)
+    });
+    World { runtime, evaluation, ofrep, _server: server }
+});
+
+fn definition() -> Value {
+    json!({ "flags": {
+        "rule": {
+            "state": "ENABLED",
+            "variants": { "on": true, "text": "t", "int": 1, "float": 0.5 },
+            "defaultVariant": "on",
+            "targeting": { "fractional": [{ "cat": [{ "var": "targetingKey" }, { "var": "a" }] }, ["on", 1], ["text", 1], ["int", 1], ["float", 1]] },
+        },
+        "object": { "state": "ENABLED", "variants": { "v": { "a": [1, null, "x"] } }, "defaultVariant": "v" },
+        "off": { "state": "DISABLED", "variants": { "v": 1 }, "defaultVariant": "v" },
+    } })
+}
+
+async fn connect(address: std::net::SocketAddr) -> SendRequest<Full<Bytes>> {
+    let stream = TokioIo::new(TcpStream::connect(address).await.unwrap());
+    let (client, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), stream).await.unwrap();
+    tokio::spawn(connection);
+    client
+}
+
+fuzz_target!(|input: &[u8]| {
+    let Some((route, body)) = input.split_first() else { return };
+    let (path, procedure, content) = ROUTES[usize::from(*route) % ROUTES.len()];
+    let body = if content == GRPC { framed(body) } else { body.to_vec() };
+    let request = Request::post(format!("http://server{path}{procedure}"))
+        .version(Version::HTTP_2)
+        .header("content-type", content)
+        .header("te", "trailers")
+        .body(Full::new(Bytes::from(body)))
+        .unwrap();
+    let world = &*WORLD;
+    let mut client = if path == OFREP { world.ofrep.clone() } else { world.evaluation.clone() };
+    let answer = world.runtime.block_on(async {
+        timeout(Duration::from_secs(10), async {
+            client.ready().await.expect("the connection is open");
+            let response = client.send_request(request).await.expect("an answer");
+            response.into_body().collect().await.expect("a whole answer").to_bytes()
+        })
+        .await
+        .expect("an answer in time")
+    });
+    // Any status may be right: a rule that fails is 500, as in flagd.
+    if content == JSON {
+        serde_json::from_slice::<Value>(&answer).expect("JSON");
+    }
+});
+
+/// A frame of gRPC; every eighth is broken.
+fn framed(message: &[u8]) -> Vec<u8> {
+    if message.first().is_some_and(|first| first % 8 == 7) {
+        return message.to_vec();
+    }
+    let length = u32::try_from(message.len()).expect("a short input");
+    [&[0][..], &length.to_be_bytes(), message].concat()
+}

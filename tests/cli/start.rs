@@ -1,0 +1,215 @@
+//! `flagstaff start`, always of this package.
+
+use std::{fs, net::SocketAddr, process::Stdio, time::Duration};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    net::TcpStream,
+    process::Command,
+    time::timeout,
+};
+
+use crate::{
+    one_flag,
+    program::{self, Finished, finish, flagstaff, run},
+    support::{
+        flagd::{FlagdCommand, FlagdProcess, Signal},
+        ports::{free_port, listen, local},
+    },
+};
+
+/// A directory with `flags.json`.
+fn directory() -> TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("flags.json"), one_flag().to_string()).unwrap();
+    directory
+}
+
+/// Options for ports that nobody listens on.
+fn ports() -> Vec<String> {
+    let options = ["--port", "--management-port", "--sync-port", "--ofrep-port"];
+    options.into_iter().flat_map(|option| [option.to_owned(), free_port().to_string()]).collect()
+}
+
+fn start(directory: &TempDir, args: &[&str]) -> Command {
+    let mut command = flagstaff(&["start"]);
+    command.args(ports()).args(args).current_dir(directory.path());
+    command
+}
+
+async fn ended(command: Command) -> (Option<i32>, String) {
+    let Finished { code, out, err } = finish(command).await;
+    assert_eq!(out, "", "what goes wrong is said on standard error");
+    (code, err)
+}
+
+#[tokio::test]
+async fn without_a_source_it_ends() {
+    let (code, message) = ended(start(&directory(), &[])).await;
+    assert_eq!(code, Some(1));
+    assert!(message.contains("--uri"), "{message}");
+}
+
+#[tokio::test]
+async fn a_source_that_cannot_be_is_named() {
+    for (uri, code) in [
+        ("file:absent.json", 1),
+        ("flags.json", 2),
+        ("s3://bucket/object", 2),
+        ("core.openfeature.dev/default/flags", 2),
+        ("gs://bucket/object", 2),
+        ("azblob://container/object", 2),
+    ] {
+        let (seen, message) = ended(start(&directory(), &["--uri", uri])).await;
+        assert_eq!(seen, Some(code), "{message}");
+        assert!(message.contains(uri), "{message}");
+    }
+}
+
+#[tokio::test]
+async fn options_without_an_effect_are_refused() {
+    for option in ["-t=otel", "-o=localhost:4317", "--otel-ca-path=x", "--config=x"] {
+        let (code, message) = ended(start(&directory(), &["-f", "file:flags.json", option])).await;
+        assert_eq!(code, Some(2), "{message}");
+        assert!(message.contains("is not supported"), "{message}");
+    }
+    let directory = directory();
+    let mut command = start(&directory, &["-f", "file:flags.json"]);
+    command.env("FLAGD_OTEL_COLLECTOR_URI", "localhost:4317");
+    let (code, message) = ended(command).await;
+    assert_eq!(code, Some(2));
+    assert!(message.contains("FLAGD_OTEL_COLLECTOR_URI"), "{message}");
+}
+
+#[tokio::test]
+async fn a_port_in_use_is_named() {
+    let taken = listen();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let args = ["-f", "file:flags.json", "--ofrep-port", &port];
+    let (code, message) = ended(start(&directory(), &args)).await;
+    assert_eq!(code, Some(1));
+    assert!(message.contains("ofrep") && message.contains(&port), "{message}");
+}
+
+/// A flagd with the program of this package.
+async fn server(definition: &Value, args: &[&str]) -> FlagdProcess {
+    let mut builder =
+        FlagdProcess::with(definition).command(FlagdCommand::Binary(program::PATH.into()));
+    for arg in args {
+        builder = builder.arg(*arg);
+    }
+    builder.start().await.unwrap()
+}
+
+async fn eval(flagd: &FlagdProcess, args: &[&str]) -> Value {
+    let port = flagd.port().to_string();
+    let args = [&["eval", "--json", "--deadline-ms", "10000", "--port", &port], args].concat();
+    run(&args).await.json()
+}
+
+#[tokio::test]
+async fn context_comes_from_options_and_headers() {
+    let definition = json!({ "flags": { "flag": {
+        "state": "ENABLED",
+        "variants": { "none": 0, "value": 1, "header": 2 },
+        "defaultVariant": "none",
+        "targeting": { "if": [
+            { "==": [{ "var": "who" }, "ann"] }, "header", { "==": [{ "var": "stage" }, "test"] }, "value",
+        ] },
+    } } });
+    let plain = server(&definition, &[]).await;
+    assert_eq!(eval(&plain, &["flag"]).await["variant"], "none");
+    let args = ["-X", "stage=test,region=eu", "-H", "X-Who=who"];
+    let flagd = server(&definition, &args).await;
+    assert_eq!(eval(&flagd, &["flag"]).await["variant"], "value");
+    assert_eq!(eval(&flagd, &["flag", "--header", "X-Who=ann"]).await["variant"], "header");
+}
+
+#[tokio::test]
+async fn the_generation_of_fractional_is_chosen() {
+    let definition = json!({ "flags": { "flag": {
+        "state": "ENABLED",
+        "variants": { "a": "a", "b": "b" },
+        "defaultVariant": "a",
+        "targeting": { "fractional": [["a", 50], ["b", 50]] },
+    } } });
+    let text = server(&definition, &["--fractional", "string"]).await;
+    let cbor = server(&definition, &["--fractional", "cbor"]).await;
+    let mut differences = 0;
+    for user in 0..20 {
+        let context = format!("targetingKey=user-{user}");
+        let [text, cbor] = [
+            eval(&text, &["flag", "-c", &context]).await,
+            eval(&cbor, &["flag", "-c", &context]).await,
+        ];
+        assert_eq!(
+            (&text["reason"], &cbor["reason"]),
+            (&json!("TARGETING_MATCH"), &json!("TARGETING_MATCH"))
+        );
+        differences += u32::from(text["variant"] != cbor["variant"]);
+    }
+    assert!(differences > 0, "twenty users, and no difference");
+}
+
+/// The addresses that it logs, by service, as soon as it listens.
+async fn addresses(mut command: Command) -> (tokio::process::Child, Vec<(String, SocketAddr)>) {
+    let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut found = Vec::new();
+    while found.len() < 4 {
+        let line = timeout(Duration::from_secs(20), lines.next_line()).await.unwrap().unwrap();
+        let line = line.expect("the program goes on");
+        let entry: Value = serde_json::from_str(&line).expect("logs are JSON");
+        if entry["message"] == "listening" {
+            let address = entry["address"].as_str().unwrap().parse().unwrap();
+            found.push((entry["service"].as_str().unwrap().to_owned(), address));
+        }
+    }
+    (child, found)
+}
+
+#[tokio::test]
+async fn the_environment_sets_options_and_loopback_is_the_default() {
+    let (directory, mut command) = (directory(), flagstaff(&["start"]));
+    command.current_dir(directory.path()).env("FLAGD_URI", "file:flags.json");
+    command.env("FLAGD_LOG_FORMAT", "json").env("FLAGD_SOCKET_PATH", "");
+    for service in ["MANAGEMENT", "SYNC", "OFREP"] {
+        command.env(format!("FLAGD_{service}_PORT"), "0");
+    }
+    let port = free_port();
+    command.env("FLAGD_PORT", port.to_string());
+    let (child, addresses) = addresses(command).await;
+    assert!(addresses.iter().all(|(_, address)| address.ip().is_loopback()), "{addresses:?}");
+    assert!(addresses.contains(&("evaluation".to_owned(), local(port))), "{addresses:?}");
+    drop(child);
+}
+
+#[tokio::test]
+async fn a_signal_ends_it_in_peace() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let directory = directory();
+        let mut command = start(&directory, &["-f", "file:flags.json", "-z", "json"]);
+        command.stdout(Stdio::null());
+        let (mut child, addresses) = addresses(command).await;
+        TcpStream::connect(addresses[0].1).await.unwrap();
+        program::kill(&child, signal);
+        let ended = timeout(Duration::from_secs(20), child.wait()).await.unwrap().unwrap();
+        assert_eq!(ended.code(), Some(0), "{signal:?}");
+    }
+}
+
+/// A flagstaff that reads its flags from another's sync service.
+#[tokio::test]
+async fn one_follows_another() {
+    let first = server(&one_flag(), &[]).await;
+    let uri = format!("grpc://127.0.0.1:{}", first.ports().sync);
+    let second = server(&json!({ "flags": {} }), &["--uri", &uri]).await;
+    let value = async || eval(&second, &["flag"]).await["value"].clone();
+    let followed = timeout(Duration::from_secs(20), async { while value().await != true {} });
+    followed.await.expect("the flag of the first");
+    first.edit_flags(|definition| definition["flags"]["flag"]["defaultVariant"] = json!("off"));
+    let followed = timeout(Duration::from_secs(20), async { while value().await != false {} });
+    followed.await.expect("the change of the first");
+}
