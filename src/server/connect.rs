@@ -120,7 +120,7 @@ fn answer(
             evaluation::resolve(core, headers, &key, context, kind, version, |resolved| match codec
             {
                 Codec::Proto => proto(|out| evaluation::write(resolved, version, out)),
-                Codec::Json => Bytes::from(Value::Object(json(resolved)).to_string()),
+                Codec::Json => Bytes::from(json(resolved)),
             })
         }
         _ => evaluation::all(core, headers, context, |question| match codec {
@@ -174,8 +174,8 @@ fn decode(procedure: Procedure, codec: Codec, bytes: &Bytes) -> Result<(String, 
     }
 }
 
-/// An answer as the JSON that protobuf defines: 64-bit integers are texts.
-fn json(resolved: &Resolved<'_>) -> Map<String, Value> {
+/// An answer as the JSON that protobuf defines, in the order of its fields: 64-bit integers are texts.
+fn json(resolved: &Resolved<'_>) -> String {
     let value = resolved.value.map(|value| match value {
         Typed::Boolean(value) => json!(value),
         Typed::String(value) => json!(value),
@@ -184,12 +184,16 @@ fn json(resolved: &Resolved<'_>) -> Map<String, Value> {
         Typed::Float(value) => whole(value).map_or(json!(value), Value::from),
         Typed::Object(object) => json!(object.cloned().unwrap_or_default()),
     });
-    let mut fields = Map::new();
-    fields.extend(value.map(|value| ("value".to_owned(), value)));
-    fields.insert("reason".to_owned(), resolved.reason.into());
-    fields.extend(resolved.variant.map(|variant| ("variant".to_owned(), variant.into())));
-    fields.insert("metadata".to_owned(), resolve_all::object(resolved.metadata).into());
-    fields
+    let metadata = Value::from(resolve_all::object(resolved.metadata));
+    let fields = [
+        ("value", value),
+        ("reason", Some(resolved.reason.into())),
+        ("variant", resolved.variant.map(Value::from)),
+        ("metadata", Some(metadata)),
+    ];
+    let given = fields.into_iter().filter_map(|(name, value)| Some((name, value?)));
+    let written: Vec<_> = given.map(|(name, value)| format!("\"{name}\":{value}")).collect();
+    format!("{{{}}}", written.join(","))
 }
 
 /// The integer that a float is, where it is one that both can hold exactly.

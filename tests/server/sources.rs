@@ -7,7 +7,7 @@ use std::{
 
 use flagstaff::{
     server::{RunningServer, Server},
-    source::{Definition, FileSource, HttpSource},
+    source::{Definition, FileSource, FlagSource, HttpSource},
 };
 use http::{HeaderMap, Response, StatusCode};
 use http_body_util::Full;
@@ -15,11 +15,15 @@ use hyper::{body::Bytes, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use serde_json::json;
 use tokio::{net::TcpListener, sync::mpsc};
+use tokio_rustls::TlsAcceptor;
 
 use super::{
     client::{event, events, post, v1 as client_v1},
     events::Sent,
-    support::wait::{bounded, eventually},
+    support::{
+        certs::Certificates,
+        wait::{bounded, eventually},
+    },
 };
 
 const ONE: &str = r#"{"flags": {"f": {"variants": {"v": "one"}, "defaultVariant": "v"}}}"#;
@@ -84,6 +88,10 @@ struct Web {
 
 impl Web {
     async fn start(answer: Answer) -> Self {
+        Self::start_with(answer, None).await
+    }
+
+    async fn start_with(answer: Answer, tls: Option<TlsAcceptor>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let web = Self { port, answer: Arc::new(Mutex::new(answer)), asked: Arc::default() };
@@ -96,7 +104,15 @@ impl Web {
                     let web = web.clone();
                     async move { web.respond(request.headers()) }
                 });
-                tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+                let (http, tls) = (http1::Builder::new(), tls.clone());
+                tokio::spawn(async move {
+                    let Some(tls) = tls else {
+                        return http.serve_connection(TokioIo::new(stream), service).await;
+                    };
+                    // A client that does not trust the certificate goes away.
+                    let Ok(stream) = tls.accept(stream).await else { return Ok(()) };
+                    http.serve_connection(TokioIo::new(stream), service).await
+                });
             }
         });
         web
@@ -173,4 +189,22 @@ async fn a_url_that_fails_for_a_while() {
     let seen = web.asked();
     eventually("another request", || web.asked() > seen).await;
     assert_eq!((value(&server).await, server.is_ready()), ("yaml".to_owned(), true));
+}
+
+/// Over TLS, and only with a certificate that is trusted.
+#[tokio::test]
+async fn an_encrypted_url() {
+    let certificates = Certificates::new();
+    let tls = TlsAcceptor::from(certificates.server_config());
+    let web = Web::start_with((OK, "application/json", "", ONE), Some(tls)).await;
+    let url = format!("https://localhost:{}/flags.json", web.port);
+    let trusted = HttpSource::new(&url, OFTEN).unwrap().authorities(certificates.ca()).unwrap();
+    let server = Server::builder().source(trusted).ephemeral().bind().await.unwrap();
+    bounded("the flags", server.ready()).await;
+    assert_eq!(value(&server).await, "one");
+
+    let mut other = HttpSource::new(&url, OFTEN).unwrap();
+    let error = bounded("an error", other.next()).await.unwrap_err();
+    assert!(error.to_string().contains(&url), "{error}");
+    HttpSource::new(&url, OFTEN).unwrap().authorities(certificates.server_key()).unwrap_err();
 }
