@@ -145,12 +145,11 @@ impl Engine {
     fn evaluate(&self, key: &str, context: &EvaluationContext) -> Details {
         let flag = &self.flags[key];
         let targeting = flag.targeting.as_ref().filter(|rule| **rule != json!({}));
-        let (variant, reason) = match targeting {
-            None => (flag.default_variant.clone(), EvaluationReason::Static),
-            Some(_) => {
-                let variant = self.operator.apply(key, &flag.get_targeting(), context).unwrap();
-                (variant.unwrap(), EvaluationReason::TargetingMatch)
-            }
+        let (variant, reason) = if targeting.is_none() {
+            (flag.default_variant.clone(), EvaluationReason::Static)
+        } else {
+            let variant = self.operator.apply(key, &flag.get_targeting(), context).unwrap();
+            (variant.unwrap(), EvaluationReason::TargetingMatch)
         };
         Details {
             value: flag.variants[&variant].as_str().unwrap().to_owned(),

@@ -28,6 +28,7 @@ impl Database {
     }
 
     /// The rows and their version, or none while it is the one that the caller knows.
+    #[expect(clippy::unused_async, reason = "a database is asked over a network")]
     async fn newer_than(
         &self,
         known: Option<u64>,
@@ -45,7 +46,7 @@ struct Table {
 
 #[async_trait]
 impl FlagSource for Table {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "the table `flags`"
     }
 

@@ -29,7 +29,7 @@ type Sender = mpsc::UnboundedSender<Result<Definition, SourceError>>;
 
 #[async_trait]
 impl FlagSource for Channel {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "the channel"
     }
 
@@ -164,7 +164,7 @@ async fn a_source_that_panics_is_an_error() {
 
     #[async_trait]
     impl FlagSource for Panics {
-        fn name(&self) -> &str {
+        fn name(&self) -> &'static str {
             "it panics"
         }
 

@@ -8,9 +8,11 @@ mod support;
 
 use std::{fs, time::Duration};
 
+#[cfg(not(feature = "in-process"))]
+use flagstaff::flagd::Resolver;
 use flagstaff::{
     FlagdError, FlagdProvider, ProviderEvent,
-    flagd::{FlagdOptionsBuilder, Resolver, State},
+    flagd::{FlagdOptionsBuilder, State},
 };
 use open_feature::{
     EvaluationErrorCode,
@@ -161,13 +163,19 @@ async fn what_only_makes_sense_later_is_fatal_at_initialization() {
             fatal_if(near(), &["BOGUS"]),
             vec!["fatalStatusCodes", "FLAGD_FATAL_STATUS_CODES", "BOGUS"],
         ),
-        (near().resolver(Resolver::InProcess), vec!["resolver", "FLAGD_RESOLVER", "`in-process`"]),
-        (near().resolver(Resolver::File), vec!["resolver", "FLAGD_RESOLVER", "`file`"]),
         (near().target_uri("http://flagd:8013"), vec!["targetUri", "http://flagd:8013"]),
         (near().target_uri("envoy://proxy:9"), vec!["FLAGD_TARGET_URI", "envoy://proxy:9"]),
         (swift().socket_path(&text), vec!["socketPath", "FLAGD_SOCKET_PATH", &text]),
         (swift().target_uri(format!("unix://{text}")), vec!["socket", &text]),
     ];
+    #[cfg(not(feature = "in-process"))]
+    cases.extend([
+        (near().resolver(Resolver::InProcess), vec!["resolver", "FLAGD_RESOLVER", "`in-process`"]),
+        (
+            near().resolver(Resolver::File).offline_flag_source_path(&text),
+            vec!["resolver", "FLAGD_RESOLVER", "`file`", "feature"],
+        ),
+    ]);
     #[cfg(feature = "tls")]
     let missing = path("missing");
     #[cfg(feature = "tls")]

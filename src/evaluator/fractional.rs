@@ -107,25 +107,25 @@ fn weight(share: &Value<'_>) -> Option<u32> {
     if matches!(share.get(0)?, Value::List(_) | Value::Object(_) | Value::IntegerZero) {
         return None;
     }
-    whole(share.get(1))
+    whole(share.get(1).as_ref())
 }
 
 /// The weight of a share in the rule itself.
 fn constant_weight(share: &[Json]) -> Option<u32> {
     match (share.first()?, share.get(1)) {
         (Json::Array(_) | Json::Object(_), _) => None,
-        (_, Some(Json::Number(weight))) => whole(Some(Value::Number(weight.as_f64()?))),
-        (_, weight) => whole(weight.map(Value::from)),
+        (_, Some(Json::Number(weight))) => whole(Some(&Value::Number(weight.as_f64()?))),
+        (_, weight) => whole(weight.map(Value::from).as_ref()),
     }
 }
 
-fn whole(weight: Option<Value<'_>>) -> Option<u32> {
+fn whole(weight: Option<&Value<'_>>) -> Option<u32> {
     match weight {
         None | Some(Value::Null) => Some(1),
         Some(Value::Number(weight)) => {
-            let whole = number::to_integer(weight);
+            let whole = number::to_integer(*weight);
             #[allow(clippy::cast_precision_loss, clippy::float_cmp)]
-            let is_whole = whole as f64 == weight;
+            let is_whole = whole as f64 == *weight;
             u32::try_from(whole.max(0))
                 .ok()
                 .filter(|weight| is_whole && i32::try_from(*weight).is_ok())

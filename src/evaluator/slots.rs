@@ -64,7 +64,9 @@ fn each(node: &mut Node, visit: &mut dyn FnMut(&mut Variable)) {
         Node::ComputedVariable(inner) | Node::Call(_, inner) => each(inner, visit),
         Node::Compare(_, sides) => sides.iter_mut().for_each(|side| each(side, visit)),
         Node::List(items) | Node::And(items) | Node::Or(items) | Node::If(items) => {
-            items.iter_mut().for_each(|item| each(item, visit));
+            for item in items {
+                each(item, visit);
+            }
         }
         Node::Switch(switch) => {
             visit(&mut switch.variable);

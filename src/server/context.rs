@@ -36,7 +36,7 @@ impl Additions {
 
 impl Merged<'_> {
     /// The fields from headers; an empty header is none.
-    fn from_headers(&self) -> impl Iterator<Item = (&str, &str)> {
+    fn in_headers(&self) -> impl Iterator<Item = (&str, &str)> {
         self.additions.headers.iter().filter_map(|(header, name)| {
             let value = std::str::from_utf8(self.headers.get(header)?.as_bytes()).ok()?;
             (!value.is_empty()).then_some((&**name, value))
@@ -44,7 +44,7 @@ impl Merged<'_> {
     }
 
     fn added(&self, name: &str) -> Option<ValueRef<'_>> {
-        let header = self.from_headers().filter(|(field, _)| *field == name).last();
+        let header = self.in_headers().filter(|(field, _)| *field == name).last();
         let header = header.map(|(_, value)| ValueRef::Text(value));
         header.or_else(|| self.additions.values.get(name).map(ValueRef::Json))
     }
@@ -57,7 +57,7 @@ impl Context for Merged<'_> {
 
     fn each(&self, visit: &mut dyn FnMut(&str, ValueRef<'_>)) {
         let from_headers: Map<String, Value> =
-            self.from_headers().map(|(name, value)| (name.to_owned(), value.into())).collect();
+            self.in_headers().map(|(name, value)| (name.to_owned(), value.into())).collect();
         let values = self.additions.values.iter();
         for (name, value) in values.filter(|(name, _)| !from_headers.contains_key(*name)) {
             visit(name, ValueRef::Json(value));

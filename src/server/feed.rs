@@ -13,7 +13,7 @@ use crate::{
 
 /// The delays after errors.
 const FIRST: Duration = Duration::from_secs(1);
-const LONGEST: Duration = Duration::from_secs(30);
+const LONGEST: Duration = Duration::from_secs(5);
 
 /// A source and the place of its flags in the store.
 pub(crate) struct Feed {

@@ -37,13 +37,13 @@ impl Flags {
     ///
     /// # Errors
     ///
-    /// When it is not valid, such as null; nothing has changed then.
+    /// When it is nested too deeply; nothing has changed then.
     pub fn set_value(
         &self,
         key: impl Into<String>,
         value: impl Into<Value>,
     ) -> Result<(), DefinitionError> {
-        self.set(key, constant(value.into()))
+        self.set(key, constant(&value.into()))
     }
 
     /// Removes a flag. The flag of another source of the same key shows again.
@@ -114,7 +114,7 @@ impl Draft {
 
     /// Sets a flag to one value for all.
     pub fn set_value(&mut self, key: impl Into<String>, value: impl Into<Value>) -> &mut Self {
-        self.set(key, constant(value.into()))
+        self.set(key, constant(&value.into()))
     }
 
     /// Removes a flag.
@@ -127,8 +127,8 @@ impl Draft {
 }
 
 /// A flag with one value. Its variant is called by the value where that is short.
-fn constant(value: Value) -> Value {
-    let variant = match &value {
+fn constant(value: &Value) -> Value {
+    let variant = match value {
         Value::Bool(true) => "on",
         Value::Bool(false) => "off",
         _ => "value",

@@ -247,7 +247,7 @@ async fn encrypted<S>(
         Some(acceptor) => match timeout(HEAD_TIMEOUT, acceptor.accept(stream)).await {
             Ok(Ok(stream)) => connection(stream, service, connections).await,
             Ok(Err(error)) => {
-                tracing::debug!(service = service.name(), %error, "no TLS connection")
+                tracing::debug!(service = service.name(), %error, "no TLS connection");
             }
             Err(_) => {}
         },

@@ -67,15 +67,14 @@ fn unescaped(text: &str) -> Cow<'_, str> {
     let bytes = text.as_bytes();
     let (mut out, mut index) = (Vec::with_capacity(bytes.len()), 0);
     while let Some(byte) = bytes.get(index) {
-        match (byte, digit(bytes.get(index + 1)), digit(bytes.get(index + 2))) {
-            (b'%', Some(high), Some(low)) => {
-                out.extend(u8::try_from(high * 16 + low));
-                index += 3;
-            }
-            _ => {
-                out.push(*byte);
-                index += 1;
-            }
+        if let (b'%', Some(high), Some(low)) =
+            (byte, digit(bytes.get(index + 1)), digit(bytes.get(index + 2)))
+        {
+            out.extend(u8::try_from(high * 16 + low));
+            index += 3;
+        } else {
+            out.push(*byte);
+            index += 1;
         }
     }
     String::from_utf8_lossy(&out).into_owned().into()
@@ -90,8 +89,7 @@ fn context(bytes: &Bytes) -> Option<Map<String, Value>> {
         Some(Ok(Some(fields))) => fields,
         Some(Err(_)) => return None,
     };
-    let context =
-        fields.into_iter().filter(|(name, _)| name.eq_ignore_ascii_case("context")).last();
+    let context = fields.into_iter().rfind(|(name, _)| name.eq_ignore_ascii_case("context"));
     Some(match context {
         Some((_, Value::Object(context))) => context,
         _ => Map::new(),
@@ -137,17 +135,14 @@ fn one(question: &Question<'_>, key: &str) -> Response<Reply> {
     };
     let metadata = question.metadata(outcome.metadata);
     let no_value = outcome.value.is_some_and(Value::is_null).then_some(Failure::TypeMismatch);
-    match outcome.error.map(Failure::from).or(no_value) {
-        Some(failure) => {
-            metrics.failed(failure);
-            write_failure(&mut out, key, failure, metadata);
-            respond::content(StatusCode::BAD_REQUEST, JSON, out)
-        }
-        None => {
-            metrics.evaluated(key, outcome.variant.unwrap_or_default(), outcome.reason.as_str());
-            write_success(&mut out, key, &outcome, metadata);
-            respond::content(StatusCode::OK, JSON, out)
-        }
+    if let Some(failure) = outcome.error.map(Failure::from).or(no_value) {
+        metrics.failed(failure);
+        write_failure(&mut out, key, failure, metadata);
+        respond::content(StatusCode::BAD_REQUEST, JSON, out)
+    } else {
+        metrics.evaluated(key, outcome.variant.unwrap_or_default(), outcome.reason.as_str());
+        write_success(&mut out, key, &outcome, metadata);
+        respond::content(StatusCode::OK, JSON, out)
     }
 }
 
@@ -169,9 +164,10 @@ fn all(question: &Question<'_>, headers: &HeaderMap) -> Response<Reply> {
     let hash = foldhash::quality::FixedState::default().hash_one(&out);
     let tag = format!("\"{hash:016x}-{:x}\"", out.len());
     let known = headers.get_all(IF_NONE_MATCH).iter().any(|tags| is_among(tags, &tag));
-    let mut response = match known {
-        true => respond::status(StatusCode::NOT_MODIFIED),
-        false => respond::content(StatusCode::OK, JSON, out),
+    let mut response = if known {
+        respond::status(StatusCode::NOT_MODIFIED)
+    } else {
+        respond::content(StatusCode::OK, JSON, out)
     };
     if let Ok(tag) = HeaderValue::from_str(&tag) {
         response.headers_mut().insert(ETAG, tag);

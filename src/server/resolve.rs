@@ -136,7 +136,7 @@ impl<'a> Question<'a> {
         let metrics = &self.core.metrics;
         match resolved {
             Ok(resolved) => {
-                metrics.evaluated(key, resolved.variant.unwrap_or_default(), resolved.reason)
+                metrics.evaluated(key, resolved.variant.unwrap_or_default(), resolved.reason);
             }
             Err(failure) => metrics.failed(*failure),
         }

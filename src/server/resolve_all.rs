@@ -38,7 +38,11 @@ pub(crate) fn each<'a>(question: &Question<'a>) -> impl Iterator<Item = One<'a>>
         match failure {
             Some(failure) => metrics.failed(failure),
             None => {
-                metrics.evaluated(key, outcome.variant.unwrap_or_default(), outcome.reason.as_str())
+                metrics.evaluated(
+                    key,
+                    outcome.variant.unwrap_or_default(),
+                    outcome.reason.as_str(),
+                );
             }
         }
         let metadata = question.metadata(outcome.metadata);
@@ -87,7 +91,7 @@ pub(crate) fn write(question: &Question<'_>, out: &mut BytesMut) {
             Value::Bool(value) => bool::encode(3, value, &mut any),
             Value::String(value) => write_text(4, value, &mut any),
             Value::Number(value) => {
-                double::encode(5, &value.as_f64().unwrap_or_default(), &mut any)
+                double::encode(5, &value.as_f64().unwrap_or_default(), &mut any);
             }
             Value::Object(value) => Fields::new(value).write_field(6, &mut any),
             Value::Null | Value::Array(_) => {}

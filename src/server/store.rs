@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
+    fmt::Write,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
 };
 
@@ -133,7 +134,7 @@ impl Snapshot {
             }
             let source = Value::from(&**source);
             let fields = flag.strip_prefix('{').unwrap_or(flag);
-            text.push_str(&format!("{}:{{\"source\":{source},{fields}", Value::from(key)));
+            let _ = write!(text, "{}:{{\"source\":{source},{fields}", Value::from(key));
         }
         text.push_str("}}");
         text

@@ -61,9 +61,10 @@ pub(crate) async fn serve(core: Arc<Core>, request: Request<Incoming>) -> Respon
 
 /// The selector of the header, else the older one of the message.
 fn selector(headers: &http::HeaderMap, message: &str) -> Result<Selector, Status> {
-    let selector = match headers.contains_key(selector::HEADER) {
-        true => selector_of(headers),
-        false => Selector::parse(message),
+    let selector = if headers.contains_key(selector::HEADER) {
+        selector_of(headers)
+    } else {
+        Selector::parse(message)
     };
     selector.map_err(|error| Status::invalid_argument(error.to_string()))
 }

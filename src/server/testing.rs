@@ -32,6 +32,8 @@ pub struct TestServer {
     server: RunningServer,
 }
 
+// `remove` is called for what it does.
+#[allow(clippy::must_use_candidate)]
 impl TestServer {
     /// Starts a server without flags.
     ///
@@ -49,7 +51,7 @@ impl TestServer {
     ///
     /// # Panics
     ///
-    /// When the value is null.
+    /// When the value is nested too deeply.
     #[track_caller]
     pub fn set(&self, key: &str, value: impl Into<Value>) -> &Self {
         if let Err(error) = self.flags().set_value(key, value) {
@@ -84,7 +86,6 @@ impl TestServer {
     }
 
     /// Options for a provider of this server, without the environment's.
-    #[must_use]
     pub fn options(&self) -> FlagdOptionsBuilder {
         let port = self.server.evaluation_addr().map_or(0, |address| address.port());
         FlagdOptions::builder().host("127.0.0.1").port(port).deadline(PATIENCE)

@@ -18,7 +18,7 @@ use crate::support::{
 };
 
 /// The sync protocol, generated.
-#[allow(clippy::all, clippy::pedantic, missing_docs)]
+#[allow(clippy::all, clippy::pedantic, missing_docs, unreachable_pub)]
 pub mod sync_v1 {
     include!(concat!(env!("OUT_DIR"), "/services/flagd.sync.v1.rs"));
 }

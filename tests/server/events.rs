@@ -23,7 +23,7 @@ pub struct Sent(pub mpsc::UnboundedReceiver<Definition>);
 
 #[async_trait]
 impl FlagSource for Sent {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "sent"
     }
 
@@ -35,7 +35,7 @@ impl FlagSource for Sent {
     }
 }
 
-fn change(flags: Value) -> (String, Value) {
+fn change(flags: &Value) -> (String, Value) {
     ("configuration_change".to_owned(), json!({"flags": flags}))
 }
 
@@ -65,11 +65,11 @@ async fn changes_name_their_flags() {
     let mut stream = events(&mut client, "").await;
     let flags = server.flags();
     flags.set_value("bool", false).unwrap();
-    assert_eq!(event(&mut stream).await, change(json!({"bool": {"type": "update"}})));
+    assert_eq!(event(&mut stream).await, change(&json!({"bool": {"type": "update"}})));
     flags.set_value("new", 1).unwrap();
-    assert_eq!(event(&mut stream).await, change(json!({"new": {"type": "write"}})));
+    assert_eq!(event(&mut stream).await, change(&json!({"new": {"type": "write"}})));
     flags.remove("new");
-    assert_eq!(event(&mut stream).await, change(json!({"new": {"type": "delete"}})));
+    assert_eq!(event(&mut stream).await, change(&json!({"new": {"type": "delete"}})));
     // What changes nothing is not told.
     flags.set_value("bool", false).unwrap();
     flags.remove("never there");
@@ -77,7 +77,7 @@ async fn changes_name_their_flags() {
         draft.set_value("int", 1).remove("float");
     });
     changed.unwrap();
-    let expected = change(json!({"int": {"type": "update"}, "float": {"type": "delete"}}));
+    let expected = change(&json!({"int": {"type": "update"}, "float": {"type": "delete"}}));
     assert_eq!(event(&mut stream).await, expected);
     flags.replace(r#"{"flags": {}}"#).unwrap();
     let (_, data) = event(&mut stream).await;
@@ -93,9 +93,12 @@ async fn an_update_that_is_not_valid_changes_nothing() {
     flags.set("bool", json!({"variants": {}, "defaultVariant": "on"})).unwrap_err();
     flags.replace("{").unwrap_err();
     let broken = json!({"variants": 1});
-    flags.update(|draft| drop(draft.set_value("int", 7).set("b", broken))).unwrap_err();
+    let changed = flags.update(|draft| {
+        draft.set_value("int", 7).set("b", broken);
+    });
+    changed.unwrap_err();
     flags.set_value("last", true).unwrap();
-    assert_eq!(event(&mut stream).await, change(json!({"last": {"type": "write"}})));
+    assert_eq!(event(&mut stream).await, change(&json!({"last": {"type": "write"}})));
 }
 
 /// Issue: "configuration_change with keys filtered by selector".
@@ -109,11 +112,11 @@ async fn a_selector_shows_its_changes_only() {
     let flag = |id: &str| json!({"variants": {"v": 1}, "metadata": {"flagSetId": id}});
     flags.set("a", flag("two")).unwrap();
     flags.set("a", flag("one")).unwrap();
-    assert_eq!(event(&mut one).await, change(json!({"a": {"type": "write"}})));
+    assert_eq!(event(&mut one).await, change(&json!({"a": {"type": "write"}})));
     flags.set("a", flag("two")).unwrap();
-    assert_eq!(event(&mut one).await, change(json!({"a": {"type": "delete"}})));
+    assert_eq!(event(&mut one).await, change(&json!({"a": {"type": "delete"}})));
     flags.set_value("b", 1).unwrap();
-    assert_eq!(event(&mut none).await, change(json!({"b": {"type": "write"}})));
+    assert_eq!(event(&mut none).await, change(&json!({"b": {"type": "write"}})));
 }
 
 /// "`keep_alive` without data after 20 s of quiet"; the same over version 2.

@@ -53,10 +53,10 @@ async fn updates_during_evaluations() {
     let server = serve().await;
     let set = |round: u32| {
         // Two flags of one update always have the same value.
-        server
-            .flags()
-            .update(|draft| drop(draft.set_value("a", round).set_value("b", round)))
-            .unwrap();
+        let changed = server.flags().update(|draft| {
+            draft.set_value("a", round).set_value("b", round);
+        });
+        changed.unwrap();
     };
     set(0);
     let done = Arc::new(AtomicBool::new(false));

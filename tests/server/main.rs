@@ -1,7 +1,13 @@
 //! The embedded server, asked over the network as its clients do. The contract is flagd's: "What
 //! flagd 0.16.1 was seen to do".
 // A failure panics; the documentation quotes the contract; each value is what a line of it says.
-#![allow(clippy::doc_markdown, clippy::unwrap_used, clippy::expect_used)]
+#![allow(
+    clippy::float_cmp,
+    unreachable_pub,
+    clippy::doc_markdown,
+    clippy::unwrap_used,
+    clippy::expect_used
+)]
 
 mod client;
 mod connect;
