@@ -14,7 +14,7 @@ mod start;
 mod watch;
 
 use serde_json::{Value, json};
-use support::flagd::{FlagdProcess, find_or};
+use support::flagd::{FlagdProcess, command::find_or};
 
 /// A flagd with this definition.
 async fn flagd(definition: &Value) -> FlagdProcess {

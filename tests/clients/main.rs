@@ -18,7 +18,7 @@ mod rpc;
 use std::{env, process::ExitCode};
 
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
-use support::flagd::{FlagdProcess, find_or};
+use support::flagd::{FlagdProcess, command::find_or};
 
 use crate::flags::definition;
 

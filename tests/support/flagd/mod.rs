@@ -1,7 +1,7 @@
 //! A real flagd, which a test starts, edits, kills and restarts.
 
 mod builder;
-mod command;
+pub mod command;
 mod directory;
 
 use std::{
@@ -20,7 +20,7 @@ use tonic::{
 use self::command::Process;
 pub use self::{
     builder::Builder,
-    command::{FlagdCommand, Signal, find, find_or},
+    command::{FlagdCommand, Signal, find},
     directory::Directory,
 };
 use super::{
