@@ -1,7 +1,7 @@
 //! A real flagd, which a test starts, edits, kills and restarts.
 
 mod builder;
-pub mod command;
+mod command;
 mod directory;
 
 use std::{
