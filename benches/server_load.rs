@@ -48,8 +48,8 @@ fn main() {
         return bare(arguments.next().unwrap().parse().unwrap());
     }
     let directory = tempfile::tempdir().unwrap();
-    let flags = directory.path().join("flags.json");
-    fs::write(&flags, definition().to_string()).unwrap();
+    let file = directory.path().join("flags.json");
+    fs::write(&file, definition().to_string()).unwrap();
     let script = directory.path().join("ofrep.lua");
     fs::write(&script, lua()).unwrap();
 
@@ -69,14 +69,14 @@ fn main() {
             continue;
         }
         let flagstaff = PathBuf::from(env!("CARGO_BIN_EXE_flagstaff"));
-        let mut peers = vec![Peer::bare(), Peer::start("flagstaff", &flagstaff, &flags)];
-        peers.extend(flagd.as_deref().map(|flagd| Peer::start("flagd", flagd, &flags)));
+        let mut peers = vec![Peer::bare(), Peer::start("flagstaff", &flagstaff, &file)];
+        peers.extend(flagd.as_deref().map(|flagd| Peer::start("flagd", flagd, &file)));
         // Turn by turn, so that a noisy moment meets all of them.
         let mut rows: Vec<Vec<Row>> = peers.iter().map(|_| Vec::new()).collect();
         for round in 0..=ROUNDS {
-            for (peer, rows) in peers.iter().zip(&mut rows) {
+            for (peer, measured) in peers.iter().zip(&mut rows) {
                 let row = peer.measure(load, &script);
-                rows.extend((round > 0).then_some(row));
+                measured.extend((round > 0).then_some(row));
             }
         }
         for (peer, rows) in peers.iter().zip(&mut rows) {
@@ -273,6 +273,12 @@ fn median(mut values: Vec<f64>) -> f64 {
     values[values.len() / 2]
 }
 
+/// A gRPC message: no compression, its length, and a `ResolveBooleanResponse`.
+const MESSAGE: &[u8] = b"\0\0\0\0\x17\x08\x01\x12\x0fTARGETING_MATCH\x1a\x02on";
+/// What OFREP answers.
+const JSON: &str =
+    r#"{"key":"targeted","reason":"TARGETING_MATCH","variant":"on","value":true,"metadata":{}}"#;
+
 /// Reads each request and answers with what an evaluation would, without evaluating.
 fn bare(port: u16) {
     let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -294,9 +300,6 @@ async fn answer(
 ) -> Result<Response<impl hyper::body::Body<Data = Bytes, Error = Infallible>>, Infallible> {
     let grpc = request.uri().path().starts_with("/flagd.");
     let _ = request.into_body().collect().await;
-    // A gRPC message: no compression, its length, and a ResolveBooleanResponse.
-    const MESSAGE: &[u8] = b"\0\0\0\0\x17\x08\x01\x12\x0fTARGETING_MATCH\x1a\x02on";
-    const JSON: &str = r#"{"key":"targeted","reason":"TARGETING_MATCH","variant":"on","value":true,"metadata":{}}"#;
     let body = Bytes::from_static(if grpc { MESSAGE } else { JSON.as_bytes() });
     let content_type = if grpc { "application/grpc" } else { "application/json" };
     let trailers = grpc.then(|| {
