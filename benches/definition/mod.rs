@@ -2,11 +2,11 @@
 
 use std::fmt::Write as _;
 
-pub const FLAGS: usize = 10_000;
+pub(crate) const FLAGS: usize = 10_000;
 
 /// As many flags as [`FLAGS`], each with three variants, a rule of two branches and metadata. The
 /// first of them lets users of `domain` in.
-pub fn definition(domain: &str) -> String {
+pub(crate) fn definition(domain: &str) -> String {
     let mut text = "{\n  \"flags\": {".to_owned();
     for n in 0..FLAGS {
         let comma = if n > 0 { "," } else { "" };

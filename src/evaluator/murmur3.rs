@@ -59,7 +59,9 @@ mod tests {
 
     fn murmur3(pieces: &[&[u8]]) -> u32 {
         let mut hash = Murmur3::default();
-        pieces.iter().for_each(|piece| hash.add(piece));
+        for piece in pieces {
+            hash.add(piece);
+        }
         hash.finish()
     }
 

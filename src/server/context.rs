@@ -98,8 +98,8 @@ mod tests {
             let mut fields = BTreeMap::new();
             context.each(&mut |name, value| {
                 assert_eq!(
-                    format!("{value:?}").contains("2"),
-                    format!("{:?}", context.get(name)).contains("2")
+                    format!("{value:?}").contains('2'),
+                    format!("{:?}", context.get(name)).contains('2')
                 );
                 let ValueRef::Json(value) = value else { panic!("{value:?}") };
                 assert!(fields.insert(name.to_owned(), value.clone()).is_none(), "{name} twice");

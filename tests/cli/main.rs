@@ -14,11 +14,11 @@ mod start;
 mod watch;
 
 use serde_json::{Value, json};
-use support::flagd::{FlagdProcess, find_or};
+use support::flagd::{FlagdCommand, FlagdProcess};
 
 /// A flagd with this definition.
 async fn flagd(definition: &Value) -> FlagdProcess {
-    let command = find_or(program::PATH).unwrap();
+    let command = FlagdCommand::found_or(program::PATH).unwrap();
     FlagdProcess::with(definition).command(command).start().await.unwrap()
 }
 

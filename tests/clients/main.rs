@@ -18,7 +18,7 @@ mod rpc;
 use std::{env, process::ExitCode};
 
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
-use support::flagd::{FlagdProcess, find_or};
+use support::flagd::{FlagdCommand, FlagdProcess};
 
 use crate::flags::definition;
 
@@ -48,8 +48,8 @@ fn run<F: Future<Output = Result<(), String>>>(
 ) -> Result<(), Failed> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        let flagd =
-            FlagdProcess::with(&definition()).command(find_or(env!("CARGO_BIN_EXE_flagstaff"))?);
+        let flagd = FlagdProcess::with(&definition())
+            .command(FlagdCommand::found_or(env!("CARGO_BIN_EXE_flagstaff"))?);
         test(flagd.ready_when("bool").start().await?).await
     })?;
     Ok(())

@@ -98,7 +98,7 @@ async fn an_enricher_that_panics_is_an_error() {
     assert_eq!(place(&provider).await, "nowhere");
 }
 
-/// Contract, section 1: `GetMetadata` is "deprecated; replaced by sync_context".
+/// Contract, section 1: `GetMetadata` is "deprecated; replaced by `sync_context`".
 #[tokio::test]
 async fn an_older_server_is_asked_for_its_metadata() {
     let server = SyncServer::start(&where_am_i());

@@ -47,15 +47,6 @@ fn in_docker(image: String) -> Result<FlagdCommand, String> {
     }
 }
 
-/// flagd by `FLAGD_BIN` or `FLAGD_IMAGE`, else this program; one on `PATH` is not asked for.
-pub fn find_or(program: &str) -> Result<FlagdCommand, String> {
-    let set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
-    if set("FLAGD_BIN") || set("FLAGD_IMAGE") {
-        return find();
-    }
-    Ok(FlagdCommand::Binary(PathBuf::from(program)))
-}
-
 /// A flagd that was started; killed and reaped when dropped.
 #[derive(Debug)]
 pub(super) struct Process {
@@ -65,6 +56,15 @@ pub(super) struct Process {
 }
 
 impl FlagdCommand {
+    /// flagd by `FLAGD_BIN` or `FLAGD_IMAGE`, else this program; one on `PATH` is not asked for.
+    pub fn found_or(program: &str) -> Result<Self, String> {
+        let set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
+        if set("FLAGD_BIN") || set("FLAGD_IMAGE") {
+            return find();
+        }
+        Ok(Self::Binary(PathBuf::from(program)))
+    }
+
     /// Starts it in this directory, with its output in this file and no `FLAGD_*` variables.
     pub(super) fn spawn(&self, directory: &Path, args: &[String], log: &File) -> Process {
         let (mut command, container) = match self {

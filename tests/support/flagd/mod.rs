@@ -20,7 +20,7 @@ use tonic::{
 use self::command::Process;
 pub use self::{
     builder::Builder,
-    command::{FlagdCommand, Signal, find, find_or},
+    command::{FlagdCommand, Signal, find},
     directory::Directory,
 };
 use super::{
