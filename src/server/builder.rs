@@ -1,15 +1,10 @@
 //! The options of a server.
 
-use std::{
-    net::{Ipv4Addr, SocketAddr},
-    path::PathBuf,
-    sync::Arc,
-    time::Duration,
-};
+use std::{net::Ipv4Addr, path::PathBuf, sync::Arc, time::Duration};
 
 use http::HeaderName;
 use serde_json::Value;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
 use super::{
     context::Additions,
@@ -18,7 +13,7 @@ use super::{
     error::ServerError,
     feed::Feed,
     flags::{self, Flags},
-    listen::{Connections, Listen, Listener, Phase, Service},
+    listen::{Listen, Listener, Service},
     metrics::Metrics,
     running::RunningServer,
     store::Store,
@@ -330,50 +325,4 @@ fn header_name(text: &str) -> Result<HeaderName, ServerError> {
     text.parse().map_err(|error: http::header::InvalidHeaderName| {
         ServerError::option("context from header", reason(error))
     })
-}
-
-/// The addresses of the listeners.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Addresses {
-    pub(crate) evaluation: Option<SocketAddr>,
-    pub(crate) management: Option<SocketAddr>,
-    pub(crate) sync: Option<SocketAddr>,
-    pub(crate) ofrep: Option<SocketAddr>,
-}
-
-impl Addresses {
-    pub(crate) fn of(listeners: &[Listener]) -> Self {
-        let of = |service| {
-            listeners
-                .iter()
-                .find(|listener| listener.service == service)
-                .and_then(Listener::address)
-        };
-        Self {
-            evaluation: of(Service::Evaluation),
-            management: of(Service::Management),
-            sync: of(Service::Sync),
-            ofrep: of(Service::Ofrep),
-        }
-    }
-}
-
-/// Starts the listeners; the receiver ends when all connections are closed.
-pub(crate) fn listen(
-    core: &Arc<Core>,
-    listeners: Vec<Listener>,
-    phase: &watch::Sender<Phase>,
-    max_header: usize,
-) -> mpsc::Receiver<()> {
-    let (open, closed) = mpsc::channel(1);
-    for listener in listeners {
-        let connections = Connections {
-            core: core.clone(),
-            phase: phase.subscribe(),
-            max_header,
-            open: open.clone(),
-        };
-        tokio::spawn(listener.run(connections));
-    }
-    closed
 }

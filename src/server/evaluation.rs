@@ -79,7 +79,7 @@ async fn route(core: &Arc<Core>, request: Request<Incoming>) -> Response<Reply> 
     }
     let began = Instant::now();
     if grpc::is_grpc(request.headers()) {
-        let response = call(core, procedure, request).await;
+        let response = call(core, procedure, request).await.unwrap_or_else(|failed| failed);
         if procedure != Procedure::EventStream {
             core.metrics.answered(Protocol::Grpc, began.elapsed());
         }
@@ -102,57 +102,36 @@ fn unsupported(accepted: &'static str) -> Response<Reply> {
     respond::with(response, HeaderName::from_static("accept-post"), accepted)
 }
 
-/// A call by gRPC.
+/// A call by gRPC; what it gives is the answer either way.
 async fn call(
     core: &Arc<Core>,
     procedure: Procedure,
     request: Request<Incoming>,
-) -> Response<Reply> {
+) -> Result<Response<Reply>, Response<Reply>> {
     let limit = core.max_body;
     match procedure {
         Procedure::Resolve(kind, version) => {
-            let (headers, request) = match grpc::receive::<ResolveRequest>(request, limit).await {
-                Ok(received) => received,
-                Err(response) => return response,
-            };
-            match resolve(
-                core,
-                &headers,
-                &request.flag_key,
-                &request.context.unwrap_or_default(),
-                kind,
-                version,
-                |resolved| grpc::frame(|out| write(resolved, version, out)),
-            ) {
-                Ok(framed) => grpc::answer(framed),
-                Err(status) => grpc::failed(&status),
-            }
+            let (headers, message) = grpc::receive::<ResolveRequest>(request, limit).await?;
+            let context = message.context.unwrap_or_default();
+            let key = &message.flag_key;
+            resolve(core, &headers, key, &context, kind, version, |resolved| {
+                grpc::answer(grpc::frame(|out| write(resolved, version, out)))
+            })
         }
         Procedure::ResolveAll => {
-            let (headers, request) = match grpc::receive::<ResolveAllRequest>(request, limit).await
-            {
-                Ok(received) => received,
-                Err(response) => return response,
-            };
-            let answer = all(core, &headers, &request.context.unwrap_or_default(), |question| {
-                grpc::frame(|out| resolve_all::write(question, out))
-            });
-            match answer {
-                Ok(framed) => grpc::answer(framed),
-                Err(status) => grpc::failed(&status),
-            }
+            let (headers, message) = grpc::receive::<ResolveAllRequest>(request, limit).await?;
+            all(core, &headers, &message.context.unwrap_or_default(), |question| {
+                grpc::answer(grpc::frame(|out| resolve_all::write(question, out)))
+            })
         }
         Procedure::EventStream => {
-            let (headers, _) = match grpc::receive::<EventStreamRequest>(request, limit).await {
-                Ok(received) => received,
-                Err(response) => return response,
-            };
-            match selector_of(&headers) {
-                Ok(selector) => grpc::stream(events::subscribe(core, selector)),
-                Err(error) => grpc::failed(&Status::invalid_argument(error.to_string())),
-            }
+            let (headers, _) = grpc::receive::<EventStreamRequest>(request, limit).await?;
+            selector_of(&headers)
+                .map(|selector| grpc::stream(events::subscribe(core, selector)))
+                .map_err(|error| Status::invalid_argument(error.to_string()))
         }
     }
+    .map_err(|status| grpc::failed(&status))
 }
 
 /// Resolves a flag, and writes the answer while it is borrowed from the flags.

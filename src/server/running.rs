@@ -9,10 +9,9 @@ use tokio::{
 };
 
 use super::{
-    builder::{Addresses, listen},
     core::Core,
     flags::Flags,
-    listen::{Listener, Phase, Service},
+    listen::{Connections, Listener, Phase, Service},
 };
 
 /// How long a shutdown waits for requests to finish, and for clients to read their last event.
@@ -128,4 +127,50 @@ impl Drop for RunningServer {
             feed.abort();
         }
     }
+}
+
+/// The addresses of the listeners.
+#[derive(Clone, Copy, Debug, Default)]
+struct Addresses {
+    evaluation: Option<SocketAddr>,
+    management: Option<SocketAddr>,
+    sync: Option<SocketAddr>,
+    ofrep: Option<SocketAddr>,
+}
+
+impl Addresses {
+    fn of(listeners: &[Listener]) -> Self {
+        let of = |service| {
+            listeners
+                .iter()
+                .find(|listener| listener.service == service)
+                .and_then(Listener::address)
+        };
+        Self {
+            evaluation: of(Service::Evaluation),
+            management: of(Service::Management),
+            sync: of(Service::Sync),
+            ofrep: of(Service::Ofrep),
+        }
+    }
+}
+
+/// Starts the listeners; the receiver ends when all connections are closed.
+fn listen(
+    core: &Arc<Core>,
+    listeners: Vec<Listener>,
+    phase: &watch::Sender<Phase>,
+    max_header: usize,
+) -> mpsc::Receiver<()> {
+    let (open, closed) = mpsc::channel(1);
+    for listener in listeners {
+        let connections = Connections {
+            core: core.clone(),
+            phase: phase.subscribe(),
+            max_header,
+            open: open.clone(),
+        };
+        tokio::spawn(listener.run(connections));
+    }
+    closed
 }

@@ -22,41 +22,47 @@ use super::{
 
 /// Answers a request.
 pub(crate) async fn serve(core: Arc<Core>, request: Request<Incoming>) -> Response<Reply> {
-    let Some(procedure) = request.uri().path().strip_prefix("/flagd.sync.v1.FlagSyncService/")
-    else {
+    let path = request.uri().path().to_owned();
+    let Some(procedure) = path.strip_prefix("/flagd.sync.v1.FlagSyncService/") else {
         return respond::not_found();
     };
     if request.method() != Method::POST || !grpc::is_grpc(request.headers()) {
         return respond::only_post();
     }
+    call(&core, procedure, request).await.unwrap_or_else(|failed| failed)
+}
+
+/// A call; what it gives is the answer either way.
+async fn call(
+    core: &Arc<Core>,
+    procedure: &str,
+    request: Request<Incoming>,
+) -> Result<Response<Reply>, Response<Reply>> {
     let limit = core.max_body;
     match procedure {
-        "SyncFlags" => match grpc::receive::<SyncFlagsRequest>(request, limit).await {
-            Ok((headers, message)) => match selector(&headers, &message.selector) {
-                Ok(selector) => grpc::stream(stream::open(&core, selector, Sync)),
-                Err(status) => grpc::failed(&status),
-            },
-            Err(response) => response,
-        },
-        "FetchAllFlags" => match grpc::receive::<FetchAllFlagsRequest>(request, limit).await {
-            Ok((headers, message)) => match selector(&headers, &message.selector) {
-                Ok(selector) => {
-                    let flags = core.store.snapshot();
-                    grpc::answer(grpc::frame(|out| {
-                        write_text(1, &flags.definition(&selector), out);
-                    }))
-                }
-                Err(status) => grpc::failed(&status),
-            },
-            Err(response) => response,
-        },
-        "GetMetadata" => match grpc::receive::<GetMetadataRequest>(request, limit).await {
-            Ok(_) if core.sync_metadata => grpc::answer(grpc::frame(|out| context(&core, out))),
-            Ok(_) => grpc::failed(&Status::unimplemented("metadata endpoint disabled")),
-            Err(response) => response,
-        },
-        _ => grpc::failed(&Status::unimplemented(format!("there is no procedure {procedure:?}"))),
+        "SyncFlags" => {
+            let (headers, message) = grpc::receive::<SyncFlagsRequest>(request, limit).await?;
+            selector(&headers, &message.selector)
+                .map(|selector| grpc::stream(stream::open(core, selector, Sync)))
+        }
+        "FetchAllFlags" => {
+            let (headers, message) = grpc::receive::<FetchAllFlagsRequest>(request, limit).await?;
+            selector(&headers, &message.selector).map(|selector| {
+                let definition = core.store.snapshot().definition(&selector);
+                grpc::answer(grpc::frame(|out| write_text(1, &definition, out)))
+            })
+        }
+        "GetMetadata" => {
+            grpc::receive::<GetMetadataRequest>(request, limit).await?;
+            if core.sync_metadata {
+                Ok(grpc::answer(grpc::frame(|out| context(core, out))))
+            } else {
+                Err(Status::unimplemented("metadata endpoint disabled"))
+            }
+        }
+        _ => Err(Status::unimplemented(format!("there is no procedure {procedure:?}"))),
     }
+    .map_err(|status| grpc::failed(&status))
 }
 
 /// The selector of the header, else the older one of the message.

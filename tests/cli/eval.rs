@@ -127,3 +127,19 @@ async fn the_environment_says_where_flagd_is() {
     .await;
     assert_eq!(run.json()["value"], true);
 }
+
+#[tokio::test]
+async fn flags_are_evaluated_here_when_asked_to() {
+    let flagd = flagd(&definition()).await;
+    let (file, port) = (flagd.flags_path(), flagd.ports().sync.to_string());
+    let of_a_file = ["--file", file.to_str().unwrap()];
+    let of_sync = ["--in-process", "--host", "127.0.0.1", "--port", &port];
+    for connection in [&of_a_file[..], &of_sync] {
+        let args = ["eval", "text", "-c", "targetingKey=key", "--deadline-ms", "10000", "--json"];
+        let run = run(&[&args, connection].concat()).await;
+        assert_eq!(run.json()["value"], "second", "{connection:?}: {run:?}");
+    }
+    let run = run(&["eval", "text", "--file", "absent.json", "--json"]).await;
+    assert_eq!(run.code, Some(3));
+    assert!(run.out.contains("absent.json"), "{run:?}");
+}

@@ -213,3 +213,16 @@ async fn one_follows_another() {
     let followed = timeout(Duration::from_secs(20), async { while value().await != false {} });
     followed.await.expect("the change of the first");
 }
+
+#[tokio::test]
+async fn a_url_is_a_source() {
+    let files = axum::Router::new()
+        .route("/flags.json", axum::routing::get(async || one_flag().to_string()));
+    let listener = tokio::net::TcpListener::bind(local(0)).await.unwrap();
+    let uri = format!("http://{}/flags.json", listener.local_addr().unwrap());
+    tokio::spawn(async { axum::serve(listener, files).await });
+    let flagd = server(&json!({ "flags": {} }), &["--uri", &uri]).await;
+    let value = async || eval(&flagd, &["flag"]).await["value"].clone();
+    let read = timeout(Duration::from_secs(20), async { while value().await != true {} });
+    read.await.expect("the flag of the URL");
+}
