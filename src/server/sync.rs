@@ -104,9 +104,10 @@ impl Messages for Sync {
         told: &Told,
         flags: &Snapshot,
         selector: &Selector,
-    ) -> Option<Bytes> {
-        let same = told.changes(flags, selector).is_some_and(|changes| changes.flags.is_empty());
-        (!same).then(|| Self::message(core, flags, selector))
+    ) -> Result<Option<Bytes>, Status> {
+        let changes = core.store.changes(told, flags, selector);
+        let same = changes.is_some_and(|changes| changes.flags.is_empty());
+        Ok((!same).then(|| Self::message(core, flags, selector)))
     }
 
     fn keep_alive(&self) -> Option<(Duration, Bytes)> {

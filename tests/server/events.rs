@@ -1,9 +1,9 @@
 //! The event stream: ready once the flags are loaded, changes with keys, keep_alive, deadline.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use flagstaff::{
-    server::Server,
+    server::{Server, ServerBuilder},
     source::{Definition, FlagSource, SourceError, async_trait},
 };
 use serde_json::{Value, json};
@@ -82,6 +82,47 @@ async fn changes_name_their_flags() {
     flags.replace(r#"{"flags": {}}"#).unwrap();
     let (_, data) = event(&mut stream).await;
     assert_eq!(data["flags"].as_object().unwrap().len(), 12);
+}
+
+/// Clients in other languages drop from their cache what a change names, and nothing else: so that
+/// each key is named, however many updates come while the stream is not read.
+#[tokio::test]
+async fn a_burst_names_every_flag() {
+    let (senders, receivers): (Vec<_>, Vec<_>) = (0..8).map(|_| mpsc::unbounded_channel()).unzip();
+    let sources = receivers.into_iter().map(Sent);
+    let server = sources.fold(Server::builder(), ServerBuilder::source);
+    let server = server.ephemeral().bind().await.unwrap();
+    let send = |round: usize| {
+        for (index, sender) in senders.iter().enumerate() {
+            let flag = json!({"variants": {"v": round}, "defaultVariant": "v"});
+            let flags = json!({"flags": {format!("source-{index}"): flag}});
+            sender.send(Definition::json(flags.to_string())).unwrap();
+        }
+    };
+    send(0);
+    let mut client = client_v1(&server).await;
+    let mut stream = events(&mut client, "").await;
+    let mut selected = events(&mut client, "flagSetId=").await;
+    send(1);
+    // Nothing else runs meanwhile: the streams see the last of these states alone.
+    for key in 0..200 {
+        server.flags().set_value(format!("key-{key}"), true).unwrap();
+    }
+    server.flags().remove("key-7");
+    for stream in [&mut stream, &mut selected] {
+        let mut missing: BTreeSet<_> = (0..200).map(|key| format!("key-{key}")).collect();
+        missing.extend((0..8).map(|index| format!("source-{index}")));
+        while !missing.is_empty() {
+            let (kind, data) = event(stream).await;
+            assert_eq!(kind, "configuration_change");
+            let flags = data["flags"].as_object().unwrap();
+            assert!(!flags.is_empty());
+            for (key, change) in flags {
+                missing.remove(key);
+                assert_eq!(change["type"] == "delete", key == "key-7", "{key}: {change}");
+            }
+        }
+    }
 }
 
 /// "an update that is not valid ... is rejected whole, the old flags stay, and no event is sent".
