@@ -242,7 +242,9 @@ async fn bind_unix(path: &std::path::Path) -> io::Result<Socket> {
     use tokio::net::{UnixListener, UnixStream};
 
     let is_socket = std::fs::metadata(path).is_ok_and(|file| file.file_type().is_socket());
-    if is_socket && UnixStream::connect(path).await.is_err() {
+    // Any other error may be that of a server which is busy.
+    let is_refused = |error: io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
+    if is_socket && UnixStream::connect(path).await.is_err_and(is_refused) {
         std::fs::remove_file(path)?;
     }
     Ok(Socket::Unix { listener: UnixListener::bind(path)?, _file: SocketFile(path.to_owned()) })
