@@ -260,13 +260,21 @@ async fn encrypted<S>(
 {
     match tls {
         None => connection(stream, service, connections).await,
-        Some(acceptor) => match timeout(HEAD_TIMEOUT, acceptor.accept(stream)).await {
-            Ok(Ok(stream)) => connection(stream, service, connections).await,
-            Ok(Err(error)) => {
-                tracing::debug!(service = service.name(), %error, "no TLS connection");
+        Some(acceptor) => {
+            let mut phase = connections.phase.clone();
+            let accepted = tokio::select! {
+                accepted = timeout(HEAD_TIMEOUT, acceptor.accept(stream)) => accepted,
+                // No request was begun.
+                () = reached(&mut phase, Phase::Drain) => return,
+            };
+            match accepted {
+                Ok(Ok(stream)) => connection(stream, service, connections).await,
+                Ok(Err(error)) => {
+                    tracing::debug!(service = service.name(), %error, "no TLS connection");
+                }
+                Err(_) => {}
             }
-            Err(_) => {}
-        },
+        }
     }
 }
 
