@@ -17,7 +17,7 @@ use super::{
 
 /// What a stream of a protocol says.
 pub(crate) trait Messages: Send + Sync + 'static {
-    /// The first message, once the flags are loaded.
+    /// The first message, once sources had their time to give flags.
     fn first(&self, core: &Core, flags: &Snapshot, selector: &Selector) -> Bytes;
 
     /// What to say of a change since the message before, if anything; or why the stream ends.
@@ -91,8 +91,7 @@ async fn tell(
     sender: &Sender,
 ) -> Option<Status> {
     let mut versions = core.store.watch();
-    // The store lives as long as this future.
-    let _ = versions.wait_for(|_| core.store.snapshot().is_loaded()).await;
+    core.awaited.over().await;
     let room = sender.reserve().await.ok()?;
     versions.mark_unchanged();
     let flags = core.store.snapshot().clone();

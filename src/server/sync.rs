@@ -47,10 +47,15 @@ async fn call(
         }
         "FetchAllFlags" => {
             let (headers, message) = grpc::receive::<FetchAllFlagsRequest>(request, limit).await?;
-            selector(&headers, &message.selector).map(|selector| {
-                let definition = core.store.snapshot().definition(&selector);
-                grpc::answer(grpc::frame(|out| write_text(1, &definition, out)))
-            })
+            match selector(&headers, &message.selector) {
+                Ok(selector) => {
+                    // Before, it would look as if all flags were deleted.
+                    core.awaited.over().await;
+                    let definition = core.store.snapshot().definition(&selector);
+                    Ok(grpc::answer(grpc::frame(|out| write_text(1, &definition, out))))
+                }
+                Err(status) => Err(status),
+            }
         }
         "GetMetadata" => {
             grpc::receive::<GetMetadataRequest>(request, limit).await?;

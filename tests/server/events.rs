@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use tonic::Code;
 
 use super::{
-    client::{FLAGS, event, events, serve, serve_with, v1 as client_v1, v2 as client_v2},
+    client::{FLAGS, event, events, get, serve, serve_with, v1 as client_v1, v2 as client_v2},
     support::{
         proto::{v1, v2},
         wait::bounded,
@@ -52,6 +52,41 @@ async fn ready_is_said_when_the_flags_are_loaded() {
     sender.send(Definition::json(FLAGS)).unwrap();
     assert_eq!(event(&mut stream).await, ("provider_ready".to_owned(), json!({})));
     bounded("the flags", server.ready()).await;
+    let request = v1::ResolveBooleanRequest { flag_key: "bool".to_owned(), context: None };
+    assert!(client.resolve_boolean(request).await.unwrap().into_inner().value);
+}
+
+/// A source that is broken at the start does not keep the flags of others from anybody.
+#[tokio::test]
+async fn a_definition_that_is_refused_is_not_waited_for() {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    let server = serve_with(Server::builder().source(Sent(receiver))).await;
+    sender.send(Definition::json("{")).unwrap();
+    let began = tokio::time::Instant::now();
+    let mut stream = events(&mut client_v1(&server).await, "").await;
+    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+    assert_eq!(get(server.management_addr(), "/readyz").await.status.as_u16(), 412);
+    // What it gives later is told as a change.
+    let flag = json!({"flags": {"late": {"variants": {"v": 1}}}});
+    sender.send(Definition::json(flag.to_string())).unwrap();
+    assert_eq!(event(&mut stream).await, change(&json!({"late": {"type": "write"}})));
+    assert!(server.is_ready());
+}
+
+/// Nor one that gives nothing at all, for longer than 5 s.
+#[tokio::test]
+async fn a_silent_source_is_waited_for_a_while() {
+    let (_sender, receiver) = mpsc::unbounded_channel();
+    let server = serve_with(Server::builder().source(Sent(receiver))).await;
+    let mut client = client_v1(&server).await;
+    let request = client.event_stream(v1::EventStreamRequest {});
+    let mut stream = bounded("a stream", request).await.unwrap().into_inner();
+    tokio::time::pause();
+    let began = tokio::time::Instant::now();
+    assert_eq!(event(&mut stream).await.0, "provider_ready");
+    let after = began.elapsed();
+    assert!(after > Duration::from_secs(3) && after < Duration::from_secs(6), "{after:?}");
+    assert!(!server.is_ready());
     let request = v1::ResolveBooleanRequest { flag_key: "bool".to_owned(), context: None };
     assert!(client.resolve_boolean(request).await.unwrap().into_inner().value);
 }
