@@ -78,7 +78,7 @@ async fn next(body: &mut Incoming) -> Result<Option<Bytes>, ReadError> {
 pub(crate) enum Reply {
     /// These bytes, if any.
     Whole(Option<Bytes>),
-    /// A gRPC message that was sent already or not, and that all went well.
+    /// The message of a gRPC call that went well, unless it was sent; and whether its trailers were.
     Message(Option<Bytes>, bool),
     /// gRPC messages as they come, and what ends them.
     Stream(mpsc::Receiver<Result<Bytes, Status>>, bool),
@@ -91,6 +91,28 @@ impl Reply {
 
     pub(crate) fn bytes(bytes: impl Into<Bytes>) -> Self {
         Self::Whole(Some(bytes.into()).filter(|bytes: &Bytes| !bytes.is_empty()))
+    }
+
+    /// Keeps something until the bytes were sent, or given up.
+    pub(crate) fn holding(self, kept: impl Send + 'static) -> Self {
+        let hold = |bytes| Bytes::from_owner(Holding { bytes, _kept: kept });
+        match self {
+            Self::Whole(bytes) => Self::Whole(bytes.map(hold)),
+            Self::Message(bytes, ended) => Self::Message(bytes.map(hold), ended),
+            stream @ Self::Stream(..) => stream,
+        }
+    }
+}
+
+/// Bytes, and what is dropped with the last of them.
+struct Holding<K> {
+    bytes: Bytes,
+    _kept: K,
+}
+
+impl<K> AsRef<[u8]> for Holding<K> {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
     }
 }
 

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use super::{
     context::Additions,
-    core::Core,
+    core::{Awaited, Core},
     cors::Cors,
     error::ServerError,
     feed::Feed,
@@ -253,6 +253,10 @@ impl ServerBuilder {
     /// Opens the listeners and starts to serve. The flags are loaded meanwhile:
     /// [`RunningServer::ready`] waits for them.
     ///
+    /// Event streams and the sync service tell nothing before each source has given a definition,
+    /// be it one that is refused, but wait no longer than 5 s: a source that is broken does not keep
+    /// the flags of others from anybody. `/readyz` fails until every source has given a valid one.
+    ///
     /// # Errors
     ///
     /// When a listener cannot be opened, or an option is not valid.
@@ -299,6 +303,7 @@ impl ServerBuilder {
         let store = Store::new(names.chain([flags::NAME.into()]));
         let core = Arc::new(Core {
             store,
+            awaited: Awaited::new(sources.len()),
             metrics: Metrics::default(),
             additions,
             cors: Cors::new(cors),

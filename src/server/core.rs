@@ -3,7 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use http::HeaderMap;
-use tokio::sync::watch;
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout_at},
+};
 
 use super::{
     context::Additions,
@@ -13,10 +16,45 @@ use super::{
     store::Store,
 };
 
+/// How long clients wait for sources that give nothing at the start.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Which sources have not given a definition yet, be it one that was refused.
+#[derive(Debug)]
+pub(crate) struct Awaited {
+    sources: watch::Sender<Vec<usize>>,
+    until: Instant,
+}
+
+impl Awaited {
+    /// Waits for so many sources from now on.
+    pub(crate) fn new(sources: usize) -> Self {
+        let sources = watch::Sender::new((0..sources).collect());
+        Self { sources, until: Instant::now() + PATIENCE }
+    }
+
+    /// A source has given a definition.
+    pub(crate) fn given(&self, source: usize) {
+        self.sources.send_if_modified(|awaited| {
+            let before = awaited.len();
+            awaited.retain(|other| *other != source);
+            awaited.len() < before
+        });
+    }
+
+    /// Returns when each source has given a definition, or was waited for long enough: one that is
+    /// broken must not keep the flags of others from everybody.
+    pub(crate) async fn over(&self) {
+        let mut sources = self.sources.subscribe();
+        let _ = timeout_at(self.until, sources.wait_for(Vec::is_empty)).await;
+    }
+}
+
 /// The state of a server, and its options.
 #[derive(Debug)]
 pub(crate) struct Core {
     pub(crate) store: Store,
+    pub(crate) awaited: Awaited,
     pub(crate) metrics: Metrics,
     pub(crate) additions: Additions,
     pub(crate) cors: Cors,

@@ -37,19 +37,17 @@ impl Messages for Events {
 
     fn change(
         &self,
-        _: &Core,
+        core: &Core,
         told: &Told,
         flags: &Snapshot,
         selector: &Selector,
-    ) -> Option<Bytes> {
-        let Some(changes) = told.changes(flags, selector) else {
-            // Without keys it means that anything may have changed.
-            return Some(event(CHANGE, Some(&Map::new())));
-        };
-        if changes.flags.is_empty() {
-            return None;
-        }
-        Some(changes.event.get_or_init(|| changed(&changes)).clone())
+    ) -> Result<Option<Bytes>, Status> {
+        // Some clients ignore a change without keys, but none that its stream ends.
+        let changes = core.store.changes(told, flags, selector).ok_or_else(|| {
+            Status::unavailable("the client has missed too many changes: open another stream")
+        })?;
+        let message = || changes.event.get_or_init(|| changed(&changes)).clone();
+        Ok((!changes.flags.is_empty()).then(message))
     }
 
     fn keep_alive(&self) -> Option<(Duration, Bytes)> {
@@ -65,15 +63,16 @@ impl Messages for Events {
     }
 }
 
-const CHANGE: &str = "configuration_change";
-
 fn changed(changes: &Changes) -> Bytes {
     let flags: Map<String, Value> = changes
         .flags
         .iter()
         .map(|(key, change)| (key.clone(), json!({"type": change.as_str()})))
         .collect();
-    event(CHANGE, Some(&Map::from_iter([("flags".to_owned(), Value::Object(flags))])))
+    event(
+        "configuration_change",
+        Some(&Map::from_iter([("flags".to_owned(), Value::Object(flags))])),
+    )
 }
 
 fn event(kind: &str, data: Option<&Map<String, Value>>) -> Bytes {

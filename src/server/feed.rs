@@ -52,7 +52,9 @@ impl Feed {
     fn take(&self, core: &Core, definition: &Definition) {
         let name = self.source.name();
         let flags = parse(definition).map(|flags| flags.with_bucketing(self.bucketing));
-        match core.store.update(self.index, |_| flags) {
+        let taken = core.store.update(self.index, |_| flags);
+        core.awaited.given(self.index);
+        match taken {
             Ok(()) => {
                 core.metrics.updates.fetch_add(1, Relaxed);
                 tracing::info!(source = name, "flags were loaded");

@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use http::Request;
+use http::{Request, Response};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -23,12 +23,12 @@ use rustls::ServerConfig;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpListener,
-    sync::{mpsc, watch},
+    sync::{Semaphore, mpsc, watch},
     time::{sleep, timeout},
 };
 use tokio_rustls::TlsAcceptor;
 
-use super::{core::Core, error::ServerError, evaluation, management, ofrep, sync};
+use super::{body::Reply, core::Core, error::ServerError, evaluation, management, ofrep, sync};
 
 /// Where to listen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,6 +85,16 @@ impl Service {
             Self::Management => "management",
         }
     }
+
+    /// Whether the answer at this path is as long as there are many flags.
+    fn answers_all(self, path: &str) -> bool {
+        match self {
+            Self::Evaluation => path.ends_with("/ResolveAll"),
+            Self::Sync => path.ends_with("/FetchAllFlags"),
+            Self::Ofrep => path.trim_end_matches('/') == ofrep::PATH,
+            Self::Management => path == "/metrics",
+        }
+    }
 }
 
 /// How far a shutdown is.
@@ -108,8 +118,12 @@ const FIRST_REQUEST: Duration = Duration::from_secs(30);
 const PING_INTERVAL: Duration = Duration::from_secs(30);
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How many streams a connection may have open at once.
-const MOST_STREAMS: u32 = 2_000;
+/// How many streams of HTTP/2 a connection may have open at once; a client waits beyond it.
+const MOST_STREAMS: u32 = 200;
+
+/// How many answers that hold all flags a connection may have under way at once: a client that
+/// takes none of them keeps no more in memory.
+const MOST_LARGE: usize = 8;
 
 /// A listener that is open.
 pub(crate) struct Listener {
@@ -228,7 +242,9 @@ async fn bind_unix(path: &std::path::Path) -> io::Result<Socket> {
     use tokio::net::{UnixListener, UnixStream};
 
     let is_socket = std::fs::metadata(path).is_ok_and(|file| file.file_type().is_socket());
-    if is_socket && UnixStream::connect(path).await.is_err() {
+    // Any other error may be that of a server which is busy.
+    let is_refused = |error: io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
+    if is_socket && UnixStream::connect(path).await.is_err_and(is_refused) {
         std::fs::remove_file(path)?;
     }
     Ok(Socket::Unix { listener: UnixListener::bind(path)?, _file: SocketFile(path.to_owned()) })
@@ -244,13 +260,21 @@ async fn encrypted<S>(
 {
     match tls {
         None => connection(stream, service, connections).await,
-        Some(acceptor) => match timeout(HEAD_TIMEOUT, acceptor.accept(stream)).await {
-            Ok(Ok(stream)) => connection(stream, service, connections).await,
-            Ok(Err(error)) => {
-                tracing::debug!(service = service.name(), %error, "no TLS connection");
+        Some(acceptor) => {
+            let mut phase = connections.phase.clone();
+            let accepted = tokio::select! {
+                accepted = timeout(HEAD_TIMEOUT, acceptor.accept(stream)) => accepted,
+                // No request was begun.
+                () = reached(&mut phase, Phase::Drain) => return,
+            };
+            match accepted {
+                Ok(Ok(stream)) => connection(stream, service, connections).await,
+                Ok(Err(error)) => {
+                    tracing::debug!(service = service.name(), %error, "no TLS connection");
+                }
+                Err(_) => {}
             }
-            Err(_) => {}
-        },
+        }
     }
 }
 
@@ -265,16 +289,18 @@ where
     let used = Arc::new(AtomicBool::new(false));
     let requests = {
         let used = used.clone();
+        let large = Arc::new(Semaphore::new(MOST_LARGE));
         service_fn(move |request: Request<Incoming>| {
             used.store(true, Relaxed);
             let core = core.clone();
+            let large = service.answers_all(request.uri().path()).then(|| large.clone());
             async move {
-                Ok::<_, Infallible>(match service {
-                    Service::Evaluation => evaluation::serve(core, request).await,
-                    Service::Sync => sync::serve(core, request).await,
-                    Service::Ofrep => ofrep::serve(core, request).await,
-                    Service::Management => management::serve(core, request).await,
-                })
+                let Some(large) = large else {
+                    return Ok::<_, Infallible>(serve(service, core, request).await);
+                };
+                // The semaphore is never closed.
+                let room = large.acquire_owned().await.ok();
+                Ok(serve(service, core, request).await.map(|reply| reply.holding(room)))
             }
         })
     };
@@ -306,6 +332,15 @@ where
         () = reached(&mut phase, Phase::Abort) => {}
     }
     drop(open);
+}
+
+async fn serve(service: Service, core: Arc<Core>, request: Request<Incoming>) -> Response<Reply> {
+    match service {
+        Service::Evaluation => evaluation::serve(core, request).await,
+        Service::Sync => sync::serve(core, request).await,
+        Service::Ofrep => ofrep::serve(core, request).await,
+        Service::Management => management::serve(core, request).await,
+    }
 }
 
 fn protocols(max_header: usize) -> Builder<TokioExecutor> {

@@ -19,7 +19,8 @@ use super::{
 };
 use crate::evaluator::Outcome;
 
-const PATH: &str = "/ofrep/v1/evaluate/flags";
+/// Where all flags are evaluated; one is at its key below.
+pub(crate) const PATH: &str = "/ofrep/v1/evaluate/flags";
 const JSON: &str = "application/json";
 
 /// Answers a request.

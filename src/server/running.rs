@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     sync::{mpsc, watch},
     task::AbortHandle,
-    time::timeout,
+    time::{Instant, timeout_at},
 };
 
 use super::{
@@ -43,9 +43,9 @@ impl Part {
         Self { phase, closed }
     }
 
-    async fn close(&mut self) {
+    async fn close(&mut self, deadline: Instant) {
         self.phase.send_replace(Phase::Drain);
-        if timeout(DRAIN, self.closed.recv()).await.is_err() {
+        if timeout_at(deadline, self.closed.recv()).await.is_err() {
             self.phase.send_replace(Phase::Abort);
             self.closed.recv().await;
         }
@@ -112,11 +112,13 @@ impl RunningServer {
     }
 
     /// Shuts down: `/readyz` fails, every event stream is told `provider_shutdown` and ends, no more
-    /// connections are accepted, and requests that were begun are finished, within 5 s.
+    /// connections are accepted, and requests that were begun are finished. What is left after 5 s
+    /// is cut. Probes and metrics answer until all else is closed.
     pub async fn shutdown(mut self) {
         self.core.stopping.send_replace(true);
-        self.services.close().await;
-        self.management.close().await;
+        let deadline = Instant::now() + DRAIN;
+        self.services.close(deadline).await;
+        self.management.close(deadline).await;
     }
 }
 

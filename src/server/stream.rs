@@ -17,17 +17,17 @@ use super::{
 
 /// What a stream of a protocol says.
 pub(crate) trait Messages: Send + Sync + 'static {
-    /// The first message, once the flags are loaded.
+    /// The first message, once sources had their time to give flags.
     fn first(&self, core: &Core, flags: &Snapshot, selector: &Selector) -> Bytes;
 
-    /// What to say of a change since the message before, if anything.
+    /// What to say of a change since the message before, if anything; or why the stream ends.
     fn change(
         &self,
         core: &Core,
         told: &Told,
         flags: &Snapshot,
         selector: &Selector,
-    ) -> Option<Bytes>;
+    ) -> Result<Option<Bytes>, Status>;
 
     /// A message for a time without any other, and after how long.
     fn keep_alive(&self) -> Option<(Duration, Bytes)>;
@@ -75,22 +75,24 @@ async fn run(core: &Arc<Core>, selector: &Selector, messages: &impl Messages, se
         }
         () = deadline => Status::deadline_exceeded("stream closed due to server-side timeout"),
         () = sender.closed() => return,
-        _ = tell(core, selector, messages, sender) => return,
+        ended = tell(core, selector, messages, sender) => match ended {
+            Some(status) => status,
+            None => return,
+        },
     };
     let _ = sender.send(Err(last)).await;
 }
 
-/// Tells the client all that it must know; ends when it is gone.
+/// Tells the client all that it must know; ends when it is gone, or with why it must come again.
 async fn tell(
     core: &Core,
     selector: &Selector,
     messages: &impl Messages,
     sender: &Sender,
-) -> Result<(), mpsc::error::SendError<()>> {
+) -> Option<Status> {
     let mut versions = core.store.watch();
-    // The store lives as long as this future.
-    let _ = versions.wait_for(|_| core.store.snapshot().is_loaded()).await;
-    let room = sender.reserve().await?;
+    core.awaited.over().await;
+    let room = sender.reserve().await.ok()?;
     versions.mark_unchanged();
     let flags = core.store.snapshot().clone();
     let mut told = Told::new(&flags);
@@ -105,18 +107,22 @@ async fn tell(
         tokio::select! {
             _ = versions.changed() => {
                 // Looks at the flags when there is room for a message, not before.
-                let room = sender.reserve().await?;
+                let room = sender.reserve().await.ok()?;
                 versions.mark_unchanged();
                 let flags = core.store.snapshot().clone();
-                if let Some(message) = messages.change(core, &told, &flags, selector) {
-                    room.send(Ok(message));
-                    quiet.as_mut().reset(next());
+                match messages.change(core, &told, &flags, selector) {
+                    Ok(None) => {}
+                    Ok(Some(message)) => {
+                        room.send(Ok(message));
+                        quiet.as_mut().reset(next());
+                    }
+                    Err(status) => return Some(status),
                 }
                 told = Told::new(&flags);
             }
             () = &mut quiet => {
                 if let Some((_, message)) = &keep_alive {
-                    sender.reserve().await?.send(Ok(message.clone()));
+                    sender.reserve().await.ok()?.send(Ok(message.clone()));
                 }
                 quiet.as_mut().reset(next());
             }

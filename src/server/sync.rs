@@ -47,10 +47,15 @@ async fn call(
         }
         "FetchAllFlags" => {
             let (headers, message) = grpc::receive::<FetchAllFlagsRequest>(request, limit).await?;
-            selector(&headers, &message.selector).map(|selector| {
-                let definition = core.store.snapshot().definition(&selector);
-                grpc::answer(grpc::frame(|out| write_text(1, &definition, out)))
-            })
+            match selector(&headers, &message.selector) {
+                Ok(selector) => {
+                    // Before, it would look as if all flags were deleted.
+                    core.awaited.over().await;
+                    let definition = core.store.snapshot().definition(&selector);
+                    Ok(grpc::answer(grpc::frame(|out| write_text(1, &definition, out))))
+                }
+                Err(status) => Err(status),
+            }
         }
         "GetMetadata" => {
             grpc::receive::<GetMetadataRequest>(request, limit).await?;
@@ -104,9 +109,10 @@ impl Messages for Sync {
         told: &Told,
         flags: &Snapshot,
         selector: &Selector,
-    ) -> Option<Bytes> {
-        let same = told.changes(flags, selector).is_some_and(|changes| changes.flags.is_empty());
-        (!same).then(|| Self::message(core, flags, selector))
+    ) -> Result<Option<Bytes>, Status> {
+        let changes = core.store.changes(told, flags, selector);
+        let same = changes.is_some_and(|changes| changes.flags.is_empty());
+        Ok((!same).then(|| Self::message(core, flags, selector)))
     }
 
     fn keep_alive(&self) -> Option<(Duration, Bytes)> {

@@ -85,6 +85,27 @@ async fn unix_sockets() {
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "precious");
 }
 
+/// A server that is too busy to accept is not one that is gone.
+#[cfg(unix)]
+#[tokio::test]
+async fn the_socket_of_a_busy_server_stays() {
+    use tokio::net::{UnixSocket, UnixStream};
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("flagd.sock");
+    let socket = UnixSocket::new_stream().unwrap();
+    socket.bind(&path).unwrap();
+    let _busy = socket.listen(1).unwrap();
+    let mut waiting = Vec::new();
+    while let Ok(connected) = UnixStream::connect(&path).await {
+        waiting.push(connected);
+        assert!(waiting.len() < 10_000, "the backlog has no end");
+    }
+    let server = Server::builder().ephemeral().evaluation(Listen::from(path.clone())).bind();
+    server.await.unwrap_err();
+    assert!(path.exists());
+}
+
 #[tokio::test]
 async fn an_address_that_is_taken() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

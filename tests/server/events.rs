@@ -1,9 +1,9 @@
 //! The event stream: ready once the flags are loaded, changes with keys, keep_alive, deadline.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use flagstaff::{
-    server::Server,
+    server::{Server, ServerBuilder},
     source::{Definition, FlagSource, SourceError, async_trait},
 };
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use tonic::Code;
 
 use super::{
-    client::{FLAGS, event, events, serve, serve_with, v1 as client_v1, v2 as client_v2},
+    client::{FLAGS, event, events, get, serve, serve_with, v1 as client_v1, v2 as client_v2},
     support::{
         proto::{v1, v2},
         wait::bounded,
@@ -56,6 +56,41 @@ async fn ready_is_said_when_the_flags_are_loaded() {
     assert!(client.resolve_boolean(request).await.unwrap().into_inner().value);
 }
 
+/// A source that is broken at the start does not keep the flags of others from anybody.
+#[tokio::test]
+async fn a_definition_that_is_refused_is_not_waited_for() {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    let server = serve_with(Server::builder().source(Sent(receiver))).await;
+    sender.send(Definition::json("{")).unwrap();
+    let began = tokio::time::Instant::now();
+    let mut stream = events(&mut client_v1(&server).await, "").await;
+    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+    assert_eq!(get(server.management_addr(), "/readyz").await.status.as_u16(), 412);
+    // What it gives later is told as a change.
+    let flag = json!({"flags": {"late": {"variants": {"v": 1}}}});
+    sender.send(Definition::json(flag.to_string())).unwrap();
+    assert_eq!(event(&mut stream).await, change(&json!({"late": {"type": "write"}})));
+    assert!(server.is_ready());
+}
+
+/// Nor one that gives nothing at all, for longer than 5 s.
+#[tokio::test]
+async fn a_silent_source_is_waited_for_a_while() {
+    let (_sender, receiver) = mpsc::unbounded_channel();
+    let server = serve_with(Server::builder().source(Sent(receiver))).await;
+    let mut client = client_v1(&server).await;
+    let request = client.event_stream(v1::EventStreamRequest {});
+    let mut stream = bounded("a stream", request).await.unwrap().into_inner();
+    tokio::time::pause();
+    let began = tokio::time::Instant::now();
+    assert_eq!(event(&mut stream).await.0, "provider_ready");
+    let after = began.elapsed();
+    assert!(after > Duration::from_secs(3) && after < Duration::from_secs(6), "{after:?}");
+    assert!(!server.is_ready());
+    let request = v1::ResolveBooleanRequest { flag_key: "bool".to_owned(), context: None };
+    assert!(client.resolve_boolean(request).await.unwrap().into_inner().value);
+}
+
 /// "`configuration_change` with `{"flags":{"bool-flag":{"type":"update"}}}` (new: `write`, removed:
 /// `delete`)".
 #[tokio::test]
@@ -82,6 +117,47 @@ async fn changes_name_their_flags() {
     flags.replace(r#"{"flags": {}}"#).unwrap();
     let (_, data) = event(&mut stream).await;
     assert_eq!(data["flags"].as_object().unwrap().len(), 12);
+}
+
+/// Clients in other languages drop from their cache what a change names, and nothing else: so that
+/// each key is named, however many updates come while the stream is not read.
+#[tokio::test]
+async fn a_burst_names_every_flag() {
+    let (senders, receivers): (Vec<_>, Vec<_>) = (0..8).map(|_| mpsc::unbounded_channel()).unzip();
+    let sources = receivers.into_iter().map(Sent);
+    let server = sources.fold(Server::builder(), ServerBuilder::source);
+    let server = server.ephemeral().bind().await.unwrap();
+    let send = |round: usize| {
+        for (index, sender) in senders.iter().enumerate() {
+            let flag = json!({"variants": {"v": round}, "defaultVariant": "v"});
+            let flags = json!({"flags": {format!("source-{index}"): flag}});
+            sender.send(Definition::json(flags.to_string())).unwrap();
+        }
+    };
+    send(0);
+    let mut client = client_v1(&server).await;
+    let mut stream = events(&mut client, "").await;
+    let mut selected = events(&mut client, "flagSetId=").await;
+    send(1);
+    // Nothing else runs meanwhile: the streams see the last of these states alone.
+    for key in 0..200 {
+        server.flags().set_value(format!("key-{key}"), true).unwrap();
+    }
+    server.flags().remove("key-7");
+    for stream in [&mut stream, &mut selected] {
+        let mut missing: BTreeSet<_> = (0..200).map(|key| format!("key-{key}")).collect();
+        missing.extend((0..8).map(|index| format!("source-{index}")));
+        while !missing.is_empty() {
+            let (kind, data) = event(stream).await;
+            assert_eq!(kind, "configuration_change");
+            let flags = data["flags"].as_object().unwrap();
+            assert!(!flags.is_empty());
+            for (key, change) in flags {
+                missing.remove(key);
+                assert_eq!(change["type"] == "delete", key == "key-7", "{key}: {change}");
+            }
+        }
+    }
 }
 
 /// "an update that is not valid ... is rejected whole, the old flags stay, and no event is sent".

@@ -1,12 +1,17 @@
 //! Clients that mean harm, or know no better: each port survives them.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{collections::VecDeque, net::SocketAddr, time::Duration};
 
 use flagstaff::server::{RunningServer, Server};
+use http::Request;
+use http_body_util::Full;
+use hyper::{body::Bytes, client::conn::http2};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::json;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
+    task::JoinSet,
 };
 
 use super::{
@@ -178,13 +183,30 @@ fn length_of_varint(value: usize) -> usize {
 
 /// An HTTP/2 connection with an event stream whose client grants no room and reads nothing.
 pub async fn stuck_stream(server: &RunningServer) -> TcpStream {
-    let mut stream = TcpStream::connect(server.evaluation_addr().unwrap()).await.unwrap();
+    let path = "/flagd.evaluation.v1.Service/EventStream";
+    let stream = stuck_call(server.evaluation_addr(), path).await;
+    let open = || async {
+        let answer = get(server.management_addr(), "/metrics").await;
+        answer.text().contains("flagstaff_event_streams 1\n")
+    };
+    bounded("the stream", async {
+        while !open().await {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    })
+    .await;
+    stream
+}
+
+/// An HTTP/2 connection with a call without fields, whose client grants no room and reads nothing.
+pub async fn stuck_call(address: Option<SocketAddr>, path: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(address.unwrap()).await.unwrap();
     let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
     // SETTINGS: INITIAL_WINDOW_SIZE 0.
     bytes.extend([0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0]);
     let mut head = vec![0x83, 0x86];
     for (name, value) in [
-        (":path", "/flagd.evaluation.v1.Service/EventStream"),
+        (":path", path),
         (":authority", "x"),
         ("content-type", "application/grpc"),
         ("te", "trailers"),
@@ -199,17 +221,42 @@ pub async fn stuck_stream(server: &RunningServer) -> TcpStream {
     bytes.extend(head);
     bytes.extend([0, 0, 5, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0]);
     stream.write_all(&bytes).await.unwrap();
-    let open = || async {
-        let answer = get(server.management_addr(), "/metrics").await;
-        answer.text().contains("flagstaff_event_streams 1\n")
-    };
-    bounded("the stream", async {
-        while !open().await {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    })
-    .await;
     stream
+}
+
+/// However many answers a client asks for and does not take: few are held in memory at once.
+#[tokio::test]
+async fn answers_that_nobody_takes() {
+    let server = serve().await;
+    let stream = TcpStream::connect(server.ofrep_addr().unwrap()).await.unwrap();
+    let (sender, connection) = http2::Builder::new(TokioExecutor::new())
+        .initial_stream_window_size(0)
+        .handshake::<_, Full<Bytes>>(TokioIo::new(stream))
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    let mut asked = JoinSet::new();
+    for _ in 0..100 {
+        let uri = "http://localhost/ofrep/v1/evaluate/flags";
+        let request = Request::post(uri).body(Full::default()).unwrap();
+        asked.spawn(sender.clone().send_request(request));
+    }
+    let mut answers = VecDeque::new();
+    for _ in 0..8 {
+        let answer = bounded("an answer", asked.join_next()).await.unwrap().unwrap().unwrap();
+        assert_eq!(answer.status().as_u16(), 200);
+        answers.push_back(answer);
+    }
+    // Others are served meanwhile, often enough for a ninth to come if it could.
+    for _ in 0..20 {
+        is_well(&server).await;
+        assert!(asked.try_join_next().is_none(), "more than 8 answers are held");
+    }
+    // Each that is given up makes room for another.
+    for _ in 8..100 {
+        answers.pop_front();
+        answers.push_back(bounded("the next", asked.join_next()).await.unwrap().unwrap().unwrap());
+    }
 }
 
 /// Issue: "kill of a slow client": changes do not pile up for it, others are told, and it goes when
@@ -226,7 +273,6 @@ async fn a_client_that_reads_nothing_holds_nobody_up() {
     }
     drop(stream);
     tokio::time::pause();
-    super::support::wait::bounded("", async {}).await;
     let gone = async {
         loop {
             tokio::time::sleep(Duration::from_secs(5)).await;

@@ -1,5 +1,7 @@
 //! The sync protocol, and flagstaff as a source of flagstaff.
 
+use std::time::Duration;
+
 use flagstaff::{
     FlagdOptions,
     flagd::Resolver,
@@ -85,6 +87,21 @@ async fn later_sources_win() {
     let definition = next(&mut stream).await;
     assert_eq!(definition["flags"]["a"]["source"], "memory");
     assert_eq!(definition["flags"]["b"]["source"], "sent");
+}
+
+/// Else those who poll would take all flags for deleted while the server starts.
+#[tokio::test]
+async fn all_flags_are_waited_for() {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    let server = Server::builder().source(Sent(receiver)).ephemeral().bind().await.unwrap();
+    let mut client = sync(&server).await;
+    let mut asked =
+        tokio::spawn(async move { client.fetch_all_flags(FetchAllFlagsRequest::default()).await });
+    let early = tokio::time::timeout(Duration::from_millis(50), &mut asked).await;
+    assert!(early.is_err(), "{early:?} before the flags");
+    sender.send(Definition::json(r#"{"flags": {"a": {"variants": {"v": 1}}}}"#)).unwrap();
+    let all = bounded("the flags", asked).await.unwrap().unwrap().into_inner();
+    assert!(all.flag_configuration.contains("\"a\""), "{}", all.flag_configuration);
 }
 
 /// Issue: "`grpc(s)://` (another flagd or flagstaff: a chain)".

@@ -1,9 +1,11 @@
 //! The flags of all sources: a snapshot that readers take without a lock, replaced as a whole.
 
+mod history;
+
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet},
     fmt::Write,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
 use arc_swap::ArcSwap;
@@ -11,11 +13,10 @@ use hyper::body::Bytes;
 use serde_json::{Map, Value};
 use tokio::sync::watch;
 
+use self::history::History;
+pub(crate) use self::history::Told;
 use super::selector::Selector;
 use crate::evaluator::{Change, Context, ErrorCode, FlagSet, Outcome};
-
-/// How many former snapshots are kept, so that streams can be told what has changed since.
-const HISTORY: usize = 4;
 
 /// The flags that one source gave last.
 #[derive(Clone, Debug)]
@@ -68,6 +69,10 @@ impl Snapshot {
         let flags = |source: &'_ Loaded| source.flags.as_ref().is_some_and(|set| !set.is_empty());
         let latest = self.sources.iter().rev().filter(move |source| flags(source));
         latest.filter_map(|source| Some((&source.name, &**source.flags.as_ref()?)))
+    }
+
+    fn contains(&self, key: &str) -> bool {
+        self.latest_first().any(|(_, set)| set.contains(key))
     }
 
     /// Where the flag of this key is, if the selector shows it.
@@ -157,43 +162,65 @@ impl Snapshot {
         message
     }
 
-    /// What has changed since a former snapshot, of what the selector shows.
-    pub(crate) fn changes_since(&self, former: &Self, selector: &Selector) -> Arc<Changes> {
-        let is_known =
-            |known: &&(Selector, u64, _)| known.0 == *selector && known.1 == former.version;
+    /// What has changed since a former version, of what the selector shows: computed once.
+    fn changes(
+        &self,
+        former: u64,
+        selector: &Selector,
+        compute: impl FnOnce() -> Option<Changes>,
+    ) -> Option<Arc<Changes>> {
+        let is_known = |known: &&(Selector, u64, _)| known.0 == *selector && known.1 == former;
         if let Some((_, _, changes)) = lock(&self.changes).iter().find(is_known) {
-            return changes.clone();
+            return Some(changes.clone());
         }
-        let changes = Arc::new(self.compare(former, selector));
+        let changes = Arc::new(compute()?);
         let mut known = lock(&self.changes);
         known.truncate(REMEMBERED - 1);
-        known.insert(0, (selector.clone(), former.version, changes.clone()));
-        changes
+        known.insert(0, (selector.clone(), former, changes.clone()));
+        Some(changes)
     }
 
-    fn compare(&self, former: &Self, selector: &Selector) -> Changes {
-        let mut changed = BTreeSet::new();
-        for (new, old) in self.sources.iter().zip(&former.sources) {
-            let empty = FlagSet::default();
-            let (new, old) = (new.flags.as_deref(), old.flags.as_deref());
-            if new.map(std::ptr::from_ref) != old.map(std::ptr::from_ref) {
-                changed
-                    .extend(new.unwrap_or(&empty).changes_since(old.unwrap_or(&empty)).into_keys());
-            }
-        }
+    /// What a client must hear of these keys, that had the former flags, if they are known.
+    fn changed(
+        &self,
+        former: Option<&Self>,
+        keys: impl IntoIterator<Item = Arc<str>>,
+        selector: &Selector,
+    ) -> Changes {
         let change = |key: &str| {
-            let seen = |snapshot: &Self| {
-                let (source, set) = snapshot.find(selector, key)?;
-                Some((source.clone(), set.definition(key)?.to_owned()))
-            };
-            match (seen(former), seen(self)) {
-                (None, Some(_)) => Some(Change::Write),
-                (Some(_), None) => Some(Change::Delete),
-                (old, new) => (old != new).then_some(Change::Update),
+            let was_shown = former.is_none_or(|former| former.find(selector, key).is_some());
+            match (was_shown, self.find(selector, key)) {
+                (_, None) => Change::Delete,
+                (false, Some(_)) => Change::Write,
+                (true, Some(_)) => Change::Update,
             }
         };
-        let flags = changed.into_iter().filter_map(|key| change(&key).map(|change| (key, change)));
+        let flags = keys.into_iter().map(|key| (key.to_string(), change(&key)));
         Changes { flags: flags.collect(), event: OnceLock::new() }
+    }
+
+    /// The keys of which the selector shows something else than in a former snapshot.
+    fn differing(&self, former: &Self, selector: &Selector) -> BTreeSet<Arc<str>> {
+        let seen = |snapshot: &Self, key: &str| {
+            let (source, set) = snapshot.find(selector, key)?;
+            Some((source.clone(), set.definition(key)?.to_owned()))
+        };
+        let mut keys = self.touched(former);
+        keys.retain(|key| seen(self, key) != seen(former, key));
+        keys
+    }
+
+    /// The keys that any source has changed since a former snapshot.
+    fn touched(&self, former: &Self) -> BTreeSet<Arc<str>> {
+        let mut keys = BTreeSet::new();
+        for (new, old) in self.sources.iter().zip(&former.sources) {
+            if new.flags.as_ref().map(Arc::as_ptr) != old.flags.as_ref().map(Arc::as_ptr) {
+                let (new, old) =
+                    [new, old].map(|source| source.flags.clone().unwrap_or_default()).into();
+                keys.extend(new.changes_since(&old).into_keys().map(Arc::from));
+            }
+        }
+        keys
     }
 }
 
@@ -206,7 +233,7 @@ fn flag_set_id<'s>(set: &'s FlagSet, key: &str) -> Option<&'s str> {
 #[derive(Debug)]
 pub(crate) struct Store {
     current: ArcSwap<Snapshot>,
-    former: Mutex<VecDeque<Arc<Snapshot>>>,
+    history: Mutex<History>,
     version: watch::Sender<u64>,
 }
 
@@ -216,7 +243,7 @@ impl Store {
         let sources = names.into_iter().map(|name| Loaded { name, flags: None }).collect();
         Self {
             current: ArcSwap::from_pointee(Snapshot::new(0, sources)),
-            former: Mutex::default(),
+            history: Mutex::default(),
             version: watch::Sender::new(0),
         }
     }
@@ -238,35 +265,46 @@ impl Store {
         source: usize,
         change: impl FnOnce(&FlagSet) -> Result<FlagSet, E>,
     ) -> Result<(), E> {
-        let mut former = lock(&self.former);
+        let mut history = lock(&self.history);
         let current = self.current.load_full();
         let mut sources = current.sources.clone();
         let flags = change(sources[source].flags.as_deref().unwrap_or(&FlagSet::default()))?;
         sources[source].flags = Some(Arc::new(flags));
         let version = current.version + 1;
-        self.current.store(Arc::new(Snapshot::new(version, sources)));
-        former.push_back(current);
-        if former.len() > HISTORY {
-            former.pop_front();
-        }
-        drop(former);
+        let now = Arc::new(Snapshot::new(version, sources));
+        // Before anybody sees the new flags: what has changed is known to all who ask for it.
+        history.replaced(current, &now);
+        self.current.store(now);
+        drop(history);
         self.version.send_replace(version);
         Ok(())
     }
-}
 
-/// What a stream was told last. Former snapshots are not kept alive by clients that lag behind.
-#[derive(Debug, Default)]
-pub(crate) struct Told(Weak<Snapshot>);
-
-impl Told {
-    pub(crate) fn new(snapshot: &Arc<Snapshot>) -> Self {
-        Self(Arc::downgrade(snapshot))
-    }
-
-    /// What has changed since; none if that is so long ago that nobody knows.
-    pub(crate) fn changes(&self, now: &Snapshot, selector: &Selector) -> Option<Arc<Changes>> {
-        Some(now.changes_since(&*self.0.upgrade()?, selector))
+    /// What has changed since a stream was told something, of what the selector shows. All that has
+    /// changed is in it, and more only where that is long past; none if that is so long ago that
+    /// nobody knows.
+    pub(crate) fn changes(
+        &self,
+        told: &Told,
+        now: &Snapshot,
+        selector: &Selector,
+    ) -> Option<Arc<Changes>> {
+        now.changes(told.0, selector, || {
+            let history = lock(&self.history);
+            let Some(former) = history.snapshots(told.0, now.version) else {
+                let keys = history.since(told.0)?;
+                drop(history);
+                return Some(now.changed(None, keys, selector));
+            };
+            drop(history);
+            // Step by step: what has changed and changed back was seen meanwhile.
+            let mut keys = BTreeSet::new();
+            for (index, old) in former.iter().enumerate() {
+                let new = former.get(index + 1).map_or(now, |new| new);
+                keys.extend(new.differing(old, selector));
+            }
+            Some(now.changed(former.first().map(|former| &**former), keys, selector))
+        })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 
-use super::*;
+use super::{history::MOST_REMOVED, *};
 
 fn store(names: &[&str]) -> Store {
     Store::new(names.iter().map(|name| Arc::from(*name)))
@@ -82,10 +82,11 @@ fn changes_are_those_that_a_selector_shows() {
     let former = store.snapshot().clone();
     load(&store, 0, &flags("1", Some("x"), &["b", "c", "d"]));
     load(&store, 1, &flags("2", Some("y"), &["b", "c"]));
-    let now = store.snapshot();
+    let (told, now) = (Told::new(&former), store.snapshot());
+    let since =
+        |selector: &str| store.changes(&told, &now, &Selector::parse(selector).unwrap()).unwrap();
     let changes = |selector: &str| {
-        let changes = now.changes_since(&former, &Selector::parse(selector).unwrap());
-        changes
+        since(selector)
             .flags
             .iter()
             .map(|(key, change)| format!("{key} {}", change.as_str()))
@@ -94,22 +95,60 @@ fn changes_are_those_that_a_selector_shows() {
     assert_eq!(changes(""), ["a delete", "b update", "d write"]);
     assert_eq!(changes("flagSetId=x"), ["a delete", "c write", "d write"]);
     assert_eq!(changes("two"), ["b write"]);
-    assert!(Arc::ptr_eq(
-        &now.changes_since(&former, &Selector::All),
-        &now.changes_since(&former, &Selector::All)
-    ));
+    assert!(Arc::ptr_eq(&since(""), &since("")), "computed once");
 }
 
+fn told_since(store: &Store, told: &Told) -> Option<Vec<String>> {
+    let changes = store.changes(told, &store.snapshot(), &Selector::All)?;
+    Some(changes.flags.iter().map(|(key, change)| format!("{key} {}", change.as_str())).collect())
+}
+
+/// A client may have asked meanwhile, and must not keep what it was told.
 #[test]
-fn what_is_long_past_is_not_known() {
+fn what_has_changed_back_is_told() {
     let store = store(&["one"]);
+    load(&store, 0, &flags("1", None, &["a", "b"]));
     let told = Told::new(&store.snapshot());
-    for version in 0..=HISTORY {
-        let name = version.to_string();
-        load(&store, 0, &flags(&name, None, &["a"]));
-        let changes = told.changes(&store.snapshot(), &Selector::All);
-        assert_eq!(changes.is_some(), version < HISTORY);
+    assert_eq!(told_since(&store, &told), Some(Vec::new()));
+    load(&store, 0, &flags("2", None, &["a", "b", "c"]));
+    load(&store, 0, &flags("1", None, &["a", "b"]));
+    let expected = ["a update", "b update", "c delete"].map(str::to_owned);
+    assert_eq!(told_since(&store, &told), Some(expected.into()));
+}
+
+/// However many updates a stream misses, it is told of every flag that they have changed.
+#[test]
+fn changes_that_are_long_past_are_known() {
+    let store = store(&["one", "two"]);
+    load(&store, 0, &flags("1", None, &["same", "gone"]));
+    let told = Told::new(&store.snapshot());
+    for version in 0..2_000 {
+        let key = format!("key-{}", version % 100);
+        load(&store, 1, &flags(&version.to_string(), None, &[&key]));
     }
+    load(&store, 0, &flags("1", None, &["same"]));
+    let mut expected: Vec<_> = (0..99).map(|key| format!("key-{key} delete")).collect();
+    expected.extend(["key-99 update".to_owned(), "gone delete".to_owned()]);
+    expected.sort_unstable();
+    assert_eq!(told_since(&store, &told), Some(expected));
+}
+
+/// Keys that come and go do not fill the memory; who missed them is not told less than all.
+#[test]
+fn removed_keys_are_forgotten_at_last() {
+    let store = store(&["one"]);
+    let before = Told::new(&store.snapshot());
+    let keys = |from: usize| (from..from + 1_000).map(|key| key.to_string()).collect::<Vec<_>>();
+    let mut after = Told::new(&store.snapshot());
+    for round in 0..=2 * MOST_REMOVED / 1_000 {
+        let keys = keys(round * 1_000);
+        load(&store, 0, &flags("1", None, &keys.iter().map(|key| &**key).collect::<Vec<_>>()));
+        assert_eq!(told_since(&store, &after).map(|told| told.len() >= 1_000), Some(true));
+        after = Told::new(&store.snapshot());
+        assert!(lock(&store.history).since(after.0).is_some());
+        assert!(lock(&store.history).len() <= MOST_REMOVED + 2_000);
+    }
+    assert_eq!(told_since(&store, &before), None);
 }
 
 #[test]
