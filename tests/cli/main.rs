@@ -9,6 +9,7 @@ mod support;
 
 mod check;
 mod eval;
+mod options;
 mod program;
 mod start;
 mod watch;

@@ -154,7 +154,9 @@ async fn the_generation_of_fractional_is_chosen() {
 }
 
 /// The addresses that it logs, by service, as soon as it listens.
-async fn addresses(mut command: Command) -> (tokio::process::Child, Vec<(String, SocketAddr)>) {
+pub(crate) async fn addresses(
+    mut command: Command,
+) -> (tokio::process::Child, Vec<(String, SocketAddr)>) {
     let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
     let mut found = Vec::new();

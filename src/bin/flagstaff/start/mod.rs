@@ -88,8 +88,9 @@ fn builder(args: &Args) -> ServerBuilder {
         .sync(listen(args.host, args.sync_port, args.sync_socket_path.as_ref()))
         .ofrep(listen(args.host, args.ofrep_port, None))
         .cors_origins(&args.cors_origins)
-        .max_request_body(args.max_request_body)
-        .max_request_header(args.max_request_header)
+        // What 0 means, as in flagd.
+        .max_request_body(unless_zero(args.max_request_body, usize::MAX))
+        .max_request_header(unless_zero(args.max_request_header, 1 << 20))
         .stream_deadline(args.stream_deadline)
         .sync_metadata(!args.disable_sync_metadata)
         .bucketing(match args.fractional {
@@ -106,6 +107,10 @@ fn builder(args: &Args) -> ServerBuilder {
         builder = builder.context_from_header(header, name);
     }
     builder
+}
+
+fn unless_zero(bytes: usize, otherwise: usize) -> usize {
+    if bytes == 0 { otherwise } else { bytes }
 }
 
 /// A socket takes the place of the port.
