@@ -54,8 +54,8 @@ async fn start(args: Args) -> Result<RunningServer, Failure> {
         tracing::warn!("--keep-alive-* has no effect: clients may ping as often as they like");
     }
     let mut builder = builder(&args);
-    for source in &sources {
-        builder = builder.boxed_source(open::open(source).map_err(|message| (Exit::No, message))?);
+    for (given, source) in &sources {
+        builder = builder.boxed_source(open::open(given, source)?);
     }
     let server = builder.bind().await.map_err(|error| (Exit::No, error.to_string()))?;
     for (service, address) in [
@@ -71,12 +71,18 @@ async fn start(args: Args) -> Result<RunningServer, Failure> {
     Ok(server)
 }
 
-/// Those of `--uri` before those of `--sources`, as in flagd.
-fn sources(args: &Args) -> Result<Vec<Source>, String> {
-    let mut sources =
-        args.uris.iter().map(|uri| sources::from_uri(uri)).collect::<Result<Vec<_>, _>>()?;
+/// Those of `--uri` before those of `--sources`, as in flagd; each with how it was given.
+fn sources(args: &Args) -> Result<Vec<(String, Source)>, String> {
+    let mut sources = Vec::new();
+    for uri in &args.uris {
+        sources.push((format!("--uri `{}`", sources::shown(uri)), sources::from_uri(uri)?));
+    }
     if let Some(text) = args.sources.as_deref().filter(|text| !text.is_empty()) {
-        sources.extend(sources::from_json(text)?);
+        let listed = sources::from_json(text)?.into_iter().enumerate();
+        sources.extend(listed.map(|(index, source)| {
+            let uri = sources::shown(&source.uri);
+            (format!("--sources, number {} (`{uri}`)", index + 1), source)
+        }));
     }
     Ok(sources)
 }
