@@ -11,6 +11,7 @@ mod check;
 mod eval;
 mod options;
 mod program;
+mod quickstart;
 mod start;
 mod watch;
 
