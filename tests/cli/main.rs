@@ -12,6 +12,7 @@ mod eval;
 mod options;
 mod program;
 mod quickstart;
+mod sources;
 mod start;
 mod watch;
 
