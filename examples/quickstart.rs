@@ -6,13 +6,18 @@
 mod stand_in;
 use stand_in::Flags;
 
-use std::{error::Error, fmt::Debug};
+use std::{error::Error, fmt::Debug, time::Duration};
 
-use flagstaff::{FlagdProvider, ProviderEvent, reason};
+use flagstaff::{
+    FlagdProvider, ProviderEvent,
+    flagd::{ChangedFlags, Events},
+    reason,
+};
 use open_feature::{
     EvaluationContext, EvaluationDetails, EvaluationError, OpenFeature, StructValue,
 };
 use serde_json::json;
+use tokio::time::timeout;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -43,12 +48,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
         println!("\n`greeting` is switched to \"long\":");
         let variants = json!({"short": "hi", "long": "good morning"});
         server.flags().set("greeting", json!({"variants": variants, "defaultVariant": "long"}))?;
-        while let Some(event) = events.next().await {
-            if let ProviderEvent::ConfigurationChanged(flags) = event {
-                println!("event: changed {flags:?}");
-                break;
-            }
-        }
+        let flags = timeout(Duration::from_secs(10), change(&mut events)).await;
+        let flags = flags.map_err(|_| "no change arrived")?.ok_or("the provider has ended")?;
+        println!("event: changed {flags:?}");
         show("greeting", client.get_string_details("greeting", user, None).await);
     }
     summary(&provider);
@@ -57,6 +59,15 @@ async fn main() -> Result<(), Box<dyn Error>> {
         server.shutdown().await;
     }
     Ok(())
+}
+
+/// The flags that change next.
+async fn change(events: &mut Events) -> Option<ChangedFlags> {
+    loop {
+        if let ProviderEvent::ConfigurationChanged(flags) = events.next().await? {
+            return Some(flags);
+        }
+    }
 }
 
 fn show<T: Debug>(key: &str, result: Result<EvaluationDetails<T>, EvaluationError>) {

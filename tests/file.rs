@@ -308,3 +308,13 @@ async fn a_wait_that_is_given_up_loses_nothing() {
         read.await;
     }
 }
+
+/// "Every `interval` (from a millisecond to a year)".
+#[tokio::test]
+async fn an_interval_without_end() {
+    let files = Files::new("flags", "1");
+    let mut source = FileSource::new(&files.path, Duration::MAX).without_watch();
+    assert_eq!(given(&mut source).await, "1");
+    let nothing = tokio::time::timeout(10 * OFTEN, source.next()).await;
+    assert!(nothing.is_err(), "{nothing:?}");
+}

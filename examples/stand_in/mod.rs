@@ -35,7 +35,9 @@ impl Flags {
         let port = server.evaluation_addr().ok_or("the server listens on TCP")?.port();
         println!("no FLAGD_HOST is set: a server on port {port} serves {}", file.display());
         server.ready().await;
-        let options = FlagdOptions::builder().host("127.0.0.1").port(port).build()?;
+        // What the environment says is not meant for this server.
+        let options = FlagdOptions::builder().host("127.0.0.1").port(port);
+        let options = options.build_with_env(|_| None)?;
         Ok(Self { provider: FlagdProvider::new(options), server: Some(server) })
     }
 }

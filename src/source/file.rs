@@ -15,7 +15,7 @@ use std::{
 use tokio::{task::spawn_blocking, time::Instant};
 
 use self::watch::Watch;
-use super::{Definition, FlagSource, Format, SourceError, async_trait};
+use super::{Definition, FlagSource, Format, SourceError, async_trait, bounded};
 use crate::flagd::error::chain;
 
 /// The largest file taken, in MiB.
@@ -78,14 +78,14 @@ enum ReadError {
 }
 
 impl FileSource {
-    /// Will read the file every `interval`, or sooner.
+    /// Will read the file every `interval` (from a millisecond to a year), or sooner.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>, interval: Duration) -> Self {
         let path = path.into();
         Self {
             name: path.display().to_string(),
             path,
-            interval,
+            interval: bounded(interval),
             watching: true,
             watch: None,
             due: None,
@@ -199,6 +199,12 @@ mod tests {
         ] {
             assert_eq!(format(Path::new(path)), expected, "{path}");
         }
+    }
+
+    #[test]
+    fn an_interval_of_zero_does_not_keep_a_core_busy() {
+        let source = FileSource::new("flags.json", Duration::ZERO);
+        assert_eq!(source.interval, Duration::from_millis(1));
     }
 
     fn error(path: &Path) -> String {

@@ -10,7 +10,7 @@ use rustls::ClientConfig;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::{Instant, sleep_until};
 
-use super::{Definition, FlagSource, Format, SourceError, async_trait};
+use super::{Definition, FlagSource, Format, SourceError, async_trait, bounded};
 use crate::server::{ServerError, client_tls};
 
 /// The longest definition that is read.
@@ -73,11 +73,11 @@ impl fmt::Debug for HttpSource {
 }
 
 impl HttpSource {
-    /// Will ask `url` at once, and then every `interval`.
+    /// Will ask `url` at once, and then every `interval` (from a millisecond to a year).
     ///
     /// # Errors
     ///
-    /// When it is no URL of HTTP, or there is no cryptography for TLS.
+    /// When it is no URL of HTTP, the interval is 0, or there is no cryptography for TLS.
     pub fn new(url: &str, interval: Duration) -> Result<Self, ServerError> {
         let parsed = Url::parse(url).map_err(|error| invalid(url, &error.to_string()))?;
         if !matches!(parsed.scheme(), "http" | "https") {
@@ -92,7 +92,7 @@ impl HttpSource {
         Ok(Self {
             name,
             url: parsed,
-            interval,
+            interval: bounded(interval),
             authorization: None,
             client,
             due: None,
@@ -200,7 +200,7 @@ impl FlagSource for HttpSource {
                 sleep_until(due).await;
             }
             let answer = self.ask().await;
-            self.due = Instant::now().checked_add(self.interval);
+            self.due = Some(Instant::now() + self.interval);
             match answer {
                 Ok(Some(new)) => {
                     let same = |known: &Known| known.definition == new.definition;
@@ -238,5 +238,8 @@ mod tests {
             assert!(!error.contains("hush"), "{error}");
         }
         HttpSource::new("http://host", Duration::ZERO).unwrap_err();
+        // Where the next time cannot be told, it would ask at once.
+        let source = HttpSource::new("http://host", Duration::MAX).unwrap();
+        assert!(Instant::now().checked_add(source.interval).is_some());
     }
 }

@@ -5,7 +5,7 @@ mod file;
 mod http;
 mod sync;
 
-use std::error::Error;
+use std::{error::Error, time::Duration};
 
 use serde_json::{Map, Value};
 
@@ -15,6 +15,12 @@ pub use file::FileSource;
 #[cfg(feature = "server")]
 pub use http::HttpSource;
 pub use sync::SyncSource;
+
+/// An interval that neither keeps a core busy nor leads to a time that cannot be told.
+fn bounded(interval: Duration) -> Duration {
+    const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+    interval.clamp(Duration::from_millis(1), YEAR)
+}
 
 /// A source of flag definitions, pulled one after the other.
 #[async_trait]

@@ -9,7 +9,10 @@ mod support;
 
 mod check;
 mod eval;
+mod options;
 mod program;
+mod quickstart;
+mod sources;
 mod start;
 mod watch;
 

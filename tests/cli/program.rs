@@ -33,9 +33,14 @@ impl Finished {
     }
 }
 
-/// The program without variables of flagd's, which may be set where the tests run.
 pub(crate) fn flagstaff(args: &[&str]) -> Command {
-    let mut command = Command::new(PATH);
+    let mut command = without_flagd(Command::new(PATH));
+    command.args(args);
+    command
+}
+
+/// Without variables of flagd's, which may be set where the tests run.
+pub(crate) fn without_flagd(mut command: Command) -> Command {
     for (name, _) in env::vars_os() {
         let is_ours = |name: &str| {
             name.starts_with("FLAGD_") || name == "FLAGSTAFF_HOST" || name == "RUST_LOG"
@@ -44,7 +49,7 @@ pub(crate) fn flagstaff(args: &[&str]) -> Command {
             command.env_remove(name);
         }
     }
-    command.args(args).stdin(Stdio::null()).kill_on_drop(true);
+    command.stdin(Stdio::null()).kill_on_drop(true);
     command
 }
 

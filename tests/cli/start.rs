@@ -56,16 +56,30 @@ async fn without_a_source_it_ends() {
 async fn a_source_that_cannot_be_is_named() {
     for (uri, code) in [
         ("file:absent.json", 1),
+        ("file:.", 1),
+        ("file:pipe", 1),
         ("flags.json", 2),
+        ("http://", 2),
+        ("grpc://host:99999999", 2),
+        ("envoy://host:1", 2),
         ("s3://bucket/object", 2),
         ("core.openfeature.dev/default/flags", 2),
         ("gs://bucket/object", 2),
         ("azblob://container/object", 2),
     ] {
-        let (seen, message) = ended(start(&directory(), &["--uri", uri])).await;
+        let directory = directory();
+        // Nobody writes to it: who opens it waits for ever.
+        let pipe = directory.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(pipe).status().unwrap().success());
+        let (seen, message) = ended(start(&directory, &["--uri", uri])).await;
         assert_eq!(seen, Some(code), "{message}");
         assert!(message.contains(uri), "{message}");
+        assert!(!message.contains("FLAGD_TARGET_URI"), "{message}");
     }
+    let sources = r#"[{"uri": "host:99999999", "provider": "grpc"}]"#;
+    let (code, message) = ended(start(&directory(), &["--sources", sources])).await;
+    assert_eq!(code, Some(2), "{message}");
+    assert!(message.contains("--sources, number 1 (`host:99999999`)"), "{message}");
 }
 
 #[tokio::test]
@@ -154,7 +168,9 @@ async fn the_generation_of_fractional_is_chosen() {
 }
 
 /// The addresses that it logs, by service, as soon as it listens.
-async fn addresses(mut command: Command) -> (tokio::process::Child, Vec<(String, SocketAddr)>) {
+pub(crate) async fn addresses(
+    mut command: Command,
+) -> (tokio::process::Child, Vec<(String, SocketAddr)>) {
     let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
     let mut found = Vec::new();

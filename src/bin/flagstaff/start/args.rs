@@ -77,7 +77,7 @@ pub(crate) struct Args {
     #[arg(short = 'B', long, env = "FLAGD_MAX_REQUEST_BODY", value_name = "BYTES")]
     #[arg(default_value_t = 1_000_000)]
     pub(super) max_request_body: usize,
-    /// How large a request's headers may be, in bytes; 0 is 1 MiB.
+    /// How large a request's headers may be, in bytes, at least 8192; 0 is 1 MiB.
     #[arg(short = 'R', long, env = "FLAGD_MAX_REQUEST_HEADER", value_name = "BYTES")]
     #[arg(default_value_t = 1_000_000)]
     pub(super) max_request_header: usize,

@@ -54,8 +54,8 @@ async fn start(args: Args) -> Result<RunningServer, Failure> {
         tracing::warn!("--keep-alive-* has no effect: clients may ping as often as they like");
     }
     let mut builder = builder(&args);
-    for source in &sources {
-        builder = builder.boxed_source(open::open(source).map_err(|message| (Exit::No, message))?);
+    for (given, source) in &sources {
+        builder = builder.boxed_source(open::open(given, source)?);
     }
     let server = builder.bind().await.map_err(|error| (Exit::No, error.to_string()))?;
     for (service, address) in [
@@ -71,12 +71,18 @@ async fn start(args: Args) -> Result<RunningServer, Failure> {
     Ok(server)
 }
 
-/// Those of `--uri` before those of `--sources`, as in flagd.
-fn sources(args: &Args) -> Result<Vec<Source>, String> {
-    let mut sources =
-        args.uris.iter().map(|uri| sources::from_uri(uri)).collect::<Result<Vec<_>, _>>()?;
+/// Those of `--uri` before those of `--sources`, as in flagd; each with how it was given.
+fn sources(args: &Args) -> Result<Vec<(String, Source)>, String> {
+    let mut sources = Vec::new();
+    for uri in &args.uris {
+        sources.push((format!("--uri `{}`", sources::shown(uri)), sources::from_uri(uri)?));
+    }
     if let Some(text) = args.sources.as_deref().filter(|text| !text.is_empty()) {
-        sources.extend(sources::from_json(text)?);
+        let listed = sources::from_json(text)?.into_iter().enumerate();
+        sources.extend(listed.map(|(index, source)| {
+            let uri = sources::shown(&source.uri);
+            (format!("--sources, number {} (`{uri}`)", index + 1), source)
+        }));
     }
     Ok(sources)
 }
@@ -88,8 +94,9 @@ fn builder(args: &Args) -> ServerBuilder {
         .sync(listen(args.host, args.sync_port, args.sync_socket_path.as_ref()))
         .ofrep(listen(args.host, args.ofrep_port, None))
         .cors_origins(&args.cors_origins)
-        .max_request_body(args.max_request_body)
-        .max_request_header(args.max_request_header)
+        // What 0 means, as in flagd.
+        .max_request_body(unless_zero(args.max_request_body, usize::MAX))
+        .max_request_header(unless_zero(args.max_request_header, 1 << 20))
         .stream_deadline(args.stream_deadline)
         .sync_metadata(!args.disable_sync_metadata)
         .bucketing(match args.fractional {
@@ -106,6 +113,10 @@ fn builder(args: &Args) -> ServerBuilder {
         builder = builder.context_from_header(header, name);
     }
     builder
+}
+
+fn unless_zero(bytes: usize, otherwise: usize) -> usize {
+    if bytes == 0 { otherwise } else { bytes }
 }
 
 /// A socket takes the place of the port.

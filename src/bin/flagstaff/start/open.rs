@@ -1,6 +1,6 @@
 //! Opens the sources that the server reads.
 
-use std::{error::Error, fs::File, time::Duration};
+use std::{fs::File, io, path::Path, time::Duration};
 
 use flagstaff::{
     FlagdError, FlagdOptions,
@@ -9,31 +9,60 @@ use flagstaff::{
     source::{FileSource, FlagSource, HttpSource, SyncSource},
 };
 
-use super::sources::{Kind, Source};
+use super::{
+    Failure,
+    sources::{Kind, Source},
+};
+use crate::Exit;
 
 /// How often files and URLs are read, in seconds, as in flagd.
 const FILE_INTERVAL: u32 = 1;
 const HTTP_INTERVAL: u32 = 5;
 
-/// The source, ready to be read; the error names it.
-pub(super) fn open(source: &Source) -> Result<Box<dyn FlagSource>, String> {
-    let named = |error: &dyn Error| format!("source `{}`: {error}", source.uri);
+/// The source, ready to be read. It is called `given` in errors.
+pub(super) fn open(given: &str, source: &Source) -> Result<Box<dyn FlagSource>, Failure> {
     let seconds = |default| Duration::from_secs(source.interval.unwrap_or(default).into());
-    match source.kind {
-        Kind::File => {
-            // A file that goes later may come back; one that is not there is a mistake.
-            File::open(&source.uri)
-                .map_err(|error| format!("source `file:{}`: {error}", source.uri))?;
-            Ok(Box::new(FileSource::new(&source.uri, seconds(FILE_INTERVAL))))
-        }
+    let opened: Result<Box<dyn FlagSource>, Failure> = match source.kind {
+        Kind::File => match check_file(Path::new(&source.uri)) {
+            Ok(()) => Ok(Box::new(FileSource::new(&source.uri, seconds(FILE_INTERVAL)))),
+            Err(error) => Err((Exit::No, error.to_string())),
+        },
         Kind::Grpc => match sync(source) {
             Ok(source) => Ok(Box::new(source)),
-            Err(error) => Err(named(&error)),
+            Err(error) => Err(of_sync(error)),
         },
         Kind::Http => match http(source, seconds(HTTP_INTERVAL)) {
             Ok(source) => Ok(Box::new(source)),
-            Err(error) => Err(named(&error)),
+            Err(error) => Err(of_http(error)),
         },
+    };
+    opened.map_err(|(exit, message)| (exit, format!("{given}: {message}")))
+}
+
+/// A file that goes later may come back; one that is not there is a mistake.
+fn check_file(path: &Path) -> io::Result<()> {
+    // To open a pipe would wait for its other end.
+    if !path.metadata()?.is_file() {
+        return Err(io::Error::other("it is no regular file"));
+    }
+    File::open(path).map(drop)
+}
+
+/// Without the names of the provider's options and variables, which `start` does not read.
+fn of_sync(error: FlagdError) -> Failure {
+    match error {
+        FlagdError::InvalidOption { option: "targetUri", reason, .. } => (Exit::Usage, reason),
+        FlagdError::InvalidOption { option, reason, .. } => {
+            (Exit::Usage, format!("{option}: {reason}"))
+        }
+        error => (Exit::No, error.to_string()),
+    }
+}
+
+fn of_http(error: ServerError) -> Failure {
+    match error {
+        ServerError::Option { reason, .. } => (Exit::Usage, reason),
+        error => (Exit::No, error.to_string()),
     }
 }
 

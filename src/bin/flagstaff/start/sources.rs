@@ -34,6 +34,7 @@ const STORES: [&str; 5] =
 
 /// A source of `--uri`.
 pub(super) fn from_uri(text: &str) -> Result<Source, String> {
+    let shown = shown(text);
     let source = |kind, uri: &str| Source { kind, uri: uri.to_owned(), ..Source::default() };
     let found = if let Some(path) = text.strip_prefix("file:") {
         source(Kind::File, path)
@@ -47,14 +48,27 @@ pub(super) fn from_uri(text: &str) -> Result<Source, String> {
     {
         source(Kind::Grpc, text)
     } else if STORES.iter().any(|store| text.starts_with(store)) {
-        return Err(format!("source `{text}` is of a kind that is not supported; use {SCHEMES}"));
+        return Err(format!("source `{shown}` is of a kind that is not supported; use {SCHEMES}"));
     } else {
-        return Err(format!("source `{text}` must begin with {SCHEMES}"));
+        return Err(format!("source `{shown}` must begin with {SCHEMES}"));
     };
     if found.uri.is_empty() {
-        return Err(format!("source `{text}` names nothing"));
+        return Err(format!("source `{shown}` names nothing"));
     }
-    Ok(found)
+    match found.check() {
+        Ok(()) => Ok(found),
+        Err(error) => Err(format!("source `{shown}`: {error}")),
+    }
+}
+
+/// The URI without a user's name and password.
+pub(super) fn shown(uri: &str) -> String {
+    let Some(start) = uri.find("://").map(|index| index + 3) else { return uri.to_owned() };
+    let end = uri[start..].find('/').map_or(uri.len(), |length| start + length);
+    match uri[start..end].rfind('@') {
+        Some(index) => format!("{}{}", &uri[..start], &uri[start + index + 1..]),
+        None => uri.to_owned(),
+    }
 }
 
 /// The sources of `--sources`. Errors show no values, of which some are secrets.
@@ -126,7 +140,13 @@ impl Source {
                 return Err(format!("`{name}` has no meaning for this provider"));
             }
         }
-        if self.uri.is_empty() { Err("`uri` is missing".to_owned()) } else { Ok(()) }
+        if self.uri.is_empty() {
+            return Err("`uri` is missing".to_owned());
+        }
+        if grpc && !self.uri.starts_with("unix:") && self.uri.contains('@') {
+            return Err("gRPC takes no user name and password".to_owned());
+        }
+        Ok(())
     }
 }
 
@@ -150,6 +170,22 @@ mod tests {
         }
         for text in ["flags.json", "", "file:", "s3://b/o", "gs://b", "core.openfeature.dev/n/f"] {
             from_uri(text).unwrap_err();
+        }
+        for text in ["grpc://ann:hush@h:1", "envoy://ann:hush@h:1/service", "s3://ann:hush@b/o"] {
+            let error = from_uri(text).unwrap_err();
+            assert!(!error.contains("hush"), "{error}");
+        }
+    }
+
+    #[test]
+    fn users_are_not_shown() {
+        for (uri, expected) in [
+            ("http://ann:hush@host:1/a@b", "http://host:1/a@b"),
+            ("http://host/a@b", "http://host/a@b"),
+            ("https://ann:h@sh@host", "https://host"),
+            ("file:a@b.json", "file:a@b.json"),
+        ] {
+            assert_eq!(shown(uri), expected);
         }
     }
 

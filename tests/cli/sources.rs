@@ -1,0 +1,150 @@
+//! Sources of `--sources` and `grpcs://`, opened: from another server, over TLS, and from a URL.
+
+use std::{
+    convert::Infallible,
+    path::Path,
+    sync::{Arc, Mutex},
+    time::Instant,
+};
+
+use axum::http::{HeaderMap, Response};
+use hyper::{server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+
+use crate::{
+    one_flag,
+    options::Started,
+    program::PATH,
+    support::{
+        certs::Certificates,
+        flagd::{FlagdCommand, FlagdProcess},
+        ports::local,
+        sync_server::SyncServer,
+        wait::eventually,
+    },
+};
+
+/// A server of this package that speaks TLS, with two flag sets.
+async fn encrypted(certificates: &Certificates) -> FlagdProcess {
+    let mut other = one_flag();
+    other["metadata"] = json!({ "flagSetId": "other" });
+    other["flags"]["flag"]["defaultVariant"] = json!("off");
+    let mut one = one_flag();
+    one["metadata"] = json!({ "flagSetId": "one" });
+    let server = FlagdProcess::with(&one).source("other.json", &other).tls(certificates);
+    server.command(FlagdCommand::Binary(PATH.into())).start().await.unwrap()
+}
+
+/// A server with this source of `--sources` alone.
+async fn following(source: Value) -> Started {
+    let sources = format!("--sources={}", json!([source]));
+    Started::new(&TempDir::new().unwrap(), &[sources], &[]).await
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+#[tokio::test]
+async fn one_follows_a_flag_set_of_another_over_tls() {
+    let certificates = Certificates::new();
+    let first = encrypted(&certificates).await;
+    let (uri, ca) = (format!("localhost:{}", first.ports().sync), certificates.ca());
+    for (set, value) in [("one", true), ("other", false)] {
+        let second = following(json!({
+            "uri": uri, "provider": "grpc", "tls": true, "certPath": text(&ca),
+            "selector": format!("flagSetId={set}"),
+        }))
+        .await;
+        let answer = second.ofrep("flag", "", "").await;
+        assert!(answer.contains(&format!(r#""value":{value}"#)), "{set}: {answer}");
+    }
+}
+
+/// The authorities are the system's, which rustls lets a variable name.
+#[tokio::test]
+async fn one_follows_another_by_grpcs() {
+    let certificates = Certificates::new();
+    let first = encrypted(&certificates).await;
+    let uri = format!("-f=grpcs://localhost:{}", first.ports().sync);
+    let ca = certificates.ca();
+    let directory = TempDir::new().unwrap();
+    let second = Started::new(&directory, &[uri], &[("SSL_CERT_FILE", text(&ca))]).await;
+    let answer = second.ofrep("flag", "", "").await;
+    assert!(answer.contains(r#""value":false"#), "the later of the two: {answer}");
+}
+
+#[tokio::test]
+async fn the_provider_id_and_the_selector_are_sent() {
+    let first = SyncServer::start(&one_flag());
+    let uri = format!("127.0.0.1:{}", first.port());
+    let source = json!({ "uri": uri, "provider": "grpc", "providerID": "p", "selector": "s" });
+    let _second = following(source).await;
+    let seen = first.seen().streams;
+    assert_eq!((&*seen[0].0, &*seen[0].1), ("p", "s"));
+}
+
+/// A web server with a definition, and what it was asked when.
+async fn web() -> (String, Arc<Mutex<Vec<(Instant, HeaderMap)>>>) {
+    let asked = Arc::<Mutex<Vec<_>>>::default();
+    let log = asked.clone();
+    let answer = async move |headers: HeaderMap| {
+        log.lock().unwrap().push((Instant::now(), headers));
+        one_flag().to_string()
+    };
+    let files = axum::Router::new().route("/flags.json", axum::routing::get(answer));
+    let listener = TcpListener::bind(local(0)).await.unwrap();
+    let uri = format!("http://{}/flags.json", listener.local_addr().unwrap());
+    tokio::spawn(async { axum::serve(listener, files).await });
+    (uri, asked)
+}
+
+#[tokio::test]
+async fn a_url_is_asked_with_authorization() {
+    for (field, given, sent) in
+        [("authHeader", "Basic hush", "Basic hush"), ("bearerToken", "hush", "Bearer hush")]
+    {
+        let (uri, asked) = web().await;
+        let server = following(json!({ "uri": uri, "provider": "http", field: given })).await;
+        let answer = server.ofrep("flag", "", "").await;
+        assert!(answer.contains(r#""value":true"#), "{answer}");
+        assert_eq!(asked.lock().unwrap()[0].1["authorization"], sent);
+    }
+}
+
+/// Without the field, a URL is asked every 5 seconds.
+#[tokio::test]
+async fn a_url_is_asked_at_the_interval() {
+    let (uri, asked) = web().await;
+    let _server = following(json!({ "uri": uri, "provider": "http", "interval": 1 })).await;
+    eventually("three requests", || asked.lock().unwrap().len() >= 3).await;
+    let asked = asked.lock().unwrap();
+    let took = asked[2].0 - asked[0].0;
+    assert!((1..9).contains(&took.as_secs()), "{took:?}");
+}
+
+/// With the authorities of `certPath`, for a URL too.
+#[tokio::test]
+async fn a_url_is_read_over_tls() {
+    let certificates = Certificates::new();
+    let acceptor = TlsAcceptor::from(certificates.server_config());
+    let listener = TcpListener::bind(local(0)).await.unwrap();
+    let uri = format!("https://localhost:{}/flags.json", listener.local_addr().unwrap().port());
+    tokio::spawn(async move {
+        loop {
+            let stream = listener.accept().await.unwrap().0;
+            let Ok(stream) = acceptor.accept(stream).await else { continue };
+            let answer =
+                service_fn(async |_| Ok::<_, Infallible>(Response::new(one_flag().to_string())));
+            let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await;
+        }
+    });
+    let ca = certificates.ca();
+    let source = json!({ "uri": uri, "provider": "http", "certPath": text(&ca) });
+    let answer = following(source).await.ofrep("flag", "", "").await;
+    assert!(answer.contains(r#""value":true"#), "{answer}");
+}
