@@ -1,10 +1,16 @@
 //! Flag definitions from a URL, polled.
 
-use std::{fmt, path::Path, time::Duration};
+use std::{
+    fmt,
+    hash::{BuildHasher as _, RandomState},
+    path::Path,
+    time::Duration,
+};
 
 use reqwest::{
     Client, Response, StatusCode, Url,
     header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderValue, IF_NONE_MATCH},
+    redirect::Policy,
 };
 use rustls::ClientConfig;
 use secrecy::{ExposeSecret, SecretString};
@@ -16,6 +22,9 @@ use crate::server::{ServerError, client_tls};
 /// The longest definition that is read.
 const MAX_MIB: usize = 64;
 
+/// How often one reading may be sent elsewhere.
+const REDIRECTIONS: usize = 10;
+
 /// How long one reading may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -23,7 +32,8 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 ///
 /// A server that gives an `ETag` is asked for the definition only if it has changed. YAML is told by
 /// the ending of the path (`.yaml`, `.yml`), else by the type of the content. Proxies are taken from
-/// the environment (`HTTPS_PROXY` and so on), and up to 10 redirections are followed.
+/// the environment (`HTTPS_PROXY` and so on), and up to 10 redirections are followed, though
+/// none from `https` to `http`.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -42,12 +52,13 @@ pub struct HttpSource {
     /// When to ask next; at once without a time.
     due: Option<Instant>,
     known: Option<Known>,
+    hasher: RandomState,
 }
 
-/// What was given last.
+/// What was given last: its tag, and a digest of it.
 struct Known {
     tag: Option<HeaderValue>,
-    definition: Definition,
+    digest: u64,
 }
 
 /// Why a URL gives no definition.
@@ -97,6 +108,7 @@ impl HttpSource {
             client,
             due: None,
             known: None,
+            hasher: RandomState::new(),
         })
     }
 
@@ -119,7 +131,7 @@ impl HttpSource {
     }
 
     /// Asks once; none if nothing has changed.
-    async fn ask(&self) -> Result<Option<Known>, FetchError> {
+    async fn ask(&self) -> Result<Option<(Known, Definition)>, FetchError> {
         let failed =
             |error: reqwest::Error| FetchError::Request(self.name.clone(), error.without_url());
         let mut request =
@@ -152,7 +164,8 @@ impl HttpSource {
             Format::Json => Definition::json(text),
             Format::Yaml => Definition::yaml(text),
         };
-        Ok(Some(Known { tag, definition }))
+        let digest = self.hasher.hash_one(&definition.text);
+        Ok(Some((Known { tag, digest }, definition)))
     }
 }
 
@@ -171,7 +184,19 @@ fn shown(mut url: Url) -> String {
 }
 
 fn client(tls: ClientConfig, name: &str) -> Result<Client, ServerError> {
-    let builder = Client::builder().tls_backend_preconfigured(tls).timeout(TIMEOUT);
+    // Flags decide what a program does: what began with TLS stays with it.
+    let redirects = Policy::custom(|attempt| {
+        let secure = attempt.previous().first().is_some_and(|url| url.scheme() == "https");
+        if secure && attempt.url().scheme() != "https" {
+            attempt.error("a redirection from https to http")
+        } else if attempt.previous().len() > REDIRECTIONS {
+            attempt.error("too many redirections")
+        } else {
+            attempt.follow()
+        }
+    });
+    let builder =
+        Client::builder().tls_backend_preconfigured(tls).timeout(TIMEOUT).redirect(redirects);
     builder.build().map_err(|error| ServerError::option("http source", format!("{name}: {error}")))
 }
 
@@ -202,12 +227,9 @@ impl FlagSource for HttpSource {
             let answer = self.ask().await;
             self.due = Some(Instant::now() + self.interval);
             match answer {
-                Ok(Some(new)) => {
-                    let same = |known: &Known| known.definition == new.definition;
-                    let same = self.known.as_ref().is_some_and(same);
-                    let definition = new.definition.clone();
-                    self.known = Some(new);
-                    if !same {
+                Ok(Some((new, definition))) => {
+                    let former = self.known.replace(new).map(|known| known.digest);
+                    if former != self.known.as_ref().map(|known| known.digest) {
                         return Ok(definition);
                     }
                 }
