@@ -196,11 +196,12 @@ fn json(resolved: &Resolved<'_>) -> String {
     format!("{{{}}}", written.join(","))
 }
 
-/// The integer that a float is, where it is one that both can hold exactly.
+/// The integer that a float is, if it is one.
 #[allow(clippy::cast_possible_truncation)]
 fn whole(value: f64) -> Option<i64> {
+    const BEYOND: f64 = 9_223_372_036_854_775_808.0; // 2^63
     let negative_zero = value == 0.0 && value.is_sign_negative();
-    (value.fract() == 0.0 && value.abs() < 9.0e15 && !negative_zero).then_some(value as i64)
+    (value.fract() == 0.0 && value.abs() < BEYOND && !negative_zero).then_some(value as i64)
 }
 
 /// An error, with the status of HTTP that Connect gives it.
@@ -270,5 +271,8 @@ mod tests {
         {
             assert_eq!(whole(value), expected);
         }
+        assert_eq!(whole(9_007_199_254_740_992.0), Some(1 << 53));
+        assert_eq!(whole(9_223_372_036_854_774_784.0), Some(i64::MAX - 1023));
+        assert_eq!(whole(9_223_372_036_854_775_808.0), None);
     }
 }
