@@ -12,9 +12,10 @@ use serde_json::{Map, Value, json};
 use tonic::{Code, Status};
 
 use super::{
-    body::{self, ReadError, Reply},
+    body::{self, Reply},
     core::Core,
     evaluation::{self, Procedure, ResolveRequest},
+    grpc,
     proto::v1::ResolveAllRequest,
     resolve::{Resolved, Typed},
     resolve_all, respond,
@@ -69,7 +70,7 @@ pub(crate) async fn serve(
     let answer = match checked(&parts.headers) {
         Ok(()) => match body::read(body, core.max_body).await {
             Ok(bytes) => answer(core, procedure, codec, &parts.headers, &bytes),
-            Err(error) => Err(unread(&error, core.max_body)),
+            Err(error) => Err(grpc::unread(&error, core.max_body)),
         },
         Err(status) => Err(status),
     };
@@ -84,10 +85,6 @@ pub(crate) async fn serve(
             response
         }
     }
-}
-
-fn unread(error: &ReadError, limit: usize) -> Status {
-    super::grpc::unread(error, limit)
 }
 
 fn checked(headers: &HeaderMap) -> Result<(), Status> {
@@ -123,7 +120,7 @@ fn answer(
                 Codec::Json => Bytes::from(json(resolved)),
             })
         }
-        _ => evaluation::all(core, headers, context, |question| match codec {
+        _ => evaluation::ask(core, headers, context, |question| match codec {
             Codec::Proto => proto(|out| resolve_all::write(question, out)),
             Codec::Json => Bytes::from(resolve_all::json(question).to_string()),
         }),
