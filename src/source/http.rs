@@ -12,12 +12,11 @@ use reqwest::{
     header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderValue, IF_NONE_MATCH},
     redirect::Policy,
 };
-use rustls::ClientConfig;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::{Instant, sleep_until};
 
 use super::{Definition, FlagSource, Format, SourceError, async_trait, bounded};
-use crate::server::{ServerError, client_tls};
+use crate::server::{ClientTls, ServerError, client_tls};
 
 /// The longest definition that is read.
 const MAX_MIB: usize = 64;
@@ -49,6 +48,8 @@ pub struct HttpSource {
     interval: Duration,
     authorization: Option<SecretString>,
     client: Client,
+    /// Whether there is any certificate authority to trust.
+    trusts: bool,
     /// When to ask next; at once without a time.
     due: Option<Instant>,
     known: Option<Known>,
@@ -64,6 +65,11 @@ struct Known {
 /// Why a URL gives no definition.
 #[derive(Debug, thiserror::Error)]
 enum FetchError {
+    #[error(
+        "cannot get {0}: the system has no certificate authorities: install them (mostly the package \
+         `ca-certificates`), or name a PEM file (`certPath`, `HttpSource::authorities`)"
+    )]
+    NoAuthorities(String),
     #[error("cannot get {0}")]
     Request(String, #[source] reqwest::Error),
     #[error("{0} answered {1}")]
@@ -99,13 +105,16 @@ impl HttpSource {
         }
         let is_open = parsed.username().is_empty() && parsed.password().is_none();
         let name = if is_open { url.to_owned() } else { shown(parsed.clone()) };
-        let client = client(client_tls(None)?, &name)?;
+        let tls = client_tls(None)?;
+        let trusts = tls.trusts;
+        let client = client(tls, &name)?;
         Ok(Self {
             name,
             url: parsed,
             interval: bounded(interval),
             authorization: None,
             client,
+            trusts,
             due: None,
             known: None,
             hasher: RandomState::new(),
@@ -127,11 +136,15 @@ impl HttpSource {
     /// When the file cannot be used.
     pub fn authorities(mut self, path: impl AsRef<Path>) -> Result<Self, ServerError> {
         self.client = client(client_tls(Some(path.as_ref()))?, &self.name)?;
+        self.trusts = true;
         Ok(self)
     }
 
     /// Asks once; none if nothing has changed.
     async fn ask(&self) -> Result<Option<(Known, Definition)>, FetchError> {
+        if !self.trusts && self.url.scheme() == "https" {
+            return Err(FetchError::NoAuthorities(self.name.clone()));
+        }
         let failed =
             |error: reqwest::Error| FetchError::Request(self.name.clone(), error.without_url());
         let mut request =
@@ -183,7 +196,7 @@ fn shown(mut url: Url) -> String {
     url.into()
 }
 
-fn client(tls: ClientConfig, name: &str) -> Result<Client, ServerError> {
+fn client(tls: ClientTls, name: &str) -> Result<Client, ServerError> {
     // Flags decide what a program does: what began with TLS stays with it.
     let redirects = Policy::custom(|attempt| {
         let secure = attempt.previous().first().is_some_and(|url| url.scheme() == "https");
@@ -195,8 +208,10 @@ fn client(tls: ClientConfig, name: &str) -> Result<Client, ServerError> {
             attempt.follow()
         }
     });
-    let builder =
-        Client::builder().tls_backend_preconfigured(tls).timeout(TIMEOUT).redirect(redirects);
+    let builder = Client::builder()
+        .tls_backend_preconfigured(tls.config)
+        .timeout(TIMEOUT)
+        .redirect(redirects);
     builder.build().map_err(|error| ServerError::option("http source", format!("{name}: {error}")))
 }
 
@@ -263,5 +278,15 @@ mod tests {
         // Where the next time cannot be told, it would ask at once.
         let source = HttpSource::new("http://host", Duration::MAX).unwrap();
         assert!(Instant::now().checked_add(source.interval).is_some());
+    }
+
+    /// Nobody listens at this port: who trusts nobody does not even ask.
+    #[tokio::test]
+    async fn a_system_without_authorities_is_told_the_remedy() {
+        let url = "https://127.0.0.1:1/flags.json";
+        let mut source = HttpSource::new(url, Duration::from_secs(5)).unwrap();
+        source.trusts = false;
+        let error = source.next().await.unwrap_err().to_string();
+        assert!(error.contains(url) && error.contains("ca-certificates"), "{error}");
     }
 }
