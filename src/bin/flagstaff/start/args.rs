@@ -45,7 +45,7 @@ pub(crate) struct Args {
     #[arg(short = 'f', long = "uri", value_delimiter = ',')]
     pub(super) uris: Vec<String>,
     /// More sources, as a JSON list of objects: uri, provider, and more by provider
-    /// (interval, selector, tls, certPath, providerID, authHeader).
+    /// (interval, selector, tls, certPath, providerID, authHeader, bearerToken).
     #[arg(short, long, env = "FLAGD_SOURCES", value_name = "JSON", hide_env_values = true)]
     pub(super) sources: Option<String>,
 
