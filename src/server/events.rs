@@ -38,7 +38,7 @@ impl Messages for Events {
     fn change(
         &self,
         core: &Core,
-        told: &Told,
+        told: Told,
         flags: &Snapshot,
         selector: &Selector,
     ) -> Result<Option<Bytes>, Status> {

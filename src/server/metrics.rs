@@ -204,7 +204,7 @@ impl Metrics {
     #[allow(clippy::cast_precision_loss)]
     fn expose_durations(&self, text: &mut Exposition) {
         let name = "http_server_request_duration_seconds";
-        // Of the labels that flagd's has, only the protocol: routes and statuses multiply the series.
+        // Not by route, method and status as in flagd: they multiply the series.
         text.head(name, "histogram", "How long requests took by protocol, streams left out.");
         for (protocol, label) in PROTOCOLS {
             let durations = &self.durations[protocol as usize];

@@ -24,7 +24,7 @@ pub(crate) trait Messages: Send + Sync + 'static {
     fn change(
         &self,
         core: &Core,
-        told: &Told,
+        told: Told,
         flags: &Snapshot,
         selector: &Selector,
     ) -> Result<Option<Bytes>, Status>;
@@ -110,7 +110,7 @@ async fn tell(
                 let room = sender.reserve().await.ok()?;
                 versions.mark_unchanged();
                 let flags = core.store.snapshot().clone();
-                match messages.change(core, &told, &flags, selector) {
+                match messages.change(core, told, &flags, selector) {
                     Ok(None) => {}
                     Ok(Some(message)) => {
                         room.send(Ok(message));

@@ -106,7 +106,7 @@ impl Messages for Sync {
     fn change(
         &self,
         core: &Core,
-        told: &Told,
+        told: Told,
         flags: &Snapshot,
         selector: &Selector,
     ) -> Result<Option<Bytes>, Status> {

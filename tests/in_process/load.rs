@@ -1,11 +1,8 @@
 //! Many updates, and evaluations while they come.
 
-use std::{
-    fs,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
 };
 
 use flagstaff::{FlagdProvider, ProviderEvent};
@@ -14,6 +11,7 @@ use serde_json::{Value as Json, json};
 
 use super::of;
 use crate::support::{
+    memory::resident,
     provider::{next, ready, watched},
     sync_server::SyncServer,
     wait::bounded,
@@ -95,11 +93,4 @@ async fn evaluations_of_eight_tasks_see_whole_updates() {
     for task in tasks {
         assert!(bounded("a task", task).await.unwrap() > 0, "a task has seen no update");
     }
-}
-
-/// The memory of this process, in bytes; 0 where the system does not tell.
-fn resident() -> usize {
-    let statm = fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    let pages = statm.split(' ').nth(1).and_then(|pages| pages.parse::<usize>().ok());
-    pages.unwrap_or_default() * 4096
 }

@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 
 use super::{
     client::{event, events, serve, v1 as client_v1},
-    support::{proto::v1, wait::bounded},
+    support::{memory::resident, proto::v1, wait::bounded},
 };
 
 /// Issue: "1,000 event streams held open while flags change": each is told of the last change.
@@ -45,6 +45,41 @@ async fn a_thousand_event_streams() {
         });
     }
     bounded("all to be told", tasks.join_all()).await;
+}
+
+/// Neither 1,000 updates with 1,000 streams fill the memory, nor a client that reads none of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn memory_stays_level() {
+    let server = serve().await;
+    let stuck = super::hostile::stuck_stream(&server).await;
+    let mut tasks = JoinSet::new();
+    for _ in 0..10 {
+        let mut client = client_v1(&server).await;
+        for _ in 0..100 {
+            let mut stream = events(&mut client, "").await;
+            tasks.spawn(async move { while let Ok(Some(_)) = stream.message().await {} });
+        }
+    }
+    let mut stream = events(&mut client_v1(&server).await, "").await;
+    server.flags().set_value("long", "").unwrap();
+    event(&mut stream).await;
+    let mut memory = 0;
+    for round in 1..=1000 {
+        // Long enough to be seen if former flags were kept.
+        let text = format!("{round:0>50000}");
+        server.flags().set_value("long", text).unwrap();
+        if round % 20 == 0 {
+            let (_, data) = event(&mut stream).await;
+            assert_eq!(data, json!({"flags": {"long": {"type": "update"}}}), "{round}");
+        }
+        if round == 100 {
+            memory = resident();
+        }
+    }
+    let grown = resident().saturating_sub(memory);
+    assert!(grown < 24 << 20, "memory grew by {grown} bytes in 900 updates");
+    assert_eq!(tasks.len(), 1000);
+    drop(stuck);
 }
 
 /// Issue: "updates during 8 tasks of evaluation: no hang, no torn set".

@@ -11,6 +11,7 @@ pub mod flagd;
 pub mod gate;
 pub mod http2;
 pub mod json;
+pub mod memory;
 pub mod ports;
 pub mod proto;
 #[cfg(feature = "rpc")]

@@ -285,7 +285,7 @@ impl Store {
     /// nobody knows.
     pub(crate) fn changes(
         &self,
-        told: &Told,
+        told: Told,
         now: &Snapshot,
         selector: &Selector,
     ) -> Option<Arc<Changes>> {

@@ -84,7 +84,7 @@ fn changes_are_those_that_a_selector_shows() {
     load(&store, 1, &flags("2", Some("y"), &["b", "c"]));
     let (told, now) = (Told::new(&former), store.snapshot());
     let since =
-        |selector: &str| store.changes(&told, &now, &Selector::parse(selector).unwrap()).unwrap();
+        |selector: &str| store.changes(told, &now, &Selector::parse(selector).unwrap()).unwrap();
     let changes = |selector: &str| {
         since(selector)
             .flags
@@ -98,7 +98,7 @@ fn changes_are_those_that_a_selector_shows() {
     assert!(Arc::ptr_eq(&since(""), &since("")), "computed once");
 }
 
-fn told_since(store: &Store, told: &Told) -> Option<Vec<String>> {
+fn told_since(store: &Store, told: Told) -> Option<Vec<String>> {
     let changes = store.changes(told, &store.snapshot(), &Selector::All)?;
     Some(changes.flags.iter().map(|(key, change)| format!("{key} {}", change.as_str())).collect())
 }
@@ -109,11 +109,11 @@ fn what_has_changed_back_is_told() {
     let store = store(&["one"]);
     load(&store, 0, &flags("1", None, &["a", "b"]));
     let told = Told::new(&store.snapshot());
-    assert_eq!(told_since(&store, &told), Some(Vec::new()));
+    assert_eq!(told_since(&store, told), Some(Vec::new()));
     load(&store, 0, &flags("2", None, &["a", "b", "c"]));
     load(&store, 0, &flags("1", None, &["a", "b"]));
     let expected = ["a update", "b update", "c delete"].map(str::to_owned);
-    assert_eq!(told_since(&store, &told), Some(expected.into()));
+    assert_eq!(told_since(&store, told), Some(expected.into()));
 }
 
 /// However many updates a stream misses, it is told of every flag that they have changed.
@@ -130,7 +130,7 @@ fn changes_that_are_long_past_are_known() {
     let mut expected: Vec<_> = (0..99).map(|key| format!("key-{key} delete")).collect();
     expected.extend(["key-99 update".to_owned(), "gone delete".to_owned()]);
     expected.sort_unstable();
-    assert_eq!(told_since(&store, &told), Some(expected));
+    assert_eq!(told_since(&store, told), Some(expected));
 }
 
 /// Keys that come and go do not fill the memory; who missed them is not told less than all.
@@ -143,12 +143,12 @@ fn removed_keys_are_forgotten_at_last() {
     for round in 0..=2 * MOST_REMOVED / 1_000 {
         let keys = keys(round * 1_000);
         load(&store, 0, &flags("1", None, &keys.iter().map(|key| &**key).collect::<Vec<_>>()));
-        assert_eq!(told_since(&store, &after).map(|told| told.len() >= 1_000), Some(true));
+        assert_eq!(told_since(&store, after).map(|told| told.len() >= 1_000), Some(true));
         after = Told::new(&store.snapshot());
         assert!(lock(&store.history).since(after.0).is_some());
         assert!(lock(&store.history).len() <= MOST_REMOVED + 2_000);
     }
-    assert_eq!(told_since(&store, &before), None);
+    assert_eq!(told_since(&store, before), None);
 }
 
 #[test]
