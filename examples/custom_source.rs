@@ -52,8 +52,12 @@ impl FlagSource for Table {
 
     async fn next(&mut self) -> Result<Definition, SourceError> {
         loop {
-            // An error is a loss: the provider is STALE, its flags stay, and it asks again.
-            let rows = self.database.newer_than(self.known).await.map_err(SourceError::new)?;
+            let rows = self.database.newer_than(self.known).await.map_err(|error| {
+                // The provider is STALE, its flags stay, and it asks again: for what is there then,
+                // whether it has changed or not.
+                self.known = None;
+                SourceError::new(error)
+            })?;
             if let Some((version, flags)) = rows {
                 // Nothing is awaited from here on, so that nothing is lost when the wait is given up.
                 self.known = Some(version);

@@ -12,9 +12,10 @@ use serde_json::{Map, Value, json};
 use tonic::{Code, Status};
 
 use super::{
-    body::{self, ReadError, Reply},
+    body::{self, Reply},
     core::Core,
     evaluation::{self, Procedure, ResolveRequest},
+    grpc,
     proto::v1::ResolveAllRequest,
     resolve::{Resolved, Typed},
     resolve_all, respond,
@@ -69,7 +70,7 @@ pub(crate) async fn serve(
     let answer = match checked(&parts.headers) {
         Ok(()) => match body::read(body, core.max_body).await {
             Ok(bytes) => answer(core, procedure, codec, &parts.headers, &bytes),
-            Err(error) => Err(unread(&error, core.max_body)),
+            Err(error) => Err(grpc::unread(&error, core.max_body)),
         },
         Err(status) => Err(status),
     };
@@ -84,10 +85,6 @@ pub(crate) async fn serve(
             response
         }
     }
-}
-
-fn unread(error: &ReadError, limit: usize) -> Status {
-    super::grpc::unread(error, limit)
 }
 
 fn checked(headers: &HeaderMap) -> Result<(), Status> {
@@ -123,7 +120,7 @@ fn answer(
                 Codec::Json => Bytes::from(json(resolved)),
             })
         }
-        _ => evaluation::all(core, headers, context, |question| match codec {
+        _ => evaluation::ask(core, headers, context, |question| match codec {
             Codec::Proto => proto(|out| resolve_all::write(question, out)),
             Codec::Json => Bytes::from(resolve_all::json(question).to_string()),
         }),
@@ -196,11 +193,12 @@ fn json(resolved: &Resolved<'_>) -> String {
     format!("{{{}}}", written.join(","))
 }
 
-/// The integer that a float is, where it is one that both can hold exactly.
+/// The integer that a float is, if it is one.
 #[allow(clippy::cast_possible_truncation)]
 fn whole(value: f64) -> Option<i64> {
+    const BEYOND: f64 = 9_223_372_036_854_775_808.0; // 2^63
     let negative_zero = value == 0.0 && value.is_sign_negative();
-    (value.fract() == 0.0 && value.abs() < 9.0e15 && !negative_zero).then_some(value as i64)
+    (value.fract() == 0.0 && value.abs() < BEYOND && !negative_zero).then_some(value as i64)
 }
 
 /// An error, with the status of HTTP that Connect gives it.
@@ -270,5 +268,8 @@ mod tests {
         {
             assert_eq!(whole(value), expected);
         }
+        assert_eq!(whole(9_007_199_254_740_992.0), Some(1 << 53));
+        assert_eq!(whole(9_223_372_036_854_774_784.0), Some(i64::MAX - 1023));
+        assert_eq!(whole(9_223_372_036_854_775_808.0), None);
     }
 }

@@ -20,10 +20,11 @@ use super::{
     events, grpc,
     metrics::Protocol,
     proto::v1::{EventStreamRequest, ResolveAllRequest, ResolveBooleanRequest},
-    resolve::{Failure, Kind, Question, Resolved, Typed, Version},
+    resolve::{Kind, Question, Resolved, Typed, Version},
     resolve_all, respond,
+    wire::{Fields, write_text},
 };
-use crate::evaluator::Context;
+use crate::evaluator::{Context, ErrorCode};
 
 /// A request to resolve a flag; all versions and types have the same fields.
 pub(crate) type ResolveRequest = ResolveBooleanRequest;
@@ -120,7 +121,7 @@ async fn call(
         }
         Procedure::ResolveAll => {
             let (headers, message) = grpc::receive::<ResolveAllRequest>(request, limit).await?;
-            all(core, &headers, &message.context.unwrap_or_default(), |question| {
+            ask(core, &headers, &message.context.unwrap_or_default(), |question| {
                 grpc::answer(grpc::frame(|out| resolve_all::write(question, out)))
             })
         }
@@ -150,17 +151,8 @@ pub(crate) fn resolve<T>(
     })?
 }
 
-/// Resolves all flags.
-pub(crate) fn all<T>(
-    core: &Core,
-    headers: &HeaderMap,
-    context: &dyn Context,
-    write: impl FnOnce(&Question<'_>) -> T,
-) -> Result<T, Status> {
-    ask(core, headers, context, write)
-}
-
-fn ask<T>(
+/// Answers a question about the flags as they are now.
+pub(crate) fn ask<T>(
     core: &Core,
     headers: &HeaderMap,
     context: &dyn Context,
@@ -173,13 +165,13 @@ fn ask<T>(
 }
 
 /// The status by which flagd tells a failure.
-pub(crate) fn status(failure: Failure) -> Status {
-    let message = failure.code().to_string();
+pub(crate) fn status(failure: ErrorCode) -> Status {
+    let message = failure.to_string();
     match failure {
-        Failure::FlagNotFound => Status::not_found(message),
-        Failure::ParseError => Status::data_loss(message),
-        Failure::TypeMismatch => Status::invalid_argument(message),
-        Failure::General => Status::unknown(message),
+        ErrorCode::FlagNotFound => Status::not_found(message),
+        ErrorCode::ParseError => Status::data_loss(message),
+        ErrorCode::TypeMismatch => Status::invalid_argument(message),
+        ErrorCode::General => Status::unknown(message),
     }
 }
 
@@ -188,24 +180,19 @@ pub(crate) fn write(resolved: &Resolved<'_>, version: Version, out: &mut BytesMu
     let always = version == Version::V2;
     match resolved.value {
         Some(Typed::Boolean(value)) if always || value => bool::encode(1, &value, out),
-        Some(Typed::String(value)) if always || !value.is_empty() => text(1, value, out),
+        Some(Typed::String(value)) if always || !value.is_empty() => write_text(1, value, out),
         Some(Typed::Integer(value)) if always || value != 0 => int64::encode(1, &value, out),
         Some(Typed::Float(value)) if always || value != 0.0 => double::encode(1, &value, out),
-        Some(Typed::Object(Some(object))) => super::wire::Fields::new(object).write_field(1, out),
-        Some(Typed::Object(None)) => text(1, "", out),
+        Some(Typed::Object(Some(object))) => Fields::new(object).write_field(1, out),
+        Some(Typed::Object(None)) => write_text(1, "", out),
         _ => {}
     }
-    text(2, resolved.reason, out);
+    write_text(2, resolved.reason, out);
     match resolved.variant {
-        Some(variant) if always || !variant.is_empty() => text(3, variant, out),
+        Some(variant) if always || !variant.is_empty() => write_text(3, variant, out),
         _ => {}
     }
     resolved.metadata.write_field(4, out);
-}
-
-/// Writes a text without taking it over first.
-pub(crate) fn text(tag: u32, text: &str, out: &mut BytesMut) {
-    super::wire::write_text(tag, text, out);
 }
 
 #[cfg(test)]

@@ -2,13 +2,16 @@
 
 use std::{sync::Arc, sync::atomic::Ordering::Relaxed, time::Duration};
 
-use tokio::time::{Instant, sleep};
+use tokio::{
+    task::spawn_blocking,
+    time::{Instant, sleep},
+};
 
 use super::core::Core;
 use crate::{
     evaluator::{Bucketing, DefinitionError, FlagSet},
     flagd::Backoff,
-    source::{Definition, FlagSource, Format},
+    source::FlagSource,
 };
 
 /// The delays after errors.
@@ -22,13 +25,6 @@ pub(crate) struct Feed {
     pub(crate) bucketing: Bucketing,
 }
 
-pub(crate) fn parse(definition: &Definition) -> Result<FlagSet, DefinitionError> {
-    match definition.format {
-        Format::Json => FlagSet::parse(&definition.text),
-        Format::Yaml => FlagSet::parse_yaml(&definition.text),
-    }
-}
-
 impl Feed {
     /// Takes what the source gives, for as long as the server runs.
     pub(crate) async fn run(mut self, core: Arc<Core>) {
@@ -37,7 +33,11 @@ impl Feed {
             match self.source.next().await {
                 Ok(definition) => {
                     backoff.ready(Instant::now());
-                    self.take(&core, &definition);
+                    // A long definition must not keep a thread from its other tasks.
+                    let Ok(parsed) = spawn_blocking(move || definition.parse()).await else {
+                        return; // the runtime shuts down
+                    };
+                    self.take(&core, parsed);
                 }
                 Err(error) => {
                     core.metrics.update_errors.fetch_add(1, Relaxed);
@@ -49,9 +49,9 @@ impl Feed {
         }
     }
 
-    fn take(&self, core: &Core, definition: &Definition) {
+    fn take(&self, core: &Core, parsed: Result<FlagSet, DefinitionError>) {
         let name = self.source.name();
-        let flags = parse(definition).map(|flags| flags.with_bucketing(self.bucketing));
+        let flags = parsed.map(|flags| flags.with_bucketing(self.bucketing));
         let taken = core.store.update(self.index, |_| flags);
         core.awaited.given(self.index);
         match taken {

@@ -126,7 +126,7 @@ impl Draft {
     }
 }
 
-/// A flag with one value. Its variant is called by the value where that is short.
+/// A flag with one value. Its variant is called `on`, `off`, or `value` where it is no boolean.
 fn constant(value: &Value) -> Value {
     let variant = match value {
         Value::Bool(true) => "on",

@@ -7,7 +7,8 @@ use std::{
     time::Duration,
 };
 
-use super::{resolve::Failure, store::Snapshot};
+use super::store::Snapshot;
+use crate::evaluator::ErrorCode;
 
 /// Counters of evaluations that are kept apart; beyond it further flags are not counted.
 const MOST_SERIES: usize = 10_000;
@@ -25,6 +26,10 @@ pub(crate) enum Protocol {
 
 const PROTOCOLS: [(Protocol, &str); 3] =
     [(Protocol::Grpc, "grpc"), (Protocol::Connect, "connect"), (Protocol::Ofrep, "ofrep")];
+
+/// All that can go wrong in an evaluation, in the order of [`ErrorCode`].
+const ERRORS: [ErrorCode; 4] =
+    [ErrorCode::FlagNotFound, ErrorCode::ParseError, ErrorCode::TypeMismatch, ErrorCode::General];
 
 /// Evaluations of one flag with one result.
 #[derive(Debug)]
@@ -46,7 +51,7 @@ struct Durations {
 pub(crate) struct Metrics {
     hasher: foldhash::quality::RandomState,
     evaluations: papaya::HashMap<u64, Evaluations, foldhash::fast::RandomState>,
-    failures: [AtomicU64; Failure::ALL.len()],
+    failures: [AtomicU64; ERRORS.len()],
     durations: [Durations; PROTOCOLS.len()],
     pub(crate) event_streams: Gauge,
     pub(crate) sync_streams: Gauge,
@@ -77,8 +82,21 @@ impl Drop for Counted<'_> {
 }
 
 impl Metrics {
-    /// Counts an evaluation that went well.
-    pub(crate) fn evaluated(&self, key: &str, variant: &str, reason: &'static str) {
+    /// Counts an evaluation: its variant and reason, or what went wrong.
+    pub(crate) fn count(
+        &self,
+        key: &str,
+        outcome: Result<(Option<&str>, &'static str), ErrorCode>,
+    ) {
+        match outcome {
+            Ok((variant, reason)) => self.evaluated(key, variant.unwrap_or_default(), reason),
+            Err(error) => {
+                self.failures[error as usize].fetch_add(1, Relaxed);
+            }
+        }
+    }
+
+    fn evaluated(&self, key: &str, variant: &str, reason: &'static str) {
         let hash = self.hasher.hash_one((key, variant, reason));
         let evaluations = self.evaluations.pin();
         if let Some(known) = evaluations.get(&hash) {
@@ -92,11 +110,6 @@ impl Metrics {
             };
             evaluations.get_or_insert_with(hash, new).count.fetch_add(1, Relaxed);
         }
-    }
-
-    /// Counts an evaluation that failed.
-    pub(crate) fn failed(&self, failure: Failure) {
-        self.failures[failure as usize].fetch_add(1, Relaxed);
     }
 
     /// Counts a request.
@@ -177,13 +190,13 @@ impl Metrics {
             let count: u64 = same.iter().map(|known| known.count.load(Relaxed)).sum();
             text.sample(name, &labels, &count.to_string());
         }
-        for failure in Failure::ALL {
+        for error in ERRORS {
             let labels = [
-                ("ExceptionTypeKeyName", failure.name()),
+                ("ExceptionTypeKeyName", error.as_str()),
                 provider,
                 ("feature_flag_reason", "ERROR"),
             ];
-            let count = self.failures[failure as usize].load(Relaxed);
+            let count = self.failures[error as usize].load(Relaxed);
             text.sample(name, &labels, &count.to_string());
         }
     }
@@ -191,7 +204,8 @@ impl Metrics {
     #[allow(clippy::cast_precision_loss)]
     fn expose_durations(&self, text: &mut Exposition) {
         let name = "http_server_request_duration_seconds";
-        text.head(name, "histogram", "How long requests took, streams left out.");
+        // Of the labels that flagd's has, only the protocol: routes and statuses multiply the series.
+        text.head(name, "histogram", "How long requests took by protocol, streams left out.");
         for (protocol, label) in PROTOCOLS {
             let durations = &self.durations[protocol as usize];
             let mut sum = 0;
@@ -252,9 +266,9 @@ mod tests {
     fn evaluations_are_counted() {
         let metrics = Metrics::default();
         for variant in ["on", "off", "on"] {
-            metrics.evaluated("f\"\n", variant, "STATIC");
+            metrics.count("f\"\n", Ok((Some(variant), "STATIC")));
         }
-        metrics.failed(Failure::General);
+        metrics.count("f", Err(ErrorCode::General));
         metrics.answered(Protocol::Ofrep, Duration::from_micros(70));
         let open = metrics.event_streams.count();
         let text = exposed(&metrics);
@@ -278,7 +292,7 @@ mod tests {
     fn the_number_of_series_is_bounded() {
         let metrics = Metrics::default();
         for key in 0..MOST_SERIES + 10 {
-            metrics.evaluated(&key.to_string(), "", "STATIC");
+            metrics.count(&key.to_string(), Ok((None, "STATIC")));
         }
         assert_eq!(metrics.evaluations.pin().len(), MOST_SERIES);
     }

@@ -34,4 +34,4 @@ pub use error::ServerError;
 pub use flags::{Draft, Flags};
 pub use listen::Listen;
 pub use running::RunningServer;
-pub(crate) use tls::client as client_tls;
+pub(crate) use tls::{ClientTls, client as client_tls};

@@ -13,11 +13,11 @@ use super::{
     body::{self, ReadError, Reply},
     core::{Core, selector_of},
     metrics::Protocol,
-    resolve::{Failure, Question},
+    resolve::Question,
     resolve_all, respond,
     wire::Fields,
 };
-use crate::evaluator::Outcome;
+use crate::evaluator::{ErrorCode, Outcome};
 
 /// Where all flags are evaluated; one is at its key below.
 pub(crate) const PATH: &str = "/ofrep/v1/evaluate/flags";
@@ -130,18 +130,18 @@ fn one(question: &Question<'_>, key: &str) -> Response<Reply> {
     let metrics = &question.core.metrics;
     let nothing = Map::new();
     let Some(outcome) = question.evaluate(key) else {
-        metrics.failed(Failure::FlagNotFound);
-        write_failure(&mut out, key, Failure::FlagNotFound, question.metadata(&nothing));
+        metrics.count(key, Err(ErrorCode::FlagNotFound));
+        write_failure(&mut out, key, ErrorCode::FlagNotFound, question.metadata(&nothing));
         return respond::content(StatusCode::NOT_FOUND, JSON, out);
     };
     let metadata = question.metadata(outcome.metadata);
-    let no_value = outcome.value.is_some_and(Value::is_null).then_some(Failure::TypeMismatch);
-    if let Some(failure) = outcome.error.map(Failure::from).or(no_value) {
-        metrics.failed(failure);
+    let no_value = outcome.value.is_some_and(Value::is_null).then_some(ErrorCode::TypeMismatch);
+    if let Some(failure) = outcome.error.or(no_value) {
+        metrics.count(key, Err(failure));
         write_failure(&mut out, key, failure, metadata);
         respond::content(StatusCode::BAD_REQUEST, JSON, out)
     } else {
-        metrics.evaluated(key, outcome.variant.unwrap_or_default(), outcome.reason.as_str());
+        metrics.count(key, Ok((outcome.variant, outcome.reason.as_str())));
         write_success(&mut out, key, &outcome, metadata);
         respond::content(StatusCode::OK, JSON, out)
     }
@@ -210,11 +210,11 @@ fn write_success(out: &mut Vec<u8>, key: &str, outcome: &Outcome<'_>, metadata: 
     out.push(b'}');
 }
 
-fn write_failure(out: &mut Vec<u8>, key: &str, failure: Failure, metadata: Fields<'_>) {
+fn write_failure(out: &mut Vec<u8>, key: &str, failure: ErrorCode, metadata: Fields<'_>) {
     let (code, details) = match failure {
-        Failure::FlagNotFound => ("FLAG_NOT_FOUND", format!("flag `{key}` does not exist")),
-        Failure::ParseError => ("PARSE_ERROR", format!("error parsing the flag `{key}`")),
-        Failure::TypeMismatch | Failure::General => {
+        ErrorCode::FlagNotFound => ("FLAG_NOT_FOUND", format!("flag `{key}` does not exist")),
+        ErrorCode::ParseError => ("PARSE_ERROR", format!("error parsing the flag `{key}`")),
+        ErrorCode::TypeMismatch | ErrorCode::General => {
             ("GENERAL", "error processing the flag for evaluation".to_owned())
         }
     };

@@ -56,46 +56,6 @@ pub(crate) struct Resolved<'f> {
     pub(crate) metadata: Fields<'f>,
 }
 
-/// Why an evaluation failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Failure {
-    FlagNotFound,
-    ParseError,
-    TypeMismatch,
-    General,
-}
-
-impl Failure {
-    pub(crate) const ALL: [Self; 4] =
-        [Self::FlagNotFound, Self::ParseError, Self::TypeMismatch, Self::General];
-
-    /// The name that the OpenFeature specification gives it.
-    pub(crate) fn name(self) -> &'static str {
-        self.code().as_str()
-    }
-
-    /// The evaluator's name for it.
-    pub(crate) fn code(self) -> ErrorCode {
-        match self {
-            Self::FlagNotFound => ErrorCode::FlagNotFound,
-            Self::ParseError => ErrorCode::ParseError,
-            Self::TypeMismatch => ErrorCode::TypeMismatch,
-            Self::General => ErrorCode::General,
-        }
-    }
-}
-
-impl From<ErrorCode> for Failure {
-    fn from(code: ErrorCode) -> Self {
-        match code {
-            ErrorCode::FlagNotFound => Self::FlagNotFound,
-            ErrorCode::ParseError => Self::ParseError,
-            ErrorCode::TypeMismatch => Self::TypeMismatch,
-            ErrorCode::General => Self::General,
-        }
-    }
-}
-
 /// A question about the flags of a snapshot.
 #[derive(Clone, Copy)]
 pub(crate) struct Question<'a> {
@@ -126,26 +86,18 @@ impl<'a> Question<'a> {
         key: &str,
         kind: Kind,
         version: Version,
-    ) -> Result<Resolved<'a>, Failure> {
+    ) -> Result<Resolved<'a>, ErrorCode> {
         let resolved = self.typed(key, kind, version);
-        self.count(key, &resolved);
+        let counted = resolved.as_ref().map_err(|error| *error);
+        let counted = counted.map(|it| (it.variant, it.reason));
+        self.core.metrics.count(key, counted);
         resolved
     }
 
-    fn count(&self, key: &str, resolved: &Result<Resolved<'_>, Failure>) {
-        let metrics = &self.core.metrics;
-        match resolved {
-            Ok(resolved) => {
-                metrics.evaluated(key, resolved.variant.unwrap_or_default(), resolved.reason);
-            }
-            Err(failure) => metrics.failed(*failure),
-        }
-    }
-
-    fn typed(&self, key: &str, kind: Kind, version: Version) -> Result<Resolved<'a>, Failure> {
-        let outcome = self.evaluate(key).ok_or(Failure::FlagNotFound)?;
+    fn typed(&self, key: &str, kind: Kind, version: Version) -> Result<Resolved<'a>, ErrorCode> {
+        let outcome = self.evaluate(key).ok_or(ErrorCode::FlagNotFound)?;
         if version == Version::V1 && outcome.reason == Reason::Default && outcome.value.is_none() {
-            return Err(Failure::FlagNotFound);
+            return Err(ErrorCode::FlagNotFound);
         }
         let mut value = match kind {
             Kind::Boolean => outcome.boolean()?.map(Typed::Boolean),

@@ -1,5 +1,7 @@
 //! The evaluation of all flags at once: over gRPC, Connect and OFREP.
 
+use std::borrow::Cow;
+
 use prost::{
     bytes::BytesMut,
     encoding::{WireType, bool, double, encode_key, encode_varint},
@@ -7,17 +9,17 @@ use prost::{
 use serde_json::{Map, Value, json};
 
 use super::{
-    resolve::{Failure, Question},
+    resolve::Question,
     wire::{Fields, write_text},
 };
-use crate::evaluator::{Outcome, Reason};
+use crate::evaluator::{ErrorCode, Outcome, Reason};
 
 /// What came of one of all flags.
 pub(crate) struct One<'a> {
     pub(crate) key: &'a str,
     pub(crate) default: Option<&'a Value>,
     pub(crate) outcome: Outcome<'a>,
-    pub(crate) failure: Option<Failure>,
+    pub(crate) failure: Option<ErrorCode>,
     pub(crate) metadata: Fields<'a>,
 }
 
@@ -32,19 +34,12 @@ pub(crate) fn each<'a>(question: &Question<'a>) -> impl Iterator<Item = One<'a>>
             None | Some(Value::Null | Value::Array(_)) => !value.is_null(),
             Some(default) => std::mem::discriminant(default) == std::mem::discriminant(value),
         });
-        let failure = outcome.error.map(Failure::from);
-        let failure = failure.or((!fits).then_some(Failure::TypeMismatch));
-        let metrics = &question.core.metrics;
-        match failure {
-            Some(failure) => metrics.failed(failure),
-            None => {
-                metrics.evaluated(
-                    key,
-                    outcome.variant.unwrap_or_default(),
-                    outcome.reason.as_str(),
-                );
-            }
-        }
+        let failure = outcome.error.or((!fits).then_some(ErrorCode::TypeMismatch));
+        let counted = match failure {
+            Some(failure) => Err(failure),
+            None => Ok((outcome.variant, outcome.reason.as_str())),
+        };
+        question.core.metrics.count(key, counted);
         let metadata = question.metadata(outcome.metadata);
         Some(One { key, default, outcome, failure, metadata })
     })
@@ -52,7 +47,7 @@ pub(crate) fn each<'a>(question: &Question<'a>) -> impl Iterator<Item = One<'a>>
 
 /// A flag as version 1 of the protocol tells it.
 struct AnyFlag<'a> {
-    value: Value,
+    value: Cow<'a, Value>,
     variant: &'a str,
     reason: &'static str,
 }
@@ -70,9 +65,9 @@ impl<'a> One<'a> {
         };
         let variant = self.outcome.variant.unwrap_or_default();
         Some(match self.failure {
-            Some(_) => AnyFlag { value: zero, variant, reason: Reason::Error.as_str() },
+            Some(_) => AnyFlag { value: Cow::Owned(zero), variant, reason: Reason::Error.as_str() },
             None => AnyFlag {
-                value: self.outcome.value.cloned().unwrap_or(zero),
+                value: self.outcome.value.map_or(Cow::Owned(zero), Cow::Borrowed),
                 variant,
                 reason: self.outcome.reason.as_str(),
             },
@@ -87,7 +82,7 @@ pub(crate) fn write(question: &Question<'_>, out: &mut BytesMut) {
         let mut any = BytesMut::new();
         write_text(1, flag.reason, &mut any);
         write_text(2, flag.variant, &mut any);
-        match &flag.value {
+        match &*flag.value {
             Value::Bool(value) => bool::encode(3, value, &mut any),
             Value::String(value) => write_text(4, value, &mut any),
             Value::Number(value) => {
@@ -117,7 +112,7 @@ pub(crate) fn json(question: &Question<'_>) -> Value {
     let mut flags = Map::new();
     for one in each(question) {
         let Some(flag) = one.any_flag() else { continue };
-        let value = match &flag.value {
+        let value = match &*flag.value {
             Value::Bool(_) => "boolValue",
             Value::String(_) => "stringValue",
             Value::Number(_) => "doubleValue",

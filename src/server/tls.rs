@@ -45,8 +45,15 @@ pub(crate) fn server(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>
     Ok(Arc::new(config))
 }
 
+/// How a client encrypts.
+pub(crate) struct ClientTls {
+    pub(crate) config: ClientConfig,
+    /// Whether there is any authority to trust; the system may have none.
+    pub(crate) trusts: bool,
+}
+
 /// For clients that trust the system's authorities, or only those of a PEM file.
-pub(crate) fn client(authorities: Option<&Path>) -> Result<ClientConfig, ServerError> {
+pub(crate) fn client(authorities: Option<&Path>) -> Result<ClientTls, ServerError> {
     let mut roots = RootCertStore::empty();
     match authorities {
         None => {
@@ -64,7 +71,8 @@ pub(crate) fn client(authorities: Option<&Path>) -> Result<ClientConfig, ServerE
     let builder = ClientConfig::builder_with_provider(cryptography()?)
         .with_safe_default_protocol_versions()
         .map_err(|_| ServerError::NoCryptography)?;
-    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+    let trusts = !roots.is_empty();
+    Ok(ClientTls { config: builder.with_root_certificates(roots).with_no_client_auth(), trusts })
 }
 
 fn invalid(path: &Path, reason: &str) -> ServerError {

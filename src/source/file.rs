@@ -3,7 +3,6 @@
 mod watch;
 
 use std::{
-    ffi::OsStr,
     fs::File,
     hash::{BuildHasher, RandomState},
     io::{self, Read},
@@ -154,16 +153,11 @@ impl FlagSource for FileSource {
         loop {
             self.until_due().await;
             if let Some(found) = self.read().await {
-                let format = format(&self.path);
+                let format = Format::of_path(&self.path);
                 return found.map(|text| Definition { text, format, ..Definition::default() });
             }
         }
     }
-}
-
-fn format(path: &Path) -> Format {
-    let is = |name| path.extension().is_some_and(|given: &OsStr| given.eq_ignore_ascii_case(name));
-    if is("yaml") || is("yml") { Format::Yaml } else { Format::Json }
 }
 
 fn read(path: &Path) -> Result<String, ReadError> {
@@ -197,7 +191,7 @@ mod tests {
             ("yaml", Format::Json),
             (".yaml", Format::Json),
         ] {
-            assert_eq!(format(Path::new(path)), expected, "{path}");
+            assert_eq!(Format::of_path(path), expected, "{path}");
         }
     }
 

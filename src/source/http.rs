@@ -1,20 +1,28 @@
 //! Flag definitions from a URL, polled.
 
-use std::{fmt, path::Path, time::Duration};
+use std::{
+    fmt,
+    hash::{BuildHasher as _, RandomState},
+    path::Path,
+    time::Duration,
+};
 
 use reqwest::{
     Client, Response, StatusCode, Url,
     header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderValue, IF_NONE_MATCH},
+    redirect::Policy,
 };
-use rustls::ClientConfig;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::{Instant, sleep_until};
 
 use super::{Definition, FlagSource, Format, SourceError, async_trait, bounded};
-use crate::server::{ServerError, client_tls};
+use crate::server::{ClientTls, ServerError, client_tls};
 
 /// The longest definition that is read.
 const MAX_MIB: usize = 64;
+
+/// How often one reading may be sent elsewhere.
+const REDIRECTIONS: usize = 10;
 
 /// How long one reading may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -23,7 +31,8 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 ///
 /// A server that gives an `ETag` is asked for the definition only if it has changed. YAML is told by
 /// the ending of the path (`.yaml`, `.yml`), else by the type of the content. Proxies are taken from
-/// the environment (`HTTPS_PROXY` and so on), and up to 10 redirections are followed.
+/// the environment (`HTTPS_PROXY` and so on), and up to 10 redirections are followed, though
+/// none from `https` to `http`.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -39,20 +48,28 @@ pub struct HttpSource {
     interval: Duration,
     authorization: Option<SecretString>,
     client: Client,
+    /// Whether there is any certificate authority to trust.
+    trusts: bool,
     /// When to ask next; at once without a time.
     due: Option<Instant>,
     known: Option<Known>,
+    hasher: RandomState,
 }
 
-/// What was given last.
+/// What was given last: its tag, and a digest of it.
 struct Known {
     tag: Option<HeaderValue>,
-    definition: Definition,
+    digest: u64,
 }
 
 /// Why a URL gives no definition.
 #[derive(Debug, thiserror::Error)]
 enum FetchError {
+    #[error(
+        "cannot get {0}: the system has no certificate authorities: install them (mostly the package \
+         `ca-certificates`), or name a PEM file (`certPath`, `HttpSource::authorities`)"
+    )]
+    NoAuthorities(String),
     #[error("cannot get {0}")]
     Request(String, #[source] reqwest::Error),
     #[error("{0} answered {1}")]
@@ -88,15 +105,19 @@ impl HttpSource {
         }
         let is_open = parsed.username().is_empty() && parsed.password().is_none();
         let name = if is_open { url.to_owned() } else { shown(parsed.clone()) };
-        let client = client(client_tls(None)?, &name)?;
+        let tls = client_tls(None)?;
+        let trusts = tls.trusts;
+        let client = client(tls, &name)?;
         Ok(Self {
             name,
             url: parsed,
             interval: bounded(interval),
             authorization: None,
             client,
+            trusts,
             due: None,
             known: None,
+            hasher: RandomState::new(),
         })
     }
 
@@ -115,11 +136,15 @@ impl HttpSource {
     /// When the file cannot be used.
     pub fn authorities(mut self, path: impl AsRef<Path>) -> Result<Self, ServerError> {
         self.client = client(client_tls(Some(path.as_ref()))?, &self.name)?;
+        self.trusts = true;
         Ok(self)
     }
 
     /// Asks once; none if nothing has changed.
-    async fn ask(&self) -> Result<Option<Known>, FetchError> {
+    async fn ask(&self) -> Result<Option<(Known, Definition)>, FetchError> {
+        if !self.trusts && self.url.scheme() == "https" {
+            return Err(FetchError::NoAuthorities(self.name.clone()));
+        }
         let failed =
             |error: reqwest::Error| FetchError::Request(self.name.clone(), error.without_url());
         let mut request =
@@ -152,7 +177,8 @@ impl HttpSource {
             Format::Json => Definition::json(text),
             Format::Yaml => Definition::yaml(text),
         };
-        Ok(Some(Known { tag, definition }))
+        let digest = self.hasher.hash_one(&definition.text);
+        Ok(Some((Known { tag, digest }, definition)))
     }
 }
 
@@ -170,8 +196,22 @@ fn shown(mut url: Url) -> String {
     url.into()
 }
 
-fn client(tls: ClientConfig, name: &str) -> Result<Client, ServerError> {
-    let builder = Client::builder().tls_backend_preconfigured(tls).timeout(TIMEOUT);
+fn client(tls: ClientTls, name: &str) -> Result<Client, ServerError> {
+    // Flags decide what a program does: what began with TLS stays with it.
+    let redirects = Policy::custom(|attempt| {
+        let secure = attempt.previous().first().is_some_and(|url| url.scheme() == "https");
+        if secure && attempt.url().scheme() != "https" {
+            attempt.error("a redirection from https to http")
+        } else if attempt.previous().len() > REDIRECTIONS {
+            attempt.error("too many redirections")
+        } else {
+            attempt.follow()
+        }
+    });
+    let builder = Client::builder()
+        .tls_backend_preconfigured(tls.config)
+        .timeout(TIMEOUT)
+        .redirect(redirects);
     builder.build().map_err(|error| ServerError::option("http source", format!("{name}: {error}")))
 }
 
@@ -202,12 +242,9 @@ impl FlagSource for HttpSource {
             let answer = self.ask().await;
             self.due = Some(Instant::now() + self.interval);
             match answer {
-                Ok(Some(new)) => {
-                    let same = |known: &Known| known.definition == new.definition;
-                    let same = self.known.as_ref().is_some_and(same);
-                    let definition = new.definition.clone();
-                    self.known = Some(new);
-                    if !same {
+                Ok(Some((new, definition))) => {
+                    let former = self.known.replace(new).map(|known| known.digest);
+                    if former != self.known.as_ref().map(|known| known.digest) {
                         return Ok(definition);
                     }
                 }
@@ -241,5 +278,15 @@ mod tests {
         // Where the next time cannot be told, it would ask at once.
         let source = HttpSource::new("http://host", Duration::MAX).unwrap();
         assert!(Instant::now().checked_add(source.interval).is_some());
+    }
+
+    /// Nobody listens at this port: who trusts nobody does not even ask.
+    #[tokio::test]
+    async fn a_system_without_authorities_is_told_the_remedy() {
+        let url = "https://127.0.0.1:1/flags.json";
+        let mut source = HttpSource::new(url, Duration::from_secs(5)).unwrap();
+        source.trusts = false;
+        let error = source.next().await.unwrap_err().to_string();
+        assert!(error.contains(url) && error.contains("ca-certificates"), "{error}");
     }
 }

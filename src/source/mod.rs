@@ -5,9 +5,11 @@ mod file;
 mod http;
 mod sync;
 
-use std::{error::Error, time::Duration};
+use std::{error::Error, path::Path, time::Duration};
 
 use serde_json::{Map, Value};
+
+use crate::evaluator::{DefinitionError, FlagSet};
 
 /// The attribute for implementations of [`FlagSource`].
 pub use async_trait::async_trait;
@@ -60,7 +62,30 @@ pub enum Format {
     Yaml,
 }
 
+impl Format {
+    /// What a file of this name is written in: YAML with the ending `.yaml` or `.yml`, in any case,
+    /// else JSON.
+    #[must_use]
+    pub fn of_path(path: impl AsRef<Path>) -> Self {
+        let ending = path.as_ref().extension().unwrap_or_default();
+        let is = |name| ending.eq_ignore_ascii_case(name);
+        if is("yaml") || is("yml") { Self::Yaml } else { Self::Json }
+    }
+}
+
 impl Definition {
+    /// Parses the text.
+    ///
+    /// # Errors
+    ///
+    /// When anything in it is not valid, the definition is refused as a whole.
+    pub fn parse(&self) -> Result<FlagSet, DefinitionError> {
+        match self.format {
+            Format::Json => FlagSet::parse(&self.text),
+            Format::Yaml => FlagSet::parse_yaml(&self.text),
+        }
+    }
+
     /// A flag definition in JSON.
     #[must_use]
     pub fn json(text: impl Into<String>) -> Self {

@@ -4,7 +4,6 @@
 use http::Method;
 use prost::Message;
 use serde_json::json;
-use tokio::process::Command;
 
 use super::{
     client::{get, post, send, serve, serve_with},
@@ -190,31 +189,4 @@ async fn web_pages_of_other_origins() {
     let closed = serve().await;
     let answer = send(closed.evaluation_addr(), Method::OPTIONS, &resolve, ask, "").await;
     assert_eq!((answer.status.as_u16(), answer.header(allow)), (405, None));
-}
-
-/// "so that curl works as with flagd".
-#[tokio::test]
-async fn curl() {
-    let server = serve().await;
-    let url = format!("http://{}{V1}/ResolveBoolean", server.evaluation_addr().unwrap());
-    for version in ["--http1.1", "--http2-prior-knowledge"] {
-        let asked = ["-sS", version, "-H", "content-type: application/json", "-d"];
-        let command =
-            Command::new("curl").args(asked).arg(r#"{"flagKey":"bool"}"#).arg(&url).output().await;
-        let Ok(output) = command else {
-            eprintln!("ignored: there is no curl");
-            return;
-        };
-        let error = String::from_utf8_lossy(&output.stderr);
-        if error.contains("libcurl") {
-            eprintln!("ignored: this curl cannot do {version}");
-            continue;
-        }
-        let answer: serde_json::Value = serde_json::from_slice(&output.stdout).expect(&error);
-        assert_eq!(
-            (&answer["value"], &answer["variant"]),
-            (&json!(true), &json!("on")),
-            "{version}"
-        );
-    }
 }

@@ -259,8 +259,8 @@ async fn answers_that_nobody_takes() {
     }
 }
 
-/// Issue: "kill of a slow client": changes do not pile up for it, others are told, and it goes when
-/// it leaves a ping unanswered.
+/// Issue: "kill of a slow client": others are told meanwhile, and it is dropped when it has left a
+/// ping unanswered.
 #[tokio::test]
 async fn a_client_that_reads_nothing_holds_nobody_up() {
     let server = serve().await;

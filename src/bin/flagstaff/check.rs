@@ -1,15 +1,22 @@
 //! `flagstaff check`: flag definitions before they are deployed.
 
 use std::{
-    fmt, fs,
+    fmt,
+    fs::File,
     io::{self, Read as _},
     path::{Path, PathBuf},
 };
 
-use flagstaff::evaluator::{DefinitionError, FlagSet, Problem, Warning, lint, lint_yaml};
+use flagstaff::{
+    evaluator::{DefinitionError, FlagSet, Problem, Warning, lint, lint_yaml},
+    source::Format,
+};
 use serde_json::{Value as Json, json};
 
 use crate::{Exit, output};
+
+/// The longest definition that a source reads, in bytes.
+const LIMIT: u64 = 64 << 20;
 
 /// Check files of flag definitions: what flagd would refuse is an error, what only its schema would
 /// refuse is a warning, each with line and column.
@@ -82,8 +89,7 @@ fn check(file: &Path, yaml: bool) -> Vec<Finding<'_>> {
         Ok(text) => text,
         Err(cause) => return vec![unread(format!("cannot be read: {cause}"))],
     };
-    let extension = file.extension().and_then(|extension| extension.to_str());
-    let yaml = if is_input(file) { yaml } else { matches!(extension, Some("yaml" | "yml")) };
+    let yaml = if is_input(file) { yaml } else { Format::of_path(file) == Format::Yaml };
     let found = |level, line, column, flag, message| {
         let place = Some((line, column));
         Finding { file, level, place, flag, message }
@@ -116,11 +122,17 @@ fn is_input(file: &Path) -> bool {
 }
 
 fn read(file: &Path) -> io::Result<String> {
-    if !is_input(file) {
-        return fs::read_to_string(file);
-    }
     let mut text = String::new();
-    io::stdin().read_to_string(&mut text).map(|_| text)
+    // No source takes more.
+    if is_input(file) {
+        io::stdin().take(LIMIT + 1).read_to_string(&mut text)?;
+    } else {
+        File::open(file)?.take(LIMIT + 1).read_to_string(&mut text)?;
+    }
+    if text.len() as u64 > LIMIT {
+        return Err(io::Error::other(format!("it is larger than {} MiB", LIMIT >> 20)));
+    }
+    Ok(text)
 }
 
 impl Finding<'_> {

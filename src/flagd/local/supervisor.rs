@@ -11,7 +11,7 @@ use tokio::{
 
 use super::{Custom, Given, Local, Origin, Rules, source};
 use crate::{
-    evaluator::{Bucketing, DefinitionError, FlagSet},
+    evaluator::{DefinitionError, FlagSet},
     flagd::{
         backoff::Backoff,
         driver::{Abandoned, Driver},
@@ -20,7 +20,7 @@ use crate::{
         lifecycle::{Input, State},
         shared::Shared,
     },
-    source::{Definition, Format},
+    source::Definition,
 };
 
 /// The rules or a message, and which flags may evaluate otherwise than before.
@@ -108,7 +108,7 @@ impl Supervisor {
         let (bucketing, enricher) = (options.bucketing(), options.enricher().clone());
         let local = self.local.clone();
         let compiled = spawn_blocking(move || {
-            let flags = parse(&definition, bucketing)?;
+            let flags = definition.parse()?.with_bucketing(bucketing);
             let rules = Rules { flags, facts: enricher.apply(definition.context.clone()) };
             let changed = changed(&rules, local.in_force.load().as_deref());
             Ok((Arc::new(rules), changed))
@@ -145,14 +145,6 @@ impl Supervisor {
         let failures = self.backoff.failures();
         self.driver.step(Input::Lost { message, failures, refused });
     }
-}
-
-fn parse(definition: &Definition, bucketing: Bucketing) -> Result<FlagSet, DefinitionError> {
-    let flags = match definition.format {
-        Format::Json => FlagSet::parse(&definition.text),
-        Format::Yaml => FlagSet::parse_yaml(&definition.text),
-    }?;
-    Ok(flags.with_bucketing(bucketing))
 }
 
 /// The flags that may evaluate otherwise than before.
