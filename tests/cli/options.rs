@@ -87,6 +87,10 @@ fn files() -> TempDir {
 /// A request to OFREP: the flag, headers and body.
 type Question = (&'static str, String, String);
 
+/// Arguments, variables, a question, and what its answer must contain.
+type Row = (&'static [&'static str], Variables, Question, &'static str);
+type Variables = &'static [(&'static str, &'static str)];
+
 fn plain(flag: &'static str) -> Question {
     (flag, String::new(), String::new())
 }
@@ -112,8 +116,7 @@ async fn each_option_has_its_effect() {
     let origin = || with_header("origin: https://a.example");
     let from_header = || with_header("x-who: bob");
     let files = files();
-    // Arguments, variables, a question, and what its answer must contain.
-    let table: &[(&[&str], &[(&str, &str)], Question, &str)] = &[
+    let table: &[Row] = &[
         (&[A, "-B=1000"], &[], long_body(900), "http/1.1 200"),
         (&[A, "-B=1000"], &[], long_body(1000), "http/1.1 413"),
         (&[A], &[("FLAGD_MAX_REQUEST_BODY", "1000")], long_body(1000), "http/1.1 413"),
