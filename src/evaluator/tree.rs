@@ -3,12 +3,13 @@
 
 use std::rc::Rc;
 
+use serde::Deserialize;
 use serde_json::{Value as Json, value::RawValue};
 
 use super::{
     definition::Entries,
     json_text,
-    location::{Lines, Position},
+    location::{Cursor, Lines, Position},
     problem::DefinitionError,
 };
 
@@ -50,14 +51,13 @@ impl Tree {
     pub(super) fn of_json(text: &str) -> Result<Self, DefinitionError> {
         let whole: &RawValue =
             serde_json::from_str(text).map_err(|error| DefinitionError::in_text(&error, text))?;
-        let lines = Lines::new(text);
         // Each level is looked through again, so that text without bound in depth must not begin.
         if let Some(offset) = too_deep(text) {
-            let Position { line, column } = lines.position(offset);
+            let Position { line, column } = Lines::new(text).position(offset);
             let message = "nested too deeply".to_owned();
             return Err(DefinitionError::Syntax { message, line, column });
         }
-        Source { text, lines }.tree(whole)
+        Source { text, cursor: Cursor::new(text) }.tree(whole)
     }
 
     /// Where the path leads, or the last place on it that there is.
@@ -115,36 +115,38 @@ impl Tree {
 /// A text in JSON.
 struct Source<'t> {
     text: &'t str,
-    lines: Lines<'t>,
+    /// The parts are gone through in the order of the text.
+    cursor: Cursor<'t>,
 }
 
 impl<'t> Source<'t> {
-    fn tree(&self, part: &'t RawValue) -> Result<Tree, DefinitionError> {
+    fn tree(&mut self, part: &'t RawValue) -> Result<Tree, DefinitionError> {
         let at = self.place(part);
-        let failed = |error| DefinitionError::in_part(&error, self.text, part);
         let text = part.get();
         let kind = if text.starts_with('{') {
-            let entries = serde_json::from_str::<Entries<'_>>(text).map_err(failed)?.0;
-            let entry = |(name, value): (&'t RawValue, _)| {
+            let mut entries = Vec::new();
+            for (name, value) in self.parse::<Entries<'_>>(part)?.0 {
                 let at = self.place(name);
-                let name = serde_json::from_str(name.get())
-                    .map_err(|error| DefinitionError::in_part(&error, self.text, name))?;
-                let value = self.tree(value)?.into();
-                Ok::<_, DefinitionError>(Entry { name, at, value })
-            };
-            Kind::Object(entries.into_iter().map(entry).collect::<Result<_, _>>()?)
+                let name = self.parse(name)?;
+                entries.push(Entry { name, at, value: self.tree(value)?.into() });
+            }
+            Kind::Object(entries)
         } else if text.starts_with('[') {
-            let items: Vec<&RawValue> = serde_json::from_str(text).map_err(failed)?;
-            let item = |item: &'t RawValue| self.tree(item).map(Rc::new);
-            Kind::List(items.into_iter().map(item).collect::<Result<_, _>>()?)
+            let items = self.parse::<Vec<&RawValue>>(part)?.into_iter();
+            Kind::List(items.map(|item| self.tree(item).map(Rc::new)).collect::<Result<_, _>>()?)
         } else {
-            Kind::Scalar(serde_json::from_str(text).map_err(failed)?)
+            Kind::Scalar(self.parse(part)?)
         };
         Ok(Tree { at, kind })
     }
 
-    fn place(&self, part: &RawValue) -> Position {
-        self.lines.position(part.get().as_ptr().addr() - self.text.as_ptr().addr())
+    fn parse<T: Deserialize<'t>>(&self, part: &'t RawValue) -> Result<T, DefinitionError> {
+        serde_json::from_str(part.get())
+            .map_err(|error| DefinitionError::in_part(&error, self.text, part))
+    }
+
+    fn place(&mut self, part: &RawValue) -> Position {
+        self.cursor.position(part.get().as_ptr().addr() - self.text.as_ptr().addr())
     }
 }
 
