@@ -1,7 +1,7 @@
 //! A definition as a tree whose parts know their place in the text: for YAML, for telling where a
 //! problem is, and for warnings. The evaluator itself reads JSON text without it.
 
-use std::rc::Rc;
+use std::{collections::HashMap, rc::Rc};
 
 use serde::Deserialize;
 use serde_json::{Value as Json, value::RawValue};
@@ -60,20 +60,6 @@ impl Tree {
         Source { text, cursor: Cursor::new(text) }.tree(whole)
     }
 
-    /// Where the path leads, or the last place on it that there is.
-    pub(super) fn place(&self, path: &[Step]) -> Position {
-        let next = path.split_first().and_then(|(step, rest)| Some((self.step(step)?, rest)));
-        next.map_or(self.at, |(part, rest)| part.place(rest))
-    }
-
-    fn step(&self, step: &Step) -> Option<&Self> {
-        match (&self.kind, step) {
-            (Kind::List(items), Step::Index(index)) => items.get(*index).map(|item| &**item),
-            (Kind::Object(_), Step::Name(name)) => self.get(name),
-            _ => None,
-        }
-    }
-
     /// The value of a name: of two the later.
     pub(super) fn get(&self, name: &str) -> Option<&Self> {
         match &self.kind {
@@ -108,6 +94,36 @@ impl Tree {
                 }
                 out.push('}');
             }
+        }
+    }
+}
+
+/// Finds the places that paths lead to; the names of an object are gone through once.
+#[derive(Default)]
+pub(super) struct Places<'t> {
+    /// What the names of an object stand for, of two the later.
+    names: HashMap<*const Tree, HashMap<&'t str, &'t Tree>>,
+}
+
+impl<'t> Places<'t> {
+    /// Where the path leads, or the last place on it that there is.
+    pub(super) fn place(&mut self, tree: &'t Tree, path: &[Step]) -> Position {
+        let mut tree = tree;
+        for step in path {
+            let Some(part) = self.step(tree, step) else { break };
+            tree = part;
+        }
+        tree.at
+    }
+
+    fn step(&mut self, tree: &'t Tree, step: &Step) -> Option<&'t Tree> {
+        match (&tree.kind, step) {
+            (Kind::List(items), Step::Index(index)) => items.get(*index).map(|item| &**item),
+            (Kind::Object(entries), Step::Name(name)) => {
+                let named = || entries.iter().map(|entry| (&*entry.name, &*entry.value)).collect();
+                self.names.entry(tree).or_insert_with(named).get(&**name).copied()
+            }
+            _ => None,
         }
     }
 }
@@ -178,7 +194,7 @@ mod tests {
             Ok(index) => Step::Index(index),
             Err(_) => Step::Name((*step).to_owned()),
         });
-        let place = tree.place(&steps.collect::<Vec<_>>());
+        let place = Places::default().place(tree, &steps.collect::<Vec<_>>());
         (place.line, place.column)
     }
 
@@ -192,6 +208,7 @@ mod tests {
         assert_eq!(at(&tree, &["a", "1", "c"]), (3, 26));
         assert_eq!(at(&tree, &["a", "1", "none"]), (3, 5));
         assert_eq!(at(&tree, &["a2"]), (4, 8));
+        assert_eq!(at(&Tree::of_json(r#"{"a": 1, "a": 2}"#).unwrap(), &["a"]), (1, 15));
     }
 
     #[test]
