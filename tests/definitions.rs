@@ -4,7 +4,10 @@
 // A test that fails may panic.
 #![allow(clippy::unwrap_used)]
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use flagstaff::evaluator::{DefinitionError, FlagSet, lint, lint_yaml};
 use proptest::prelude::*;
@@ -167,4 +170,111 @@ fn deep_texts_are_refused() {
             }
         }
     }
+}
+
+/// A definition in one line.
+fn wide(flags: impl Iterator<Item = String>) -> String {
+    format!(r#"{{"flags":{{{}}}}}"#, flags.collect::<Vec<_>>().join(","))
+}
+
+const VALID: &str = r#""state":"ENABLED","variants":{"on":true,"off":false},"defaultVariant":"on""#;
+
+fn with_one_broken(flags: usize) -> String {
+    wide((0..flags).map(|n| match n + 1 {
+        last if last == flags => format!(r#""f{n}":{{"state":1}}"#),
+        _ => format!(r#""f{n}":{{{VALID}}}"#),
+    }))
+}
+
+fn with_all_broken(flags: usize) -> String {
+    wide((0..flags).map(|n| format!(r#""f{n}":{{"state":1}}"#)))
+}
+
+fn with_variables(variables: usize) -> String {
+    let variables = (0..variables).map(|n| format!(r#"{{"var":"v{n}"}}"#));
+    let rule = format!(r#"{{"cat":[{}]}}"#, variables.collect::<Vec<_>>().join(","));
+    wide(std::iter::once(format!(r#""f":{{{VALID},"targeting":{rule}}}"#)))
+}
+
+fn with_references(flags: usize) -> String {
+    let rule = r#"{"==":[{"var":"x"},"y"]}"#;
+    let rules = (0..flags).map(|n| format!(r#""r{n}":{rule}"#)).collect::<Vec<_>>().join(",");
+    let flag = |n| format!(r#""f{n}":{{{VALID},"targeting":{{"if":[{{"$ref":"r{n}"}},"on"]}}}}"#);
+    let flags = wide((0..flags).map(flag));
+    format!(r#"{{"$evaluators":{{{rules}}},{}"#, &flags[1..])
+}
+
+/// Asserts that the time grows as the text does: work on four times as much takes about four times as
+/// long, where quadratic work takes 16 times as long. A busy machine may disturb a measurement, so
+/// that one of a few must do.
+#[track_caller]
+fn assert_linear(text: impl Fn(usize) -> String, read: impl Fn(&str)) {
+    const SIZE: usize = 20_000;
+    let (small, large) = (text(SIZE / 4), text(SIZE));
+    let time = |text: &str| {
+        let start = Instant::now();
+        read(text);
+        start.elapsed()
+    };
+    let mut measured = (Duration::MAX, Duration::MAX);
+    for _ in 0..5 {
+        measured = (measured.0.min(time(&small)), measured.1.min(time(&large)));
+        if measured.1 < measured.0 * 8 {
+            return;
+        }
+    }
+    panic!("not linear: {measured:?}");
+}
+
+#[test]
+fn one_broken_flag_among_many_is_found_in_linear_time() {
+    assert_linear(with_one_broken, |text| {
+        let error = FlagSet::parse(text).unwrap_err();
+        let DefinitionError::Invalid(problems) = &error else { panic!("{error}") };
+        let column = text.find("{\"state\":1}").unwrap() + 10;
+        assert_eq!((problems.len(), problems[0].line, problems[0].column), (1, 1, column));
+    });
+}
+
+#[test]
+fn many_broken_flags_are_found_in_linear_time() {
+    assert_linear(with_all_broken, |text| {
+        let flags = text.matches("state").count();
+        for error in [FlagSet::parse(text).unwrap_err(), FlagSet::parse_yaml(text).unwrap_err()] {
+            let DefinitionError::Invalid(problems) = &error else { panic!("{error}") };
+            assert_eq!(problems.len(), flags);
+            assert!(problems.is_sorted_by_key(|problem| problem.column));
+        }
+    });
+}
+
+#[test]
+fn many_flags_are_linted_in_linear_time() {
+    assert_linear(with_one_broken, |text| assert_eq!(lint(text).unwrap().len(), 2));
+}
+
+#[test]
+fn many_variables_are_compiled_in_linear_time() {
+    assert_linear(with_variables, |text| assert_eq!(FlagSet::parse(text).unwrap().len(), 1));
+}
+
+#[test]
+fn many_references_are_replaced_in_linear_time() {
+    assert_linear(with_references, |text| {
+        let set = FlagSet::parse(text).unwrap();
+        assert!(set.definition("f7").unwrap().contains("\"y\""));
+    });
+}
+
+#[test]
+fn references_that_make_a_definition_too_large_are_refused() {
+    let rule = format!(r#"{{"cat":["{}"]}}"#, "x".repeat(80_000));
+    let flags = |count| {
+        let flag = |n| format!(r#""f{n}":{{{VALID},"targeting":{{"$ref":"r"}}}}"#);
+        format!(r#"{{"$evaluators":{{"r":{rule}}},{}"#, &wide((0..count).map(flag))[1..])
+    };
+    assert_eq!(FlagSet::parse(&flags(100)).unwrap().len(), 100);
+    let error = FlagSet::parse(&flags(200)).unwrap_err().to_string();
+    assert!(error.contains("flag `f199` (line 1, column "), "{error}");
+    assert!(error.contains("`targeting`: references to evaluators make the definition too large"));
 }

@@ -10,7 +10,7 @@ use super::{
     flag_set::FlagSet,
     json_text,
     problem::{DefinitionError, Finding},
-    references::Evaluators,
+    references::{Evaluators, TooLarge},
     tree::Step,
 };
 
@@ -56,7 +56,7 @@ pub(super) fn read(text: &str) -> Result<Result<FlagSet, Vec<Finding>>, Definiti
         serde_json::from_str(text).map_err(|error| DefinitionError::in_text(&error, text))?;
     let mut reader = Reader {
         text,
-        evaluators: Evaluators::default(),
+        evaluators: Evaluators::new(text.len()),
         metadata: Metadata::default(),
         set: FlagSet::default(),
         findings: Vec::new(),
@@ -105,7 +105,7 @@ impl<'t> Reader<'t> {
     /// A section of rules that others refer to.
     fn section(&mut self, title: &str, section: &'t RawValue) -> Result<(), DefinitionError> {
         if section.get() == "null" {
-            self.evaluators = Evaluators::default();
+            self.evaluators.clear();
             return Ok(());
         }
         if !is_object(section) {
@@ -133,9 +133,10 @@ impl<'t> Reader<'t> {
         let mut metadata = Map::new();
         for (name, section) in sections {
             match self.evaluators.expanded(self.part(section)?) {
-                Json::Object(fields) => metadata.extend(fields),
-                Json::Null => metadata.clear(),
-                _ => self.problem(path([&name]), "`metadata` must be an object"),
+                Ok(Json::Object(fields)) => metadata.extend(fields),
+                Ok(Json::Null) => metadata.clear(),
+                Err(TooLarge) => self.problem(path([&name]), TooLarge::MESSAGE),
+                Ok(_) => self.problem(path([&name]), "`metadata` must be an object"),
             }
         }
         metadata.values_mut().for_each(json_text::normalize);

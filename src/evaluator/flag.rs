@@ -8,7 +8,7 @@ use super::{
     compile::{self, Rule},
     definition::folded,
     json_text,
-    references::Evaluators,
+    references::{Evaluators, TooLarge},
 };
 
 /// What is looked up in every evaluation.
@@ -114,22 +114,28 @@ impl Flag {
 impl Fields {
     /// The fields, and what is wrong with them.
     fn parse(json: Json, evaluators: &Evaluators) -> Result<(Self, Vec<Fault>), Broken> {
-        let referred = evaluators.get(&json);
+        let refused = |message: &str| {
+            let message = message.to_owned();
+            Broken { key: None, faults: vec![Fault { field: None, message }] }
+        };
+        let referred = evaluators.referred(&json).map_err(|TooLarge| refused(TooLarge::MESSAGE))?;
         let nothing_shared = Evaluators::default();
         let evaluators = if referred.is_some() { &nothing_shared } else { evaluators };
-        let entries = match referred.cloned().unwrap_or(json) {
+        let entries = match referred.unwrap_or(json) {
             Json::Object(entries) => entries,
             Json::Null => Map::new(),
-            _ => {
-                let message = "an object was expected".to_owned();
-                return Err(Broken { key: None, faults: vec![Fault { field: None, message }] });
-            }
+            _ => return Err(refused("an object was expected")),
         };
         let (mut fields, mut faults) = (Self::default(), Vec::new());
         for (name, value) in sorted(entries) {
             let no_rule = value.as_object().is_some_and(Map::is_empty);
+            let Ok(value) = evaluators.expanded(value) else {
+                let message = format!("`{name}`: {}", TooLarge::MESSAGE);
+                faults.push(Fault { field: Some(name), message });
+                continue;
+            };
             let mut expected = None;
-            match (&*folded(&name), evaluators.expanded(value)) {
+            match (&*folded(&name), value) {
                 ("targeting", rule) => {
                     (fields.targeting, fields.no_rule) = (Some(rule), no_rule);
                     fields.targeting_name.clone_from(&name);

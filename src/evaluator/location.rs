@@ -40,6 +40,36 @@ impl<'t> Lines<'t> {
     }
 }
 
+/// Goes through a text once, for places that are asked for in their order.
+pub(super) struct Cursor<'t> {
+    text: &'t str,
+    offset: usize,
+    at: Position,
+}
+
+impl<'t> Cursor<'t> {
+    pub(super) fn new(text: &'t str) -> Self {
+        Self { text, offset: 0, at: Position { line: 1, column: 1 } }
+    }
+
+    /// The place of a byte of the text. It takes time only for the text since the former place, as
+    /// long as that does not lie behind this one.
+    pub(super) fn position(&mut self, offset: usize) -> Position {
+        if offset < self.offset {
+            *self = Self::new(self.text);
+        }
+        let end = offset.min(self.text.len()).max(self.offset);
+        for byte in &self.text.as_bytes()[self.offset..end] {
+            match byte {
+                b'\n' => self.at = Position { line: self.at.line + 1, column: 1 },
+                byte => self.at.column += usize::from(byte & 0xc0 != 0x80),
+            }
+        }
+        self.offset = end;
+        self.at
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -55,5 +85,14 @@ mod tests {
         assert_eq!(lines.offset(2, 7), text.find('x').unwrap());
         assert_eq!(lines.offset(2, 4), lines.offset(2, 3));
         assert_eq!(lines.offset(9, 9), 6);
+    }
+    #[test]
+    fn a_cursor_gives_the_same_places() {
+        let text = "ab\r\n\u{17e}\u{1f44d}x\n";
+        let (lines, mut cursor) = (Lines::new(text), Cursor::new(text));
+        let offsets = (0..=text.len()).filter(|offset| text.is_char_boundary(*offset));
+        for offset in offsets.chain([0, text.len() + 1, 4]) {
+            assert_eq!(cursor.position(offset), lines.position(offset), "{offset}");
+        }
     }
 }

@@ -14,6 +14,7 @@
 //! | a rule takes more than 5 million steps, or evaluates itself without end | hangs, runs out of memory or overflows its stack | [`ErrorCode::ParseError`] |
 //! | a reference within an evaluator | is replaced or not, by chance, if written without spaces (always so in YAML); else not | is never replaced, so the rule is a [`ErrorCode::ParseError`] when it is evaluated |
 //! | `"flags": {"$ref": "name"}` | is replaced as in a rule | is refused |
+//! | references that make a definition more than 16 times as large, and 8 MiB larger | are replaced, or fill its memory | are refused |
 //! | a list with two flags of one key and different `flagSetId` | keeps both; without a selector, the one whose `flagSetId` sorts last answers | the later stays |
 //! | YAML: `!!binary` | is decoded | is refused |
 //! | YAML: aliases that make a document more than 16 times as large | are refused by a limit of another kind | are refused |

@@ -5,10 +5,10 @@ use serde_json::Number;
 use super::{number, value::Value};
 
 /// The name of a variable, split beforehand.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Path(Box<[Part]>);
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Part {
     name: Box<str>,
     index: Option<usize>,

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use super::{
     location::{Lines, Position},
-    tree::{Step, Tree},
+    tree::{Places, Step, Tree},
 };
 
 /// Why a definition was refused.
@@ -74,8 +74,10 @@ pub(super) struct Finding {
 
 /// The problems with their places, in the order of the text. No place is known without a tree.
 pub(super) fn located(findings: Vec<Finding>, tree: Option<&Tree>) -> Vec<Problem> {
+    let mut places = Places::default();
     let located = findings.into_iter().map(|Finding { flag, message, path }| {
-        let place = tree.map_or(Position { line: 1, column: 1 }, |tree| tree.place(&path));
+        let nowhere = Position { line: 1, column: 1 };
+        let place = tree.map_or(nowhere, |tree| places.place(tree, &path));
         Problem { flag, message, line: place.line, column: place.column }
     });
     let mut problems: Vec<_> = located.collect();

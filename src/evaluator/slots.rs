@@ -1,6 +1,6 @@
 //! Which variables a rule reads more than once: each is looked up at its first reading only.
 
-use std::cell::OnceCell;
+use std::{cell::OnceCell, collections::HashMap};
 
 use super::{
     compile::{Node, Subject, Variable},
@@ -40,17 +40,31 @@ impl<const N: usize> Kept for Slots<'_, N> {
 /// Only the parts that are evaluated on the context count: the bodies of `map` and its kin are
 /// evaluated on items.
 pub(super) fn assign(rule: &mut Node) -> usize {
-    let mut paths: Vec<(Path, usize)> = Vec::new();
-    each(rule, &mut |variable| match paths.iter_mut().find(|(path, _)| *path == variable.path) {
-        Some((_, count)) => *count += 1,
-        None => paths.push((variable.path.clone(), 1)),
+    let mut found: HashMap<Path, Found> = HashMap::new();
+    each(rule, &mut |variable| match found.get_mut(&variable.path) {
+        Some(found) => found.again = true,
+        None => drop(found.insert(variable.path.clone(), Found::default())),
     });
-    paths.retain(|(_, count)| *count > 1);
-    paths.truncate(MAX_SLOTS);
+    let mut slots = 0;
     each(rule, &mut |variable| {
-        variable.slot = paths.iter().position(|(path, _)| *path == variable.path);
+        let found = found.get_mut(&variable.path).filter(|found| found.again);
+        variable.slot = found.and_then(|found| {
+            if found.slot.is_none() && slots < MAX_SLOTS {
+                found.slot = Some(slots);
+                slots += 1;
+            }
+            found.slot
+        });
     });
-    paths.len()
+    slots
+}
+
+/// A variable of a rule.
+#[derive(Default)]
+struct Found {
+    /// Whether it occurs more than once.
+    again: bool,
+    slot: Option<usize>,
 }
 
 fn each(node: &mut Node, visit: &mut dyn FnMut(&mut Variable)) {

@@ -1,14 +1,15 @@
 //! A definition as a tree whose parts know their place in the text: for YAML, for telling where a
 //! problem is, and for warnings. The evaluator itself reads JSON text without it.
 
-use std::rc::Rc;
+use std::{collections::HashMap, rc::Rc};
 
+use serde::Deserialize;
 use serde_json::{Value as Json, value::RawValue};
 
 use super::{
     definition::Entries,
     json_text,
-    location::{Lines, Position},
+    location::{Cursor, Lines, Position},
     problem::DefinitionError,
 };
 
@@ -50,28 +51,13 @@ impl Tree {
     pub(super) fn of_json(text: &str) -> Result<Self, DefinitionError> {
         let whole: &RawValue =
             serde_json::from_str(text).map_err(|error| DefinitionError::in_text(&error, text))?;
-        let lines = Lines::new(text);
         // Each level is looked through again, so that text without bound in depth must not begin.
         if let Some(offset) = too_deep(text) {
-            let Position { line, column } = lines.position(offset);
+            let Position { line, column } = Lines::new(text).position(offset);
             let message = "nested too deeply".to_owned();
             return Err(DefinitionError::Syntax { message, line, column });
         }
-        Source { text, lines }.tree(whole)
-    }
-
-    /// Where the path leads, or the last place on it that there is.
-    pub(super) fn place(&self, path: &[Step]) -> Position {
-        let next = path.split_first().and_then(|(step, rest)| Some((self.step(step)?, rest)));
-        next.map_or(self.at, |(part, rest)| part.place(rest))
-    }
-
-    fn step(&self, step: &Step) -> Option<&Self> {
-        match (&self.kind, step) {
-            (Kind::List(items), Step::Index(index)) => items.get(*index).map(|item| &**item),
-            (Kind::Object(_), Step::Name(name)) => self.get(name),
-            _ => None,
-        }
+        Source { text, cursor: Cursor::new(text) }.tree(whole)
     }
 
     /// The value of a name: of two the later.
@@ -112,39 +98,71 @@ impl Tree {
     }
 }
 
+/// Finds the places that paths lead to; the names of an object are gone through once.
+#[derive(Default)]
+pub(super) struct Places<'t> {
+    /// What the names of an object stand for, of two the later.
+    names: HashMap<*const Tree, HashMap<&'t str, &'t Tree>>,
+}
+
+impl<'t> Places<'t> {
+    /// Where the path leads, or the last place on it that there is.
+    pub(super) fn place(&mut self, tree: &'t Tree, path: &[Step]) -> Position {
+        let mut tree = tree;
+        for step in path {
+            let Some(part) = self.step(tree, step) else { break };
+            tree = part;
+        }
+        tree.at
+    }
+
+    fn step(&mut self, tree: &'t Tree, step: &Step) -> Option<&'t Tree> {
+        match (&tree.kind, step) {
+            (Kind::List(items), Step::Index(index)) => items.get(*index).map(|item| &**item),
+            (Kind::Object(entries), Step::Name(name)) => {
+                let named = || entries.iter().map(|entry| (&*entry.name, &*entry.value)).collect();
+                self.names.entry(tree).or_insert_with(named).get(&**name).copied()
+            }
+            _ => None,
+        }
+    }
+}
+
 /// A text in JSON.
 struct Source<'t> {
     text: &'t str,
-    lines: Lines<'t>,
+    /// The parts are gone through in the order of the text.
+    cursor: Cursor<'t>,
 }
 
 impl<'t> Source<'t> {
-    fn tree(&self, part: &'t RawValue) -> Result<Tree, DefinitionError> {
+    fn tree(&mut self, part: &'t RawValue) -> Result<Tree, DefinitionError> {
         let at = self.place(part);
-        let failed = |error| DefinitionError::in_part(&error, self.text, part);
         let text = part.get();
         let kind = if text.starts_with('{') {
-            let entries = serde_json::from_str::<Entries<'_>>(text).map_err(failed)?.0;
-            let entry = |(name, value): (&'t RawValue, _)| {
+            let mut entries = Vec::new();
+            for (name, value) in self.parse::<Entries<'_>>(part)?.0 {
                 let at = self.place(name);
-                let name = serde_json::from_str(name.get())
-                    .map_err(|error| DefinitionError::in_part(&error, self.text, name))?;
-                let value = self.tree(value)?.into();
-                Ok::<_, DefinitionError>(Entry { name, at, value })
-            };
-            Kind::Object(entries.into_iter().map(entry).collect::<Result<_, _>>()?)
+                let name = self.parse(name)?;
+                entries.push(Entry { name, at, value: self.tree(value)?.into() });
+            }
+            Kind::Object(entries)
         } else if text.starts_with('[') {
-            let items: Vec<&RawValue> = serde_json::from_str(text).map_err(failed)?;
-            let item = |item: &'t RawValue| self.tree(item).map(Rc::new);
-            Kind::List(items.into_iter().map(item).collect::<Result<_, _>>()?)
+            let items = self.parse::<Vec<&RawValue>>(part)?.into_iter();
+            Kind::List(items.map(|item| self.tree(item).map(Rc::new)).collect::<Result<_, _>>()?)
         } else {
-            Kind::Scalar(serde_json::from_str(text).map_err(failed)?)
+            Kind::Scalar(self.parse(part)?)
         };
         Ok(Tree { at, kind })
     }
 
-    fn place(&self, part: &RawValue) -> Position {
-        self.lines.position(part.get().as_ptr().addr() - self.text.as_ptr().addr())
+    fn parse<T: Deserialize<'t>>(&self, part: &'t RawValue) -> Result<T, DefinitionError> {
+        serde_json::from_str(part.get())
+            .map_err(|error| DefinitionError::in_part(&error, self.text, part))
+    }
+
+    fn place(&mut self, part: &RawValue) -> Position {
+        self.cursor.position(part.get().as_ptr().addr() - self.text.as_ptr().addr())
     }
 }
 
@@ -176,7 +194,7 @@ mod tests {
             Ok(index) => Step::Index(index),
             Err(_) => Step::Name((*step).to_owned()),
         });
-        let place = tree.place(&steps.collect::<Vec<_>>());
+        let place = Places::default().place(tree, &steps.collect::<Vec<_>>());
         (place.line, place.column)
     }
 
@@ -190,6 +208,7 @@ mod tests {
         assert_eq!(at(&tree, &["a", "1", "c"]), (3, 26));
         assert_eq!(at(&tree, &["a", "1", "none"]), (3, 5));
         assert_eq!(at(&tree, &["a2"]), (4, 8));
+        assert_eq!(at(&Tree::of_json(r#"{"a": 1, "a": 2}"#).unwrap(), &["a"]), (1, 15));
     }
 
     #[test]
