@@ -256,7 +256,7 @@ pub(super) mod testing {
         compile::compile,
         eval::{self, Run},
         fractional::Bucketing,
-        slots::{MAX_SLOTS, Slots},
+        slots::Slots,
         value::{Root, Value},
     };
 
@@ -265,10 +265,10 @@ pub(super) mod testing {
         let empty = Map::new();
         let context = context.as_object().unwrap_or(&empty);
         let root = Root { context, flag_key: "flag", timestamp: Some(7), kept: None };
-        let slots = Slots::<MAX_SLOTS>::new(&root);
+        let rule = compile(rule).unwrap();
+        let slots = Slots::many(&root, rule.slots);
         let root = Root { kept: Some(&slots), ..root };
         let data = Value::Object(super::super::value::Object::Root(&root));
-        let rule = compile(rule).unwrap();
         let mut text = String::new();
         let run = Run::new(Bucketing::Text);
         match eval::eval(&rule.node, &data, &run).and_then(|value| value.write_json(&mut text)) {
