@@ -728,8 +728,7 @@ mod tests {
     #[test]
     fn work_on_long_texts_without_bound_fails() {
         let text = json!({"var": "text"});
-        let filter =
-            |condition: Json| json!({"filter": [{"var": "items"}, condition]});
+        let filter = |condition: Json| json!({"filter": [{"var": "items"}, condition]});
         let reduce = |body: Json| json!({"reduce": [{"var": "items"}, body, text]});
         let accumulator = json!({"var": "accumulator"});
         let is = |other: &str| json!({"==": [accumulator, other]});
