@@ -176,14 +176,14 @@ fn nodes(items: &[Json], room: usize) -> Result<Vec<Node>, TooDeep> {
 
 /// A list of constants is a constant.
 fn fold(items: Vec<Node>) -> Node {
-    let constant = |item: &Node| match item {
-        Node::Constant(value) => Some(value.clone()),
+    if !items.iter().all(|item| matches!(item, Node::Constant(_))) {
+        return Node::List(items);
+    }
+    let constant = |item| match item {
+        Node::Constant(value) => Some(value),
         _ => None,
     };
-    match items.iter().map(constant).collect() {
-        Some(values) => Node::Constant(Json::Array(values)),
-        None => Node::List(items),
-    }
+    Node::Constant(Json::Array(items.into_iter().filter_map(constant).collect()))
 }
 
 /// The arguments of an operator stay a list of nodes, so that they can be evaluated onto the stack.
@@ -210,7 +210,7 @@ fn operation(name: &str, values: &Json, room: usize) -> Result<Node, TooDeep> {
             Ok(Node::Call(comparison.eager(), arguments))
         }
         (Operator::Eager(eager), _) => Ok(Node::Call(eager, Box::new(arguments(values, room)?))),
-        (Operator::Lazy(Lazy::Variable), _) => variable(values, room),
+        (Operator::Variable, _) => variable(values, room),
         (Operator::Lazy(lazy), Json::Array(items)) => lazily(lazy, items, room),
         (Operator::Lazy(_), _) => {
             check_depth(values, room)?;
@@ -279,7 +279,6 @@ fn lazily(lazy: Lazy, items: &[Json], room: usize) -> Result<Node, TooDeep> {
             }
             _ => Ok(Node::Constant(Json::from(0))),
         },
-        Lazy::Variable => variable(&Json::Array(items.to_vec()), room),
     }
 }
 

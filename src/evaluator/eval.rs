@@ -1,15 +1,15 @@
 //! Evaluating a compiled rule.
 
-use std::{cell::Cell, collections::BTreeMap};
+use std::{borrow::Cow, cell::Cell, collections::BTreeMap};
 
 use serde_json::Value as Json;
 
 use super::{
     compile::{self, Body, Each, EachKind, Node, Reduce, Subject, Variable},
     fractional::Bucketing,
-    operators::{Args, Comparison, Plain},
+    operators::{Args, Comparison, Eager, Plain},
     path::{self, Path},
-    value::{Answer, Fail, List, Object, Value},
+    value::{Answer, Fail, List, Object, Value, steps},
 };
 
 /// How many steps an evaluation may take: a rule that would run (or grow a text) without bound
@@ -45,7 +45,7 @@ impl Run {
 pub(super) fn eval<'a>(node: &'a Node, data: &Value<'a>, run: &Run) -> Answer<'a> {
     match node {
         Node::Constant(value) => Ok(value.into()),
-        Node::Variable(variable) => Ok(read(variable, data)),
+        Node::Variable(variable) => read(variable, data, run),
         Node::Fail(reason) => Err(Fail(reason)),
         _ => {
             run.charge(1)?;
@@ -63,30 +63,31 @@ pub(super) fn eval<'a>(node: &'a Node, data: &Value<'a>, run: &Run) -> Answer<'a
 
 fn eval_inner<'a>(node: &'a Node, data: &Value<'a>, run: &Run) -> Answer<'a> {
     match node {
-        Node::Constant(value) => Ok(value.into()),
-        Node::Variable(variable) => Ok(read(variable, data)),
-        Node::Fail(reason) => Err(Fail(reason)),
+        // These have no parts: `eval` has taken them.
+        Node::Constant(_) | Node::Variable(_) | Node::Fail(_) => eval(node, data, run),
         Node::VariableOr(variable, default) => {
             let default = eval(default, data, run)?;
-            let value = read(variable, data);
+            let value = read(variable, data, run)?;
             Ok(if value.is_null() { default } else { value })
         }
-        Node::ComputedVariable(name) => variable(&eval(name, data, run)?, data),
+        Node::ComputedVariable(name) => variable(&eval(name, data, run)?, data, run),
         Node::List(items) => {
             let items: Result<Vec<_>, _> = items.iter().map(|item| eval(item, data, run)).collect();
             Ok(items?.into())
         }
         Node::Call(operator, arguments) => match &**arguments {
             Node::List(items) => {
-                with_items(items, data, run, |items| operator(Args::List(items), data, run))
+                with_items(items, data, run, |items| call(*operator, items, data, run))
             }
             single => match eval(single, data, run)? {
                 Value::List(list) => {
-                    run.charge(list.len())?;
-                    let items: Vec<_> = list.iter().collect();
-                    operator(Args::List(&items), data, run)
+                    run.charge(list.steps())?;
+                    call(*operator, &list.iter().collect::<Vec<_>>(), data, run)
                 }
-                value => operator(Args::Single(&value), data, run),
+                value => {
+                    run.charge(value.steps())?;
+                    operator(Args::Single(&value), data, run)
+                }
             },
         },
         Node::Compare(comparison, sides) => {
@@ -96,8 +97,11 @@ fn eval_inner<'a>(node: &'a Node, data: &Value<'a>, run: &Run) -> Answer<'a> {
         Node::And(items) => until(items, data, run, false),
         Node::Or(items) => until(items, data, run, true),
         Node::If(clauses) => conditional(clauses, data, run),
-        Node::Switch(switch) => match read(&switch.variable, data) {
-            Value::Text(text) => conditional(switch.clauses_for(&text), data, run),
+        Node::Switch(switch) => match read(&switch.variable, data, run)? {
+            Value::Text(text) => {
+                run.charge(steps(text.len()))?;
+                conditional(switch.clauses_for(&text), data, run)
+            }
             _ => conditional(&switch.clauses, data, run),
         },
         Node::Each(each) => self::each(each, data, run),
@@ -115,11 +119,21 @@ fn kept<'a>(variable: &Variable, data: &Value<'a>) -> Option<&'a Value<'a>> {
     }
 }
 
-fn read<'a>(variable: &Variable, data: &Value<'a>) -> Value<'a> {
-    match kept(variable, data) {
+fn read<'a>(variable: &Variable, data: &Value<'a>, run: &Run) -> Answer<'a> {
+    let value = match kept(variable, data) {
         Some(value) => value.clone(),
         None => variable.path.read(data),
+    };
+    if let Value::Text(Cow::Owned(copy)) = &value {
+        run.charge(steps(copy.len()))?;
     }
+    Ok(value)
+}
+
+/// Calls an operator, whose work is in proportion to the texts that it is given.
+fn call<'a>(operator: Eager, items: &[Value<'a>], data: &Value<'a>, run: &Run) -> Answer<'a> {
+    run.charge(items.iter().map(Value::steps).sum())?;
+    operator(Args::List(items), data, run)
 }
 
 /// Whether a condition holds.
@@ -142,11 +156,16 @@ fn compare<'a>(
     run: &Run,
 ) -> Result<Option<bool>, Fail> {
     if let (Some(a), Some(b)) = (plain(&sides[0], data), plain(&sides[1], data)) {
+        run.charge(steps(a.compared_with(b)))?;
         return Ok(comparison.of_plain(a, b));
     }
     let (mut left, mut right) = (Value::Null, Value::Null);
     let a = look(&sides[0], data, run, &mut left)?;
     let b = look(&sides[1], data, run, &mut right)?;
+    run.charge(match (Plain::of(a), Plain::of(b)) {
+        (Some(a), Some(b)) => steps(a.compared_with(b)),
+        _ => a.steps() + b.steps(),
+    })?;
     Ok(comparison.of(a, b))
 }
 
@@ -213,23 +232,29 @@ fn on_stack<'a, const N: usize>(
 }
 
 /// The value of a variable whose name was computed: a name, or a list of name and default.
-pub(super) fn variable<'a>(name: &Value<'a>, data: &Value<'a>) -> Answer<'a> {
+pub(super) fn variable<'a>(name: &Value<'a>, data: &Value<'a>, run: &Run) -> Answer<'a> {
     let no_name = Fail("a variable's name is no text");
     let or = |value: Value<'a>, default| if value.is_null() { default } else { value };
     match name {
         Value::Null if matches!(data, Value::List(_) | Value::Object(_)) => Ok(Value::Null),
         Value::Null => Ok(data.clone()),
-        Value::Text(name) => Ok(path::read(name, data)),
+        Value::Text(name) => read_named(name, data, run),
         Value::Number(_) | Value::IntegerZero => Ok(path::read(&name.to_text()?, data)),
         Value::List(list) => {
             let Some(first) = list.get(0) else { return Ok(data.clone()) };
             let default = if list.len() == 2 { list.get(1) } else { None };
             let first = first.as_text().ok_or(no_name)?;
-            Ok(or(path::read(first, data), default.unwrap_or(Value::Null)))
+            Ok(or(read_named(first, data, run)?, default.unwrap_or(Value::Null)))
         }
         Value::Bool(_) | Value::Object(_) if data.is_null() => Ok(Value::Null),
         Value::Bool(_) | Value::Object(_) => Err(no_name),
     }
+}
+
+fn read_named<'a>(name: &str, data: &Value<'a>, run: &Run) -> Answer<'a> {
+    let value = path::read(name, data);
+    run.charge(steps(name.len()) + value.steps())?;
+    Ok(value)
 }
 
 /// The first item whose truth is `wanted`, else the last.
@@ -267,30 +292,49 @@ fn again<'a>(value: Value<'a>, data: &Value<'a>, run: &Run) -> Answer<'a> {
 
 /// Evaluates a value that was computed or read as the rule that it may hold.
 pub(super) fn eval_value<'a>(value: &Value<'a>, data: &Value<'a>, run: &Run) -> Answer<'a> {
-    if !holds_rules(value) {
+    if !holds_rules(value, run)? {
         return Ok(value.clone());
     }
     eval_json(&value.to_json(), data, run)
 }
 
-fn holds_rules(value: &Value<'_>) -> bool {
+fn holds_rules(value: &Value<'_>, run: &Run) -> Result<bool, Fail> {
     match value {
-        Value::Object(object) => object.has_one_field(),
-        Value::List(List::Json(items)) => items.iter().any(|item| holds_rules(&item.into())),
-        Value::List(list) => list.iter().any(|item| holds_rules(&item)),
-        _ => false,
+        Value::Object(object) => return Ok(object.has_one_field()),
+        Value::List(list) => {
+            run.charge(list.steps())?;
+            for item in list.iter() {
+                if holds_rules(&item, run)? {
+                    return Ok(true);
+                }
+            }
+        }
+        _ => {}
     }
+    Ok(false)
 }
 
 /// Compiles and evaluates a rule that is known only now.
 fn eval_json<'a>(rule: &Json, data: &Value<'a>, run: &Run) -> Answer<'a> {
     run.charge(size(rule))?;
     let node = compile::part(rule).map_err(|_| Fail("the rule is nested too deeply"))?;
-    eval(&node, data, run).map(Value::into_owned)
+    let value = eval(&node, data, run)?.into_owned();
+    run.charge(weight(&value))?;
+    Ok(value)
+}
+
+/// How many steps a copy takes that borrows nothing.
+fn weight(value: &Value<'static>) -> usize {
+    match value {
+        Value::List(List::Made(items)) => items.iter().map(weight).sum::<usize>() + 1,
+        Value::Object(Object::Made(fields)) => fields.values().map(weight).sum::<usize>() + 1,
+        other => other.steps() + 1,
+    }
 }
 
 fn size(rule: &Json) -> usize {
     match rule {
+        Json::String(text) => steps(text.len()) + 1,
         Json::Array(items) => items.iter().map(size).sum::<usize>() + 1,
         Json::Object(fields) => fields.values().map(size).sum::<usize>() + 1,
         _ => 1,
@@ -323,7 +367,7 @@ fn each<'a>(each: &'a Each, data: &Value<'a>, run: &Run) -> Answer<'a> {
         return Ok(Value::Bool(each.kind == EachKind::None));
     }
     let list = items(subject)?;
-    run.charge(list.len())?;
+    run.charge(list.steps())?;
     let body = each.body.as_ref().ok_or(Fail("an argument is missing"))?;
     match each.kind {
         EachKind::Map => {
@@ -460,7 +504,7 @@ fn substitute(rule: &Json, data: &Value<'_>, run: &Run) -> Result<Json, Fail> {
                 } else if value.as_str().is_some_and(compile::stays) {
                     value.clone()
                 } else {
-                    let found = variable(&computed_name(value, data, run)?, data)?;
+                    let found = variable(&computed_name(value, data, run)?, data, run)?;
                     if !found.is_null() {
                         let found = found.to_json();
                         run.charge(size(&found))?;
@@ -472,7 +516,10 @@ fn substitute(rule: &Json, data: &Value<'_>, run: &Run) -> Result<Json, Fail> {
             }
             Ok(Json::Object(substituted))
         }
-        scalar => Ok(scalar.clone()),
+        scalar => {
+            run.charge(size(scalar))?;
+            Ok(scalar.clone())
+        }
     }
 }
 
@@ -511,6 +558,7 @@ fn reduce<'a>(reduce: &'a Reduce, data: &Value<'a>, run: &Run) -> Answer<'a> {
             ("valueType".to_owned(), Value::Text(kind.into())),
         ]));
         let value = eval(body, &scope, run)?;
+        run.charge(value.steps())?;
         accumulator = match kind {
             "bool" => Value::Bool(value.is_true()),
             "string" => Value::Text(value.to_text()?),
@@ -522,7 +570,7 @@ fn reduce<'a>(reduce: &'a Reduce, data: &Value<'a>, run: &Run) -> Answer<'a> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value as Json, json};
 
     use super::super::{
         ErrorCode, FlagSet,
@@ -675,6 +723,46 @@ mod tests {
         }
         assert_eq!(on(&rule, &long), "fails");
         assert_eq!(on(&inner, &json!({})), "fails");
+    }
+
+    #[test]
+    fn work_on_long_texts_without_bound_fails() {
+        let text = json!({"var": "text"});
+        let filter = |condition: Json| json!({"filter": [{"var": "items"}, condition]});
+        let reduce = |body: Json| json!({"reduce": [{"var": "items"}, body, text]});
+        let accumulator = json!({"var": "accumulator"});
+        let is = |other: &str| json!({"==": [accumulator, other]});
+        let switch = json!({"if": [is("a"), 1, is("b"), 1, is("c"), 1, is("d"), 1, accumulator]});
+        let ranges = json!(vec![[0, 1]; 2000]);
+        let cases = [
+            filter(json!({"==": [{"var": ""}, text]})),
+            filter(json!({"<=": [text, {"var": ""}, 1]})),
+            filter(json!({"===": [text, text]})),
+            filter(json!({"starts_with": [text, text]})),
+            filter(json!({"ends_with": [text, text, text]})),
+            filter(json!({"in": ["x", text]})),
+            filter(json!({"in": [{"var": ""}, [text]]})),
+            filter(json!({"sem_ver": [text, "=", text]})),
+            filter(json!({"fractional": [text, ["a", 1]]})),
+            filter(json!({"+": [text, 1]})),
+            filter(json!({"!": [{"+": text}]})),
+            filter(json!({"missing": [text]})),
+            reduce(accumulator.clone()),
+            reduce(json!({"if": [{"<": [accumulator, 1]}, "a", accumulator]})),
+            reduce(switch),
+            json!({"in": [text, ranges]}),
+            json!({"some": [{"var": "items"}, {"all": [[1], {"==": [{"var": ""}, text]}]}]}),
+        ];
+        let context = |length| json!({"text": "1".repeat(length), "items": vec![7; 2000]});
+        for rule in cases {
+            assert_eq!(on(&rule, &context(100_000)), "fails", "{rule}");
+            assert_ne!(on(&rule, &context(50)), "fails", "{rule}");
+        }
+        let fractional = json!({"map": [{"var": "items"}, {"fractional": [["a", 1]]}]});
+        let key = |length| json!({"targetingKey": "1".repeat(length)});
+        let items = |length| json!({"items": vec![key(length); 200]});
+        assert_eq!(on(&fractional, &items(500_000)), "fails");
+        assert_ne!(on(&fractional, &items(50)), "fails");
     }
 
     #[test]

@@ -8,24 +8,24 @@ use super::{
     murmur3::Murmur3,
     number,
     operators::Args,
-    value::{Answer, List, Object, Value},
+    value::{Answer, List, Object, Value, steps},
 };
 pub(super) use crate::bucketing::Bucketing;
 
 /// Null wherever an argument is not what it must be.
-#[allow(clippy::unnecessary_wraps)]
 pub(super) fn distribute<'a>(args: Args<'_, 'a>, data: &Value<'a>, run: &Run) -> Answer<'a> {
     let Args::List(items) = args else { return Ok(Value::Null) };
+    let mut hash = Murmur3::default();
     let picked = match run.bucketing {
-        Bucketing::Text => by_text(items, data),
-        Bucketing::Cbor => by_cbor(items, data),
+        Bucketing::Text => by_text(items, data, &mut hash),
+        Bucketing::Cbor => by_cbor(items, data, &mut hash),
     };
+    run.charge(steps(hash.length()))?;
     Ok(picked.unwrap_or(Value::Null))
 }
 
-fn by_text<'a>(items: &[Value<'a>], data: &Value<'a>) -> Option<Value<'a>> {
+fn by_text<'a>(items: &[Value<'a>], data: &Value<'a>, hash: &mut Murmur3) -> Option<Value<'a>> {
     let rest = &items.get(1..)?;
-    let mut hash = Murmur3::default();
     let shares = match &items[0] {
         Value::Text(text) => {
             data.as_object()?;
@@ -43,15 +43,14 @@ fn by_text<'a>(items: &[Value<'a>], data: &Value<'a>) -> Option<Value<'a>> {
     pick(hash.finish(), shares)
 }
 
-fn by_cbor<'a>(items: &[Value<'a>], data: &Value<'a>) -> Option<Value<'a>> {
-    let mut hash = Murmur3::default();
+fn by_cbor<'a>(items: &[Value<'a>], data: &Value<'a>, hash: &mut Murmur3) -> Option<Value<'a>> {
     let shares = match items.first()? {
         Value::Null => return None,
         Value::List(_) => {
             with_keys(data, |flag_key, targeting_key| {
-                encode_head(4, 2, &mut hash);
+                encode_head(4, 2, hash);
                 for key in [flag_key, targeting_key] {
-                    encode_head(3, key.len() as u64, &mut hash);
+                    encode_head(3, key.len() as u64, hash);
                     hash.add(key.as_bytes());
                 }
             })?;
@@ -59,7 +58,7 @@ fn by_cbor<'a>(items: &[Value<'a>], data: &Value<'a>) -> Option<Value<'a>> {
         }
         bucket_by => {
             data.as_object()?;
-            encode(bucket_by, &mut hash);
+            encode(bucket_by, hash);
             &items[1..]
         }
     };

@@ -19,6 +19,11 @@ fn add_block(hash: u32, block: u32) -> u32 {
 }
 
 impl Murmur3 {
+    /// How many bytes there were.
+    pub(super) fn length(&self) -> usize {
+        self.length
+    }
+
     pub(super) fn add(&mut self, piece: &[u8]) {
         self.length = self.length.wrapping_add(piece.len());
         let missing = if self.filled == 0 { 0 } else { (4 - self.filled).min(piece.len()) };

@@ -10,7 +10,7 @@ use super::{
     flag_set::FlagSet,
     fractional::Bucketing,
     number,
-    slots::{Kept, MAX_SLOTS, Slots},
+    slots::{FEW, Kept, Slots},
     value::{self, Fail, Object, Root, Value},
 };
 
@@ -181,8 +181,9 @@ impl FlagSet {
         let root = Root { context, flag_key: key, timestamp, kept: None };
         match rule.slots {
             0 => flag.targeted(rule, &root, self.bucketing),
-            1..=4 => flag.with_slots(rule, &root, &Slots::<4>::new(&root), self.bucketing),
-            _ => flag.with_slots(rule, &root, &Slots::<MAX_SLOTS>::new(&root), self.bucketing),
+            1..=4 => flag.with_slots(rule, &root, &Slots::<[_; 4]>::new(&root), self.bucketing),
+            5..=FEW => flag.with_slots(rule, &root, &Slots::<[_; FEW]>::new(&root), self.bucketing),
+            many => flag.with_slots(rule, &root, &Slots::many(&root, many), self.bucketing),
         }
     }
 }

@@ -8,8 +8,8 @@ use super::{
     value::{Object, Root, Value},
 };
 
-/// How many slots there are; further variables are looked up at each reading.
-pub(super) const MAX_SLOTS: usize = 32;
+/// How many slots find room on the stack.
+pub(super) const FEW: usize = 32;
 
 /// The variables of a context that were read.
 pub(super) trait Kept {
@@ -17,28 +17,35 @@ pub(super) trait Kept {
     fn get(&self, slot: usize, path: &Path) -> &Value<'_>;
 }
 
-/// Room for the variables of a rule.
-pub(super) struct Slots<'r, const N: usize> {
+/// Room for the variables of a rule: an array, or a `Vec` where they are many.
+pub(super) struct Slots<'r, V> {
     root: &'r Root<'r>,
-    values: [OnceCell<Value<'r>>; N],
+    values: V,
 }
 
-impl<'r, const N: usize> Slots<'r, N> {
+impl<'r, const N: usize> Slots<'r, [OnceCell<Value<'r>>; N]> {
     pub(super) fn new(root: &'r Root<'r>) -> Self {
         Self { root, values: [const { OnceCell::new() }; N] }
     }
 }
 
-impl<const N: usize> Kept for Slots<'_, N> {
+impl<'r> Slots<'r, Vec<OnceCell<Value<'r>>>> {
+    pub(super) fn many(root: &'r Root<'r>, count: usize) -> Self {
+        Self { root, values: vec![OnceCell::new(); count] }
+    }
+}
+
+impl<'r, V: AsRef<[OnceCell<Value<'r>>]>> Kept for Slots<'r, V> {
     fn get(&self, slot: usize, path: &Path) -> &Value<'_> {
-        self.values[slot].get_or_init(|| path.read(&Value::Object(Object::Root(self.root))))
+        self.values.as_ref()[slot]
+            .get_or_init(|| path.read(&Value::Object(Object::Root(self.root))))
     }
 }
 
 /// Gives a slot to each variable that occurs more than once, and says how many there are.
 ///
 /// Only the parts that are evaluated on the context count: the bodies of `map` and its kin are
-/// evaluated on items.
+/// evaluated on items, whose variables are looked up at each reading.
 pub(super) fn assign(rule: &mut Node) -> usize {
     let mut found: HashMap<Path, Found> = HashMap::new();
     each(rule, &mut |variable| match found.get_mut(&variable.path) {
@@ -49,7 +56,7 @@ pub(super) fn assign(rule: &mut Node) -> usize {
     each(rule, &mut |variable| {
         let found = found.get_mut(&variable.path).filter(|found| found.again);
         variable.slot = found.and_then(|found| {
-            if found.slot.is_none() && slots < MAX_SLOTS {
+            if found.slot.is_none() {
                 found.slot = Some(slots);
                 slots += 1;
             }
@@ -124,7 +131,7 @@ mod tests {
         assert_eq!(slots(&json!({"map": [{"var": "a"}, body]})), 0);
         assert_eq!(slots(&json!({"reduce": [{"var": "a"}, body, {"var": "a"}]})), 1);
         let many: Vec<_> = (0..80).map(|n| json!({"var": format!("v{}", n % 40)})).collect();
-        assert_eq!(slots(&json!({"+": many})), super::MAX_SLOTS);
+        assert_eq!(slots(&json!({"+": many})), 40);
     }
 
     #[test]

@@ -137,7 +137,20 @@ impl<'a> From<BTreeMap<String, Value<'a>>> for Value<'a> {
     }
 }
 
+/// How many steps it takes to read or copy so many bytes of text: for a short text, none.
+pub(super) fn steps(bytes: usize) -> usize {
+    bytes / 16
+}
+
 impl<'a> List<'a> {
+    /// How many steps it takes to go through the list: each item is copied then.
+    pub(super) fn steps(&self) -> usize {
+        match self {
+            List::Made(items) => items.iter().map(|item| 1 + item.steps()).sum(),
+            other => other.len(),
+        }
+    }
+
     pub(super) fn len(&self) -> usize {
         match self {
             List::Json(items) => items.len(),
@@ -231,6 +244,11 @@ impl<'a> Value<'a> {
             Value::List(list) => list.len() > 0,
             Value::Object(object) => !object.is_empty(),
         }
+    }
+
+    /// How many steps it takes to read the value or copy it, beyond the usual.
+    pub(super) fn steps(&self) -> usize {
+        self.as_text().map_or(0, |text| steps(text.len()))
     }
 
     pub(super) fn is_null(&self) -> bool {

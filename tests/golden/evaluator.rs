@@ -40,7 +40,7 @@ impl Case {
         ];
         for (expected, given, zero) in answers {
             if !same(&tidy(expected, zero.as_ref()), &tidy(&given, zero.as_ref())) {
-                if self.is_beyond_64_bits(outcome) {
+                if self.is_beyond_64_bits(outcome, expected) {
                     return Verdict::ByRule;
                 }
                 return Verdict::Differs(format!("{}: {given} in place of {expected}", self.key));
@@ -49,11 +49,16 @@ impl Case {
         Verdict::Agrees
     }
 
-    /// An integer was asked for, and the number has more than 64 bits: flagd's answer is -2^63.
-    fn is_beyond_64_bits(&self, outcome: &Outcome<'_>) -> bool {
+    /// An integer was asked for, and the number has more than 64 bits: flagd's answer is -2^63, and
+    /// all else of it is ours.
+    fn is_beyond_64_bits(&self, outcome: &Outcome<'_>, expected: &Value) -> bool {
+        let lowest = -2f64.powi(63);
+        let beyond = matches!(outcome.float(), Ok(Some(number)) if number.abs() >= -lowest);
+        let with_lowest = answer(outcome, Some(lowest.into()));
         matches!(self.kind, Kind::Integer)
             && outcome.integer() == Err(ErrorCode::TypeMismatch)
-            && matches!(outcome.float(), Ok(Some(number)) if number.abs() >= 2f64.powi(63))
+            && beyond
+            && same(&tidy(expected, None), &tidy(&with_lowest, None))
     }
 
     fn value(&self, outcome: &Outcome<'_>) -> Result<Option<Value>, ErrorCode> {
@@ -67,16 +72,10 @@ impl Case {
     }
 
     fn answer_v2(&self, outcome: &Outcome<'_>) -> Value {
-        let value = match self.value(outcome) {
-            Ok(value) => value,
-            Err(error) => return json!({"error": status(error), "message": error.to_string()}),
-        };
-        let mut answer = Map::new();
-        answer.extend(value.map(|value| ("value".to_owned(), value)));
-        answer.extend(outcome.variant.map(|variant| ("variant".to_owned(), variant.into())));
-        answer.insert("reason".to_owned(), outcome.reason.as_str().into());
-        answer.insert("metadata".to_owned(), Value::Object(outcome.metadata.clone()));
-        Value::Object(answer)
+        match self.value(outcome) {
+            Ok(value) => answer(outcome, value),
+            Err(error) => json!({"error": status(error), "message": error.to_string()}),
+        }
     }
 
     /// As version 2, except that it can only say of a flag without default variant that it is missing.
@@ -87,4 +86,13 @@ impl Case {
         }
         self.answer_v2(outcome)
     }
+}
+
+fn answer(outcome: &Outcome<'_>, value: Option<Value>) -> Value {
+    let mut answer = Map::new();
+    answer.extend(value.map(|value| ("value".to_owned(), value)));
+    answer.extend(outcome.variant.map(|variant| ("variant".to_owned(), variant.into())));
+    answer.insert("reason".to_owned(), outcome.reason.as_str().into());
+    answer.insert("metadata".to_owned(), Value::Object(outcome.metadata.clone()));
+    Value::Object(answer)
 }

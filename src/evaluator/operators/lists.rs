@@ -22,12 +22,12 @@ pub(super) fn is_in<'a>(args: Args<'_, 'a>, run: &Run) -> Answer<'a> {
         }
         Some(Value::List(List::Json(items))) if matches!(needle, Value::Text(_)) => {
             run.charge(items.len() / 4)?;
-            is_among(needle, items)?
+            is_among(needle, items, run)?
         }
         Some(Value::List(list)) => {
             run.charge(list.len() / 4)?;
-            any(list, |item| match (item, needle) {
-                (Value::List(range), needle) => in_range(needle, range),
+            any(list, run, |item| match (item, needle) {
+                (Value::List(range), needle) => in_range(needle, range, run),
                 // Equal as a number, yet of another type than any item.
                 (item, Value::IntegerZero) => item.to_number().map(|_| false),
                 (item, Value::Number(needle)) => Ok(item.to_number()? == *needle),
@@ -40,11 +40,11 @@ pub(super) fn is_in<'a>(args: Args<'_, 'a>, run: &Run) -> Answer<'a> {
 }
 
 /// The usual case: whether a text is in a list of the rule or the context.
-fn is_among(text: &Value<'_>, items: &[Json]) -> Result<bool, Fail> {
+fn is_among(text: &Value<'_>, items: &[Json], run: &Run) -> Result<bool, Fail> {
     for item in items {
         let found = match item {
             Json::String(item) => text.as_text() == Some(item),
-            Json::Array(range) => in_range(text, &List::Json(range))?,
+            Json::Array(range) => in_range(text, &List::Json(range), run)?,
             _ => false,
         };
         if found {
@@ -56,9 +56,11 @@ fn is_among(text: &Value<'_>, items: &[Json]) -> Result<bool, Fail> {
 
 fn any<'a>(
     list: &List<'a>,
+    run: &Run,
     mut holds: impl FnMut(&Value<'a>) -> Result<bool, Fail>,
 ) -> Result<bool, Fail> {
     for item in list.iter() {
+        run.charge(item.steps())?;
         if holds(&item)? {
             return Ok(true);
         }
@@ -67,9 +69,10 @@ fn any<'a>(
 }
 
 /// Bounds are included.
-fn in_range(needle: &Value<'_>, range: &List<'_>) -> Result<bool, Fail> {
+fn in_range(needle: &Value<'_>, range: &List<'_>, run: &Run) -> Result<bool, Fail> {
     let bound = |index| range.get(index).ok_or(Fail("a range needs two bounds"));
     let (low, high) = (bound(0)?, bound(1)?);
+    run.charge(needle.steps() + low.steps() + high.steps())?;
     Ok(needle.to_number()? >= low.to_number()? && high.to_number()? >= needle.to_number()?)
 }
 
@@ -101,7 +104,7 @@ pub(super) fn merge<'a>(args: Args<'_, 'a>, run: &Run) -> Answer<'a> {
     for item in items {
         match item {
             Value::List(list) => {
-                run.charge(list.len())?;
+                run.charge(list.steps())?;
                 merged.extend(list.iter());
             }
             item => merged.push(item.clone()),
@@ -113,7 +116,7 @@ pub(super) fn merge<'a>(args: Args<'_, 'a>, run: &Run) -> Answer<'a> {
 /// A name of a variable may itself be a rule, since flagd evaluates it once more.
 fn is_missing<'a>(name: &Value<'a>, data: &Value<'a>, run: &Run) -> Result<bool, Fail> {
     run.charge(1)?;
-    Ok(eval::variable(&eval::eval_value(name, data, run)?, data)?.is_null())
+    Ok(eval::variable(&eval::eval_value(name, data, run)?, data, run)?.is_null())
 }
 
 /// `missing`: the names of the variables that are null.
@@ -157,7 +160,7 @@ fn two_lists<'v, 'a>(args: Args<'v, 'a>) -> Option<(&'v List<'a>, &'v List<'a>)>
 #[allow(clippy::float_cmp)]
 fn contains(list: &List<'_>, wanted: &Value<'_>, run: &Run) -> Result<bool, Fail> {
     run.charge(list.len() / 4)?;
-    any(list, |item| {
+    any(list, run, |item| {
         let numbers = item.is_number() && wanted.is_number();
         Ok(identical(item, wanted)? || numbers && item.to_number()? == wanted.to_number()?)
     })
@@ -166,14 +169,14 @@ fn contains(list: &List<'_>, wanted: &Value<'_>, run: &Run) -> Result<bool, Fail
 /// `contains_all`: false unless there are exactly two lists.
 pub(super) fn contains_all<'a>(args: Args<'_, 'a>, run: &Run) -> Answer<'a> {
     let Some((list, wanted)) = two_lists(args) else { return Ok(Value::Bool(false)) };
-    let lacks = any(wanted, |wanted| Ok(!contains(list, wanted, run)?))?;
+    let lacks = any(wanted, run, |wanted| Ok(!contains(list, wanted, run)?))?;
     Ok(Value::Bool(!lacks))
 }
 
 /// `contains_any`, and its opposite `contains_none`.
 pub(super) fn contains_any<'a>(args: Args<'_, 'a>, run: &Run, positive: bool) -> Answer<'a> {
     let Some((list, wanted)) = two_lists(args) else { return Ok(Value::Bool(!positive)) };
-    let found = any(wanted, |wanted| contains(list, wanted, run))?;
+    let found = any(wanted, run, |wanted| contains(list, wanted, run))?;
     Ok(Value::Bool(found == positive))
 }
 

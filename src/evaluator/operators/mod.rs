@@ -29,7 +29,6 @@ pub(super) type Eager = for<'v, 'a> fn(Args<'v, 'a>, &Value<'a>, &Run) -> Answer
 /// An operator that evaluates its arguments itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Lazy {
-    Variable,
     And,
     Or,
     If,
@@ -61,10 +60,11 @@ pub(super) enum Operator {
     Compare(Comparison),
     Eager(Eager),
     Lazy(Lazy),
+    Variable,
 }
 
 const TABLE: &[(&str, Operator)] = &[
-    ("var", Operator::Lazy(Lazy::Variable)),
+    ("var", Operator::Variable),
     ("if", Operator::Lazy(Lazy::If)),
     ("?:", Operator::Lazy(Lazy::If)),
     ("and", Operator::Lazy(Lazy::And)),
@@ -94,7 +94,7 @@ const TABLE: &[(&str, Operator)] = &[
     ("max", Operator::Eager(|args, _, _| arithmetic::extreme(args, |new, best| new > best))),
     ("min", Operator::Eager(|args, _, _| arithmetic::extreme(args, |new, best| new < best))),
     ("cat", Operator::Eager(|args, _, run| text::cat(args, run))),
-    ("substr", Operator::Eager(|args, _, run| text::substr(args, run))),
+    ("substr", Operator::Eager(|args, _, _| text::substr(args))),
     ("starts_with", Operator::Compare(Comparison::StartsWith)),
     ("ends_with", Operator::Compare(Comparison::EndsWith)),
     ("in", Operator::Eager(|args, _, run| lists::is_in(args, run))),
@@ -123,6 +123,16 @@ impl<'v> Plain<'v> {
             Value::Text(text) => Some(Self::Text(text)),
             Value::Number(number) => Some(Self::Number(*number)),
             _ => None,
+        }
+    }
+
+    /// How many bytes of text a comparison looks at, at most.
+    #[inline]
+    pub(super) fn compared_with(self, other: Self) -> usize {
+        match (self, other) {
+            (Self::Text(a), Self::Text(b)) => a.len().min(b.len()),
+            (Self::Text(text), Self::Number(_)) | (Self::Number(_), Self::Text(text)) => text.len(),
+            (Self::Number(_), Self::Number(_)) => 0,
         }
     }
 
@@ -246,7 +256,7 @@ pub(super) mod testing {
         compile::compile,
         eval::{self, Run},
         fractional::Bucketing,
-        slots::{MAX_SLOTS, Slots},
+        slots::Slots,
         value::{Root, Value},
     };
 
@@ -255,10 +265,10 @@ pub(super) mod testing {
         let empty = Map::new();
         let context = context.as_object().unwrap_or(&empty);
         let root = Root { context, flag_key: "flag", timestamp: Some(7), kept: None };
-        let slots = Slots::<MAX_SLOTS>::new(&root);
+        let rule = compile(rule).unwrap();
+        let slots = Slots::many(&root, rule.slots);
         let root = Root { kept: Some(&slots), ..root };
         let data = Value::Object(super::super::value::Object::Root(&root));
-        let rule = compile(rule).unwrap();
         let mut text = String::new();
         let run = Run::new(Bucketing::Text);
         match eval::eval(&rule.node, &data, &run).and_then(|value| value.write_json(&mut text)) {

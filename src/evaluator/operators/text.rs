@@ -4,7 +4,7 @@ use super::{
     super::{
         eval::Run,
         number,
-        value::{Answer, Fail, Value},
+        value::{Answer, Fail, Value, steps},
     },
     Args, argument,
 };
@@ -21,7 +21,7 @@ pub(super) fn cat<'a>(args: Args<'_, 'a>, run: &Run) -> Answer<'a> {
     let mut joined = String::new();
     for item in items {
         let text = item.to_text()?;
-        run.charge(text.len() / 16)?;
+        run.charge(steps(text.len()))?;
         joined.push_str(&text);
     }
     Ok(Value::from(joined.trim().to_owned()))
@@ -29,11 +29,10 @@ pub(super) fn cat<'a>(args: Args<'_, 'a>, run: &Run) -> Answer<'a> {
 
 /// `substr`: counts characters, from the end where negative; a start outside of the text gives the
 /// whole text, an end before the start fails.
-pub(super) fn substr<'a>(args: Args<'_, 'a>, run: &Run) -> Answer<'a> {
+pub(super) fn substr<'a>(args: Args<'_, 'a>) -> Answer<'a> {
     let items = args.list()?;
     let text = argument(items, 0)?.to_text()?;
     let mut from = number::to_integer(argument(items, 1)?.to_number()?);
-    run.charge(text.len() / 16)?;
     let length = i64::try_from(text.chars().count()).unwrap_or(i64::MAX);
     if from < 0 {
         from = from.wrapping_add(length);
