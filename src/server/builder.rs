@@ -255,7 +255,8 @@ impl ServerBuilder {
     ///
     /// Event streams and the sync service tell nothing before each source has given a definition,
     /// be it one that is refused, but wait no longer than 5 s: a source that is broken does not keep
-    /// the flags of others from anybody. `/readyz` fails until every source has given a valid one.
+    /// the flags of others from anybody. While none has flags, they wait. `/readyz` fails until every
+    /// source has given a valid one.
     ///
     /// # Errors
     ///

@@ -74,6 +74,15 @@ impl Core {
         self.store.snapshot().is_loaded() && !*self.stopping.borrow()
     }
 
+    /// Returns when there are flags to tell clients of: when every source was waited for, and one at
+    /// least has flags. To tell of none would look as if all were deleted.
+    pub(crate) async fn flags_loaded(&self) {
+        let mut versions = self.store.watch();
+        self.awaited.over().await;
+        // The sender lives as long as this future.
+        let _ = versions.wait_for(|_| self.store.snapshot().has_answers()).await;
+    }
+
     /// Returns once the server shuts down.
     pub(crate) async fn stopped(self: &Arc<Self>) {
         // The sender lives as long as this future.

@@ -91,7 +91,7 @@ async fn tell(
     sender: &Sender,
 ) -> Option<Status> {
     let mut versions = core.store.watch();
-    core.awaited.over().await;
+    core.flags_loaded().await;
     let room = sender.reserve().await.ok()?;
     versions.mark_unchanged();
     let flags = core.store.snapshot().clone();

@@ -50,7 +50,7 @@ async fn call(
             match selector(&headers, &message.selector) {
                 Ok(selector) => {
                     // Before, it would look as if all flags were deleted.
-                    core.awaited.over().await;
+                    core.flags_loaded().await;
                     let definition = core.store.snapshot().definition(&selector);
                     Ok(grpc::answer(grpc::frame(|out| write_text(1, &definition, out))))
                 }

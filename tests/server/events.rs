@@ -73,6 +73,22 @@ async fn a_definition_that_is_refused_is_not_waited_for() {
     assert!(server.is_ready());
 }
 
+/// Issue: "ready, which means that the flags are loaded".
+#[tokio::test]
+async fn nothing_is_told_while_there_are_no_flags() {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    let server = Server::builder().source(Sent(receiver)).ephemeral().bind().await.unwrap();
+    sender.send(Definition::json("{")).unwrap();
+    let request = v1::EventStreamRequest {};
+    let mut stream = client_v1(&server).await.event_stream(request).await.unwrap().into_inner();
+    tokio::time::pause();
+    let early = tokio::time::timeout(Duration::from_secs(8), stream.message()).await;
+    assert!(early.is_err(), "{early:?} before the flags");
+    tokio::time::resume();
+    sender.send(Definition::json(FLAGS)).unwrap();
+    assert_eq!(event(&mut stream).await.0, "provider_ready");
+}
+
 /// Nor one that gives nothing at all, for longer than 5 s.
 #[tokio::test]
 async fn a_silent_source_is_waited_for_a_while() {

@@ -64,6 +64,11 @@ impl Snapshot {
         self.sources.iter().all(|source| source.flags.is_some())
     }
 
+    /// Whether a source has flags, or every source says that it has none.
+    pub(crate) fn has_answers(&self) -> bool {
+        self.is_loaded() || self.latest_first().next().is_some()
+    }
+
     /// The sources that have flags, later ones first: they win.
     fn latest_first(&self) -> impl Iterator<Item = (&Arc<str>, &FlagSet)> {
         let flags = |source: &'_ Loaded| source.flags.as_ref().is_some_and(|set| !set.is_empty());
