@@ -3,15 +3,19 @@
 use std::{
     env,
     ffi::OsString,
-    fs::File,
+    fs::{self, File},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::atomic::{AtomicU32, Ordering},
+    thread,
+    time::{Duration, Instant},
 };
 
 use rustix::process::{Pid, WaitId, WaitIdOptions, getgid, getuid, kill_process, waitid};
 
 pub use rustix::process::Signal;
+
+use crate::support::wait::PATIENCE;
 
 /// A way to run flagd.
 #[derive(Clone, Debug)]
@@ -132,11 +136,30 @@ impl Process {
                 }
             }
             Some(name) => {
-                let signal = signal.as_raw().to_string();
+                let number = signal.as_raw().to_string();
                 // Fails when the container ends in this very moment.
-                let _ = Command::new("docker").args(["kill", "--signal", &signal, name]).output();
+                let _ = Command::new("docker").args(["kill", "--signal", &number, name]).output();
+                if signal == Signal::STOP {
+                    until_stopped(name);
+                }
             }
         }
+    }
+}
+
+/// Waits until a container has stopped, as far as this system's `/proc` shows it: the engine does not.
+fn until_stopped(container: &str) {
+    let inspect = ["inspect", "--format", "{{.State.Pid}}", container];
+    let Ok(output) = Command::new("docker").args(inspect).output() else { return };
+    let stat = format!("/proc/{}/stat", String::from_utf8_lossy(&output.stdout).trim());
+    let start = Instant::now();
+    while let Ok(text) = fs::read_to_string(&stat) {
+        // The state follows the name, which is in parentheses.
+        if text.rsplit(") ").next().is_some_and(|rest| rest.starts_with('T')) {
+            return;
+        }
+        assert!(start.elapsed() < PATIENCE, "container {container} does not stop");
+        thread::sleep(Duration::from_millis(1));
     }
 }
 
