@@ -1,13 +1,15 @@
 //! Which web pages may read answers (cross-origin resource sharing).
 
 use http::{
-    HeaderMap, HeaderValue, Method, Response, StatusCode,
+    HeaderMap, HeaderValue, Method, Request, Response, StatusCode,
     header::{
         ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
         ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_REQUEST_HEADERS,
         ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, VARY,
     },
 };
+
+use hyper::body::Incoming;
 
 use super::body::Reply;
 
@@ -42,12 +44,23 @@ impl Cors {
         self.0.iter().any(matches).then(|| origin.clone())
     }
 
-    /// The answer to a browser that asks before it sends a request.
-    pub(crate) fn preflight(
+    /// Answers a preflight request itself, any other by `route`, whose answer says who may read it.
+    pub(crate) async fn around<F: Future<Output = Response<Reply>>>(
         &self,
-        method: &Method,
-        headers: &HeaderMap,
-    ) -> Option<Response<Reply>> {
+        request: Request<Incoming>,
+        route: impl FnOnce(Request<Incoming>) -> F,
+    ) -> Response<Reply> {
+        if let Some(preflight) = self.preflight(request.method(), request.headers()) {
+            return preflight;
+        }
+        let origin = request.headers().get(ORIGIN).cloned();
+        let mut response = route(request).await;
+        self.decorate(origin.as_ref(), &mut response);
+        response
+    }
+
+    /// The answer to a browser that asks before it sends a request.
+    fn preflight(&self, method: &Method, headers: &HeaderMap) -> Option<Response<Reply>> {
         let wanted = headers.get(ACCESS_CONTROL_REQUEST_METHOD)?;
         let origin = headers.get(ORIGIN)?;
         if method != Method::OPTIONS || self.0.is_empty() {
@@ -75,7 +88,7 @@ impl Cors {
     }
 
     /// Lets a page of this origin read the answer, if it may.
-    pub(crate) fn decorate(&self, origin: Option<&HeaderValue>, response: &mut Response<Reply>) {
+    fn decorate(&self, origin: Option<&HeaderValue>, response: &mut Response<Reply>) {
         if self.0.is_empty() {
             return;
         }

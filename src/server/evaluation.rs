@@ -2,10 +2,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use http::{
-    HeaderMap, HeaderName, Method, Request, Response, StatusCode,
-    header::{CONTENT_TYPE, ORIGIN},
-};
+use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode, header::CONTENT_TYPE};
 use hyper::body::Incoming;
 use prost::{
     bytes::BytesMut,
@@ -64,13 +61,7 @@ impl Procedure {
 
 /// Answers a request.
 pub(crate) async fn serve(core: Arc<Core>, request: Request<Incoming>) -> Response<Reply> {
-    let origin = request.headers().get(ORIGIN).cloned();
-    if let Some(preflight) = core.cors.preflight(request.method(), request.headers()) {
-        return preflight;
-    }
-    let mut response = route(&core, request).await;
-    core.cors.decorate(origin.as_ref(), &mut response);
-    response
+    core.cors.around(request, |request| route(&core, request)).await
 }
 
 async fn route(core: &Arc<Core>, request: Request<Incoming>) -> Response<Reply> {

@@ -4,7 +4,7 @@ use std::{borrow::Cow, fmt::Write, hash::BuildHasher, sync::Arc, time::Instant};
 
 use http::{
     HeaderMap, HeaderValue, Method, Request, Response, StatusCode,
-    header::{ETAG, IF_NONE_MATCH, ORIGIN},
+    header::{ETAG, IF_NONE_MATCH},
 };
 use hyper::body::{Bytes, Incoming};
 use serde_json::{Map, Value};
@@ -25,13 +25,7 @@ const JSON: &str = "application/json";
 
 /// Answers a request.
 pub(crate) async fn serve(core: Arc<Core>, request: Request<Incoming>) -> Response<Reply> {
-    let origin = request.headers().get(ORIGIN).cloned();
-    if let Some(preflight) = core.cors.preflight(request.method(), request.headers()) {
-        return preflight;
-    }
-    let mut response = route(&core, request).await;
-    core.cors.decorate(origin.as_ref(), &mut response);
-    response
+    core.cors.around(request, |request| route(&core, request)).await
 }
 
 async fn route(core: &Core, request: Request<Incoming>) -> Response<Reply> {
