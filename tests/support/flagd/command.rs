@@ -151,9 +151,9 @@ impl Process {
 fn until_stopped(container: &str) {
     let inspect = ["inspect", "--format", "{{.State.Pid}}", container];
     let Ok(output) = Command::new("docker").args(inspect).output() else { return };
-    let stat = format!("/proc/{}/stat", String::from_utf8_lossy(&output.stdout).trim());
+    let status_path = format!("/proc/{}/stat", String::from_utf8_lossy(&output.stdout).trim());
     let start = Instant::now();
-    while let Ok(text) = fs::read_to_string(&stat) {
+    while let Ok(text) = fs::read_to_string(&status_path) {
         // The state follows the name, which is in parentheses.
         if text.rsplit(") ").next().is_some_and(|rest| rest.starts_with('T')) {
             return;
