@@ -2,13 +2,16 @@
 
 /// The generation of `fractional`, which decides who gets which variant.
 ///
-/// | generation | who has it | what is hashed |
-/// |---|---|---|
-/// | [`Text`](Self::Text) | flagd to 0.16.1 | the first argument if it is text, else the flag's key and the targeting key |
-/// | [`Cbor`](Self::Cbor) | accepted for flagd 1.0 | the CBOR encoding of the first argument whatever its type, else of the list of both keys |
+/// Three exist. They put one user into different variants, so that the same definition may answer
+/// differently in programs of different languages:
 ///
-/// Both hash with murmur3 (x86, 32 bits, seed 0), and take `hash * weights >> 32` for the place in
-/// the running sum of weights.
+/// | generation | who has it | bucket of a user |
+/// |---|---|---|
+/// | percentages, the oldest | Java provider 0.11, Rust engine 0.0.4 | the hash as a share of 100, in floats; not available here |
+/// | [`Text`](Self::Text), `string` as an option | flagd to 0.16.1, Python core 1.0, JavaScript core 4.0 (which differs for keys that are not ASCII) | `(hash * total weight) >> 32` of the first argument if it is text, else of the flag's key followed by the targeting key |
+/// | [`Cbor`](Self::Cbor), `cbor` as an option | accepted for flagd 1.0; Python core 2.0, Rust engine 0.1 | the same, but the hash is of the CBOR encoding of the first argument, whatever its type, else of the list of flag key and targeting key |
+///
+/// The hash is murmur3 (x86, 32 bits, seed 0); the bucket is a place in the running sum of weights.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Bucketing {

@@ -51,6 +51,8 @@ pub mod flagd;
 pub mod server;
 #[cfg(feature = "in-process")]
 pub mod source;
+#[cfg(all(test, feature = "tls"))]
+mod testing;
 
 #[cfg(feature = "rpc")]
 pub use flagd::{FlagdError, FlagdOptions, FlagdProvider, ProviderEvent, reason};

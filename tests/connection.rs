@@ -152,7 +152,7 @@ async fn the_stream_and_all_calls_share_one_connection() {
 
 #[cfg(feature = "tls")]
 mod tls {
-    use std::{env, fs, process::Command, time::Duration};
+    use std::{env, fs, process::Command};
 
     use flagstaff::{FlagdProvider, ProviderEvent};
 
@@ -160,7 +160,7 @@ mod tls {
     use crate::support::{
         certs::Certificates,
         provider::{ALL_CHANGED, expect_error},
-        wait::{PATIENCE, bounded},
+        wait::{PATIENCE, becomes_true},
     };
 
     fn secure(port: u16, certificates: &Certificates) -> FlagdOptionsBuilder {
@@ -334,14 +334,9 @@ mod tls {
         server.restart();
         expect(&mut events, [ProviderEvent::Stale]).await;
         let path = trusted.display().to_string();
-        bounded("a message that names the file", async {
-            loop {
-                let error = error(&provider, "on").await;
-                if message(&error, &Code::ProviderNotReady).contains(&path) {
-                    break;
-                }
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
+        becomes_true("a message that names the file", async || {
+            let error = error(&provider, "on").await;
+            message(&error, &Code::ProviderNotReady).contains(&path)
         })
         .await;
         assert_eq!((provider.state(), provider.is_fatal()), (State::Stale, false));

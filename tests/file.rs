@@ -22,7 +22,7 @@ use support::{
         assert_contains, changed, error, expect, expect_error, initialize, message, next, provider,
         started, swift, value, watched,
     },
-    wait::{PATIENCE, bounded, eventually},
+    wait::{PATIENCE, becomes_true, bounded, eventually},
 };
 use tempfile::TempDir;
 use tokio::time::sleep;
@@ -164,18 +164,13 @@ async fn a_directory_that_is_gone_is_found_again() {
         fill(on);
         bounded("the flags", provider.wait_ready(PATIENCE)).await.unwrap();
         eventually("the new flags", || provider.state() == State::Ready).await;
-        bounded("the value", async {
-            while value(&provider, "switch").await.0 != on {
-                sleep(OFTEN).await;
-            }
-        })
-        .await;
+        becomes_true("the value", async || value(&provider, "switch").await.0 == on).await;
         fs::remove_dir_all(&directory).unwrap();
         eventually("the loss", || provider.state() == State::Stale).await;
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_broken_file_leaves_the_last_good_flags() {
     let files = Files::new("flags.json", &json(true));
     let (provider, mut events) = watched(files.options(OFTEN)).await;
@@ -224,7 +219,7 @@ async fn yaml_by_its_name() {
     assert_contains(&message, &["`bad`", "line 3", "column"]);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn the_same_content_written_again_is_no_change() {
     let files = Files::new("flags.json", &json(true));
     let (provider, mut events) = watched(files.options(OFTEN)).await;

@@ -4,7 +4,6 @@
 use serde_json::{Map, Value as Json};
 
 use super::number;
-pub(super) use super::value::write_text;
 
 /// Numbers become what a 64-bit float holds, and whole ones integers.
 pub(super) fn normalize(value: &mut Json) {
@@ -65,6 +64,45 @@ pub(super) fn write_object(fields: &Map<String, Json>, out: &mut String) {
         write(value, out);
     }
     out.push('}');
+}
+
+/// Whether the JSON text of a character is not the character itself: flagd escapes what HTML would
+/// trip over as well.
+fn is_escaped(c: char) -> bool {
+    matches!(c, '"' | '\\' | '<' | '>' | '&' | '\u{2028}' | '\u{2029}' | '\0'..='\u{1f}')
+}
+
+/// Whether the JSON text of `text` is `text` in quotes.
+pub(super) fn is_plain(text: &str) -> bool {
+    // What is escaped beyond ASCII begins with the byte E2.
+    let is_simple = |b: u8| b >= b' ' && !matches!(b, b'"' | b'\\' | b'<' | b'>' | b'&' | 0xe2);
+    text.bytes().all(is_simple) || !text.contains(is_escaped)
+}
+
+fn hexadecimal(digit: u32) -> char {
+    char::from_digit(digit & 0xf, 16).unwrap_or('0')
+}
+
+/// Appends `text` between quotes, with flagd's escapes.
+pub(super) fn write_text(text: &str, out: &mut String) {
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            '\u{8}' => out.push_str("\\b"),
+            '\u{c}' => out.push_str("\\f"),
+            c if is_escaped(c) => {
+                let code = u32::from(c);
+                out.push_str("\\u");
+                out.extend([12, 8, 4, 0].map(|shift| hexadecimal(code >> shift)));
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('"');
 }
 
 #[cfg(test)]

@@ -24,16 +24,8 @@
 //!
 //! # `fractional`
 //!
-//! Three generations of `fractional` exist. They put one user into different variants, so that the
-//! same definition may answer differently in programs of different languages:
-//!
-//! | generation | found in | bucket of a user |
-//! |---|---|---|
-//! | percentages | Java provider 0.11, Rust engine 0.0.4 | the hash as a share of 100, in floats; not available here |
-//! | text: [`Bucketing::Text`] | flagd up to 0.16, Python core 1.0, JavaScript core 4.0 (which differs for keys that are not ASCII) | `(hash * total weight) >> 32` of the first argument's text, else of the flag key followed by the targeting key |
-//! | CBOR: [`Bucketing::Cbor`] | accepted for flagd before its 1.0; Python core 2.0, Rust engine 0.1 | the same, but the hash is of the CBOR encoding of the first argument, of whatever type, else of the list of flag key and targeting key |
-//!
-//! The hash is murmur3 (x86, 32 bits, seed 0). The default is what the newest release of flagd does;
+//! Three generations of `fractional` exist, which put one user into different variants: see
+//! [`Bucketing`]. The default is what the newest release of flagd does;
 //! [`FlagSet::with_bucketing`] chooses.
 //!
 //! # Warnings

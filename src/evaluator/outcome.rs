@@ -9,9 +9,9 @@ use super::{
     flag::Flag,
     flag_set::FlagSet,
     fractional::Bucketing,
-    number,
+    json_text, number,
     slots::{FEW, Kept, Slots},
-    value::{self, Fail, Object, Root, Value},
+    value::{Fail, Object, Root, Value},
 };
 
 /// Why a flag has the value that it has.
@@ -244,7 +244,7 @@ impl Flag {
         let named =
             |name: &str| self.variants.get_key_value(name).map(|(name, value)| (&**name, value));
         match result {
-            Value::Text(name) if value::is_plain(name) => Ok(named(name)),
+            Value::Text(name) if json_text::is_plain(name) => Ok(named(name)),
             Value::Bool(value) => Ok(named(if *value { "true" } else { "false" })),
             Value::Number(number) if number::is_short(*number) => {
                 let mut room = [0; number::SHORT];

@@ -44,11 +44,20 @@ pub struct Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { flag, message, line, column } = self;
-        match flag {
-            Some(flag) => write!(f, "flag `{flag}` (line {line}, column {column}): {message}"),
-            None => write!(f, "line {line}, column {column}: {message}"),
-        }
+        write_finding(f, self.flag.as_deref(), (self.line, self.column), &self.message)
+    }
+}
+
+/// What was found, of which flag, and in which line and column.
+pub(super) fn write_finding(
+    f: &mut fmt::Formatter<'_>,
+    flag: Option<&str>,
+    (line, column): (usize, usize),
+    message: &str,
+) -> fmt::Result {
+    match flag {
+        Some(flag) => write!(f, "flag `{flag}` (line {line}, column {column}): {message}"),
+        None => write!(f, "line {line}, column {column}: {message}"),
     }
 }
 

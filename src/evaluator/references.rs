@@ -4,7 +4,7 @@ use std::{cell::Cell, collections::HashMap};
 
 use serde_json::Value as Json;
 
-use super::{json_text, value};
+use super::json_text;
 
 /// How many times its own size a definition may grow by references, and how many bytes it may in any
 /// case.
@@ -64,7 +64,7 @@ impl Evaluators {
         let fields =
             value.as_object().filter(|fields| !self.rules.is_empty() && fields.len() == 1)?;
         let name = fields.get("$ref")?.as_str()?;
-        if value::is_plain(name) {
+        if json_text::is_plain(name) {
             return self.rules.get(name);
         }
         let mut text = String::new();

@@ -107,6 +107,7 @@ mod tests {
 
     impl Files {
         fn new() -> Self {
+            crate::testing::bring_cryptography();
             let CertifiedKey { cert, signing_key } =
                 generate_simple_self_signed(["flags.test".to_owned()]).unwrap();
             let key_pem = signing_key.serialize_pem();

@@ -263,9 +263,11 @@ impl FlagSource for HttpSource {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::bring_cryptography;
 
     #[test]
     fn urls_are_checked_and_secrets_not_shown() {
+        bring_cryptography();
         let new = |url: &str| HttpSource::new(url, Duration::from_secs(5));
         let source = new("http://user:hush@host/flags.json").unwrap();
         assert_eq!(source.name(), "http://host/flags.json");
@@ -283,6 +285,7 @@ mod tests {
     /// Nobody listens at this port: who trusts nobody does not even ask.
     #[tokio::test]
     async fn a_system_without_authorities_is_told_the_remedy() {
+        bring_cryptography();
         let url = "https://127.0.0.1:1/flags.json";
         let mut source = HttpSource::new(url, Duration::from_secs(5)).unwrap();
         source.trusts = false;

@@ -8,10 +8,13 @@ use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
     process::Child,
-    time::{Duration, sleep},
 };
 
-use crate::{program::flagstaff, start::addresses, support::wait::bounded};
+use crate::{
+    program::flagstaff,
+    start::addresses,
+    support::wait::{becomes_true, bounded},
+};
 
 /// A server that runs, and where it answers.
 pub(crate) struct Started {
@@ -31,10 +34,8 @@ impl Started {
         command.args(args.iter().map(AsRef::as_ref));
         let (child, addresses) = addresses(command).await;
         let started = Self { addresses, _child: child };
-        bounded("the server to be ready", async {
-            while !started.ask("management", "GET /readyz", "", "").await.contains(" 200 ") {
-                sleep(Duration::from_millis(10)).await;
-            }
+        becomes_true("the server to be ready", async || {
+            started.ask("management", "GET /readyz", "", "").await.contains(" 200 ")
         })
         .await;
         started

@@ -4,17 +4,15 @@ use std::time::{Duration, Instant};
 
 use flagstaff::{ProviderEvent, flagd::State};
 use open_feature::{EvaluationErrorCode, EvaluationReason};
-use tokio::{
-    task::JoinSet,
-    time::{sleep, timeout},
-};
+use tokio::{task::JoinSet, time::timeout};
 
 use crate::{
-    subject::{Subject, eventually, flags, options_for, text},
+    subject::{Subject, flags, options_for, text},
     support::{
         flagd::FlagdProcess,
+        gate::TcpGate,
         proto::{V2, connect, v2},
-        wait::{PATIENCE, bounded},
+        wait::{PATIENCE, becomes_true, bounded},
     },
     trial::{trials, until_no_task},
 };
@@ -116,10 +114,11 @@ async fn one_of_many_runs_into_the_deadline(subject: &Subject) {
 async fn longer_than_pings_wait() {
     let builder = FlagdProcess::with(&flags("old")).arg("--keep-alive-min-time").arg("100ms");
     let mut flagd = builder.start().await.unwrap();
-    let options = options_for(&flagd).keep_alive_time(Duration::from_millis(250));
+    let gate = TcpGate::to_port(flagd.port());
+    let options = options_for(&flagd).port(gate.port()).keep_alive_time(Duration::from_millis(250));
     let mut subject = Subject::ready(options).await;
     subject.cache("flag", "old").await;
-    sleep(Duration::from_secs(2)).await;
+    gate.wait_until_passed("answers to pings", |seen| seen.pongs >= 6).await;
     assert_eq!(subject.events_so_far().await, [], "answered pings do no harm");
 
     flagd.stop();
@@ -156,8 +155,10 @@ async fn before_the_end() {
         flagd.stop();
         let provider = subject.provider.clone();
         let call = tokio::spawn(async move { text(&provider, "flag").await });
-        eventually("the call to be under way", async || subject.provider.stats().cache_misses == 1)
-            .await;
+        becomes_true("the call to be under way", async || {
+            subject.provider.stats().cache_misses == 1
+        })
+        .await;
         if shut_down {
             bounded("shutdown", subject.provider.shutdown()).await;
             assert_eq!(subject.state(), State::NotReady);

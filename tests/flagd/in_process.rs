@@ -9,15 +9,15 @@ use flagstaff::{
 };
 use open_feature::{EvaluationContext, EvaluationReason};
 use serde_json::{Value as Json, json};
-use tokio::time::sleep;
 
 use crate::{
-    subject::{Subject, Type, ask, eventually, flags, options, options_for, plain},
+    subject::{Subject, Type, ask, flags, nothing_is_left, options, options_for, plain},
     support::{
         flagd::FlagdProcess,
-        wait::{PATIENCE, bounded},
+        gate::TcpGate,
+        wait::{PATIENCE, becomes_true, bounded},
     },
-    trial::{trials, until_no_task},
+    trial::trials,
 };
 
 trials![
@@ -88,7 +88,7 @@ async fn the_resolvers_agree() {
     let local = Subject::ready(synced(&flagd)).await;
     let flags = definition["flags"].as_object().unwrap();
     // All of them come together.
-    eventually("the flags", async || {
+    becomes_true("the flags", async || {
         let context = EvaluationContext::default();
         ask(&local.provider, Type::Text, "empty", &context).await.is_ok()
     })
@@ -169,8 +169,7 @@ async fn killed_and_restarted() {
 async fn away_past_the_grace_period() {
     let mut flagd = FlagdProcess::with(&flags("old")).start().await.unwrap();
     let mut subject = Subject::with_flag(synced(&flagd).retry_grace_period(SOON), "old").await;
-    flagd.kill();
-    assert_eq!(subject.state_event().await, ProviderEvent::Stale);
+    subject.loses(&mut flagd).await;
     let message = subject.error().await;
     assert!(message.contains(&flagd.ports().sync.to_string()), "{message}");
     assert_eq!(subject.state(), State::Error);
@@ -214,9 +213,10 @@ async fn hung_at_the_start() {
 async fn silence_that_pings_find_out() {
     let builder = FlagdProcess::with(&flags("old")).arg("--keep-alive-min-time").arg("100ms");
     let mut flagd = builder.start().await.unwrap();
-    let options = synced(&flagd).keep_alive_time(Duration::from_millis(250));
+    let gate = TcpGate::to_port(flagd.ports().sync);
+    let options = synced(&flagd).port(gate.port()).keep_alive_time(Duration::from_millis(250));
     let mut subject = Subject::with_flag(options, "old").await;
-    sleep(Duration::from_secs(2)).await;
+    gate.wait_until_passed("answers to pings", |seen| seen.pongs >= 6).await;
     assert_eq!(subject.events_so_far().await, [], "answered pings do no harm");
     flagd.stop();
     // Pings wait 20 s for their answer.
@@ -239,16 +239,17 @@ async fn told_to_end() {
     flagd.write_flags(&flags("new"));
     flagd.spawn();
     subject.until("flag", "new").await;
-    eventually("readiness", async || subject.state() == State::Ready).await;
+    becomes_true("readiness", async || subject.state() == State::Ready).await;
     subject.shut_down().await;
 }
 
 /// The next stream is there before the one ends: neither loss nor change is told.
 async fn streams_whose_time_is_over() {
     let flagd = FlagdProcess::with(&flags("old")).start().await.unwrap();
-    let options = synced(&flagd).stream_deadline(Duration::from_millis(500));
+    let gate = TcpGate::to_port(flagd.ports().sync);
+    let options = synced(&flagd).port(gate.port()).stream_deadline(Duration::from_millis(500));
     let mut subject = Subject::with_flag(options, "old").await;
-    sleep(Duration::from_secs(3)).await;
+    gate.wait_until_passed("streams to be replaced", |seen| seen.given_up >= 4).await;
     assert_eq!(subject.events_so_far().await, []);
     flagd.write_flags(&flags("new"));
     let change = subject.change().await;
@@ -260,8 +261,9 @@ async fn streams_whose_time_is_over() {
 async fn streams_that_flagd_ends_by_its_deadline() {
     let builder = FlagdProcess::with(&flags("old")).arg("--stream-deadline").arg("500ms");
     let flagd = builder.start().await.unwrap();
-    let mut subject = Subject::with_flag(synced(&flagd), "old").await;
-    sleep(Duration::from_secs(3)).await;
+    let gate = TcpGate::to_port(flagd.ports().sync);
+    let mut subject = Subject::with_flag(synced(&flagd).port(gate.port()), "old").await;
+    gate.wait_until_passed("five streams", |seen| seen.begun >= 5).await;
     assert_eq!(subject.events_so_far().await, []);
     flagd.write_flags(&flags("new"));
     let change = subject.change().await;
@@ -292,24 +294,5 @@ async fn over_a_unix_socket() {
 /// After a shutdown, and after the last handle is dropped.
 async fn nothing_is_left_whatever_the_state() {
     let mut flagd = FlagdProcess::with(&flags("on")).start().await.unwrap();
-    for shut_down in [true, false] {
-        for state in [State::Ready, State::Stale, State::Error] {
-            let grace = if state == State::Error { Duration::ZERO } else { SOON * 100 };
-            let options = synced(&flagd).retry_grace_period(grace);
-            let subject = Subject::with_flag(options, "on").await;
-            if state != State::Ready {
-                flagd.kill();
-            }
-            eventually(&format!("{state:?}"), async || subject.state() == state).await;
-            if shut_down {
-                subject.shut_down().await;
-            } else {
-                drop(subject);
-            }
-            until_no_task(&format!("{state:?} was left, shut down: {shut_down}")).await;
-            if state != State::Ready {
-                flagd.restart().await.unwrap();
-            }
-        }
-    }
+    nothing_is_left(&mut flagd, synced, &[State::Ready, State::Stale, State::Error]).await;
 }

@@ -15,14 +15,19 @@ use tokio::{task::JoinSet, time::sleep};
 
 use crate::{
     subject::{Subject, options_for},
-    support::{flagd::FlagdProcess, wait::bounded},
+    support::{
+        flagd::FlagdProcess,
+        wait::{bounded, eventually},
+    },
     trial::trials,
 };
 
 trials![each_answer_is_of_its_time, many_users_of_a_static_flag_cost_one_call];
 
 const TASKS: usize = 8;
-const QUESTIONS: usize = 200;
+const VERSIONS: u64 = 8;
+/// Of each task, for each version.
+const ANSWERS: u64 = 10;
 
 /// The flag `version`, and one whose key tells that the version has been announced.
 fn definition(version: u64) -> Json {
@@ -50,21 +55,23 @@ async fn each_answer_is_of_its_time() {
     let mut subject = Subject::ready(options_for(&flagd)).await;
     let window = Arc::new(Window::default());
     let mut asking = JoinSet::new();
+    let mut answers = Vec::new();
     for _ in 0..TASKS {
         let (provider, window) = (subject.provider.clone(), window.clone());
+        let answered = Arc::<AtomicU64>::default();
+        answers.push(answered.clone());
         asking.spawn(async move {
-            for _ in 0..QUESTIONS {
+            while window.newest.load(Ordering::SeqCst) <= VERSIONS {
                 let oldest = window.oldest.load(Ordering::SeqCst);
                 let version = version(&provider).await;
                 let newest = window.newest.load(Ordering::SeqCst);
                 assert!((oldest..=newest).contains(&version), "{version} of {oldest}..={newest}");
-                sleep(Duration::from_millis(5)).await;
+                answered.fetch_add(1, Ordering::SeqCst);
+                sleep(Duration::from_millis(1)).await; // the others and flagd want to work too
             }
         });
     }
-    let mut current = 0;
-    while !asking.is_empty() {
-        current += 1;
+    for current in 1..=VERSIONS {
         window.newest.store(current, Ordering::SeqCst);
         flagd.write_flags(&definition(current));
         let mark = format!("mark-{current}");
@@ -73,13 +80,15 @@ async fn each_answer_is_of_its_time() {
             ProviderEvent::ConfigurationChanged(flags) if flags.contains(&mark)
         ) {}
         window.oldest.store(current, Ordering::SeqCst);
-        sleep(Duration::from_millis(100)).await;
-        while let Some(asked) = asking.try_join_next() {
-            asked.unwrap();
+        for answered in &answers {
+            let enough = answered.load(Ordering::SeqCst) + ANSWERS;
+            let have_come = || answered.load(Ordering::SeqCst) >= enough;
+            eventually("answers of this version", have_come).await;
         }
     }
-    assert!(current > 3, "{current} versions are too few to prove anything");
-    assert_eq!(version(&subject.provider).await, current);
+    window.newest.store(VERSIONS + 1, Ordering::SeqCst);
+    bounded("the tasks", asking.join_all()).await;
+    assert_eq!(version(&subject.provider).await, VERSIONS);
     assert!(subject.provider.stats().cache_hits > 0);
     subject.shut_down().await;
 }

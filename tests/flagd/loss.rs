@@ -10,9 +10,12 @@ use flagstaff::{
 use open_feature::{EvaluationErrorCode, EvaluationReason};
 
 use crate::{
-    subject::{Subject, eventually, flags, options_for},
-    support::{flagd::FlagdProcess, wait::bounded},
-    trial::{trials, until_no_task},
+    subject::{Subject, flags, nothing_is_left, options_for},
+    support::{
+        flagd::FlagdProcess,
+        wait::{becomes_true, bounded},
+    },
+    trial::trials,
     witness::Witness,
 };
 
@@ -36,9 +39,7 @@ async fn killed_and_restarted() {
     subject.cache("flag", "old").await;
     let witness = Witness::of(&subject.provider, "flag").await;
 
-    flagd.kill();
-    assert_eq!(subject.event().await, ProviderEvent::Stale);
-    assert_eq!(subject.state(), State::Stale);
+    subject.loses(&mut flagd).await;
     assert_eq!(
         subject.text("flag").await.unwrap(),
         ("old".to_owned(), EvaluationReason::Cached),
@@ -83,8 +84,7 @@ async fn away_past_the_grace_period() {
     let mut flagd = FlagdProcess::with(&flags("old")).start().await.unwrap();
     let mut subject = Subject::ready(options_for(&flagd).retry_grace_period(SOON)).await;
     subject.cache("flag", "old").await;
-    flagd.kill();
-    assert_eq!(subject.event().await, ProviderEvent::Stale);
+    subject.loses(&mut flagd).await;
     let message = subject.error().await;
     assert!(message.contains(&flagd.port().to_string()), "{message}");
     assert_eq!(subject.provider.stats().cache_entries, 0);
@@ -92,10 +92,7 @@ async fn away_past_the_grace_period() {
     assert_eq!(error.code, EvaluationErrorCode::ProviderNotReady, "nothing cached is given");
 
     // Without any traffic.
-    flagd.write_flags(&flags("new"));
-    flagd.spawn();
-    subject.recovered().await;
-    subject.until("flag", "new").await;
+    subject.returns(&mut flagd, "new").await;
     subject.cache("flag", "new").await;
     subject.shut_down().await;
 }
@@ -104,14 +101,10 @@ async fn away_for_too_many_attempts() {
     let mut flagd = FlagdProcess::with(&flags("old")).start().await.unwrap();
     let mut subject = Subject::ready(options_for(&flagd).max_event_stream_retries(3)).await;
     subject.cache("flag", "old").await;
-    flagd.kill();
-    assert_eq!(subject.event().await, ProviderEvent::Stale);
+    subject.loses(&mut flagd).await;
     subject.error().await;
     assert_eq!(subject.provider.stats().cache_entries, 0);
-    flagd.write_flags(&flags("new"));
-    flagd.spawn();
-    subject.recovered().await;
-    subject.until("flag", "new").await;
+    subject.returns(&mut flagd, "new").await;
     subject.shut_down().await;
 }
 
@@ -122,9 +115,7 @@ async fn without_a_grace_period() {
     flagd.kill();
     subject.error().await;
     assert_eq!(subject.provider.stats().cache_entries, 0);
-    flagd.spawn();
-    subject.recovered().await;
-    subject.until("flag", "old").await;
+    subject.returns(&mut flagd, "old").await;
     subject.shut_down().await;
 }
 
@@ -172,7 +163,7 @@ async fn told_to_end() {
     flagd.write_flags(&flags("new"));
     flagd.spawn();
     // While it was ending it may have taken one more stream.
-    eventually("the new value", async || {
+    becomes_true("the new value", async || {
         subject.text("flag").await.is_ok_and(|(value, _)| value == "new")
     })
     .await;
@@ -188,27 +179,6 @@ async fn told_to_end() {
 /// After a shutdown, and after the last handle is dropped.
 async fn nothing_is_left_whatever_the_state() {
     let mut flagd = FlagdProcess::with(&flags("on")).start().await.unwrap();
-    for shut_down in [true, false] {
-        for state in [State::Ready, State::Stale, State::Error, State::NotReady] {
-            let grace = if state == State::Error { Duration::ZERO } else { SOON * 100 };
-            let options = options_for(&flagd).retry_grace_period(grace);
-            let subject = Subject::ready(options).await;
-            subject.until("flag", "on").await;
-            match state {
-                State::Ready => {}
-                State::NotReady => subject.provider.shutdown().await,
-                _ => flagd.kill(),
-            }
-            eventually(&format!("{state:?}"), async || subject.state() == state).await;
-            if shut_down {
-                subject.shut_down().await;
-            } else {
-                drop(subject);
-            }
-            until_no_task(&format!("{state:?} was left, shut down: {shut_down}")).await;
-            if matches!(state, State::Stale | State::Error) {
-                flagd.restart().await.unwrap();
-            }
-        }
-    }
+    let states = [State::Ready, State::Stale, State::Error, State::NotReady];
+    nothing_is_left(&mut flagd, options_for, &states).await;
 }

@@ -6,8 +6,11 @@ use flagstaff::{ProviderEvent, flagd::State};
 use open_feature::{EvaluationErrorCode, EvaluationReason};
 
 use crate::{
-    subject::{Subject, eventually, flags, options, plain},
-    support::{authority_proxy::AuthorityProxy, flagd::FlagdProcess, gate::TcpGate, ports::local},
+    subject::{Subject, flags, options, plain},
+    support::{
+        authority_proxy::AuthorityProxy, flagd::FlagdProcess, gate::TcpGate, ports::local,
+        wait::becomes_true,
+    },
     trial::trials,
     witness::Witness,
 };
@@ -83,7 +86,7 @@ async fn bytes_are_delayed() {
     assert_eq!(subject.state(), State::Ready);
 
     gate.open();
-    eventually("an answer in time", async || {
+    becomes_true("an answer in time", async || {
         subject.text("other").await.is_err_and(|e| e.code == EvaluationErrorCode::FlagNotFound)
     })
     .await;

@@ -8,11 +8,14 @@ use flagstaff::{
     flagd::{ChangedFlags, State},
 };
 use open_feature::{EvaluationContext, EvaluationReason, provider::FeatureProvider};
-use tokio::time::sleep;
 
 use crate::{
-    subject::{Subject, eventually, flags, options_for, plain},
-    support::{flagd::FlagdProcess, gate::TcpGate, wait::bounded},
+    subject::{Subject, flags, options_for, plain},
+    support::{
+        flagd::FlagdProcess,
+        gate::TcpGate,
+        wait::{becomes_true, bounded},
+    },
     trial::{trials, until_no_task},
 };
 
@@ -36,7 +39,6 @@ async fn changes_over_streams(subject: &mut Subject, flagd: &FlagdProcess, strea
         for event in subject.events_so_far().await {
             assert!(matches!(event, ProviderEvent::ConfigurationChanged(_)), "{event:?}");
         }
-        sleep(Duration::from_millis(10)).await;
     }
 }
 
@@ -59,15 +61,16 @@ async fn the_provider_replaces_its_streams_in_time() {
     let options = options_for(&flagd).port(gate.port()).stream_deadline(Duration::from_secs(1));
     let mut subject = Subject::ready(options).await;
     subject.cache("flag", "v0").await;
-    sleep(Duration::from_millis(2500)).await;
+    gate.wait_until_passed("streams to be replaced", |seen| seen.given_up >= 2).await;
     assert_eq!(subject.events_so_far().await, []);
     assert_eq!(subject.text("flag").await.unwrap().1, EvaluationReason::Cached);
-    for round in 1..=10 {
+    let mut round = 0;
+    while gate.frames().given_up < 5 {
+        round += 1;
         let value = format!("v{round}");
         flagd.edit_flags(|definition| definition["flags"]["flag"] = plain(&value));
         assert_ne!(subject.change().await, ChangedFlags::All);
         subject.until("flag", &value).await;
-        sleep(Duration::from_millis(100)).await;
     }
     assert_eq!(subject.state(), State::Ready);
     assert_eq!(subject.provider.stats().reconnections, 0);
@@ -103,7 +106,7 @@ async fn initialized_again() {
         subject.initialize().await;
         assert_eq!(subject.state(), State::Ready);
         assert_eq!(subject.text("flag").await.unwrap().1, EvaluationReason::Static);
-        eventually("the cache", async || {
+        becomes_true("the cache", async || {
             subject.text("flag").await.unwrap().1 == EvaluationReason::Cached
         })
         .await;

@@ -1,9 +1,6 @@
 //! The provider under test, what it tells, and what it answers.
 
-use std::{
-    future::Future,
-    time::{Duration, Instant},
-};
+use std::{future::Future, time::Duration};
 
 use flagstaff::{
     FlagdOptions, FlagdProvider, ProviderEvent,
@@ -14,12 +11,12 @@ use open_feature::{
     provider::{FeatureProvider, ResolutionDetails},
 };
 use serde_json::{Value as Json, json};
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use crate::{
     support::{
         flagd::FlagdProcess,
-        wait::{PATIENCE, bounded},
+        wait::{PATIENCE, becomes_true, bounded},
     },
     trial::until_no_task,
 };
@@ -136,6 +133,21 @@ impl Subject {
         }
     }
 
+    /// Kills flagd, and waits for STALE.
+    pub(crate) async fn loses(&mut self, flagd: &mut FlagdProcess) {
+        flagd.kill();
+        assert_eq!(self.event().await, ProviderEvent::Stale);
+        assert_eq!(self.state(), State::Stale);
+    }
+
+    /// Starts flagd anew, with this value of `flag`, and waits for the recovery and the value.
+    pub(crate) async fn returns(&mut self, flagd: &mut FlagdProcess, value: &str) {
+        flagd.write_flags(&flags(value));
+        flagd.spawn();
+        self.recovered().await;
+        self.until("flag", value).await;
+    }
+
     /// The value of a flag of text, and the reason.
     pub(crate) async fn text(&self, key: &str) -> EvaluationResult<(String, EvaluationReason)> {
         text(&self.provider, key).await
@@ -150,7 +162,7 @@ impl Subject {
     /// Waits until a flag has this value; meanwhile it may be missing, as after a restart, when
     /// flagd is ready before its flags are.
     pub(crate) async fn until(&self, key: &str, value: &str) {
-        eventually(&format!("`{key}` to be `{value}`"), async || {
+        becomes_true(&format!("`{key}` to be `{value}`"), async || {
             self.text(key).await.is_ok_and(|(now, _)| now == value)
         })
         .await;
@@ -166,12 +178,34 @@ impl Subject {
     }
 }
 
-/// Waits until the condition is true.
-pub(crate) async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
-    let start = Instant::now();
-    while !condition().await {
-        assert!(start.elapsed() < PATIENCE, "waited {PATIENCE:?} for {what}");
-        sleep(Duration::from_millis(20)).await;
+/// Leaves providers in each of these states, by a shutdown and by dropping the last handle: no task
+/// is left.
+pub(crate) async fn nothing_is_left(
+    flagd: &mut FlagdProcess,
+    options: impl Fn(&FlagdProcess) -> FlagdOptionsBuilder,
+    states: &[State],
+) {
+    for shut_down in [true, false] {
+        for &state in states {
+            let grace = Duration::from_secs(if state == State::Error { 0 } else { 60 });
+            let subject = Subject::ready(options(flagd).retry_grace_period(grace)).await;
+            subject.until("flag", "on").await;
+            match state {
+                State::Ready => {}
+                State::NotReady => subject.provider.shutdown().await,
+                _ => flagd.kill(),
+            }
+            becomes_true(&format!("{state:?}"), async || subject.state() == state).await;
+            if shut_down {
+                subject.shut_down().await;
+            } else {
+                drop(subject);
+            }
+            until_no_task(&format!("{state:?} was left, shut down: {shut_down}")).await;
+            if matches!(state, State::Stale | State::Error) {
+                flagd.restart().await.unwrap();
+            }
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use tokio::time::sleep;
 
 use crate::{
     subject::{Subject, flags, options, plain},
-    support::{certs::Certificates, flagd::FlagdProcess, gate::TcpGate},
+    support::{certs::Certificates, flagd::FlagdProcess, gate::TcpGate, wait::becomes_true},
     trial::trials,
 };
 
@@ -97,12 +97,8 @@ async fn killed_and_restarted() {
     let mut flagd = start(&certificates, "old").await;
     let mut subject = Subject::ready(options_for(flagd.port(), &certificates)).await;
     subject.cache("flag", "old").await;
-    flagd.kill();
-    assert_eq!(subject.event().await, ProviderEvent::Stale);
-    flagd.write_flags(&flags("new"));
-    flagd.spawn();
-    subject.recovered().await;
-    subject.until("flag", "new").await;
+    subject.loses(&mut flagd).await;
+    subject.returns(&mut flagd, "new").await;
     subject.shut_down().await;
 }
 
@@ -112,14 +108,17 @@ async fn certificates_are_renewed() {
     let mut flagd = start(&certificates, "old").await;
     let mut subject = Subject::ready(options_for(flagd.port(), &certificates)).await;
     subject.cache("flag", "old").await;
-    flagd.kill();
-    assert_eq!(subject.event().await, ProviderEvent::Stale);
+    subject.loses(&mut flagd).await;
     for (new, file) in [(renewed.server_cert(), "server.crt"), (renewed.server_key(), "server.key")]
     {
         fs::copy(new, flagd.dir().join(file)).unwrap();
     }
     flagd.spawn();
-    sleep(Duration::from_millis(500)).await;
+    becomes_true("the certificate to be refused", async || {
+        let error = subject.text("other").await.unwrap_err();
+        error.message.unwrap().contains("certificate")
+    })
+    .await;
     assert_eq!(subject.state(), State::Stale, "it is not trusted yet");
     fs::copy(renewed.ca(), certificates.ca()).unwrap();
     subject.recovered().await;
@@ -136,10 +135,7 @@ async fn told_to_end() {
     flagd.terminate();
     assert_eq!(subject.event().await, ProviderEvent::Stale);
     flagd.ended().await;
-    flagd.write_flags(&flags("new"));
-    flagd.spawn();
-    subject.recovered().await;
-    subject.until("flag", "new").await;
+    subject.returns(&mut flagd, "new").await;
     subject.shut_down().await;
 }
 

@@ -30,12 +30,8 @@ async fn a_socket_serves() {
         subject.change().await;
         subject.cache("flag", "new").await;
 
-        flagd.kill();
-        assert_eq!(subject.event().await, ProviderEvent::Stale);
-        flagd.write_flags(&flags("old"));
-        flagd.spawn();
-        subject.recovered().await;
-        subject.until("flag", "old").await;
+        subject.loses(&mut flagd).await;
+        subject.returns(&mut flagd, "old").await;
         flagd.until_ready().await.unwrap();
         subject.shut_down().await;
     }

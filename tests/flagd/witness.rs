@@ -9,7 +9,7 @@ use flagstaff::FlagdProvider;
 use open_feature::EvaluationErrorCode;
 use tokio::{task::JoinHandle, time::sleep};
 
-use crate::subject::{eventually, text};
+use crate::{subject::text, support::wait::becomes_true};
 
 /// A task that asks for one flag again and again.
 pub(crate) struct Witness {
@@ -39,7 +39,7 @@ impl Witness {
             }
         });
         let witness = Self { seen, task };
-        eventually("the first question", async || !witness.seen().is_empty()).await;
+        becomes_true("the first question", async || !witness.seen().is_empty()).await;
         witness
     }
 
@@ -51,7 +51,7 @@ impl Witness {
     /// not know the flag yet.
     pub(crate) async fn saw_no(self, stale: &str, recovery: Instant) {
         let after = |seen: &Seen| seen.asked > recovery;
-        eventually("a question after the recovery", async || self.seen().iter().any(after)).await;
+        becomes_true("a question after the recovery", async || self.seen().iter().any(after)).await;
         self.task.abort();
         let _ = self.task.await; // cancelled
         for Seen { asked, value } in self.seen.lock().unwrap().iter().filter(|seen| after(seen)) {

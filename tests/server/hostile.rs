@@ -16,7 +16,10 @@ use tokio::{
 
 use super::{
     client::{get, post, serve, serve_with, v1 as client_v1},
-    support::{proto::v1, wait::bounded},
+    support::{
+        proto::v1,
+        wait::{becomes_true, bounded},
+    },
 };
 
 fn ports(server: &RunningServer) -> [SocketAddr; 4] {
@@ -185,14 +188,9 @@ fn length_of_varint(value: usize) -> usize {
 pub async fn stuck_stream(server: &RunningServer) -> TcpStream {
     let path = "/flagd.evaluation.v1.Service/EventStream";
     let stream = stuck_call(server.evaluation_addr(), path).await;
-    let open = || async {
+    becomes_true("the stream to be open", async || {
         let answer = get(server.management_addr(), "/metrics").await;
         answer.text().contains("flagstaff_event_streams 1\n")
-    };
-    bounded("the stream", async {
-        while !open().await {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
     })
     .await;
     stream

@@ -22,7 +22,7 @@ use super::{
     events::Sent,
     support::{
         certs::Certificates,
-        wait::{bounded, eventually},
+        wait::{becomes_true, bounded, eventually},
     },
 };
 
@@ -37,12 +37,7 @@ async fn value(server: &RunningServer) -> String {
 }
 
 async fn becomes(server: &RunningServer, expected: &str) {
-    bounded(expected, async {
-        while value(server).await != expected {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    })
-    .await;
+    becomes_true(expected, async || value(server).await == expected).await;
 }
 
 #[tokio::test]

@@ -23,6 +23,7 @@ use tokio::{
 
 use super::{
     background::Background,
+    frames::{Cutter, Frames, Side},
     http2::{Connections, Counted},
     ports, wait,
 };
@@ -42,6 +43,7 @@ pub struct TcpGate {
     upstream: watch::Sender<SocketAddr>,
     flow: watch::Sender<Flow>,
     counts: Arc<watch::Sender<Connections>>,
+    frames: Arc<watch::Sender<Frames>>,
     open: Mutex<Option<Open>>,
 }
 
@@ -71,6 +73,7 @@ impl TcpGate {
             upstream: watch::Sender::new(upstream),
             flow: watch::Sender::new(Flow::Pass),
             counts: Arc::default(),
+            frames: Arc::default(),
             open: Mutex::default(),
         }
     }
@@ -129,8 +132,8 @@ impl TcpGate {
     fn run(&self, listener: &StdListener) -> Background {
         let listener = listener.try_clone().unwrap();
         let (upstream, flow) = (self.upstream.subscribe(), self.flow.subscribe());
-        let counts = Arc::clone(&self.counts);
-        Background::spawn("gate", move || accept(listener, upstream, flow, counts))
+        let (counts, frames) = (Arc::clone(&self.counts), Arc::clone(&self.frames));
+        Background::spawn("gate", move || accept(listener, upstream, flow, counts, frames))
     }
 
     pub fn connections(&self) -> Connections {
@@ -141,6 +144,16 @@ impl TcpGate {
     pub async fn wait_until(&self, what: &str, condition: impl FnMut(&Connections) -> bool) {
         wait::until(&self.counts, what, condition).await;
     }
+
+    /// What of HTTP/2 has passed, where there is no TLS.
+    pub fn frames(&self) -> Frames {
+        *self.frames.borrow()
+    }
+
+    /// Waits until the frames that have passed satisfy the condition.
+    pub async fn wait_until_passed(&self, what: &str, condition: impl FnMut(&Frames) -> bool) {
+        wait::until(&self.frames, what, condition).await;
+    }
 }
 
 async fn accept(
@@ -148,13 +161,15 @@ async fn accept(
     upstream: watch::Receiver<SocketAddr>,
     flow: watch::Receiver<Flow>,
     counts: Arc<watch::Sender<Connections>>,
+    frames: Arc<watch::Sender<Frames>>,
 ) {
     listener.set_nonblocking(true).unwrap();
     let listener = TcpListener::from_std(listener).unwrap();
     loop {
         let (client, _) = listener.accept().await.unwrap();
         let counted = Counted::new(&counts);
-        let pipe = Pipe { flow: flow.clone(), deaf: AtomicBool::new(false) };
+        let (flow, frames) = (flow.clone(), Arc::clone(&frames));
+        let pipe = Pipe { flow, deaf: AtomicBool::new(false), frames };
         let upstream = *upstream.borrow();
         tokio::spawn(async move {
             let _counted = counted;
@@ -189,6 +204,7 @@ struct Pipe {
     flow: watch::Receiver<Flow>,
     /// Some of its bytes were swallowed: nothing sensible can pass any more.
     deaf: AtomicBool,
+    frames: Arc<watch::Sender<Frames>>,
 }
 
 impl Pipe {
@@ -203,7 +219,7 @@ impl Pipe {
         let (client_read, client_write) = client.stream.split();
         let (upstream_read, upstream_write) = upstream.stream.split();
         let ended = tokio::select! {
-            ended = self.pump(client_read, upstream_write) => ended.is_ok(),
+            ended = self.pump(Side::Client, client_read, upstream_write) => ended.is_ok(),
             failed = self.answer(upstream_read, client_write) => failed.is_ok(),
         };
         (client.ended, upstream.ended) = (ended, ended);
@@ -211,14 +227,20 @@ impl Pipe {
 
     /// From the upstream to the client, who is left to close when the upstream has ended.
     async fn answer(&self, from: ReadHalf<'_>, to: WriteHalf<'_>) -> io::Result<()> {
-        let ended = self.pump(from, to).await;
+        let ended = self.pump(Side::Server, from, to).await;
         if ended.is_ok() || self.is_deaf() || *self.flow.borrow() == Flow::Swallow {
             pending::<()>().await;
         }
         ended
     }
 
-    async fn pump(&self, mut from: ReadHalf<'_>, mut to: WriteHalf<'_>) -> io::Result<()> {
+    async fn pump(
+        &self,
+        side: Side,
+        mut from: ReadHalf<'_>,
+        mut to: WriteHalf<'_>,
+    ) -> io::Result<()> {
+        let mut frames = Cutter::new(side);
         let mut buffer = vec![0; 16 * 1024];
         loop {
             let count = from.read(&mut buffer).await?;
@@ -233,7 +255,14 @@ impl Pipe {
                 0 if self.is_deaf() => return Ok(()),
                 0 => return to.shutdown().await,
                 _ if self.is_deaf() => {}
-                _ => to.write_all(&buffer[..count]).await?,
+                _ => {
+                    to.write_all(&buffer[..count]).await?;
+                    self.frames.send_if_modified(|seen| {
+                        let before = *seen;
+                        frames.count(&buffer[..count], seen);
+                        *seen != before
+                    });
+                }
             }
         }
     }

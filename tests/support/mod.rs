@@ -8,6 +8,7 @@ pub mod background;
 pub mod certs;
 pub mod clock;
 pub mod flagd;
+pub mod frames;
 pub mod gate;
 pub mod http2;
 pub mod json;

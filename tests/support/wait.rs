@@ -25,6 +25,16 @@ pub async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     .await;
 }
 
+/// Waits until `condition`, which is asked for, holds; panics, naming `what`, if it never does.
+pub async fn becomes_true(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+    bounded(what, async {
+        while !condition().await {
+            sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+}
+
 /// Waits until the watched state satisfies `condition`; panics with the state last seen.
 pub async fn until<S: Debug>(
     watched: &watch::Sender<S>,

@@ -12,7 +12,7 @@ use serde_json::Value as Json;
 
 use super::{
     location::Position,
-    problem::DefinitionError,
+    problem::{self, DefinitionError},
     surrogates,
     tree::{Entry, Kind, Tree},
     yaml,
@@ -34,11 +34,8 @@ pub struct Warning {
 
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { flag, message, line, column } = self;
-        match flag {
-            Some(flag) => write!(f, "flag `{flag}` (line {line}, column {column}): {message}"),
-            None => write!(f, "line {line}, column {column}: {message}"),
-        }
+        let place = (self.line, self.column);
+        problem::write_finding(f, self.flag.as_deref(), place, &self.message)
     }
 }
 

@@ -1,43 +1,31 @@
 //! [`FlagdProvider`]: what the SDK and the program see; a cheap handle to what is shared.
 
+mod evaluate;
+mod sdk;
+
 use std::{
     fmt,
-    pin::Pin,
-    sync::{Arc, LazyLock},
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
-use open_feature::{
-    EvaluationContext, EvaluationError, EvaluationReason, EvaluationResult, StructValue,
-    provider::{FeatureProvider, ProviderMetadata, ProviderStatus, ResolutionDetails},
-};
 use tokio::{
     sync::{Mutex, oneshot},
     task::JoinHandle,
 };
-use tracing::Instrument as _;
 
 use super::{
-    PROVIDER_NAME,
-    cache::Cached,
-    channel::Connection,
-    convert,
-    error::{self, CallError, FlagdError},
+    error::FlagdError,
     events::Events,
     lifecycle::State,
     options::FlagdOptions,
-    rpc,
     shared::{Shared, Snapshot},
-    supervisor, telemetry,
-    value_type::FlagType,
+    supervisor,
 };
 #[cfg(feature = "in-process")]
 use super::{local::Local, options::Resolver};
 #[cfg(feature = "in-process")]
 use crate::source::FlagSource;
-
-static METADATA: LazyLock<ProviderMetadata> =
-    LazyLock::new(|| ProviderMetadata::new(PROVIDER_NAME));
 
 /// An OpenFeature provider that evaluates flags in flagd, or in this process by the flag definitions
 /// of flagd, of a file, or of a [source](crate::source) of one's own.
@@ -309,141 +297,6 @@ impl FlagdProvider {
         }
         runtime.spawn(supervisor::run(shared, stopped))
     }
-
-    /// An evaluation in this process, or one that the cache answers, is a finished future, and not a state machine with room
-    /// for a call.
-    #[inline]
-    fn resolve<'a, T: FlagType>(
-        &'a self,
-        flag_key: &'a str,
-        context: &'a EvaluationContext,
-    ) -> Boxed<'a, EvaluationResult<ResolutionDetails<T>>> {
-        let shared = self.shared();
-        #[cfg(feature = "in-process")]
-        if let Some(local) = &self.handle.local {
-            let result = local.evaluate(shared, flag_key, context);
-            telemetry::evaluated(flag_key, result.as_ref());
-            return Box::pin(std::future::ready(result));
-        }
-        let finished = |details| -> Boxed<'a, _> {
-            telemetry::evaluated(flag_key, Ok(&details));
-            Box::pin(std::future::ready(Ok(details)))
-        };
-        let millis = || shared.millis();
-        let cached = shared.cache.get(T::OF, flag_key, millis, T::from_value, finished);
-        cached.unwrap_or_else(|| Box::pin(self.evaluate(flag_key, context)))
-    }
-
-    async fn evaluate<T: FlagType>(
-        &self,
-        flag_key: &str,
-        context: &EvaluationContext,
-    ) -> EvaluationResult<ResolutionDetails<T>> {
-        let span = telemetry::call(flag_key);
-        let result = self.ask(flag_key, context).instrument(span.clone()).await;
-        span.in_scope(|| telemetry::evaluated(flag_key, result.as_ref()));
-        result
-    }
-
-    /// Asks flagd, and keeps the answer if it may be kept.
-    async fn ask<T: FlagType>(
-        &self,
-        flag_key: &str,
-        context: &EvaluationContext,
-    ) -> EvaluationResult<ResolutionDetails<T>> {
-        let shared = self.shared();
-        let snapshot = shared.snapshot();
-        let connection = connection(shared, &snapshot)?;
-        let Some(_admission) = shared.gate.admit(snapshot.state == State::Error) else {
-            return Err(error::not_ready(format!("not asked again yet: {}", snapshot.message())));
-        };
-        let context = convert::context_to_struct(context)?;
-        tracing::trace!(?context);
-        let epoch = shared.cache.epoch();
-        let deadline = shared.options.deadline();
-        let called = rpc::resolve::<T>(&connection, flag_key, context, deadline).await;
-        shared.note_call(!called.as_ref().is_err_and(CallError::is_unreachable));
-        let answer = called
-            .map_err(|error| error.into_evaluation_error(flag_key, &connection.target, deadline))?;
-        let details = rpc::details(answer, flag_key)?;
-        if details.reason == Some(EvaluationReason::Static) {
-            let cached = Cached {
-                value: details.value.to_value(),
-                variant: details.variant.clone(),
-                metadata: details.flag_metadata.clone(),
-            };
-            shared.cache.insert(epoch, T::OF, flag_key, cached, shared.millis());
-        }
-        Ok(details)
-    }
-}
-
-/// The connection to ask, in the states in which there may be an answer.
-fn connection(shared: &Shared, snapshot: &Snapshot) -> Result<Arc<Connection>, EvaluationError> {
-    match snapshot.state {
-        State::NotReady => Err(error::not_ready(snapshot.message())),
-        State::Fatal => Err(error::not_ready(format!("fatal: {}", snapshot.message()))),
-        State::Ready | State::Stale | State::Error => {
-            shared.connection().ok_or_else(|| error::not_ready(snapshot.message()))
-        }
-    }
-}
-
-/// What a method of the SDK's trait returns once `async_trait` has rewritten it.
-type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
-
-/// Writes one of the five methods with the signature that `async_trait` gives it.
-macro_rules! resolve {
-    ($method:ident, $type:ty) => {
-        fn $method<'provider, 'key, 'context, 'a>(
-            &'provider self,
-            flag_key: &'key str,
-            context: &'context EvaluationContext,
-        ) -> Boxed<'a, EvaluationResult<ResolutionDetails<$type>>>
-        where
-            'provider: 'a,
-            'key: 'a,
-            'context: 'a,
-            Self: 'a,
-        {
-            self.resolve(flag_key, context)
-        }
-    };
-}
-
-impl FeatureProvider for FlagdProvider {
-    /// Opens the event stream, and returns when flagd is ready, when the first attempt has failed,
-    /// or when the deadline has passed. On a provider that is initialized it changes nothing.
-    fn initialize<'provider, 'context, 'a>(
-        &'provider mut self,
-        _context: &'context EvaluationContext,
-    ) -> Boxed<'a, ()>
-    where
-        'provider: 'a,
-        'context: 'a,
-        Self: 'a,
-    {
-        Box::pin(async {
-            let mut watch = self.shared().watch();
-            self.start().await;
-            // The task ends it at the deadline, and so does a shutdown; the sender is in this handle.
-            let _ = watch.wait_for(|snapshot| !snapshot.initializing).await;
-        })
-    }
-
-    fn status(&self) -> ProviderStatus {
-        self.state().into()
-    }
-
-    fn metadata(&self) -> &ProviderMetadata {
-        &METADATA
-    }
-
-    resolve!(resolve_bool_value, bool);
-    resolve!(resolve_int_value, i64);
-    resolve!(resolve_float_value, f64);
-    resolve!(resolve_string_value, String);
-    resolve!(resolve_struct_value, StructValue);
 }
 
 /// The options and the state; what a header holds is a secret and stays hidden.

@@ -1,14 +1,17 @@
 //! The values that rules work on.
 
-use std::{borrow::Cow, collections::BTreeMap, rc::Rc, time::SystemTime};
+mod root;
+
+use std::{borrow::Cow, collections::BTreeMap, rc::Rc};
 
 use serde_json::{Map as JsonMap, Value as Json, json};
 
 use super::{
     context::{Context, Items, ValueRef},
+    json_text::write_text,
     number,
-    slots::Kept,
 };
+pub(super) use root::Root;
 
 /// A rule that cannot be evaluated: what flagd calls a parse error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,39 +51,6 @@ pub(super) enum Object<'a> {
     Root(&'a Root<'a>),
     /// The field `$flagd` of the context.
     Flagd(&'a Root<'a>),
-}
-
-/// The context that the caller gave and what flagd adds to it.
-pub(super) struct Root<'a> {
-    pub(super) context: &'a dyn Context,
-    pub(super) flag_key: &'a str,
-    /// Unix seconds; the clock is read when a rule asks.
-    pub(super) timestamp: Option<i64>,
-    /// The variables that the rule reads more than once.
-    pub(super) kept: Option<&'a dyn Kept>,
-}
-
-impl std::fmt::Debug for Root<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Root").field("flag_key", &self.flag_key).finish_non_exhaustive()
-    }
-}
-
-impl<'a> Root<'a> {
-    #[allow(clippy::cast_precision_loss)]
-    fn timestamp(&self) -> Value<'a> {
-        let clock = || {
-            let elapsed = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-            elapsed.map_or(0, |elapsed| i64::try_from(elapsed.as_secs()).unwrap_or(i64::MAX))
-        };
-        Value::Number(self.timestamp.unwrap_or_else(clock) as f64)
-    }
-
-    fn materialize(&'a self) -> BTreeMap<String, Value<'a>> {
-        let mut fields = materialize(self.context);
-        fields.insert("$flagd".to_owned(), Value::Object(Object::Flagd(self)));
-        fields
-    }
 }
 
 fn materialize<'a>(context: &dyn Context) -> BTreeMap<String, Value<'a>> {
@@ -369,85 +339,5 @@ impl<'a> Value<'a> {
     }
 }
 
-/// Whether the JSON text of a character is not the character itself: flagd escapes what HTML would
-/// trip over as well.
-fn is_escaped(c: char) -> bool {
-    matches!(c, '"' | '\\' | '<' | '>' | '&' | '\u{2028}' | '\u{2029}' | '\0'..='\u{1f}')
-}
-
-/// Whether the JSON text of `text` is `text` in quotes.
-pub(super) fn is_plain(text: &str) -> bool {
-    // What is escaped beyond ASCII begins with the byte E2.
-    let is_simple = |b: u8| b >= b' ' && !matches!(b, b'"' | b'\\' | b'<' | b'>' | b'&' | 0xe2);
-    text.bytes().all(is_simple) || !text.contains(is_escaped)
-}
-
-fn hexadecimal(digit: u32) -> char {
-    char::from_digit(digit & 0xf, 16).unwrap_or('0')
-}
-
-/// Appends `text` between quotes, with flagd's escapes.
-pub(super) fn write_text(text: &str, out: &mut String) {
-    out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => out.extend(['\\', c]),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            '\u{8}' => out.push_str("\\b"),
-            '\u{c}' => out.push_str("\\f"),
-            c if is_escaped(c) => {
-                let code = u32::from(c);
-                out.push_str("\\u");
-                out.extend([12, 8, 4, 0].map(|shift| hexadecimal(code >> shift)));
-            }
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn truth(json: &Json) -> bool {
-        Value::from(json).is_true()
-    }
-
-    #[test]
-    fn what_is_not_empty_is_true() {
-        for json in [json!(true), json!(-1), json!("0"), json!([0]), json!({"a": null})] {
-            assert!(truth(&json), "{json}");
-        }
-        for json in
-            [json!(null), json!(false), json!(0), json!(-0.0), json!(""), json!([]), json!({})]
-        {
-            assert!(!truth(&json), "{json}");
-        }
-        assert!(Value::Number(f64::NAN).is_true());
-    }
-
-    #[test]
-    fn numbers_for_arithmetic() {
-        assert_eq!(Value::from(&json!("1.5")).to_number(), Ok(1.5));
-        assert_eq!(Value::from(&json!("x")).to_number(), Ok(0.0));
-        for json in [json!(null), json!(true), json!([1]), json!({})] {
-            assert!(Value::from(&json).to_number().is_err(), "{json}");
-        }
-    }
-
-    #[test]
-    fn json_text_has_the_escapes_of_html() {
-        let value = json!({"b": "<a>&\"\\\n\u{7}\u{2028}", "a": [1.0, null]});
-        let mut text = String::new();
-        Value::from(&value).write_json(&mut text).unwrap();
-        let escaped = r#"{"a":[1,null],"b":"\u003ca\u003e\u0026\"\\\n\u0007\u2028"}"#;
-        assert_eq!(text, escaped);
-        assert_eq!(
-            Value::Number(f64::NAN).write_json(&mut text),
-            Err(Fail("a number without JSON form"))
-        );
-    }
-}
+mod tests;

@@ -1,0 +1,105 @@
+//! An evaluation: in this process, from the cache, or by a call.
+
+use std::{future::ready, sync::Arc};
+
+use open_feature::{
+    EvaluationContext, EvaluationError, EvaluationReason, EvaluationResult,
+    provider::ResolutionDetails,
+};
+use tracing::Instrument as _;
+
+use super::{
+    super::{
+        cache::Cached,
+        channel::Connection,
+        convert,
+        error::{self, CallError},
+        lifecycle::State,
+        rpc,
+        shared::{Shared, Snapshot},
+        telemetry,
+        value_type::FlagType,
+    },
+    FlagdProvider,
+    sdk::Boxed,
+};
+
+impl FlagdProvider {
+    /// An evaluation in this process, or one that the cache answers, is a finished future, and not a
+    /// state machine with room for a call.
+    #[inline]
+    pub(super) fn resolve<'a, T: FlagType>(
+        &'a self,
+        flag_key: &'a str,
+        context: &'a EvaluationContext,
+    ) -> Boxed<'a, EvaluationResult<ResolutionDetails<T>>> {
+        let shared = self.shared();
+        #[cfg(feature = "in-process")]
+        if let Some(local) = &self.handle.local {
+            let result = local.evaluate(shared, flag_key, context);
+            telemetry::evaluated(flag_key, result.as_ref());
+            return Box::pin(ready(result));
+        }
+        let finished = |details| -> Boxed<'a, _> {
+            telemetry::evaluated(flag_key, Ok(&details));
+            Box::pin(ready(Ok(details)))
+        };
+        let millis = || shared.millis();
+        let cached = shared.cache.get(T::OF, flag_key, millis, T::from_value, finished);
+        cached.unwrap_or_else(|| Box::pin(self.evaluate(flag_key, context)))
+    }
+
+    async fn evaluate<T: FlagType>(
+        &self,
+        flag_key: &str,
+        context: &EvaluationContext,
+    ) -> EvaluationResult<ResolutionDetails<T>> {
+        let span = telemetry::call(flag_key);
+        let result = self.ask(flag_key, context).instrument(span.clone()).await;
+        span.in_scope(|| telemetry::evaluated(flag_key, result.as_ref()));
+        result
+    }
+
+    /// Asks flagd, and keeps the answer if it may be kept.
+    async fn ask<T: FlagType>(
+        &self,
+        flag_key: &str,
+        context: &EvaluationContext,
+    ) -> EvaluationResult<ResolutionDetails<T>> {
+        let shared = self.shared();
+        let snapshot = shared.snapshot();
+        let connection = connection(shared, &snapshot)?;
+        let Some(_admission) = shared.gate.admit(snapshot.state == State::Error) else {
+            return Err(error::not_ready(format!("not asked again yet: {}", snapshot.message())));
+        };
+        let context = convert::context_to_struct(context)?;
+        tracing::trace!(?context);
+        let epoch = shared.cache.epoch();
+        let deadline = shared.options.deadline();
+        let called = rpc::resolve::<T>(&connection, flag_key, context, deadline).await;
+        shared.note_call(!called.as_ref().is_err_and(CallError::is_unreachable));
+        let answer = called
+            .map_err(|error| error.into_evaluation_error(flag_key, &connection.target, deadline))?;
+        let details = rpc::details(answer, flag_key)?;
+        if details.reason == Some(EvaluationReason::Static) {
+            let cached = Cached {
+                value: details.value.to_value(),
+                variant: details.variant.clone(),
+                metadata: details.flag_metadata.clone(),
+            };
+            shared.cache.insert(epoch, T::OF, flag_key, cached, shared.millis());
+        }
+        Ok(details)
+    }
+}
+
+/// The connection to ask, in the states in which there may be an answer.
+fn connection(shared: &Shared, snapshot: &Snapshot) -> Result<Arc<Connection>, EvaluationError> {
+    match snapshot.state {
+        State::NotReady => Err(error::not_ready(snapshot.message())),
+        State::Fatal => Err(error::not_ready(format!("fatal: {}", snapshot.message()))),
+        State::Ready | State::Stale | State::Error => {
+            shared.connection().ok_or_else(|| error::not_ready(snapshot.message()))
+        }
+    }
+}
