@@ -63,7 +63,7 @@ mod problem;
 mod references;
 mod sem_ver;
 mod slots;
-mod surrogates;
+pub(crate) mod surrogates;
 mod switch;
 mod tree;
 mod value;
