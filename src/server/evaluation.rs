@@ -179,9 +179,8 @@ pub(crate) fn write(resolved: &Resolved<'_>, version: Version, out: &mut BytesMu
         _ => {}
     }
     write_text(2, resolved.reason, out);
-    match resolved.variant {
-        Some(variant) if always || !variant.is_empty() => write_text(3, variant, out),
-        _ => {}
+    if let Some(variant) = resolved.variant.filter(|variant| !variant.is_empty()) {
+        write_text(3, variant, out);
     }
     resolved.metadata.write_field(4, out);
 }

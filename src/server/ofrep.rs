@@ -17,7 +17,7 @@ use super::{
     resolve_all, respond,
     wire::Fields,
 };
-use crate::evaluator::{ErrorCode, Outcome};
+use crate::evaluator::{ErrorCode, Outcome, surrogates};
 
 /// Where all flags are evaluated; one is at its key below.
 pub(crate) const PATH: &str = "/ofrep/v1/evaluate/flags";
@@ -77,8 +77,10 @@ fn unescaped(text: &str) -> Cow<'_, str> {
 
 /// The context of a request; a body that holds none is fine, one that is no JSON object is not.
 fn context(bytes: &Bytes) -> Option<Map<String, Value>> {
+    let text = String::from_utf8_lossy(bytes);
+    let text = surrogates::mended(&text);
     let mut values =
-        serde_json::Deserializer::from_slice(bytes).into_iter::<Option<Map<String, Value>>>();
+        serde_json::Deserializer::from_str(&text).into_iter::<Option<Map<String, Value>>>();
     let fields = match values.next() {
         None | Some(Ok(None)) => return Some(Map::new()),
         Some(Ok(Some(fields))) => fields,
@@ -257,6 +259,10 @@ mod tests {
         let a = json!({"a": 1}).as_object().unwrap().clone();
         assert_eq!(context(r#"{"context": {"a": 1}}"#), Some(a.clone()));
         assert_eq!(context(r#"{"Context": {"a": 1}} xyz"#), Some(a));
+        let replaced = json!({"a": "\u{fffd}"}).as_object().unwrap().clone();
+        assert_eq!(context(r#"{"context": {"a": "\ud800"}}"#), Some(replaced.clone()));
+        let no_text = Bytes::from_static(b"{\"context\": {\"a\": \"\xff\"}}");
+        assert_eq!(super::context(&no_text), Some(replaced));
         for text in ["", " ", "null", "{}", r#"{"context": 5}"#, r#"{"context": null}"#, "{}{"] {
             assert_eq!(context(text), Some(Map::new()), "{text}");
         }

@@ -106,7 +106,8 @@ impl<'a> Question<'a> {
             Kind::Float => outcome.float()?.map(Typed::Float),
             Kind::Object => outcome.object()?.map(|object| Typed::Object(Some(object))),
         };
-        let mut variant = outcome.variant;
+        // A name that is empty is none.
+        let mut variant = outcome.variant.filter(|variant| !variant.is_empty());
         if version == Version::V1 {
             value = value.or(Some(Typed::zero(kind)));
             variant = variant.or(Some(""));

@@ -70,7 +70,7 @@ async fn all_flags_in_json() {
     let answer = post(server.evaluation_addr(), &format!("{V1}/ResolveAll"), &[JSON], "{}").await;
     let all = answer.json();
     let flags = all["flags"].as_object().unwrap();
-    assert_eq!(flags.len(), 10);
+    assert_eq!(flags.len(), 11);
     let int =
         json!({"reason": "STATIC", "variant": "v", "doubleValue": 42, "metadata": {"team": "x"}});
     assert_eq!(flags["int"], int);

@@ -38,7 +38,7 @@ async fn metrics() {
         &*format!("feature_flag_flagd_impression_total{{{bool_on}}} 2"),
         r#"feature_flag_flagd_result_reason_total{ExceptionTypeKeyName="FLAG_NOT_FOUND",feature_flag_provider_name="flagd",feature_flag_reason="ERROR"} 1"#,
         r#"http_server_request_duration_seconds_count{protocol="ofrep"} 3"#,
-        "flagstaff_flags 13",
+        "flagstaff_flags 14",
         r#"flagstaff_source_loaded{source="memory"} 1"#,
     ] {
         assert!(answer.text().lines().any(|other| other == line), "{line}: {}", answer.text());
