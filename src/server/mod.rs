@@ -6,6 +6,7 @@ mod connect;
 mod context;
 mod core;
 mod cors;
+mod envelope;
 mod error;
 mod evaluation;
 mod events;
