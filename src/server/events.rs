@@ -89,7 +89,7 @@ impl Events {
                 }
             }
             Codec::Json => {
-                out.put_slice(json!({"type": kind, "data": data}).to_string().as_bytes())
+                out.put_slice(json!({"type": kind, "data": data}).to_string().as_bytes());
             }
         })
     }
