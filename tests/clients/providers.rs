@@ -16,8 +16,8 @@ use crate::{
 
 type Start = fn() -> Result<Command, String>;
 
-const LANGUAGES: [(&str, Start); 3] =
-    [("python", python), ("javascript", javascript), ("java", java)];
+const LANGUAGES: [(&str, Start); 4] =
+    [("python", python), ("javascript", javascript), ("java", java), ("go", go)];
 
 pub(crate) fn trials() -> Vec<Trial> {
     let modes = LANGUAGES
@@ -59,6 +59,10 @@ fn java() -> Result<Command, String> {
     command.arg("-cp").arg(format!("{}:{}/*", classes.display(), libraries.display()));
     command.arg("ClientTest");
     Ok(command)
+}
+
+fn go() -> Result<Command, String> {
+    Ok(command(installed("go/client")?))
 }
 
 fn web() -> Result<Command, String> {
