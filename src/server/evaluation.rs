@@ -32,6 +32,13 @@ const ACCEPTED: &str = "application/grpc, application/grpc+proto, application/js
 const ACCEPTED_STREAM: &str = "application/grpc, application/grpc+proto, application/connect+json, \
     application/connect+json; charset=utf-8, application/connect+proto";
 
+/// The services: the last is what version 1 was called before, with the same messages.
+const SERVICES: [(&str, Version); 3] = [
+    ("/flagd.evaluation.v1.Service/", Version::V1),
+    ("/flagd.evaluation.v2.Service/", Version::V2),
+    ("/schema.v1.Service/", Version::V1),
+];
+
 /// A procedure of the service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Procedure {
@@ -42,12 +49,9 @@ pub(crate) enum Procedure {
 
 impl Procedure {
     fn at(path: &str) -> Option<Self> {
-        let (version, path) = match path.strip_prefix("/flagd.evaluation.v")?.split_at_checked(1)? {
-            ("1", path) => (Version::V1, path),
-            ("2", path) => (Version::V2, path),
-            _ => return None,
-        };
-        let kind = match path.strip_prefix(".Service/")? {
+        let at = |(service, version): &(&str, _)| Some((*version, path.strip_prefix(service)?));
+        let (version, procedure) = SERVICES.iter().find_map(at)?;
+        let kind = match procedure {
             "ResolveBoolean" => Kind::Boolean,
             "ResolveString" => Kind::String,
             "ResolveInt" => Kind::Integer,
@@ -208,6 +212,8 @@ mod tests {
         let v2 = "/flagd.evaluation.v2.Service/";
         assert_eq!(at(&format!("{v2}ResolveObject")), resolve(Kind::Object, Version::V2));
         assert_eq!(at(&format!("{v2}EventStream")), Some(Procedure::EventStream));
+        let former = "/schema.v1.Service/ResolveBoolean";
+        assert_eq!(at(former), resolve(Kind::Boolean, Version::V1));
         for path in [
             "",
             "/",

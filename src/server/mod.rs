@@ -1,4 +1,8 @@
 //! A server that speaks flagd's protocols, to embed: [`Server`].
+//!
+//! Evaluation and its event stream over gRPC and Connect, for programs and web pages; OFREP; sync;
+//! health, probes and metrics. Messages are not compressed: a compressed request is refused, with
+//! `unimplemented` or, by OFREP, 415.
 
 mod body;
 mod builder;

@@ -43,6 +43,11 @@ async fn answers_in_json() {
             json!({"value": 42, "reason": "STATIC", "variant": "v", "metadata": {"team": "x"}}),
         ),
         (
+            "/schema.v1.Service/ResolveString".to_owned(),
+            json!({"flagKey": "string"}),
+            json!({"value": "text", "reason": "STATIC", "variant": "v", "metadata": {"team": "x"}}),
+        ),
+        (
             format!("{V2}/ResolveObject"),
             json!({"flagKey": "object"}),
             json!({"value": {"a": {"b": [1, null, "c"]}}, "reason": "STATIC", "variant": "v", "metadata": {"team": "x"}}),

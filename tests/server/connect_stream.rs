@@ -122,6 +122,7 @@ async fn events_in_json() {
         (2, V1, "application/connect+json"),
         (1, V2, "application/connect+json; charset=utf-8"),
         (2, V2, "application/connect+json"),
+        (1, "/schema.v1.Service/EventStream", "application/connect+json"),
     ] {
         let headers = [("content-type", content), ("connect-protocol-version", "1")];
         let mut stream = Stream::open(&server, version, path, &headers, envelope(0, "{}")).await;
