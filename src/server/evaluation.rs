@@ -12,13 +12,14 @@ use tonic::Status;
 
 use super::{
     body::Reply,
-    connect::{self, Codec},
+    connect::{self, Codec, ContentType},
     core::{Core, selector_of},
-    events, grpc,
+    envelope, events, grpc,
     metrics::Protocol,
     proto::v1::{EventStreamRequest, ResolveAllRequest, ResolveBooleanRequest},
     resolve::{Kind, Question, Resolved, Typed, Version},
     resolve_all, respond,
+    selector::Selector,
     wire::{Fields, write_text},
 };
 use crate::evaluator::{Context, ErrorCode};
@@ -28,7 +29,15 @@ pub(crate) type ResolveRequest = ResolveBooleanRequest;
 
 const ACCEPTED: &str = "application/grpc, application/grpc+proto, application/json, \
     application/json; charset=utf-8, application/proto";
-const ACCEPTED_STREAM: &str = "application/grpc, application/grpc+proto";
+const ACCEPTED_STREAM: &str = "application/grpc, application/grpc+proto, application/connect+json, \
+    application/connect+json; charset=utf-8, application/connect+proto";
+
+/// The services: the last is what version 1 was called before, with the same messages.
+const SERVICES: [(&str, Version); 3] = [
+    ("/flagd.evaluation.v1.Service/", Version::V1),
+    ("/flagd.evaluation.v2.Service/", Version::V2),
+    ("/schema.v1.Service/", Version::V1),
+];
 
 /// A procedure of the service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,12 +49,9 @@ pub(crate) enum Procedure {
 
 impl Procedure {
     fn at(path: &str) -> Option<Self> {
-        let (version, path) = match path.strip_prefix("/flagd.evaluation.v")?.split_at_checked(1)? {
-            ("1", path) => (Version::V1, path),
-            ("2", path) => (Version::V2, path),
-            _ => return None,
-        };
-        let kind = match path.strip_prefix(".Service/")? {
+        let at = |(service, version): &(&str, _)| Some((*version, path.strip_prefix(service)?));
+        let (version, procedure) = SERVICES.iter().find_map(at)?;
+        let kind = match procedure {
             "ResolveBoolean" => Kind::Boolean,
             "ResolveString" => Kind::String,
             "ResolveInt" => Kind::Integer,
@@ -77,15 +83,18 @@ async fn route(core: &Arc<Core>, request: Request<Incoming>) -> Response<Reply> 
         }
         return response;
     }
-    let codec = request.headers().get(CONTENT_TYPE).and_then(Codec::of);
-    match (procedure, codec) {
+    let content = request.headers().get(CONTENT_TYPE).and_then(ContentType::of);
+    match (procedure, content) {
+        (Procedure::EventStream, Some(ContentType::Stream(codec, name))) => {
+            connect::stream::serve(core, codec, name, request).await
+        }
         (Procedure::EventStream, _) => unsupported(ACCEPTED_STREAM),
-        (_, None) => unsupported(ACCEPTED),
-        (procedure, Some(codec)) => {
-            let response = connect::serve(core, procedure, codec, request).await;
+        (procedure, Some(ContentType::Unary(codec, name))) => {
+            let response = connect::unary::serve(core, procedure, codec, name, request).await;
             core.metrics.answered(Protocol::Connect, began.elapsed());
             response
         }
+        _ => unsupported(ACCEPTED),
     }
 }
 
@@ -107,20 +116,19 @@ async fn call(
             let context = message.context.unwrap_or_default();
             let key = &message.flag_key;
             resolve(core, &headers, key, &context, kind, version, |resolved| {
-                grpc::answer(grpc::frame(|out| write(resolved, version, out)))
+                grpc::answer(envelope::wrap(|out| write(resolved, version, out)))
             })
         }
         Procedure::ResolveAll => {
             let (headers, message) = grpc::receive::<ResolveAllRequest>(request, limit).await?;
             ask(core, &headers, &message.context.unwrap_or_default(), |question| {
-                grpc::answer(grpc::frame(|out| resolve_all::write(question, out)))
+                grpc::answer(envelope::wrap(|out| resolve_all::write(question, out)))
             })
         }
         Procedure::EventStream => {
             let (headers, _) = grpc::receive::<EventStreamRequest>(request, limit).await?;
-            selector_of(&headers)
-                .map(|selector| grpc::stream(events::subscribe(core, selector)))
-                .map_err(|error| Status::invalid_argument(error.to_string()))
+            selector(&headers)
+                .map(|selector| grpc::stream(events::subscribe(core, selector, None, Codec::Proto)))
         }
     }
     .map_err(|status| grpc::failed(&status))
@@ -149,10 +157,14 @@ pub(crate) fn ask<T>(
     context: &dyn Context,
     answer: impl FnOnce(&Question<'_>) -> T,
 ) -> Result<T, Status> {
-    let selector =
-        selector_of(headers).map_err(|error| Status::invalid_argument(error.to_string()))?;
+    let selector = selector(headers)?;
     let flags = core.store.snapshot();
     Ok(answer(&Question { core, flags: &flags, selector: &selector, context, headers }))
+}
+
+/// The selector of a request.
+pub(crate) fn selector(headers: &HeaderMap) -> Result<Selector, Status> {
+    selector_of(headers).map_err(|error| Status::invalid_argument(error.to_string()))
 }
 
 /// The status by which flagd tells a failure.
@@ -199,6 +211,8 @@ mod tests {
         let v2 = "/flagd.evaluation.v2.Service/";
         assert_eq!(at(&format!("{v2}ResolveObject")), resolve(Kind::Object, Version::V2));
         assert_eq!(at(&format!("{v2}EventStream")), Some(Procedure::EventStream));
+        let former = "/schema.v1.Service/ResolveBoolean";
+        assert_eq!(at(former), resolve(Kind::Boolean, Version::V1));
         for path in [
             "",
             "/",

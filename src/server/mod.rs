@@ -1,9 +1,10 @@
 //! A server that speaks flagd's protocols, to embed: [`Server`].
 //!
 //! It has flagd's four ports, each of which can be a unix socket, or not be there ([`Listen`]):
-//! evaluation over gRPC and Connect, management (probes, Prometheus metrics, gRPC health), sync for
-//! those who evaluate the definitions themselves, and OFREP. The defaults are flagd's, except that it
-//! listens on loopback.
+//! evaluation and its event stream over gRPC and Connect, for programs and web pages; management
+//! (probes, Prometheus metrics, gRPC health); sync for those who evaluate the definitions themselves;
+//! and OFREP. The defaults are flagd's, except that it listens on loopback. Messages are not
+//! compressed: a compressed request is refused, with `unimplemented` or, by OFREP, 415.
 //!
 //! Flags come from any number of [sources](crate::source), and from the program itself, by [`Flags`].
 //! Where two have a flag of one key, that of the later source answers, and those that the program sets
@@ -37,6 +38,7 @@ mod connect;
 mod context;
 mod core;
 mod cors;
+mod envelope;
 mod error;
 mod evaluation;
 mod events;

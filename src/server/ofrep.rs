@@ -4,7 +4,7 @@ use std::{borrow::Cow, fmt::Write, hash::BuildHasher, sync::Arc, time::Instant};
 
 use http::{
     HeaderMap, HeaderValue, Method, Request, Response, StatusCode,
-    header::{ETAG, IF_NONE_MATCH},
+    header::{ACCEPT_ENCODING, CONTENT_ENCODING, ETAG, IF_NONE_MATCH},
 };
 use hyper::body::{Bytes, Incoming};
 use serde_json::{Map, Value};
@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use super::{
     body::{self, ReadError, Reply},
     core::{Core, selector_of},
+    envelope,
     metrics::Protocol,
     resolve::Question,
     resolve_all, respond,
@@ -39,6 +40,11 @@ async fn route(core: &Core, request: Request<Incoming>) -> Response<Reply> {
     };
     if parts.method != Method::POST {
         return respond::only_post();
+    }
+    if let Err(status) = envelope::not_encoded(&parts.headers, &CONTENT_ENCODING) {
+        let body = serde_json::json!({"errorDetails": status.message()}).to_string();
+        let response = respond::content(StatusCode::UNSUPPORTED_MEDIA_TYPE, JSON, body);
+        return respond::with(response, ACCEPT_ENCODING, envelope::IDENTITY);
     }
     let began = Instant::now();
     let response = match body::read(body, core.max_body).await {
