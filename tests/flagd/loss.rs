@@ -40,6 +40,7 @@ async fn killed_and_restarted() {
     let witness = Witness::of(&subject.provider, "flag").await;
 
     subject.loses(&mut flagd).await;
+    assert_eq!(subject.state(), State::Stale);
     assert_eq!(
         subject.text("flag").await.unwrap(),
         ("old".to_owned(), EvaluationReason::Cached),
