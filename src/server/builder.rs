@@ -306,7 +306,7 @@ impl ServerBuilder {
         let core = Arc::new(Core {
             store,
             awaited: Awaited::new(sources.len()),
-            metrics: Metrics::default(),
+            metrics: Metrics::new(tls.is_some()),
             additions,
             cors: Cors::new(cors),
             max_body,

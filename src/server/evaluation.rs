@@ -15,7 +15,7 @@ use super::{
     connect::{self, Codec, ContentType},
     core::{Core, selector_of},
     envelope, events, grpc,
-    metrics::Protocol,
+    metrics::Route,
     proto::v1::{EventStreamRequest, ResolveAllRequest, ResolveBooleanRequest},
     resolve::{Kind, Question, Resolved, Typed, Version},
     resolve_all, respond,
@@ -39,8 +39,16 @@ const SERVICES: [(&str, Version); 3] = [
     ("/schema.v1.Service/", Version::V1),
 ];
 
+const KINDS: [(&str, Kind); 5] = [
+    ("Boolean", Kind::Boolean),
+    ("String", Kind::String),
+    ("Int", Kind::Integer),
+    ("Float", Kind::Float),
+    ("Object", Kind::Object),
+];
+
 /// A procedure of the service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Procedure {
     Resolve(Kind, Version),
     ResolveAll,
@@ -50,18 +58,30 @@ pub(crate) enum Procedure {
 impl Procedure {
     fn at(path: &str) -> Option<Self> {
         let at = |(service, version): &(&str, _)| Some((*version, path.strip_prefix(service)?));
-        let (version, procedure) = SERVICES.iter().find_map(at)?;
-        let kind = match procedure {
-            "ResolveBoolean" => Kind::Boolean,
-            "ResolveString" => Kind::String,
-            "ResolveInt" => Kind::Integer,
-            "ResolveFloat" => Kind::Float,
-            "ResolveObject" => Kind::Object,
-            "EventStream" => return Some(Self::EventStream),
-            "ResolveAll" if version == Version::V1 => return Some(Self::ResolveAll),
-            _ => return None,
+        let (version, name) = SERVICES.iter().find_map(at)?;
+        match name {
+            "EventStream" => Some(Self::EventStream),
+            "ResolveAll" if version == Version::V1 => Some(Self::ResolveAll),
+            _ => {
+                let name = name.strip_prefix("Resolve")?;
+                let (_, kind) = KINDS.iter().find(|(known, _)| *known == name)?;
+                Some(Self::Resolve(*kind, version))
+            }
+        }
+    }
+
+    /// Where it is called: of several paths the first, by the present name of the service.
+    pub(crate) fn path(self) -> String {
+        let (version, name) = match self {
+            Self::Resolve(kind, version) => {
+                let kind = KINDS.iter().find(|(_, known)| *known == kind);
+                (version, format!("Resolve{}", kind.map_or("", |(name, _)| name)))
+            }
+            Self::ResolveAll => (Version::V1, "ResolveAll".to_owned()),
+            Self::EventStream => (Version::V1, "EventStream".to_owned()),
         };
-        Some(Self::Resolve(kind, version))
+        let service = SERVICES.iter().find(|(_, known)| *known == version);
+        format!("{}{name}", service.map_or("", |(service, _)| service))
     }
 }
 
@@ -79,7 +99,8 @@ async fn route(core: &Arc<Core>, request: Request<Incoming>) -> Response<Reply> 
     if grpc::is_grpc(request.headers()) {
         let response = call(core, procedure, request).await.unwrap_or_else(|failed| failed);
         if procedure != Procedure::EventStream {
-            core.metrics.answered(Protocol::Grpc, began.elapsed());
+            let route = Route::Grpc(procedure);
+            core.metrics.requests.answered(route, response.status(), began.elapsed());
         }
         return response;
     }
@@ -91,7 +112,8 @@ async fn route(core: &Arc<Core>, request: Request<Incoming>) -> Response<Reply> 
         (Procedure::EventStream, _) => unsupported(ACCEPTED_STREAM),
         (procedure, Some(ContentType::Unary(codec, name))) => {
             let response = connect::unary::serve(core, procedure, codec, name, request).await;
-            core.metrics.answered(Protocol::Connect, began.elapsed());
+            let route = Route::Connect(procedure);
+            core.metrics.requests.answered(route, response.status(), began.elapsed());
             response
         }
         _ => unsupported(ACCEPTED),
@@ -211,6 +233,11 @@ mod tests {
         let v2 = "/flagd.evaluation.v2.Service/";
         assert_eq!(at(&format!("{v2}ResolveObject")), resolve(Kind::Object, Version::V2));
         assert_eq!(at(&format!("{v2}EventStream")), Some(Procedure::EventStream));
+        for path in
+            [format!("{v1}ResolveInt"), format!("{v2}ResolveFloat"), format!("{v1}ResolveAll")]
+        {
+            assert_eq!(at(&path).map(Procedure::path), Some(path));
+        }
         let former = "/schema.v1.Service/ResolveBoolean";
         assert_eq!(at(former), resolve(Kind::Boolean, Version::V1));
         for path in [

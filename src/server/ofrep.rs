@@ -13,7 +13,7 @@ use super::{
     body::{self, ReadError, Reply},
     core::{Core, selector_of},
     envelope,
-    metrics::Protocol,
+    metrics::Route,
     resolve::Question,
     resolve_all, respond,
     wire::Fields,
@@ -55,7 +55,8 @@ async fn route(core: &Core, request: Request<Incoming>) -> Response<Reply> {
         }
         Err(ReadError::Incomplete) => respond::status(StatusCode::REQUEST_TIMEOUT),
     };
-    core.metrics.answered(Protocol::Ofrep, began.elapsed());
+    let route = if key.is_some() { Route::OfrepFlag } else { Route::OfrepAll };
+    core.metrics.requests.answered(route, response.status(), began.elapsed());
     response
 }
 

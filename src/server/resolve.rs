@@ -7,7 +7,7 @@ use super::{core::Core, selector::Selector, store::Snapshot, wire::Fields};
 use crate::evaluator::{Context, ErrorCode, Outcome, Reason};
 
 /// The type that is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Kind {
     Boolean,
     String,
@@ -17,7 +17,7 @@ pub(crate) enum Kind {
 }
 
 /// A version of the evaluation protocol.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Version {
     /// It cannot tell a flag without value from one whose value is zero.
     V1,
