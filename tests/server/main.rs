@@ -15,6 +15,7 @@ mod connect_stream;
 mod context;
 mod encodings;
 mod encrypted;
+mod envelopes;
 mod events;
 mod hostile;
 mod load;
