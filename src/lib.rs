@@ -15,21 +15,31 @@
 //! # Ok(()) }
 //! ```
 //!
-//! * [`FlagdProvider`] evaluates flags in flagd. Results that do not depend on the context are
-//!   cached, until flagd says that the flag has changed.
-//! * [`FlagdOptions`] say where flagd is and how to behave while it is not; all of them can come from
-//!   the environment, by [`FlagdProvider::from_env`].
-//! * [`FlagdProvider::events`] tells states and changes of flags; [`FlagdProvider::state`] and
-//!   [`FlagdProvider::stats`] are for probes and metrics.
-//! * [`reason`] tells a flag that leaves the value to the caller from an error.
+//! # What to look at first
+//!
+//! | to | see |
+//! |---|---|
+//! | evaluate flags, in flagd or in this process | [`FlagdProvider`] |
+//! | say where flagd is, and what to do while it is away | [`FlagdOptions`], from the program or the environment |
+//! | learn of changed flags, and of states | [`FlagdProvider::events`] |
+//! | feed probes and metrics | [`FlagdProvider::state`], [`FlagdProvider::stats`] |
+//! | tell a flag that leaves the value to the caller from an error | [`reason`] |
+//! | give flag definitions from a database, or from anywhere else | [`source::FlagSource`] |
+//! | evaluate flag definitions without a provider | [`evaluator::FlagSet`] |
+//! | serve flags as flagd does | [`server::Server`] |
+//! | test a program that uses flags | [`server::testing::TestServer`] |
 //!
 //! # Features
 //!
-//! * `rpc` (default): the provider.
-//! * `in-process`: evaluation in the program itself, by flag definitions from flagd, a file or a
+//! * `rpc` (default): the provider, with evaluation in flagd. Results that do not depend on the
+//!   context are cached, until flagd says that the flag has changed.
+//! * `in-process`: evaluation in this process, by flag definitions from flagd, a file or a
 //!   [source] of one's own.
-//! * `evaluator`: evaluation of flag definitions in the program itself, as flagd does it.
+//! * `evaluator`: flag definitions and their evaluation as flagd does it, without I/O.
+//! * `server`: a server that speaks flagd's protocols, and [a helper for tests](server::testing).
+//! * `cli`: the program `flagstaff`, which starts the server, asks any flagd, and checks definitions.
 //! * `tls-ring` (default), or `tls-aws-lc` with `default-features = false`: encrypted connections.
+//! * `full`: all that fit together.
 
 #[cfg(any(feature = "rpc", feature = "evaluator"))]
 mod bucketing;

@@ -1,5 +1,6 @@
-//! Any bytes as the body of a request to the server: by gRPC, Connect (JSON and protobuf), OFREP and
-//! sync; with any selector, and any key in OFREP's path. It answers, and goes on.
+//! Any bytes as the body of a request to the server: by gRPC, Connect (JSON and protobuf, unary and the
+//! event stream), OFREP and sync; with any selector, and any key in OFREP's path. It answers, and
+//! goes on.
 //!
 //! The first byte of an input chooses: the low six bits a route, `SELECTOR` and `KEY` that a line
 //! comes before the body, which is a selector, or a key.
@@ -18,6 +19,8 @@ use tokio::{net::TcpStream, runtime::Runtime, time::timeout};
 const JSON: &str = "application/json";
 const PROTO: &str = "application/proto";
 const GRPC: &str = "application/grpc";
+const STREAM_JSON: &str = "application/connect+json";
+const STREAM_PROTO: &str = "application/connect+proto";
 const V1: &str = "/flagd.evaluation.v1.Service";
 const V2: &str = "/flagd.evaluation.v2.Service";
 const OFREP: &str = "/ofrep/v1/evaluate/flags";
@@ -27,7 +30,7 @@ const SELECTOR: u8 = 0x80;
 const KEY: u8 = 0x40;
 
 /// Where bytes are decoded: service or path, procedure or key, type of the content.
-const ROUTES: [(&str, &str, &str); 14] = [
+const ROUTES: [(&str, &str, &str); 17] = [
     (V1, "/ResolveBoolean", JSON),
     (V1, "/ResolveString", PROTO),
     (V1, "/ResolveInt", GRPC),
@@ -42,6 +45,9 @@ const ROUTES: [(&str, &str, &str); 14] = [
     (OFREP, "/rule", JSON),
     (OFREP, "/object", JSON),
     (SYNC, "/FetchAllFlags", GRPC),
+    (V1, "/EventStream", STREAM_JSON),
+    (V2, "/EventStream", STREAM_PROTO),
+    (V2, "/EventStream", GRPC),
 ];
 
 /// One thread for the server and its client, so that an input always does the same.
@@ -119,15 +125,24 @@ fuzz_target!(|input: &[u8]| {
         timeout(Duration::from_secs(10), async {
             client.ready().await.expect("the connection is open");
             let response = client.send_request(request).await.expect("an answer");
-            response.into_body().collect().await.expect("a whole answer").to_bytes()
+            let mut body = response.into_body();
+            if procedure == "/EventStream" {
+                // A good one has no end. One of gRPC that fails has no message.
+                let first = body.frame().await.map(|frame| frame.expect("a message").into_data());
+                return first.and_then(Result::ok).unwrap_or_default();
+            }
+            body.collect().await.expect("a whole answer").to_bytes()
         })
         .await
         .expect("an answer in time")
     });
     // Any status may be right: a rule that fails is 500, as in flagd.
-    if content == JSON {
-        serde_json::from_slice::<Value>(&answer).expect("JSON");
-    }
+    let json = match content {
+        JSON => &*answer,
+        STREAM_JSON => answer.get(5..).expect("an envelope"),
+        _ => return,
+    };
+    serde_json::from_slice::<Value>(json).expect("JSON");
 });
 
 /// Takes the first line.
@@ -148,7 +163,7 @@ fn escaped(key: &[u8]) -> String {
     key.iter().map(escape).collect()
 }
 
-/// A frame of gRPC; every eighth is broken.
+/// An envelope of gRPC; every eighth is broken.
 fn framed(message: &[u8]) -> Vec<u8> {
     if message.first().is_some_and(|first| first % 8 == 7) {
         return message.to_vec();

@@ -1,6 +1,10 @@
 //! From the text of a flag definition to its flags.
 
-use std::{collections::HashMap, fmt, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+    sync::Arc,
+};
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::{Map, Value as Json, value::RawValue};
@@ -71,7 +75,7 @@ impl<'t> Reader<'t> {
             self.problem(Vec::new(), "an object was expected");
             return Ok(());
         }
-        let (mut flags, mut metadata) = (None, Vec::new());
+        let (mut flags, mut metadata, mut rules) = (None, Vec::new(), BTreeMap::new());
         for (name, value) in self.part::<Entries<'_>>(whole)?.0 {
             let name = self.part::<String>(name)?;
             match &*folded(&name) {
@@ -80,8 +84,17 @@ impl<'t> Reader<'t> {
                     _ => flags = Some((name, value)),
                 },
                 "metadata" => metadata.push((name, value)),
-                "$evaluators" => self.section(&name, value)?,
+                "$evaluators" => self.section(name, value, &mut rules)?,
                 _ => drop(self.part::<Json>(value)?),
+            }
+        }
+        for (name, (title, rule)) in rules {
+            match rule {
+                Some(rule) => self.evaluators.add(name, rule),
+                None => {
+                    let message = format!("the evaluator `{name}` is empty");
+                    self.problem(path([&title, &name]), &message);
+                }
             }
         }
         self.set_metadata(metadata)?;
@@ -102,25 +115,27 @@ impl<'t> Reader<'t> {
         self.findings.push(Finding { flag: None, message: message.to_owned(), path });
     }
 
-    /// A section of rules that others refer to.
-    fn section(&mut self, title: &str, section: &'t RawValue) -> Result<(), DefinitionError> {
+    /// A section of rules that others refer to, by their names, with the name of the section: of two
+    /// with one name the later counts. An empty rule is none.
+    fn section(
+        &mut self,
+        title: String,
+        section: &'t RawValue,
+        rules: &mut BTreeMap<String, (String, Option<Json>)>,
+    ) -> Result<(), DefinitionError> {
         if section.get() == "null" {
-            self.evaluators.clear();
+            rules.clear();
             return Ok(());
         }
         if !is_object(section) {
-            self.problem(path([title]), "`$evaluators` must be an object");
+            self.problem(path([&title]), "`$evaluators` must be an object");
             return Ok(());
         }
         for (name, rule) in self.part::<Entries<'_>>(section)?.0 {
-            let name: String = self.part(name)?;
             // flagd takes any text so short for an empty object.
-            if rule.get().len() < 3 {
-                self.problem(path([title, &name]), &format!("the evaluator `{name}` is empty"));
-                continue;
-            }
+            let empty = rule.get().len() < 3;
             let rule = self.part(rule)?;
-            self.evaluators.add(name, rule);
+            rules.insert(self.part(name)?, (title.clone(), (!empty).then_some(rule)));
         }
         Ok(())
     }
@@ -131,12 +146,17 @@ impl<'t> Reader<'t> {
     ) -> Result<(), DefinitionError> {
         sections.sort_by(|(a, _), (b, _)| a.cmp(b));
         let mut metadata = Map::new();
-        for (name, section) in sections {
-            match self.evaluators.expanded(self.part(section)?) {
+        for (index, (name, section)) in sections.iter().enumerate() {
+            let section = self.part(section)?;
+            // Of two with one name the later counts; those that differ in case add up.
+            if sections.get(index + 1).is_some_and(|(next, _)| next == name) {
+                continue;
+            }
+            match self.evaluators.expanded(section) {
                 Ok(Json::Object(fields)) => metadata.extend(fields),
                 Ok(Json::Null) => metadata.clear(),
-                Err(TooLarge) => self.problem(path([&name]), TooLarge::MESSAGE),
-                Ok(_) => self.problem(path([&name]), "`metadata` must be an object"),
+                Err(TooLarge) => self.problem(path([name]), TooLarge::MESSAGE),
+                Ok(_) => self.problem(path([name]), "`metadata` must be an object"),
             }
         }
         metadata.values_mut().for_each(json_text::normalize);
@@ -176,7 +196,8 @@ impl<'t> Reader<'t> {
         Ok(())
     }
 
-    /// Adds a flag; one without a key is left out, and of two with one key the later stays.
+    /// Adds a flag; one whose key or `flagSetId` is empty is left out, and of two with one key the
+    /// later stays.
     fn flag(
         &mut self,
         key: Option<String>,
@@ -186,7 +207,8 @@ impl<'t> Reader<'t> {
         match Flag::parse(self.part(flag)?, &self.metadata, &self.evaluators) {
             Ok((own_key, flag)) => {
                 let key = key.unwrap_or(own_key);
-                if !key.is_empty() {
+                let of_no_set = flag.metadata.get("flagSetId").and_then(Json::as_str) == Some("");
+                if !key.is_empty() && !of_no_set {
                     self.set.flags.insert(key.into(), Arc::new(flag));
                 }
             }

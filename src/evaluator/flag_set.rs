@@ -113,11 +113,12 @@ impl FlagSet {
         self.flags.get(key).map(|flag| &*flag.metadata)
     }
 
-    /// The value of a flag's default variant, if it has one.
+    /// The value of a flag's default variant, if it has one. Where none is named, a variant whose
+    /// name is empty counts.
     #[must_use]
     pub fn default_value(&self, key: &str) -> Option<&Json> {
         let flag = self.flags.get(key)?;
-        flag.variants.get(flag.default_variant.as_ref()?)
+        flag.variants.get(flag.default_variant.as_deref().unwrap_or_default())
     }
 
     /// A flag's definition in JSON, as flagd sends it to other providers but for `source`: an object
@@ -205,6 +206,33 @@ mod tests {
     }
 
     #[test]
+    fn a_flag_of_a_flag_set_without_name_is_left_out() {
+        let set = FlagSet::parse(
+            r#"{"metadata": {"flagSetId": ""}, "flags": {"a": {}, "b": {"metadata": {"flagSetId": "x"}},
+            "c": {"metadata": {"flagSetId": null}}, "d": {"metadata": {"flagSetId": 0}}}}"#,
+        )
+        .unwrap();
+        let mut keys: Vec<_> = set.keys().collect();
+        keys.sort_unstable();
+        assert_eq!(keys, ["b", "c", "d"]);
+    }
+
+    #[test]
+    fn of_two_with_one_name_the_later_counts() {
+        let set = FlagSet::parse(
+            r#"{"metadata": {"a": 1, "b": 1}, "METADATA": {"c": 1}, "metadata": {"a": 2},
+            "$evaluators": {"r": {}, "r": "y"}, "flags": {"f": 1, "f": {"targeting": {"$ref": "r"}}}}"#,
+        )
+        .unwrap();
+        assert_eq!(json!(set.metadata()), json!({"a": 2, "c": 1}));
+        assert!(set.definition("f").unwrap().contains(r#""targeting":"y""#));
+        assert_eq!(
+            problems(r#"{"$evaluators": {"r": "y", "r": {}}, "flags": {}}"#),
+            ["line 1, column 33: the evaluator `r` is empty"]
+        );
+    }
+
+    #[test]
     fn references() {
         let text = r#"{"$evaluators": {"r": {"x": {"$ref": "q"}}, "q": 100},
             "flags": {"f": {"variants": {"a": {"$ref": "r"}, "b": {"$ref": "r", "y": 1}, "c": [{"$ref": "q"}]}}}}"#;
@@ -235,6 +263,9 @@ mod tests {
         ] {
             assert!(error.contains(part), "{error}");
         }
+        // Numbers are written before references are replaced.
+        assert!(FlagSet::parse_yaml("flags: {}\n$evaluators: {r: 1.0}").is_err());
+        assert!(FlagSet::parse_yaml("flags: {}\n$evaluators: {r: 1.5}").is_ok());
         assert!(FlagSet::parse_yaml("").is_err());
         assert!(FlagSet::parse_yaml("- flags").is_err());
     }

@@ -55,7 +55,7 @@ mod problem;
 mod references;
 mod sem_ver;
 mod slots;
-mod surrogates;
+pub(crate) mod surrogates;
 mod switch;
 mod tree;
 mod value;

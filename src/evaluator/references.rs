@@ -41,10 +41,6 @@ impl Evaluators {
         Self { room: Cell::new(room), ..Self::default() }
     }
 
-    pub(super) fn clear(&mut self) {
-        self.rules.clear();
-    }
-
     pub(super) fn add(&mut self, name: String, json: Json) {
         let mut text = String::new();
         json_text::write(&json, &mut text);

@@ -25,11 +25,11 @@ pub(super) fn compare<'a>(args: Args<'_, 'a>) -> Value<'a> {
     })
 }
 
-/// A number is a version by its text, as long as that has no exponent.
+/// A number is a version by its text, which has an exponent from a million on, and then is none.
 fn text<'v>(value: &'v Value<'_>) -> Option<Cow<'v, str>> {
     match value {
         Value::Text(text) => Some(Cow::Borrowed(text)),
-        Value::Number(version) if *version < 1e21 => Some(Cow::Owned(number::plain(*version))),
+        Value::Number(version) if *version < 1e6 => Some(Cow::Owned(number::plain(*version))),
         Value::IntegerZero => Some(Cow::Borrowed("0")),
         _ => None,
     }
@@ -210,6 +210,8 @@ mod tests {
             (json!({"sem_ver": ["1.9.0", "~", "1.0.0"]}), "false"),
             (json!({"sem_ver": ["1.9.1-rc", "~", "1.9"]}), "true"),
             (json!({"sem_ver": [1.5, ">=", 1]}), "true"),
+            (json!({"sem_ver": [999_999.5, ">=", 1]}), "true"),
+            (json!({"sem_ver": [1_000_000, ">=", 1]}), "null"),
             (json!({"sem_ver": ["1.0.0", "==", "1.0.0"]}), "null"),
             (json!({"sem_ver": ["1.0.0", "=", "x"]}), "null"),
             (json!({"sem_ver": ["1.0.0", "="]}), "null"),

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 /// The text with `\ufffd` in the place of each escape that is half of a pair, as flagd reads it. The
 /// places of all else stay.
-pub(super) fn mended(text: &str) -> Cow<'_, str> {
+pub(crate) fn mended(text: &str) -> Cow<'_, str> {
     let halves = halves(text);
     if halves.is_empty() {
         return Cow::Borrowed(text);

@@ -74,8 +74,7 @@ impl Tree {
     /// Appends the JSON text.
     pub(super) fn write_json(&self, out: &mut String) {
         match &self.kind {
-            Kind::Scalar(Json::String(text)) => json_text::write_text(text, out),
-            Kind::Scalar(scalar) => out.push_str(&scalar.to_string()),
+            Kind::Scalar(scalar) => json_text::write(scalar, out),
             Kind::List(items) => {
                 out.push('[');
                 for (index, item) in items.iter().enumerate() {

@@ -12,7 +12,7 @@ use http_body_util::BodyExt;
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 use prost::bytes::BytesMut;
 use tokio::{sync::mpsc, time::timeout};
-use tonic::Status;
+use tonic::{Code, Status};
 
 /// How long a client may take to send a request that was begun.
 pub(crate) const READ_TIMEOUT: Duration = Duration::from_secs(5);
@@ -80,9 +80,12 @@ pub(crate) enum Reply {
     Whole(Option<Bytes>),
     /// The message of a gRPC call that went well, unless it was sent; and whether its trailers were.
     Message(Option<Bytes>, bool),
-    /// gRPC messages as they come, and what ends them.
-    Stream(mpsc::Receiver<Result<Bytes, Status>>, bool),
+    /// Messages as they come, and how their end is told, until it was.
+    Stream(mpsc::Receiver<Result<Bytes, Status>>, Option<Ending>),
 }
+
+/// What a protocol ends a stream with.
+pub(crate) type Ending = fn(&Status) -> Frame<Bytes>;
 
 impl Reply {
     pub(crate) fn empty() -> Self {
@@ -91,6 +94,11 @@ impl Reply {
 
     pub(crate) fn bytes(bytes: impl Into<Bytes>) -> Self {
         Self::Whole(Some(bytes.into()).filter(|bytes: &Bytes| !bytes.is_empty()))
+    }
+
+    /// A stream of messages.
+    pub(crate) fn stream(messages: mpsc::Receiver<Result<Bytes, Status>>, end: Ending) -> Self {
+        Self::Stream(messages, Some(end))
     }
 
     /// Keeps something until the bytes were sent, or given up.
@@ -116,12 +124,13 @@ impl<K> AsRef<[u8]> for Holding<K> {
     }
 }
 
-/// The trailers of a call that went well.
+/// The trailers of a gRPC call that went well.
 fn success() -> HeaderMap {
     HeaderMap::from_iter([(Status::GRPC_STATUS, http::HeaderValue::from_static("0"))])
 }
 
-fn trailers(status: &Status) -> HeaderMap {
+/// The trailers of a gRPC call that ended so.
+pub(crate) fn trailers(status: &Status) -> HeaderMap {
     let mut trailers = HeaderMap::new();
     if status.add_header(&mut trailers).is_err() {
         return HeaderMap::from_iter([(Status::GRPC_STATUS, http::HeaderValue::from_static("2"))]);
@@ -144,18 +153,14 @@ impl Body for Reply {
                 None if std::mem::replace(ended, true) => None,
                 None => Some(Frame::trailers(success())),
             },
-            Self::Stream(_, true) => None,
-            Self::Stream(messages, ended) => match std::task::ready!(messages.poll_recv(context)) {
-                Some(Ok(bytes)) => Some(Frame::data(bytes)),
-                Some(Err(status)) => {
-                    *ended = true;
-                    Some(Frame::trailers(trailers(&status)))
+            Self::Stream(_, None) => None,
+            Self::Stream(messages, end @ Some(_)) => {
+                match std::task::ready!(messages.poll_recv(context)) {
+                    Some(Ok(bytes)) => Some(Frame::data(bytes)),
+                    Some(Err(status)) => end.take().map(|end| end(&status)),
+                    None => end.take().map(|end| end(&Status::new(Code::Ok, ""))),
                 }
-                None => {
-                    *ended = true;
-                    Some(Frame::trailers(success()))
-                }
-            },
+            }
         };
         Poll::Ready(frame.map(Ok))
     }
@@ -163,7 +168,8 @@ impl Body for Reply {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Whole(bytes) => bytes.is_none(),
-            Self::Message(_, ended) | Self::Stream(_, ended) => *ended,
+            Self::Message(_, ended) => *ended,
+            Self::Stream(_, end) => end.is_none(),
         }
     }
 

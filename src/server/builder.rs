@@ -115,7 +115,8 @@ impl ServerBuilder {
         self
     }
 
-    /// Where the evaluation service listens: over gRPC and Connect. Default: 127.0.0.1:8013.
+    /// Where the evaluation service listens: over gRPC, and over Connect, which web pages speak (see
+    /// [`cors_origins`](Self::cors_origins)). Default: 127.0.0.1:8013.
     #[must_use]
     pub fn evaluation(mut self, listen: impl Into<Listen>) -> Self {
         self.evaluation = Some(listen.into());
@@ -305,7 +306,7 @@ impl ServerBuilder {
         let core = Arc::new(Core {
             store,
             awaited: Awaited::new(sources.len()),
-            metrics: Metrics::default(),
+            metrics: Metrics::new(tls.is_some()),
             additions,
             cors: Cors::new(cors),
             max_body,

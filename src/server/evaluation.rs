@@ -12,13 +12,14 @@ use tonic::Status;
 
 use super::{
     body::Reply,
-    connect::{self, Codec},
+    connect::{self, Codec, ContentType},
     core::{Core, selector_of},
-    events, grpc,
-    metrics::Protocol,
+    envelope, events, grpc,
+    metrics::Route,
     proto::v1::{EventStreamRequest, ResolveAllRequest, ResolveBooleanRequest},
     resolve::{Kind, Question, Resolved, Typed, Version},
     resolve_all, respond,
+    selector::Selector,
     wire::{Fields, write_text},
 };
 use crate::evaluator::{Context, ErrorCode};
@@ -28,10 +29,26 @@ pub(crate) type ResolveRequest = ResolveBooleanRequest;
 
 const ACCEPTED: &str = "application/grpc, application/grpc+proto, application/json, \
     application/json; charset=utf-8, application/proto";
-const ACCEPTED_STREAM: &str = "application/grpc, application/grpc+proto";
+const ACCEPTED_STREAM: &str = "application/grpc, application/grpc+proto, application/connect+json, \
+    application/connect+json; charset=utf-8, application/connect+proto";
+
+/// The services: the last is what version 1 was called before, with the same messages.
+const SERVICES: [(&str, Version); 3] = [
+    ("/flagd.evaluation.v1.Service/", Version::V1),
+    ("/flagd.evaluation.v2.Service/", Version::V2),
+    ("/schema.v1.Service/", Version::V1),
+];
+
+const KINDS: [(&str, Kind); 5] = [
+    ("Boolean", Kind::Boolean),
+    ("String", Kind::String),
+    ("Int", Kind::Integer),
+    ("Float", Kind::Float),
+    ("Object", Kind::Object),
+];
 
 /// A procedure of the service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Procedure {
     Resolve(Kind, Version),
     ResolveAll,
@@ -40,22 +57,31 @@ pub(crate) enum Procedure {
 
 impl Procedure {
     fn at(path: &str) -> Option<Self> {
-        let (version, path) = match path.strip_prefix("/flagd.evaluation.v")?.split_at_checked(1)? {
-            ("1", path) => (Version::V1, path),
-            ("2", path) => (Version::V2, path),
-            _ => return None,
+        let at = |(service, version): &(&str, _)| Some((*version, path.strip_prefix(service)?));
+        let (version, name) = SERVICES.iter().find_map(at)?;
+        match name {
+            "EventStream" => Some(Self::EventStream),
+            "ResolveAll" if version == Version::V1 => Some(Self::ResolveAll),
+            _ => {
+                let name = name.strip_prefix("Resolve")?;
+                let (_, kind) = KINDS.iter().find(|(known, _)| *known == name)?;
+                Some(Self::Resolve(*kind, version))
+            }
+        }
+    }
+
+    /// Where it is called: of several paths the first, by the present name of the service.
+    pub(crate) fn path(self) -> String {
+        let (version, name) = match self {
+            Self::Resolve(kind, version) => {
+                let kind = KINDS.iter().find(|(_, known)| *known == kind);
+                (version, format!("Resolve{}", kind.map_or("", |(name, _)| name)))
+            }
+            Self::ResolveAll => (Version::V1, "ResolveAll".to_owned()),
+            Self::EventStream => (Version::V1, "EventStream".to_owned()),
         };
-        let kind = match path.strip_prefix(".Service/")? {
-            "ResolveBoolean" => Kind::Boolean,
-            "ResolveString" => Kind::String,
-            "ResolveInt" => Kind::Integer,
-            "ResolveFloat" => Kind::Float,
-            "ResolveObject" => Kind::Object,
-            "EventStream" => return Some(Self::EventStream),
-            "ResolveAll" if version == Version::V1 => return Some(Self::ResolveAll),
-            _ => return None,
-        };
-        Some(Self::Resolve(kind, version))
+        let service = SERVICES.iter().find(|(_, known)| *known == version);
+        format!("{}{name}", service.map_or("", |(service, _)| service))
     }
 }
 
@@ -73,19 +99,24 @@ async fn route(core: &Arc<Core>, request: Request<Incoming>) -> Response<Reply> 
     if grpc::is_grpc(request.headers()) {
         let response = call(core, procedure, request).await.unwrap_or_else(|failed| failed);
         if procedure != Procedure::EventStream {
-            core.metrics.answered(Protocol::Grpc, began.elapsed());
+            let route = Route::Grpc(procedure);
+            core.metrics.requests.answered(route, response.status(), began.elapsed());
         }
         return response;
     }
-    let codec = request.headers().get(CONTENT_TYPE).and_then(Codec::of);
-    match (procedure, codec) {
+    let content = request.headers().get(CONTENT_TYPE).and_then(ContentType::of);
+    match (procedure, content) {
+        (Procedure::EventStream, Some(ContentType::Stream(codec, name))) => {
+            connect::stream::serve(core, codec, name, request).await
+        }
         (Procedure::EventStream, _) => unsupported(ACCEPTED_STREAM),
-        (_, None) => unsupported(ACCEPTED),
-        (procedure, Some(codec)) => {
-            let response = connect::serve(core, procedure, codec, request).await;
-            core.metrics.answered(Protocol::Connect, began.elapsed());
+        (procedure, Some(ContentType::Unary(codec, name))) => {
+            let response = connect::unary::serve(core, procedure, codec, name, request).await;
+            let route = Route::Connect(procedure);
+            core.metrics.requests.answered(route, response.status(), began.elapsed());
             response
         }
+        _ => unsupported(ACCEPTED),
     }
 }
 
@@ -107,20 +138,19 @@ async fn call(
             let context = message.context.unwrap_or_default();
             let key = &message.flag_key;
             resolve(core, &headers, key, &context, kind, version, |resolved| {
-                grpc::answer(grpc::frame(|out| write(resolved, version, out)))
+                grpc::answer(envelope::wrap(|out| write(resolved, version, out)))
             })
         }
         Procedure::ResolveAll => {
             let (headers, message) = grpc::receive::<ResolveAllRequest>(request, limit).await?;
             ask(core, &headers, &message.context.unwrap_or_default(), |question| {
-                grpc::answer(grpc::frame(|out| resolve_all::write(question, out)))
+                grpc::answer(envelope::wrap(|out| resolve_all::write(question, out)))
             })
         }
         Procedure::EventStream => {
             let (headers, _) = grpc::receive::<EventStreamRequest>(request, limit).await?;
-            selector_of(&headers)
-                .map(|selector| grpc::stream(events::subscribe(core, selector)))
-                .map_err(|error| Status::invalid_argument(error.to_string()))
+            selector(&headers)
+                .map(|selector| grpc::stream(events::subscribe(core, selector, None, Codec::Proto)))
         }
     }
     .map_err(|status| grpc::failed(&status))
@@ -149,10 +179,14 @@ pub(crate) fn ask<T>(
     context: &dyn Context,
     answer: impl FnOnce(&Question<'_>) -> T,
 ) -> Result<T, Status> {
-    let selector =
-        selector_of(headers).map_err(|error| Status::invalid_argument(error.to_string()))?;
+    let selector = selector(headers)?;
     let flags = core.store.snapshot();
     Ok(answer(&Question { core, flags: &flags, selector: &selector, context, headers }))
+}
+
+/// The selector of a request.
+pub(crate) fn selector(headers: &HeaderMap) -> Result<Selector, Status> {
+    selector_of(headers).map_err(|error| Status::invalid_argument(error.to_string()))
 }
 
 /// The status by which flagd tells a failure.
@@ -179,9 +213,8 @@ pub(crate) fn write(resolved: &Resolved<'_>, version: Version, out: &mut BytesMu
         _ => {}
     }
     write_text(2, resolved.reason, out);
-    match resolved.variant {
-        Some(variant) if always || !variant.is_empty() => write_text(3, variant, out),
-        _ => {}
+    if let Some(variant) = resolved.variant.filter(|variant| !variant.is_empty()) {
+        write_text(3, variant, out);
     }
     resolved.metadata.write_field(4, out);
 }
@@ -200,6 +233,13 @@ mod tests {
         let v2 = "/flagd.evaluation.v2.Service/";
         assert_eq!(at(&format!("{v2}ResolveObject")), resolve(Kind::Object, Version::V2));
         assert_eq!(at(&format!("{v2}EventStream")), Some(Procedure::EventStream));
+        for path in
+            [format!("{v1}ResolveInt"), format!("{v2}ResolveFloat"), format!("{v1}ResolveAll")]
+        {
+            assert_eq!(at(&path).map(Procedure::path), Some(path));
+        }
+        let former = "/schema.v1.Service/ResolveBoolean";
+        assert_eq!(at(former), resolve(Kind::Boolean, Version::V1));
         for path in [
             "",
             "/",

@@ -1,23 +1,22 @@
-//! The framing of gRPC: messages in HTTP/2 bodies, and the status in trailers.
+//! gRPC: messages in HTTP/2 bodies, and the status in trailers.
 
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version, header::CONTENT_TYPE};
-use hyper::body::{Bytes, Incoming};
-use prost::{
-    Message,
-    bytes::{Buf, BufMut, BytesMut},
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Version,
+    header::CONTENT_TYPE,
 };
+use hyper::body::{Bytes, Frame, Incoming};
+use prost::Message;
 use tokio::sync::mpsc;
 use tonic::{Code, Status};
 
 use super::{
     body::{self, ReadError, Reply},
+    envelope::{self, Framing},
     respond,
 };
 
 const CONTENT: &str = "application/grpc";
-
-/// A flag, and the length of the message.
-const PREFIX: usize = 5;
+const ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 
 /// Whether a request is one of gRPC with protobuf.
 pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
@@ -35,11 +34,13 @@ pub(crate) async fn receive<M: Message + Default>(
         return Err(respond::status(StatusCode::HTTP_VERSION_NOT_SUPPORTED));
     }
     let (parts, body) = request.into_parts();
-    let bytes = match body::read(body, limit.saturating_add(PREFIX)).await {
-        Ok(bytes) => bytes,
-        Err(error) => return Err(failed(&unread(&error, limit))),
+    let message = async {
+        envelope::not_encoded(&parts.headers, &ENCODING)?;
+        let bytes = body::read(body, limit.saturating_add(envelope::PREFIX)).await;
+        let bytes = bytes.map_err(|error| unread(&error, limit))?;
+        M::decode(envelope::message(bytes, Framing::Grpc)?).map_err(|error| malformed(&error))
     };
-    match decode(bytes) {
+    match message.await {
         Ok(message) => Ok((parts.headers, message)),
         Err(status) => Err(failed(&status)),
     }
@@ -55,30 +56,9 @@ pub(crate) fn unread(error: &ReadError, limit: usize) -> Status {
     }
 }
 
-fn decode<M: Message + Default>(mut bytes: Bytes) -> Result<M, Status> {
-    if bytes.len() < PREFIX {
-        return Err(Status::invalid_argument("the request holds no message"));
-    }
-    let compressed = bytes.get_u8() != 0;
-    let length = bytes.get_u32();
-    if compressed {
-        return Err(Status::unimplemented("compressed messages are not supported"));
-    }
-    if usize::try_from(length) != Ok(bytes.len()) {
-        return Err(Status::invalid_argument("the request does not hold exactly one message"));
-    }
-    M::decode(bytes)
-        .map_err(|error| Status::invalid_argument(format!("unmarshal message: {error}")))
-}
-
-/// A message in its frame.
-pub(crate) fn frame(write: impl FnOnce(&mut BytesMut)) -> Bytes {
-    let mut bytes = BytesMut::with_capacity(128);
-    bytes.put_bytes(0, PREFIX);
-    write(&mut bytes);
-    let length = u32::try_from(bytes.len() - PREFIX).unwrap_or(u32::MAX);
-    bytes[1..PREFIX].copy_from_slice(&length.to_be_bytes());
-    bytes.freeze()
+/// What to say of a message that is none of its kind.
+pub(crate) fn malformed(error: &dyn std::fmt::Display) -> Status {
+    Status::invalid_argument(format!("unmarshal message: {error}"))
 }
 
 fn response(reply: Reply) -> Response<Reply> {
@@ -94,7 +74,7 @@ pub(crate) fn answer(framed: Bytes) -> Response<Reply> {
 
 /// The answer to a call with a stream of messages.
 pub(crate) fn stream(messages: mpsc::Receiver<Result<Bytes, Status>>) -> Response<Reply> {
-    response(Reply::Stream(messages, false))
+    response(Reply::stream(messages, |status| Frame::trailers(body::trailers(status))))
 }
 
 /// The answer to a call that failed.
@@ -105,32 +85,8 @@ pub(crate) fn failed(status: &Status) -> Response<Reply> {
         let _ = unknown.add_header(response.headers_mut());
     }
     if status.code() == Code::Unimplemented {
-        let identity = HeaderValue::from_static("identity");
+        let identity = HeaderValue::from_static(envelope::IDENTITY);
         response.headers_mut().insert("grpc-accept-encoding", identity);
     }
     response
-}
-
-#[cfg(test)]
-mod tests {
-    use prost_types::Value;
-
-    use super::*;
-
-    #[test]
-    fn one_message_and_nothing_else() {
-        let value = Value::from("x");
-        let bytes = frame(|out| value.encode(out).unwrap());
-        assert_eq!(decode::<Value>(bytes.clone()).unwrap(), value);
-        for (bytes, code) in [
-            (Bytes::new(), Code::InvalidArgument),
-            (bytes.slice(..4), Code::InvalidArgument),
-            (bytes.slice(..bytes.len() - 1), Code::InvalidArgument),
-            ([&*bytes, &*bytes].concat().into(), Code::InvalidArgument),
-            ([&[1], &bytes[1..]].concat().into(), Code::Unimplemented),
-            (frame(|out| out.put_bytes(0xff, 3)), Code::InvalidArgument),
-        ] {
-            assert_eq!(decode::<Value>(bytes).unwrap_err().code(), code);
-        }
-    }
 }

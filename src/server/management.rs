@@ -8,7 +8,7 @@ use prost::encoding::int32;
 use tokio::sync::mpsc;
 use tonic::Status;
 
-use super::{body::Reply, core::Core, grpc, respond};
+use super::{body::Reply, core::Core, envelope, grpc, respond};
 
 /// Prometheus' text format.
 const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -71,7 +71,7 @@ fn serving(core: &Core) -> i32 {
 }
 
 fn status(status: i32) -> Bytes {
-    grpc::frame(|out| int32::encode(1, &status, out))
+    envelope::wrap(|out| int32::encode(1, &status, out))
 }
 
 /// Tells the health now and whenever it changes.

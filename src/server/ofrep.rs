@@ -4,7 +4,7 @@ use std::{borrow::Cow, fmt::Write, hash::BuildHasher, sync::Arc, time::Instant};
 
 use http::{
     HeaderMap, HeaderValue, Method, Request, Response, StatusCode,
-    header::{ETAG, IF_NONE_MATCH},
+    header::{ACCEPT_ENCODING, CONTENT_ENCODING, ETAG, IF_NONE_MATCH},
 };
 use hyper::body::{Bytes, Incoming};
 use serde_json::{Map, Value};
@@ -12,12 +12,13 @@ use serde_json::{Map, Value};
 use super::{
     body::{self, ReadError, Reply},
     core::{Core, selector_of},
-    metrics::Protocol,
+    envelope,
+    metrics::Route,
     resolve::Question,
     resolve_all, respond,
     wire::Fields,
 };
-use crate::evaluator::{ErrorCode, Outcome};
+use crate::evaluator::{ErrorCode, Outcome, surrogates};
 
 /// Where all flags are evaluated; one is at its key below.
 pub(crate) const PATH: &str = "/ofrep/v1/evaluate/flags";
@@ -40,6 +41,11 @@ async fn route(core: &Core, request: Request<Incoming>) -> Response<Reply> {
     if parts.method != Method::POST {
         return respond::only_post();
     }
+    if let Err(status) = envelope::not_encoded(&parts.headers, &CONTENT_ENCODING) {
+        let body = serde_json::json!({"errorDetails": status.message()}).to_string();
+        let response = respond::content(StatusCode::UNSUPPORTED_MEDIA_TYPE, JSON, body);
+        return respond::with(response, ACCEPT_ENCODING, envelope::IDENTITY);
+    }
     let began = Instant::now();
     let response = match body::read(body, core.max_body).await {
         Ok(bytes) => evaluate(core, key.as_deref(), &parts.headers, &bytes),
@@ -49,7 +55,8 @@ async fn route(core: &Core, request: Request<Incoming>) -> Response<Reply> {
         }
         Err(ReadError::Incomplete) => respond::status(StatusCode::REQUEST_TIMEOUT),
     };
-    core.metrics.answered(Protocol::Ofrep, began.elapsed());
+    let route = if key.is_some() { Route::OfrepFlag } else { Route::OfrepAll };
+    core.metrics.requests.answered(route, response.status(), began.elapsed());
     response
 }
 
@@ -77,8 +84,10 @@ fn unescaped(text: &str) -> Cow<'_, str> {
 
 /// The context of a request; a body that holds none is fine, one that is no JSON object is not.
 fn context(bytes: &Bytes) -> Option<Map<String, Value>> {
+    let text = String::from_utf8_lossy(bytes);
+    let text = surrogates::mended(&text);
     let mut values =
-        serde_json::Deserializer::from_slice(bytes).into_iter::<Option<Map<String, Value>>>();
+        serde_json::Deserializer::from_str(&text).into_iter::<Option<Map<String, Value>>>();
     let fields = match values.next() {
         None | Some(Ok(None)) => return Some(Map::new()),
         Some(Ok(Some(fields))) => fields,
@@ -257,6 +266,10 @@ mod tests {
         let a = json!({"a": 1}).as_object().unwrap().clone();
         assert_eq!(context(r#"{"context": {"a": 1}}"#), Some(a.clone()));
         assert_eq!(context(r#"{"Context": {"a": 1}} xyz"#), Some(a));
+        let replaced = json!({"a": "\u{fffd}"}).as_object().unwrap().clone();
+        assert_eq!(context(r#"{"context": {"a": "\ud800"}}"#), Some(replaced.clone()));
+        let no_text = Bytes::from_static(b"{\"context\": {\"a\": \"\xff\"}}");
+        assert_eq!(super::context(&no_text), Some(replaced));
         for text in ["", " ", "null", "{}", r#"{"context": 5}"#, r#"{"context": null}"#, "{}{"] {
             assert_eq!(context(text), Some(Map::new()), "{text}");
         }

@@ -7,7 +7,7 @@ use super::{core::Core, selector::Selector, store::Snapshot, wire::Fields};
 use crate::evaluator::{Context, ErrorCode, Outcome, Reason};
 
 /// The type that is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Kind {
     Boolean,
     String,
@@ -17,7 +17,7 @@ pub(crate) enum Kind {
 }
 
 /// A version of the evaluation protocol.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Version {
     /// It cannot tell a flag without value from one whose value is zero.
     V1,
@@ -106,7 +106,8 @@ impl<'a> Question<'a> {
             Kind::Float => outcome.float()?.map(Typed::Float),
             Kind::Object => outcome.object()?.map(|object| Typed::Object(Some(object))),
         };
-        let mut variant = outcome.variant;
+        // A name that is empty is none.
+        let mut variant = outcome.variant.filter(|variant| !variant.is_empty());
         if version == Version::V1 {
             value = value.or(Some(Typed::zero(kind)));
             variant = variant.or(Some(""));

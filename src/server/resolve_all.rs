@@ -64,14 +64,15 @@ impl<'a> One<'a> {
             Value::Null | Value::Array(_) => return None,
         };
         let variant = self.outcome.variant.unwrap_or_default();
-        Some(match self.failure {
-            Some(_) => AnyFlag { value: Cow::Owned(zero), variant, reason: Reason::Error.as_str() },
-            None => AnyFlag {
-                value: self.outcome.value.map_or(Cow::Owned(zero), Cow::Borrowed),
-                variant,
-                reason: self.outcome.reason.as_str(),
-            },
-        })
+        let reason = match self.outcome.reason {
+            _ if self.failure.is_some() => Reason::Error,
+            // To version 1 there is no flag where no variant is the default.
+            Reason::Default if self.outcome.value.is_none() => Reason::Error,
+            reason => reason,
+        };
+        let value = self.outcome.value.filter(|_| reason != Reason::Error);
+        let value = value.map_or(Cow::Owned(zero), Cow::Borrowed);
+        Some(AnyFlag { value, variant, reason: reason.as_str() })
     }
 }
 

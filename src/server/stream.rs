@@ -44,22 +44,31 @@ type Sender = mpsc::Sender<Result<Bytes, Status>>;
 /// Opens a stream.
 ///
 /// A client that reads slowly is told less often, and of more changes at once: no more than one
-/// message waits for it. The stream ends when the client goes.
+/// message waits for it. The stream ends when the client goes, and at its deadline: the server's, or
+/// the client's own if that is sooner.
 pub(crate) fn open(
     core: &Arc<Core>,
     selector: Selector,
+    timeout: Option<Duration>,
     messages: impl Messages,
 ) -> mpsc::Receiver<Result<Bytes, Status>> {
     let (sender, receiver) = mpsc::channel(1);
     let core = core.clone();
-    tokio::spawn(async move { run(&core, &selector, &messages, &sender).await });
+    let deadline = [core.stream_deadline, timeout].into_iter().flatten().min();
+    tokio::spawn(async move { run(&core, &selector, deadline, &messages, &sender).await });
     receiver
 }
 
-async fn run(core: &Arc<Core>, selector: &Selector, messages: &impl Messages, sender: &Sender) {
+async fn run(
+    core: &Arc<Core>,
+    selector: &Selector,
+    deadline: Option<Duration>,
+    messages: &impl Messages,
+    sender: &Sender,
+) {
     let _open = messages.count(core);
     let deadline = async {
-        match core.stream_deadline {
+        match deadline {
             Some(deadline) => sleep(deadline).await,
             None => std::future::pending().await,
         }

@@ -10,7 +10,7 @@ use tonic::Status;
 use super::{
     body::Reply,
     core::{Core, selector_of},
-    grpc,
+    envelope, grpc,
     metrics::Counted,
     proto::sync::{FetchAllFlagsRequest, GetMetadataRequest, SyncFlagsRequest},
     respond,
@@ -43,7 +43,7 @@ async fn call(
         "SyncFlags" => {
             let (headers, message) = grpc::receive::<SyncFlagsRequest>(request, limit).await?;
             selector(&headers, &message.selector)
-                .map(|selector| grpc::stream(stream::open(core, selector, Sync)))
+                .map(|selector| grpc::stream(stream::open(core, selector, None, Sync)))
         }
         "FetchAllFlags" => {
             let (headers, message) = grpc::receive::<FetchAllFlagsRequest>(request, limit).await?;
@@ -52,7 +52,7 @@ async fn call(
                     // Before, it would look as if all flags were deleted.
                     core.flags_loaded().await;
                     let definition = core.store.snapshot().definition(&selector);
-                    Ok(grpc::answer(grpc::frame(|out| write_text(1, &definition, out))))
+                    Ok(grpc::answer(envelope::wrap(|out| write_text(1, &definition, out))))
                 }
                 Err(status) => Err(status),
             }
@@ -60,7 +60,7 @@ async fn call(
         "GetMetadata" => {
             grpc::receive::<GetMetadataRequest>(request, limit).await?;
             if core.sync_metadata {
-                Ok(grpc::answer(grpc::frame(|out| context(core, out))))
+                Ok(grpc::answer(envelope::wrap(|out| context(core, out))))
             } else {
                 Err(Status::unimplemented("metadata endpoint disabled"))
             }
@@ -90,7 +90,7 @@ struct Sync;
 impl Sync {
     fn message(core: &Core, flags: &Snapshot, selector: &Selector) -> Bytes {
         flags.sync_message(selector, |flags| {
-            grpc::frame(|out| {
+            envelope::wrap(|out| {
                 write_text(1, &flags.definition(selector), out);
                 context(core, out);
             })

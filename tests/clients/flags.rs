@@ -39,5 +39,11 @@ pub(crate) fn definition() -> Value {
 
 /// The flag `bool` is false from now on.
 pub(crate) fn change(flagd: &FlagdProcess) {
-    flagd.edit_flags(|definition| definition["flags"]["bool"]["defaultVariant"] = json!("off"));
+    set_bool(flagd, false);
+}
+
+/// The flag `bool` is this from now on.
+pub(crate) fn set_bool(flagd: &FlagdProcess, on: bool) {
+    let variant = if on { "on" } else { "off" };
+    flagd.edit_flags(|definition| definition["flags"]["bool"]["defaultVariant"] = json!(variant));
 }

@@ -1,5 +1,5 @@
 //! The flagd under test (`FLAGD_BIN`, or the `flagstaff` of this package) and clients that others
-//! wrote: the providers of Python, JavaScript and Java, grpcurl and curl.
+//! wrote: the providers of Python, JavaScript, Java, Go and web pages, grpcurl and curl.
 //!
 //! `tests/clients/install` installs them. Where one is absent its tests are reported as ignored, with
 //! the reason; with `FLAGSTAFF_REQUIRE_PEERS=1` they fail instead.

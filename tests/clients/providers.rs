@@ -1,11 +1,14 @@
-//! The providers of other languages, asking in flagd and evaluating in their own process.
+//! The providers of other languages, asking in flagd and evaluating in their own process, and the
+//! one of web pages, which asks for all flags.
+
+use std::time::Duration;
 
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
-use tokio::process::Command;
+use tokio::{process::Command, time::timeout};
 
 use crate::{
-    flags::change,
+    flags::{change, set_bool},
     peer::{Peer, SOURCES, command, installed, on_path},
     support::flagd::FlagdProcess,
     trial,
@@ -13,21 +16,28 @@ use crate::{
 
 type Start = fn() -> Result<Command, String>;
 
-const LANGUAGES: [(&str, Start); 3] =
-    [("python", python), ("javascript", javascript), ("java", java)];
+const LANGUAGES: [(&str, Start); 4] =
+    [("python", python), ("javascript", javascript), ("java", java), ("go", go)];
 
 pub(crate) fn trials() -> Vec<Trial> {
     let modes = LANGUAGES
         .into_iter()
         .flat_map(|language| ["rpc", "in-process"].map(|resolver| (language, resolver)));
-    modes
-        .map(|((language, start), resolver)| {
-            let name = format!("providers::{language}::{resolver}");
-            // Python's gives no metadata when it asks in flagd.
-            let metadata = (language, resolver) != ("python", "rpc");
-            trial(name, start(), move |command, flagd| evaluate(command, resolver, metadata, flagd))
-        })
-        .collect()
+    let of_programs = modes.map(|((language, start), resolver)| {
+        let name = format!("providers::{language}::{resolver}");
+        // Python's gives no metadata when it asks in flagd.
+        let gives = Gives { metadata: (language, resolver) != ("python", "rpc"), keys: true };
+        trial(name, start(), move |command, flagd| program(command, resolver, gives, flagd))
+    });
+    let of_pages = trial("providers::web".to_owned(), web(), page);
+    of_programs.chain([of_pages]).collect()
+}
+
+/// What a provider tells besides values, variants, reasons and errors.
+struct Gives {
+    metadata: bool,
+    /// Which flags have changed.
+    keys: bool,
 }
 
 fn python() -> Result<Command, String> {
@@ -51,17 +61,56 @@ fn java() -> Result<Command, String> {
     Ok(command)
 }
 
-/// Five types, what has no value, what is wrong, and a change.
-async fn evaluate(
+fn go() -> Result<Command, String> {
+    Ok(command(installed("go/client")?))
+}
+
+fn web() -> Result<Command, String> {
+    let mut command = command(on_path("node")?);
+    command.env("NODE_PATH", installed("web/node_modules")?);
+    command.arg(format!("{SOURCES}/web/client.cjs"));
+    Ok(command)
+}
+
+async fn program(
     mut command: Command,
     resolver: &'static str,
-    gives_metadata: bool,
+    gives: Gives,
     flagd: FlagdProcess,
 ) -> Result<(), String> {
     let ports = flagd.ports();
     let port = if resolver == "rpc" { ports.evaluation } else { ports.sync };
     command.args([resolver, &port.to_string()]);
     let mut peer = Peer::start(command);
+    evaluate(&mut peer, &gives, &flagd).await?;
+    peer.end().await
+}
+
+/// All of it over Connect; and again after flagd was restarted.
+async fn page(mut command: Command, mut flagd: FlagdProcess) -> Result<(), String> {
+    command.arg(flagd.port().to_string());
+    let mut peer = Peer::start(command);
+    evaluate(&mut peer, &Gives { metadata: false, keys: false }, &flagd).await?;
+    flagd.terminate();
+    flagd.ended().await;
+    flagd.restart().await?;
+    // The provider does not say that it is connected again, but it tells of changes then.
+    for round in 0..20 {
+        let on = round % 2 == 0;
+        set_bool(&flagd, on);
+        let changed = peer.event("a change", |event| event["event"] == "changed");
+        if let Ok(changed) = timeout(Duration::from_secs(3), changed).await {
+            changed?;
+            if peer.ask(&boolean()).await?["value"] == on {
+                return peer.end().await;
+            }
+        }
+    }
+    Err("nothing is heard since flagd was restarted".to_owned())
+}
+
+/// Five types, what has no value, what is wrong, and a change.
+async fn evaluate(peer: &mut Peer, gives: &Gives, flagd: &FlagdProcess) -> Result<(), String> {
     peer.event("ready", |event| event["event"] == "ready").await?;
 
     for (question, expected) in questions() {
@@ -69,7 +118,7 @@ async fn evaluate(
         // Metadata differs from client to client in what it leaves out; one flag's is looked at.
         let metadata = answer.as_object_mut().and_then(|answer| answer.remove("metadata"));
         equal(&question, &answer, &expected)?;
-        if gives_metadata && question["key"] == "object" {
+        if gives.metadata && question["key"] == "object" {
             let metadata = metadata.unwrap_or_default();
             equal(
                 &question,
@@ -81,15 +130,14 @@ async fn evaluate(
 
     let before = peer.ask(&boolean()).await?;
     equal(&boolean(), &before["value"], &json!(true))?;
-    change(&flagd);
+    change(flagd);
     let named = |event: &Value| {
         let flags = event["flags"].as_array();
-        event["event"] == "changed" && flags.is_some_and(|keys| *keys == ["bool"])
+        event["event"] == "changed" && (!gives.keys || flags.is_some_and(|keys| *keys == ["bool"]))
     };
     peer.event("the change of `bool` alone", named).await?;
     let after = peer.ask(&boolean()).await?;
-    equal(&boolean(), &json!([after["value"], after["variant"]]), &json!([false, "off"]))?;
-    peer.end().await
+    equal(&boolean(), &json!([after["value"], after["variant"]]), &json!([false, "off"]))
 }
 
 fn boolean() -> Value {

@@ -3,13 +3,15 @@
 use flagstaff::evaluator::ErrorCode;
 use serde_json::{Value, json};
 
-/// An answer without what is absent on the wire: empty texts, and under version 1 a `zero` value.
+/// An answer without empty metadata, and under version 1 without what is absent on its wire: a `zero`
+/// value, and an empty variant.
 pub(crate) fn tidy(answer: &Value, zero: Option<&Value>) -> Value {
     let mut answer = answer.clone();
     if let Some(fields) = answer.as_object_mut().filter(|fields| !fields.contains_key("error")) {
-        fields.retain(|name, value| match name.as_str() {
-            "value" => !zero.is_some_and(|zero| same(value, zero)),
-            "variant" | "metadata" => !(same(value, &json!("")) || same(value, &json!({}))),
+        fields.retain(|name, value| match (name.as_str(), zero) {
+            ("value", Some(zero)) => !same(value, zero),
+            ("variant", Some(_)) => value != "",
+            ("metadata", _) => !same(value, &json!({})),
             _ => true,
         });
     }

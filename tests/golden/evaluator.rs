@@ -9,6 +9,9 @@ use crate::{
     case::{Case, Expected, Kind},
 };
 
+/// The lowest integer of 64 bits.
+pub(crate) const LOWEST: f64 = -9_223_372_036_854_775_808.0;
+
 impl Case {
     /// Evaluates the case in this process.
     pub(crate) fn judge(&self) -> Verdict {
@@ -40,7 +43,10 @@ impl Case {
         ];
         for (expected, given, zero) in answers {
             if !same(&tidy(expected, zero.as_ref()), &tidy(&given, zero.as_ref())) {
-                if self.is_beyond_64_bits(outcome, expected) {
+                let with_lowest = answer(outcome, Some(LOWEST.into()));
+                let fails = outcome.integer() == Err(ErrorCode::TypeMismatch);
+                let as_flagd = same(&tidy(expected, None), &tidy(&with_lowest, None));
+                if self.is_beyond_64_bits() && fails && as_flagd {
                     return Verdict::ByRule;
                 }
                 return Verdict::Differs(format!("{}: {given} in place of {expected}", self.key));
@@ -49,16 +55,13 @@ impl Case {
         Verdict::Agrees
     }
 
-    /// An integer was asked for, and the number has more than 64 bits: flagd's answer is -2^63, and
-    /// all else of it is ours.
-    fn is_beyond_64_bits(&self, outcome: &Outcome<'_>, expected: &Value) -> bool {
-        let lowest = -2f64.powi(63);
-        let beyond = matches!(outcome.float(), Ok(Some(number)) if number.abs() >= -lowest);
-        let with_lowest = answer(outcome, Some(lowest.into()));
-        matches!(self.kind, Kind::Integer)
-            && outcome.integer() == Err(ErrorCode::TypeMismatch)
-            && beyond
-            && same(&tidy(expected, None), &tidy(&with_lowest, None))
+    /// Whether an integer is asked for, and the number has more than 64 bits: there flagd's answer is
+    /// [`LOWEST`], and all else of it is ours.
+    pub(crate) fn is_beyond_64_bits(&self) -> bool {
+        let set =
+            FlagSet::parse(&self.definition).ok().filter(|_| matches!(self.kind, Kind::Integer));
+        let number = set.and_then(|set| set.evaluate(&self.key, &self.context).float().ok()?);
+        number.is_some_and(|number| !(LOWEST..-LOWEST).contains(&number))
     }
 
     fn value(&self, outcome: &Outcome<'_>) -> Result<Option<Value>, ErrorCode> {
@@ -91,7 +94,8 @@ impl Case {
 fn answer(outcome: &Outcome<'_>, value: Option<Value>) -> Value {
     let mut answer = Map::new();
     answer.extend(value.map(|value| ("value".to_owned(), value)));
-    answer.extend(outcome.variant.map(|variant| ("variant".to_owned(), variant.into())));
+    let variant = outcome.variant.filter(|variant| !variant.is_empty());
+    answer.extend(variant.map(|variant| ("variant".to_owned(), variant.into())));
     answer.insert("reason".to_owned(), outcome.reason.as_str().into());
     answer.insert("metadata".to_owned(), Value::Object(outcome.metadata.clone()));
     Value::Object(answer)

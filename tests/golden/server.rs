@@ -20,6 +20,7 @@ use crate::{
     Verdict,
     answer::{same, tidy},
     case::{Case, Expected, Kind},
+    evaluator::LOWEST,
 };
 
 /// A server in this process, and a client for each of its ways.
@@ -206,7 +207,6 @@ fn by_rule(case: &Case, way: &str, expected: &Value, given: &Value) -> bool {
         let no_path = case.key.contains('/') || matches!(&*case.key, "." | "..");
         return no_path && expected["error"] == "UNREADABLE";
     }
-    // A number beyond 64 bits is -2^63 in flagd.
-    let lowest = expected["value"].as_f64() == Some(-2f64.powi(63));
-    matches!(case.kind, Kind::Integer) && lowest && given["error"] == "INVALID_ARGUMENT"
+    let as_flagd = expected["value"].as_f64() == Some(LOWEST);
+    case.is_beyond_64_bits() && as_flagd && given["error"] == "INVALID_ARGUMENT"
 }

@@ -41,6 +41,7 @@ pub const FLAGS: &str = r#"{
         "echo": {"variants": {"v": "v", "w": "w", "x": "x"}, "targeting": {"var": "who"}},
         "disabled": {"state": "DISABLED", "variants": {"on": true}, "defaultVariant": "on"},
         "no-default": {"variants": {"on": true}},
+        "no-name": {"variants": {"": "x"}, "targeting": {"cat": [{"var": "who"}, ""]}},
         "unknown-variant": {"variants": {"on": true}, "defaultVariant": "on", "targeting": "nope"},
         "broken": {"variants": {"on": true}, "defaultVariant": "on", "targeting": {"nope": []}}
     }

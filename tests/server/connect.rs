@@ -43,6 +43,11 @@ async fn answers_in_json() {
             json!({"value": 42, "reason": "STATIC", "variant": "v", "metadata": {"team": "x"}}),
         ),
         (
+            "/schema.v1.Service/ResolveString".to_owned(),
+            json!({"flagKey": "string"}),
+            json!({"value": "text", "reason": "STATIC", "variant": "v", "metadata": {"team": "x"}}),
+        ),
+        (
             format!("{V2}/ResolveObject"),
             json!({"flagKey": "object"}),
             json!({"value": {"a": {"b": [1, null, "c"]}}, "reason": "STATIC", "variant": "v", "metadata": {"team": "x"}}),
@@ -70,7 +75,7 @@ async fn all_flags_in_json() {
     let answer = post(server.evaluation_addr(), &format!("{V1}/ResolveAll"), &[JSON], "{}").await;
     let all = answer.json();
     let flags = all["flags"].as_object().unwrap();
-    assert_eq!(flags.len(), 10);
+    assert_eq!(flags.len(), 11);
     let int =
         json!({"reason": "STATIC", "variant": "v", "doubleValue": 42, "metadata": {"team": "x"}});
     assert_eq!(flags["int"], int);
@@ -84,7 +89,8 @@ async fn errors_in_json() {
     let resolve = format!("{V1}/ResolveBoolean");
     let bogus: [(&str, &str); 2] = [JSON, ("flagd-selector", "bogus=1")];
     let version: [(&str, &str); 2] = [JSON, ("connect-protocol-version", "2")];
-    let brotli: [(&str, &str); 2] = [JSON, ("content-encoding", "br")];
+    let late: [(&str, &str); 2] = [JSON, ("connect-timeout-ms", "0")];
+    let endless: [(&str, &str); 2] = [JSON, ("connect-timeout-ms", "12345678901")];
     let key = |key: &str| json!({"flagKey": key}).to_string();
     for (headers, body, status, code, message) in [
         (&[JSON][..], key("missing"), 404, "not_found", "Flag not found"),
@@ -96,7 +102,8 @@ async fn errors_in_json() {
         (&[JSON], String::new(), 400, "invalid_argument", "zero-length payload"),
         (&bogus, key("bool"), 400, "invalid_argument", "invalid selector key \"bogus\""),
         (&version, key("bool"), 400, "invalid_argument", "Connect-Protocol-Version"),
-        (&brotli, key("bool"), 501, "unimplemented", "unknown compression \"br\""),
+        (&late, key("bool"), 504, "deadline_exceeded", "the client waits"),
+        (&endless, key("bool"), 400, "invalid_argument", "Connect-Timeout-Ms"),
         (
             &[("content-type", "application/proto")],
             "x".to_owned(),

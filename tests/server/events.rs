@@ -132,7 +132,7 @@ async fn changes_name_their_flags() {
     assert_eq!(event(&mut stream).await, expected);
     flags.replace(r#"{"flags": {}}"#).unwrap();
     let (_, data) = event(&mut stream).await;
-    assert_eq!(data["flags"].as_object().unwrap().len(), 12);
+    assert_eq!(data["flags"].as_object().unwrap().len(), 13);
 }
 
 /// Clients in other languages drop from their cache what a change names, and nothing else: so that

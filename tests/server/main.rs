@@ -11,7 +11,9 @@
 
 mod client;
 mod connect;
+mod connect_stream;
 mod context;
+mod encodings;
 mod encrypted;
 mod events;
 mod hostile;

@@ -6,9 +6,9 @@ use tokio::sync::mpsc;
 use tonic::{Code, Request, client::Grpc};
 
 use super::{
-    client::{FLAGS, channel, get, post, serve},
+    client::{FLAGS, channel, get, post, serve, v1 as client_v1},
     events::Sent,
-    support::wait::bounded,
+    support::{proto::v1, wait::bounded},
 };
 
 /// "`/readyz` ... ready once all sources are loaded".
@@ -31,14 +31,27 @@ async fn metrics() {
     for key in ["bool", "bool", "missing"] {
         post(server.ofrep_addr(), &format!("/ofrep/v1/evaluate/flags/{key}"), &[], "").await;
     }
+    let path = "/flagd.evaluation.v1.Service/ResolveInt";
+    let json = [("content-type", "application/json")];
+    post(server.evaluation_addr(), path, &json, r#"{"flagKey": "string"}"#).await;
+    let request = v1::ResolveIntRequest { flag_key: "int".to_owned(), context: None };
+    client_v1(&server).await.resolve_int(request).await.unwrap();
+    let requests = |status: &str, route: &str, protocol: &str, count: u32| {
+        format!(
+            r#"http_server_request_duration_seconds_count{{http_request_method="POST",http_response_status_code="{status}",http_route="{route}",protocol="{protocol}",service_name="flagd",url_scheme="http"}} {count}"#
+        )
+    };
     let answer = get(server.management_addr(), "/metrics").await;
     assert!(answer.header("content-type").unwrap().starts_with("text/plain; version=0.0.4"));
     let bool_on = r#"feature_flag_key="bool",feature_flag_provider_name="flagd",feature_flag_reason="STATIC",feature_flag_result_variant="on""#;
     for line in [
         &*format!("feature_flag_flagd_impression_total{{{bool_on}}} 2"),
         r#"feature_flag_flagd_result_reason_total{ExceptionTypeKeyName="FLAG_NOT_FOUND",feature_flag_provider_name="flagd",feature_flag_reason="ERROR"} 1"#,
-        r#"http_server_request_duration_seconds_count{protocol="ofrep"} 3"#,
-        "flagstaff_flags 13",
+        &*requests("200", "/ofrep/v1/evaluate/flags/{key}", "ofrep", 2),
+        &*requests("404", "/ofrep/v1/evaluate/flags/{key}", "ofrep", 1),
+        &*requests("400", "/flagd.evaluation.v1.Service/ResolveInt", "connect", 1),
+        &*requests("200", "/flagd.evaluation.v1.Service/ResolveInt", "grpc", 1),
+        "flagstaff_flags 14",
         r#"flagstaff_source_loaded{source="memory"} 1"#,
     ] {
         assert!(answer.text().lines().any(|other| other == line), "{line}: {}", answer.text());

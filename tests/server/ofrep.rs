@@ -87,7 +87,7 @@ async fn all_flags_and_their_tag() {
     let answer = post(address, PATH, &[], r#"{"context": {"who": "x"}}"#).await;
     let all = answer.json();
     let flags = all["flags"].as_array().unwrap();
-    assert_eq!((flags.len(), &all["metadata"]), (13, &json!({})));
+    assert_eq!((flags.len(), &all["metadata"]), (14, &json!({})));
     let flag = |key: &str| flags.iter().find(|flag| flag["key"] == key).unwrap();
     assert_eq!(flag("list")["value"], json!([1, "a"]));
     assert_eq!(flag("broken")["errorCode"], "PARSE_ERROR");

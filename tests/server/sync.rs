@@ -32,7 +32,7 @@ async fn the_whole_definition_at_each_change() {
     let mut client = sync(&server).await;
     let mut stream = client.sync_flags(SyncFlagsRequest::default()).await.unwrap().into_inner();
     let definition = next(&mut stream).await;
-    assert_eq!(definition["flags"].as_object().unwrap().len(), 13);
+    assert_eq!(definition["flags"].as_object().unwrap().len(), 14);
     let expected = json!({
         "state": "", "source": "memory", "variants": {"on": true, "off": false},
         "defaultVariant": "on", "metadata": {"own": 1, "team": "x"},

@@ -128,6 +128,18 @@ async fn flags_without_value() {
     assert_eq!(answer, (None, "DISABLED".to_owned(), None, team()));
 }
 
+/// A variant whose name is empty has a value, and is no name on the wire.
+#[tokio::test]
+async fn a_variant_without_name() {
+    let server = serve().await;
+    let (mut one, mut two) = (client_v1(&server).await, client_v2(&server).await);
+    let (value, reason) = ("x".to_owned(), "TARGETING_MATCH".to_owned());
+    let answer = ask_v1!(one, resolve_string, ResolveStringRequest, "no-name", json!({})).unwrap();
+    assert_eq!(answer, (value.clone(), reason.clone(), String::new(), team()));
+    let answer = ask_v2!(two, resolve_string, ResolveStringRequest, "no-name").unwrap();
+    assert_eq!(answer, (Some(value), reason, None, team()));
+}
+
 #[tokio::test]
 async fn errors_have_flagds_status_and_text() {
     let server = serve().await;
@@ -165,6 +177,7 @@ async fn all_flags() {
         "false",
         "float",
         "int",
+        "no-name",
         "object",
         "string",
         "targeted",

@@ -128,7 +128,8 @@ fn details<T: FlagType>(
     let metadata = convert::json_to_metadata(outcome.metadata);
     Ok(ResolutionDetails {
         value,
-        variant: outcome.variant.map(str::to_owned),
+        // As over the wire, a name that is empty is none.
+        variant: outcome.variant.filter(|name| !name.is_empty()).map(str::to_owned),
         reason: Some(reason(outcome.reason)),
         flag_metadata: (!metadata.values.is_empty()).then_some(metadata),
     })

@@ -43,8 +43,8 @@ pub(crate) struct Snapshot {
 pub(crate) struct Changes {
     /// The changed flags.
     pub(crate) flags: BTreeMap<String, Change>,
-    /// The message that tells it, once written.
-    pub(crate) event: OnceLock<Bytes>,
+    /// The messages that tell it, once written: in protobuf and in JSON.
+    pub(crate) events: [OnceLock<Bytes>; 2],
 }
 
 /// How many things that clients ask for by selector are kept: selectors are up to them.
@@ -201,7 +201,7 @@ impl Snapshot {
             }
         };
         let flags = keys.into_iter().map(|key| (key.to_string(), change(&key)));
-        Changes { flags: flags.collect(), event: OnceLock::new() }
+        Changes { flags: flags.collect(), events: Default::default() }
     }
 
     /// The keys of which the selector shows something else than in a former snapshot.

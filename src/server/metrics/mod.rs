@@ -1,31 +1,20 @@
 //! Counters, and how Prometheus reads them. The names are flagd's where flagd has such a metric.
 
+mod requests;
+mod text;
+
 use std::{
-    fmt::Write,
     hash::BuildHasher,
     sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed},
-    time::Duration,
 };
 
+pub(crate) use self::requests::Route;
+use self::{requests::Requests, text::Exposition};
 use super::store::Snapshot;
 use crate::evaluator::ErrorCode;
 
 /// Counters of evaluations that are kept apart; beyond it further flags are not counted.
 const MOST_SERIES: usize = 10_000;
-
-/// The upper bounds of the classes of durations, in microseconds.
-const BOUNDS: [u64; 8] = [50, 100, 250, 500, 1_000, 5_000, 25_000, 100_000];
-
-/// The protocol by which a request came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Protocol {
-    Grpc,
-    Connect,
-    Ofrep,
-}
-
-const PROTOCOLS: [(Protocol, &str); 3] =
-    [(Protocol::Grpc, "grpc"), (Protocol::Connect, "connect"), (Protocol::Ofrep, "ofrep")];
 
 /// All that can go wrong in an evaluation, in the order of [`ErrorCode`].
 const ERRORS: [ErrorCode; 4] =
@@ -40,19 +29,13 @@ struct Evaluations {
     count: AtomicU64,
 }
 
-#[derive(Debug, Default)]
-struct Durations {
-    classes: [AtomicU64; BOUNDS.len() + 1],
-    nanoseconds: AtomicU64,
-}
-
 /// What the server counts.
 #[derive(Debug, Default)]
 pub(crate) struct Metrics {
     hasher: foldhash::quality::RandomState,
     evaluations: papaya::HashMap<u64, Evaluations, foldhash::fast::RandomState>,
     failures: [AtomicU64; ERRORS.len()],
-    durations: [Durations; PROTOCOLS.len()],
+    pub(crate) requests: Requests,
     pub(crate) event_streams: Gauge,
     pub(crate) sync_streams: Gauge,
     pub(crate) connections: Gauge,
@@ -82,6 +65,11 @@ impl Drop for Counted<'_> {
 }
 
 impl Metrics {
+    /// Of a server whose evaluation is encrypted, or not.
+    pub(crate) fn new(encrypted: bool) -> Self {
+        Self { requests: Requests::new(encrypted), ..Self::default() }
+    }
+
     /// Counts an evaluation: its variant and reason, or what went wrong.
     pub(crate) fn count(
         &self,
@@ -112,21 +100,11 @@ impl Metrics {
         }
     }
 
-    /// Counts a request.
-    pub(crate) fn answered(&self, protocol: Protocol, duration: Duration) {
-        let durations = &self.durations[protocol as usize];
-        let micros = duration.as_micros();
-        let class = BOUNDS.iter().position(|bound| micros <= u128::from(*bound));
-        durations.classes[class.unwrap_or(BOUNDS.len())].fetch_add(1, Relaxed);
-        let nanoseconds = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
-        durations.nanoseconds.fetch_add(nanoseconds, Relaxed);
-    }
-
     /// The text that Prometheus reads.
     pub(crate) fn expose(&self, flags: &Snapshot) -> String {
         let mut text = Exposition::default();
         self.expose_evaluations(&mut text);
-        self.expose_durations(&mut text);
+        self.requests.expose(&mut text);
         let gauge = |gauge: &Gauge| gauge.0.load(Relaxed).to_string();
         for (name, help, value) in [
             (
@@ -200,58 +178,6 @@ impl Metrics {
             text.sample(name, &labels, &count.to_string());
         }
     }
-
-    #[allow(clippy::cast_precision_loss)]
-    fn expose_durations(&self, text: &mut Exposition) {
-        let name = "http_server_request_duration_seconds";
-        // Not by route, method and status as in flagd: they multiply the series.
-        text.head(name, "histogram", "How long requests took by protocol, streams left out.");
-        for (protocol, label) in PROTOCOLS {
-            let durations = &self.durations[protocol as usize];
-            let mut sum = 0;
-            for (class, count) in durations.classes.iter().enumerate() {
-                sum += count.load(Relaxed);
-                let bound =
-                    BOUNDS.get(class).map_or("+Inf".to_owned(), |bound| seconds(bound * 1000));
-                let labels = [("protocol", label), ("le", &bound)];
-                text.sample(&format!("{name}_bucket"), &labels, &sum.to_string());
-            }
-            let labels = [("protocol", label)];
-            let total = seconds(durations.nanoseconds.load(Relaxed));
-            text.sample(&format!("{name}_sum"), &labels, &total);
-            text.sample(&format!("{name}_count"), &labels, &sum.to_string());
-        }
-    }
-}
-
-fn seconds(nanoseconds: u64) -> String {
-    Duration::from_nanos(nanoseconds).as_secs_f64().to_string()
-}
-
-/// Prometheus' text format.
-#[derive(Default)]
-struct Exposition(String);
-
-impl Exposition {
-    fn head(&mut self, name: &str, kind: &str, help: &str) {
-        let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
-    }
-
-    fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: &str) {
-        self.0.push_str(name);
-        for (index, (label, value)) in labels.iter().enumerate() {
-            let _ = write!(self.0, "{}{label}=\"", if index == 0 { '{' } else { ',' });
-            for c in value.chars() {
-                match c {
-                    '\n' => self.0.push_str("\\n"),
-                    '"' | '\\' => self.0.extend(['\\', c]),
-                    c => self.0.push(c),
-                }
-            }
-            self.0.push('"');
-        }
-        let _ = writeln!(self.0, "{} {value}", if labels.is_empty() { "" } else { "}" });
-    }
 }
 
 #[cfg(test)]
@@ -269,16 +195,12 @@ mod tests {
             metrics.count("f\"\n", Ok((Some(variant), "STATIC")));
         }
         metrics.count("f", Err(ErrorCode::General));
-        metrics.answered(Protocol::Ofrep, Duration::from_micros(70));
         let open = metrics.event_streams.count();
         let text = exposed(&metrics);
         for line in [
             r#"feature_flag_flagd_impression_total{feature_flag_key="f\"\n",feature_flag_provider_name="flagd",feature_flag_reason="STATIC",feature_flag_result_variant="on"} 2"#,
             r#"feature_flag_flagd_result_reason_total{feature_flag_key="f\"\n",feature_flag_provider_name="flagd",feature_flag_reason="STATIC"} 3"#,
             r#"feature_flag_flagd_result_reason_total{ExceptionTypeKeyName="GENERAL",feature_flag_provider_name="flagd",feature_flag_reason="ERROR"} 1"#,
-            r#"http_server_request_duration_seconds_bucket{protocol="ofrep",le="0.00005"} 0"#,
-            r#"http_server_request_duration_seconds_bucket{protocol="ofrep",le="0.0001"} 1"#,
-            r#"http_server_request_duration_seconds_count{protocol="ofrep"} 1"#,
             r#"flagstaff_source_loaded{source="a \"b\""} 0"#,
             "flagstaff_event_streams 1",
         ] {

@@ -1,10 +1,10 @@
-//! The Connect protocol for unary calls, which curl can speak.
+//! Unary calls over Connect: plain requests and answers, errors by the status of HTTP.
 
 use std::sync::Arc;
 
 use http::{
     HeaderMap, HeaderValue, Request, Response, StatusCode,
-    header::{CONTENT_ENCODING, CONTENT_TYPE},
+    header::{ACCEPT_ENCODING, CONTENT_ENCODING},
 };
 use hyper::body::{Bytes, Incoming};
 use prost::{Message, bytes::BytesMut};
@@ -12,37 +12,18 @@ use serde_json::{Map, Value, json};
 use tonic::{Code, Status};
 
 use super::{
-    body::{self, Reply},
-    core::Core,
-    evaluation::{self, Procedure, ResolveRequest},
-    grpc,
-    proto::v1::ResolveAllRequest,
-    resolve::{Resolved, Typed},
-    resolve_all, respond,
+    super::{
+        body::{self, Reply},
+        core::Core,
+        envelope,
+        evaluation::{self, Procedure, ResolveRequest},
+        grpc,
+        proto::v1::ResolveAllRequest,
+        resolve::{Resolved, Typed},
+        resolve_all, respond,
+    },
+    Codec, checked, code, error,
 };
-
-/// How messages are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Codec {
-    Json,
-    Proto,
-}
-
-impl Codec {
-    /// The codec of a content type.
-    pub(crate) fn of(content_type: &HeaderValue) -> Option<Self> {
-        let text = content_type.to_str().ok()?;
-        let (kind, parameter) = text.split_once(';').unwrap_or((text, ""));
-        let is = |text: &str, other: &str| text.trim().eq_ignore_ascii_case(other);
-        if is(kind, "application/json") && (is(parameter, "") || is(parameter, "charset=utf-8")) {
-            Some(Self::Json)
-        } else if is(kind, "application/proto") && parameter.is_empty() {
-            Some(Self::Proto)
-        } else {
-            None
-        }
-    }
-}
 
 /// A request, whichever way it was written.
 enum Asked {
@@ -64,42 +45,22 @@ pub(crate) async fn serve(
     core: &Arc<Core>,
     procedure: Procedure,
     codec: Codec,
+    content_type: &'static str,
     request: Request<Incoming>,
 ) -> Response<Reply> {
     let (parts, body) = request.into_parts();
-    let answer = match checked(&parts.headers) {
-        Ok(()) => match body::read(body, core.max_body).await {
-            Ok(bytes) => answer(core, procedure, codec, &parts.headers, &bytes),
-            Err(error) => Err(grpc::unread(&error, core.max_body)),
-        },
-        Err(status) => Err(status),
+    let answer = async {
+        if checked(&parts.headers, &CONTENT_ENCODING)?.is_some_and(|timeout| timeout.is_zero()) {
+            return Err(Status::deadline_exceeded("the time that the client waits is over"));
+        }
+        // No longer timeout needs a timer: the answer is at hand once the body is there.
+        let bytes = body::read(body, core.max_body).await;
+        let bytes = bytes.map_err(|error| grpc::unread(&error, core.max_body))?;
+        answer(core, procedure, codec, &parts.headers, &bytes)
     };
-    match (answer, codec) {
-        (Err(status), _) => failed(&status),
-        (Ok(bytes), Codec::Proto) => respond::content(StatusCode::OK, "application/proto", bytes),
-        (Ok(bytes), Codec::Json) => {
-            let mut response = respond::content(StatusCode::OK, "application/json", bytes);
-            if let Some(asked) = parts.headers.get(CONTENT_TYPE) {
-                response.headers_mut().insert(CONTENT_TYPE, asked.clone());
-            }
-            response
-        }
-    }
-}
-
-fn checked(headers: &HeaderMap) -> Result<(), Status> {
-    if let Some(encoding) = headers.get(CONTENT_ENCODING).filter(|encoding| *encoding != "identity")
-    {
-        return Err(Status::unimplemented(format!(
-            "unknown compression {encoding:?}: none is supported"
-        )));
-    }
-    match headers.get("connect-protocol-version") {
-        Some(version) if version != "1" => {
-            let text = format!("Connect-Protocol-Version must be \"1\": got {version:?}");
-            Err(Status::invalid_argument(text))
-        }
-        _ => Ok(()),
+    match answer.await {
+        Ok(bytes) => respond::content(StatusCode::OK, content_type, bytes),
+        Err(status) => failed(&status),
     }
 }
 
@@ -135,24 +96,23 @@ fn proto(write: impl FnOnce(&mut BytesMut)) -> Bytes {
 
 /// The key and the context.
 fn decode(procedure: Procedure, codec: Codec, bytes: &Bytes) -> Result<(String, Asked), Status> {
-    let malformed = |error: &dyn std::fmt::Display| {
-        Status::invalid_argument(format!("unmarshal message: {error}"))
-    };
     if codec == Codec::Proto {
         let (key, context) = if procedure == Procedure::ResolveAll {
-            let request = ResolveAllRequest::decode(&**bytes).map_err(|error| malformed(&error))?;
+            let request =
+                ResolveAllRequest::decode(&**bytes).map_err(|error| grpc::malformed(&error))?;
             (String::new(), request.context)
         } else {
-            let request = ResolveRequest::decode(&**bytes).map_err(|error| malformed(&error))?;
+            let request =
+                ResolveRequest::decode(&**bytes).map_err(|error| grpc::malformed(&error))?;
             (request.flag_key, request.context)
         };
         return Ok((key, Asked::Proto(context.unwrap_or_default())));
     }
     if bytes.is_empty() {
-        return Err(malformed(&"zero-length payload is not a valid JSON object"));
+        return Err(grpc::malformed(&"zero-length payload is not a valid JSON object"));
     }
     let mut fields: Map<String, Value> =
-        serde_json::from_slice(bytes).map_err(|error| malformed(&error))?;
+        serde_json::from_slice(bytes).map_err(|error| grpc::malformed(&error))?;
     let mut take = |name: &str, other: &str| {
         let value = fields.remove(name).or_else(|| fields.remove(other));
         value.filter(|value| !value.is_null())
@@ -161,13 +121,17 @@ fn decode(procedure: Procedure, codec: Codec, bytes: &Bytes) -> Result<(String, 
         None => String::new(),
         Some(Value::String(key)) => key,
         Some(other) => {
-            return Err(malformed(&format!("invalid value for string field flagKey: {other}")));
+            return Err(grpc::malformed(&format!(
+                "invalid value for string field flagKey: {other}"
+            )));
         }
     };
     match take("context", "context") {
         None => Ok((key, Asked::Json(Map::new()))),
         Some(Value::Object(context)) => Ok((key, Asked::Json(context))),
-        Some(other) => Err(malformed(&format!("invalid value for object field context: {other}"))),
+        Some(other) => {
+            Err(grpc::malformed(&format!("invalid value for object field context: {other}")))
+        }
     }
 }
 
@@ -203,42 +167,22 @@ fn whole(value: f64) -> Option<i64> {
 
 /// An error, with the status of HTTP that Connect gives it.
 fn failed(status: &Status) -> Response<Reply> {
-    let (code, http) = match status.code() {
-        Code::InvalidArgument => ("invalid_argument", 400),
-        Code::NotFound => ("not_found", 404),
-        Code::DataLoss => ("data_loss", 500),
-        Code::ResourceExhausted => ("resource_exhausted", 429),
-        Code::Unimplemented => ("unimplemented", 501),
-        Code::Cancelled => ("canceled", 499),
-        _ => ("unknown", 500),
-    };
-    let body = json!({"code": code, "message": status.message()}).to_string();
-    let http = StatusCode::from_u16(http).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    respond::content(http, "application/json", body)
+    let http = StatusCode::from_u16(code(status.code()).1);
+    let http = http.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = respond::content(http, "application/json", error(status).to_string());
+    if status.code() == Code::Unimplemented {
+        let identity = HeaderValue::from_static(envelope::IDENTITY);
+        response.headers_mut().insert(ACCEPT_ENCODING, identity);
+    }
+    response
 }
 
 #[cfg(test)]
 mod tests {
     use super::{
-        super::resolve::{Kind, Version},
+        super::super::resolve::{Kind, Version},
         *,
     };
-
-    #[test]
-    fn content_types() {
-        let of = |text: &'static str| Codec::of(&HeaderValue::from_static(text));
-        for text in [
-            "application/json",
-            "application/json; charset=utf-8",
-            "Application/JSON;charset=UTF-8",
-        ] {
-            assert_eq!(of(text), Some(Codec::Json), "{text}");
-        }
-        assert_eq!(of("application/proto"), Some(Codec::Proto));
-        for text in ["text/plain", "application/json; charset=latin1", "application/jsonx", ""] {
-            assert_eq!(of(text), None, "{text}");
-        }
-    }
 
     #[test]
     fn requests_in_json() {

@@ -1,0 +1,105 @@
+//! The event stream over Connect: envelopes over any HTTP, the last of which says why it ends.
+
+use std::sync::Arc;
+
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
+use hyper::body::{Bytes, Frame, Incoming};
+use prost::{Message, bytes::BufMut};
+use serde_json::{Map, Value, json};
+use tokio::sync::mpsc;
+use tonic::{Code, Status};
+
+use super::{
+    super::{
+        body::{self, Reply},
+        core::Core,
+        envelope::{self, Framing},
+        evaluation, events, grpc,
+        proto::v1::EventStreamRequest,
+        respond,
+    },
+    Codec, checked, error,
+};
+
+const ENCODING: HeaderName = HeaderName::from_static("connect-content-encoding");
+const ACCEPTED: HeaderName = HeaderName::from_static("connect-accept-encoding");
+
+/// Answers a call of the event stream: always with success, as far as HTTP goes.
+pub(crate) async fn serve(
+    core: &Arc<Core>,
+    codec: Codec,
+    content_type: &'static str,
+    request: Request<Incoming>,
+) -> Response<Reply> {
+    let reply = match subscribe(core, codec, request).await {
+        Ok(messages) => Reply::stream(messages, |status| Frame::data(end(status))),
+        Err(status) => Reply::bytes(end(&status)),
+    };
+    let mut response = respond::content(StatusCode::OK, content_type, Bytes::new()).map(|_| reply);
+    response.headers_mut().insert(ACCEPTED, HeaderValue::from_static(envelope::IDENTITY));
+    response
+}
+
+async fn subscribe(
+    core: &Arc<Core>,
+    codec: Codec,
+    request: Request<Incoming>,
+) -> Result<mpsc::Receiver<Result<Bytes, Status>>, Status> {
+    let (parts, body) = request.into_parts();
+    let timeout = checked(&parts.headers, &ENCODING)?;
+    let bytes = body::read(body, core.max_body.saturating_add(envelope::PREFIX)).await;
+    let bytes = bytes.map_err(|error| grpc::unread(&error, core.max_body))?;
+    read(codec, &envelope::message(bytes, Framing::Connect)?)?;
+    let selector = evaluation::selector(&parts.headers)?;
+    Ok(events::subscribe(core, selector, timeout, codec))
+}
+
+/// Reads a request, which says nothing: it has no fields, and unknown ones are ignored.
+fn read(codec: Codec, message: &Bytes) -> Result<(), Status> {
+    let read = match codec {
+        Codec::Proto => EventStreamRequest::decode(&**message).map(drop),
+        // As in flagd, though it is no JSON.
+        Codec::Json if message.is_empty() => return Ok(()),
+        Codec::Json => {
+            let fields = serde_json::from_slice::<Map<String, Value>>(message);
+            return fields.map(drop).map_err(|error| grpc::malformed(&error));
+        }
+    };
+    read.map_err(|error| grpc::malformed(&error))
+}
+
+/// The envelope after the last message.
+fn end(status: &Status) -> Bytes {
+    let end = match status.code() {
+        Code::Ok => json!({}),
+        _ => json!({"error": error(status)}),
+    };
+    envelope::flagged(envelope::END, |out| out.put_slice(end.to_string().as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ends() {
+        assert_eq!(end(&Status::new(Code::Ok, "")), &b"\x02\0\0\0\x02{}"[..]);
+        let failed = end(&Status::unavailable("gone"));
+        let text = r#"{"error":{"code":"unavailable","message":"gone"}}"#;
+        assert_eq!(failed, [b"\x02\0\0\0\x31", text.as_bytes()].concat());
+    }
+
+    #[test]
+    fn requests() {
+        let read = |codec, bytes: &'static [u8]| read(codec, &Bytes::from_static(bytes));
+        for text in ["", "{}", r#"{"unknown": [{}]}"#] {
+            assert!(read(Codec::Json, text.as_bytes()).is_ok(), "{text}");
+        }
+        for text in ["{", "[]", "null", "{} x", " "] {
+            let status = read(Codec::Json, text.as_bytes()).unwrap_err();
+            assert_eq!(status.code(), Code::InvalidArgument, "{text}");
+        }
+        assert!(read(Codec::Proto, b"\x0a\x01x").is_ok());
+        assert_eq!(read(Codec::Proto, b"x").unwrap_err().code(), Code::InvalidArgument);
+    }
+}

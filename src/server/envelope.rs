@@ -1,0 +1,142 @@
+//! Messages in their envelopes, a byte of flags and the length before each: gRPC's and Connect's.
+
+use http::{HeaderMap, HeaderName};
+use prost::bytes::{Buf, BufMut, Bytes, BytesMut};
+use tonic::Status;
+
+/// The flags, and the length of the message.
+pub(crate) const PREFIX: usize = 5;
+
+/// The only encoding of messages.
+pub(crate) const IDENTITY: &str = "identity";
+
+/// The flag of Connect's envelope after the last message.
+pub(crate) const END: u8 = 2;
+
+const COMPRESSED: u8 = 1;
+
+/// What a client may send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Framing {
+    /// Messages alone.
+    Grpc,
+    /// Messages, and possibly an envelope that ends them.
+    Connect,
+}
+
+/// A message in its envelope.
+pub(crate) fn wrap(write: impl FnOnce(&mut BytesMut)) -> Bytes {
+    flagged(0, write)
+}
+
+/// What is written, in an envelope with these flags.
+pub(crate) fn flagged(flags: u8, write: impl FnOnce(&mut BytesMut)) -> Bytes {
+    let mut bytes = BytesMut::with_capacity(128);
+    bytes.put_u8(flags);
+    bytes.put_u32(0);
+    write(&mut bytes);
+    let length = u32::try_from(bytes.len() - PREFIX).unwrap_or(u32::MAX);
+    bytes[1..PREFIX].copy_from_slice(&length.to_be_bytes());
+    bytes.freeze()
+}
+
+/// Refuses a request whose messages are encoded, as this header says.
+pub(crate) fn not_encoded(headers: &HeaderMap, header: &HeaderName) -> Result<(), Status> {
+    match headers.get(header) {
+        Some(encoding) if !encoding.is_empty() && encoding != IDENTITY => {
+            let encoding = String::from_utf8_lossy(encoding.as_bytes());
+            let text = format!("unknown compression {encoding:?}: send {IDENTITY}, or no {header}");
+            Err(Status::unimplemented(text))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The one message of a request.
+pub(crate) fn message(mut bytes: Bytes, framing: Framing) -> Result<Bytes, Status> {
+    let message = next(&mut bytes, framing)?
+        .ok_or_else(|| Status::unimplemented("the request holds no message"))?;
+    match next(&mut bytes, framing)? {
+        None => Ok(message),
+        Some(_) => Err(Status::unimplemented("the request holds more than one message")),
+    }
+}
+
+/// The next message; none at the end.
+fn next(bytes: &mut Bytes, framing: Framing) -> Result<Option<Bytes>, Status> {
+    if bytes.is_empty() {
+        return Ok(None);
+    }
+    if bytes.len() < PREFIX {
+        return Err(Status::invalid_argument("the request ends before the length of a message"));
+    }
+    let flags = bytes.get_u8();
+    let promised = bytes.get_u32();
+    let length = match usize::try_from(promised) {
+        Ok(length) if length <= bytes.len() => length,
+        _ => {
+            let text =
+                format!("the request ends {} bytes into a message of {promised}", bytes.len());
+            return Err(Status::invalid_argument(text));
+        }
+    };
+    match flags {
+        0 => Ok(Some(bytes.split_to(length))),
+        END if framing == Framing::Connect => Ok(None),
+        flags if flags & COMPRESSED != 0 => {
+            Err(Status::internal("a message is compressed, but no encoding was named"))
+        }
+        flags => Err(Status::internal(format!("a message has unknown flags: {flags}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tonic::Code;
+
+    use super::*;
+
+    #[test]
+    fn one_message_and_nothing_else() {
+        let text = |text: &'static str| wrap(|out| out.put_slice(text.as_bytes()));
+        let end = flagged(END, |out| out.put_slice(b"{}"));
+        for framing in [Framing::Grpc, Framing::Connect] {
+            assert_eq!(message(text("x"), framing).unwrap(), "x");
+            assert_eq!(message(text(""), framing).unwrap(), "");
+            let bytes = text("four");
+            for (bytes, code) in [
+                (Bytes::new(), Code::Unimplemented),
+                (bytes.slice(..4), Code::InvalidArgument),
+                (bytes.slice(..bytes.len() - 1), Code::InvalidArgument),
+                (Bytes::from_static(&[0, 0xff, 0xff, 0xff, 0xff, 0]), Code::InvalidArgument),
+                ([&*bytes, &*bytes].concat().into(), Code::Unimplemented),
+                ([&*bytes, b"x"].concat().into(), Code::InvalidArgument),
+                (flagged(1, |_| ()), Code::Internal),
+                (flagged(3, |_| ()), Code::Internal),
+                (flagged(4, |_| ()), Code::Internal),
+                (flagged(128, |_| ()), Code::Internal),
+            ] {
+                assert_eq!(message(bytes.clone(), framing).unwrap_err().code(), code, "{bytes:?}");
+            }
+        }
+        let ended = Bytes::from([&*text("x"), &*end].concat());
+        assert_eq!(message(ended.clone(), Framing::Connect).unwrap(), "x");
+        assert_eq!(message(ended, Framing::Grpc).unwrap_err().code(), Code::Internal);
+        assert_eq!(message(end, Framing::Connect).unwrap_err().code(), Code::Unimplemented);
+    }
+
+    #[test]
+    fn encodings() {
+        const HEADER: HeaderName = HeaderName::from_static("grpc-encoding");
+        let checked = |text: &'static str| {
+            let header = (HEADER, http::HeaderValue::from_static(text));
+            not_encoded(&HeaderMap::from_iter([header]), &HEADER).map_err(|status| status.code())
+        };
+        assert!(not_encoded(&HeaderMap::new(), &HEADER).is_ok());
+        assert_eq!((checked("identity"), checked("")), (Ok(()), Ok(())));
+        assert_eq!(
+            (checked("gzip"), checked("br")),
+            (Err(Code::Unimplemented), Err(Code::Unimplemented))
+        );
+    }
+}

@@ -1,0 +1,29 @@
+//! Prometheus' text format.
+
+use std::fmt::Write;
+
+/// Prometheus' text format.
+#[derive(Default)]
+pub(super) struct Exposition(pub(super) String);
+
+impl Exposition {
+    pub(super) fn head(&mut self, name: &str, kind: &str, help: &str) {
+        let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
+    }
+
+    pub(super) fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: &str) {
+        self.0.push_str(name);
+        for (index, (label, value)) in labels.iter().enumerate() {
+            let _ = write!(self.0, "{}{label}=\"", if index == 0 { '{' } else { ',' });
+            for c in value.chars() {
+                match c {
+                    '\n' => self.0.push_str("\\n"),
+                    '"' | '\\' => self.0.extend(['\\', c]),
+                    c => self.0.push(c),
+                }
+            }
+            self.0.push('"');
+        }
+        let _ = writeln!(self.0, "{} {value}", if labels.is_empty() { "" } else { "}" });
+    }
+}
