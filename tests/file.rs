@@ -260,7 +260,7 @@ async fn given(source: &mut FileSource) -> String {
 }
 
 /// Where no watch can be had: the file is read at intervals.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn without_a_watch_changes_wait_for_the_interval() {
     let files = Files::new("flags", "1");
     let mut source = FileSource::new(&files.path, OFTEN).without_watch();
@@ -270,6 +270,8 @@ async fn without_a_watch_changes_wait_for_the_interval() {
     fs::remove_file(&files.path).unwrap();
     let lost = bounded("the loss", source.next()).await.unwrap_err();
     assert!(!lost.is_fatal());
+    let more = tokio::time::timeout(10 * OFTEN, source.next()).await;
+    assert!(more.is_err(), "it is told once: {more:?}");
     fs::write(&files.path, "2").unwrap();
     assert_eq!(given(&mut source).await, "2", "what comes back is given, if it is the same");
 
@@ -278,6 +280,28 @@ async fn without_a_watch_changes_wait_for_the_interval() {
     files.replace("3");
     let nothing = tokio::time::timeout(10 * OFTEN, source.next()).await;
     assert!(nothing.is_err(), "{nothing:?}");
+}
+
+/// The watch of a directory that is gone tells nothing of the one that takes its place.
+#[tokio::test]
+async fn a_directory_that_takes_the_place_of_another_is_watched() {
+    let root = tempfile::tempdir().unwrap();
+    let directory = root.path().join("mount");
+    let path = directory.join("flags");
+    fs::create_dir(&directory).unwrap();
+    fs::write(&path, "1").unwrap();
+    let mut source = FileSource::new(&path, NEVER);
+    assert_eq!(given(&mut source).await, "1");
+    fs::remove_dir_all(&directory).unwrap();
+    bounded("the loss", source.next()).await.unwrap_err();
+    fs::create_dir(&directory).unwrap();
+    fs::write(&path, "2").unwrap();
+    // The interval passes in no time: its reading finds the file.
+    tokio::time::pause();
+    assert_eq!(source.next().await.unwrap().text, "2");
+    tokio::time::resume();
+    fs::write(&path, "3").unwrap();
+    assert_eq!(given(&mut source).await, "3");
 }
 
 /// The trait: "It must lose nothing when it is dropped before it is ready".
@@ -305,7 +329,7 @@ async fn a_wait_that_is_given_up_loses_nothing() {
 }
 
 /// "Every `interval` (from a millisecond to a year)".
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_interval_without_end() {
     let files = Files::new("flags", "1");
     let mut source = FileSource::new(&files.path, Duration::MAX).without_watch();
