@@ -84,17 +84,16 @@ impl<'t> Reader<'t> {
                     _ => flags = Some((name, value)),
                 },
                 "metadata" => metadata.push((name, value)),
-                "$evaluators" => self.section(name, value, &mut rules)?,
+                "$evaluators" => self.section(&name, value, &mut rules)?,
                 _ => drop(self.part::<Json>(value)?),
             }
         }
         for (name, (title, rule)) in rules {
-            match rule {
-                Some(rule) => self.evaluators.add(name, rule),
-                None => {
-                    let message = format!("the evaluator `{name}` is empty");
-                    self.problem(path([&title, &name]), &message);
-                }
+            if let Some(rule) = rule {
+                self.evaluators.add(name, rule);
+            } else {
+                let message = format!("the evaluator `{name}` is empty");
+                self.problem(path([&title, &name]), &message);
             }
         }
         self.set_metadata(metadata)?;
@@ -119,7 +118,7 @@ impl<'t> Reader<'t> {
     /// with one name the later counts. An empty rule is none.
     fn section(
         &mut self,
-        title: String,
+        title: &str,
         section: &'t RawValue,
         rules: &mut BTreeMap<String, (String, Option<Json>)>,
     ) -> Result<(), DefinitionError> {
@@ -128,14 +127,14 @@ impl<'t> Reader<'t> {
             return Ok(());
         }
         if !is_object(section) {
-            self.problem(path([&title]), "`$evaluators` must be an object");
+            self.problem(path([title]), "`$evaluators` must be an object");
             return Ok(());
         }
         for (name, rule) in self.part::<Entries<'_>>(section)?.0 {
             // flagd takes any text so short for an empty object.
             let empty = rule.get().len() < 3;
             let rule = self.part(rule)?;
-            rules.insert(self.part(name)?, (title.clone(), (!empty).then_some(rule)));
+            rules.insert(self.part(name)?, (title.to_owned(), (!empty).then_some(rule)));
         }
         Ok(())
     }

@@ -42,7 +42,7 @@ pub struct FlagSet {
 }
 
 impl FlagSet {
-    /// Parses a flag definition in JSON.
+    /// Parses a flag definition in JSON. A flag whose key or `flagSetId` is empty is left out.
     ///
     /// # Errors
     ///

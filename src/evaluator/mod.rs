@@ -17,6 +17,7 @@
 //! | references that make a definition more than 16 times as large, and 8 MiB larger | are replaced, or fill its memory | are refused |
 //! | a list with two flags of one key and different `flagSetId` | keeps both; without a selector, the one whose `flagSetId` sorts last answers | the later stays |
 //! | YAML: `!!binary` | is decoded | is refused |
+//! | YAML: the escape `\/`, and control characters such as U+007F | are refused | are read |
 //! | YAML: aliases that make a document more than 16 times as large | are refused by a limit of another kind | are refused |
 //!
 //! All numbers are 64-bit floats, in definitions, contexts and answers: 2^53 - 1 is the largest whole

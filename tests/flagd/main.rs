@@ -13,6 +13,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[cfg(feature = "server")]
+mod alike;
 mod changes;
 mod context;
 mod hangs;
@@ -47,6 +49,8 @@ fn main() -> ExitCode {
         hangs::trials(), // the longest first
         #[cfg(feature = "in-process")]
         in_process::trials(),
+        #[cfg(feature = "server")]
+        alike::trials(),
         changes::trials(),
         context::trials(),
         load::trials(),

@@ -12,6 +12,8 @@ use std::{
 use flate2::read::GzDecoder;
 use serde_json::{Map, Value, json, value::RawValue};
 
+pub(crate) use crate::support::ask::Kind;
+
 /// The recordings that are kept in the project: README.md tells how they were made.
 const KEPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden");
 
@@ -58,16 +60,6 @@ pub(crate) enum Expected {
     Rejected(String),
 }
 
-/// The type that was asked for.
-#[derive(Clone, Copy)]
-pub(crate) enum Kind {
-    Boolean,
-    String,
-    Integer,
-    Float,
-    Object,
-}
-
 impl Case {
     pub(crate) fn parse(line: &str) -> serde_json::Result<Self> {
         let fields: HashMap<String, &RawValue> = serde_json::from_str(line)?;
@@ -97,14 +89,12 @@ impl Case {
     }
 }
 
-impl Kind {
-    /// The value that version 1 leaves away.
-    pub(crate) fn zero(self) -> Value {
-        match self {
-            Kind::Boolean => json!(false),
-            Kind::String => json!(""),
-            Kind::Integer | Kind::Float => json!(0),
-            Kind::Object => json!({}),
-        }
+/// The value that version 1 leaves away.
+pub(crate) fn zero(kind: Kind) -> Value {
+    match kind {
+        Kind::Boolean => json!(false),
+        Kind::String => json!(""),
+        Kind::Integer | Kind::Float => json!(0),
+        Kind::Object => json!({}),
     }
 }

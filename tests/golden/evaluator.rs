@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     Verdict,
     answer::{same, status, tidy},
-    case::{Case, Expected, Kind},
+    case::{Case, Expected, Kind, zero},
 };
 
 /// The lowest integer of 64 bits.
@@ -39,7 +39,7 @@ impl Case {
     fn compare(&self, outcome: &Outcome<'_>, v1: &Value, v2: &Value) -> Verdict {
         let answers = [
             (v2, self.answer_v2(outcome), None),
-            (v1, self.answer_v1(outcome), Some(self.kind.zero())),
+            (v1, self.answer_v1(outcome), Some(zero(self.kind))),
         ];
         for (expected, given, zero) in answers {
             if !same(&tidy(expected, zero.as_ref()), &tidy(&given, zero.as_ref())) {

@@ -8,7 +8,6 @@ mod case;
 mod evaluator;
 #[cfg(feature = "server")]
 mod server;
-#[cfg(feature = "server")]
 #[path = "../support/mod.rs"]
 #[allow(unused_imports)]
 mod support;

@@ -3,24 +3,16 @@
 #![allow(clippy::unwrap_used)]
 
 use flagstaff::server::{RunningServer, Server};
-use http::{Request, StatusCode};
-use http_body_util::{BodyExt, Full};
-use hyper::{body::Bytes, client::conn::http1};
-use hyper_util::rt::TokioIo;
-use prost_types::Struct;
-use serde_json::{Map, Value, json};
-use tokio::{net::TcpStream, runtime::Runtime};
-use tonic::{Code, Status};
+use http::StatusCode;
+use serde_json::{Value, json};
+use tokio::runtime::Runtime;
 
-use crate::support::{
-    json::{from_struct, to_struct},
-    proto::{V1, V2, connect, v1, v2},
-};
 use crate::{
     Verdict,
     answer::{same, tidy},
-    case::{Case, Expected, Kind},
+    case::{Case, Expected, zero},
     evaluator::LOWEST,
+    support::ask::Asker,
 };
 
 /// A server in this process, and a client for each of its ways.
@@ -33,9 +25,7 @@ pub(crate) struct Served {
 
 struct Clients {
     server: RunningServer,
-    v1: V1,
-    v2: V2,
-    ofrep: http1::SendRequest<Full<Bytes>>,
+    asker: Asker,
 }
 
 impl Served {
@@ -65,27 +55,28 @@ impl Served {
 impl Clients {
     async fn connect() -> Self {
         let server = Server::builder().ephemeral().bind().await.unwrap();
-        let channel = connect(format!("http://{}", server.evaluation_addr().unwrap())).await;
-        let stream = TcpStream::connect(server.ofrep_addr().unwrap()).await.unwrap();
-        let (ofrep, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
-        tokio::spawn(connection);
-        Self { server, v1: V1::new(channel.clone()), v2: V2::new(channel), ofrep }
+        let (evaluation, ofrep) = (server.evaluation_addr().unwrap(), server.ofrep_addr().unwrap());
+        let asker = Asker::connect(evaluation, ofrep).await;
+        Self { server, asker }
     }
 
     async fn judge(&mut self, case: &Case) -> Verdict {
+        let context = Value::from(case.context.clone());
+        let v2_answer = self.asker.v2(&case.key, case.kind, &context).await;
         let Expected::Answers { v1, v2, ofrep } = &case.expected else {
             // The evaluator has judged whether the definition must be refused or the flag left out.
-            return match self.v2(case).await["error"].as_str() {
+            return match v2_answer["error"].as_str() {
                 Some("NOT_FOUND") => Verdict::Agrees,
                 _ => Verdict::Differs(format!("{}: neither refused nor left out", case.key)),
             };
         };
-        let zero = case.kind.zero();
+        let v1_answer = self.asker.v1(&case.key, case.kind, &context).await;
+        let zero = zero(case.kind);
         let mut verdict = Verdict::Agrees;
         for (way, expected, given, zero) in [
-            ("v1", v1, self.v1(case).await, Some(&zero)),
-            ("v2", v2, self.v2(case).await, None),
-            ("ofrep", ofrep, self.ofrep(case).await, None),
+            ("v1", v1, v1_answer, Some(&zero)),
+            ("v2", v2, v2_answer, None),
+            ("ofrep", ofrep, self.ofrep(case, &context).await, None),
         ] {
             if same(&tidy(expected, zero), &tidy(&given, zero)) {
                 continue;
@@ -101,60 +92,8 @@ impl Clients {
         verdict
     }
 
-    async fn v1(&mut self, case: &Case) -> Value {
-        let (flag_key, context) = question(case);
-        macro_rules! ask {
-            ($procedure:ident, $request:ident, $value:expr) => {{
-                let request = v1::$request { flag_key, context };
-                answer(self.v1.$procedure(request).await, |r| {
-                    (Some($value(r.value)), r.reason, Some(r.variant), r.metadata)
-                })
-            }};
-        }
-        match case.kind {
-            Kind::Boolean => ask!(resolve_boolean, ResolveBooleanRequest, Value::from),
-            Kind::String => ask!(resolve_string, ResolveStringRequest, Value::from),
-            Kind::Integer => ask!(resolve_int, ResolveIntRequest, Value::from),
-            Kind::Float => ask!(resolve_float, ResolveFloatRequest, Value::from),
-            Kind::Object => ask!(resolve_object, ResolveObjectRequest, |object: Option<Struct>| {
-                from_struct(&object.unwrap_or_default())
-            }),
-        }
-    }
-
-    async fn v2(&mut self, case: &Case) -> Value {
-        let (flag_key, context) = question(case);
-        macro_rules! ask {
-            ($procedure:ident, $request:ident, $value:expr) => {{
-                let request = v2::$request { flag_key, context };
-                answer(self.v2.$procedure(request).await, |r| {
-                    (r.value.map($value), r.reason, r.variant, r.metadata)
-                })
-            }};
-        }
-        match case.kind {
-            Kind::Boolean => ask!(resolve_boolean, ResolveBooleanRequest, Value::from),
-            Kind::String => ask!(resolve_string, ResolveStringRequest, Value::from),
-            Kind::Integer => ask!(resolve_int, ResolveIntRequest, Value::from),
-            Kind::Float => ask!(resolve_float, ResolveFloatRequest, Value::from),
-            Kind::Object => ask!(resolve_object, ResolveObjectRequest, |o| from_struct(&o)),
-        }
-    }
-
-    async fn ofrep(&mut self, case: &Case) -> Value {
-        let escape = |key: String, byte| key + &format!("%{byte:02X}");
-        let key = case.key.bytes().fold(String::new(), escape);
-        let body = json!({"context": case.context}).to_string();
-        let request = Request::post(format!("/ofrep/v1/evaluate/flags/{key}"))
-            .header("host", "localhost")
-            .header("content-type", "application/json")
-            .body(Full::from(body))
-            .unwrap();
-        self.ofrep.ready().await.unwrap();
-        let response = self.ofrep.send_request(request).await.unwrap();
-        let status = response.status();
-        let body = response.into_body().collect().await.unwrap().to_bytes();
-        let mut answer: Map<String, Value> = serde_json::from_slice(&body).unwrap();
+    async fn ofrep(&mut self, case: &Case, context: &Value) -> Value {
+        let (status, mut answer) = self.asker.ofrep(&case.key, context).await;
         assert_eq!(answer.remove("key"), Some(case.key.as_str().into()));
         if status == StatusCode::OK {
             return answer.into();
@@ -162,41 +101,6 @@ impl Clients {
         json!({
             "status": status.as_u16(), "error": answer["errorCode"], "message": answer["errorDetails"],
         })
-    }
-}
-
-fn question(case: &Case) -> (String, Option<Struct>) {
-    (case.key.clone(), Some(to_struct(&case.context.clone().into())))
-}
-
-type Fields = (Option<Value>, String, Option<String>, Option<Struct>);
-
-fn answer<M>(
-    response: Result<tonic::Response<M>, Status>,
-    fields: impl FnOnce(M) -> Fields,
-) -> Value {
-    match response {
-        Err(status) => json!({"error": name(status.code()), "message": status.message()}),
-        Ok(response) => {
-            let (value, reason, variant, metadata) = fields(response.into_inner());
-            let mut answer = Map::new();
-            answer.extend(value.map(|value| ("value".to_owned(), value)));
-            answer.insert("reason".to_owned(), reason.into());
-            answer.extend(variant.map(|variant| ("variant".to_owned(), variant.into())));
-            let metadata = from_struct(&metadata.unwrap_or_default());
-            answer.insert("metadata".to_owned(), metadata);
-            answer.into()
-        }
-    }
-}
-
-fn name(code: Code) -> &'static str {
-    match code {
-        Code::NotFound => "NOT_FOUND",
-        Code::DataLoss => "DATA_LOSS",
-        Code::InvalidArgument => "INVALID_ARGUMENT",
-        Code::Unknown => "UNKNOWN",
-        _ => "another",
     }
 }
 

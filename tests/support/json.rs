@@ -50,3 +50,17 @@ fn from_number(value: f64) -> Json {
     let whole = value as i64;
     if value.fract() == 0.0 && value.abs() <= EXACT { json!(whole) } else { json!(value) }
 }
+
+/// Equality of JSON values, numbers by what they are worth.
+pub fn same(a: &Json, b: &Json) -> bool {
+    match (a, b) {
+        (Json::Number(a), Json::Number(b)) => a.as_f64() == b.as_f64(),
+        (Json::Array(a), Json::Array(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b))
+        }
+        (Json::Object(a), Json::Object(b)) => {
+            a.len() == b.len() && a.iter().all(|(name, a)| b.get(name).is_some_and(|b| same(a, b)))
+        }
+        (a, b) => a == b,
+    }
+}

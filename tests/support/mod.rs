@@ -3,6 +3,7 @@
 // Each program uses a part of it; all of it is private to that program, and a failure panics.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::expect_used)]
 
+pub mod ask;
 pub mod authority_proxy;
 pub mod background;
 pub mod certs;
