@@ -6,9 +6,10 @@ mod support;
 
 use std::{
     fs,
+    io::Write as _,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use flagstaff::{
@@ -280,6 +281,31 @@ async fn without_a_watch_changes_wait_for_the_interval() {
     files.replace("3");
     let nothing = tokio::time::timeout(10 * OFTEN, source.next()).await;
     assert!(nothing.is_err(), "{nothing:?}");
+}
+
+/// "Most are written in several steps": what is written is given time to settle.
+#[tokio::test]
+async fn a_file_that_is_written_in_steps_is_read_as_a_whole() {
+    let files = Files::new("flags", "1");
+    let mut source = FileSource::new(&files.path, NEVER);
+    assert_eq!(given(&mut source).await, "1");
+    // While the system tells its news, the clock goes no further than half the time to settle.
+    tokio::time::pause();
+    let mut file = fs::OpenOptions::new().append(true).open(&files.path).unwrap();
+    file.write_all(b"2").unwrap();
+    for _ in 0..10 {
+        let begun = Instant::now();
+        while begun.elapsed() < OFTEN {
+            tokio::select! {
+                biased;
+                half = source.next() => panic!("{half:?}"),
+                () = tokio::task::yield_now() => {}
+            }
+        }
+        tokio::time::advance(Duration::from_millis(1)).await;
+    }
+    file.write_all(b"3").unwrap();
+    assert_eq!(source.next().await.unwrap().text, "123");
 }
 
 /// The watch of a directory that is gone tells nothing of the one that takes its place.

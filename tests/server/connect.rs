@@ -133,6 +133,19 @@ async fn answers_in_protobuf() {
     assert_eq!(from_struct(&response.metadata.unwrap()), json!({"team": "x"}));
 }
 
+/// "value absent on the wire (proto3 default)", and in version 2 "value present".
+#[tokio::test]
+async fn a_value_that_is_zero_on_the_wire() {
+    let server = serve().await;
+    let message = v1::ResolveBooleanRequest { flag_key: "false".to_owned(), context: None };
+    for (service, begins) in [(V1, [0x12, 6]), (V2, [0x08, 0])] {
+        let path = format!("{service}/ResolveBoolean");
+        let proto = ("content-type", "application/proto");
+        let answer = post(server.evaluation_addr(), &path, &[proto], message.encode_to_vec()).await;
+        assert_eq!(answer.body[..2], begins, "{path}: {:?}", answer.body);
+    }
+}
+
 #[tokio::test]
 async fn what_is_no_call() {
     let server = serve().await;
@@ -191,6 +204,19 @@ async fn web_pages_of_other_origins() {
         let other = [JSON, ("origin", "http://other.example")];
         let answer = post(address, path, &other, r#"{"flagKey": "bool"}"#).await;
         assert_eq!((answer.status.as_u16(), answer.header(allow)), (200, None));
+    }
+
+    let server = serve_with(Server::builder().cors_origins(["https://*.page.example"])).await;
+    for (origin, is_allowed) in [
+        ("https://a.page.example", true),
+        ("https://a.page.example.evil", false),
+        ("https://evil/.page.example.net", false),
+        ("http://a.page.example", false),
+        ("https://page.example", false),
+    ] {
+        let from = [JSON, ("origin", origin)];
+        let answer = post(server.evaluation_addr(), &resolve, &from, "{}").await;
+        assert_eq!(answer.header(allow), is_allowed.then_some(origin));
     }
 
     let closed = serve().await;

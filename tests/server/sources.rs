@@ -137,6 +137,21 @@ impl Web {
 
 const OK: StatusCode = StatusCode::OK;
 
+/// After an error the flags may have been given up: they are given again, with the same tag or not.
+#[tokio::test]
+async fn a_url_that_failed_gives_its_definition_again() {
+    let answer = (OK, "application/json", "\"1\"", ONE);
+    let web = Web::start(answer).await;
+    let url = format!("http://127.0.0.1:{}/flags", web.port);
+    let mut source = HttpSource::new(&url, OFTEN).unwrap();
+    for _ in 0..2 {
+        assert_eq!(bounded("the definition", source.next()).await.unwrap().text, ONE);
+        web.says((StatusCode::INTERNAL_SERVER_ERROR, "", "", ""));
+        bounded("the failure", source.next()).await.unwrap_err();
+        web.says(answer);
+    }
+}
+
 /// Issue: "`http(s)://` (polled, ETag)".
 #[tokio::test]
 async fn a_url_is_polled() {

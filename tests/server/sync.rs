@@ -57,8 +57,12 @@ async fn selectors_by_field_and_header() {
     };
     let mut stream = client.sync_flags(by_field("flagSetId=one")).await.unwrap().into_inner();
     assert_eq!(next(&mut stream).await, json!({"flags": {}}));
-    // A change that it does not see is not sent, the next one is.
-    server.flags().set_value("other", 1).unwrap();
+    // Changes that it does not see are not sent, the next one is.
+    let mut all = events(&mut client_v1(&server).await, "").await;
+    for value in 1..=10 {
+        server.flags().set_value("other", value).unwrap();
+        event(&mut all).await;
+    }
     let flag = json!({"variants": {"v": 1}, "metadata": {"flagSetId": "one"}});
     server.flags().set("mine", flag).unwrap();
     let definition = next(&mut stream).await;
