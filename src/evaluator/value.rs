@@ -389,7 +389,9 @@ fn hexadecimal(digit: u32) -> char {
 /// Appends `text` between quotes, with flagd's escapes.
 pub(super) fn write_text(text: &str, out: &mut String) {
     out.push('"');
-    for c in text.chars() {
+    let (plain, rest) = if is_plain(text) { (text, "") } else { ("", text) };
+    out.push_str(plain);
+    for c in rest.chars() {
         match c {
             '"' | '\\' => out.extend(['\\', c]),
             '\n' => out.push_str("\\n"),
