@@ -1,12 +1,14 @@
 //! From the text of a flag definition to its flags.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, HashMap},
     fmt,
     sync::Arc,
 };
 
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use foldhash::fast::RandomState;
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::{Map, Value as Json, value::RawValue};
 
 use super::{
@@ -56,8 +58,6 @@ struct Reader<'t> {
 
 /// Reads a definition in JSON: gives the flags, or all that is wrong with them.
 pub(super) fn read(text: &str) -> Result<Result<FlagSet, Vec<Finding>>, DefinitionError> {
-    let whole: &RawValue =
-        serde_json::from_str(text).map_err(|error| DefinitionError::in_text(&error, text))?;
     let mut reader = Reader {
         text,
         evaluators: Evaluators::new(text.len()),
@@ -65,18 +65,19 @@ pub(super) fn read(text: &str) -> Result<Result<FlagSet, Vec<Finding>>, Definiti
         set: FlagSet::default(),
         findings: Vec::new(),
     };
-    reader.definition(whole)?;
+    reader.definition()?;
     Ok(if reader.findings.is_empty() { Ok(reader.set) } else { Err(reader.findings) })
 }
 
 impl<'t> Reader<'t> {
-    fn definition(&mut self, whole: &'t RawValue) -> Result<(), DefinitionError> {
-        if !is_object(whole) {
+    fn definition(&mut self) -> Result<(), DefinitionError> {
+        if !self.text.trim_ascii_start().starts_with('{') {
+            self.whole::<IgnoredAny>()?;
             self.problem(Vec::new(), "an object was expected");
             return Ok(());
         }
         let (mut flags, mut metadata, mut rules) = (None, Vec::new(), BTreeMap::new());
-        for (name, value) in self.part::<Entries<'_>>(whole)?.0 {
+        for (name, value) in self.whole::<Entries<'_>>()?.0 {
             let name = self.part::<String>(name)?;
             match &*folded(&name) {
                 "flags" => match &flags {
@@ -102,6 +103,11 @@ impl<'t> Reader<'t> {
             return Ok(());
         };
         self.flags(&name, flags)
+    }
+
+    /// Parses the text.
+    fn whole<T: Deserialize<'t>>(&self) -> Result<T, DefinitionError> {
+        serde_json::from_str(self.text).map_err(|error| DefinitionError::in_text(&error, self.text))
     }
 
     /// Parses a part of the text.
@@ -170,13 +176,13 @@ impl<'t> Reader<'t> {
                 let entries = self.part::<Entries<'_>>(flags)?.0;
                 let keys = entries.iter().map(|(key, _)| self.part(key));
                 let keys = keys.collect::<Result<Vec<String>, _>>()?;
-                let last: HashMap<_, _> = keys.iter().cloned().zip(0..).collect();
+                let last: HashMap<&str, usize, RandomState> =
+                    keys.iter().map(String::as_str).zip(0..).collect();
                 self.set.flags.reserve(last.len());
-                for (index, (key, (_, flag))) in keys.into_iter().zip(entries).enumerate() {
+                for (index, (key, (_, flag))) in keys.iter().zip(entries).enumerate() {
                     // Of two with one key the later counts, but the text of both must be JSON.
-                    if last.get(&key) == Some(&index) {
-                        let path = path([title, &key]);
-                        self.flag(Some(key), flag, &path)?;
+                    if last.get(&**key) == Some(&index) {
+                        self.flag(Some(key), flag, || path([title, key]))?;
                     } else {
                         self.part::<Json>(flag)?;
                     }
@@ -185,8 +191,8 @@ impl<'t> Reader<'t> {
             list if list.starts_with('[') => {
                 let flags = self.part::<Vec<&RawValue>>(flags)?;
                 for (index, flag) in flags.into_iter().enumerate() {
-                    let path = vec![Step::Name(title.to_owned()), Step::Index(index)];
-                    self.flag(None, flag, &path)?;
+                    let path = || vec![Step::Name(title.to_owned()), Step::Index(index)];
+                    self.flag(None, flag, path)?;
                 }
             }
             "null" => {}
@@ -199,22 +205,22 @@ impl<'t> Reader<'t> {
     /// later stays.
     fn flag(
         &mut self,
-        key: Option<String>,
+        key: Option<&str>,
         flag: &'t RawValue,
-        path: &[Step],
+        path: impl Fn() -> Vec<Step>,
     ) -> Result<(), DefinitionError> {
         match Flag::parse(self.part(flag)?, &self.metadata, &self.evaluators) {
             Ok((own_key, flag)) => {
-                let key = key.unwrap_or(own_key);
+                let key = key.unwrap_or(&own_key);
                 let of_no_set = flag.metadata.get("flagSetId").and_then(Json::as_str) == Some("");
                 if !key.is_empty() && !of_no_set {
                     self.set.flags.insert(key.into(), Arc::new(flag));
                 }
             }
             Err(Broken { key: own_key, faults }) => {
-                let flag = key.or(own_key);
+                let flag = key.map(str::to_owned).or(own_key);
                 self.findings.extend(faults.into_iter().map(|Fault { field, message }| {
-                    let path = path.iter().cloned().chain(field.map(Step::Name)).collect();
+                    let path = path().into_iter().chain(field.map(Step::Name)).collect();
                     Finding { flag: flag.clone(), message, path }
                 }));
             }
@@ -232,7 +238,10 @@ fn is_object(part: &RawValue) -> bool {
 }
 
 /// The name of a field without regard to case, since flagd has none.
-pub(super) fn folded(name: &str) -> String {
+pub(super) fn folded(name: &str) -> Cow<'_, str> {
+    if name.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase()) {
+        return Cow::Borrowed(name);
+    }
     let fold = |c: char| match c {
         '\u{17f}' => 's',
         '\u{212a}' => 'k',

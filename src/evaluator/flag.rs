@@ -1,11 +1,11 @@
 //! A flag of a definition, checked, and its rule compiled.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, mem, sync::Arc};
 
 use serde_json::{Map, Value as Json};
 
 use super::{
-    compile::{self, Rule},
+    compile::{self, Rule, TooDeep},
     definition::folded,
     json_text,
     references::{Evaluators, TooLarge},
@@ -13,6 +13,9 @@ use super::{
 
 /// What is looked up in every evaluation.
 pub(super) type ByName<V> = HashMap<Box<str>, V, foldhash::fast::RandomState>;
+
+/// So many bytes hold the text of most flags.
+const USUAL_TEXT: usize = 512;
 
 /// A flag.
 #[derive(Debug, Default)]
@@ -36,8 +39,18 @@ pub(super) struct Metadata {
 
 impl Metadata {
     pub(super) fn new(whole: Map<String, Json>) -> Self {
-        let present = Arc::new(without_nulls(&whole));
+        let present = Arc::new(without_nulls(whole.clone()));
         Self { whole, present }
+    }
+
+    /// A flag's own metadata, with the flag set's under them.
+    fn under(&self, mut own: Map<String, Json>) -> Map<String, Json> {
+        for (name, value) in &self.whole {
+            if !own.contains_key(name) {
+                own.insert(name.clone(), value.clone());
+            }
+        }
+        own
     }
 }
 
@@ -76,18 +89,19 @@ impl Flag {
         set: &Metadata,
         evaluators: &Evaluators,
     ) -> Result<(String, Self), Broken> {
-        let (fields, mut faults) = Fields::parse(json, evaluators)?;
+        let (mut fields, mut faults) = Fields::parse(json, evaluators)?;
         let mut fault =
             |field: &str, message| faults.push(Fault { field: Some(field.to_owned()), message });
-        let mut targeting = None;
-        if let Some(rule) = fields.targeting.as_ref().filter(|_| !fields.no_rule) {
-            match compile::compile(rule) {
-                Ok(rule) => targeting = Some(rule),
-                Err(_) => {
-                    fault(&fields.targeting_name, "`targeting` is nested too deeply".to_owned());
-                }
-            }
-        }
+        let own = mem::take(&mut fields.metadata);
+        let metadata = (!own.is_empty()).then(|| set.under(own));
+        let text = fields.text(metadata.as_ref().unwrap_or(&set.whole));
+        // Copied out of the JSON, not moved: parts that stay among parts that are freed would leave
+        // the heap in pieces, and each later load slower.
+        let rule = fields.targeting.as_ref().filter(|_| !fields.no_rule);
+        let targeting = rule.map(compile::compile).transpose().unwrap_or_else(|TooDeep| {
+            fault(&fields.targeting_name, "`targeting` is nested too deeply".to_owned());
+            None
+        });
         let default = &*fields.default_variant;
         if !default.is_empty() && fields.variants.as_ref().is_none_or(|v| !v.contains_key(default))
         {
@@ -97,14 +111,14 @@ impl Flag {
         if !faults.is_empty() {
             return Err(Broken { key: Some(fields.key), faults });
         }
-        let (text, metadata) = fields.text_and_metadata(set);
+        let metadata = metadata.map(|fields| Arc::new(without_nulls(fields)));
         let variants = fields.variants.unwrap_or_default().into_iter();
         let flag = Self {
             disabled: fields.state == "DISABLED",
             variants: variants.map(|(name, value)| (name.into(), value)).collect(),
             default_variant: (!default.is_empty()).then(|| default.into()),
             targeting,
-            metadata,
+            metadata: metadata.unwrap_or_else(|| set.present.clone()),
             text: text.into(),
         };
         Ok((fields.key, flag))
@@ -167,20 +181,10 @@ impl Fields {
         Ok((fields, faults))
     }
 
-    /// The flag as flagd sends it, and its metadata with the flag set's under them.
-    fn text_and_metadata(&self, set: &Metadata) -> (String, Arc<Map<String, Json>>) {
-        let (merged, present);
-        let metadata = if self.metadata.is_empty() {
-            present = set.present.clone();
-            &set.whole
-        } else {
-            let mut own = set.whole.clone();
-            own.extend(self.metadata.clone());
-            merged = own;
-            present = Arc::new(without_nulls(&merged));
-            &merged
-        };
-        let mut text = String::from(r#"{"state":"#);
+    /// The flag as flagd sends it.
+    fn text(&self, metadata: &Map<String, Json>) -> String {
+        let mut text = String::with_capacity(USUAL_TEXT);
+        text.push_str(r#"{"state":"#);
         json_text::write_text(&self.state, &mut text);
         text.push_str(r#","defaultVariant":"#);
         json_text::write_text(&self.default_variant, &mut text);
@@ -198,13 +202,13 @@ impl Fields {
             json_text::write_object(metadata, &mut text);
         }
         text.push('}');
-        (text, present)
+        text
     }
 }
 
-fn without_nulls(fields: &Map<String, Json>) -> Map<String, Json> {
-    let present = fields.iter().filter(|(_, value)| !value.is_null());
-    present.map(|(name, value)| (name.clone(), value.clone())).collect()
+fn without_nulls(mut fields: Map<String, Json>) -> Map<String, Json> {
+    fields.retain(|_, value| !value.is_null());
+    fields
 }
 
 /// The fields in the order of their names: of two that differ in case only, the later counts.

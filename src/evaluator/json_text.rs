@@ -52,10 +52,18 @@ pub(super) fn write(value: &Json, out: &mut String) {
 
 /// Appends the text of an object.
 pub(super) fn write_object(fields: &Map<String, Json>, out: &mut String) {
+    if fields.keys().is_sorted() {
+        return write_entries(fields.iter(), out);
+    }
+    // With its feature `preserve_order`, serde_json keeps another order.
     let mut sorted: Vec<_> = fields.iter().collect();
     sorted.sort_unstable_by_key(|(name, _)| *name);
+    write_entries(sorted.into_iter(), out);
+}
+
+fn write_entries<'j>(entries: impl Iterator<Item = (&'j String, &'j Json)>, out: &mut String) {
     out.push('{');
-    for (index, (name, value)) in sorted.into_iter().enumerate() {
+    for (index, (name, value)) in entries.enumerate() {
         if index > 0 {
             out.push(',');
         }
@@ -86,7 +94,9 @@ fn hexadecimal(digit: u32) -> char {
 /// Appends `text` between quotes, with flagd's escapes.
 pub(super) fn write_text(text: &str, out: &mut String) {
     out.push('"');
-    for c in text.chars() {
+    let (plain, rest) = if is_plain(text) { (text, "") } else { ("", text) };
+    out.push_str(plain);
+    for c in rest.chars() {
         match c {
             '"' | '\\' => out.extend(['\\', c]),
             '\n' => out.push_str("\\n"),

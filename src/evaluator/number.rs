@@ -133,11 +133,13 @@ pub(super) fn json(number: f64) -> Option<String> {
 fn to_nearest(number: f64, mut text: String) -> String {
     /// Numbers with fewer digits do not lie in the middle.
     const FEWEST: usize = 15;
-    let shortest = format!("{number:e}");
     let is_digit = |c: &u8| c.is_ascii_digit();
     let digits = |text: &str| text.bytes().take_while(|b| *b != b'e').filter(is_digit).count();
-    let count = digits(&shortest);
-    if count < FEWEST || !number.is_finite() {
+    if digits(&text) < FEWEST || !number.is_finite() {
+        return text;
+    }
+    let count = digits(&format!("{number:e}"));
+    if count < FEWEST {
         return text;
     }
     let rounded = format!("{number:.*e}", count - 1);

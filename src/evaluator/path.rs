@@ -1,12 +1,14 @@
 //! Names of variables: `user.roles.0`.
 
+use std::sync::Arc;
+
 use serde_json::Number;
 
 use super::{number, value::Value};
 
 /// The name of a variable, split beforehand.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Path(Box<[Part]>);
+pub(super) struct Path(Arc<[Part]>);
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Part {

@@ -2,6 +2,8 @@
 
 use std::{cell::OnceCell, collections::HashMap};
 
+use foldhash::fast::RandomState;
+
 use super::{
     compile::{Node, Subject, Variable},
     path::Path,
@@ -47,7 +49,7 @@ impl<'r, V: AsRef<[OnceCell<Value<'r>>]>> Kept for Slots<'r, V> {
 /// Only the parts that are evaluated on the context count: the bodies of `map` and its kin are
 /// evaluated on items, whose variables are looked up at each reading.
 pub(super) fn assign(rule: &mut Node) -> usize {
-    let mut found: HashMap<Path, Found> = HashMap::new();
+    let mut found: HashMap<Path, Found, RandomState> = HashMap::default();
     each(rule, &mut |variable| match found.get_mut(&variable.path) {
         Some(found) => found.again = true,
         None => drop(found.insert(variable.path.clone(), Found::default())),
