@@ -1,10 +1,11 @@
-//! The table of options in the README is the table of options in the program.
+//! The tables of the README are true: of options, features and files.
 #![cfg(feature = "rpc")]
 
-use std::{env, fmt::Write as _, fs};
+use std::{collections::BTreeSet, env, fmt::Write as _, fs};
 
 use flagstaff::{FlagdOptions, flagd::OptionInfo};
 
+const FOLDER: &str = env!("CARGO_MANIFEST_DIR");
 const README: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
 const BEGIN: &str = "<!-- options -->\n";
 const END: &str = "<!-- /options -->";
@@ -37,4 +38,39 @@ fn table() -> String {
         let _ = writeln!(table, "| {} |", cells.join(" | ")); // writing to a String cannot fail
     }
     table
+}
+
+/// The names in the first column of the table with this header.
+fn first_column<'r>(readme: &'r str, header: &str) -> BTreeSet<&'r str> {
+    let (_, table) = readme.split_once(&format!("\n{header}\n|---|")).expect(header);
+    let rows = table.lines().skip(1).take_while(|line| line.starts_with("| "));
+    let cells = rows.filter_map(|row| row.split(" | ").next());
+    cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect()
+}
+
+#[test]
+fn the_readme_names_every_feature() {
+    let readme = fs::read_to_string(README).unwrap();
+    let manifest = fs::read_to_string(format!("{FOLDER}/Cargo.toml")).unwrap();
+    let (_, features) = manifest.split_once("\n[features]\n").unwrap();
+    let (features, _) = features.split_once("\n[").unwrap();
+    let names = features.lines().filter_map(|line| line.split_once(" = [").map(|(name, _)| name));
+    let names: BTreeSet<_> = names.filter(|name| *name != "default").collect();
+    assert_eq!(first_column(&readme, "| Feature | Default | What it brings |"), names);
+}
+
+#[test]
+fn the_readme_names_every_file_of_the_large_modules() {
+    let readme = fs::read_to_string(README).unwrap();
+    for folder in ["src/flagd", "src/evaluator", "src/server"] {
+        let entries = fs::read_dir(format!("{FOLDER}/{folder}")).unwrap();
+        let names = entries.map(|entry| {
+            let entry = entry.unwrap();
+            let slash = if entry.file_type().unwrap().is_dir() { "/" } else { "" };
+            entry.file_name().into_string().unwrap() + slash
+        });
+        let names: BTreeSet<_> = names.filter(|name| name != "mod.rs").collect();
+        let named = first_column(&readme, &format!("| `{folder}/` | |"));
+        assert_eq!(named, names.iter().map(String::as_str).collect(), "{folder}");
+    }
 }
