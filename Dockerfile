@@ -11,7 +11,7 @@ COPY flagstaff /flagstaff
 COPY ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 
 # A container is reached from outside, or not at all.
-ENV FLAGSTAFF_HOST=0.0.0.0
+ENV FLAGSTAFF_HOST=::
 # Evaluation, management, synchronization, OFREP.
 EXPOSE 8013 8014 8015 8016
 USER 65532:65532

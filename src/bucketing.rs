@@ -8,7 +8,7 @@
 /// | generation | who has it | bucket of a user |
 /// |---|---|---|
 /// | percentages, the oldest | Java provider 0.11, Rust engine 0.0.4 | the hash as a share of 100, in floats; not available here |
-/// | [`Text`](Self::Text), `string` as an option | flagd to 0.16.1, Python core 1.0, JavaScript core 4.0 (which differs for keys that are not ASCII) | `(hash * total weight) >> 32` of the first argument if it is text, else of the flag's key followed by the targeting key |
+/// | [`String`](Self::String) | flagd to 0.16.1, Python core 1.0, JavaScript core 4.0 (which differs for keys that are not ASCII) | `(hash * total weight) >> 32` of the first argument if it is text, else of the flag's key followed by the targeting key |
 /// | [`Cbor`](Self::Cbor), `cbor` as an option | accepted for flagd 1.0; Python core 2.0, Rust engine 0.1 | the same, but the hash is of the CBOR encoding of the first argument, whatever its type, else of the list of flag key and targeting key |
 ///
 /// The hash is murmur3 (x86, 32 bits, seed 0); the bucket is a place in the running sum of weights.
@@ -17,7 +17,7 @@
 pub enum Bucketing {
     /// What the newest flagd does.
     #[default]
-    Text,
+    String,
     /// What is accepted for flagd 1.0.
     Cbor,
 }

@@ -84,7 +84,7 @@ fn main() {
 
     let _profiler = dhat::Profiler::builder().testing().build();
     let mut evaluations = 0;
-    for (rules, bucketing) in [(&rules, Bucketing::Text), (&both, Bucketing::Cbor)] {
+    for (rules, bucketing) in [(&rules, Bucketing::String), (&both, Bucketing::Cbor)] {
         let flags = flags(rules, bucketing);
         for (n, (rule, variant)) in rules.iter().enumerate() {
             let key = format!("rule-{n}");

@@ -21,7 +21,7 @@ use serde_json::{Map, Value, json};
 
 const KEYS: u32 = 100_000;
 
-const GENERATIONS: [Bucketing; 2] = [Bucketing::Text, Bucketing::Cbor];
+const GENERATIONS: [Bucketing; 2] = [Bucketing::String, Bucketing::Cbor];
 
 fn set(key: &str, rule: &Value, names: impl Iterator<Item = String>) -> FlagSet {
     let variants: Map<String, Value> = names.map(|name| (name, json!(0))).collect();
@@ -77,7 +77,7 @@ fn observed_shares_are_as_the_weights() {
             let mut set = set("experiment", &json!({"fractional": arguments}), names);
             for generation in GENERATIONS {
                 // Of a number, the text generation makes neither a unit nor a share.
-                if *name == "number" && generation == Bucketing::Text {
+                if *name == "number" && generation == Bucketing::String {
                     continue;
                 }
                 set = set.with_bucketing(generation);

@@ -105,7 +105,7 @@ fuzz_target!(|bytes: &[u8]| {
         } },
     });
     let Ok(flags) = FlagSet::parse(&definition.to_string()) else { return };
-    for bucketing in [Bucketing::Text, Bucketing::Cbor] {
+    for bucketing in [Bucketing::String, Bucketing::Cbor] {
         let flags = flags.clone().with_bucketing(bucketing);
         let outcome = flags.evaluate("flag", &context);
         let _ = (

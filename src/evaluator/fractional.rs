@@ -17,7 +17,7 @@ pub(super) fn distribute<'a>(args: Args<'_, 'a>, data: &Value<'a>, run: &Run) ->
     let Args::List(items) = args else { return Ok(Value::Null) };
     let mut hash = Murmur3::default();
     let picked = match run.bucketing {
-        Bucketing::Text => by_text(items, data, &mut hash),
+        Bucketing::String => by_text(items, data, &mut hash),
         Bucketing::Cbor => by_cbor(items, data, &mut hash),
     };
     run.charge(steps(hash.length()))?;
@@ -202,8 +202,8 @@ mod tests {
 
     #[test]
     fn shares_are_as_the_weights() {
-        share(Bucketing::Text, &json!({"var": "nope"}), [5000, 3000, 2000]);
-        share(Bucketing::Text, &json!({"var": "targetingKey"}), [5000, 3000, 2000]);
+        share(Bucketing::String, &json!({"var": "nope"}), [5000, 3000, 2000]);
+        share(Bucketing::String, &json!({"var": "targetingKey"}), [5000, 3000, 2000]);
         share(Bucketing::Cbor, &json!({"var": "n"}), [5000, 3000, 2000]);
     }
 }

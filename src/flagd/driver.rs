@@ -46,7 +46,9 @@ impl Driver {
             self.shared.gate.set_closed(true);
         }
         self.shared.publish(self.lifecycle.state(), self.lifecycle.message(), outcome);
-        events.iter().for_each(telemetry::happened);
+        for event in &events {
+            telemetry::happened(event, self.lifecycle.state());
+        }
     }
 
     /// Runs a future, and the lifecycle's deadline beside it.

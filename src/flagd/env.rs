@@ -115,7 +115,7 @@ pub(super) fn cache(text: &str) -> Result<CacheType, String> {
 
 pub(super) fn bucketing(text: &str) -> Result<Bucketing, String> {
     match text.to_ascii_lowercase().as_str() {
-        "string" => Ok(Bucketing::Text),
+        "string" => Ok(Bucketing::String),
         "cbor" => Ok(Bucketing::Cbor),
         _ => Err(format!("`{text}` is neither `string` nor `cbor`")),
     }

@@ -14,6 +14,7 @@ use super::{
     PROVIDER_NAME,
     error::{DEADLINE_EXCEEDED, reason},
     events::ProviderEvent,
+    lifecycle::State,
 };
 
 /// The span of an evaluation that flagd is asked for.
@@ -82,14 +83,21 @@ fn text_of<'a>(metadata: Option<&'a FlagMetadata>, key: &str) -> Option<&'a str>
     }
 }
 
-/// One event for each change of the state, and of the flags.
-pub(crate) fn happened(event: &ProviderEvent) {
+/// One event for each change of the state, and of the flags. The state is the one after the event.
+pub(crate) fn happened(event: &ProviderEvent, state: State) {
     match event {
         ProviderEvent::Ready => {
             tracing::info!(feature_flag.provider.name = PROVIDER_NAME, "the provider is ready");
         }
         ProviderEvent::Stale => {
             tracing::warn!(feature_flag.provider.name = PROVIDER_NAME, "flags may be out of date");
+        }
+        ProviderEvent::Error { message, .. } if matches!(state, State::Stale | State::Ready) => {
+            tracing::warn!(
+                feature_flag.provider.name = PROVIDER_NAME,
+                error.message = message,
+                "an update is refused, the former flags stay"
+            );
         }
         ProviderEvent::Error { message, fatal } => {
             tracing::error!(

@@ -84,6 +84,8 @@ fn explained(text: String) -> String {
          name the PEM file of the right one"
     } else if text.contains("InvalidContentType") {
         "the server does not speak TLS on this port: see the option `tls`"
+    } else if text.contains("frame with invalid size") {
+        "perhaps the server expects TLS: see the option `tls`"
     } else if text.contains("Service was not ready") {
         "the runtime on which the provider was initialized has ended: initialize it on one that lives as long as it does"
     } else {
@@ -152,7 +154,11 @@ fn status_of_other_protocol(response: &Response<Body>) -> Option<tonic::Status> 
         | StatusCode::GATEWAY_TIMEOUT => Code::Unavailable,
         _ => Code::Unknown,
     };
-    Some(tonic::Status::new(code, format!("the answer is HTTP {http} and not gRPC")))
+    let hint = match http {
+        StatusCode::NOT_FOUND => " (evaluation is at flagd's port 8013, synchronization at 8015)",
+        _ => "",
+    };
+    Some(tonic::Status::new(code, format!("the answer is HTTP {http} and not gRPC{hint}")))
 }
 
 #[cfg(test)]

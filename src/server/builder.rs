@@ -306,7 +306,7 @@ impl ServerBuilder {
         let core = Arc::new(Core {
             store,
             awaited: Awaited::new(sources.len()),
-            metrics: Metrics::new(tls.is_some()),
+            metrics: Metrics::new(sources.len() + 1, tls.is_some()),
             additions,
             cors: Cors::new(cors),
             max_body,
@@ -319,6 +319,7 @@ impl ServerBuilder {
         let nothing = FlagSet::default().with_bucketing(bucketing);
         let Ok(()) =
             core.store.update(memory.index, |_| Ok::<_, std::convert::Infallible>(nothing));
+        core.metrics.source(memory.index).took();
 
         let feeds = sources.into_iter().enumerate().map(|(index, source)| {
             tokio::spawn(Feed { index, source, bucketing }.run(core.clone())).abort_handle()

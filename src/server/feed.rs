@@ -1,6 +1,6 @@
 //! One task for each source: what it gives is parsed and stored; errors leave what there is.
 
-use std::{sync::Arc, sync::atomic::Ordering::Relaxed, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use tokio::{
     task::spawn_blocking,
@@ -10,7 +10,7 @@ use tokio::{
 use super::core::Core;
 use crate::{
     evaluator::{Bucketing, DefinitionError, FlagSet},
-    flagd::Backoff,
+    flagd::{Backoff, error::chain},
     source::FlagSource,
 };
 
@@ -40,9 +40,15 @@ impl Feed {
                     self.take(&core, parsed);
                 }
                 Err(error) => {
-                    core.metrics.update_errors.fetch_add(1, Relaxed);
+                    core.metrics.source(self.index).failed();
                     let delay = backoff.failed(Instant::now());
-                    tracing::warn!(source = self.source.name(), %error, ?delay, "a source gives no flags");
+                    let error = chain(&error);
+                    tracing::warn!(
+                        source = self.source.name(),
+                        error,
+                        ?delay,
+                        "a source gives no flags"
+                    );
                     sleep(delay).await;
                 }
             }
@@ -56,12 +62,14 @@ impl Feed {
         core.awaited.given(self.index);
         match taken {
             Ok(()) => {
-                core.metrics.updates.fetch_add(1, Relaxed);
+                core.metrics.source(self.index).took();
                 tracing::info!(source = name, "flags were loaded");
             }
             Err(error) => {
-                core.metrics.update_errors.fetch_add(1, Relaxed);
-                tracing::warn!(source = name, %error, "a flag definition is refused, the former one stays");
+                core.metrics.source(self.index).failed();
+                let had_flags = core.store.snapshot().sources()[self.index].flags.is_some();
+                let kept = if had_flags { "the former one" } else { "nothing" };
+                tracing::warn!(source = name, %error, kept, "a flag definition is refused");
             }
         }
     }

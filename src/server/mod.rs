@@ -27,7 +27,7 @@
 //!         "targeting": {"if": [{"ends_with": [{"var": "email"}, "@corp.example"]}, "on"]}
 //!     }),
 //! )?;
-//! // Every provider of `server.evaluation_addr()` has been told.
+//! // Every provider of `server.evaluation_addr()` is told.
 //! # server.shutdown().await;
 //! # Ok(()) }
 //! ```

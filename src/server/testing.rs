@@ -1,12 +1,12 @@
 //! A server for tests, in one line.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use open_feature::{EvaluationContext, provider::FeatureProvider};
 use serde_json::Value;
 
 use super::{Flags, RunningServer, Server};
-use crate::flagd::{FlagdOptions, FlagdOptionsBuilder, FlagdProvider};
+use crate::flagd::{CacheType, FlagdOptions, FlagdOptionsBuilder, FlagdProvider, Resolver};
 
 /// Long enough for a loaded machine.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -25,6 +25,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 ///
 /// let user = EvaluationContext::default().with_targeting_key("user-1");
 /// assert!(provider.resolve_bool_value("new-checkout", &user).await.unwrap().value);
+/// server.set("new-checkout", false);
+/// assert!(!provider.resolve_bool_value("new-checkout", &user).await.unwrap().value);
 /// # }
 /// ```
 #[derive(Debug)]
@@ -85,19 +87,27 @@ impl TestServer {
         self.server.flags()
     }
 
-    /// Options for a provider of this server, without the environment's.
+    /// Options for a provider of one's own. `build_with_env(|_| None)` keeps the environment's out.
+    ///
+    /// With a cache, which is the default, a change is seen once its event has arrived: wait for
+    /// [`ConfigurationChanged`](crate::ProviderEvent::ConfigurationChanged).
     pub fn options(&self) -> FlagdOptionsBuilder {
-        let port = self.server.evaluation_addr().map_or(0, |address| address.port());
-        FlagdOptions::builder().host("127.0.0.1").port(port).deadline(PATIENCE)
+        of(self.server.evaluation_addr())
     }
 
-    /// A provider of this server that is ready.
+    /// The like, for a provider that evaluates in process.
+    pub fn in_process_options(&self) -> FlagdOptionsBuilder {
+        of(self.server.sync_addr()).resolver(Resolver::InProcess)
+    }
+
+    /// A provider of this server that is ready. It has no cache, so that the next evaluation sees a
+    /// change.
     ///
     /// # Panics
     ///
     /// When it does not become ready.
     pub async fn provider(&self) -> FlagdProvider {
-        let options = match self.options().build_with_env(|_| None) {
+        let options = match self.options().cache(CacheType::Disabled).build_with_env(|_| None) {
             Ok(options) => options,
             Err(error) => panic!("{error}"),
         };
@@ -119,4 +129,9 @@ impl TestServer {
     pub async fn shutdown(self) {
         self.server.shutdown().await;
     }
+}
+
+fn of(address: Option<SocketAddr>) -> FlagdOptionsBuilder {
+    let port = address.map_or(0, |address| address.port());
+    FlagdOptions::builder().host("127.0.0.1").port(port).deadline(PATIENCE)
 }

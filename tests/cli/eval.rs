@@ -140,6 +140,6 @@ async fn flags_are_evaluated_here_when_asked_to() {
         assert_eq!(run.json()["value"], "second", "{connection:?}: {run:?}");
     }
     let run = run(&["eval", "text", "--file", "absent.json", "--json"]).await;
-    assert_eq!(run.code, Some(3));
+    assert_eq!(run.code, Some(1));
     assert!(run.out.contains("absent.json"), "{run:?}");
 }

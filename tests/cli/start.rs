@@ -149,8 +149,8 @@ async fn the_generation_of_fractional_is_chosen() {
         "defaultVariant": "a",
         "targeting": { "fractional": [["a", 50], ["b", 50]] },
     } } });
-    let text = server(&definition, &["--fractional", "string"]).await;
-    let cbor = server(&definition, &["--fractional", "cbor"]).await;
+    let text = server(&definition, &["--bucketing", "string"]).await;
+    let cbor = server(&definition, &["--bucketing", "cbor"]).await;
     let mut differences = 0;
     for user in 0..20 {
         let context = format!("targetingKey=user-{user}");

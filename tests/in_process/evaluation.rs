@@ -132,7 +132,7 @@ async fn an_option_chooses_who_gets_which_variant() {
         }
         variants
     };
-    let (string, cbor) = (by(Bucketing::Text).await, by(Bucketing::Cbor).await);
+    let (string, cbor) = (by(Bucketing::String).await, by(Bucketing::Cbor).await);
     assert_ne!(string, cbor);
     for variants in [string, cbor] {
         assert!(variants.contains('a') && variants.contains('b'), "{variants}");

@@ -52,7 +52,7 @@ async fn metrics() {
         &*requests("400", "/flagd.evaluation.v1.Service/ResolveInt", "connect", 1),
         &*requests("200", "/flagd.evaluation.v1.Service/ResolveInt", "grpc", 1),
         "flagstaff_flags 14",
-        r#"flagstaff_source_loaded{source="memory"} 1"#,
+        r#"flagstaff_source_up{source="memory",index="0"} 1"#,
     ] {
         assert!(answer.text().lines().any(|other| other == line), "{line}: {}", answer.text());
     }

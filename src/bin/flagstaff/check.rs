@@ -110,11 +110,25 @@ fn check(file: &Path, yaml: bool) -> Vec<Finding<'_>> {
     };
     // What can be parsed can be looked through.
     let warnings = if yaml { lint_yaml(&text) } else { lint(&text) }.unwrap_or_default();
-    findings.extend(warnings.into_iter().map(|Warning { flag, message, line, column, .. }| {
+    let errors: Vec<_> = findings.iter().map(|error| error.place).collect();
+    // What is an error needs no warning besides.
+    let beyond = |warning: &Warning| !errors.contains(&Some((warning.line, warning.column)));
+    findings.extend(warnings.into_iter().filter(beyond).map(|warning| {
+        let Warning { flag, message, line, column, .. } = warning;
         found(Level::Warning, line, column, flag, message)
     }));
+    if !is_input(file) && !is_named(file) {
+        let message = "flagd takes only names that end in `.json`, `.yaml` or `.yml`".to_owned();
+        findings.push(Finding { file, level: Level::Warning, place: None, flag: None, message });
+    }
     findings.sort_by_key(|finding| finding.place);
     findings
+}
+
+/// Whether the name says what the file is written in.
+fn is_named(file: &Path) -> bool {
+    let ending = file.extension().and_then(|ending| ending.to_str());
+    ending.is_some_and(|ending| matches!(ending, "json" | "yaml" | "yml"))
 }
 
 fn is_input(file: &Path) -> bool {

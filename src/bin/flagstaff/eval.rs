@@ -1,9 +1,9 @@
 //! `flagstaff eval`: one flag's value, for a context.
 
-use std::fmt;
+use std::{fmt, io};
 
 use clap::ValueEnum;
-use flagstaff::{FlagdProvider, reason};
+use flagstaff::{FlagdProvider, flagd::Resolver, reason};
 use open_feature::{
     EvaluationContext, EvaluationError, EvaluationErrorCode as Code, EvaluationResult, Value,
     provider::{FeatureProvider, ResolutionDetails},
@@ -14,8 +14,9 @@ use crate::{Exit, connection::Connection, failed, json as convert, output};
 
 /// Ask a flagd or flagstaff for the value of a flag.
 ///
-/// Exit code 0: a value; 1: the flag has none (missing, disabled, of another type, or its rule
-/// failed); 2: wrong usage; 3: flagd cannot be reached.
+/// Exit code 0: a value; 1: the flag has none (missing, disabled, of another type, its rule failed,
+/// its file cannot be read), or it cannot be written; 2: wrong usage; 3: flagd cannot be reached, or
+/// refuses, or not with these options.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The key of the flag.
@@ -50,6 +51,7 @@ pub(crate) async fn run(args: Args) -> Exit {
         Ok(options) => options,
         Err(error) => return failed(Exit::Usage, &error.to_string()),
     };
+    let from_file = options.resolver() == Resolver::File;
     let fields = args.contexts.into_iter().flatten().collect();
     let context = convert::to_context(fields);
     let provider = FlagdProvider::new(options);
@@ -59,8 +61,7 @@ pub(crate) async fn run(args: Args) -> Exit {
     provider.shutdown().await;
 
     let report = Report { key: &args.key, asked };
-    // Nobody reads what cannot be written.
-    let _ = match (&report.asked, args.json) {
+    let written = match (&report.asked, args.json) {
         (_, true) => output::line(&report.json()),
         (Ok(_), false) => output::line(&report),
         (Err(_), false) => {
@@ -68,7 +69,13 @@ pub(crate) async fn run(args: Args) -> Exit {
             Ok(())
         }
     };
-    report.exit()
+    match written {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            failed(Exit::No, &format!("the answer cannot be written: {error}"))
+        }
+        _ if from_file && report.exit() == Exit::Unreachable => Exit::No,
+        _ => report.exit(),
+    }
 }
 
 /// A flag's value, whatever its type.

@@ -270,7 +270,7 @@ pub(super) mod testing {
         let root = Root { kept: Some(&slots), ..root };
         let data = Value::Object(super::super::value::Object::Root(&root));
         let mut text = String::new();
-        let run = Run::new(Bucketing::Text);
+        let run = Run::new(Bucketing::String);
         match eval::eval(&rule.node, &data, &run).and_then(|value| value.write_json(&mut text)) {
             Ok(()) => text,
             Err(_) => String::from("fails"),

@@ -5,7 +5,7 @@ mod text;
 
 use std::{
     hash::BuildHasher,
-    sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed},
+    sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed},
 };
 
 pub(crate) use self::requests::Route;
@@ -39,8 +39,30 @@ pub(crate) struct Metrics {
     pub(crate) event_streams: Gauge,
     pub(crate) sync_streams: Gauge,
     pub(crate) connections: Gauge,
-    pub(crate) updates: AtomicU64,
-    pub(crate) update_errors: AtomicU64,
+    /// By the places of the sources in the store.
+    sources: Vec<Source>,
+}
+
+/// What a source has given.
+#[derive(Debug, Default)]
+pub(crate) struct Source {
+    taken: AtomicU64,
+    failed: AtomicU64,
+    is_up: AtomicBool,
+}
+
+impl Source {
+    /// Counts a definition that was taken.
+    pub(crate) fn took(&self) {
+        self.taken.fetch_add(1, Relaxed);
+        self.is_up.store(true, Relaxed);
+    }
+
+    /// Counts a definition that was refused, or an attempt to get one that failed.
+    pub(crate) fn failed(&self) {
+        self.failed.fetch_add(1, Relaxed);
+        self.is_up.store(false, Relaxed);
+    }
 }
 
 /// How many there are now.
@@ -65,9 +87,15 @@ impl Drop for Counted<'_> {
 }
 
 impl Metrics {
-    /// Of a server whose evaluation is encrypted, or not.
-    pub(crate) fn new(encrypted: bool) -> Self {
-        Self { requests: Requests::new(encrypted), ..Self::default() }
+    /// Of a server with so many sources, whose evaluation is encrypted, or not.
+    pub(crate) fn new(sources: usize, encrypted: bool) -> Self {
+        let sources = (0..sources).map(|_| Source::default()).collect();
+        Self { sources, requests: Requests::new(encrypted), ..Self::default() }
+    }
+
+    /// The counters of a source, by its place in the store.
+    pub(crate) fn source(&self, index: usize) -> &Source {
+        &self.sources[index]
     }
 
     /// Counts an evaluation: its variant and reason, or what went wrong.
@@ -119,24 +147,40 @@ impl Metrics {
             text.head(name, "gauge", help);
             text.sample(name, &[], &value);
         }
-        for (name, help, value) in [
-            ("flagstaff_source_updates_total", "Flag definitions that were taken.", &self.updates),
+        self.expose_sources(flags, &mut text);
+        text.0
+    }
+
+    /// Two sources may have one name: their places tell them apart.
+    fn expose_sources(&self, flags: &Snapshot, text: &mut Exposition) {
+        type Value = fn(&Source) -> u64;
+        let values: [(_, _, _, Value); 3] = [
+            (
+                "flagstaff_source_updates_total",
+                "counter",
+                "Flag definitions that were taken.",
+                |source| source.taken.load(Relaxed),
+            ),
             (
                 "flagstaff_source_errors_total",
+                "counter",
                 "Flag definitions that were refused, and attempts to get one that failed.",
-                &self.update_errors,
+                |source| source.failed.load(Relaxed),
             ),
-        ] {
-            text.head(name, "counter", help);
-            text.sample(name, &[], &value.load(Relaxed).to_string());
+            (
+                "flagstaff_source_up",
+                "gauge",
+                "Whether the last attempt to get a flag definition gave one that was taken.",
+                |source| source.is_up.load(Relaxed).into(),
+            ),
+        ];
+        for (name, kind, help, value) in values {
+            text.head(name, kind, help);
+            for (index, (source, counts)) in flags.sources().iter().zip(&self.sources).enumerate() {
+                let labels = [("source", &*source.name), ("index", &*index.to_string())];
+                text.sample(name, &labels, &value(counts).to_string());
+            }
         }
-        let name = "flagstaff_source_loaded";
-        text.head(name, "gauge", "Whether the source has given a flag definition.");
-        for source in flags.sources() {
-            let loaded = u8::from(source.flags.is_some()).to_string();
-            text.sample(name, &[("source", &*source.name)], &loaded);
-        }
-        text.0
     }
 
     fn expose_evaluations(&self, text: &mut Exposition) {
@@ -185,12 +229,16 @@ mod tests {
     use super::{super::store::Store, *};
 
     fn exposed(metrics: &Metrics) -> String {
-        metrics.expose(&Store::new(["a \"b\"".into()]).snapshot())
+        metrics.expose(&Store::new(["a \"b\"".into(), "a \"b\"".into()]).snapshot())
     }
 
     #[test]
     fn evaluations_are_counted() {
-        let metrics = Metrics::default();
+        let metrics = Metrics::new(2, false);
+        for index in [0, 1] {
+            metrics.source(index).took();
+        }
+        metrics.source(0).failed();
         for variant in ["on", "off", "on"] {
             metrics.count("f\"\n", Ok((Some(variant), "STATIC")));
         }
@@ -201,7 +249,10 @@ mod tests {
             r#"feature_flag_flagd_impression_total{feature_flag_key="f\"\n",feature_flag_provider_name="flagd",feature_flag_reason="STATIC",feature_flag_result_variant="on"} 2"#,
             r#"feature_flag_flagd_result_reason_total{feature_flag_key="f\"\n",feature_flag_provider_name="flagd",feature_flag_reason="STATIC"} 3"#,
             r#"feature_flag_flagd_result_reason_total{ExceptionTypeKeyName="GENERAL",feature_flag_provider_name="flagd",feature_flag_reason="ERROR"} 1"#,
-            r#"flagstaff_source_loaded{source="a \"b\""} 0"#,
+            r#"flagstaff_source_updates_total{source="a \"b\"",index="0"} 1"#,
+            r#"flagstaff_source_errors_total{source="a \"b\"",index="0"} 1"#,
+            r#"flagstaff_source_up{source="a \"b\"",index="0"} 0"#,
+            r#"flagstaff_source_up{source="a \"b\"",index="1"} 1"#,
             "flagstaff_event_streams 1",
         ] {
             assert!(text.lines().any(|other| other == line), "{line} is not in\n{text}");

@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, time::Duration};
 
-use clap::{ArgAction, ValueEnum, builder::BoolishValueParser};
+use clap::{
+    ArgAction, ValueEnum,
+    builder::{BoolishValueParser, OsStringValueParser, TypedValueParser},
+};
 
 use super::{duration, unsupported::Unsupported};
 
@@ -16,9 +19,9 @@ use super::{duration, unsupported::Unsupported};
 // Of an option that is given twice the last counts, as in flagd.
 #[command(args_override_self = true)]
 pub(crate) struct Args {
-    /// The address to listen on, for all ports; 0.0.0.0 is every interface.
+    /// The IP address to listen on, for all ports; `::` is every interface, by IPv4 and IPv6.
     // Not FLAGD_HOST, which says to clients where flagd is.
-    #[arg(long, env = "FLAGSTAFF_HOST", default_value = "127.0.0.1")]
+    #[arg(long, env = "FLAGSTAFF_HOST", value_name = "IP", default_value = "127.0.0.1")]
     pub(super) host: IpAddr,
     /// Port of evaluation: gRPC and Connect.
     #[arg(short, long, env = "FLAGD_PORT", default_value_t = 8013)]
@@ -33,13 +36,15 @@ pub(crate) struct Args {
     #[arg(short = 'r', long, env = "FLAGD_OFREP_PORT", default_value_t = 8016)]
     pub(super) ofrep_port: u16,
     /// Unix socket of evaluation, in place of its port.
-    #[arg(short = 'd', long, env = "FLAGD_SOCKET_PATH", value_name = "PATH")]
+    #[arg(short = 'd', long, env = "FLAGD_SOCKET_PATH", value_name = "PATH", value_parser = path())]
     pub(super) socket_path: Option<PathBuf>,
     /// Unix socket of synchronization, in place of its port.
     #[arg(short = 'e', long, env = "FLAGD_SYNC_SOCKET_PATH", value_name = "PATH")]
+    #[arg(value_parser = path())]
     pub(super) sync_socket_path: Option<PathBuf>,
 
-    /// Where flags come from: `file:path`, `http(s)://...` or `grpc(s)://host:port`. Can be repeated,
+    /// Where flags come from: `file:path`, `http(s)://...`, `grpc(s)://host:port`, or where else a
+    /// provider finds flagd (`dns:///...`, `unix:///...`, `envoy://...`). Can be repeated,
     /// or a list with commas; of flags with the same key, the later source's wins
     /// [env: `FLAGD_URI`, a list with spaces].
     #[arg(short = 'f', long = "uri", value_delimiter = ',')]
@@ -52,11 +57,11 @@ pub(crate) struct Args {
     /// PEM file with the server's certificate, for TLS on the ports of evaluation and
     /// synchronization.
     #[arg(short = 'c', long, env = "FLAGD_SERVER_CERT_PATH", value_name = "PATH")]
-    #[arg(requires = "server_key_path")]
+    #[arg(requires = "server_key_path", value_parser = path())]
     pub(super) server_cert_path: Option<PathBuf>,
     /// PEM file with the key of that certificate.
     #[arg(short = 'k', long, env = "FLAGD_SERVER_KEY_PATH", value_name = "PATH")]
-    #[arg(requires = "server_cert_path")]
+    #[arg(requires = "server_cert_path", value_parser = path())]
     pub(super) server_key_path: Option<PathBuf>,
 
     /// Origins from which browsers may ask; `*` is every origin [env: `FLAGD_CORS_ORIGIN`].
@@ -100,9 +105,9 @@ pub(crate) struct Args {
     #[arg(default_value = "true", value_parser = BoolishValueParser::new(), value_name = "BOOL")]
     pub(super) keep_alive_permit_without_stream: bool,
 
-    /// The generation of `fractional`: what flagd 0.16 does, or what is to come with flagd 1.0.
-    #[arg(long, env = "FLAGD_FRACTIONAL", default_value = "string")]
-    pub(super) fractional: Fractional,
+    /// The generation of `fractional`, as providers call it: what flagd 0.16 does, or what is to come with flagd 1.0.
+    #[arg(long, env = "FLAGD_BUCKETING", default_value = "string")]
+    pub(super) bucketing: Generation,
     /// The form of logs on standard error.
     #[arg(short = 'z', long, env = "FLAGD_LOG_FORMAT", default_value = "console")]
     pub(super) log_format: LogFormat,
@@ -118,7 +123,7 @@ pub(crate) struct Args {
 pub(super) type Pair = (String, String);
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-pub(super) enum Fractional {
+pub(super) enum Generation {
     String,
     Cbor,
 }
@@ -162,6 +167,11 @@ impl Args {
         }
         Ok(self)
     }
+}
+
+/// An empty path is none, as in flagd: it comes of templates.
+fn path() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().map(PathBuf::from)
 }
 
 fn pair(text: &str) -> Result<Pair, String> {

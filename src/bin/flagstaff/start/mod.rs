@@ -7,7 +7,11 @@ mod open;
 mod sources;
 mod unsupported;
 
-use std::{net::IpAddr, path::PathBuf};
+use std::{
+    env,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener},
+    path::PathBuf,
+};
 
 use flagstaff::{
     evaluator::Bucketing,
@@ -15,7 +19,7 @@ use flagstaff::{
 };
 
 pub(crate) use self::args::Args;
-use self::{args::Fractional, sources::Source};
+use self::{args::Generation, sources::Source};
 use crate::{Exit, failed, signals::Signals};
 
 /// Why there is no server, and the exit code.
@@ -43,12 +47,17 @@ pub(crate) async fn run(args: Args) -> Exit {
 async fn start(args: Args) -> Result<RunningServer, Failure> {
     let usage = |message| (Exit::Usage, message);
     args.unsupported.check().map_err(usage)?;
-    let args = args.with_environment(|name| std::env::var(name).ok()).map_err(usage)?;
+    let args = args.with_environment(|name| env::var(name).ok()).map_err(usage)?;
     logging::init(args.log_format, args.debug);
     let sources = sources(&args).map_err(usage)?;
     if sources.is_empty() {
         let message = "no source of flags: give --uri or --sources (FLAGD_URI, FLAGD_SOURCES)";
         return Err((Exit::No, message.to_owned()));
+    }
+    for variable in ["FLAGD_PORT", "FLAGD_MANAGEMENT_PORT", "FLAGD_SYNC_PORT", "FLAGD_OFREP_PORT"] {
+        if env::var(variable).is_ok_and(|text| text.starts_with("tcp://")) {
+            tracing::warn!(variable, "ignored: Kubernetes sets it for a Service of this name");
+        }
     }
     if args.keep_alive_min_time.is_some() || !args.keep_alive_permit_without_stream {
         tracing::warn!("--keep-alive-* has no effect: clients may ping as often as they like");
@@ -88,22 +97,24 @@ fn sources(args: &Args) -> Result<Vec<(String, Source)>, String> {
 }
 
 fn builder(args: &Args) -> ServerBuilder {
+    let host = reachable(args.host);
     let mut builder = Server::builder()
-        .evaluation(listen(args.host, args.port, args.socket_path.as_ref()))
-        .management(listen(args.host, args.management_port, None))
-        .sync(listen(args.host, args.sync_port, args.sync_socket_path.as_ref()))
-        .ofrep(listen(args.host, args.ofrep_port, None))
+        .evaluation(listen(host, args.port, args.socket_path.as_ref()))
+        .management(listen(host, args.management_port, None))
+        .sync(listen(host, args.sync_port, args.sync_socket_path.as_ref()))
+        .ofrep(listen(host, args.ofrep_port, None))
         .cors_origins(&args.cors_origins)
         // What 0 means, as in flagd.
         .max_request_body(unless_zero(args.max_request_body, usize::MAX))
         .max_request_header(unless_zero(args.max_request_header, 1 << 20))
         .stream_deadline(args.stream_deadline)
         .sync_metadata(!args.disable_sync_metadata)
-        .bucketing(match args.fractional {
-            Fractional::String => Bucketing::Text,
-            Fractional::Cbor => Bucketing::Cbor,
+        .bucketing(match args.bucketing {
+            Generation::String => Bucketing::String,
+            Generation::Cbor => Bucketing::Cbor,
         });
-    if let (Some(certificate), Some(key)) = (&args.server_cert_path, &args.server_key_path) {
+    let tls = (given(args.server_cert_path.as_ref()), given(args.server_key_path.as_ref()));
+    if let (Some(certificate), Some(key)) = tls {
         builder = builder.tls(certificate, key);
     }
     for (name, value) in &args.context_values {
@@ -119,7 +130,22 @@ fn unless_zero(bytes: usize, otherwise: usize) -> usize {
     if bytes == 0 { otherwise } else { bytes }
 }
 
+/// Every interface, also of a system without IPv6.
+fn reachable(host: IpAddr) -> IpAddr {
+    match host {
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED) if TcpListener::bind((host, 0)).is_err() => {
+            Ipv4Addr::UNSPECIFIED.into()
+        }
+        host => host,
+    }
+}
+
+/// A path that is empty is none.
+fn given(path: Option<&PathBuf>) -> Option<&PathBuf> {
+    path.filter(|path| !path.as_os_str().is_empty())
+}
+
 /// A socket takes the place of the port.
 fn listen(host: IpAddr, port: u16, socket: Option<&PathBuf>) -> Listen {
-    socket.map_or_else(|| Listen::from((host, port)), |path| Listen::from(path.clone()))
+    given(socket).map_or_else(|| Listen::from((host, port)), |path| Listen::from(path.clone()))
 }
