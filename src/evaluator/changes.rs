@@ -1,8 +1,8 @@
 //! What changes from one flag set to another.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
-use super::flag_set::FlagSet;
+use super::{flag::Flag, flag_set::FlagSet};
 
 /// What happened to a flag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -36,13 +36,35 @@ impl FlagSet {
         let new_or_other = self.flags.iter().filter_map(|(key, flag)| {
             let change = match former.flags.get(key) {
                 None => Change::Write,
-                Some(other) if other.text == flag.text => return None,
+                Some(other) if same(other, flag) => return None,
                 Some(_) => Change::Update,
             };
             Some((key.to_string(), change))
         });
         new_or_other.chain(gone).collect()
     }
+
+    /// Takes over the flags of a former set that are the same: both then hold them only once.
+    #[cfg(feature = "server")]
+    pub(crate) fn share(&mut self, former: &FlagSet) {
+        for (key, flag) in &mut self.flags {
+            if let Some(other) = former.flags.get(key).filter(|other| same(other, flag)) {
+                flag.clone_from(other);
+            }
+        }
+    }
+
+    /// Whether both hold one and the same flag.
+    #[cfg(all(test, feature = "server"))]
+    pub(crate) fn shares(&self, key: &str, other: &FlagSet) -> bool {
+        Arc::ptr_eq(&self.flags[key], &other.flags[key])
+    }
+}
+
+/// Whether two flags are the same, where no way to ask for them tells one from the other.
+fn same(a: &Arc<Flag>, b: &Arc<Flag>) -> bool {
+    // The text does not tell the rule `{}`, which is none, from a reference to an empty object.
+    Arc::ptr_eq(a, b) || (a.text == b.text && a.targeting.is_some() == b.targeting.is_some())
 }
 
 #[cfg(test)]
@@ -82,6 +104,20 @@ mod tests {
             let latter = format!(r#"{{"f": {{{plain}, {field}}}}}"#);
             assert_eq!(!changes(&former, &latter).is_empty(), counts, "{field}");
         }
+    }
+
+    /// Both are sent as `{}`, but only the reference is a rule, which gives another reason.
+    #[test]
+    fn no_rule_is_another_than_an_empty_one() {
+        let set = |rule: &str| {
+            let flags = format!(r#"{{"f": {{"targeting": {rule}}}}}"#);
+            FlagSet::parse(&format!(r#"{{"flags": {flags}, "$evaluators": {{"e": {{ }}}}}}"#))
+                .unwrap()
+        };
+        let (none, empty) = (set("{}"), set(r#"{"$ref": "e"}"#));
+        assert_eq!(none.definition("f"), empty.definition("f"));
+        assert_eq!(empty.changes_since(&none)["f"], Change::Update);
+        assert!(empty.changes_since(&empty.clone()).is_empty());
     }
 
     #[test]

@@ -80,10 +80,13 @@ impl<'t> Reader<'t> {
         for (name, value) in self.whole::<Entries<'_>>()?.0 {
             let name = self.part::<String>(name)?;
             match &*folded(&name) {
-                "flags" => match &flags {
-                    Some((former, _)) if *former > name => drop(self.part::<Json>(value)?),
-                    _ => flags = Some((name, value)),
-                },
+                "flags" => {
+                    let unused = match &flags {
+                        Some((former, _)) if *former > name => Some(value),
+                        _ => flags.replace((name, value)).map(|(_, former)| former),
+                    };
+                    unused.map(|unused| self.part::<Json>(unused)).transpose()?;
+                }
                 "metadata" => metadata.push((name, value)),
                 "$evaluators" => self.section(&name, value, &mut rules)?,
                 _ => drop(self.part::<Json>(value)?),

@@ -26,7 +26,8 @@ pub(super) struct Flag {
     pub(super) targeting: Option<Rule>,
     /// The flag set's, with the flag's own over it.
     pub(super) metadata: Arc<Map<String, Json>>,
-    /// The flag as flagd sends it: two flags are the same if and only if these texts are.
+    /// The flag as flagd sends it. It tells all fields above but whether there is a rule: `{}` is also
+    /// what a reference to an empty object is written as, and that is one.
     pub(super) text: Box<str>,
 }
 

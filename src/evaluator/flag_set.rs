@@ -195,6 +195,23 @@ mod tests {
         }
     }
 
+    /// Of a section that is not used too, the text must be JSON of numbers that there are.
+    #[test]
+    fn a_number_that_is_too_large_is_refused_wherever_it_is() {
+        for text in [
+            r#"{"flags": {}, "x": 1e999}"#,
+            r#"{"flags": {"f": 1e999}, "flags": {}}"#,
+            r#"{"Flags": {"f": 1e999}, "flags": {}}"#,
+            r#"{"flags": {}, "Flags": {"f": 1e999}}"#,
+            r#"{"flags": {"f": 1e999, "f": {}}}"#,
+            r#"{"flags": {"f": {"x": 1e999}}}"#,
+        ] {
+            let refused = FlagSet::parse(text).unwrap_err();
+            assert!(matches!(refused, DefinitionError::Syntax { .. }), "{text}: {refused}");
+            assert!(FlagSet::parse(&text.replace("1e999", "{}")).is_ok(), "{text}");
+        }
+    }
+
     #[test]
     fn a_list_of_flags() {
         let set = FlagSet::parse(

@@ -1,6 +1,7 @@
 //! The flags of all sources: a snapshot that readers take without a lock, replaced as a whole.
 
 mod history;
+mod remembered;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,8 +14,8 @@ use hyper::body::Bytes;
 use serde_json::{Map, Value};
 use tokio::sync::watch;
 
-use self::history::History;
 pub(crate) use self::history::Told;
+use self::{history::History, remembered::Remembered};
 use super::selector::Selector;
 use crate::evaluator::{Change, Context, ErrorCode, FlagSet, Outcome};
 
@@ -33,9 +34,9 @@ pub(crate) struct Snapshot {
     version: u64,
     sources: Vec<Loaded>,
     /// What has changed, once computed, by selector and former version.
-    changes: Mutex<Vec<(Selector, u64, Arc<Changes>)>>,
+    changes: Remembered<(Selector, u64), Option<Arc<Changes>>>,
     /// What the sync protocol sends, once written.
-    definitions: Mutex<Vec<(Selector, Bytes)>>,
+    definitions: Remembered<Selector, Bytes>,
 }
 
 /// What has changed from one snapshot to another.
@@ -47,12 +48,14 @@ pub(crate) struct Changes {
     pub(crate) events: [OnceLock<Bytes>; 2],
 }
 
-/// How many things that clients ask for by selector are kept: selectors are up to them.
-const REMEMBERED: usize = 64;
-
 impl Snapshot {
     fn new(version: u64, sources: Vec<Loaded>) -> Self {
-        Self { version, sources, changes: Mutex::default(), definitions: Mutex::default() }
+        Self {
+            version,
+            sources,
+            changes: Remembered::default(),
+            definitions: Remembered::default(),
+        }
     }
 
     pub(crate) fn sources(&self) -> &[Loaded] {
@@ -69,32 +72,53 @@ impl Snapshot {
         self.is_loaded() || self.latest_first().next().is_some()
     }
 
-    /// The sources that have flags, later ones first: they win.
-    fn latest_first(&self) -> impl Iterator<Item = (&Arc<str>, &FlagSet)> {
-        let flags = |source: &'_ Loaded| source.flags.as_ref().is_some_and(|set| !set.is_empty());
-        let latest = self.sources.iter().rev().filter(move |source| flags(source));
-        latest.filter_map(|source| Some((&source.name, &**source.flags.as_ref()?)))
+    /// The sources that have flags and their places, later ones first: they win.
+    fn latest_first(&self) -> impl Iterator<Item = (usize, &FlagSet)> {
+        let sources = self.sources.iter().enumerate().rev();
+        let sets = sources.filter_map(|(at, source)| Some((at, &**source.flags.as_ref()?)));
+        sets.filter(|(_, set)| !set.is_empty())
+    }
+
+    /// The sources that have a flag of this key and their places, later ones first.
+    fn with_key(&self, key: &str) -> impl Iterator<Item = (usize, &FlagSet)> {
+        self.latest_first().filter(move |(_, set)| set.contains(key))
     }
 
     fn contains(&self, key: &str) -> bool {
         self.latest_first().any(|(_, set)| set.contains(key))
     }
 
-    /// Where the flag of this key is, if the selector shows it.
-    fn find(&self, selector: &Selector, key: &str) -> Option<(&Arc<str>, &FlagSet)> {
-        let mut with_key = self.latest_first().filter(|(_, set)| set.contains(key));
-        match selector {
-            Selector::All => with_key.next(),
-            Selector::FlagSet(id) => {
-                with_key.find(|(_, set)| flag_set_id(set, key) == id.as_deref())
-            }
+    /// The source whose flag of one key the selector shows: of these that have one, later ones first,
+    /// each with the flag set that the flag belongs to there.
+    fn select<'p>(
+        &self,
+        selector: &Selector,
+        mut places: impl Iterator<Item = (usize, Option<&'p str>)>,
+    ) -> Option<usize> {
+        let place = match selector {
+            Selector::All => places.next(),
+            Selector::FlagSet(id) => places.find(|(_, flag_set)| *flag_set == id.as_deref()),
             Selector::Source(wanted) => {
                 // A later source hides the flag of the same key and flag set.
                 let mut hidden = BTreeSet::new();
-                with_key
-                    .find(|(name, set)| hidden.insert(flag_set_id(set, key)) && ***name == **wanted)
+                places.find(|(at, flag_set)| {
+                    hidden.insert(*flag_set) && *self.sources[*at].name == **wanted
+                })
             }
-        }
+        };
+        place.map(|(at, _)| at)
+    }
+
+    /// The source whose flag of this key the selector shows.
+    fn shown(&self, selector: &Selector, key: &str) -> Option<usize> {
+        let places = self.with_key(key).map(|(at, set)| (at, flag_set_id(set, key)));
+        self.select(selector, places)
+    }
+
+    /// Where the flag of this key is, if the selector shows it.
+    fn find(&self, selector: &Selector, key: &str) -> Option<(&Arc<str>, &FlagSet)> {
+        let source = &self.sources[self.shown(selector, key)?];
+        Some((&source.name, source.flags.as_deref()?))
     }
 
     /// Evaluates a flag; none if the selector shows no flag of this key.
@@ -121,7 +145,7 @@ impl Snapshot {
         let all = self.latest_first().flat_map(|(_, set)| set.keys());
         let mut keys: Vec<_> = match selector {
             Selector::All => all.collect(),
-            _ => all.filter(|key| self.find(selector, key).is_some()).collect(),
+            _ => all.filter(|key| self.shown(selector, key).is_some()).collect(),
         };
         keys.sort_unstable();
         keys.dedup();
@@ -156,76 +180,7 @@ impl Snapshot {
         selector: &Selector,
         write: impl FnOnce(&Self) -> Bytes,
     ) -> Bytes {
-        // Held while it is written: all clients want it at once.
-        let mut known = lock(&self.definitions);
-        if let Some((_, message)) = known.iter().find(|(of, _)| of == selector) {
-            return message.clone();
-        }
-        let message = write(self);
-        known.truncate(REMEMBERED - 1);
-        known.insert(0, (selector.clone(), message.clone()));
-        message
-    }
-
-    /// What has changed since a former version, of what the selector shows: computed once.
-    fn changes(
-        &self,
-        former: u64,
-        selector: &Selector,
-        compute: impl FnOnce() -> Option<Changes>,
-    ) -> Option<Arc<Changes>> {
-        let is_known = |known: &&(Selector, u64, _)| known.0 == *selector && known.1 == former;
-        if let Some((_, _, changes)) = lock(&self.changes).iter().find(is_known) {
-            return Some(changes.clone());
-        }
-        let changes = Arc::new(compute()?);
-        let mut known = lock(&self.changes);
-        known.truncate(REMEMBERED - 1);
-        known.insert(0, (selector.clone(), former, changes.clone()));
-        Some(changes)
-    }
-
-    /// What a client must hear of these keys, that had the former flags, if they are known.
-    fn changed(
-        &self,
-        former: Option<&Self>,
-        keys: impl IntoIterator<Item = Arc<str>>,
-        selector: &Selector,
-    ) -> Changes {
-        let change = |key: &str| {
-            let was_shown = former.is_none_or(|former| former.find(selector, key).is_some());
-            match (was_shown, self.find(selector, key)) {
-                (_, None) => Change::Delete,
-                (false, Some(_)) => Change::Write,
-                (true, Some(_)) => Change::Update,
-            }
-        };
-        let flags = keys.into_iter().map(|key| (key.to_string(), change(&key)));
-        Changes { flags: flags.collect(), events: Default::default() }
-    }
-
-    /// The keys of which the selector shows something else than in a former snapshot.
-    fn differing(&self, former: &Self, selector: &Selector) -> BTreeSet<Arc<str>> {
-        let seen = |snapshot: &Self, key: &str| {
-            let (source, set) = snapshot.find(selector, key)?;
-            Some((source.clone(), set.definition(key)?.to_owned()))
-        };
-        let mut keys = self.touched(former);
-        keys.retain(|key| seen(self, key) != seen(former, key));
-        keys
-    }
-
-    /// The keys that any source has changed since a former snapshot.
-    fn touched(&self, former: &Self) -> BTreeSet<Arc<str>> {
-        let mut keys = BTreeSet::new();
-        for (new, old) in self.sources.iter().zip(&former.sources) {
-            if new.flags.as_ref().map(Arc::as_ptr) != old.flags.as_ref().map(Arc::as_ptr) {
-                let (new, old) =
-                    [new, old].map(|source| source.flags.clone().unwrap_or_default()).into();
-                keys.extend(new.changes_since(&old).into_keys().map(Arc::from));
-            }
-        }
-        keys
+        self.definitions.get(selector.clone(), || write(self))
     }
 }
 
@@ -263,8 +218,8 @@ impl Store {
         self.version.subscribe()
     }
 
-    /// Replaces the flags of one source by what `change` makes of them. Writers come one after the
-    /// other; after an error nothing has changed.
+    /// Replaces the flags of one source by what `change` makes of them; flags that are the same stay.
+    /// Writers come one after the other; after an error nothing has changed.
     pub(crate) fn update<E>(
         &self,
         source: usize,
@@ -273,12 +228,14 @@ impl Store {
         let mut history = lock(&self.history);
         let current = self.current.load_full();
         let mut sources = current.sources.clone();
-        let flags = change(sources[source].flags.as_deref().unwrap_or(&FlagSet::default()))?;
+        let former = sources[source].flags.take().unwrap_or_default();
+        let mut flags = change(&former)?;
+        flags.share(&former);
         sources[source].flags = Some(Arc::new(flags));
         let version = current.version + 1;
         let now = Arc::new(Snapshot::new(version, sources));
         // Before anybody sees the new flags: what has changed is known to all who ask for it.
-        history.replaced(current, &now);
+        history.replaced(&current, &now, source);
         self.current.store(now);
         drop(history);
         self.version.send_replace(version);
@@ -294,21 +251,14 @@ impl Store {
         now: &Snapshot,
         selector: &Selector,
     ) -> Option<Arc<Changes>> {
-        now.changes(told.0, selector, || {
+        now.changes.get((selector.clone(), told.0), || {
             let history = lock(&self.history);
-            let Some(former) = history.snapshots(told.0, now.version) else {
-                let keys = history.since(told.0)?;
-                drop(history);
-                return Some(now.changed(None, keys, selector));
-            };
+            let steps = history.steps(told.0, now.version).ok_or_else(|| history.since(told.0));
             drop(history);
-            // Step by step: what has changed and changed back was seen meanwhile.
-            let mut keys = BTreeSet::new();
-            for (index, old) in former.iter().enumerate() {
-                let new = former.get(index + 1).map_or(now, |new| new);
-                keys.extend(new.differing(old, selector));
-            }
-            Some(now.changed(former.first().map(|former| &**former), keys, selector))
+            Some(Arc::new(match steps {
+                Ok(steps) => history::exactly(&steps, now, selector),
+                Err(keys) => history::at_most(&keys?, now, selector),
+            }))
         })
     }
 }

@@ -1,6 +1,6 @@
 //! Which flags a snapshot shows, and what has changed.
 
-use std::convert::Infallible;
+use std::{convert::Infallible, sync::Barrier, thread};
 
 use super::{history::MOST_REMOVED, *};
 
@@ -13,12 +13,14 @@ fn load(store: &Store, source: usize, definition: &str) {
     store.update(source, |_| Ok::<_, Infallible>(set)).unwrap();
 }
 
+/// A flag that has one variant of this name.
+fn flag(name: &str, key: &str) -> String {
+    format!(r#""{key}": {{"variants": {{"{name}": "{name}"}}, "defaultVariant": "{name}"}}"#)
+}
+
 /// A definition in which each flag has one variant, named like the definition.
 fn flags(name: &str, flag_set: Option<&str>, keys: &[&str]) -> String {
-    let flag = |key| {
-        format!(r#""{key}": {{"variants": {{"{name}": "{name}"}}, "defaultVariant": "{name}"}}"#)
-    };
-    let flags: Vec<_> = keys.iter().map(flag).collect();
+    let flags: Vec<_> = keys.iter().map(|key| flag(name, key)).collect();
     let id = flag_set.map(|id| format!(r#", "metadata": {{"flagSetId": "{id}"}}"#));
     format!(r#"{{"flags": {{{}}}{}}}"#, flags.join(","), id.unwrap_or_default())
 }
@@ -95,7 +97,81 @@ fn changes_are_those_that_a_selector_shows() {
     assert_eq!(changes(""), ["a delete", "b update", "d write"]);
     assert_eq!(changes("flagSetId=x"), ["a delete", "c write", "d write"]);
     assert_eq!(changes("two"), ["b write"]);
-    assert!(Arc::ptr_eq(&since(""), &since("")), "computed once");
+}
+
+/// All streams ask at once, each from a thread of its own.
+#[test]
+fn changes_are_computed_once() {
+    let store = store(&["one"]);
+    let keys: Vec<_> = (0..1_000).map(|key| key.to_string()).collect();
+    let keys: Vec<_> = keys.iter().map(String::as_str).collect();
+    let start = Barrier::new(8);
+    for round in 0..8 {
+        let told = Told::new(&store.snapshot());
+        load(&store, 0, &flags(&round.to_string(), None, &keys));
+        let ask = || {
+            start.wait();
+            store.changes(told, &store.snapshot(), &Selector::All).unwrap()
+        };
+        let changes = thread::scope(|scope| {
+            [(); 8].map(|()| scope.spawn(ask)).map(|thread| thread.join().unwrap())
+        });
+        assert_eq!(changes[0].flags.len(), 1_000);
+        assert!(changes.iter().all(|same| Arc::ptr_eq(same, &changes[0])));
+    }
+}
+
+/// A flag that another one hides may change: who sees the other one is not told.
+#[test]
+fn changes_of_hidden_flags_are_told_to_those_who_see_them() {
+    let store = store(&["one", "two"]);
+    load(&store, 0, &flags("1", Some("x"), &["a"]));
+    load(&store, 1, &flags("2", Some("y"), &["a"]));
+    let told = Told::new(&store.snapshot());
+    let since = |selector: &str| {
+        let selector = Selector::parse(selector).unwrap();
+        let changes = store.changes(told, &store.snapshot(), &selector).unwrap();
+        changes.flags.get("a").map(|change| change.as_str())
+    };
+    load(&store, 0, &flags("3", Some("x"), &["a"]));
+    assert_eq!([since(""), since("two"), since("flagSetId=y")], [None; 3]);
+    assert_eq!([since("one"), since("flagSetId=x")], [Some("update"); 2]);
+    load(&store, 1, r#"{"flags": {}}"#);
+    assert_eq!([since(""), since("one"), since("flagSetId=x")], [Some("update"); 3]);
+    assert_eq!([since("two"), since("flagSetId=y")], [Some("delete"); 2]);
+    load(&store, 1, &flags("2", Some("x"), &["a"]));
+    assert_eq!([since(""), since("two"), since("flagSetId=x")], [Some("update"); 3]);
+    assert_eq!([since("one"), since("flagSetId=y")], [Some("delete"); 2]);
+}
+
+/// What an update leaves as it was is in memory once; what it replaces, no more.
+#[test]
+fn former_flags_are_not_kept() {
+    let store = store(&["one"]);
+    let keys: Vec<_> = (0..10_000).map(|key| key.to_string()).collect();
+    // The first flags have a variant of this name.
+    let definition = |changed: usize, version: usize| {
+        let name = |n| if n < changed { version.to_string() } else { "same".to_owned() };
+        let flags: Vec<_> = keys.iter().enumerate().map(|(n, key)| flag(&name(n), key)).collect();
+        format!(r#"{{"flags": {{{}}}}}"#, flags.join(","))
+    };
+    for changed in [1, keys.len()] {
+        load(&store, 0, &definition(changed, 0));
+        for version in 1..=8 {
+            let former = store.snapshot().clone();
+            let (told, flags) = (Told::new(&former), former.sources[0].flags.clone().unwrap());
+            let replaced = Arc::downgrade(&former);
+            former.sync_message(&Selector::All, |_| Bytes::new());
+            drop(former);
+            load(&store, 0, &definition(changed, version));
+            assert_eq!(told_since(&store, told).map(|told| told.len()), Some(changed));
+            let now = store.snapshot().sources[0].flags.clone().unwrap();
+            let shared = keys.iter().filter(|key| now.shares(key, &flags)).count();
+            assert_eq!(shared, keys.len() - changed);
+            assert_eq!(Arc::strong_count(&flags), 1, "but for the test, nobody has the former");
+            assert!(replaced.upgrade().is_none());
+        }
+    }
 }
 
 fn told_since(store: &Store, told: Told) -> Option<Vec<String>> {
