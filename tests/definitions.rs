@@ -283,3 +283,49 @@ fn references_that_make_a_definition_too_large_are_refused() {
     assert!(error.contains("flag `f199` (line 1, column "), "{error}");
     assert!(error.contains("`targeting`: references to evaluators make the definition too large"));
 }
+
+// What flagd does otherwise, or by chance: the table in `flagstaff::evaluator`.
+
+#[test]
+fn flags_are_not_given_by_reference() {
+    let text = format!(
+        r#"{{"$evaluators": {{"all": {{"f": {{{VALID}}}}}}}, "flags": {{"$ref": "all"}}}}"#
+    );
+    for error in [FlagSet::parse(&text).unwrap_err(), FlagSet::parse_yaml(&text).unwrap_err()] {
+        assert!(error.to_string().contains("flag `$ref` (line 1, column "), "{error}");
+    }
+}
+
+#[test]
+fn of_two_flags_with_one_key_in_a_list_the_later_stays() {
+    let flag = |set, value| {
+        format!(
+            r#"{{"key":"f","state":"ENABLED","variants":{{"v":{value}}},"defaultVariant":"v",
+            "metadata":{{"flagSetId":"{set}"}}}}"#
+        )
+    };
+    // Whichever of the flag sets sorts last.
+    for (first, second) in [("a", "b"), ("b", "a")] {
+        let text = format!(r#"{{"flags":[{},{}]}}"#, flag(first, 1), flag(second, 2));
+        let set = FlagSet::parse(&text).unwrap();
+        assert_eq!((set.len(), set.default_value("f")), (1, Some(&2.into())));
+        assert_eq!(set.flag_metadata("f").unwrap()["flagSetId"], second);
+    }
+}
+
+#[test]
+fn yaml_may_hold_escaped_slashes_and_control_characters() {
+    for (written, read) in [
+        (r"a\/b", "a/b"),
+        ("\u{7f}", "\u{7f}"),
+        ("\u{80}", "\u{80}"),
+        ("\u{9f}", "\u{9f}"),
+        ("\u{1}", "\u{1}"),
+    ] {
+        let text = format!(
+            "flags:\n  f:\n    state: ENABLED\n    variants: {{v: \"{written}\"}}\n    defaultVariant: v\n"
+        );
+        let set = FlagSet::parse_yaml(&text).unwrap();
+        assert_eq!(set.default_value("f"), Some(&read.into()), "{written:?}");
+    }
+}

@@ -9,9 +9,9 @@ mod support;
 
 mod check;
 mod eval;
+mod examples;
 mod options;
 mod program;
-mod quickstart;
 mod sources;
 mod start;
 mod watch;

@@ -106,6 +106,7 @@ async fn an_invalid_definition_changes_nothing() {
     no_such_default["flags"]["a"]["defaultVariant"] = "nowhere".into();
     for text in ["{ \"flags\": ", "", &no_such_default.to_string()] {
         fs::write(flagd.flags_path(), text).unwrap();
+        // That nothing changes has no sign to wait for.
         sleep(LOOKS).await;
         assert_eq!(subject.events_so_far().await, [], "{text}");
         for (key, value) in [("a", "old"), ("b", "same")] {

@@ -83,6 +83,7 @@ async fn quiet_times() {
     let gate = TcpGate::to_port(flagd.port());
     let mut subject = Subject::ready(options_for(gate.port(), &certificates)).await;
     subject.cache("flag", "on").await;
+    // That nothing happens has no sign to wait for: longer than flagd keeps such a connection.
     sleep(Duration::from_secs(8)).await;
     let error = subject.text("other").await.unwrap_err();
     assert_eq!(error.code, EvaluationErrorCode::FlagNotFound);

@@ -12,7 +12,10 @@ use std::{
 use libtest_mimic::{Completion, Failed, Trial};
 use tokio::runtime::{Builder, Handle};
 
-use crate::support::{flagd, wait::PATIENCE};
+use crate::support::{
+    flagd::{self, FlagdCommand},
+    wait::PATIENCE,
+};
 
 /// Lists the tests of a module.
 macro_rules! trials {
@@ -30,9 +33,21 @@ pub(crate) fn trial<F: Future<Output = ()>>(
     name: &'static str,
     test: impl FnOnce() -> F + Send + 'static,
 ) -> Trial {
+    trial_unless(|_| None, name, test)
+}
+
+/// As [`trial`], and ignored where this says why it would prove nothing with the flagd found.
+pub(crate) fn trial_unless<F: Future<Output = ()>>(
+    unfit: fn(&FlagdCommand) -> Option<&'static str>,
+    name: &'static str,
+    test: impl FnOnce() -> F + Send + 'static,
+) -> Trial {
     let name = name.strip_prefix("flagd::").unwrap_or(name);
     Trial::ignorable_test(name, move || match flagd::find() {
-        Ok(_) => run(name, test()).map(|()| Completion::Completed),
+        Ok(command) => match unfit(&command) {
+            Some(reason) => Ok(Completion::ignored_with(reason)),
+            None => run(name, test()).map(|()| Completion::Completed),
+        },
         Err(reason) if is_required() => Err(reason.into()),
         Err(reason) => Ok(Completion::ignored_with(reason)),
     })

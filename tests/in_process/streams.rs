@@ -7,6 +7,7 @@ use tonic::Status;
 
 use super::{of, switches};
 use crate::support::{
+    clock::Clock,
     provider::{changed, expect, next, ready, value, watched},
     sync_server::SyncServer,
     wait::{bounded, eventually},
@@ -59,20 +60,21 @@ async fn a_successor_that_does_not_open_leaves_the_old_stream_to_its_end() {
 }
 
 /// flagd's own `--stream-deadline`.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_ready_server_that_ends_streams_by_its_deadline_is_not_lost() {
+    let clock = Clock::stopped();
     let server = SyncServer::start(&switches(&[("on", true)]));
     let (provider, mut events) = watched(of(&server)).await;
     let over = Status::deadline_exceeded("stream closed due to server-side timeout");
     for streams in 2..5 {
         // Younger than the shortest delay, it would be one that is ended at once.
-        tokio::time::sleep(2 * provider.options().retry_backoff()).await;
+        clock.pass(provider.options().retry_backoff()).await;
         server.end_streams(Some(&over));
-        server.wait_for_streams(streams).await;
+        clock.still("the next stream", server.wait_for_streams(streams)).await;
+        // With the change the provider has the stream, and counts its age.
+        server.set(&switches(&[("on", streams % 2 == 1)]));
+        assert_eq!(clock.still("an event", next(&mut events)).await, changed(&["on"]));
     }
-    eventually("the stream to be open", || server.open_streams() == 1).await;
-    server.set(&switches(&[("on", false)]));
-    assert_eq!(next(&mut events).await, changed(&["on"]));
 }
 
 /// Section 4: "never a tight loop, also when a proxy accepts, says ready and closes at once".

@@ -69,6 +69,20 @@ impl FlagdCommand {
         Ok(Self::Binary(PathBuf::from(program)))
     }
 
+    /// Whether it is the server of this package: that has `--version`, flagd has not.
+    pub fn is_of_this_package(&self) -> bool {
+        let mut command = match self {
+            Self::Binary(path) => Command::new(path),
+            Self::Docker { image } => {
+                let mut command = Command::new("docker");
+                command.args(["run", "--rm", image]);
+                command
+            }
+        };
+        let output = command.arg("--version").output();
+        output.is_ok_and(|output| output.stdout.starts_with(b"flagstaff "))
+    }
+
     /// Starts it in this directory, with its output in this file and no `FLAGD_*` variables.
     pub(super) fn spawn(&self, directory: &Path, args: &[String], log: &File) -> Process {
         let (mut command, container) = match self {

@@ -1,5 +1,9 @@
 //! The options of `flagd start`, by flagd's names, short forms, defaults and variables.
 
+#[cfg(test)]
+#[allow(clippy::expect_used)]
+mod tests;
+
 use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, time::Duration};
 
 use clap::{

@@ -1,25 +1,11 @@
-//! Rules and data, made anew in every run.
+//! Rules: operators, and what they are of.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-/// A targeting rule and the context that it is evaluated on.
-#[derive(Clone, Debug)]
-pub(crate) struct Case {
-    pub(crate) rule: Value,
-    pub(crate) data: Map<String, Value>,
-}
-
-impl Case {
-    /// The context with what flagd adds to it.
-    pub(crate) fn data_for_flagd(&self) -> Value {
-        let mut data = self.data.clone();
-        data.insert("$flagd".to_owned(), json!({"flagKey": crate::KEY, "timestamp": crate::NOW}));
-        Value::Object(data)
-    }
-}
+use super::Generator;
 
 /// Operators that evaluate all of their arguments.
-const EAGER: &[&str] = &[
+pub(super) const EAGER: &[&str] = &[
     "!",
     "!!",
     "==",
@@ -52,87 +38,6 @@ const EAGER: &[&str] = &[
 
 /// Operators that evaluate a body on each item of a list.
 const EACH: &[&str] = &["map", "filter", "all", "some", "none", "reduce"];
-
-/// Texts that are odd as numbers, as names, and in JSON.
-const TEXTS: &[&str] = &[
-    "",
-    " ",
-    "a",
-    "b",
-    "c",
-    "abc",
-    "abcabc",
-    "A",
-    "0",
-    "1",
-    "2",
-    "-1",
-    "1.5",
-    "01",
-    "1e2",
-    "1e400",
-    "-1e400",
-    "0x10",
-    "0x1p4",
-    "1_000",
-    " 1",
-    "1 ",
-    "inf",
-    "-Inf",
-    "infinity",
-    "nan",
-    "NaN",
-    "+nan",
-    "true",
-    "false",
-    "null",
-    "é",
-    "žluťoučký",
-    "日本語",
-    "👩‍👩‍👧",
-    "ß",
-    "\u{a0}",
-    "\u{2028}",
-    "a\"b",
-    "a\\b",
-    "<&>",
-    "a.b",
-    ".a",
-    "a.",
-    "l.0",
-    "o.a",
-    "\n",
-    "\u{7}",
-    "\u{85}x\u{3000}",
-];
-
-const NUMBERS: &[f64] = &[
-    0.0,
-    -0.0,
-    1.0,
-    -1.0,
-    2.0,
-    3.0,
-    10.0,
-    0.5,
-    -1.5,
-    0.1,
-    0.2,
-    1e-6,
-    1e-7,
-    1e20,
-    1e21,
-    1e22,
-    1.5e300,
-    -1e300,
-    5e-324,
-    9_007_199_254_740_993.0,
-    9.3e18,
-    -9.3e18,
-    4_294_967_296.0,
-    100.0,
-    123_456.789,
-];
 
 /// Names of variables: of the context, of items, of what `reduce` gives, and of nothing.
 const NAMES: &[&str] = &[
@@ -180,48 +85,8 @@ const NAMES: &[&str] = &[
     "targetingKey",
 ];
 
-/// A generator of cases: the same for the same seed.
-pub(crate) struct Generator {
-    state: u64,
-    /// Whether the case at hand keeps to what rules usually hold, so that most do not fail.
-    tame: bool,
-}
-
 impl Generator {
-    pub(crate) fn new(seed: u64) -> Self {
-        Self { state: seed, tame: false }
-    }
-
-    pub(crate) fn case(&mut self) -> Case {
-        let depth = 1 + self.below(4);
-        self.tame = self.below(2) == 0;
-        loop {
-            let rule = self.rule(depth);
-            // To flagd these are no rules.
-            if !rule.is_null() && rule.as_object().is_none_or(|fields| !fields.is_empty()) {
-                return Case { rule, data: self.data() };
-            }
-        }
-    }
-
-    /// splitmix64.
-    fn next(&mut self) -> u64 {
-        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.state;
-        mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ mixed >> 31
-    }
-
-    fn below(&mut self, bound: usize) -> usize {
-        usize::try_from(self.next() >> 33).unwrap_or_default() % bound
-    }
-
-    fn one_of<T: Copy>(&mut self, choices: &[T]) -> T {
-        choices[self.below(choices.len())]
-    }
-
-    fn rule(&mut self, depth: usize) -> Value {
+    pub(super) fn rule(&mut self, depth: usize) -> Value {
         if depth == 0 {
             return self.leaf();
         }
@@ -246,84 +111,6 @@ impl Generator {
             8 => self.constant(2),
             _ => json!({"var": ""}),
         }
-    }
-
-    fn scalar(&mut self) -> Value {
-        let first = if self.tame { 3 } else { 0 };
-        match first + self.below(10 - first) {
-            0 => Value::Null,
-            1 | 2 => Value::Bool(self.below(2) == 0),
-            3 | 4 => json!(self.one_of(NUMBERS)),
-            5 => json!(self.below(5)),
-            6 => self.any_number(),
-            7 => json!(self.text_like_a_number()),
-            _ => json!(self.one_of(TEXTS)),
-        }
-    }
-
-    /// Any number that JSON can hold.
-    #[allow(clippy::cast_precision_loss)]
-    fn any_number(&mut self) -> Value {
-        let number = match self.below(3) {
-            0 => f64::from_bits(self.next()),
-            // The shortest text of such is often one of two that are as near.
-            1 => (self.next() >> 11) as f64 / 8.0,
-            _ => {
-                f64::from(i32::from_le_bytes(self.next().to_le_bytes()[..4].try_into().unwrap()))
-                    / 64.0
-            }
-        };
-        serde_json::Number::from_f64(number).map_or(json!(1), Value::Number)
-    }
-
-    /// A text that is a number, or nearly.
-    fn text_like_a_number(&mut self) -> String {
-        let sign = self.one_of(&["", "", "", "-", "+", "--", " "]);
-        let (prefix, digits, mark) = match self.below(3) {
-            0 => (self.one_of(&["0x", "0X", "0x_"]), "0123456789abcdefABCDEF_.", "pP"),
-            _ => (self.one_of(&["", "", "0", "."]), "0123456789_.", "eE"),
-        };
-        let mut text = format!("{sign}{prefix}");
-        let digits: Vec<char> = digits.chars().collect();
-        let magnitude = self.below(5);
-        for _ in 0..self.below(1 << magnitude) {
-            // Rather digits than underscores and points.
-            let last = if self.below(6) == 0 { digits.len() } else { digits.len() - 2 };
-            text.push(digits[self.below(last)]);
-        }
-        if self.below(3) > 0 {
-            let magnitude = self.below(12);
-            let exponent = self.below(1 << magnitude);
-            let sign = self.one_of(&["", "-", "+", "_"]);
-            text.push(self.one_of(&mark.chars().collect::<Vec<_>>()));
-            text = format!("{text}{sign}{exponent}");
-        }
-        text
-    }
-
-    /// A value in which there is no operator.
-    fn constant(&mut self, depth: usize) -> Value {
-        match self.below(if depth == 0 { 1 } else { 3 }) {
-            0 => self.scalar(),
-            1 => (0..self.below(4)).map(|_| self.constant(depth - 1)).collect(),
-            _ => {
-                let fields = (0..self.below(4))
-                    .map(|_| (self.one_of(&["a", "b", "c", "é", ""]), self.constant(depth - 1)));
-                fields.map(|(name, value)| (name.to_owned(), value)).collect()
-            }
-        }
-    }
-
-    /// A list of what may well be numbers, or texts, or objects with the same fields.
-    fn alike(&mut self) -> Value {
-        let kind = self.below(4);
-        let item = |generator: &mut Self| match kind {
-            0 => json!(generator.below(4)),
-            1 => json!(generator.one_of(&["a", "b", "1", "é"])),
-            2 => json!({"a": generator.below(3), "b": generator.scalar()}),
-            _ => generator.constant(2),
-        };
-        (0..self.below(5)).map(|_| item(self)).collect()
     }
 
     fn list(&mut self, depth: usize) -> Value {
@@ -463,33 +250,6 @@ impl Generator {
             3 => json!({self.one_of(EAGER): {}}),
             4 => json!({self.one_of(EACH): self.scalar()}),
             _ => json!({self.one_of(EAGER): self.scalar()}),
-        }
-    }
-
-    fn data(&mut self) -> Map<String, Value> {
-        let mut data = Map::new();
-        for name in ["a", "b", "n", "s", "t", "z", "x", "é", "0", "targetingKey"] {
-            if self.tame || self.below(3) > 0 {
-                data.insert(name.to_owned(), self.scalar());
-            }
-        }
-        data.insert("l".to_owned(), self.alike());
-        data.insert("m".to_owned(), json!([{"a": self.below(3)}, {"b": self.scalar()}]));
-        data.insert("o".to_owned(), json!({"a": self.scalar(), "b": {"c": self.constant(1)}}));
-        data.insert("q".to_owned(), self.constant(3));
-        data.insert("r".to_owned(), self.rule_as_data());
-        data
-    }
-
-    /// A rule in the data; it reads scalars only, so that it cannot come to itself, where flagd
-    /// would overflow its stack.
-    fn rule_as_data(&mut self) -> Value {
-        let variable = json!({"var": self.one_of(&["a", "b", "n", "s"])});
-        match self.below(4) {
-            0 => variable,
-            1 => json!({"if": [variable, self.scalar(), variable]}),
-            2 => json!([variable, self.scalar()]),
-            _ => json!({self.one_of(EAGER): [variable, self.scalar()]}),
         }
     }
 }

@@ -1,8 +1,8 @@
-//! The example that the README begins with: its own server, and one that `FLAGD_HOST` names.
+//! The examples that end by themselves.
 //!
 //! Cargo builds examples for `cargo test`, and not for `cargo test --test cli`.
 
-use std::{env, fs, path::Path};
+use std::{fs, path::Path};
 
 use serde_json::Value;
 use tokio::process::Command;
@@ -12,7 +12,7 @@ use crate::{
     program::{Finished, PATH, finish, without_flagd},
 };
 
-/// What every run prints, in this order.
+/// What `quickstart`, with which the README begins, prints in every run, in this order.
 const VALUES: [&str; 9] = [
     "the provider is ready",
     "new-checkout  = true, variant \"on\", reason STATIC",
@@ -25,14 +25,12 @@ const VALUES: [&str; 9] = [
     "new-checkout  = true, variant \"on\", reason CACHED",
 ];
 
-/// The example, unless it was not built.
-fn example() -> Option<Command> {
-    let path = Path::new(PATH).with_file_name("examples").join("quickstart");
-    if !path.is_file() && env::var_os("FLAGSTAFF_REQUIRE_PEERS").is_none() {
-        eprintln!("not tried: `cargo build --example quickstart` builds {}", path.display());
-        return None;
-    }
-    Some(without_flagd(Command::new(path)))
+/// An example, as Cargo has built it.
+fn example(name: &str) -> Command {
+    let path = Path::new(PATH).with_file_name("examples").join(name);
+    let build = format!("`cargo build --features full --example {name}` builds it");
+    assert!(path.is_file(), "there is no {}: {build}", path.display());
+    without_flagd(Command::new(path))
 }
 
 /// The lines of a run that ended well, after it printed all of these in this order.
@@ -49,8 +47,8 @@ async fn printed(command: Command, expected: &[&str]) {
 }
 
 #[tokio::test]
-async fn with_its_own_server() {
-    let Some(mut command) = example() else { return };
+async fn quickstart_with_its_own_server() {
+    let mut command = example("quickstart");
     // They are for a flagd that nobody named.
     command.env("FLAGD_RESOLVER", "in-process").env("FLAGD_TLS", "true");
     command.env("FLAGD_SOURCE_SELECTOR", "flagSetId=x").env("FLAGD_CACHE", "disabled");
@@ -62,8 +60,8 @@ async fn with_its_own_server() {
 }
 
 #[tokio::test]
-async fn with_the_flagd_of_the_environment() {
-    let Some(mut command) = example() else { return };
+async fn quickstart_with_the_flagd_of_the_environment() {
+    let mut command = example("quickstart");
     let flags = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/flags.json");
     let definition: Value = serde_json::from_slice(&fs::read(flags).unwrap()).unwrap();
     let flagd = flagd(&definition).await;
@@ -71,4 +69,15 @@ async fn with_the_flagd_of_the_environment() {
     command.env("FLAGD_HOST", "127.0.0.1").env("FLAGD_PORT", &port);
     let target = format!("flagd at 127.0.0.1:{port} (FLAGD_HOST)");
     printed(command, &[&[&*target], &VALUES[..]].concat()).await;
+}
+
+#[tokio::test]
+async fn custom_source() {
+    let expected = [
+        "beta for jane@partner.example: false",
+        "The row changes ...",
+        "event: ConfigurationChanged(Keys([\"beta\"]))",
+        "beta for jane@partner.example: true",
+    ];
+    printed(example("custom_source"), &expected).await;
 }

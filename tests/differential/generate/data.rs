@@ -1,0 +1,193 @@
+//! Values, and the contexts that they are in.
+
+use serde_json::{Map, Value, json};
+
+use super::{Generator, rules::EAGER};
+
+/// Texts that are odd as numbers, as names, and in JSON.
+const TEXTS: &[&str] = &[
+    "",
+    " ",
+    "a",
+    "b",
+    "c",
+    "abc",
+    "abcabc",
+    "A",
+    "0",
+    "1",
+    "2",
+    "-1",
+    "1.5",
+    "01",
+    "1e2",
+    "1e400",
+    "-1e400",
+    "0x10",
+    "0x1p4",
+    "1_000",
+    " 1",
+    "1 ",
+    "inf",
+    "-Inf",
+    "infinity",
+    "nan",
+    "NaN",
+    "+nan",
+    "true",
+    "false",
+    "null",
+    "é",
+    "žluťoučký",
+    "日本語",
+    "👩‍👩‍👧",
+    "ß",
+    "\u{a0}",
+    "\u{2028}",
+    "a\"b",
+    "a\\b",
+    "<&>",
+    "a.b",
+    ".a",
+    "a.",
+    "l.0",
+    "o.a",
+    "\n",
+    "\u{7}",
+    "\u{85}x\u{3000}",
+];
+
+const NUMBERS: &[f64] = &[
+    0.0,
+    -0.0,
+    1.0,
+    -1.0,
+    2.0,
+    3.0,
+    10.0,
+    0.5,
+    -1.5,
+    0.1,
+    0.2,
+    1e-6,
+    1e-7,
+    1e20,
+    1e21,
+    1e22,
+    1.5e300,
+    -1e300,
+    5e-324,
+    9_007_199_254_740_993.0,
+    9.3e18,
+    -9.3e18,
+    4_294_967_296.0,
+    100.0,
+    123_456.789,
+];
+
+impl Generator {
+    pub(super) fn scalar(&mut self) -> Value {
+        let first = if self.tame { 3 } else { 0 };
+        match first + self.below(10 - first) {
+            0 => Value::Null,
+            1 | 2 => Value::Bool(self.below(2) == 0),
+            3 | 4 => json!(self.one_of(NUMBERS)),
+            5 => json!(self.below(5)),
+            6 => self.any_number(),
+            7 => json!(self.text_like_a_number()),
+            _ => json!(self.one_of(TEXTS)),
+        }
+    }
+
+    /// Any number that JSON can hold.
+    #[allow(clippy::cast_precision_loss)]
+    fn any_number(&mut self) -> Value {
+        let number = match self.below(3) {
+            0 => f64::from_bits(self.next()),
+            // The shortest text of such is often one of two that are as near.
+            1 => (self.next() >> 11) as f64 / 8.0,
+            _ => {
+                f64::from(i32::from_le_bytes(self.next().to_le_bytes()[..4].try_into().unwrap()))
+                    / 64.0
+            }
+        };
+        serde_json::Number::from_f64(number).map_or(json!(1), Value::Number)
+    }
+
+    /// A text that is a number, or nearly.
+    fn text_like_a_number(&mut self) -> String {
+        let sign = self.one_of(&["", "", "", "-", "+", "--", " "]);
+        let (prefix, digits, mark) = match self.below(3) {
+            0 => (self.one_of(&["0x", "0X", "0x_"]), "0123456789abcdefABCDEF_.", "pP"),
+            _ => (self.one_of(&["", "", "0", "."]), "0123456789_.", "eE"),
+        };
+        let mut text = format!("{sign}{prefix}");
+        let digits: Vec<char> = digits.chars().collect();
+        let magnitude = self.below(5);
+        for _ in 0..self.below(1 << magnitude) {
+            // Rather digits than underscores and points.
+            let last = if self.below(6) == 0 { digits.len() } else { digits.len() - 2 };
+            text.push(digits[self.below(last)]);
+        }
+        if self.below(3) > 0 {
+            let magnitude = self.below(12);
+            let exponent = self.below(1 << magnitude);
+            let sign = self.one_of(&["", "-", "+", "_"]);
+            text.push(self.one_of(&mark.chars().collect::<Vec<_>>()));
+            text = format!("{text}{sign}{exponent}");
+        }
+        text
+    }
+
+    /// A value in which there is no operator.
+    pub(super) fn constant(&mut self, depth: usize) -> Value {
+        match self.below(if depth == 0 { 1 } else { 3 }) {
+            0 => self.scalar(),
+            1 => (0..self.below(4)).map(|_| self.constant(depth - 1)).collect(),
+            _ => {
+                let fields = (0..self.below(4))
+                    .map(|_| (self.one_of(&["a", "b", "c", "é", ""]), self.constant(depth - 1)));
+                fields.map(|(name, value)| (name.to_owned(), value)).collect()
+            }
+        }
+    }
+
+    /// A list of what may well be numbers, or texts, or objects with the same fields.
+    pub(super) fn alike(&mut self) -> Value {
+        let kind = self.below(4);
+        let item = |generator: &mut Self| match kind {
+            0 => json!(generator.below(4)),
+            1 => json!(generator.one_of(&["a", "b", "1", "é"])),
+            2 => json!({"a": generator.below(3), "b": generator.scalar()}),
+            _ => generator.constant(2),
+        };
+        (0..self.below(5)).map(|_| item(self)).collect()
+    }
+
+    pub(super) fn data(&mut self) -> Map<String, Value> {
+        let mut data = Map::new();
+        for name in ["a", "b", "n", "s", "t", "z", "x", "é", "0", "targetingKey"] {
+            if self.tame || self.below(3) > 0 {
+                data.insert(name.to_owned(), self.scalar());
+            }
+        }
+        data.insert("l".to_owned(), self.alike());
+        data.insert("m".to_owned(), json!([{"a": self.below(3)}, {"b": self.scalar()}]));
+        data.insert("o".to_owned(), json!({"a": self.scalar(), "b": {"c": self.constant(1)}}));
+        data.insert("q".to_owned(), self.constant(3));
+        data.insert("r".to_owned(), self.rule_as_data());
+        data
+    }
+
+    /// A rule in the data; it reads scalars only, so that it cannot come to itself, where flagd
+    /// would overflow its stack.
+    fn rule_as_data(&mut self) -> Value {
+        let variable = json!({"var": self.one_of(&["a", "b", "n", "s"])});
+        match self.below(4) {
+            0 => variable,
+            1 => json!({"if": [variable, self.scalar(), variable]}),
+            2 => json!([variable, self.scalar()]),
+            _ => json!({self.one_of(EAGER): [variable, self.scalar()]}),
+        }
+    }
+}
