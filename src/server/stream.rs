@@ -44,8 +44,9 @@ type Sender = mpsc::Sender<Result<Bytes, Status>>;
 /// Opens a stream.
 ///
 /// A client that reads slowly is told less often, and of more changes at once: no more than one
-/// message waits for it. The stream ends when the client goes, and at its deadline: the server's, or
-/// the client's own if that is sooner.
+/// message waits for it. The stream ends when the client goes, or its connection, which bounds how
+/// long a client may read nothing; and at its deadline: the server's, or the client's own if that is
+/// sooner.
 pub(crate) fn open(
     core: &Arc<Core>,
     selector: Selector,

@@ -16,6 +16,7 @@ use tokio::{
 
 use super::{
     client::{get, post, serve, serve_with, v1 as client_v1},
+    envelopes::{self, Stream},
     support::{
         proto::v1,
         wait::{becomes_true, bounded},
@@ -188,11 +189,7 @@ fn length_of_varint(value: usize) -> usize {
 pub async fn stuck_stream(server: &RunningServer) -> TcpStream {
     let path = "/flagd.evaluation.v1.Service/EventStream";
     let stream = stuck_call(server.evaluation_addr(), path).await;
-    becomes_true("the stream to be open", async || {
-        let answer = get(server.management_addr(), "/metrics").await;
-        answer.text().contains("flagstaff_event_streams 1\n")
-    })
-    .await;
+    streams(server, 1).await;
     stream
 }
 
@@ -270,16 +267,60 @@ async fn a_client_that_reads_nothing_holds_nobody_up() {
         assert_eq!(kind, "configuration_change");
     }
     drop(stream);
+    is_dropped(&server).await;
+    drop(stuck);
+}
+
+/// The same over HTTP/1.1, which has no pings: it is dropped when its socket has been full for long.
+#[tokio::test]
+async fn a_client_of_http_1_that_reads_nothing_is_dropped() {
+    let server = serve().await;
+    let mut stuck = TcpStream::connect(server.evaluation_addr().unwrap()).await.unwrap();
+    let head = format!(
+        "POST {} HTTP/1.1\r\nhost: x\r\ncontent-type: application/connect+json\r\n\
+        content-length: 7\r\n\r\n",
+        envelopes::V1
+    );
+    let request = [head.as_bytes(), &envelopes::envelope(0, "{}")].concat();
+    stuck.write_all(&request).await.unwrap();
+    // Each change is told in more bytes than a socket takes at once; another client hears of it, so
+    // that this one's stream was told too.
+    let mut other = Stream::ready(&server, &[]).await;
+    for round in 0..10 {
+        let key = round.to_string() + &"k".repeat(4_000_000);
+        server.flags().set_value(&key, round).unwrap();
+        assert_eq!(other.event().await["type"], "configuration_change");
+    }
+    drop(other);
+    streams(&server, 1).await;
+    is_dropped(&server).await;
+    drop(stuck);
+}
+
+/// Waits until so many event streams are open.
+async fn streams(server: &RunningServer, wanted: u32) {
+    becomes_true("the number of streams", async || {
+        let answer = get(server.management_addr(), "/metrics").await;
+        answer.text().contains(&format!("flagstaff_event_streams {wanted}\n"))
+    })
+    .await;
+}
+
+/// The only stream ends, and its connection, within the time that a client may be stuck.
+async fn is_dropped(server: &RunningServer) {
     tokio::time::pause();
     let gone = async {
         loop {
             tokio::time::sleep(Duration::from_secs(5)).await;
             let answer = get(server.management_addr(), "/metrics").await;
-            if answer.text().contains("flagstaff_event_streams 0\n") {
+            // One connection is that of the question.
+            if ["flagstaff_event_streams 0\n", "flagstaff_connections 1\n"]
+                .iter()
+                .all(|line| answer.text().contains(line))
+            {
                 return;
             }
         }
     };
     tokio::time::timeout(Duration::from_secs(120), gone).await.expect("the client to be dropped");
-    drop(stuck);
 }
