@@ -43,8 +43,10 @@ pub(crate) struct Snapshot {
 pub(crate) struct Changes {
     /// The changed flags.
     pub(crate) flags: BTreeMap<String, Change>,
-    /// The messages that tell it, once written: in protobuf and in JSON.
-    pub(crate) events: [OnceLock<Bytes>; 2],
+    /// The message that tells it in protobuf, once written.
+    pub(crate) proto: OnceLock<Bytes>,
+    /// The message that tells it in JSON, once written.
+    pub(crate) json: OnceLock<Bytes>,
 }
 
 /// How many things that clients ask for by selector are kept: selectors are up to them.
@@ -201,7 +203,7 @@ impl Snapshot {
             }
         };
         let flags = keys.into_iter().map(|key| (key.to_string(), change(&key)));
-        Changes { flags: flags.collect(), events: Default::default() }
+        Changes { flags: flags.collect(), ..Changes::default() }
     }
 
     /// The keys of which the selector shows something else than in a former snapshot.
