@@ -28,7 +28,10 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
-use super::{body::Reply, core::Core, error::ServerError, evaluation, management, ofrep, patience::Patient, sync};
+use super::{
+    body::Reply, core::Core, error::ServerError, evaluation, management, ofrep, patience::Patient,
+    sync,
+};
 
 /// Where to listen.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -83,6 +83,7 @@ async fn run(
             }
             Status::unavailable("the server is shutting down")
         }
+        // flagd's text, whosesoever deadline it was: it too tells them not apart.
         () = deadline => Status::deadline_exceeded("stream closed due to server-side timeout"),
         () = sender.closed() => return,
         ended = tell(core, selector, messages, sender) => match ended {
