@@ -96,14 +96,27 @@ async fn route(core: &Arc<Core>, request: Request<Incoming>) -> Response<Reply> 
         return respond::only_post();
     }
     let began = Instant::now();
-    if grpc::is_grpc(request.headers()) {
+    let (response, status, route) = if grpc::is_grpc(request.headers()) {
         let response = call(core, procedure, request).await.unwrap_or_else(|failed| failed);
-        if procedure != Procedure::EventStream {
-            let route = Route::Grpc(procedure);
-            core.metrics.requests.answered(route, response.status(), began.elapsed());
-        }
-        return response;
+        let status = grpc::http_status(&response);
+        (response, status, Route::Grpc(procedure))
+    } else {
+        let response = connect(core, procedure, request).await;
+        let status = response.status();
+        (response, status, Route::Connect(procedure))
+    };
+    if procedure != Procedure::EventStream {
+        core.metrics.requests.answered(route, status, began.elapsed());
     }
+    response
+}
+
+/// A call by Connect, or by what nobody speaks here.
+async fn connect(
+    core: &Arc<Core>,
+    procedure: Procedure,
+    request: Request<Incoming>,
+) -> Response<Reply> {
     let content = request.headers().get(CONTENT_TYPE).and_then(ContentType::of);
     match (procedure, content) {
         (Procedure::EventStream, Some(ContentType::Stream(codec, name))) => {
@@ -111,10 +124,7 @@ async fn route(core: &Arc<Core>, request: Request<Incoming>) -> Response<Reply> 
         }
         (Procedure::EventStream, _) => unsupported(ACCEPTED_STREAM),
         (procedure, Some(ContentType::Unary(codec, name))) => {
-            let response = connect::unary::serve(core, procedure, codec, name, request).await;
-            let route = Route::Connect(procedure);
-            core.metrics.requests.answered(route, response.status(), began.elapsed());
-            response
+            connect::unary::serve(core, procedure, codec, name, request).await
         }
         _ => unsupported(ACCEPTED),
     }
@@ -149,8 +159,10 @@ async fn call(
         }
         Procedure::EventStream => {
             let (headers, _) = grpc::receive::<EventStreamRequest>(request, limit).await?;
-            selector(&headers)
-                .map(|selector| grpc::stream(events::subscribe(core, selector, None, Codec::Proto)))
+            grpc::timeout(&headers).and_then(|timeout| {
+                let selector = selector(&headers)?;
+                Ok(grpc::stream(events::subscribe(core, selector, timeout, Codec::Proto)))
+            })
         }
     }
     .map_err(|status| grpc::failed(&status))

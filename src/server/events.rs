@@ -51,7 +51,10 @@ impl Messages for Events {
         let changes = core.store.changes(told, flags, selector).ok_or_else(|| {
             Status::unavailable("the client has missed too many changes: open another stream")
         })?;
-        let written = &changes.events[self.0 as usize];
+        let written = match self.0 {
+            Codec::Proto => &changes.proto,
+            Codec::Json => &changes.json,
+        };
         let message = || written.get_or_init(|| self.changed(&changes)).clone();
         Ok((!changes.flags.is_empty()).then(message))
     }

@@ -1,5 +1,7 @@
 //! gRPC: messages in HTTP/2 bodies, and the status in trailers.
 
+use std::time::Duration;
+
 use http::{
     HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Version,
     header::CONTENT_TYPE,
@@ -11,12 +13,14 @@ use tonic::{Code, Status};
 
 use super::{
     body::{self, ReadError, Reply},
+    connect,
     envelope::{self, Framing},
     respond,
 };
 
 const CONTENT: &str = "application/grpc";
 const ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
+const TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
 /// Whether a request is one of gRPC with protobuf.
 pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
@@ -44,6 +48,35 @@ pub(crate) async fn receive<M: Message + Default>(
         Ok(message) => Ok((parts.headers, message)),
         Err(status) => Err(failed(&status)),
     }
+}
+
+/// How long the client waits, if it says so.
+pub(crate) fn timeout(headers: &HeaderMap) -> Result<Option<Duration>, Status> {
+    let Some(header) = headers.get(TIMEOUT).filter(|header| !header.is_empty()) else {
+        return Ok(None);
+    };
+    let parsed = header.to_str().ok().and_then(|text| {
+        let (digits, unit) = text.split_at_checked(text.len() - 1)?;
+        let unit = match unit {
+            "H" => Duration::from_secs(3600),
+            "M" => Duration::from_secs(60),
+            "S" => Duration::from_secs(1),
+            "m" => Duration::from_millis(1),
+            "u" => Duration::from_micros(1),
+            "n" => Duration::from_nanos(1),
+            _ => return None,
+        };
+        let is_number = digits.len() <= 8 && digits.bytes().all(|byte| byte.is_ascii_digit());
+        let number = is_number.then(|| digits.parse::<u32>().ok())?;
+        Some(unit * number?)
+    });
+    let invalid = || {
+        let text = format!(
+            "{TIMEOUT} must be 1 to 8 digits and a unit, one of H, M, S, m, u, n: got {header:?}"
+        );
+        Status::invalid_argument(text)
+    };
+    parsed.map(Some).ok_or_else(invalid)
 }
 
 /// What to say of a request that could not be read.
@@ -89,4 +122,56 @@ pub(crate) fn failed(status: &Status) -> Response<Reply> {
         response.headers_mut().insert("grpc-accept-encoding", identity);
     }
     response
+}
+
+/// What HTTP would call the outcome of a unary call: gRPC itself says 200 whatever it is.
+pub(crate) fn http_status(response: &Response<Reply>) -> StatusCode {
+    match Status::from_header_map(response.headers()) {
+        Some(status) => connect::http_status(status.code()),
+        None => response.status(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timeouts() {
+        let of = |text: &'static str| {
+            let header = (TIMEOUT, HeaderValue::from_static(text));
+            timeout(&HeaderMap::from_iter([header])).map_err(|status| status.code())
+        };
+        assert_eq!(timeout(&HeaderMap::new()).unwrap(), None);
+        assert_eq!(of(""), Ok(None));
+        for (text, expected) in [
+            ("2H", Duration::from_secs(7200)),
+            ("2M", Duration::from_secs(120)),
+            ("2S", Duration::from_secs(2)),
+            ("250m", Duration::from_millis(250)),
+            ("0250u", Duration::from_micros(250)),
+            ("0n", Duration::ZERO),
+            ("99999999n", Duration::from_nanos(99_999_999)),
+            ("99999999H", Duration::from_secs(99_999_999 * 3600)),
+        ] {
+            assert_eq!(of(text), Ok(Some(expected)), "{text}");
+        }
+        for text in ["1", "S", "1s", "1h", "123456789S", "+1S", "-1S", "1.5S", " 1S", "1 S"] {
+            assert_eq!(of(text), Err(Code::InvalidArgument), "{text}");
+        }
+    }
+
+    #[test]
+    fn outcomes_as_http_calls_them() {
+        assert_eq!(http_status(&answer(Bytes::new())), StatusCode::OK);
+        for (status, expected) in [
+            (Status::not_found("x"), StatusCode::NOT_FOUND),
+            (Status::invalid_argument("x"), StatusCode::BAD_REQUEST),
+            (Status::unimplemented("x"), StatusCode::NOT_IMPLEMENTED),
+        ] {
+            assert_eq!(http_status(&failed(&status)), expected);
+        }
+        let refused = respond::status(StatusCode::HTTP_VERSION_NOT_SUPPORTED);
+        assert_eq!(http_status(&refused), StatusCode::HTTP_VERSION_NOT_SUPPORTED);
+    }
 }

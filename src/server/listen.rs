@@ -28,7 +28,10 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
-use super::{body::Reply, core::Core, error::ServerError, evaluation, management, ofrep, sync};
+use super::{
+    body::Reply, core::Core, error::ServerError, evaluation, management, ofrep, patience::Patient,
+    sync,
+};
 
 /// Where to listen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -217,12 +220,12 @@ impl Listener {
                 let (stream, _) = listener.accept().await?;
                 // A connection that is gone already says so later.
                 let _ = stream.set_nodelay(true);
-                tokio::spawn(encrypted(stream, tls, service, connections));
+                tokio::spawn(encrypted(Patient::new(stream), tls, service, connections));
             }
             #[cfg(unix)]
             Socket::Unix { listener, .. } => {
                 let (stream, _) = listener.accept().await?;
-                tokio::spawn(encrypted(stream, tls, service, connections));
+                tokio::spawn(encrypted(Patient::new(stream), tls, service, connections));
             }
         }
         Ok(())

@@ -49,6 +49,7 @@ mod listen;
 mod management;
 mod metrics;
 mod ofrep;
+mod patience;
 mod proto;
 mod resolve;
 mod resolve_all;

@@ -41,23 +41,32 @@ async fn route(core: &Core, request: Request<Incoming>) -> Response<Reply> {
     if parts.method != Method::POST {
         return respond::only_post();
     }
-    if let Err(status) = envelope::not_encoded(&parts.headers, &CONTENT_ENCODING) {
+    let began = Instant::now();
+    let response = answer(core, key.as_deref(), &parts.headers, body).await;
+    let route = if key.is_some() { Route::OfrepFlag } else { Route::OfrepAll };
+    core.metrics.requests.answered(route, response.status(), began.elapsed());
+    response
+}
+
+async fn answer(
+    core: &Core,
+    key: Option<&str>,
+    headers: &HeaderMap,
+    body: Incoming,
+) -> Response<Reply> {
+    if let Err(status) = envelope::not_encoded(headers, &CONTENT_ENCODING) {
         let body = serde_json::json!({"errorDetails": status.message()}).to_string();
         let response = respond::content(StatusCode::UNSUPPORTED_MEDIA_TYPE, JSON, body);
         return respond::with(response, ACCEPT_ENCODING, envelope::IDENTITY);
     }
-    let began = Instant::now();
-    let response = match body::read(body, core.max_body).await {
-        Ok(bytes) => evaluate(core, key.as_deref(), &parts.headers, &bytes),
+    match body::read(body, core.max_body).await {
+        Ok(bytes) => evaluate(core, key, headers, &bytes),
         Err(ReadError::TooLarge) => {
             let body = r#"{"errorDetails":"request body too large"}"#;
             respond::content(StatusCode::PAYLOAD_TOO_LARGE, JSON, body)
         }
         Err(ReadError::Incomplete) => respond::status(StatusCode::REQUEST_TIMEOUT),
-    };
-    let route = if key.is_some() { Route::OfrepFlag } else { Route::OfrepAll };
-    core.metrics.requests.answered(route, response.status(), began.elapsed());
-    response
+    }
 }
 
 /// A key as it stands in a path.

@@ -44,8 +44,9 @@ type Sender = mpsc::Sender<Result<Bytes, Status>>;
 /// Opens a stream.
 ///
 /// A client that reads slowly is told less often, and of more changes at once: no more than one
-/// message waits for it. The stream ends when the client goes, and at its deadline: the server's, or
-/// the client's own if that is sooner.
+/// message waits for it. The stream ends when the client goes, or its connection, which bounds how
+/// long a client may read nothing; and at its deadline: the server's, or the client's own if that is
+/// sooner.
 pub(crate) fn open(
     core: &Arc<Core>,
     selector: Selector,
@@ -82,6 +83,7 @@ async fn run(
             }
             Status::unavailable("the server is shutting down")
         }
+        // flagd's text, whosesoever deadline it was: it too tells them not apart.
         () = deadline => Status::deadline_exceeded("stream closed due to server-side timeout"),
         () = sender.closed() => return,
         ended = tell(core, selector, messages, sender) => match ended {

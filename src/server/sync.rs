@@ -42,8 +42,10 @@ async fn call(
     match procedure {
         "SyncFlags" => {
             let (headers, message) = grpc::receive::<SyncFlagsRequest>(request, limit).await?;
-            selector(&headers, &message.selector)
-                .map(|selector| grpc::stream(stream::open(core, selector, None, Sync)))
+            grpc::timeout(&headers).and_then(|timeout| {
+                let selector = selector(&headers, &message.selector)?;
+                Ok(grpc::stream(stream::open(core, selector, timeout, Sync)))
+            })
         }
         "FetchAllFlags" => {
             let (headers, message) = grpc::receive::<FetchAllFlagsRequest>(request, limit).await?;

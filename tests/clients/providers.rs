@@ -10,7 +10,7 @@ use tokio::{process::Command, time::timeout};
 use crate::{
     flags::{change, set_bool},
     peer::{Peer, SOURCES, command, installed, on_path},
-    support::flagd::FlagdProcess,
+    support::{flagd::FlagdProcess, json::same},
     trial,
 };
 
@@ -174,21 +174,4 @@ fn equal(question: &Value, answer: &Value, expected: &Value) -> Result<(), Strin
         return Ok(());
     }
     Err(format!("{question}\n  answered {answer}\n  expected {expected}"))
-}
-
-fn same(left: &Value, right: &Value) -> bool {
-    match (left, right) {
-        (Value::Number(left), Value::Number(right)) => left.as_f64() == right.as_f64(),
-        (Value::Array(left), Value::Array(right)) => {
-            left.len() == right.len()
-                && left.iter().zip(right).all(|(left, right)| same(left, right))
-        }
-        (Value::Object(left), Value::Object(right)) => {
-            left.len() == right.len()
-                && left
-                    .iter()
-                    .all(|(key, left)| right.get(key).is_some_and(|right| same(left, right)))
-        }
-        (left, right) => left == right,
-    }
 }

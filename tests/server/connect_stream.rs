@@ -13,7 +13,11 @@ use serde_json::{Value, json};
 use super::{
     client::{Answer, get, post, send, serve, serve_with},
     envelopes::{JSON, Stream, V1, envelope},
-    support::{json::from_struct, proto::v1, wait::bounded},
+    support::{
+        json::from_struct,
+        proto::v1,
+        wait::{becomes_true, bounded},
+    },
 };
 
 const V2: &str = "/flagd.evaluation.v2.Service/EventStream";
@@ -224,10 +228,8 @@ async fn a_client_that_goes_is_noticed() {
     let server = serve().await;
     let open = async |wanted: u8| {
         let is = format!("flagstaff_event_streams {wanted}\n");
-        bounded("the streams", async {
-            while !get(server.management_addr(), "/metrics").await.text().contains(&is) {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
+        becomes_true("the streams", async || {
+            get(server.management_addr(), "/metrics").await.text().contains(&is)
         })
         .await;
     };

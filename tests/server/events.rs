@@ -11,7 +11,10 @@ use tokio::sync::mpsc;
 use tonic::Code;
 
 use super::{
-    client::{FLAGS, event, events, get, serve, serve_with, v1 as client_v1, v2 as client_v2},
+    client::{
+        FLAGS, event, events, get, serve, serve_with, sync, sync_v1::SyncFlagsRequest,
+        v1 as client_v1, v2 as client_v2, with_header,
+    },
     support::{
         proto::{v1, v2},
         wait::bounded,
@@ -239,4 +242,32 @@ async fn streams_end_at_their_deadline() {
     let status = bounded("the end", stream.message()).await.unwrap_err();
     let expected = (Code::DeadlineExceeded, "stream closed due to server-side timeout");
     assert_eq!((status.code(), status.message()), expected);
+}
+
+/// A deadline of the client's own ends its stream; one that is none is refused.
+#[tokio::test]
+async fn streams_end_when_the_client_says() {
+    let server = serve_with(Server::builder().stream_deadline(Duration::from_secs(900))).await;
+    let mut client = client_v1(&server).await;
+    let mut sync_client = sync(&server).await;
+    let expected = (Code::DeadlineExceeded, "stream closed due to server-side timeout");
+    for timeout in ["50m", "50000u"] {
+        let request = with_header(v1::EventStreamRequest {}, "grpc-timeout", timeout);
+        let mut stream = client.event_stream(request).await.unwrap().into_inner();
+        assert_eq!(event(&mut stream).await.0, "provider_ready");
+        let status = bounded("the end", stream.message()).await.unwrap_err();
+        assert_eq!((status.code(), status.message()), expected);
+
+        let request = with_header(SyncFlagsRequest::default(), "grpc-timeout", timeout);
+        let mut stream = sync_client.sync_flags(request).await.unwrap().into_inner();
+        bounded("a definition", stream.message()).await.unwrap().unwrap();
+        let status = bounded("the end", stream.message()).await.unwrap_err();
+        assert_eq!((status.code(), status.message()), expected);
+    }
+    let request = with_header(v1::EventStreamRequest {}, "grpc-timeout", "99999999H");
+    let mut stream = client.event_stream(request).await.unwrap().into_inner();
+    assert_eq!(event(&mut stream).await.0, "provider_ready");
+    let request = with_header(v1::EventStreamRequest {}, "grpc-timeout", "1 day");
+    let status = client.event_stream(request).await.unwrap_err();
+    assert_eq!(status.code(), Code::InvalidArgument, "{status:?}");
 }

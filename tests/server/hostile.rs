@@ -188,11 +188,7 @@ fn length_of_varint(value: usize) -> usize {
 pub async fn stuck_stream(server: &RunningServer) -> TcpStream {
     let path = "/flagd.evaluation.v1.Service/EventStream";
     let stream = stuck_call(server.evaluation_addr(), path).await;
-    becomes_true("the stream to be open", async || {
-        let answer = get(server.management_addr(), "/metrics").await;
-        answer.text().contains("flagstaff_event_streams 1\n")
-    })
-    .await;
+    streams(server, 1).await;
     stream
 }
 
@@ -270,16 +266,63 @@ async fn a_client_that_reads_nothing_holds_nobody_up() {
         assert_eq!(kind, "configuration_change");
     }
     drop(stream);
+    is_dropped(&server).await;
+    drop(stuck);
+}
+
+/// The same over HTTP/1.1, which has no pings: it is dropped when its socket has been full for long.
+/// A unix socket, since how much it takes is not up to the system's mood.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_client_of_http_1_that_reads_nothing_is_dropped() {
+    use super::envelopes;
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("socket");
+    let server = Server::builder().ephemeral().evaluation(path.clone()).bind().await.unwrap();
+    let mut stuck = tokio::net::UnixStream::connect(&path).await.unwrap();
+    let head = format!(
+        "POST {} HTTP/1.1\r\nhost: x\r\ncontent-type: {}\r\ncontent-length: 7\r\n\r\n",
+        envelopes::V1,
+        envelopes::JSON.1
+    );
+    let request = [head.as_bytes(), &envelopes::envelope(0, "{}")].concat();
+    stuck.write_all(&request).await.unwrap();
+    let mut answer = Vec::new();
+    while !String::from_utf8_lossy(&answer).contains("provider_ready") {
+        assert_ne!(bounded("readiness", stuck.read_buf(&mut answer)).await.unwrap(), 0);
+    }
+    // One message that is longer than what a socket takes.
+    server.flags().set_value(&"k".repeat(1_000_000), 1).unwrap();
+    is_dropped(&server).await;
+    let rest = stuck.read_to_end(&mut answer).await;
+    assert!(rest.is_err() || answer.len() < 1_000_000, "all was sent: {}", answer.len());
+}
+
+/// Waits until so many event streams are open.
+async fn streams(server: &RunningServer, wanted: u32) {
+    becomes_true("the number of streams", async || {
+        let answer = get(server.management_addr(), "/metrics").await;
+        answer.text().contains(&format!("flagstaff_event_streams {wanted}\n"))
+    })
+    .await;
+}
+
+/// The only stream ends, and its connection, within the time that a client may be stuck.
+async fn is_dropped(server: &RunningServer) {
     tokio::time::pause();
     let gone = async {
         loop {
             tokio::time::sleep(Duration::from_secs(5)).await;
             let answer = get(server.management_addr(), "/metrics").await;
-            if answer.text().contains("flagstaff_event_streams 0\n") {
+            // One connection is that of the question.
+            if ["flagstaff_event_streams 0\n", "flagstaff_connections 1\n"]
+                .iter()
+                .all(|line| answer.text().contains(line))
+            {
                 return;
             }
         }
     };
     tokio::time::timeout(Duration::from_secs(120), gone).await.expect("the client to be dropped");
-    drop(stuck);
 }

@@ -36,6 +36,19 @@ async fn metrics() {
     post(server.evaluation_addr(), path, &json, r#"{"flagKey": "string"}"#).await;
     let request = v1::ResolveIntRequest { flag_key: "int".to_owned(), context: None };
     client_v1(&server).await.resolve_int(request).await.unwrap();
+    let request = v1::ResolveIntRequest { flag_key: "missing".to_owned(), context: None };
+    client_v1(&server).await.resolve_int(request).await.unwrap_err();
+    // What is refused before it is read.
+    let (encoded, text) = (("content-encoding", "br"), ("content-type", "text/plain"));
+    post(server.ofrep_addr(), "/ofrep/v1/evaluate/flags", &[encoded], "").await;
+    post(server.evaluation_addr(), path, &[json[0], encoded], "{}").await;
+    post(server.evaluation_addr(), path, &[text], "{}").await;
+    // What is not counted.
+    let stream = "/flagd.evaluation.v1.Service/EventStream";
+    for path in [path, stream, "/nope"] {
+        get(server.evaluation_addr(), path).await;
+    }
+    post(server.evaluation_addr(), stream, &[text], "{}").await;
     let requests = |status: &str, route: &str, protocol: &str, count: u32| {
         format!(
             r#"http_server_request_duration_seconds_count{{http_request_method="POST",http_response_status_code="{status}",http_route="{route}",protocol="{protocol}",service_name="flagd",url_scheme="http"}} {count}"#
@@ -46,16 +59,22 @@ async fn metrics() {
     let bool_on = r#"feature_flag_key="bool",feature_flag_provider_name="flagd",feature_flag_reason="STATIC",feature_flag_result_variant="on""#;
     for line in [
         &*format!("feature_flag_flagd_impression_total{{{bool_on}}} 2"),
-        r#"feature_flag_flagd_result_reason_total{ExceptionTypeKeyName="FLAG_NOT_FOUND",feature_flag_provider_name="flagd",feature_flag_reason="ERROR"} 1"#,
+        r#"feature_flag_flagd_result_reason_total{ExceptionTypeKeyName="FLAG_NOT_FOUND",feature_flag_provider_name="flagd",feature_flag_reason="ERROR"} 2"#,
         &*requests("200", "/ofrep/v1/evaluate/flags/{key}", "ofrep", 2),
         &*requests("404", "/ofrep/v1/evaluate/flags/{key}", "ofrep", 1),
         &*requests("400", "/flagd.evaluation.v1.Service/ResolveInt", "connect", 1),
+        &*requests("501", "/flagd.evaluation.v1.Service/ResolveInt", "connect", 1),
+        &*requests("415", "/flagd.evaluation.v1.Service/ResolveInt", "connect", 1),
+        &*requests("415", "/ofrep/v1/evaluate/flags", "ofrep", 1),
         &*requests("200", "/flagd.evaluation.v1.Service/ResolveInt", "grpc", 1),
+        &*requests("404", "/flagd.evaluation.v1.Service/ResolveInt", "grpc", 1),
         "flagstaff_flags 14",
         r#"flagstaff_source_up{source="memory",index="0"} 1"#,
     ] {
         assert!(answer.text().lines().any(|other| other == line), "{line}: {}", answer.text());
     }
+    let counts = answer.text().matches("http_server_request_duration_seconds_count{").count();
+    assert_eq!(counts, 8, "{}", answer.text());
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -70,7 +89,8 @@ struct Health {
     status: i32,
 }
 
-/// gRPC's health protocol, version 1: SERVING is 1, NOT_SERVING 2.
+/// gRPC's health protocol, version 1: SERVING is 1, NOT_SERVING 2. flagd 0.16.1 knows the server as a
+/// whole only, and says NOT_FOUND of each service by its name.
 #[tokio::test]
 async fn health() {
     let (sender, receiver) = mpsc::unbounded_channel();
@@ -94,10 +114,18 @@ async fn health() {
     assert_eq!(check("").await.unwrap(), 2);
     sender.send(Definition::json(FLAGS)).unwrap();
     assert_eq!(bounded("health", watch.message()).await.unwrap().unwrap().status, 1);
-    for service in ["", "flagd.evaluation.v1.Service", "flagd.sync.v1.FlagSyncService"] {
-        assert_eq!(check(service).await.unwrap(), 1);
+    for service in [
+        "",
+        "flagd.evaluation.v1.Service",
+        "flagd.evaluation.v2.Service",
+        "flagd.sync.v1.FlagSyncService",
+    ] {
+        assert_eq!(check(service).await.unwrap(), 1, "{service}");
     }
-    assert_eq!(check("nope").await.unwrap_err().code(), Code::NotFound);
+    for service in ["nope", "flagd.evaluation.v3.Service"] {
+        let status = check(service).await.unwrap_err();
+        assert_eq!((status.code(), status.message()), (Code::NotFound, "unknown service"));
+    }
     server.shutdown().await;
     assert_eq!(watch.message().await.unwrap().unwrap().status, 2);
 }

@@ -55,6 +55,16 @@ async fn one_flag() {
     }
 }
 
+/// flagd has no way to ask for such a key.
+#[tokio::test]
+async fn a_key_with_a_slash_is_written_escaped() {
+    let server = serve().await;
+    server.flags().set_value("a/b", 1).unwrap();
+    let answer = ask(&server, "a%2Fb", "").await;
+    assert_eq!((answer.status.as_u16(), &answer.json()["key"]), (200, &json!("a/b")));
+    assert_eq!(ask(&server, "a/b", "").await.status.as_u16(), 404);
+}
+
 #[tokio::test]
 async fn errors() {
     let server = serve().await;

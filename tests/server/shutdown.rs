@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use flagstaff::server::Server;
 use serde_json::json;
-use tokio::{io::AsyncReadExt, net::TcpStream};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 use tonic::{
     Code,
     transport::{Certificate, ClientTlsConfig, Endpoint},
@@ -12,7 +15,11 @@ use tonic::{
 
 use super::{
     client::{event, events, get, serve, serve_with, sync, sync_v1, v1 as client_v1},
-    support::{certs::Certificates, proto::v1, wait::bounded},
+    support::{
+        certs::Certificates,
+        proto::v1,
+        wait::{becomes_true, bounded},
+    },
 };
 
 /// Issue: "`provider_shutdown` that is always delivered". flagd's arrived in 20 of 24 runs.
@@ -46,6 +53,54 @@ async fn sync_streams_end_too() {
     bounded("flags", stream.message()).await.unwrap().unwrap();
     bounded("the shutdown", server.shutdown()).await;
     assert_eq!(stream.message().await.unwrap_err().code(), Code::Unavailable);
+}
+
+/// A request whose body is still on its way when the server is told to stop is answered.
+#[tokio::test]
+async fn a_request_that_was_begun_is_finished() {
+    let server = serve().await;
+    let json = "content-type: application/json";
+    let mut begun = Vec::new();
+    for (address, path, body) in [
+        (server.ofrep_addr(), "/ofrep/v1/evaluate/flags/bool", r#"{"context": {}}"#),
+        (
+            server.evaluation_addr(),
+            "/flagd.evaluation.v1.Service/ResolveBoolean",
+            r#"{"flagKey": "bool"}"#,
+        ),
+    ] {
+        let (half, rest) = body.split_at(5);
+        let mut stream = TcpStream::connect(address.unwrap()).await.unwrap();
+        // The server asks for the body once it reads it: then the request is in flight.
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nhost: x\r\n{json}\r\nexpect: 100-continue\r\n\
+            content-length: {}\r\n\r\n",
+            body.len()
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut go_on = [0; 25];
+        bounded("a go-ahead", stream.read_exact(&mut go_on)).await.unwrap();
+        assert_eq!(&go_on, b"HTTP/1.1 100 Continue\r\n\r\n");
+        stream.write_all(half.as_bytes()).await.unwrap();
+        begun.push((stream, rest));
+    }
+    let management = server.management_addr();
+    let ofrep = server.ofrep_addr().unwrap();
+    let stopping = tokio::spawn(server.shutdown());
+    becomes_true("readiness to fail", async || {
+        get(management, "/readyz").await.status.as_u16() == 412
+    })
+    .await;
+    becomes_true("the port to be closed", async || TcpStream::connect(ofrep).await.is_err()).await;
+    assert!(!stopping.is_finished());
+    for (mut stream, rest) in begun {
+        stream.write_all(rest.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        bounded("the answer", stream.read_to_string(&mut answer)).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+        assert!(answer.contains(r#""value":true"#), "{answer}");
+    }
+    bounded("the shutdown", stopping).await.unwrap();
 }
 
 /// A client that reads nothing holds up a shutdown for 5 s, no longer; probes tell meanwhile.

@@ -5,7 +5,7 @@ pub(crate) mod unary;
 
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde_json::{Value, json};
 use tonic::{Code, Status};
 
@@ -95,6 +95,11 @@ fn code(code: Code) -> (&'static str, u16) {
         Code::Internal => ("internal", 500),
         _ => ("unknown", 500),
     }
+}
+
+/// The status of HTTP that a unary call has with this one.
+pub(crate) fn http_status(status: Code) -> StatusCode {
+    StatusCode::from_u16(code(status).1).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
 fn error(status: &Status) -> Value {

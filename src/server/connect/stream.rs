@@ -56,16 +56,16 @@ async fn subscribe(
 
 /// Reads a request, which says nothing: it has no fields, and unknown ones are ignored.
 fn read(codec: Codec, message: &Bytes) -> Result<(), Status> {
-    let read = match codec {
-        Codec::Proto => EventStreamRequest::decode(&**message).map(drop),
+    match codec {
+        Codec::Proto => EventStreamRequest::decode(&**message)
+            .map(drop)
+            .map_err(|error| grpc::malformed(&error)),
         // As in flagd, though it is no JSON.
-        Codec::Json if message.is_empty() => return Ok(()),
-        Codec::Json => {
-            let fields = serde_json::from_slice::<Map<String, Value>>(message);
-            return fields.map(drop).map_err(|error| grpc::malformed(&error));
-        }
-    };
-    read.map_err(|error| grpc::malformed(&error))
+        Codec::Json if message.is_empty() => Ok(()),
+        Codec::Json => serde_json::from_slice::<Map<String, Value>>(message)
+            .map(drop)
+            .map_err(|error| grpc::malformed(&error)),
+    }
 }
 
 /// The envelope after the last message.

@@ -22,7 +22,7 @@ use super::{
         resolve::{Resolved, Typed},
         resolve_all, respond,
     },
-    Codec, checked, code, error,
+    Codec, checked, error, http_status,
 };
 
 /// A request, whichever way it was written.
@@ -167,8 +167,7 @@ fn whole(value: f64) -> Option<i64> {
 
 /// An error, with the status of HTTP that Connect gives it.
 fn failed(status: &Status) -> Response<Reply> {
-    let http = StatusCode::from_u16(code(status.code()).1);
-    let http = http.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let http = http_status(status.code());
     let mut response = respond::content(http, "application/json", error(status).to_string());
     if status.code() == Code::Unimplemented {
         let identity = HeaderValue::from_static(envelope::IDENTITY);

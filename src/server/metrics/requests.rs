@@ -59,7 +59,7 @@ impl Requests {
         Self { encrypted, ..Self::default() }
     }
 
-    /// Counts a request that was answered.
+    /// Counts a request that was answered, a call by gRPC with the status that HTTP would give it.
     pub(crate) fn answered(&self, route: Route, status: StatusCode, duration: Duration) {
         let all = self.durations.pin();
         let durations = all.get_or_insert_with((route, status.as_u16()), Durations::default);
@@ -72,7 +72,8 @@ impl Requests {
 
     pub(super) fn expose(&self, text: &mut Exposition) {
         let name = "http_server_request_duration_seconds";
-        text.head(name, "histogram", "How long requests took, streams left out.");
+        let help = "How long POST requests for evaluations took; streams are left out.";
+        text.head(name, "histogram", help);
         let all = self.durations.pin();
         let mut all: Vec<_> = all.iter().collect();
         all.sort_unstable_by_key(|(key, _)| **key);

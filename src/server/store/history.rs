@@ -129,7 +129,7 @@ fn told<'k>(
         };
         (key.to_owned(), change)
     });
-    Changes { flags: flags.collect(), events: Default::default() }
+    Changes { flags: flags.collect(), ..Changes::default() }
 }
 
 /// Which flags a stream was told of last. It does not keep them alive: clients may lag behind.

@@ -44,8 +44,10 @@ pub(crate) struct Snapshot {
 pub(crate) struct Changes {
     /// The changed flags.
     pub(crate) flags: BTreeMap<String, Change>,
-    /// The messages that tell it, once written: in protobuf and in JSON.
-    pub(crate) events: [OnceLock<Bytes>; 2],
+    /// The message that tells it in protobuf, once written.
+    pub(crate) proto: OnceLock<Bytes>,
+    /// The message that tells it in JSON, once written.
+    pub(crate) json: OnceLock<Bytes>,
 }
 
 impl Snapshot {

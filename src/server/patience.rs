@@ -1,0 +1,127 @@
+//! Connections that wait for a client to read, with a bound.
+
+use std::{
+    io::{self, IoSlice},
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::{Sleep, sleep},
+};
+
+/// How long a client may take nothing of what waits for it: three keep-alives of an event stream.
+/// HTTP/2 has its pings; over HTTP/1.1 nothing else tells that a client has stopped reading.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A connection that fails once its client has taken nothing for so long. However slow a client is,
+/// each byte that it takes begins the time anew.
+pub(crate) struct Patient<S> {
+    stream: S,
+    /// Ends the wait, while there is one.
+    stuck: Option<Pin<Box<Sleep>>>,
+}
+
+impl<S> Patient<S> {
+    pub(crate) fn new(stream: S) -> Self {
+        Self { stream, stuck: None }
+    }
+}
+
+impl<S: AsyncWrite + Unpin> Patient<S> {
+    fn write(
+        &mut self,
+        context: &mut Context<'_>,
+        write: impl FnOnce(Pin<&mut S>, &mut Context<'_>) -> Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        let written = write(Pin::new(&mut self.stream), context);
+        if written.is_ready() {
+            self.stuck = None;
+            return written;
+        }
+        let stuck = self.stuck.get_or_insert_with(|| Box::pin(sleep(PATIENCE)));
+        stuck.as_mut().poll(context).map(|()| {
+            Err(io::Error::new(io::ErrorKind::TimedOut, "the client has stopped reading"))
+        })
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.write(context, |stream, context| stream.poll_write(context, bytes))
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        parts: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.write(context, |stream, context| stream.poll_write_vectored(context, parts))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt, duplex},
+        time::Instant,
+    };
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_client_is_served_and_a_stuck_one_is_not() {
+        let (server, mut client) = duplex(4);
+        let mut server = Patient::new(server);
+        let began = Instant::now();
+        let written = tokio::spawn(async move { server.write_all(&[7; 40]).await });
+        for _ in 0..6 {
+            sleep(PATIENCE - Duration::from_secs(1)).await;
+            assert_eq!(client.read_u8().await.unwrap(), 7);
+        }
+        assert!(began.elapsed() > 5 * PATIENCE && !written.is_finished());
+        let stopped = Instant::now();
+        let error = written.await.unwrap().unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert_eq!(stopped.elapsed().as_secs(), PATIENCE.as_secs());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_for_which_nothing_waits_may_be_quiet() {
+        let (server, mut client) = duplex(4);
+        let mut server = Patient::new(server);
+        for _ in 0..3 {
+            server.write_all(&[7; 4]).await.unwrap();
+            sleep(2 * PATIENCE).await;
+            client.read_exact(&mut [0; 4]).await.unwrap();
+        }
+    }
+}
