@@ -7,13 +7,15 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use super::{
+    address::Listen,
+    connection::Service,
     context::Additions,
     core::{Awaited, Core},
     cors::Cors,
     error::ServerError,
     feed::Feed,
     flags::{self, Flags},
-    listen::{Listen, Listener, Service},
+    listen::Listener,
     metrics::Metrics,
     running::RunningServer,
     store::Store,

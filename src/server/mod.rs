@@ -32,9 +32,11 @@
 //! # Ok(()) }
 //! ```
 
+mod address;
 mod body;
 mod builder;
 mod connect;
+mod connection;
 mod context;
 mod core;
 mod cors;
@@ -63,9 +65,9 @@ pub mod testing;
 mod tls;
 mod wire;
 
+pub use address::Listen;
 pub use builder::{Server, ServerBuilder};
 pub use error::ServerError;
 pub use flags::{Draft, Flags};
-pub use listen::Listen;
 pub use running::RunningServer;
 pub(crate) use tls::{ClientTls, client as client_tls};

@@ -9,9 +9,10 @@ use tokio::{
 };
 
 use super::{
+    connection::{Connections, Phase, Service},
     core::Core,
     flags::Flags,
-    listen::{Connections, Listener, Phase, Service},
+    listen::Listener,
 };
 
 /// How long a shutdown waits for requests to finish, and for clients to read their last event.
