@@ -42,7 +42,7 @@ fn table() -> String {
 
 /// The names in the first column of the table with this header.
 fn first_column<'r>(readme: &'r str, header: &str) -> BTreeSet<&'r str> {
-    let (_, table) = readme.split_once(&format!("\n{header}\n|---|")).unwrap();
+    let (_, table) = readme.split_once(&format!("\n{header}\n|---|")).unwrap_or_default();
     let rows = table.lines().skip(1).take_while(|line| line.starts_with("| "));
     let cells = rows.filter_map(|row| row.split(" | ").next());
     cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect()

@@ -73,12 +73,13 @@ async fn memory_stays_level() {
             let (_, data) = event(&mut stream).await;
             assert_eq!(data, json!({"flags": {"long": {"type": "update"}}}), "{round}");
         }
-        if round == 100 {
+        // By then most other tests of this process are over.
+        if round == 500 {
             memory = resident();
         }
     }
     let grown = resident().saturating_sub(memory);
-    assert!(grown < 24 << 20, "memory grew by {grown} bytes in 900 updates");
+    assert!(grown < 12 << 20, "memory grew by {grown} bytes in 500 updates");
     assert_eq!(tasks.len(), 1000);
     drop(stuck);
 }

@@ -43,9 +43,7 @@ async fn values_of_every_type() {
 async fn events_and_the_cache() {
     let server = TestServer::start().await;
     server.set("f", true);
-    let provider = server.provider().await;
-    let mut events = provider.events();
-    expect(&mut events, [ProviderEvent::Ready]).await;
+    let (provider, mut events) = super::support::provider::watched(server.options()).await;
     assert_eq!(value(&provider, "f").await, (true, EvaluationReason::Static));
     assert_eq!(value(&provider, "f").await, (true, EvaluationReason::Cached));
     server.set("f", false);
