@@ -1,5 +1,5 @@
-//! The time to load 10,000 flags with rules, and to load them and tell what changed, beside a floor:
-//! what `serde_json` takes to parse the same text.
+//! The time to load 10,000 flags with rules, to load them and tell what changed, and to replace those
+//! of a server, beside a floor: what `serde_json` takes to parse the same text.
 
 // A benchmark that fails may panic.
 #![allow(clippy::unwrap_used)]
@@ -9,8 +9,12 @@ mod definition;
 use std::{hint::black_box, time::Duration};
 
 use criterion::Criterion;
-use flagstaff::evaluator::{Change, FlagSet};
+use flagstaff::{
+    evaluator::{Change, FlagSet},
+    server::Server,
+};
 use serde_json::Value;
+use tokio::runtime::Runtime;
 
 use definition::{FLAGS, definition};
 
@@ -39,6 +43,13 @@ fn main() {
             assert_eq!(changes.values().collect::<Vec<_>>(), [&Change::Update]);
             (set, changes)
         });
+    });
+    let runtime = Runtime::new().unwrap();
+    let server = runtime.block_on(Server::builder().ephemeral().bind()).unwrap();
+    let flags = server.flags();
+    group.bench_function("replace in a server", |bencher| {
+        let mut definitions = [&before, &after].into_iter().cycle();
+        bencher.iter(|| flags.replace(black_box(definitions.next().unwrap())).unwrap());
     });
     group.finish();
     criterion.final_summary();
