@@ -1,5 +1,6 @@
 //! The tables of the README are true: of options, features and files.
 #![cfg(feature = "rpc")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure panics")]
 
 use std::{collections::BTreeSet, env, fmt::Write as _, fs};
 

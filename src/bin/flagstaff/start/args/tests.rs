@@ -49,7 +49,7 @@ const OPTIONS: &[Row] = &[
     ("config", None, None, None, "a"),
     // Ours alone.
     ("host", None, Some("FLAGSTAFF_HOST"), Some("127.0.0.1"), "0.0.0.0"),
-    ("fractional", None, Some("FLAGD_FRACTIONAL"), Some("string"), "cbor"),
+    ("bucketing", None, Some("FLAGD_BUCKETING"), Some("string"), "cbor"),
 ];
 
 fn command() -> Command {
