@@ -293,7 +293,7 @@ async fn a_client_of_http_1_that_reads_nothing_is_dropped() {
         assert_ne!(bounded("readiness", stuck.read_buf(&mut answer)).await.unwrap(), 0);
     }
     // One message that is longer than what a socket takes.
-    server.flags().set_value(&"k".repeat(1_000_000), 1).unwrap();
+    server.flags().set_value("k".repeat(1_000_000), 1).unwrap();
     is_dropped(&server).await;
     let rest = stuck.read_to_end(&mut answer).await;
     assert!(rest.is_err() || answer.len() < 1_000_000, "all was sent: {}", answer.len());
