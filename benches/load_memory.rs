@@ -38,16 +38,16 @@ fn main() {
     drop((former, profiler));
 
     let each = |n: usize| after.replace("\"shop\"", &format!("\"shop-{n}\""));
-    server("one flag", std::array::from_fn(|n| definition(&format!("{n}.example"))));
-    server("every flag", std::array::from_fn(each));
+    server("one flag", &std::array::from_fn(|n| definition(&format!("{n}.example"))));
+    server("every flag", &std::array::from_fn(each));
 }
 
 /// Updates the flags of a server.
-fn server(changed: &str, definitions: [String; 9]) {
+fn server(changed: &str, definitions: &[String; 9]) {
     let runtime = Runtime::new().unwrap();
     let server = runtime.block_on(Server::builder().ephemeral().bind()).unwrap();
     let _profiler = dhat::Profiler::builder().testing().build();
-    for definition in &definitions {
+    for definition in definitions {
         server.flags().replace(definition).unwrap();
     }
     let updated = dhat::HeapStats::get();
