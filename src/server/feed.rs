@@ -9,7 +9,7 @@ use tokio::{
 
 use super::core::Core;
 use crate::{
-    evaluator::{Bucketing, DefinitionError, FlagSet},
+    evaluator::{Bucketing, DefinitionError},
     flagd::{Backoff, error::chain},
     source::FlagSource,
 };
@@ -33,11 +33,16 @@ impl Feed {
             match self.source.next().await {
                 Ok(definition) => {
                     backoff.ready(Instant::now());
+                    let (index, bucketing, shared) = (self.index, self.bucketing, core.clone());
                     // A long definition must not keep a thread from its other tasks.
-                    let Ok(parsed) = spawn_blocking(move || definition.parse()).await else {
+                    let taken = spawn_blocking(move || {
+                        let flags = definition.parse().map(|flags| flags.with_bucketing(bucketing));
+                        shared.store.update(index, |_| flags)
+                    });
+                    let Ok(taken) = taken.await else {
                         return; // the runtime shuts down
                     };
-                    self.take(&core, parsed);
+                    self.took(&core, taken);
                 }
                 Err(error) => {
                     core.metrics.source(self.index).failed();
@@ -55,10 +60,8 @@ impl Feed {
         }
     }
 
-    fn take(&self, core: &Core, parsed: Result<FlagSet, DefinitionError>) {
+    fn took(&self, core: &Core, taken: Result<(), DefinitionError>) {
         let name = self.source.name();
-        let flags = parsed.map(|flags| flags.with_bucketing(self.bucketing));
-        let taken = core.store.update(self.index, |_| flags);
         core.awaited.given(self.index);
         match taken {
             Ok(()) => {
