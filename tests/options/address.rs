@@ -106,6 +106,9 @@ fn a_malformed_port_is_an_error_of_the_variable_it_came_from() {
 #[test]
 fn what_kubernetes_injects_for_a_service_is_ignored_with_a_warning() {
     let injected = "tcp://10.0.0.1:8013";
+    // Makes the warning known to `tracing`: were another test about to do so while the subscriber is
+    // set, nobody would hear of it.
+    build(FlagdOptions::builder(), &[("FLAGD_PORT", injected)]).unwrap();
     for (builder, variable, port) in [
         (FlagdOptions::builder(), "FLAGD_PORT", 8013),
         (in_process(), "FLAGD_PORT", 8015),

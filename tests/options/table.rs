@@ -240,8 +240,8 @@ const CASES: &[Case] = &[
     Case {
         name: "bucketing",
         show: |o| show(o.bucketing()),
-        default: "Text",
-        given: &[("string", "Text"), ("cbor", "Cbor"), ("CBOR", "Cbor")],
+        default: "String",
+        given: &[("string", "String"), ("cbor", "Cbor"), ("CBOR", "Cbor")],
         beside: &[],
         set: |b| b.bucketing(Bucketing::Cbor),
         set_value: "Cbor",
