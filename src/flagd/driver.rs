@@ -43,7 +43,7 @@ impl Driver {
         let outcome = self.lifecycle.step(input, Instant::now());
         let (events, former) = (outcome.events.clone(), self.shared.snapshot().state);
         if self.unreachable && former != State::Error && self.lifecycle.state() == State::Error {
-            self.shared.gate.set_closed(true);
+            self.shared.breaker.set_unreachable();
         }
         self.shared.publish(self.lifecycle.state(), self.lifecycle.message(), outcome);
         for event in &events {

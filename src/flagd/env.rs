@@ -1,6 +1,6 @@
 //! Completes options from the environment and the defaults, and reads their text.
 
-use std::{ffi::OsString, path::PathBuf, time::Duration};
+use std::{ffi::OsString, path::PathBuf, str::FromStr, time::Duration};
 
 use secrecy::SecretString;
 
@@ -156,7 +156,7 @@ pub(super) fn port(text: &str) -> Result<u16, String> {
     }
 }
 
-pub(super) fn count(text: &str) -> Result<usize, String> {
+pub(super) fn count<T: FromStr>(text: &str) -> Result<T, String> {
     text.parse().map_err(|_| format!("`{text}` is not a whole number from 0"))
 }
 

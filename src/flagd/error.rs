@@ -5,7 +5,7 @@ use std::{error::Error, fmt::Write as _, io, path::PathBuf, time::Duration};
 use open_feature::{EvaluationError, EvaluationErrorCode, EvaluationReason};
 use tonic::{Code, Status};
 
-use super::transport::TransportError;
+use super::{circuit_breaker::CallOutcome, transport::TransportError};
 
 /// What goes wrong outside of an evaluation.
 #[derive(Debug, thiserror::Error)]
@@ -158,13 +158,17 @@ impl CallError {
         }
     }
 
-    /// No answer for want of a connection or in time: flagd itself may be fine or gone.
-    pub(crate) fn is_unreachable(&self) -> bool {
+    /// What it tells of flagd.
+    pub(crate) fn outcome(&self) -> CallOutcome {
         match self {
-            Self::Status(status) => {
-                matches!(status.code(), Code::Unavailable | Code::DeadlineExceeded)
+            // A proxy that keeps the deadline itself may be a little earlier than this side.
+            Self::Status(status) if status.code() == Code::DeadlineExceeded => {
+                CallOutcome::Unanswered
             }
-            Self::Transport(_) | Self::Deadline(_) => true,
+            Self::Status(status) if status.code() == Code::Unavailable => CallOutcome::Unreachable,
+            Self::Status(_) => CallOutcome::Answered,
+            Self::Transport(_) => CallOutcome::Unreachable,
+            Self::Deadline(_) => CallOutcome::Unanswered,
         }
     }
 

@@ -55,11 +55,19 @@ pub(crate) enum Cause {
     Options,
     /// The stream was opened and went away.
     Stream,
+    /// flagd says that it shuts down; another replica may be at hand.
+    Shutdown,
 }
 
+const SHUTDOWN: &str = "flagd is shutting down";
+
 impl Failure {
-    fn new(message: &str) -> Self {
+    pub(crate) fn stream(message: &str) -> Self {
         Self { message: message.to_owned(), cause: Cause::Stream }
+    }
+
+    fn shutdown() -> Self {
+        Self { cause: Cause::Shutdown, ..Self::stream(SHUTDOWN) }
     }
 }
 
@@ -102,9 +110,9 @@ impl EventStream {
         loop {
             match stream.message().await {
                 Ok(Message::Ready) => return Ok(stream),
-                Ok(Message::Shutdown) => return Err(Failure::new(SHUTDOWN)),
+                Ok(Message::Shutdown) => return Err(Failure::stream(SHUTDOWN)),
                 Ok(_) => {}
-                Err(End::Planned) => return Err(Failure::new("it ended before it was ready")),
+                Err(End::Planned) => return Err(Failure::stream("it ended before it was ready")),
                 Err(End::Failed(failure)) => return Err(failure),
             }
         }
@@ -126,7 +134,7 @@ impl EventStream {
         loop {
             match self.message().await.map_err(planned)? {
                 Message::Changed(flags) => return Ok(flags),
-                Message::Shutdown => return Err(End::Failed(Failure::new(SHUTDOWN))),
+                Message::Shutdown => return Err(End::Failed(Failure::shutdown())),
                 Message::Ready | Message::KeepAlive | Message::Unknown => {}
             }
         }
@@ -143,7 +151,7 @@ impl EventStream {
             () = at(over) => return Err(End::Planned),
             () = at(idle) => {
                 let text = format!("flagd has been silent for {:?}", limits.idle);
-                return Err(End::Failed(Failure::new(&text)));
+                return Err(End::Failed(Failure::stream(&text)));
             }
         };
         self.last_message = Instant::now();
@@ -153,7 +161,7 @@ impl EventStream {
                 self.sends_keep_alive |= message == Message::KeepAlive;
                 Ok(message)
             }
-            Ok(None) => Err(End::Failed(Failure::new("flagd closed the event stream"))),
+            Ok(None) => Err(End::Failed(Failure::stream("flagd closed the event stream"))),
             Err(status) => Err(End::Failed(CallError::from_status(status, Duration::ZERO).into())),
         }
     }
@@ -166,8 +174,6 @@ pub(crate) fn planned(end: End) -> End {
         end => end,
     }
 }
-
-const SHUTDOWN: &str = "flagd is shutting down";
 
 /// Sleeps until then; for ever without a time.
 pub(crate) async fn at(time: Option<Instant>) {

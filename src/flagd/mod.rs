@@ -3,6 +3,7 @@
 mod backoff;
 mod cache;
 pub(crate) mod channel;
+mod circuit_breaker;
 mod codec;
 pub(crate) mod convert;
 mod driver;
@@ -10,7 +11,6 @@ mod env;
 pub(crate) mod error;
 pub(crate) mod event_stream;
 mod events;
-mod gate;
 mod lifecycle;
 #[cfg(feature = "in-process")]
 mod local;
@@ -18,6 +18,7 @@ mod options;
 pub(crate) mod plan;
 pub(crate) mod proto;
 mod provider;
+mod retry;
 pub(crate) mod rpc;
 mod shared;
 mod supervisor;

@@ -1,12 +1,12 @@
 //! Calls to flagd: evaluation v2, and v1 where the server does not know v2.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use http::uri::PathAndQuery;
 use open_feature::{EvaluationError, EvaluationReason, FlagMetadata, provider::ResolutionDetails};
 use prost::{Message, bytes::Bytes};
 use prost_types::Struct;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tonic::{Code, Request, Status, Streaming, client::Grpc};
 use tonic_prost::ProstCodec;
 
@@ -20,6 +20,7 @@ use super::{
     convert,
     error::{self, CallError},
     proto::{EventStreamRequest, EventStreamResponse, ResolveBooleanRequest},
+    retry::Retries,
     transport::TransportError,
     value_type::{Answer, FlagType},
 };
@@ -31,9 +32,11 @@ const MAX_MESSAGE: usize = 64 << 20;
 /// An answer, and whether it was of evaluation v1.
 pub(crate) type Versioned<T> = (Answer<T>, bool);
 
-/// Asks for one flag. The deadline bounds the call as a whole; zero is without bound.
+/// Asks for one flag. The deadline bounds the call as a whole; zero is without bound. A call that is
+/// lost with its connection goes on over the one that is `current` then.
 pub(crate) async fn resolve<T: FlagType>(
-    connection: &Connection,
+    connection: Arc<Connection>,
+    current: impl Fn() -> Option<Arc<Connection>>,
     flag_key: &str,
     context: Struct,
     deadline: Duration,
@@ -42,25 +45,28 @@ pub(crate) async fn resolve<T: FlagType>(
     let request = ResolveBooleanRequest { flag_key: flag_key.to_owned(), context: Some(context) };
     let request = Bytes::from(request.encode_to_vec());
     if deadline.is_zero() {
-        return attempts::<T>(connection, request, deadline, None).await;
+        return attempts::<T>(connection, current, request, deadline, None).await;
     }
     let end = Instant::now() + deadline;
-    timeout(deadline, attempts::<T>(connection, request, deadline, Some(end)))
+    timeout(deadline, attempts::<T>(connection, current, request, deadline, Some(end)))
         .await
         .unwrap_or(Err(CallError::Deadline(deadline)))
 }
 
-/// A server without v2 is asked by v1, and a call lost with its connection is made once more.
+/// A server without v2 is called by v1. A call that is lost with its connection is made again until
+/// its deadline, since evaluations are idempotent: a connection that a proxy retires may take the
+/// next attempt with it, and a server that restarts is not there for a moment.
 async fn attempts<T: FlagType>(
-    connection: &Connection,
+    mut connection: Arc<Connection>,
+    current: impl Fn() -> Option<Arc<Connection>>,
     request: Bytes,
     deadline: Duration,
     end: Option<Instant>,
 ) -> Result<Versioned<T>, CallError> {
-    let mut retried = false;
+    let mut retries: Option<Retries> = None;
     let mut v1 = connection.speaks_v1_only();
     loop {
-        let result = call::<T>(connection, request.clone(), v1, end).await;
+        let result = call::<T>(&connection, request.clone(), v1, end).await;
         match result.map_err(|status| CallError::from_status(status, deadline)) {
             Err(CallError::Status(status)) if status.code() == Code::Unimplemented => {
                 connection.speak_v1_only(!v1);
@@ -69,7 +75,19 @@ async fn attempts<T: FlagType>(
                 }
                 v1 = true;
             }
-            Err(CallError::Transport(TransportError::Lost(_))) if !retried => retried = true,
+            Err(CallError::Transport(error))
+                if retries.is_some() || matches!(error, TransportError::Lost(_)) =>
+            {
+                let now = Instant::now();
+                let retries = retries.get_or_insert_with(|| Retries::new(now, end));
+                let Some(pause) = retries.pause(now) else {
+                    return Err(CallError::Transport(error));
+                };
+                tracing::debug!(%error, ?pause, "a call is made again");
+                sleep(pause).await;
+                connection = current().unwrap_or(connection);
+                v1 = connection.speaks_v1_only();
+            }
             result => return result.map(|answer| (answer, v1)),
         }
     }

@@ -5,16 +5,19 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Instant, SystemTime},
+    time::{Instant as StdInstant, SystemTime},
 };
 
-use tokio::sync::{Notify, broadcast, watch};
+use tokio::{
+    sync::{Notify, broadcast, watch},
+    time::Instant,
+};
 
 use super::{
     cache::Cache,
     channel::Connection,
+    circuit_breaker::{CallOutcome, CircuitBreaker},
     events::{BACKLOG, Events, ProviderEvent},
-    gate::Gate,
     lifecycle::{CacheAction, Outcome, SHUT_DOWN, State},
     options::FlagdOptions,
 };
@@ -52,7 +55,9 @@ impl Snapshot {
 pub(crate) struct Shared {
     pub(crate) options: FlagdOptions,
     pub(crate) cache: Cache,
-    pub(crate) gate: Gate,
+    pub(crate) breaker: CircuitBreaker,
+    /// Rung when the circuit breaker opens: the event stream is to be opened anew.
+    pub(crate) tripped: Notify,
     /// Rung when flagd has answered a call although there is no stream.
     pub(crate) reachable: Notify,
     pub(crate) reconnections: AtomicU64,
@@ -60,7 +65,7 @@ pub(crate) struct Shared {
     /// Locked while state and events change together.
     events: Mutex<broadcast::Sender<ProviderEvent>>,
     connection: RwLock<Option<Arc<Connection>>>,
-    created: Instant,
+    created: StdInstant,
 }
 
 impl Shared {
@@ -73,14 +78,15 @@ impl Shared {
         };
         Self {
             cache: Cache::new(options.cache_capacity()),
+            breaker: CircuitBreaker::new(options.max_unanswered_calls(), options.deadline()),
+            tripped: Notify::new(),
             options,
-            gate: Gate::default(),
             reachable: Notify::new(),
             reconnections: AtomicU64::new(0),
             snapshot: watch::Sender::new(snapshot),
             events: Mutex::new(broadcast::Sender::new(BACKLOG)),
             connection: RwLock::default(),
-            created: Instant::now(),
+            created: StdInstant::now(),
         }
     }
 
@@ -116,6 +122,7 @@ impl Shared {
     pub(crate) fn begin(&self) {
         let message = Some("the provider is being initialized".into());
         self.publish(State::NotReady, message, Outcome::clear(Vec::new()));
+        self.breaker.reset();
         self.snapshot.send_modify(|snapshot| snapshot.initializing = true);
     }
 
@@ -148,10 +155,12 @@ impl Shared {
         self.publish(State::Error, Some(message.into()), Outcome::clear(vec![event]));
     }
 
-    /// A call was answered, or flagd was not reached.
-    pub(crate) fn note_call(&self, answered: bool) {
-        self.gate.set_closed(!answered);
-        if answered && self.snapshot.borrow().state == State::Error {
+    /// Notes what became of a call.
+    pub(crate) fn note_call(&self, outcome: CallOutcome) {
+        if self.breaker.note(outcome, Instant::now) {
+            self.tripped.notify_waiters();
+        }
+        if outcome == CallOutcome::Answered && self.snapshot.borrow().state == State::Error {
             self.reachable.notify_waiters();
         }
     }

@@ -65,13 +65,17 @@ impl Supervisor {
                 Cause::Status(code) => plan.fatal.contains(&code),
                 // Later, a file may be half way through being replaced.
                 Cause::Options => self.driver.lifecycle.state() == State::NotReady,
-                Cause::Stream => false,
+                Cause::Stream | Cause::Shutdown => false,
             };
             self.driver.unreachable = match failure.cause {
                 Cause::Status(code) => matches!(code, Code::Unavailable | Code::DeadlineExceeded),
-                Cause::Options | Cause::Stream => true,
+                Cause::Options | Cause::Stream | Cause::Shutdown => true,
             };
-            let delay = self.backoff.failed(Instant::now());
+            let backoff = self.backoff.failed(Instant::now());
+            let delay = match failure.cause {
+                Cause::Shutdown => Duration::ZERO,
+                Cause::Status(_) | Cause::Options | Cause::Stream => backoff,
+            };
             // Who learns of the loss finds the new connection in place.
             if let Err(error) = self.renew_connection(&plan) {
                 tracing::debug!(error = chain(&error), "no new connection for now");
@@ -111,10 +115,14 @@ impl Supervisor {
             }
             self.driver.step(Input::Ready(Some(ChangedFlags::All)));
             match self.follow(stream, connection).await {
-                // A server that ends streams at once, whatever it says, must not be asked at once.
+                // A server that ends streams at once, whatever it says, must not be called at once.
                 (End::Planned, age) if age >= self.backoff.first() => {}
                 (End::Planned, _) => {
-                    let message = "flagd ends its event streams at once".to_owned();
+                    return Failure::stream("flagd ends its event streams at once");
+                }
+                (End::Failed(Failure { message, cause: Cause::Shutdown }), age)
+                    if age < self.backoff.first() =>
+                {
                     return Failure { message, cause: Cause::Stream };
                 }
                 (End::Failed(failure), _) => return failure,
@@ -122,12 +130,17 @@ impl Supervisor {
         }
     }
 
-    /// Passes on the changes of a stream, and of those that replace it in time, until one ends.
+    /// Passes on the changes of a stream, and of those that replace it in time, until one ends, or
+    /// the circuit breaker opens.
     async fn follow(
         &mut self,
         mut stream: EventStream,
         connection: Arc<Connection>,
     ) -> (End, Duration) {
+        let shared = self.shared().clone();
+        let mut tripped = std::pin::pin!(shared.tripped.notified());
+        // Also when it rings while a change is passed on.
+        tripped.as_mut().enable();
         let mut due = stream.successor_due(self.patience);
         let mut opening: Option<Opening> = None;
         let mut retiring: Option<EventStream> = None;
@@ -137,6 +150,11 @@ impl Supervisor {
                     Ok(flags) => self.driver.step(Input::Changed(flags)),
                     Err(end) => return (end, stream.age()),
                 },
+                () = &mut tripped => {
+                    let calls = shared.options.max_unanswered_calls();
+                    let message = format!("{calls} calls in a row got no answer");
+                    return (End::Failed(Failure::stream(&message)), stream.age());
+                }
                 // Until its end the old stream may tell what the new one does not.
                 next = pull(&mut retiring) => match next {
                     Ok(flags) => self.driver.step(Input::Changed(flags)),

@@ -243,6 +243,14 @@ options! {
         default "500", read env::millis,
         get Duration = copied, set Duration = identity;
 
+    /// How many calls in a row may go unanswered, over at least two `deadlineMs`, before flagd counts
+    /// as hanging: then one call at a time is made while the others fail at once, until one is
+    /// answered, and the event stream is opened anew. 0 is never, and so is it without a deadline.
+    max_unanswered_calls: u32,
+        name "maxUnansweredCalls", variable "FLAGD_MAX_UNANSWERED_CALLS", kind "count",
+        default "5", read env::count,
+        get u32 = copied, set u32 = identity;
+
     /// How long an event stream lives before the next one replaces it; 0 is without end.
     stream_deadline: Duration,
         name "streamDeadlineMs", variable "FLAGD_STREAM_DEADLINE_MS", kind "ms",

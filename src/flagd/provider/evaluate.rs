@@ -12,6 +12,7 @@ use super::{
     super::{
         cache::Cached,
         channel::Connection,
+        circuit_breaker::CallOutcome,
         convert,
         error::{self, CallError},
         lifecycle::State,
@@ -69,17 +70,23 @@ impl FlagdProvider {
         let shared = self.shared();
         let snapshot = shared.snapshot();
         let connection = connection(shared, &snapshot)?;
-        let Some(_admission) = shared.gate.admit(snapshot.state == State::Error) else {
-            return Err(error::not_ready(format!("not asked again yet: {}", snapshot.message())));
+        let Some(_admission) = shared.breaker.admit(snapshot.state == State::Error) else {
+            return Err(error::not_ready(format!(
+                "not asked again yet: {}",
+                why(shared, &snapshot)
+            )));
         };
         let context = convert::context_to_struct(context)?;
         tracing::trace!(?context);
         let epoch = shared.cache.epoch();
         let deadline = shared.options.deadline();
-        let called = rpc::resolve::<T>(&connection, flag_key, context, deadline).await;
-        shared.note_call(!called.as_ref().is_err_and(CallError::is_unreachable));
+        let target = connection.clone();
+        let current = || shared.connection();
+        let called = rpc::resolve::<T>(connection, current, flag_key, context, deadline).await;
+        shared
+            .note_call(called.as_ref().map_or_else(CallError::outcome, |_| CallOutcome::Answered));
         let answer = called
-            .map_err(|error| error.into_evaluation_error(flag_key, &connection.target, deadline))?;
+            .map_err(|error| error.into_evaluation_error(flag_key, &target.target, deadline))?;
         let details = rpc::details(answer, flag_key)?;
         if details.reason == Some(EvaluationReason::Static) {
             let cached = Cached {
@@ -90,6 +97,16 @@ impl FlagdProvider {
             shared.cache.insert(epoch, T::OF, flag_key, cached, shared.millis());
         }
         Ok(details)
+    }
+}
+
+/// Why a call is not made while another one probes.
+fn why(shared: &Shared, snapshot: &Snapshot) -> String {
+    match shared.options.max_unanswered_calls() {
+        calls if shared.breaker.is_open() => {
+            format!("flagd gave no answer to {calls} calls in a row (option `maxUnansweredCalls`)")
+        }
+        _ => snapshot.message(),
     }
 }
 

@@ -1,0 +1,67 @@
+//! A rolling restart: of two servers behind one address, one is always there.
+
+use std::time::Duration;
+
+use flagstaff::FlagdProvider;
+use tokio::task::JoinHandle;
+
+use crate::{
+    every_call_is_answered, provider,
+    support::{gate::TcpGate, scripted::ScriptedServer},
+    upstream::scripted,
+};
+
+/// Each server finishes what was begun before it stops.
+pub(crate) async fn gentle() {
+    let (servers, address, calling) = begin().await;
+    let mut restarts = 0;
+    for turn in 0.. {
+        let (old, new) = (&servers[turn % 2], &servers[(turn + 1) % 2]);
+        new.restart();
+        address.lead_to(new.port());
+        old.shutdown().await;
+        served(new, &calling).await;
+        restarts += 1;
+        if calling.is_finished() {
+            break;
+        }
+    }
+    assert!(restarts >= 5, "{restarts} restarts");
+    calling.await.unwrap();
+}
+
+/// Each server is cut off with all that it was asked.
+pub(crate) async fn hard() {
+    let (servers, address, calling) = begin().await;
+    let mut restarts = 0;
+    for turn in 0.. {
+        let (old, new) = (&servers[turn % 2], &servers[(turn + 1) % 2]);
+        new.restart();
+        address.lead_to(new.port());
+        address.cut();
+        old.stop();
+        served(new, &calling).await;
+        restarts += 1;
+        if calling.is_finished() {
+            break;
+        }
+    }
+    assert!(restarts >= 5, "{restarts} restarts");
+    calling.await.unwrap();
+}
+
+async fn begin() -> ([ScriptedServer; 2], TcpGate, JoinHandle<()>) {
+    let servers = [scripted(), scripted()];
+    let address = TcpGate::to_port(servers[0].port());
+    let provider: FlagdProvider = provider(address.port()).await;
+    let calling = tokio::spawn(async move { every_call_is_answered(&provider, 16).await });
+    (servers, address, calling)
+}
+
+/// Waits until a server has answered some calls.
+async fn served(server: &ScriptedServer, calling: &JoinHandle<()>) {
+    let before = server.observed().unary();
+    while server.observed().unary() < before + 500 && !calling.is_finished() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
