@@ -1,5 +1,5 @@
-//! The unary call itself: its deadline, its headers, its one retry, and who may make it while flagd
-//! is out of reach. The flagd contract, sections 2, 3 and 7.
+//! The unary call itself: its deadline, its headers, its retries, and who may make it while flagd is
+//! unreachable or hangs. The flagd contract, sections 2, 3, 4 and 7.
 #![cfg(feature = "rpc")]
 // A failure panics; the documentation quotes the contract.
 #![allow(clippy::doc_markdown, clippy::unwrap_used)]
@@ -20,7 +20,7 @@ use support::{
         started, swift, value,
     },
     scripted::{Call, Flag, ScriptedServer, StreamMode, Versions},
-    wait::{bounded, eventually},
+    wait::{PATIENCE, bounded, eventually},
 };
 use tokio::task::JoinSet;
 use tonic::Status;
@@ -169,10 +169,14 @@ struct Withheld {
 }
 
 async fn withheld() -> (FlagdProvider, Withheld) {
+    withheld_for(PATIENCE).await
+}
+
+async fn withheld_for(deadline: Duration) -> (FlagdProvider, Withheld) {
     let server = ScriptedServer::start();
     server.set("on", true);
     let network = TcpGate::to_port(server.port());
-    let provider = ready(near(network.port())).await;
+    let provider = connected(near(network.port()).deadline(deadline)).await;
     let gate = server.gate("on");
     let asked = tokio::spawn({
         let provider = provider.clone();
@@ -182,9 +186,10 @@ async fn withheld() -> (FlagdProvider, Withheld) {
     (provider, Withheld { server, network, gate, asked })
 }
 
-/// Section 2: "A call lost with its connection is retried once within its deadline."
+/// Section 2: "A call lost with its connection is tried again on the next connection until its
+/// deadline".
 #[tokio::test]
-async fn a_call_lost_with_its_connection_is_made_once_more() {
+async fn a_call_lost_with_its_connection_is_made_again() {
     let (_provider, Withheld { server, network, gate, asked }) = withheld().await;
     network.cut();
     server.wait_until("the second attempt", |seen| seen.unary() == 2).await;
@@ -194,18 +199,45 @@ async fn a_call_lost_with_its_connection_is_made_once_more() {
     assert_eq!(server.observed().unary(), 2);
 }
 
-/// "once"; the error is of a lost connection: PROVIDER_NOT_READY.
+/// "one retry at once can land on the same dying connection", and so can the next.
 #[tokio::test]
-async fn a_call_lost_twice_is_given_up() {
+async fn a_call_lost_again_and_again_goes_on() {
+    const LOSSES: usize = 5;
     let (_provider, Withheld { server, network, gate, asked }) = withheld().await;
-    network.cut();
+    for lost in 1..=LOSSES {
+        network.cut();
+        server.wait_until("the next attempt", |seen| seen.unary() == lost + 1).await;
+        gate.wait_for(1).await;
+    }
+    gate.release();
+    assert!(asked.await.unwrap().unwrap());
+    assert_eq!(server.observed().unary(), LOSSES + 1);
+}
+
+/// Also over a network that is gone for a moment, as while a server restarts.
+#[tokio::test]
+async fn a_lost_call_waits_for_a_server_that_restarts() {
+    let (_provider, Withheld { server, network, gate, asked }) = withheld().await;
+    network.close();
+    server.wait_until("the end of the connections", |seen| seen.connections.open == 0).await;
+    network.open();
     server.wait_until("the second attempt", |seen| seen.unary() == 2).await;
     gate.wait_for(1).await;
-    network.cut();
+    gate.release();
+    assert!(asked.await.unwrap().unwrap());
+}
+
+/// "until its deadline"; the error is of a lost connection: PROVIDER_NOT_READY.
+#[tokio::test]
+async fn a_lost_call_ends_with_its_deadline() {
+    let deadline = Duration::from_secs(1);
+    let start = Instant::now();
+    let (_provider, Withheld { network, asked, .. }) = withheld_for(deadline).await;
+    network.close();
     let lost = bounded("the error", asked).await.unwrap().unwrap_err();
+    assert!(start.elapsed() >= deadline / 2, "{:?}", start.elapsed());
     let target = format!("127.0.0.1:{}", network.port());
-    assert_contains(&message(&lost, &Code::ProviderNotReady), &["connection was lost", &target]);
-    assert_eq!(server.observed().unary(), 2);
+    assert_contains(&message(&lost, &Code::ProviderNotReady), &["connection", &target]);
 }
 
 /// The second attempt has the rest of the time, not all of it anew.
@@ -338,4 +370,101 @@ async fn in_stale_all_may_ask() {
     server.streams(StreamMode::Ready);
     let told = [ProviderEvent::Ready, ProviderEvent::Stale, ProviderEvent::Ready, ALL_CHANGED];
     expect(&mut events, told).await;
+}
+
+/// The deadline of calls that are never answered; streams are.
+const UNANSWERED: Duration = Duration::from_millis(100);
+
+/// A provider whose flagd has stopped answering calls, after this many of them in a row.
+async fn hung(
+    options: FlagdOptionsBuilder,
+    server: &ScriptedServer,
+    calls: usize,
+) -> FlagdProvider {
+    server.set("on", true);
+    let provider = connected(options.deadline(UNANSWERED)).await;
+    server.hang_all();
+    for _ in 0..calls {
+        assert_contains(
+            &message(&error(&provider, "on").await, &general()),
+            &["DEADLINE_EXCEEDED"],
+        );
+    }
+    provider
+}
+
+/// Section 4: "five calls in a row without an answer over at least two deadlines" are a lost stream;
+/// "one call at a time probes, the others fail at once, the event stream is opened anew".
+#[tokio::test]
+async fn calls_that_are_not_answered_open_the_circuit() {
+    let server = ScriptedServer::start();
+    let provider = hung(near(server.port()), &server, 5).await;
+    server.wait_until("another stream", |seen| seen.streams_opened() == 2).await;
+    server.wait_until("another connection", |seen| seen.connections.accepted == 2).await;
+    let mut asked = JoinSet::new();
+    for _ in 0..50 {
+        let provider = provider.clone();
+        asked.spawn(async move { error(&provider, "on").await });
+    }
+    let asked = asked.join_all().await;
+    let probes = asked.iter().filter(|error| error.code == general()).count();
+    assert_eq!(probes, 1, "{asked:?}");
+    let refused = asked.iter().find(|error| error.code == Code::ProviderNotReady).unwrap();
+    assert_contains(
+        refused.message.as_ref().unwrap(),
+        &["not asked again yet", "maxUnansweredCalls"],
+    );
+
+    server.recover_all();
+    assert_eq!(value(&provider, "on").await, (true, Reason::Static), "the probe is answered");
+    let gate = server.gate("other");
+    let calling: Vec<_> = (0..10)
+        .map(|_| {
+            let provider = provider.clone();
+            tokio::spawn(async move { boolean(&provider, "other").await })
+        })
+        .collect();
+    gate.wait_for(10).await;
+    gate.release();
+    for call in calling {
+        assert_eq!(call.await.unwrap().unwrap_err().code, Code::FlagNotFound, "all may call again");
+    }
+}
+
+/// The state follows as for a lost stream, and the cache answers meanwhile.
+#[tokio::test]
+async fn a_circuit_that_opens_is_a_lost_stream() {
+    let server = ScriptedServer::start();
+    server.set("cached", true);
+    let provider = connected(near(server.port()).deadline(UNANSWERED)).await;
+    boolean(&provider, "cached").await.unwrap();
+    let mut events = provider.events();
+    expect(&mut events, [ProviderEvent::Ready]).await;
+    server.streams(StreamMode::Hang);
+    server.hang_all();
+    for _ in 0..5 {
+        error(&provider, "on").await;
+    }
+    expect(&mut events, [ProviderEvent::Stale]).await;
+    assert_eq!(value(&provider, "cached").await, (true, Reason::Cached));
+    server.streams(StreamMode::Ready);
+    server.recover_all();
+    expect(&mut events, [ProviderEvent::Ready, ALL_CHANGED]).await;
+}
+
+/// Fewer calls, an answer among them, or the option at 0 change nothing.
+#[tokio::test]
+async fn a_circuit_that_has_no_reason_to_open_stays_closed() {
+    let server = ScriptedServer::start();
+    let provider = hung(near(server.port()), &server, 4).await;
+    server.recover_all();
+    error(&provider, "missing").await;
+    server.hang_all();
+    for _ in 0..4 {
+        error(&provider, "on").await;
+    }
+    let off = hung(near(server.port()).max_unanswered_calls(0), &server, 8).await;
+    for provider in [provider, off] {
+        assert_eq!((provider.state(), provider.stats().reconnections), (State::Ready, 0));
+    }
 }

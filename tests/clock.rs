@@ -324,3 +324,34 @@ async fn an_attempt_without_an_answer_ends() {
     attempt_within(&clock, &server, Duration::from_secs(1)).await;
     clock.still("READY", provider.wait_ready(HOUR)).await.unwrap();
 }
+
+/// `provider_shutdown`: another replica may be at hand, so that the first attempt comes at once, and
+/// the next ones back off.
+#[tokio::test(start_paused = true)]
+async fn an_announced_shutdown_is_followed_by_an_attempt_at_once() {
+    let clock = Clock::stopped();
+    let server = ScriptedServer::start();
+    let options = defaults(server.port()).max_event_stream_retries(None);
+    let (provider, mut events) = clock.still("READY", watched(options)).await;
+    clock.pass(ms(1000)).await;
+    server.send("provider_shutdown", None);
+    let recovered = [ProviderEvent::Stale, ProviderEvent::Ready, ALL_CHANGED];
+    wait_for(&clock, &mut events, &recovered).await;
+    assert_eq!(provider.stats().reconnections, 1);
+
+    // A stream that has just been opened: no tight loop.
+    server.send("provider_shutdown", None);
+    wait_for(&clock, &mut events, &[ProviderEvent::Stale]).await;
+    settle(&clock, &server).await;
+    attempt_within(&clock, &server, ms(2000)).await;
+    wait_for(&clock, &mut events, &recovered[1..]).await;
+
+    // Nor where there is no other replica.
+    clock.pass(ms(6000)).await;
+    refuse(&server);
+    server.send("provider_shutdown", None);
+    wait_for(&clock, &mut events, &[ProviderEvent::Stale]).await;
+    clock.still("the attempt", server.wait_until("it", |seen| seen.streams_opened() == 4)).await;
+    settle(&clock, &server).await;
+    attempt_within(&clock, &server, ms(2000)).await;
+}

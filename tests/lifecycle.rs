@@ -203,7 +203,7 @@ async fn a_lost_stream_is_stale_until_the_next_is_ready() {
     assert_eq!((provider.state(), provider.stats().reconnections), (State::Ready, 1));
 }
 
-/// Section 4: `provider_shutdown` is a loss: "STALE, drop the channel, back off".
+/// Section 4: `provider_shutdown` is a loss: STALE, and another connection.
 #[tokio::test]
 async fn an_announced_shutdown_is_a_loss() {
     let server = ScriptedServer::start();

@@ -18,6 +18,7 @@ use crate::{
 };
 
 trials![
+    before_any_keep_alive,
     longer_than_the_idle_deadline,
     longer_than_pings_wait,
     longer_than_the_deadline,
@@ -53,6 +54,31 @@ async fn longer_than_the_deadline() {
     assert_eq!(error.code, EvaluationErrorCode::FlagNotFound, "the connection is of use again");
     assert_eq!(subject.events_so_far().await, []);
     assert_eq!(subject.provider.stats().reconnections, 0);
+    subject.shut_down().await;
+}
+
+/// Silence says nothing before the first `keep_alive`; calls without an answer do.
+async fn before_any_keep_alive() {
+    let mut flagd = FlagdProcess::with(&flags("old")).start().await.unwrap();
+    let options = options_for(&flagd).deadline(DEADLINE).retry_grace_period(Duration::from_secs(1));
+    let mut subject = Subject::ready(options).await;
+    subject.cache("flag", "old").await;
+    flagd.stop();
+    for _ in 0..5 {
+        assert_eq!(subject.state(), State::Ready);
+        runs_into_the_deadline(&subject).await;
+    }
+    assert_eq!(subject.event().await, ProviderEvent::Stale);
+    assert_eq!(subject.text("flag").await.unwrap().1, EvaluationReason::Cached);
+    one_of_many_is_made(&subject, "other").await;
+    subject.error().await;
+    one_of_many_runs_into_the_deadline(&subject).await;
+
+    flagd.write_flags(&flags("new"));
+    flagd.cont();
+    subject.recovered().await;
+    subject.until("flag", "new").await;
+    subject.cache("flag", "new").await;
     subject.shut_down().await;
 }
 
@@ -100,10 +126,15 @@ async fn keep_alive(flagd: &FlagdProcess) {
 /// In ERROR a hung flagd does not cost every call its deadline.
 async fn one_of_many_runs_into_the_deadline(subject: &Subject) {
     assert_eq!(subject.state(), State::Error);
+    one_of_many_is_made(subject, "flag").await;
+}
+
+/// One call probes, the others fail at once.
+async fn one_of_many_is_made(subject: &Subject, key: &'static str) {
     let mut calls = JoinSet::new();
     for _ in 0..8 {
         let provider = subject.provider.clone();
-        calls.spawn(async move { text(&provider, "flag").await.unwrap_err().code });
+        calls.spawn(async move { text(&provider, key).await.unwrap_err().code });
     }
     let codes = calls.join_all().await;
     let refused = |code: &&EvaluationErrorCode| **code == EvaluationErrorCode::ProviderNotReady;
