@@ -1,6 +1,11 @@
 //! The options of a server.
 
-use std::{net::Ipv4Addr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    net::Ipv4Addr,
+    path::PathBuf,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use http::HeaderName;
 use serde_json::Value;
@@ -261,6 +266,10 @@ impl ServerBuilder {
     /// the flags of others from anybody. While none has flags, they wait. `/readyz` fails until every
     /// source has given a valid one.
     ///
+    /// A unary request waits in the same way, and no longer than its own deadline. Where there are no
+    /// flags even then, it fails with `UNAVAILABLE` (over OFREP with status 503 and `Retry-After`),
+    /// since an answer would say that the flags do not exist.
+    ///
     /// # Errors
     ///
     /// When a listener cannot be opened, or an option is not valid.
@@ -308,6 +317,7 @@ impl ServerBuilder {
         let core = Arc::new(Core {
             store,
             awaited: Awaited::new(sources.len()),
+            opened: AtomicBool::new(false),
             metrics: Metrics::new(sources.len() + 1, tls.is_some()),
             additions,
             cors: Cors::new(cors),

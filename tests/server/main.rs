@@ -13,6 +13,7 @@ mod client;
 mod connect;
 mod connect_stream;
 mod context;
+mod early;
 mod encodings;
 mod encrypted;
 mod envelopes;
