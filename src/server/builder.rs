@@ -109,7 +109,8 @@ impl Default for ServerBuilder {
 }
 
 impl ServerBuilder {
-    /// Adds a source of flags. Of flags with one key, that of a later source wins.
+    /// Adds a source of flags. Of flags with one key, that of a later source wins. Of sources with
+    /// one name, a second is called `name#2`, and so on: by selectors, in metrics and logs.
     #[must_use]
     pub fn source(self, source: impl FlagSource) -> Self {
         self.boxed_source(Box::new(source))
@@ -312,8 +313,8 @@ impl ServerBuilder {
             }
         }
 
-        let names = sources.iter().map(|source| Arc::from(source.name()));
-        let store = Store::new(names.chain([flags::NAME.into()]));
+        let names = distinct(sources.iter().map(|source| source.name()));
+        let store = Store::new(names.iter().cloned().chain([flags::NAME.into()]));
         let core = Arc::new(Core {
             store,
             awaited: Awaited::new(sources.len()),
@@ -333,11 +334,23 @@ impl ServerBuilder {
             core.store.update(memory.index, |_| Ok::<_, std::convert::Infallible>(nothing));
         core.metrics.source(memory.index).took();
 
-        let feeds = sources.into_iter().enumerate().map(|(index, source)| {
-            tokio::spawn(Feed { index, source, bucketing }.run(core.clone())).abort_handle()
+        let feeds = sources.into_iter().zip(names).enumerate().map(|(index, (source, name))| {
+            tokio::spawn(Feed { name, index, source, bucketing }.run(core.clone())).abort_handle()
         });
         Ok(RunningServer::start(core.clone(), memory, feeds.collect(), listeners, max_header))
     }
+}
+
+/// Tells sources of one name apart: the second ends in `#2`, and so on. Two URLs may differ in what
+/// their names leave out.
+fn distinct<'n>(names: impl Iterator<Item = &'n str>) -> Vec<Arc<str>> {
+    let mut taken = vec![Arc::from(flags::NAME)];
+    for name in names {
+        let numbered = (2..).map(|number| Arc::from(format!("{name}#{number}")));
+        let mut candidates = std::iter::once(Arc::from(name)).chain(numbered);
+        taken.extend(candidates.find(|candidate| !taken.contains(candidate)));
+    }
+    taken.split_off(1)
 }
 
 fn header_name(text: &str) -> Result<HeaderName, ServerError> {
@@ -345,4 +358,22 @@ fn header_name(text: &str) -> Result<HeaderName, ServerError> {
     text.parse().map_err(|error: http::header::InvalidHeaderName| {
         ServerError::option("context from header", reason(error))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sources_of_one_name_are_numbered() {
+        for (names, expected) in [
+            (&["a", "b"][..], &["a", "b"][..]),
+            (&["a", "a", "b", "a"], &["a", "a#2", "b", "a#3"]),
+            (&["a", "a#2", "a"], &["a", "a#2", "a#3"]),
+            (&["memory"], &["memory#2"]),
+        ] {
+            let found = distinct(names.iter().copied());
+            assert_eq!(found.iter().map(|name| &**name).collect::<Vec<_>>(), expected);
+        }
+    }
 }

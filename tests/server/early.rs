@@ -9,7 +9,7 @@ use flagstaff::{
 use futures_core::future::BoxFuture;
 use http::Request;
 use http_body_util::{BodyExt, Full};
-use hyper::{body::Bytes, client::conn::http2};
+use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use prost::Message;
 use serde_json::json;

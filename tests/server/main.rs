@@ -19,6 +19,7 @@ mod encrypted;
 mod envelopes;
 mod events;
 mod hostile;
+mod http_source;
 mod load;
 mod management;
 mod ofrep;

@@ -19,7 +19,9 @@ use super::{duration, unsupported::Unsupported};
 /// otherwise.
 ///
 /// Exit code 0: asked to end by SIGTERM or SIGINT; 1: it cannot start; 2: wrong usage.
-#[derive(Debug, clap::Args)]
+// `Debug` would show URLs, which may hold secrets.
+#[cfg_attr(test, derive(Debug))]
+#[derive(clap::Args)]
 // Of an option that is given twice the last counts, as in flagd.
 #[command(args_override_self = true)]
 pub(crate) struct Args {
@@ -54,7 +56,7 @@ pub(crate) struct Args {
     #[arg(short = 'f', long = "uri", value_delimiter = ',')]
     pub(super) uris: Vec<String>,
     /// More sources, as a JSON list of objects: uri, provider, and more by provider
-    /// (interval, selector, tls, certPath, providerID, authHeader, bearerToken).
+    /// (interval, selector, tls, certPath, providerID, authHeader, bearerToken, headers).
     #[arg(short, long, env = "FLAGD_SOURCES", value_name = "JSON", hide_env_values = true)]
     pub(super) sources: Option<String>,
 

@@ -89,8 +89,7 @@ fn sources(args: &Args) -> Result<Vec<(String, Source)>, String> {
     if let Some(text) = args.sources.as_deref().filter(|text| !text.is_empty()) {
         let listed = sources::from_json(text)?.into_iter().enumerate();
         sources.extend(listed.map(|(index, source)| {
-            let uri = sources::shown(&source.uri);
-            (format!("--sources, number {} (`{uri}`)", index + 1), source)
+            (format!("--sources, number {} (`{}`)", index + 1, source.shown()), source)
         }));
     }
     Ok(sources)
