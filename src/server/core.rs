@@ -116,14 +116,15 @@ impl Core {
             }
         };
         let message = tokio::select! {
+            // A request that was begun before a shutdown is answered where that takes no time.
             biased;
-            () = self.stopped() => "the server is shutting down",
             () = self.awaited.over() => {
                 if self.open() {
                     return Ok(());
                 }
                 "no source has provided flags yet: try again"
             }
+            () = self.stopped() => "the server is shutting down",
             () = impatient => "the flags are not loaded yet: try again",
         };
         Err(Status::unavailable(message))
