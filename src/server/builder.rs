@@ -13,6 +13,7 @@ use tokio::sync::watch;
 
 use super::{
     address::Listen,
+    certificates::{Certificates, TlsFiles},
     connection::Service,
     context::Additions,
     core::{Awaited, Core},
@@ -24,7 +25,6 @@ use super::{
     metrics::Metrics,
     running::RunningServer,
     store::Store,
-    tls,
 };
 use crate::{
     evaluator::{Bucketing, FlagSet},
@@ -63,6 +63,7 @@ pub struct ServerBuilder {
     sync: Option<Listen>,
     ofrep: Option<Listen>,
     tls: Option<(PathBuf, PathBuf)>,
+    client_authorities: Option<PathBuf>,
     cors: Vec<String>,
     additions: Additions,
     headers: Vec<(String, String)>,
@@ -96,6 +97,7 @@ impl Default for ServerBuilder {
             sync: loopback(8015),
             ofrep: loopback(8016),
             tls: None,
+            client_authorities: None,
             cors: Vec::new(),
             additions: Additions::default(),
             headers: Vec::new(),
@@ -189,10 +191,23 @@ impl ServerBuilder {
     }
 
     /// Encrypts evaluation and sync, with the PEM files of a certificate chain and its key. OFREP
-    /// and management stay plain, as in flagd. The files are read when the server starts.
+    /// and management stay plain, as in flagd.
+    ///
+    /// The files are read again every second. Once they have changed, and are the same twice, new
+    /// connections get the new certificate, while those that are open live on. A pair that is not valid
+    /// leaves the one in use, and is logged.
     #[must_use]
     pub fn tls(mut self, certificate: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
         self.tls = Some((certificate.into(), key.into()));
+        self
+    }
+
+    /// Takes only clients with a certificate of these authorities, a PEM file, for evaluation and sync
+    /// (mutual TLS). It needs [`tls`](Self::tls), and is read again like its files; clients that are
+    /// connected stay. Default: no certificate is asked of clients.
+    #[must_use]
+    pub fn client_authorities(mut self, path: impl Into<PathBuf>) -> Self {
+        self.client_authorities = Some(path.into());
         self
     }
 
@@ -286,6 +301,7 @@ impl ServerBuilder {
             sync,
             ofrep,
             tls,
+            client_authorities,
             cors,
             mut additions,
             headers,
@@ -295,7 +311,16 @@ impl ServerBuilder {
             sync_metadata,
             bucketing,
         } = self;
-        let tls = tls.map(|(certificate, key)| tls::server(&certificate, &key)).transpose()?;
+        let tls = match (tls, client_authorities) {
+            (Some((certificate, key)), clients) => {
+                Some(Arc::new(Certificates::load(TlsFiles { certificate, key, clients })?))
+            }
+            (None, None) => None,
+            (None, Some(_)) => {
+                let reason = "they need TLS: set the server's certificate and key too";
+                return Err(ServerError::option("client authorities", reason));
+            }
+        };
         for (header, name) in headers {
             additions.headers.push((header_name(&header)?, name));
         }
@@ -334,10 +359,17 @@ impl ServerBuilder {
             core.store.update(memory.index, |_| Ok::<_, std::convert::Infallible>(nothing));
         core.metrics.source(memory.index).took();
 
-        let feeds = sources.into_iter().zip(names).enumerate().map(|(index, (source, name))| {
-            tokio::spawn(Feed { name, index, source, bucketing }.run(core.clone())).abort_handle()
-        });
-        Ok(RunningServer::start(core.clone(), memory, feeds.collect(), listeners, max_header))
+        let mut tasks: Vec<_> = sources
+            .into_iter()
+            .zip(names)
+            .enumerate()
+            .map(|(index, (source, name))| {
+                tokio::spawn(Feed { name, index, source, bucketing }.run(core.clone()))
+                    .abort_handle()
+            })
+            .collect();
+        tasks.extend(tls.map(|tls| tokio::spawn(tls.follow()).abort_handle()));
+        Ok(RunningServer::start(core.clone(), memory, tasks, listeners, max_header))
     }
 }
 

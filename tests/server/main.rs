@@ -9,6 +9,7 @@
     clippy::expect_used
 )]
 
+mod certificates;
 mod client;
 mod connect;
 mod connect_stream;

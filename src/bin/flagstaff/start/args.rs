@@ -70,6 +70,13 @@ pub(crate) struct Args {
     #[arg(requires = "server_cert_path", value_parser = path())]
     pub(super) server_key_path: Option<PathBuf>,
 
+    /// PEM file with the authorities of clients: on the ports of evaluation and synchronization, only
+    /// clients with a certificate of theirs are accepted.
+    // An empty path would let everybody in.
+    #[arg(long, env = "FLAGSTAFF_CLIENT_CA_PATH", value_name = "PATH")]
+    #[arg(requires = "server_cert_path")]
+    pub(super) client_ca_path: Option<PathBuf>,
+
     /// Origins from which browsers may ask; `*` is every origin [env: `FLAGD_CORS_ORIGIN`].
     #[arg(short = 'C', long = "cors-origin", value_name = "ORIGIN", value_delimiter = ',')]
     pub(super) cors_origins: Vec<String>,

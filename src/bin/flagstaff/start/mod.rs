@@ -116,6 +116,9 @@ fn builder(args: &Args) -> ServerBuilder {
     if let (Some(certificate), Some(key)) = tls {
         builder = builder.tls(certificate, key);
     }
+    if let Some(path) = &args.client_ca_path {
+        builder = builder.client_authorities(path);
+    }
     for (name, value) in &args.context_values {
         builder = builder.context_value(name, value.as_str());
     }
