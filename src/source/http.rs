@@ -4,7 +4,7 @@ use std::{
     fmt,
     hash::{BuildHasher as _, RandomState},
     io::{self, Read as _},
-    path::Path,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -62,6 +62,8 @@ pub struct HttpSource {
     authorization: Option<SecretString>,
     /// More headers of each request, whose values are secrets.
     headers: HeaderMap,
+    /// A PEM file with the certificate authorities to trust, else the system's are.
+    authorities: Option<PathBuf>,
     client: Client,
     /// Whether there is any certificate authority to trust.
     trusts: bool,
@@ -136,6 +138,7 @@ impl HttpSource {
             interval: bounded(interval),
             authorization: None,
             headers: HeaderMap::new(),
+            authorities: None,
             client,
             trusts,
             due: None,
@@ -172,15 +175,25 @@ impl HttpSource {
         Ok(self)
     }
 
-    /// Trusts the certificate authorities of a PEM file in place of the system's.
+    /// Trusts the certificate authorities of a PEM file in place of the system's. It is read again
+    /// after each failure.
     ///
     /// # Errors
     ///
     /// When the file cannot be used.
     pub fn authorities(mut self, path: impl AsRef<Path>) -> Result<Self, ServerError> {
-        self.client = client(client_tls(Some(path.as_ref()))?, &self.name)?;
-        self.trusts = true;
+        self.authorities = Some(path.as_ref().to_owned());
+        self.trust()?;
         Ok(self)
+    }
+
+    /// Reads the authorities, which may have been renewed.
+    fn trust(&mut self) -> Result<(), ServerError> {
+        if let Some(path) = &self.authorities {
+            self.client = client(client_tls(Some(path))?, &self.name)?;
+            self.trusts = true;
+        }
+        Ok(())
     }
 
     /// Asks once; none if nothing has changed.
@@ -355,6 +368,8 @@ impl FlagSource for HttpSource {
                     // The caller waits, and then expects the definition that is current.
                     self.due = None;
                     self.known = None;
+                    // Where the file cannot be read, what it held is as good as anything.
+                    let _ = self.trust();
                     return Err(SourceError::new(error));
                 }
             }

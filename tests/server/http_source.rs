@@ -69,7 +69,8 @@ async fn web_with(
                 match tls {
                     None => http.serve_connection(TokioIo::new(stream), service).await,
                     Some(tls) => {
-                        let stream = tls.accept(stream).await.unwrap();
+                        // A client that does not trust the certificate goes away.
+                        let Ok(stream) = tls.accept(stream).await else { return Ok(()) };
                         http.serve_connection(TokioIo::new(stream), service).await
                     }
                 }
@@ -265,6 +266,25 @@ async fn no_redirection_leaves_tls() {
     let error = fetched(&mut { source }).await.unwrap_err();
     assert_eq!(error, format!("{url} redirects from https to http"));
     assert!(asked.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn authorities_are_renewed() {
+    let (first, second) = (Certificates::new(), Certificates::new());
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::copy(first.ca(), file.path()).unwrap();
+    let tls = TlsAcceptor::from(second.server_config());
+    let (port, _) = web_with(Some(tls), |_, response| response.body(ONE.into())).await;
+    let url = format!("https://localhost:{port}/flags.json");
+    let mut source = HttpSource::new(&url, OFTEN).unwrap().authorities(file.path()).unwrap();
+    for content in ["", "-----BEGIN CERTIFICATE-----"] {
+        fetched(&mut source).await.unwrap_err();
+        std::fs::write(file.path(), content).unwrap();
+    }
+    std::fs::copy(second.ca(), file.path()).unwrap();
+    // The file is read after a failure.
+    fetched(&mut source).await.unwrap_err();
+    assert_eq!(fetched(&mut source).await.as_deref(), Ok(ONE));
 }
 
 /// Errors quote the URL in many ways: where it cannot be reached, answers another status, or is cut.
