@@ -1,6 +1,11 @@
 //! The options of a server.
 
-use std::{net::Ipv4Addr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    net::Ipv4Addr,
+    path::PathBuf,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use http::HeaderName;
 use serde_json::Value;
@@ -8,6 +13,7 @@ use tokio::sync::watch;
 
 use super::{
     address::Listen,
+    certificates::{Certificates, TlsFiles},
     connection::Service,
     context::Additions,
     core::{Awaited, Core},
@@ -19,7 +25,6 @@ use super::{
     metrics::Metrics,
     running::RunningServer,
     store::Store,
-    tls,
 };
 use crate::{
     evaluator::{Bucketing, FlagSet},
@@ -58,6 +63,7 @@ pub struct ServerBuilder {
     sync: Option<Listen>,
     ofrep: Option<Listen>,
     tls: Option<(PathBuf, PathBuf)>,
+    client_authorities: Option<PathBuf>,
     cors: Vec<String>,
     additions: Additions,
     headers: Vec<(String, String)>,
@@ -91,6 +97,7 @@ impl Default for ServerBuilder {
             sync: loopback(8015),
             ofrep: loopback(8016),
             tls: None,
+            client_authorities: None,
             cors: Vec::new(),
             additions: Additions::default(),
             headers: Vec::new(),
@@ -104,7 +111,8 @@ impl Default for ServerBuilder {
 }
 
 impl ServerBuilder {
-    /// Adds a source of flags. Of flags with one key, that of a later source wins.
+    /// Adds a source of flags. Of flags with one key, that of a later source wins. Of sources with
+    /// one name, a second is called `name#2`, and so on: by selectors, in metrics and logs.
     #[must_use]
     pub fn source(self, source: impl FlagSource) -> Self {
         self.boxed_source(Box::new(source))
@@ -183,10 +191,23 @@ impl ServerBuilder {
     }
 
     /// Encrypts evaluation and sync, with the PEM files of a certificate chain and its key. OFREP
-    /// and management stay plain, as in flagd. The files are read when the server starts.
+    /// and management stay plain, as in flagd.
+    ///
+    /// The files are read again every second. Once they have changed, and are the same twice, new
+    /// connections get the new certificate, while those that are open live on. A pair that is not valid
+    /// leaves the one in use, and is logged.
     #[must_use]
     pub fn tls(mut self, certificate: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
         self.tls = Some((certificate.into(), key.into()));
+        self
+    }
+
+    /// Takes only clients with a certificate of these authorities, a PEM file, for evaluation and sync
+    /// (mutual TLS). It needs [`tls`](Self::tls), and is read again like its files; clients that are
+    /// connected stay. Default: no certificate is asked of clients.
+    #[must_use]
+    pub fn client_authorities(mut self, path: impl Into<PathBuf>) -> Self {
+        self.client_authorities = Some(path.into());
         self
     }
 
@@ -261,6 +282,10 @@ impl ServerBuilder {
     /// the flags of others from anybody. While none has flags, they wait. `/readyz` fails until every
     /// source has given a valid one.
     ///
+    /// A unary request waits in the same way, and no longer than its own deadline. Where there are no
+    /// flags even then, it fails with `UNAVAILABLE` (over OFREP with status 503 and `Retry-After`),
+    /// since an answer would say that the flags do not exist.
+    ///
     /// # Errors
     ///
     /// When a listener cannot be opened, or an option is not valid.
@@ -276,6 +301,7 @@ impl ServerBuilder {
             sync,
             ofrep,
             tls,
+            client_authorities,
             cors,
             mut additions,
             headers,
@@ -285,7 +311,16 @@ impl ServerBuilder {
             sync_metadata,
             bucketing,
         } = self;
-        let tls = tls.map(|(certificate, key)| tls::server(&certificate, &key)).transpose()?;
+        let tls = match (tls, client_authorities) {
+            (Some((certificate, key)), clients) => {
+                Some(Arc::new(Certificates::load(TlsFiles { certificate, key, clients })?))
+            }
+            (None, None) => None,
+            (None, Some(_)) => {
+                let reason = "they need TLS: set the server's certificate and key too";
+                return Err(ServerError::option("client authorities", reason));
+            }
+        };
         for (header, name) in headers {
             additions.headers.push((header_name(&header)?, name));
         }
@@ -303,11 +338,12 @@ impl ServerBuilder {
             }
         }
 
-        let names = sources.iter().map(|source| Arc::from(source.name()));
-        let store = Store::new(names.chain([flags::NAME.into()]));
+        let names = distinct(sources.iter().map(|source| source.name()));
+        let store = Store::new(names.iter().cloned().chain([flags::NAME.into()]));
         let core = Arc::new(Core {
             store,
             awaited: Awaited::new(sources.len()),
+            opened: AtomicBool::new(false),
             metrics: Metrics::new(sources.len() + 1, tls.is_some()),
             additions,
             cors: Cors::new(cors),
@@ -323,11 +359,30 @@ impl ServerBuilder {
             core.store.update(memory.index, |_| Ok::<_, std::convert::Infallible>(nothing));
         core.metrics.source(memory.index).took();
 
-        let feeds = sources.into_iter().enumerate().map(|(index, source)| {
-            tokio::spawn(Feed { index, source, bucketing }.run(core.clone())).abort_handle()
-        });
-        Ok(RunningServer::start(core.clone(), memory, feeds.collect(), listeners, max_header))
+        let mut tasks: Vec<_> = sources
+            .into_iter()
+            .zip(names)
+            .enumerate()
+            .map(|(index, (source, name))| {
+                tokio::spawn(Feed { name, index, source, bucketing }.run(core.clone()))
+                    .abort_handle()
+            })
+            .collect();
+        tasks.extend(tls.map(|tls| tokio::spawn(tls.follow()).abort_handle()));
+        Ok(RunningServer::start(core.clone(), memory, tasks, listeners, max_header))
     }
+}
+
+/// Tells sources of one name apart: the second ends in `#2`, and so on. Two URLs may differ in what
+/// their names leave out.
+fn distinct<'n>(names: impl Iterator<Item = &'n str>) -> Vec<Arc<str>> {
+    let mut taken = vec![Arc::from(flags::NAME)];
+    for name in names {
+        let numbered = (2..).map(|number| Arc::from(format!("{name}#{number}")));
+        let mut candidates = std::iter::once(Arc::from(name)).chain(numbered);
+        taken.extend(candidates.find(|candidate| !taken.contains(candidate)));
+    }
+    taken.split_off(1)
 }
 
 fn header_name(text: &str) -> Result<HeaderName, ServerError> {
@@ -335,4 +390,22 @@ fn header_name(text: &str) -> Result<HeaderName, ServerError> {
     text.parse().map_err(|error: http::header::InvalidHeaderName| {
         ServerError::option("context from header", reason(error))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sources_of_one_name_are_numbered() {
+        for (names, expected) in [
+            (&["a", "b"][..], &["a", "b"][..]),
+            (&["a", "a", "b", "a"], &["a", "a#2", "b", "a#3"]),
+            (&["a", "a#2", "a"], &["a", "a#2", "a#3"]),
+            (&["memory"], &["memory#2"]),
+        ] {
+            let found = distinct(names.iter().copied());
+            assert_eq!(found.iter().map(|name| &**name).collect::<Vec<_>>(), expected);
+        }
+    }
 }

@@ -1,12 +1,17 @@
 //! What all requests share.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    future::pending,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use http::HeaderMap;
 use tokio::{
     sync::watch,
-    time::{Instant, timeout_at},
+    time::{Instant, sleep, timeout_at},
 };
+use tonic::Status;
 
 use super::{
     context::Additions,
@@ -55,6 +60,8 @@ impl Awaited {
 pub(crate) struct Core {
     pub(crate) store: Store,
     pub(crate) awaited: Awaited,
+    /// Whether the flags were loaded: from then on, requests are answered at once.
+    pub(crate) opened: AtomicBool,
     pub(crate) metrics: Metrics,
     pub(crate) additions: Additions,
     pub(crate) cors: Cors,
@@ -80,11 +87,60 @@ impl Core {
         let mut versions = self.store.watch();
         self.awaited.over().await;
         // The sender lives as long as this future.
-        let _ = versions.wait_for(|_| self.store.snapshot().has_answers()).await;
+        let _ = versions.wait_for(|_| self.open()).await;
+    }
+
+    /// Returns when a unary request can be answered, at once where the flags are loaded. Before, it
+    /// waits for the sources, and for no longer than `patience` says that the client waits.
+    ///
+    /// # Errors
+    ///
+    /// When there are no flags even so: an answer would say that they do not exist.
+    pub(crate) async fn answerable(
+        &self,
+        patience: impl FnOnce() -> Option<Duration>,
+    ) -> Result<(), Status> {
+        // Seen by whoever sees the flags that it was set for.
+        if self.opened.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        // In a box: the futures of all later requests need no room for it.
+        Box::pin(self.opening(patience())).await
+    }
+
+    async fn opening(&self, patience: Option<Duration>) -> Result<(), Status> {
+        let impatient = async {
+            match patience {
+                Some(patience) => sleep(patience).await,
+                None => pending().await,
+            }
+        };
+        let message = tokio::select! {
+            // A request that was begun before a shutdown is answered where that takes no time.
+            biased;
+            () = self.awaited.over() => {
+                if self.open() {
+                    return Ok(());
+                }
+                "no source has provided flags yet: try again"
+            }
+            () = self.stopped() => "the server is shutting down",
+            () = impatient => "the flags are not loaded yet: try again",
+        };
+        Err(Status::unavailable(message))
+    }
+
+    /// Opens the server to requests where there are flags. It stays open when they are deleted.
+    fn open(&self) -> bool {
+        let opens = self.opened.load(Ordering::Acquire) || self.store.snapshot().has_answers();
+        if opens {
+            self.opened.store(true, Ordering::Release);
+        }
+        opens
     }
 
     /// Returns once the server shuts down.
-    pub(crate) async fn stopped(self: &Arc<Self>) {
+    pub(crate) async fn stopped(&self) {
         // The sender lives as long as this future.
         let _ = self.stopping.subscribe().wait_for(|stopping| *stopping).await;
     }

@@ -16,7 +16,7 @@ use super::body::Reply;
 /// What a page may read of an answer besides its body.
 const EXPOSED: &str = "Accept, Accept-Encoding, Accept-Post, Connect-Accept-Encoding, \
     Connect-Content-Encoding, Content-Encoding, ETag, Grpc-Accept-Encoding, Grpc-Encoding, \
-    Grpc-Message, Grpc-Status, Grpc-Status-Details-Bin";
+    Grpc-Message, Grpc-Status, Grpc-Status-Details-Bin, Retry-After";
 
 /// The origins of pages that may read answers; `*` stands for all, and within one for any text.
 #[derive(Clone, Debug, Default)]

@@ -145,6 +145,7 @@ async fn call(
     match procedure {
         Procedure::Resolve(kind, version) => {
             let (headers, message) = grpc::receive::<ResolveRequest>(request, limit).await?;
+            answerable(core, &headers).await?;
             let context = message.context.unwrap_or_default();
             let key = &message.flag_key;
             resolve(core, &headers, key, &context, kind, version, |resolved| {
@@ -153,6 +154,7 @@ async fn call(
         }
         Procedure::ResolveAll => {
             let (headers, message) = grpc::receive::<ResolveAllRequest>(request, limit).await?;
+            answerable(core, &headers).await?;
             ask(core, &headers, &message.context.unwrap_or_default(), |question| {
                 grpc::answer(envelope::wrap(|out| resolve_all::write(question, out)))
             })
@@ -166,6 +168,12 @@ async fn call(
         }
     }
     .map_err(|status| grpc::failed(&status))
+}
+
+/// Waits for the flags before the first load.
+async fn answerable(core: &Core, headers: &HeaderMap) -> Result<(), Response<Reply>> {
+    let ready = core.answerable(|| grpc::patience(headers)).await;
+    ready.map_err(|status| grpc::failed(&status))
 }
 
 /// Resolves a flag, and writes the answer while it is borrowed from the flags.

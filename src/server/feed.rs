@@ -20,6 +20,8 @@ const LONGEST: Duration = Duration::from_secs(5);
 
 /// A source and the place of its flags in the store.
 pub(crate) struct Feed {
+    /// What the source is called in the store.
+    pub(crate) name: Arc<str>,
     pub(crate) index: usize,
     pub(crate) source: Box<dyn FlagSource>,
     pub(crate) bucketing: Bucketing,
@@ -48,12 +50,7 @@ impl Feed {
                     core.metrics.source(self.index).failed();
                     let delay = backoff.failed(Instant::now());
                     let error = chain(&error);
-                    tracing::warn!(
-                        source = self.source.name(),
-                        error,
-                        ?delay,
-                        "a source gives no flags"
-                    );
+                    tracing::warn!(source = &*self.name, error, ?delay, "a source gives no flags");
                     sleep(delay).await;
                 }
             }
@@ -61,7 +58,7 @@ impl Feed {
     }
 
     fn took(&self, core: &Core, taken: Result<(), DefinitionError>) {
-        let name = self.source.name();
+        let name = &*self.name;
         core.awaited.given(self.index);
         match taken {
             Ok(()) => {

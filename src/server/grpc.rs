@@ -79,6 +79,11 @@ pub(crate) fn timeout(headers: &HeaderMap) -> Result<Option<Duration>, Status> {
     parsed.map(Some).ok_or_else(invalid)
 }
 
+/// How long the client of a unary call waits, if it says so in a form that can be read.
+pub(crate) fn patience(headers: &HeaderMap) -> Option<Duration> {
+    timeout(headers).ok().flatten()
+}
+
 /// What to say of a request that could not be read.
 pub(crate) fn unread(error: &ReadError, limit: usize) -> Status {
     match error {

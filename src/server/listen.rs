@@ -4,12 +4,11 @@
 use std::path::PathBuf;
 use std::{io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
-use rustls::ServerConfig;
 use tokio::{net::TcpListener, time::sleep};
-use tokio_rustls::TlsAcceptor;
 
 use super::{
     address::Listen,
+    certificates::Certificates,
     connection::{self, Connections, Phase, Service, reached},
     error::ServerError,
 };
@@ -18,7 +17,7 @@ use super::{
 pub(crate) struct Listener {
     pub(crate) service: Service,
     socket: Socket,
-    tls: Option<TlsAcceptor>,
+    tls: Option<Arc<Certificates>>,
 }
 
 enum Socket {
@@ -46,7 +45,7 @@ impl Listener {
     pub(crate) async fn bind(
         service: Service,
         listen: &Listen,
-        tls: Option<&Arc<ServerConfig>>,
+        tls: Option<&Arc<Certificates>>,
     ) -> Result<Self, ServerError> {
         let failed = |source| ServerError::Listen {
             service: service.name(),
@@ -60,8 +59,7 @@ impl Listener {
             #[cfg(not(unix))]
             Listen::Unix(_) => Err(io::ErrorKind::Unsupported.into()),
         };
-        let tls = tls.map(|config| TlsAcceptor::from(config.clone()));
-        Ok(Self { service, socket: socket.map_err(failed)?, tls })
+        Ok(Self { service, socket: socket.map_err(failed)?, tls: tls.cloned() })
     }
 
     /// The address, unless it is a unix socket.
@@ -90,18 +88,20 @@ impl Listener {
     }
 
     async fn accept(&self, connections: &Connections) -> io::Result<()> {
-        let (connections, service, tls) = (connections.clone(), self.service, self.tls.clone());
+        let (connections, service) = (connections.clone(), self.service);
+        // With the certificates of when the connection comes, not of when it was waited for.
+        let tls = || self.tls.as_deref().map(Certificates::acceptor);
         match &self.socket {
             Socket::Tcp(listener) => {
                 let (stream, _) = listener.accept().await?;
                 // A connection that is gone already says so later.
                 let _ = stream.set_nodelay(true);
-                tokio::spawn(connection::accepted(stream, tls, service, connections));
+                tokio::spawn(connection::accepted(stream, tls(), service, connections));
             }
             #[cfg(unix)]
             Socket::Unix { listener, .. } => {
                 let (stream, _) = listener.accept().await?;
-                tokio::spawn(connection::accepted(stream, tls, service, connections));
+                tokio::spawn(connection::accepted(stream, tls(), service, connections));
             }
         }
         Ok(())

@@ -35,6 +35,7 @@
 mod address;
 mod body;
 mod builder;
+mod certificates;
 mod connect;
 mod connection;
 mod context;

@@ -4,7 +4,7 @@ use std::{borrow::Cow, fmt::Write, hash::BuildHasher, sync::Arc, time::Instant};
 
 use http::{
     HeaderMap, HeaderValue, Method, Request, Response, StatusCode,
-    header::{ACCEPT_ENCODING, CONTENT_ENCODING, ETAG, IF_NONE_MATCH},
+    header::{ACCEPT_ENCODING, CONTENT_ENCODING, ETAG, IF_NONE_MATCH, RETRY_AFTER},
 };
 use hyper::body::{Bytes, Incoming};
 use serde_json::{Map, Value};
@@ -60,13 +60,23 @@ async fn answer(
         return respond::with(response, ACCEPT_ENCODING, envelope::IDENTITY);
     }
     match body::read(body, core.max_body).await {
-        Ok(bytes) => evaluate(core, key, headers, &bytes),
+        Ok(bytes) => match core.answerable(|| None).await {
+            Ok(()) => evaluate(core, key, headers, &bytes),
+            Err(status) => unavailable(status.message()),
+        },
         Err(ReadError::TooLarge) => {
             let body = r#"{"errorDetails":"request body too large"}"#;
             respond::content(StatusCode::PAYLOAD_TOO_LARGE, JSON, body)
         }
         Err(ReadError::Incomplete) => respond::status(StatusCode::REQUEST_TIMEOUT),
     }
+}
+
+/// There are no flags yet: a client keeps those that it has, and comes again.
+fn unavailable(details: &str) -> Response<Reply> {
+    let body = serde_json::json!({"errorDetails": details}).to_string();
+    let response = respond::content(StatusCode::SERVICE_UNAVAILABLE, JSON, body);
+    respond::with(response, RETRY_AFTER, "1")
 }
 
 /// A key as it stands in a path.

@@ -23,7 +23,8 @@ const DRAIN: Duration = Duration::from_secs(5);
 pub struct RunningServer {
     core: Arc<Core>,
     flags: Flags,
-    feeds: Vec<AbortHandle>,
+    /// Those that read sources and certificates.
+    tasks: Vec<AbortHandle>,
     addresses: Addresses,
     services: Part,
     /// Closed last, so that probes see how a shutdown goes.
@@ -57,7 +58,7 @@ impl RunningServer {
     pub(crate) fn start(
         core: Arc<Core>,
         flags: Flags,
-        feeds: Vec<AbortHandle>,
+        tasks: Vec<AbortHandle>,
         listeners: Vec<Listener>,
         max_header: usize,
     ) -> Self {
@@ -66,7 +67,7 @@ impl RunningServer {
             listeners.into_iter().partition(|listener| listener.service == Service::Management);
         let services = Part::start(&core, services, max_header);
         let management = Part::start(&core, management, max_header);
-        Self { core, flags, feeds, addresses, services, management }
+        Self { core, flags, tasks, addresses, services, management }
     }
 
     /// The address of the evaluation service, if it listens on TCP.
@@ -126,8 +127,8 @@ impl RunningServer {
 impl Drop for RunningServer {
     fn drop(&mut self) {
         self.core.stopping.send_replace(true);
-        for feed in &self.feeds {
-            feed.abort();
+        for task in &self.tasks {
+            task.abort();
         }
     }
 }

@@ -52,9 +52,11 @@ async fn call(
             match selector(&headers, &message.selector) {
                 Ok(selector) => {
                     // Before, it would look as if all flags were deleted.
-                    core.flags_loaded().await;
-                    let definition = core.store.snapshot().definition(&selector);
-                    Ok(grpc::answer(envelope::wrap(|out| write_text(1, &definition, out))))
+                    let ready = core.answerable(|| grpc::patience(&headers)).await;
+                    ready.map(|()| {
+                        let definition = core.store.snapshot().definition(&selector);
+                        grpc::answer(envelope::wrap(|out| write_text(1, &definition, out)))
+                    })
                 }
                 Err(status) => Err(status),
             }

@@ -3,22 +3,33 @@
 use std::{
     fmt,
     hash::{BuildHasher as _, RandomState},
-    path::Path,
+    io::{self, Read as _},
+    path::{Path, PathBuf},
     time::Duration,
 };
 
+use flate2::read::MultiGzDecoder;
 use reqwest::{
-    Client, Response, StatusCode, Url,
-    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderValue, IF_NONE_MATCH},
+    Client, RequestBuilder, Response, StatusCode, Url,
+    header::{
+        ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderMap,
+        HeaderName, HeaderValue, IF_NONE_MATCH, LOCATION,
+    },
     redirect::Policy,
 };
 use secrecy::{ExposeSecret, SecretString};
-use tokio::time::{Instant, sleep_until};
+use tokio::{
+    task::spawn_blocking,
+    time::{Instant, sleep_until},
+};
 
-use super::{Definition, FlagSource, Format, SourceError, async_trait, bounded};
-use crate::server::{ClientTls, ServerError, client_tls};
+use super::{Definition, FlagSource, Format, SourceError, async_trait, bounded, public_name};
+use crate::{
+    excerpt::excerpt,
+    server::{ClientTls, ServerError, client_tls},
+};
 
-/// The longest definition that is read.
+/// The longest definition that is read, once it is decompressed.
 const MAX_MIB: usize = 64;
 
 /// How often one reading may be sent elsewhere.
@@ -32,7 +43,9 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// A server that gives an `ETag` is asked for the definition only if it has changed. YAML is told by
 /// the ending of the path (`.yaml`, `.yml`), else by the type of the content. Proxies are taken from
 /// the environment (`HTTPS_PROXY` and so on), and up to 10 redirections are followed, though
-/// none from `https` to `http`.
+/// none from `https` to `http`. A body may be compressed with gzip.
+///
+/// The source is called by its [`public_name`], since a URL may hold secrets.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -47,6 +60,10 @@ pub struct HttpSource {
     url: Url,
     interval: Duration,
     authorization: Option<SecretString>,
+    /// More headers of each request, whose values are secrets.
+    headers: HeaderMap,
+    /// A PEM file with the certificate authorities to trust, else the system's are.
+    authorities: Option<PathBuf>,
     client: Client,
     /// Whether there is any certificate authority to trust.
     trusts: bool,
@@ -74,6 +91,14 @@ enum FetchError {
     Request(String, #[source] reqwest::Error),
     #[error("{0} answered {1}")]
     Status(String, StatusCode),
+    #[error("{0} redirects from https to http")]
+    Insecure(String),
+    #[error("{0} redirects more than {REDIRECTIONS} times")]
+    Redirections(String),
+    #[error("the flag definition at {0} has the content coding `{1}`: only gzip is supported")]
+    Coding(String, String),
+    #[error("the flag definition at {0} is not valid gzip, as its `content-encoding` says")]
+    Gzip(String, #[source] io::Error),
     #[error("the flag definition at {0} is larger than {MAX_MIB} MiB")]
     TooLarge(String),
     #[error("the flag definition at {0} is no text in UTF-8")]
@@ -103,8 +128,7 @@ impl HttpSource {
         if interval.is_zero() {
             return Err(invalid(url, "the interval must not be 0"));
         }
-        let is_open = parsed.username().is_empty() && parsed.password().is_none();
-        let name = if is_open { url.to_owned() } else { shown(parsed.clone()) };
+        let name = public_name(url);
         let tls = client_tls(None)?;
         let trusts = tls.trusts;
         let client = client(tls, &name)?;
@@ -113,6 +137,8 @@ impl HttpSource {
             url: parsed,
             interval: bounded(interval),
             authorization: None,
+            headers: HeaderMap::new(),
+            authorities: None,
             client,
             trusts,
             due: None,
@@ -122,40 +148,57 @@ impl HttpSource {
     }
 
     /// Sends this value of the header `authorization`, such as `Bearer ...`. It is never shown, and
-    /// not sent to another host that the URL redirects to.
+    /// not sent to another origin that the URL redirects to.
     #[must_use]
     pub fn authorization(mut self, value: impl Into<String>) -> Self {
         self.authorization = Some(value.into().into());
         self
     }
 
-    /// Trusts the certificate authorities of a PEM file in place of the system's.
+    /// Sends one more header with each request, in place of one of that name that the source would
+    /// send itself. The value is never shown, and not sent to another origin that the URL redirects
+    /// to.
+    ///
+    /// # Errors
+    ///
+    /// When the name or the value is not valid in a header.
+    pub fn header(mut self, name: &str, value: &str) -> Result<Self, ServerError> {
+        let invalid = |what: &str| {
+            let reason = format!("{}: header `{}`: {what}", self.name, excerpt(name));
+            ServerError::option("http source", reason)
+        };
+        let name: HeaderName = name.parse().map_err(|_| invalid("the name is not valid"))?;
+        let mut value =
+            HeaderValue::from_str(value).map_err(|_| invalid("the value is not valid"))?;
+        value.set_sensitive(true);
+        self.headers.insert(name, value);
+        Ok(self)
+    }
+
+    /// Trusts the certificate authorities of a PEM file in place of the system's. It is read again
+    /// after each failure.
     ///
     /// # Errors
     ///
     /// When the file cannot be used.
     pub fn authorities(mut self, path: impl AsRef<Path>) -> Result<Self, ServerError> {
-        self.client = client(client_tls(Some(path.as_ref()))?, &self.name)?;
-        self.trusts = true;
+        self.authorities = Some(path.as_ref().to_owned());
+        self.trust()?;
         Ok(self)
+    }
+
+    /// Reads the authorities, which may have been renewed.
+    fn trust(&mut self) -> Result<(), ServerError> {
+        if let Some(path) = &self.authorities {
+            self.client = client(client_tls(Some(path))?, &self.name)?;
+            self.trusts = true;
+        }
+        Ok(())
     }
 
     /// Asks once; none if nothing has changed.
     async fn ask(&self) -> Result<Option<(Known, Definition)>, FetchError> {
-        if !self.trusts && self.url.scheme() == "https" {
-            return Err(FetchError::NoAuthorities(self.name.clone()));
-        }
-        let failed =
-            |error: reqwest::Error| FetchError::Request(self.name.clone(), error.without_url());
-        let mut request =
-            self.client.get(self.url.clone()).header(ACCEPT, "application/json, application/yaml");
-        if let Some(value) = &self.authorization {
-            request = request.header(AUTHORIZATION, value.expose_secret());
-        }
-        if let Some(tag) = self.known.as_ref().and_then(|known| known.tag.clone()) {
-            request = request.header(IF_NONE_MATCH, tag);
-        }
-        let mut response = request.send().await.map_err(failed)?;
+        let mut response = self.respond().await?;
         match response.status() {
             StatusCode::NOT_MODIFIED => return Ok(None),
             status if !status.is_success() => {
@@ -165,12 +208,16 @@ impl HttpSource {
         }
         let tag = response.headers().get(ETAG).cloned();
         let format = format(&self.url, &response);
+        let is_gzip = self.is_gzip(response.headers())?;
         let mut bytes = Vec::new();
-        while let Some(part) = response.chunk().await.map_err(failed)? {
+        while let Some(part) = response.chunk().await.map_err(|error| self.failed(error))? {
             if bytes.len() + part.len() > MAX_MIB << 20 {
                 return Err(FetchError::TooLarge(self.name.clone()));
             }
             bytes.extend_from_slice(&part);
+        }
+        if is_gzip {
+            bytes = self.decoded(bytes).await?;
         }
         let text = String::from_utf8(bytes).map_err(|_| FetchError::NoText(self.name.clone()))?;
         let definition = match format {
@@ -180,38 +227,106 @@ impl HttpSource {
         let digest = self.hasher.hash_one(&definition.text);
         Ok(Some((Known { tag, digest }, definition)))
     }
+
+    /// The response, wherever the URL redirects to: other origins receive no secrets.
+    async fn respond(&self) -> Result<Response, FetchError> {
+        let until = Instant::now() + TIMEOUT;
+        let mut url = self.url.clone();
+        for _ in 0..=REDIRECTIONS {
+            if !self.trusts && url.scheme() == "https" {
+                return Err(FetchError::NoAuthorities(self.name.clone()));
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            let request = self.request(url.clone()).timeout(left);
+            let response = request.send().await.map_err(|error| self.failed(error))?;
+            let Some(next) = redirection(&url, &response) else { return Ok(response) };
+            // Flags decide what a program does: what began with TLS stays with it.
+            if url.scheme() == "https" && next.scheme() != "https" {
+                return Err(FetchError::Insecure(self.name.clone()));
+            }
+            url = next;
+        }
+        Err(FetchError::Redirections(self.name.clone()))
+    }
+
+    fn request(&self, mut url: Url) -> RequestBuilder {
+        let is_ours = url.origin() == self.url.origin();
+        if is_ours {
+            // A redirection may leave them out. Neither fails for a URL with a host.
+            let _ = url.set_username(self.url.username());
+            let _ = url.set_password(self.url.password());
+        }
+        let mut request = self
+            .client
+            .get(url)
+            .header(ACCEPT, "application/json, application/yaml")
+            .header(ACCEPT_ENCODING, "gzip");
+        if let Some(tag) = self.known.as_ref().and_then(|known| known.tag.clone()) {
+            request = request.header(IF_NONE_MATCH, tag);
+        }
+        if is_ours {
+            if let Some(value) = &self.authorization {
+                request = request.header(AUTHORIZATION, value.expose_secret());
+            }
+            request = request.headers(self.headers.clone());
+        }
+        request
+    }
+
+    fn failed(&self, error: reqwest::Error) -> FetchError {
+        FetchError::Request(self.name.clone(), error.without_url())
+    }
+
+    /// Whether a body is compressed.
+    fn is_gzip(&self, headers: &HeaderMap) -> Result<bool, FetchError> {
+        let all = headers.get_all(CONTENT_ENCODING).iter();
+        let text: Vec<_> = all.map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
+        let text = text.join(",").to_ascii_lowercase();
+        let codings = text.split(',').map(str::trim);
+        let codings = codings.filter(|coding| !matches!(*coding, "" | "identity"));
+        match *codings.collect::<Vec<_>>() {
+            [] => Ok(false),
+            ["gzip" | "x-gzip"] => Ok(true),
+            _ => Err(FetchError::Coding(self.name.clone(), excerpt(&text).into_owned())),
+        }
+    }
+
+    /// Decompresses a body, away from the threads that serve requests.
+    async fn decoded(&self, bytes: Vec<u8>) -> Result<Vec<u8>, FetchError> {
+        let decoded = spawn_blocking(move || {
+            let mut decoded = Vec::new();
+            let limit = (MAX_MIB << 20) as u64 + 1;
+            MultiGzDecoder::new(&*bytes).take(limit).read_to_end(&mut decoded)?;
+            Ok(decoded)
+        });
+        // Where the runtime shuts down, nobody reads the error.
+        let decoded = decoded.await.unwrap_or_else(|error| Err(io::Error::other(error)));
+        match decoded {
+            Ok(decoded) if decoded.len() > MAX_MIB << 20 => {
+                Err(FetchError::TooLarge(self.name.clone()))
+            }
+            Ok(decoded) => Ok(decoded),
+            Err(error) => Err(FetchError::Gzip(self.name.clone(), error)),
+        }
+    }
+}
+
+/// Where a response sends the client to, if it does.
+fn redirection(from: &Url, response: &Response) -> Option<Url> {
+    if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
+        return None;
+    }
+    from.join(response.headers().get(LOCATION)?.to_str().ok()?).ok()
 }
 
 fn invalid(url: &str, reason: &str) -> ServerError {
-    // A URL may hold a password.
-    let shown = Url::parse(url).map_or_else(|_| "the URL".to_owned(), shown);
+    let shown = if url.is_empty() { "the URL".to_owned() } else { public_name(url) };
     ServerError::option("http source", format!("{shown}: {reason}"))
 }
 
-/// The URL without what may be secret.
-fn shown(mut url: Url) -> String {
-    // Neither fails for a URL with a host.
-    let _ = url.set_password(None);
-    let _ = url.set_username("");
-    url.into()
-}
-
 fn client(tls: ClientTls, name: &str) -> Result<Client, ServerError> {
-    // Flags decide what a program does: what began with TLS stays with it.
-    let redirects = Policy::custom(|attempt| {
-        let secure = attempt.previous().first().is_some_and(|url| url.scheme() == "https");
-        if secure && attempt.url().scheme() != "https" {
-            attempt.error("a redirection from https to http")
-        } else if attempt.previous().len() > REDIRECTIONS {
-            attempt.error("too many redirections")
-        } else {
-            attempt.follow()
-        }
-    });
-    let builder = Client::builder()
-        .tls_backend_preconfigured(tls.config)
-        .timeout(TIMEOUT)
-        .redirect(redirects);
+    // reqwest would send headers, which may be secrets, wherever it is redirected to.
+    let builder = Client::builder().tls_backend_preconfigured(tls.config).redirect(Policy::none());
     builder.build().map_err(|error| ServerError::option("http source", format!("{name}: {error}")))
 }
 
@@ -253,6 +368,8 @@ impl FlagSource for HttpSource {
                     // The caller waits, and then expects the definition that is current.
                     self.due = None;
                     self.known = None;
+                    // Where the file cannot be read, what it held is as good as anything.
+                    let _ = self.trust();
                     return Err(SourceError::new(error));
                 }
             }

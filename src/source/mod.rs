@@ -3,6 +3,8 @@
 mod file;
 #[cfg(feature = "server")]
 mod http;
+#[cfg(feature = "server")]
+mod name;
 mod sync;
 
 use std::{error::Error, path::Path, time::Duration};
@@ -16,6 +18,8 @@ pub use async_trait::async_trait;
 pub use file::FileSource;
 #[cfg(feature = "server")]
 pub use http::HttpSource;
+#[cfg(feature = "server")]
+pub use name::public_name;
 pub use sync::SyncSource;
 
 /// An interval that neither keeps a core busy nor leads to a time that cannot be told.
@@ -27,7 +31,8 @@ fn bounded(interval: Duration) -> Duration {
 /// A source of flag definitions, pulled one after the other.
 #[async_trait]
 pub trait FlagSource: Send + 'static {
-    /// What the source is called: in messages, in logs, and by selectors.
+    /// What the source is called: in messages, in logs, and by selectors. The server publishes it,
+    /// in its metrics and to clients: it must hold no secret.
     fn name(&self) -> &str;
 
     /// Waits for the next flag definition, always a whole one. The first call gives the current

@@ -11,9 +11,12 @@ use tokio::{
 };
 
 use crate::{
-    program::flagstaff,
+    program::{finish, flagstaff, run},
     start::addresses,
-    support::wait::{becomes_true, bounded},
+    support::{
+        certs::Certificates,
+        wait::{becomes_true, bounded},
+    },
 };
 
 /// A server that runs, and where it answers.
@@ -162,4 +165,48 @@ async fn each_option_has_its_effect() {
     let answer = server.ofrep("flag", "origin: https://a.example\r\nx-who: bob\r\n", "").await;
     assert!(answer.contains(r#""variant":"none""#), "{answer}");
     assert!(!answer.contains("access-control-allow-origin"), "{answer}");
+}
+
+/// Over its option and its variable, on the ports of evaluation and synchronization.
+#[tokio::test]
+async fn clients_show_a_certificate() {
+    let (files, certificates) = (files(), Certificates::new());
+    let [cert, key, ca, client_cert, client_key] = [
+        certificates.server_cert(),
+        certificates.server_key(),
+        certificates.ca(),
+        certificates.client_cert(),
+        certificates.client_key(),
+    ]
+    .map(|path| path.to_str().unwrap().to_owned());
+    let pair = [A, "-c", &cert, "-k", &key];
+    for (args, environment) in [
+        ([&pair[..], &["--client-ca-path", &ca]].concat(), &[][..]),
+        (pair.to_vec(), &[("FLAGSTAFF_CLIENT_CA_PATH", &*ca)]),
+    ] {
+        let server = Started::new(&files, &args, environment).await;
+        for (service, in_process) in [("evaluation", None), ("sync", Some("--in-process"))] {
+            let port = server.port(service).to_string();
+            let mut ask = vec!["eval", "other", "--port", &port, "--tls", "--cert-path", &ca];
+            ask.extend(["--deadline-ms", "10000"]);
+            ask.extend(in_process);
+            let without = run(&ask).await;
+            assert_eq!(without.code, Some(3), "{without:?}");
+            ask.extend(["--client-cert-path", &client_cert, "--client-key-path", &client_key]);
+            let with = run(&ask).await;
+            assert!(with.code == Some(0) && with.out.starts_with("other = \"a\"\n"), "{with:?}");
+        }
+    }
+    // Nobody is let in because a path is empty, or TLS is not there.
+    for args in [
+        &[A, "--client-ca-path", &ca][..],
+        &[A, "-c", &cert, "-k", &key, "--client-ca-path", ""],
+        &[A, "-c", "", "-k", "", "--client-ca-path", &ca],
+    ] {
+        let mut command = flagstaff(&[&["start", "-p=0", "-m=0", "-g=0", "-r=0"], args].concat());
+        command.current_dir(files.path());
+        let finished = finish(command).await;
+        assert!(finished.code.is_some_and(|code| code != 0), "{finished:?}");
+        assert!(finished.err.contains("client"), "{finished:?}");
+    }
 }

@@ -43,7 +43,7 @@ pub(crate) fn flagstaff(args: &[&str]) -> Command {
 pub(crate) fn without_flagd(mut command: Command) -> Command {
     for (name, _) in env::vars_os() {
         let is_ours = |name: &str| {
-            name.starts_with("FLAGD_") || name == "FLAGSTAFF_HOST" || name == "RUST_LOG"
+            name.starts_with("FLAGD_") || name.starts_with("FLAGSTAFF_") || name == "RUST_LOG"
         };
         if name.to_str().is_some_and(is_ours) {
             command.env_remove(name);

@@ -3,6 +3,7 @@
 use std::{
     convert::Infallible,
     path::Path,
+    process::Stdio,
     sync::{Arc, Mutex},
     time::Instant,
 };
@@ -12,17 +13,18 @@ use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::watch};
 use tokio_rustls::TlsAcceptor;
 
 use crate::{
     one_flag,
     options::Started,
-    program::PATH,
+    program::{PATH, flagstaff, run},
     support::{
         certs::Certificates,
         flagd::{FlagdCommand, FlagdProcess},
-        ports::local,
+        http2::{self, Connections, Listener},
+        ports::{listen, local},
         sync_server::SyncServer,
         wait::eventually,
     },
@@ -113,6 +115,92 @@ async fn a_url_is_asked_with_authorization() {
         let answer = server.ofrep("flag", "", "").await;
         assert!(answer.contains(r#""value":true"#), "{answer}");
         assert_eq!(asked.lock().unwrap()[0].1["authorization"], sent);
+    }
+}
+
+#[tokio::test]
+async fn a_url_is_asked_with_headers() {
+    let (uri, asked) = web().await;
+    let headers = json!({ "X-Key": "hush", "X-Team": "a" });
+    let server = following(json!({
+        "uri": uri, "provider": "http", "headers": headers,
+        // Fields of flagd's that mean nothing here.
+        "maxMsgSize": 5_000_000, "intervalSeed": 3, "incrementalUpdates": false,
+    }))
+    .await;
+    let answer = server.ofrep("flag", "", "").await;
+    assert!(answer.contains(r#""value":true"#), "{answer}");
+    let asked = asked.lock().unwrap();
+    for (name, value) in [("x-key", "hush"), ("x-team", "a")] {
+        assert_eq!(asked[0].1[name], value);
+    }
+}
+
+#[tokio::test]
+async fn flagd_is_asked_with_headers() {
+    let seen = Arc::<Mutex<Vec<HeaderMap>>>::default();
+    let listener = listen();
+    let uri = format!("127.0.0.1:{}", listener.local_addr().unwrap().port());
+    let (_goaway, going_away) = watch::channel(false);
+    let server = http2::Server {
+        listener: Listener::Tcp(listener),
+        tls: None,
+        counts: Arc::new(watch::Sender::<Connections>::default()),
+        goaway: going_away,
+    };
+    let log = seen.clone();
+    tokio::spawn(server.run(move |request| {
+        log.lock().unwrap().push(request.headers().clone());
+        async { Response::new(String::new()) }
+    }));
+    let sources =
+        json!([{ "uri": uri, "provider": "grpc", "headers": { "X-Key": "hush" } }]).to_string();
+    let mut command = flagstaff(&["start", "-p=0", "-m=0", "-g=0", "-r=0", "-s", &sources]);
+    let _server = command.stderr(Stdio::null()).spawn().unwrap();
+    eventually("a request", || !seen.lock().unwrap().is_empty()).await;
+    assert_eq!(seen.lock().unwrap()[0]["x-key"], "hush");
+}
+
+/// However much is logged, and whether a source works or not.
+#[tokio::test]
+async fn nothing_secret_is_logged() {
+    let (uri, _) = web().await;
+    let secret = |uri: &str| uri.replace("http://", "http://zoe:hush@") + "?sig=hush#hush";
+    let absent = secret(&uri.replace("flags.json", "absent.json"));
+    let first = secret(&uri);
+    let second = json!([{
+        "uri": secret(&uri), "provider": "http", "bearerToken": "hush", "headers": { "k": "hush" },
+    }])
+    .to_string();
+    let log = tempfile::NamedTempFile::new().unwrap();
+    let mut command = flagstaff(&["start", "-x", "-p=0", "-m=0", "-g=0", "-r=0"]);
+    command.args(["-f", &first, "-f", &absent, "-s", &second]).stderr(log.reopen().unwrap());
+    let _server = command.spawn().unwrap();
+    let read = || std::fs::read_to_string(log.path()).unwrap();
+    eventually("three outcomes", || {
+        let text = read();
+        text.matches("flags were loaded").count() == 2 && text.contains("404")
+    })
+    .await;
+    let text = read();
+    assert!(text.contains(&uri) && text.contains(&format!("{uri}#2")), "{text}");
+    assert!(!text.contains("hush") && !text.contains("zoe"), "{text}");
+
+    for args in [
+        ["-f", "http://zoe:hush@host:99999/?hush"],
+        ["-f", "s3://zoe:hush@bucket/object?hush"],
+        ["-f", "gopher://zoe:hush@host?hush"],
+        ["-s", r#"[{"uri": "host/?hush", "provider": "http"}]"#],
+        [
+            "-s",
+            r#"[{"uri": "http://zoe:hush@host", "provider": "http", "headers": {"k": "hush
+"}}]"#,
+        ],
+        ["-s", r#"[{"uri": "http://zoe:hush@host", "provider": "http", "hush": 1, "x": "hush"}"#],
+    ] {
+        let finished = run(&[&["start"], &args[..]].concat()).await;
+        assert_eq!(finished.code, Some(2), "{finished:?}");
+        assert!(!finished.err.contains("hush") && !finished.err.contains("zoe"), "{finished:?}");
     }
 }
 

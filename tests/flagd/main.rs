@@ -17,6 +17,7 @@ mod support;
 mod alike;
 mod changes;
 mod context;
+mod early;
 mod hangs;
 #[cfg(feature = "in-process")]
 mod in_process;
@@ -53,6 +54,7 @@ fn main() -> ExitCode {
         alike::trials(),
         changes::trials(),
         context::trials(),
+        early::trials(),
         load::trials(),
         loss::trials(),
         network::trials(),

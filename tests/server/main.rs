@@ -9,15 +9,18 @@
     clippy::expect_used
 )]
 
+mod certificates;
 mod client;
 mod connect;
 mod connect_stream;
 mod context;
+mod early;
 mod encodings;
 mod encrypted;
 mod envelopes;
 mod events;
 mod hostile;
+mod http_source;
 mod load;
 mod management;
 mod ofrep;

@@ -19,14 +19,14 @@ use tokio::runtime::Builder;
 use tracing_subscriber::EnvFilter;
 
 /// Feature flags: a server that takes flagd's place, and questions to any flagd.
-#[derive(Debug, Parser)]
+#[derive(Parser)]
 #[command(name = "flagstaff", version, arg_required_else_help = true)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
 }
 
-#[derive(Debug, Subcommand)]
+#[derive(Subcommand)]
 enum Command {
     Check(check::Args),
     Eval(eval::Args),

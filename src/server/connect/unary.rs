@@ -50,12 +50,14 @@ pub(crate) async fn serve(
 ) -> Response<Reply> {
     let (parts, body) = request.into_parts();
     let answer = async {
-        if checked(&parts.headers, &CONTENT_ENCODING)?.is_some_and(|timeout| timeout.is_zero()) {
+        let timeout = checked(&parts.headers, &CONTENT_ENCODING)?;
+        if timeout.is_some_and(|timeout| timeout.is_zero()) {
             return Err(Status::deadline_exceeded("the time that the client waits is over"));
         }
-        // No longer timeout needs a timer: the answer is at hand once the body is there.
         let bytes = body::read(body, core.max_body).await;
         let bytes = bytes.map_err(|error| grpc::unread(&error, core.max_body))?;
+        // Once the flags are loaded, the answer is at hand, and needs no timer.
+        core.answerable(|| timeout).await?;
         answer(core, procedure, codec, &parts.headers, &bytes)
     };
     match answer.await {

@@ -19,7 +19,9 @@ use super::{duration, unsupported::Unsupported};
 /// otherwise.
 ///
 /// Exit code 0: asked to end by SIGTERM or SIGINT; 1: it cannot start; 2: wrong usage.
-#[derive(Debug, clap::Args)]
+// `Debug` would show URLs, which may hold secrets.
+#[cfg_attr(test, derive(Debug))]
+#[derive(clap::Args)]
 // Of an option that is given twice the last counts, as in flagd.
 #[command(args_override_self = true)]
 pub(crate) struct Args {
@@ -54,7 +56,7 @@ pub(crate) struct Args {
     #[arg(short = 'f', long = "uri", value_delimiter = ',')]
     pub(super) uris: Vec<String>,
     /// More sources, as a JSON list of objects: uri, provider, and more by provider
-    /// (interval, selector, tls, certPath, providerID, authHeader, bearerToken).
+    /// (interval, selector, tls, certPath, providerID, authHeader, bearerToken, headers).
     #[arg(short, long, env = "FLAGD_SOURCES", value_name = "JSON", hide_env_values = true)]
     pub(super) sources: Option<String>,
 
@@ -67,6 +69,13 @@ pub(crate) struct Args {
     #[arg(short = 'k', long, env = "FLAGD_SERVER_KEY_PATH", value_name = "PATH")]
     #[arg(requires = "server_cert_path", value_parser = path())]
     pub(super) server_key_path: Option<PathBuf>,
+
+    /// PEM file with the authorities of clients: on the ports of evaluation and synchronization, only
+    /// clients with a certificate of theirs are accepted.
+    // An empty path would let everybody in.
+    #[arg(long, env = "FLAGSTAFF_CLIENT_CA_PATH", value_name = "PATH")]
+    #[arg(requires = "server_cert_path")]
+    pub(super) client_ca_path: Option<PathBuf>,
 
     /// Origins from which browsers may ask; `*` is every origin [env: `FLAGD_CORS_ORIGIN`].
     #[arg(short = 'C', long = "cors-origin", value_name = "ORIGIN", value_delimiter = ',')]

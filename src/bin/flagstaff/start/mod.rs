@@ -89,8 +89,7 @@ fn sources(args: &Args) -> Result<Vec<(String, Source)>, String> {
     if let Some(text) = args.sources.as_deref().filter(|text| !text.is_empty()) {
         let listed = sources::from_json(text)?.into_iter().enumerate();
         sources.extend(listed.map(|(index, source)| {
-            let uri = sources::shown(&source.uri);
-            (format!("--sources, number {} (`{uri}`)", index + 1), source)
+            (format!("--sources, number {} (`{}`)", index + 1, source.shown()), source)
         }));
     }
     Ok(sources)
@@ -116,6 +115,9 @@ fn builder(args: &Args) -> ServerBuilder {
     let tls = (given(args.server_cert_path.as_ref()), given(args.server_key_path.as_ref()));
     if let (Some(certificate), Some(key)) = tls {
         builder = builder.tls(certificate, key);
+    }
+    if let Some(path) = &args.client_ca_path {
+        builder = builder.client_authorities(path);
     }
     for (name, value) in &args.context_values {
         builder = builder.context_value(name, value.as_str());

@@ -71,6 +71,9 @@ fn http(source: &Source, interval: Duration) -> Result<HttpSource, ServerError> 
     if let Some(authorization) = &source.authorization {
         opened = opened.authorization(authorization);
     }
+    for (name, value) in &source.headers {
+        opened = opened.header(name, value)?;
+    }
     match &source.cert_path {
         Some(path) => opened.authorities(path),
         None => Ok(opened),
@@ -85,6 +88,9 @@ fn sync(source: &Source) -> Result<SyncSource, FlagdError> {
         .tls(source.tls || source.cert_path.is_some());
     if let Some(path) = &source.cert_path {
         options = options.cert_path(path);
+    }
+    for (name, value) in &source.headers {
+        options = options.header(name, value.as_str());
     }
     if let Some(id) = &source.provider_id {
         options = options.provider_id(id);

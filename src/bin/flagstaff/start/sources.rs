@@ -1,12 +1,15 @@
 //! Where flags come from, as `--uri` and `--sources` say it.
 
+use std::{borrow::Cow, collections::BTreeMap, fmt};
+
+use flagstaff::source::public_name;
 use serde_json::{Map, Value as Json};
 
 /// A source of flags, not opened yet.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq)]
 pub(super) struct Source {
     pub(super) kind: Kind,
-    /// A path, a URL or a target. Selectors know the source by it.
+    /// A path, a URL or a target.
     pub(super) uri: String,
     pub(super) tls: bool,
     pub(super) cert_path: Option<String>,
@@ -16,6 +19,19 @@ pub(super) struct Source {
     pub(super) interval: Option<u32>,
     /// The value of the header `authorization`.
     pub(super) authorization: Option<String>,
+    /// Headers of each request, whose values are secrets.
+    pub(super) headers: BTreeMap<String, String>,
+}
+
+/// Without secrets.
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Source")
+            .field("kind", &self.kind)
+            .field("uri", &self.shown())
+            .field("headers", &self.headers.keys())
+            .finish_non_exhaustive()
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -61,26 +77,29 @@ pub(super) fn from_uri(text: &str) -> Result<Source, String> {
     }
 }
 
-/// The URI without a user's name and password.
-pub(super) fn shown(uri: &str) -> String {
-    let Some(start) = uri.find("://").map(|index| index + 3) else { return uri.to_owned() };
-    let end = uri[start..].find('/').map_or(uri.len(), |length| start + length);
-    match uri[start..end].rfind('@') {
-        Some(index) => format!("{}{}", &uri[..start], &uri[start + index + 1..]),
-        None => uri.to_owned(),
-    }
+/// The URI without what may be secret.
+pub(super) fn shown(uri: &str) -> Cow<'_, str> {
+    if uri.starts_with("file:") { uri.into() } else { public_name(uri).into() }
 }
 
 /// The sources of `--sources`. Errors show no values, of which some are secrets.
 pub(super) fn from_json(text: &str) -> Result<Vec<Source>, String> {
-    let list: Vec<Map<String, Json>> = serde_json::from_str(text)
-        .map_err(|error| format!("--sources is no JSON list of objects: {error}"))?;
+    const INVALID: &str = "--sources is no JSON list of objects";
+    let list: Json = serde_json::from_str(text).map_err(|error| format!("{INVALID}: {error}"))?;
+    let Json::Array(list) = list else { return Err(INVALID.to_owned()) };
     let numbered = list.into_iter().enumerate();
     numbered
-        .map(|(index, fields)| {
+        .map(|(index, source)| {
+            let Json::Object(fields) = source else { return Err(INVALID.to_owned()) };
             from_fields(fields).map_err(|error| format!("--sources, number {}: {error}", index + 1))
         })
         .collect()
+}
+
+/// Headers, and nothing else.
+fn headers(fields: Json) -> Result<BTreeMap<String, String>, &'static str> {
+    // The error might quote a value.
+    serde_json::from_value(fields).map_err(|_| "`headers` must be an object of strings")
 }
 
 fn from_fields(fields: Map<String, Json>) -> Result<Source, String> {
@@ -109,6 +128,10 @@ fn from_fields(fields: Map<String, Json>) -> Result<Source, String> {
                 let seconds = seconds.filter(|seconds| *seconds > 0);
                 source.interval = Some(seconds.ok_or("`interval` must be a number of seconds")?);
             }
+            "headers" => source.headers = headers(value)?,
+            // What they would change does not happen here.
+            "maxMsgSize" | "intervalSeed" => without_effect(&name),
+            "incrementalUpdates" if value == false => without_effect(&name),
             _ => return Err(format!("`{name}` is not supported")),
         }
     }
@@ -124,7 +147,17 @@ fn from_fields(fields: Map<String, Json>) -> Result<Source, String> {
     source.check().map(|()| source)
 }
 
+/// A field of flagd's that does no harm.
+fn without_effect(field: &str) {
+    tracing::warn!(field, "a field of --sources has no effect");
+}
+
 impl Source {
+    /// What the source is called in messages.
+    pub(super) fn shown(&self) -> Cow<'_, str> {
+        if self.kind == Kind::File { (&*self.uri).into() } else { shown(&self.uri) }
+    }
+
     /// Each field must mean something to the kind.
     fn check(&self) -> Result<(), String> {
         let grpc = self.kind == Kind::Grpc;
@@ -135,6 +168,7 @@ impl Source {
             (self.selector.is_some(), grpc, "selector"),
             (self.interval.is_some(), !grpc, "interval"),
             (self.authorization.is_some(), self.kind == Kind::Http, "authHeader or bearerToken"),
+            (!self.headers.is_empty(), self.kind != Kind::File, "headers"),
         ] {
             if given && !fits {
                 return Err(format!("`{name}` has no meaning for this provider"));
@@ -178,14 +212,27 @@ mod tests {
     }
 
     #[test]
-    fn users_are_not_shown() {
+    fn secrets_are_not_shown() {
         for (uri, expected) in [
             ("http://ann:hush@host:1/a@b", "http://host:1/a@b"),
-            ("http://host/a@b", "http://host/a@b"),
-            ("https://ann:h@sh@host", "https://host"),
-            ("file:a@b.json", "file:a@b.json"),
+            ("http://host/a?sig=hush#hush", "http://host/a"),
+            ("file:a@b?c#d.json", "file:a@b?c#d.json"),
         ] {
             assert_eq!(shown(uri), expected);
+        }
+        for (kind, uri, expected) in
+            [(Kind::File, "a?b#c@d.json", "a?b#c@d.json"), (Kind::Http, "host/a?sig=hush", "…")]
+        {
+            let source = Source {
+                kind,
+                uri: uri.to_owned(),
+                authorization: Some("hush".to_owned()),
+                headers: BTreeMap::from([("x-key".to_owned(), "hush".to_owned())]),
+                ..Source::default()
+            };
+            assert_eq!(source.shown(), expected);
+            let debug = format!("{source:?}");
+            assert!(!debug.contains("hush") && debug.contains("x-key"), "{debug}");
         }
     }
 
@@ -194,19 +241,31 @@ mod tests {
         let text = r#"[
             {"uri": "a.json", "provider": "fsnotify"},
             {"uri": "h:1", "provider": "grpc", "tls": true, "certPath": "ca.pem", "providerID": "p", "selector": "source=x"},
-            {"uri": "https://a", "provider": "http", "interval": 5, "bearerToken": "t"}
+            {"uri": "https://a", "provider": "http", "interval": 5, "bearerToken": "t",
+                "headers": {"x-key": "k"}, "maxMsgSize": 5, "intervalSeed": 1,
+                "incrementalUpdates": false}
         ]"#;
         let [file, grpc, http] = <[Source; 3]>::try_from(from_json(text).unwrap()).unwrap();
         assert_eq!(file, Source { uri: "a.json".to_owned(), ..Source::default() });
         assert_eq!((grpc.kind, grpc.tls), (Kind::Grpc, true));
         assert_eq!(grpc.selector.as_deref(), Some("source=x"));
         assert_eq!((http.interval, http.authorization.as_deref()), (Some(5), Some("Bearer t")));
+        assert_eq!(http.headers, BTreeMap::from([("x-key".to_owned(), "k".to_owned())]));
     }
 
     #[test]
     fn what_is_not_understood_is_refused_and_no_secret_shown() {
         for (text, message) in [
             ("{}", "no JSON list"),
+            (r#""https://ann:hush@host""#, "no JSON list"),
+            (r#"["https://ann:hush@host"]"#, "no JSON list"),
+            (r#"[{"uri": "a", "provider": "http", "headers": {"k": ["hush"]}}]"#, "`headers` must"),
+            (r#"[{"uri": "a", "provider": "http", "headers": "hush"}]"#, "`headers` must"),
+            (r#"[{"uri": "a", "provider": "file", "headers": {"k": "hush"}}]"#, "no meaning"),
+            (
+                r#"[{"uri": "a", "provider": "grpc", "incrementalUpdates": true}]"#,
+                "`incrementalUpdates` is not",
+            ),
             (r#"[{"uri": "a"}]"#, "`provider` is missing"),
             (r#"[{"provider": "file"}]"#, "`uri` is missing"),
             (r#"[{"uri": "a", "provider": "s3"}]"#, "`s3` is not supported"),

@@ -49,6 +49,7 @@ const OPTIONS: &[Row] = &[
     ("config", None, None, None, "a"),
     // Ours alone.
     ("host", None, Some("FLAGSTAFF_HOST"), Some("127.0.0.1"), "0.0.0.0"),
+    ("client-ca-path", None, Some("FLAGSTAFF_CLIENT_CA_PATH"), None, "a"),
     ("bucketing", None, Some("FLAGD_BUCKETING"), Some("string"), "cbor"),
 ];
 
@@ -88,16 +89,16 @@ fn options_have_the_names_variables_and_defaults_of_flagd() {
 fn each_form_of_an_option_takes_its_value() {
     let usual = format!("{:?}", parse(&[]));
     for (long, short, _, _, value) in OPTIONS {
-        // Neither can be without the other.
-        let other = match *long {
-            "server-cert-path" => Some("--server-key-path=other"),
-            "server-key-path" => Some("--server-cert-path=other"),
-            _ => None,
+        // Some cannot be without others.
+        let others: &[&str] = match *long {
+            "server-cert-path" => &["--server-key-path=other"],
+            "server-key-path" => &["--server-cert-path=other"],
+            "client-ca-path" => &["--server-cert-path=other", "--server-key-path=other"],
+            _ => &[],
         };
-        let parsed = |option: String| {
-            let args: Vec<&str> = other.into_iter().chain([&*option]).collect();
-            format!("{:?}", parse(&args))
-        };
+        let parsed = |option: String| format!("{:?}", parse(&[others, &[&*option]].concat()));
+        let usual =
+            if others.is_empty() { usual.clone() } else { parsed("--debug=false".to_owned()) };
         let by_long = parsed(format!("--{long}={value}"));
         assert_ne!(by_long, usual, "--{long}");
         if let Some(short) = short {

@@ -1,0 +1,91 @@
+//! What a source is called, without what may be secret.
+
+use reqwest::Url;
+
+/// The URL without user, password, query and fragment: what a source of it is called in logs, errors,
+/// metrics, selectors, and in what clients receive.
+///
+/// A URL that has none of them stays as it is written. Of what cannot be parsed, nothing is left that
+/// may belong to them.
+///
+/// ```
+/// use flagstaff::source::public_name;
+///
+/// let signed = "https://ann:secret@bucket.example/flags.json?signature=secret#x";
+/// assert_eq!(public_name(signed), "https://bucket.example/flags.json");
+/// assert_eq!(public_name("http://host"), "http://host");
+/// ```
+#[must_use]
+pub fn public_name(url: &str) -> String {
+    let may_be_secret = url.contains(['@', '?', '#']);
+    match Url::parse(url) {
+        // Parsed, since there are many ways to write a user: `http:///ann@host`, `http:ann@host`.
+        Ok(mut parsed) if parsed.has_authority() => {
+            let is_open = parsed.username().is_empty()
+                && parsed.password().is_none()
+                && parsed.query().is_none()
+                && parsed.fragment().is_none();
+            if is_open {
+                return url.to_owned();
+            }
+            // Neither fails for a URL with a host.
+            let _ = parsed.set_password(None);
+            let _ = parsed.set_username("");
+            parsed.set_query(None);
+            parsed.set_fragment(None);
+            parsed.into()
+        }
+        _ if may_be_secret => match url.split_once("://") {
+            Some((scheme, _)) if !scheme.contains(['@', '?', '#']) => format!("{scheme}://…"),
+            _ => "…".to_owned(),
+        },
+        _ => url.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_secret_stays_as_it_is_written() {
+        for url in [
+            "http://host",
+            "HTTPS://Host:443/a/../flags.json",
+            "grpc://host:8015",
+            "grpc://host:99999999",
+            "envoy://host:1/service",
+            "flags.json",
+            "host:1",
+            "",
+        ] {
+            assert_eq!(public_name(url), url);
+        }
+    }
+
+    #[test]
+    fn secrets_are_left_out_however_they_are_written() {
+        for (url, expected) in [
+            ("http://ann:hush@host:1/a@b", "http://host:1/a@b"),
+            ("https://ann:h@sh@host", "https://host/"),
+            ("https://hush@host/x", "https://host/x"),
+            ("https://host/x?sig=hush", "https://host/x"),
+            ("https://host?sig=hush", "https://host/"),
+            ("https://host/x#hush", "https://host/x"),
+            ("https://host/x?", "https://host/x"),
+            ("http:///ann:hush@host/x", "http://host/x"),
+            ("http:ann:hush@host/x", "http://host/x"),
+            ("http:\\\\ann:hush@host\\x?hush", "http://host/x"),
+            ("azblob://container/object?sig=hush", "azblob://container/object"),
+            // Of a password that is not escaped, no part is taken for a port or a path.
+            ("http://ann:hu/sh@host", "http://…"),
+            ("http://ann:hu?sh@host", "http://…"),
+            ("grpc://host:99999999?hush", "grpc://…"),
+            ("ann:hush@host:1", "…"),
+            ("host/x?sig=hush", "…"),
+            ("hush@http://host", "…"),
+        ] {
+            assert_eq!(public_name(url), expected, "{url}");
+        }
+    }
+}

@@ -1,0 +1,349 @@
+//! Requests before the first load: they wait for the flags, and never say that there are none.
+
+use std::{net::SocketAddr, time::Duration};
+
+use flagstaff::{
+    server::{RunningServer, Server},
+    source::{Definition, FileSource, HttpSource},
+};
+use futures_core::future::BoxFuture;
+use http::Request;
+use http_body_util::{BodyExt, Full};
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use prost::Message;
+use serde_json::json;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::{mpsc, oneshot},
+    task::JoinSet,
+    time::Instant,
+};
+use tonic::Status;
+
+use super::{
+    client::{
+        Answer, get, post, sync, sync_v1::FetchAllFlagsRequest, v1 as client_v1, v2 as client_v2,
+    },
+    envelopes::envelope,
+    events::Sent,
+    support::{
+        proto::{v1, v2},
+        wait::bounded,
+    },
+};
+
+const FLAGS: &str = r#"{"flags": {"f": {"variants": {"v": "one"}, "defaultVariant": "v"}}}"#;
+const NONE: &str = r#"{"flags": {}}"#;
+const OFREP: &str = "/ofrep/v1/evaluate/flags";
+const RESOLVE: &str = "/flagd.evaluation.v1.Service/ResolveString";
+const JSON: (&str, &str) = ("content-type", "application/json");
+
+/// A server with one source, whose definitions the test sends.
+async fn serve() -> (RunningServer, mpsc::UnboundedSender<Definition>) {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    let server = Server::builder().source(Sent(receiver)).ephemeral().bind().await.unwrap();
+    (server, sender)
+}
+
+fn status(status: &Status) -> String {
+    format!("{:?}", status.code())
+}
+
+/// The status of HTTP, unless it is 200; what a client reads of the rest.
+fn outcome(answer: &Answer, read: impl FnOnce(serde_json::Value) -> serde_json::Value) -> String {
+    if answer.status.as_u16() == 200 {
+        return read(answer.json()).as_str().unwrap_or("no value").to_owned();
+    }
+    let code = &answer.json()["code"];
+    let after = answer.header("retry-after").map(|after| format!(", retry after {after}"));
+    format!("{} {code}{}", answer.status.as_u16(), after.unwrap_or_default())
+}
+
+/// Asks for the flag in every way that there is, each at the same time.
+async fn ask(server: &RunningServer) -> JoinSet<(&'static str, String)> {
+    let (evaluation, ofrep) = (server.evaluation_addr(), server.ofrep_addr());
+    let (mut one, mut all) = (client_v1(server).await, client_v1(server).await);
+    let (mut two, mut sync) = (client_v2(server).await, sync(server).await);
+    let connect = |procedure: &str| {
+        let path = format!("/flagd.evaluation.v1.Service/{procedure}");
+        async move { post(evaluation, &path, &[JSON], r#"{"flagKey": "f"}"#).await }
+    };
+    let (resolve, resolve_all) = (connect("ResolveString"), connect("ResolveAll"));
+    let asked: [(_, BoxFuture<'static, String>); 8] = [
+        (
+            "v1",
+            Box::pin(async move {
+                let request = v1::ResolveStringRequest { flag_key: "f".to_owned(), context: None };
+                let answer = one.resolve_string(request).await;
+                answer.map_or_else(|failed| status(&failed), |answer| answer.into_inner().value)
+            }),
+        ),
+        (
+            "v2",
+            Box::pin(async move {
+                let request = v2::ResolveStringRequest { flag_key: "f".to_owned(), context: None };
+                let answer = two.resolve_string(request).await;
+                answer.map_or_else(
+                    |failed| status(&failed),
+                    |answer| answer.into_inner().value.unwrap_or_default(),
+                )
+            }),
+        ),
+        (
+            "v1, all",
+            Box::pin(async move {
+                let answer = all.resolve_all(v1::ResolveAllRequest { context: None }).await;
+                answer.map_or_else(
+                    |failed| status(&failed),
+                    |answer| match answer.into_inner().flags.remove("f").and_then(|flag| flag.value)
+                    {
+                        Some(v1::any_flag::Value::StringValue(value)) => value,
+                        _ => "no value".to_owned(),
+                    },
+                )
+            }),
+        ),
+        (
+            "sync",
+            Box::pin(async move {
+                let answer = sync.fetch_all_flags(FetchAllFlagsRequest::default()).await;
+                answer.map_or_else(
+                    |failed| status(&failed),
+                    |answer| {
+                        let text = answer.into_inner().flag_configuration;
+                        if text.contains("\"one\"") { "one".to_owned() } else { text }
+                    },
+                )
+            }),
+        ),
+        (
+            "Connect",
+            Box::pin(async move { outcome(&resolve.await, |mut answer| answer["value"].take()) }),
+        ),
+        (
+            "Connect, all",
+            Box::pin(async move {
+                outcome(&resolve_all.await, |mut answer| answer["flags"]["f"]["stringValue"].take())
+            }),
+        ),
+        (
+            "OFREP",
+            Box::pin(async move {
+                let answer = post(ofrep, &format!("{OFREP}/f"), &[], "").await;
+                outcome(&answer, |mut answer| answer["value"].take())
+            }),
+        ),
+        (
+            "OFREP, all",
+            Box::pin(async move {
+                let answer = post(ofrep, OFREP, &[], "").await;
+                outcome(&answer, |mut answer| answer["flags"][0]["value"].take())
+            }),
+        ),
+    ];
+    asked.into_iter().map(|(name, asked)| async move { (name, asked.await) }).collect()
+}
+
+/// The requests are under way, and none is answered.
+async fn all_wait<T: std::fmt::Debug + 'static>(asked: &mut JoinSet<T>) {
+    let early = tokio::time::timeout(Duration::from_millis(100), asked.join_next()).await;
+    assert!(early.is_err(), "{early:?} before the flags");
+}
+
+async fn answers(asked: JoinSet<(&'static str, String)>) -> Vec<(&'static str, String)> {
+    let mut answers = asked.join_all().await;
+    answers.sort_unstable();
+    answers
+}
+
+/// What each client is told where there are no flags.
+fn unavailable() -> Vec<(&'static str, String)> {
+    let connect = r#"503 "unavailable""#;
+    let ofrep = "503 null, retry after 1";
+    let expected = [
+        ("Connect", connect),
+        ("Connect, all", connect),
+        ("OFREP", ofrep),
+        ("OFREP, all", ofrep),
+        ("sync", "Unavailable"),
+        ("v1", "Unavailable"),
+        ("v1, all", "Unavailable"),
+        ("v2", "Unavailable"),
+    ];
+    expected.map(|(name, outcome)| (name, outcome.to_owned())).into()
+}
+
+fn all_are(answers: &[(&'static str, String)], expected: &str) {
+    assert_eq!(answers.len(), 8);
+    assert!(answers.iter().all(|(_, outcome)| outcome == expected), "{answers:?}");
+}
+
+#[tokio::test]
+async fn requests_wait_for_the_flags() {
+    let (server, sender) = serve().await;
+    let mut asked = ask(&server).await;
+    all_wait(&mut asked).await;
+    sender.send(Definition::json(FLAGS)).unwrap();
+    all_are(&bounded("the answers", answers(asked)).await, "one");
+}
+
+/// "at most 5 s", and from then on no time at all.
+#[tokio::test]
+async fn without_flags_requests_fail_after_a_while() {
+    let (server, sender) = serve().await;
+    let mut asked = ask(&server).await;
+    let began = Instant::now();
+    all_wait(&mut asked).await;
+    tokio::time::pause();
+    assert_eq!(answers(asked).await, unavailable());
+    let after = began.elapsed();
+    assert!(after > Duration::from_secs(3) && after < Duration::from_secs(6), "{after:?}");
+    tokio::time::resume();
+
+    let began = Instant::now();
+    assert_eq!(bounded("the answers", answers(ask(&server).await)).await, unavailable());
+    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+    sender.send(Definition::json(FLAGS)).unwrap();
+    bounded("the flags", server.ready()).await;
+    all_are(&answers(ask(&server).await).await, "one");
+}
+
+/// A definition that is rejected was waited for, and is no flags: as the event stream and `/readyz`
+/// have it.
+#[tokio::test]
+async fn an_invalid_definition_is_no_flags() {
+    let (server, sender) = serve().await;
+    let asked = ask(&server).await;
+    let began = Instant::now();
+    sender.send(Definition::json("{")).unwrap();
+    assert_eq!(bounded("the answers", answers(asked)).await, unavailable());
+    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+    assert_eq!(get(server.management_addr(), "/readyz").await.status.as_u16(), 412);
+    sender.send(Definition::json(FLAGS)).unwrap();
+    bounded("the flags", server.ready()).await;
+    all_are(&answers(ask(&server).await).await, "one");
+}
+
+/// A source that says that it has no flags has answered.
+#[tokio::test]
+async fn an_empty_definition_is_an_answer() {
+    let (server, sender) = serve().await;
+    let asked = tokio::spawn(post(server.ofrep_addr(), OFREP, &[], ""));
+    sender.send(Definition::json(NONE)).unwrap();
+    let answer = bounded("an answer", asked).await.unwrap();
+    assert_eq!((answer.status.as_u16(), &answer.json()["flags"]), (200, &json!([])));
+}
+
+/// One that is silent keeps the flags of others back for 5 s, and no longer.
+#[tokio::test]
+async fn a_silent_source_does_not_keep_the_flags_of_others() {
+    let (server, _sender) = serve().await;
+    server.flags().replace(FLAGS).unwrap();
+    let mut asked = ask(&server).await;
+    let began = Instant::now();
+    all_wait(&mut asked).await;
+    tokio::time::pause();
+    all_are(&answers(asked).await, "one");
+    assert!(began.elapsed() > Duration::from_secs(3), "{:?}", began.elapsed());
+    tokio::time::resume();
+    // That they are deleted later is a fact that clients are told.
+    server.flags().replace(NONE).unwrap();
+    let answer = post(server.ofrep_addr(), &format!("{OFREP}/f"), &[], "").await;
+    assert_eq!(answer.status.as_u16(), 404);
+    let stream = client_v1(&server).await.event_stream(v1::EventStreamRequest {}).await.unwrap();
+    let ready = bounded("an event", stream.into_inner().message()).await.unwrap().unwrap();
+    assert_eq!(ready.r#type, "provider_ready");
+}
+
+/// A call of gRPC whose client waits for so long; the status, wherever it is written. tonic's client
+/// would give up by itself.
+async fn call(address: Option<SocketAddr>, timeout: &str) -> Option<String> {
+    let message = v1::ResolveStringRequest { flag_key: "f".to_owned(), context: None };
+    let request = Request::post(format!("http://localhost{RESOLVE}"))
+        .header("content-type", "application/grpc")
+        .header("grpc-timeout", timeout)
+        .body(Full::new(envelope(0, message.encode_to_vec())))
+        .unwrap();
+    let io = TokioIo::new(TcpStream::connect(address.unwrap()).await.unwrap());
+    let (mut sender, connection) = http2::handshake(TokioExecutor::new(), io).await.unwrap();
+    tokio::spawn(connection);
+    let (head, body) = sender.send_request(request).await.unwrap().into_parts();
+    let trailers = body.collect().await.unwrap().trailers().cloned().unwrap_or_default();
+    let status = head.headers.get("grpc-status").or(trailers.get("grpc-status"))?;
+    Some(status.to_str().unwrap().to_owned())
+}
+
+#[tokio::test]
+async fn requests_wait_no_longer_than_their_clients() {
+    const UNAVAILABLE: Option<&str> = Some("14");
+    let (server, _sender) = serve().await;
+    let address = server.evaluation_addr();
+    let connect = async |timeout| {
+        let headers = [JSON, ("connect-timeout-ms", timeout)];
+        let answer = post(address, RESOLVE, &headers, r#"{"flagKey": "f"}"#).await;
+        outcome(&answer, |answer| answer)
+    };
+    let began = Instant::now();
+    assert_eq!(bounded("a status", call(address, "50m")).await.as_deref(), UNAVAILABLE);
+    assert_eq!(connect("50").await, r#"503 "unavailable""#);
+    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+    assert!(began.elapsed() >= Duration::from_millis(100), "{:?}", began.elapsed());
+    // Nor longer than 5 s, whatever they say, and be it no time.
+    let mut asked: JoinSet<_> =
+        ["1H", "soon"].into_iter().map(|timeout| call(address, timeout)).collect();
+    all_wait(&mut asked).await;
+    tokio::time::pause();
+    for status in asked.join_all().await {
+        assert_eq!(status.as_deref(), UNAVAILABLE);
+    }
+}
+
+#[tokio::test]
+async fn a_shutdown_ends_the_wait() {
+    let (server, _sender) = serve().await;
+    let mut asked = ask(&server).await;
+    all_wait(&mut asked).await;
+    let began = Instant::now();
+    let (answers, ()) = tokio::join!(answers(asked), server.shutdown());
+    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+    assert_eq!(answers, unavailable());
+}
+
+/// A file is read at once, but not before the server listens.
+#[tokio::test]
+async fn a_file_is_there_for_the_first_request() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("flags.json");
+    std::fs::write(&path, FLAGS).unwrap();
+    let source = FileSource::new(&path, Duration::from_secs(60));
+    let server = Server::builder().source(source).ephemeral().bind().await.unwrap();
+    let answer = post(server.ofrep_addr(), &format!("{OFREP}/f"), &[], "").await;
+    assert_eq!(answer.json()["value"], "one");
+}
+
+/// A web server that is slow: it answers when it is told.
+#[tokio::test]
+async fn a_slow_url_is_waited_for() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/flags.json", listener.local_addr().unwrap());
+    let (asked, seen) = oneshot::channel();
+    let (go, gone) = oneshot::channel::<()>();
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let _ = stream.read(&mut [0; 4096]).await;
+        asked.send(()).unwrap();
+        gone.await.unwrap();
+        let length = FLAGS.len();
+        let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{FLAGS}");
+        stream.write_all(answer.as_bytes()).await.unwrap();
+    });
+    let source = HttpSource::new(&url, Duration::from_secs(60)).unwrap();
+    let server = Server::builder().source(source).ephemeral().bind().await.unwrap();
+    bounded("a request for the definition", seen).await.unwrap();
+    let mut asked = ask(&server).await;
+    all_wait(&mut asked).await;
+    go.send(()).unwrap();
+    all_are(&bounded("the answers", answers(asked)).await, "one");
+}
