@@ -308,7 +308,7 @@ async fn requests_wait_no_longer_than_their_clients() {
 #[tokio::test]
 async fn a_shutdown_ends_the_wait() {
     let (server, _sender) = serve().await;
-    let mut begun = Vec::new();
+    let mut waiting = Vec::new();
     for (address, path) in [(server.ofrep_addr(), OFREP), (server.evaluation_addr(), RESOLVE)] {
         let mut stream = TcpStream::connect(address.unwrap()).await.unwrap();
         let head = format!(
@@ -320,11 +320,11 @@ async fn a_shutdown_ends_the_wait() {
         let mut go_on = [0; 25];
         bounded("a go-ahead", stream.read_exact(&mut go_on)).await.unwrap();
         stream.write_all(b"{}").await.unwrap();
-        begun.push(stream);
+        waiting.push(stream);
     }
     let began = Instant::now();
     let stopping = tokio::spawn(server.shutdown());
-    for mut stream in begun {
+    for mut stream in waiting {
         let mut answer = String::new();
         bounded("an answer", stream.read_to_string(&mut answer)).await.unwrap();
         assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
