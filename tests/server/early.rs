@@ -30,7 +30,7 @@ use super::{
     events::Sent,
     support::{
         proto::{v1, v2},
-        wait::bounded,
+        wait::{becomes_true, bounded},
     },
 };
 
@@ -146,8 +146,13 @@ async fn ask(server: &RunningServer) -> JoinSet<(&'static str, String)> {
     asked.into_iter().map(|(name, asked)| async move { (name, asked.await) }).collect()
 }
 
-/// The requests are under way, and none is answered.
-async fn all_wait<T: std::fmt::Debug + 'static>(asked: &mut JoinSet<T>) {
+/// The requests are under way, each over a connection of its own, and none is answered.
+async fn all_wait<T: std::fmt::Debug + 'static>(server: &RunningServer, asked: &mut JoinSet<T>) {
+    let connections = format!("\nflagstaff_connections {}\n", asked.len() + 1);
+    becomes_true("the connections", async || {
+        get(server.management_addr(), "/metrics").await.text().contains(&connections)
+    })
+    .await;
     let early = tokio::time::timeout(Duration::from_millis(100), asked.join_next()).await;
     assert!(early.is_err(), "{early:?} before the flags");
 }
@@ -184,7 +189,7 @@ fn all_are(answers: &[(&'static str, String)], expected: &str) {
 async fn requests_wait_for_the_flags() {
     let (server, sender) = serve().await;
     let mut asked = ask(&server).await;
-    all_wait(&mut asked).await;
+    all_wait(&server, &mut asked).await;
     sender.send(Definition::json(FLAGS)).unwrap();
     all_are(&bounded("the answers", answers(asked)).await, "one");
 }
@@ -195,7 +200,7 @@ async fn without_flags_requests_fail_after_a_while() {
     let (server, sender) = serve().await;
     let mut asked = ask(&server).await;
     let began = Instant::now();
-    all_wait(&mut asked).await;
+    all_wait(&server, &mut asked).await;
     tokio::time::pause();
     assert_eq!(answers(asked).await, unavailable());
     let after = began.elapsed();
@@ -243,7 +248,7 @@ async fn a_silent_source_does_not_keep_the_flags_of_others() {
     server.flags().replace(FLAGS).unwrap();
     let mut asked = ask(&server).await;
     let began = Instant::now();
-    all_wait(&mut asked).await;
+    all_wait(&server, &mut asked).await;
     tokio::time::pause();
     all_are(&answers(asked).await, "one");
     assert!(began.elapsed() > Duration::from_secs(3), "{:?}", began.elapsed());
@@ -293,7 +298,7 @@ async fn requests_wait_no_longer_than_their_clients() {
     // Nor longer than 5 s, whatever they say, and be it no time.
     let mut asked: JoinSet<_> =
         ["1H", "soon"].into_iter().map(|timeout| call(address, timeout)).collect();
-    all_wait(&mut asked).await;
+    all_wait(&server, &mut asked).await;
     tokio::time::pause();
     for status in asked.join_all().await {
         assert_eq!(status.as_deref(), UNAVAILABLE);
@@ -303,12 +308,30 @@ async fn requests_wait_no_longer_than_their_clients() {
 #[tokio::test]
 async fn a_shutdown_ends_the_wait() {
     let (server, _sender) = serve().await;
-    let mut asked = ask(&server).await;
-    all_wait(&mut asked).await;
+    let mut waiting = Vec::new();
+    for (address, path) in [(server.ofrep_addr(), OFREP), (server.evaluation_addr(), RESOLVE)] {
+        let mut stream = TcpStream::connect(address.unwrap()).await.unwrap();
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\
+            expect: 100-continue\r\ncontent-length: 2\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        // The server reads the body: the request was begun.
+        let mut go_on = [0; 25];
+        bounded("a go-ahead", stream.read_exact(&mut go_on)).await.unwrap();
+        stream.write_all(b"{}").await.unwrap();
+        waiting.push(stream);
+    }
     let began = Instant::now();
-    let (answers, ()) = tokio::join!(answers(asked), server.shutdown());
-    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
-    assert_eq!(answers, unavailable());
+    let stopping = tokio::spawn(server.shutdown());
+    for mut stream in waiting {
+        let mut answer = String::new();
+        bounded("an answer", stream.read_to_string(&mut answer)).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+        assert!(answer.contains("the server is shutting down"), "{answer}");
+    }
+    bounded("the shutdown", stopping).await.unwrap();
+    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
 }
 
 /// A file is read at once, but not before the server listens.
@@ -343,7 +366,7 @@ async fn a_slow_url_is_waited_for() {
     let server = Server::builder().source(source).ephemeral().bind().await.unwrap();
     bounded("a request for the definition", seen).await.unwrap();
     let mut asked = ask(&server).await;
-    all_wait(&mut asked).await;
+    all_wait(&server, &mut asked).await;
     go.send(()).unwrap();
     all_are(&bounded("the answers", answers(asked)).await, "one");
 }
