@@ -167,8 +167,9 @@ impl CallError {
             }
             Self::Status(status) if status.code() == Code::Unavailable => CallOutcome::Unreachable,
             Self::Status(_) => CallOutcome::Answered,
+            // Made again until the deadline: no answer came in time, and each call costs as much.
+            Self::Transport(TransportError::Lost(_)) | Self::Deadline(_) => CallOutcome::Unanswered,
             Self::Transport(_) => CallOutcome::Unreachable,
-            Self::Deadline(_) => CallOutcome::Unanswered,
         }
     }
 
@@ -246,4 +247,28 @@ pub(crate) fn name_of(code: Code) -> &'static str {
 /// The status code of a name, in any case.
 pub(crate) fn code_named(name: &str) -> Option<Code> {
     CODES.iter().find(|(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, code)| *code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_call_that_has_waited_for_its_answer_is_unanswered() {
+        let text = || "text".to_owned();
+        let late = Duration::from_secs(1);
+        for (error, outcome) in [
+            (CallError::Deadline(late), CallOutcome::Unanswered),
+            (CallError::Status(Status::deadline_exceeded("")), CallOutcome::Unanswered),
+            // Made again until its deadline.
+            (CallError::Transport(TransportError::Lost(text())), CallOutcome::Unanswered),
+            (CallError::Transport(TransportError::Connect(text())), CallOutcome::Unreachable),
+            (CallError::Transport(TransportError::Broken(text())), CallOutcome::Unreachable),
+            (CallError::Status(Status::unavailable("")), CallOutcome::Unreachable),
+            (CallError::Status(Status::not_found("")), CallOutcome::Answered),
+            (CallError::Status(Status::unknown("")), CallOutcome::Answered),
+        ] {
+            assert_eq!(error.outcome(), outcome, "{error:?}");
+        }
+    }
 }

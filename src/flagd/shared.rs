@@ -5,7 +5,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Instant as StdInstant, SystemTime},
+    time::{Duration, Instant as StdInstant, SystemTime},
 };
 
 use tokio::{
@@ -21,6 +21,9 @@ use super::{
     lifecycle::{CacheAction, Outcome, SHUT_DOWN, State},
     options::FlagdOptions,
 };
+
+/// How long a restart of flagd takes, or its replacement by a replica.
+const RESTART: Duration = Duration::from_secs(1);
 
 /// The state that all can see.
 #[derive(Clone, Debug)]
@@ -110,6 +113,17 @@ impl Shared {
 
     pub(crate) fn set_connection(&self, connection: Option<Arc<Connection>>) {
         *self.connection.write().unwrap_or_else(PoisonError::into_inner) = connection;
+    }
+
+    /// Whether the provider is READY, or was a moment ago: a flagd that is unreachable is then more
+    /// likely to be restarting, or to have a replica, than to be unavailable for good.
+    pub(crate) fn was_ready_lately(&self) -> bool {
+        let snapshot = self.snapshot.borrow();
+        match snapshot.state {
+            State::Ready => true,
+            State::Stale => snapshot.since.elapsed().is_ok_and(|elapsed| elapsed < RESTART),
+            State::NotReady | State::Error | State::Fatal => false,
+        }
     }
 
     /// Subscribes, beginning with the event that matches the current state.

@@ -55,6 +55,7 @@ fn main() -> ExitCode {
         trial("grpc_go_bounds_the_age_of_connections", grpc_go::build, grpc_go::retires),
         trial("a_rolling_restart_of_two_servers", || Ok(()), |()| restart::gentle()),
         trial("a_rolling_restart_of_two_servers_that_are_killed", || Ok(()), |()| restart::hard()),
+        trial("a_restart_of_one_server", || Ok(()), |()| restart::alone()),
     ];
     libtest_mimic::run(&arguments, trials).exit_code()
 }
