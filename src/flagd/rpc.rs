@@ -22,6 +22,7 @@ use super::{
     proto::{EventStreamRequest, EventStreamResponse, ResolveBooleanRequest},
     retry::Retries,
     shared::Shared,
+    transport::TransportError,
     value_type::{Answer, FlagType},
 };
 
@@ -135,7 +136,34 @@ pub(crate) async fn event_stream(
     }
 }
 
+/// A connection that a proxy retires may still take the first attempts, and lose them.
+const STREAM_ATTEMPTS: u32 = 3;
+
 async fn open<Q, A>(
+    connection: &Connection,
+    path: PathAndQuery,
+    request: Q,
+) -> Result<Streaming<A>, Status>
+where
+    Q: Message + Clone + 'static,
+    A: Message + Default + 'static,
+{
+    let mut attempts = 1;
+    loop {
+        match open_once(connection, path.clone(), request.clone()).await {
+            Err(status) if attempts < STREAM_ATTEMPTS && is_lost(&status) => attempts += 1,
+            result => return result,
+        }
+    }
+}
+
+fn is_lost(status: &Status) -> bool {
+    let source = std::error::Error::source(status);
+    let error = source.and_then(|source| source.downcast_ref::<TransportError>());
+    matches!(error, Some(TransportError::Lost(_)))
+}
+
+async fn open_once<Q, A>(
     connection: &Connection,
     path: PathAndQuery,
     request: Q,

@@ -74,7 +74,7 @@ impl TransportError {
 }
 
 /// Whether the next attempt is likely to fail in the same way. It is not when the server has not begun
-/// to process the call (REFUSED_STREAM), or ends the connection.
+/// to process the call (`REFUSED_STREAM`), or ends the connection.
 fn is_repeatable(error: &h2::Error) -> bool {
     let is_reset = error.is_reset() && error.reason() != Some(h2::Reason::REFUSED_STREAM);
     is_reset || error.is_library()
