@@ -20,6 +20,7 @@ use tonic::{
 use tower_service::Service;
 
 use super::error::chain;
+use crate::excerpt::excerpt;
 
 /// What happened to a call on this side of the wire.
 ///
@@ -55,7 +56,7 @@ impl Error for TransportError {}
 
 impl TransportError {
     fn new(error: &(dyn Error + 'static)) -> Self {
-        let text = explained(text(error));
+        let text = explained(&text(error));
         let mut cause = Some(error);
         while let Some(error) = cause {
             if error.is::<ConnectError>() {
@@ -88,8 +89,8 @@ fn text(error: &(dyn Error + 'static)) -> String {
     }
 }
 
-/// Adds the remedy where the cause is known and its text is of no help.
-fn explained(text: String) -> String {
+/// Cuts the text, and adds the remedy where the cause is known and its text is of no help.
+fn explained(text: &str) -> String {
     let remedy = if text.contains("CaUsedAsEndEntity") {
         "the server shows a certificate authority as its own certificate, as `openssl req -x509` makes it: \
          let an authority sign a certificate without CA:TRUE for the server, and trust that authority with `certPath`"
@@ -106,9 +107,9 @@ fn explained(text: String) -> String {
     {
         "the runtime on which the provider was initialized has ended: initialize it on one that lives as long as it does"
     } else {
-        return text;
+        return excerpt(text).into_owned();
     };
-    format!("{text} ({remedy})")
+    format!("{} ({remedy})", excerpt(text))
 }
 
 /// A channel with the headers of the options.
@@ -130,7 +131,7 @@ impl Service<Request<Body>> for Transport {
     type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, TransportError>> + Send>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
-        let closed = |error: ChannelError| TransportError::Closed(explained(text(&error)));
+        let closed = |error: ChannelError| TransportError::Closed(explained(&text(&error)));
         self.channel.poll_ready(cx).map_err(closed)
     }
 
@@ -232,7 +233,7 @@ mod tests {
 
     #[test]
     fn a_self_signed_server_certificate_is_explained() {
-        let text = explained("invalid peer certificate: Other(CaUsedAsEndEntity)".to_owned());
+        let text = explained("invalid peer certificate: Other(CaUsedAsEndEntity)");
         assert!(text.contains("openssl req -x509") && text.contains("certPath"), "{text}");
     }
 }
