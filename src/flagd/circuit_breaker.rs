@@ -83,6 +83,11 @@ impl CircuitBreaker {
         self.open.load(Ordering::Acquire)
     }
 
+    /// Whether the last call got no answer.
+    pub(crate) fn is_unreachable(&self) -> bool {
+        self.unreachable.load(Ordering::Acquire)
+    }
+
     /// Calls are known to get no answer, from elsewhere.
     pub(crate) fn set_unreachable(&self) {
         self.unreachable.store(true, Ordering::Release);

@@ -12,6 +12,17 @@ const WITHOUT_DEADLINE: Duration = Duration::from_secs(5);
 /// The longest pause between two attempts.
 const LONGEST: Duration = Duration::from_millis(100);
 
+/// Whether flagd is likely to accept the next attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outlook {
+    /// It is ready, or was a moment ago: it may be restarting, or have a replica.
+    Good,
+    /// It has been disconnected for a while, or answers calls only.
+    Doubtful,
+    /// It is unavailable, as far as is known: calls must not cost their deadline.
+    Bad,
+}
+
 /// The attempts of one call since the first of them failed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Retries {
@@ -34,15 +45,13 @@ impl Retries {
     /// finds a new connection, then 1, 2, 4... up to 100 ms, since a server that retires its
     /// connections may close the next one too. None where the time is over by then, or where the
     /// error is final.
-    ///
-    /// `ready` says whether flagd was ready up to now, or up to a moment ago.
     pub(crate) fn pause(
         &mut self,
         error: &TransportError,
-        ready: bool,
+        outlook: Outlook,
         now: Instant,
     ) -> Option<Duration> {
-        if !self.goes_on(error, ready) {
+        if !self.goes_on(error, outlook) {
             return None;
         }
         let pause = match self.attempts {
@@ -53,14 +62,14 @@ impl Retries {
         (now + pause < self.end).then_some(pause)
     }
 
-    fn goes_on(&mut self, error: &TransportError, ready: bool) -> bool {
+    fn goes_on(&mut self, error: &TransportError, outlook: Outlook) -> bool {
         match error {
             TransportError::Lost(_) => {
                 self.connected = true;
-                true
+                self.attempts == 0 || outlook != Outlook::Bad
             }
-            // A flagd that is plainly down must not cost every call its deadline.
-            TransportError::Connect(_) => self.connected || ready,
+            TransportError::Connect(_) if self.connected => outlook != Outlook::Bad,
+            TransportError::Connect(_) => outlook == Outlook::Good,
             TransportError::Broken(_) => !std::mem::replace(&mut self.broken, true),
             TransportError::Closed(_) | TransportError::TimedOut => false,
         }
@@ -89,12 +98,20 @@ mod tests {
 
     /// The pauses, in milliseconds, of a call that fails by these errors, the last one for ever.
     fn pauses(errors: &[TransportError], deadline: Option<Duration>) -> Vec<u64> {
+        pauses_where(Outlook::Doubtful, errors, deadline)
+    }
+
+    fn pauses_where(
+        outlook: Outlook,
+        errors: &[TransportError],
+        deadline: Option<Duration>,
+    ) -> Vec<u64> {
         let mut now = Instant::now();
         let mut retries = Retries::new(now, deadline.map(|deadline| now + deadline));
         let mut pauses = Vec::new();
         loop {
             let error = errors.get(pauses.len()).or(errors.last()).unwrap();
-            let Some(pause) = retries.pause(error, false, now) else { return pauses };
+            let Some(pause) = retries.pause(error, outlook, now) else { return pauses };
             now += pause;
             pauses.push(u64::try_from(pause.as_millis()).unwrap());
         }
@@ -125,9 +142,17 @@ mod tests {
     fn it_goes_on_where_flagd_was_ready_a_moment_ago() {
         let now = Instant::now();
         let mut retries = Retries::new(now, None);
-        assert_eq!(retries.pause(&connect(), true, now), Some(Duration::ZERO));
-        assert!(retries.pause(&connect(), true, now).is_some());
-        assert_eq!(retries.pause(&connect(), false, now), None);
+        assert_eq!(retries.pause(&connect(), Outlook::Good, now), Some(Duration::ZERO));
+        assert!(retries.pause(&connect(), Outlook::Good, now).is_some());
+        assert_eq!(retries.pause(&connect(), Outlook::Doubtful, now), None);
+    }
+
+    #[test]
+    fn where_flagd_is_unavailable_a_lost_call_is_made_once_more() {
+        for then in [lost(), connect()] {
+            assert_eq!(pauses_where(Outlook::Bad, &[lost(), then], DEADLINE), [0]);
+        }
+        assert_eq!(pauses_where(Outlook::Bad, &[connect()], DEADLINE), [0; 0]);
     }
 
     #[test]

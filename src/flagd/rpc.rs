@@ -81,7 +81,7 @@ async fn attempts<T: FlagType>(
             Err(CallError::Transport(error)) => {
                 let now = Instant::now();
                 let retries = retries.get_or_insert_with(|| Retries::new(now, end));
-                let Some(pause) = retries.pause(&error, shared.was_ready_lately(), now) else {
+                let Some(pause) = retries.pause(&error, shared.outlook(), now) else {
                     return Err(CallError::Transport(error));
                 };
                 tracing::debug!(%error, ?pause, "a call is made again");

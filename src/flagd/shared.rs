@@ -20,6 +20,7 @@ use super::{
     events::{BACKLOG, Events, ProviderEvent},
     lifecycle::{CacheAction, Outcome, SHUT_DOWN, State},
     options::FlagdOptions,
+    retry::Outlook,
 };
 
 /// How long a restart of flagd takes, or its replacement by a replica.
@@ -115,14 +116,16 @@ impl Shared {
         *self.connection.write().unwrap_or_else(PoisonError::into_inner) = connection;
     }
 
-    /// Whether the provider is READY, or was a moment ago: a flagd that is unreachable is then more
-    /// likely to be restarting, or to have a replica, than to be unavailable for good.
-    pub(crate) fn was_ready_lately(&self) -> bool {
+    /// What a call that found no connection, or lost it, may hope for.
+    pub(crate) fn outlook(&self) -> Outlook {
         let snapshot = self.snapshot.borrow();
+        let is_recent = || snapshot.since.elapsed().is_ok_and(|elapsed| elapsed < RESTART);
         match snapshot.state {
-            State::Ready => true,
-            State::Stale => snapshot.since.elapsed().is_ok_and(|elapsed| elapsed < RESTART),
-            State::NotReady | State::Error | State::Fatal => false,
+            State::Ready => Outlook::Good,
+            State::Stale if is_recent() => Outlook::Good,
+            State::Stale => Outlook::Doubtful,
+            State::Error if !self.breaker.is_unreachable() => Outlook::Doubtful,
+            State::NotReady | State::Error | State::Fatal => Outlook::Bad,
         }
     }
 
