@@ -12,7 +12,7 @@ use axum::{
     http::StatusCode,
     routing::get,
 };
-use flagstaff::{FlagdProvider, flagd};
+use flagstaff::FlagdProvider;
 use open_feature::{Client, EvaluationContext, OpenFeature};
 use tokio::net::TcpListener;
 
@@ -53,7 +53,7 @@ async fn greet(
 async fn readyz(State(provider): State<FlagdProvider>) -> (StatusCode, String) {
     let state = provider.state();
     let status = match state {
-        flagd::State::Ready | flagd::State::Stale => StatusCode::OK,
+        flagstaff::State::Ready | flagstaff::State::Stale => StatusCode::OK,
         _ => StatusCode::SERVICE_UNAVAILABLE,
     };
     (status, format!("{state:?}\n"))

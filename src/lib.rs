@@ -22,7 +22,7 @@
 //! | evaluate flags, in flagd or in this process | [`FlagdProvider`] |
 //! | say where flagd is, and what to do while it is away | [`FlagdOptions`], from the program or the environment |
 //! | learn of changed flags, and of states | [`FlagdProvider::events`] |
-//! | feed probes and metrics | [`FlagdProvider::state`], [`FlagdProvider::stats`] |
+//! | feed probes and metrics | [`FlagdProvider::state`] and [`State`], [`FlagdProvider::stats`] |
 //! | tell a flag that leaves the value to the caller from an error | [`reason`] |
 //! | give flag definitions from a database, or from anywhere else | [`source::FlagSource`] |
 //! | evaluate flag definitions without a provider | [`evaluator::FlagSet`] |
@@ -58,7 +58,7 @@ pub mod source;
 mod testing;
 
 #[cfg(feature = "rpc")]
-pub use flagd::{FlagdError, FlagdOptions, FlagdProvider, ProviderEvent, reason};
+pub use flagd::{FlagdError, FlagdOptions, FlagdProvider, ProviderEvent, State, reason};
 
 /// The examples of the README are compiled too.
 #[cfg(all(doctest, feature = "rpc"))]

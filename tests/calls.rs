@@ -12,6 +12,7 @@ use flagstaff::{
     FlagdProvider, ProviderEvent,
     flagd::{FlagdOptionsBuilder, State},
 };
+use h2::Reason as Reset;
 use open_feature::{EvaluationErrorCode as Code, EvaluationReason as Reason};
 use support::{
     gate::TcpGate,
@@ -19,6 +20,7 @@ use support::{
         ALL_CHANGED, assert_contains, boolean, connected, error, expect, message, near, ready,
         started, swift, value,
     },
+    resetting::ResettingServer,
     scripted::{Call, Flag, ScriptedServer, StreamMode, Versions},
     wait::{PATIENCE, bounded, eventually},
 };
@@ -238,6 +240,32 @@ async fn a_lost_call_ends_with_its_deadline() {
     assert!(start.elapsed() >= deadline / 2, "{:?}", start.elapsed());
     let target = format!("127.0.0.1:{}", network.port());
     assert_contains(&message(&lost, &Code::ProviderNotReady), &["connection", &target]);
+}
+
+/// A call that the server refuses to begin with (REFUSED_STREAM) is as good as lost: it goes on.
+#[tokio::test]
+async fn a_refused_stream_is_made_again() {
+    let server = ResettingServer::start();
+    let provider = ready(near(server.port())).await;
+    server.reset([Reset::REFUSED_STREAM; 5]);
+    assert!(boolean(&provider, "on").await.unwrap().value);
+    assert_eq!((server.calls(), provider.state()), (6, State::Ready));
+}
+
+/// A server that resets a call for another reason is likely to do it again: it is made once more.
+#[tokio::test]
+async fn a_call_that_is_reset_is_made_once_more() {
+    let server = ResettingServer::start();
+    let provider = ready(near(server.port())).await;
+    for reason in [Reset::INTERNAL_ERROR, Reset::CANCEL, Reset::PROTOCOL_ERROR] {
+        server.reset([reason]);
+        assert!(boolean(&provider, "on").await.unwrap().value);
+        assert_eq!(server.calls(), 2);
+        server.reset([reason; 100]);
+        let error = error(&provider, "on").await;
+        assert_contains(&message(&error, &Code::ProviderNotReady), &["broken off", "127.0.0.1:"]);
+        assert_eq!((server.calls(), provider.state()), (2, State::Ready), "{reason:?}");
+    }
 }
 
 /// The second attempt has the rest of the time, not all of it anew.

@@ -243,7 +243,9 @@ mod tls {
         all_works(&server, with_certificate).await;
 
         let streams = server.observed().streams_opened();
-        let stranger = started(secure(server.port(), &certificates)).await;
+        // The server says so after the handshake; calls must not try until a deadline like this.
+        let patient = secure(server.port(), &certificates).deadline(PATIENCE * 30);
+        let stranger = started(patient).await;
         refused(&stranger, &["localhost:"]).await;
         assert_eq!(server.observed().streams_opened(), streams);
     }

@@ -9,6 +9,7 @@ mod support;
 use std::{
     pin::pin,
     task::{Context, Waker},
+    time::Duration,
 };
 
 use flagstaff::{FlagdProvider, flagd::State};
@@ -194,6 +195,28 @@ fn a_runtime_that_is_gone_is_named_and_can_be_replaced() {
         initialize(&provider).await;
         assert_eq!(provider.state(), State::Ready);
         assert_eq!(value(&provider, "on").await, (true, EvaluationReason::Static));
+    });
+}
+
+/// A call that is under way when the runtime ends fails at once: nobody makes it another connection.
+#[test]
+fn a_call_under_way_ends_with_the_runtime_of_the_provider() {
+    let server = ScriptedServer::start();
+    // It works while the other one is used.
+    let first = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let second = runtime();
+    // Longer than any test waits.
+    let deadline = Duration::from_secs(600);
+    let provider = first.block_on(ready(near(server.port()).deadline(deadline)));
+    let gate = server.gate("on");
+    second.block_on(async {
+        let call = tokio::spawn({
+            let provider = provider.clone();
+            async move { error(&provider, "on").await }
+        });
+        bounded("the call", gate.wait_for(1)).await;
+        tokio::task::spawn_blocking(|| drop(first)).await.unwrap();
+        assert_contains(&message(&call.await.unwrap(), &NOT_READY), &["runtime"]);
     });
 }
 

@@ -21,7 +21,7 @@ use tracing::{
 use tracing_subscriber::{Layer, layer::Context, prelude::*};
 
 use support::{
-    provider::{assert_contains, initialize, near, provider},
+    provider::{assert_contains, boolean, error, initialize, near, next, provider, watched},
     raw::closed_port,
     scripted::{Flag, ScriptedServer},
 };
@@ -149,6 +149,34 @@ async fn evaluations_states_and_changes_are_written_without_secrets() {
     }
     let traced = lines.iter().any(|line| line.ours && line.text.contains(PERSONAL));
     assert!(traced, "at trace the context is there");
+}
+
+/// Keys, variants and what servers say are cut, in spans and events alike.
+#[tokio::test]
+async fn what_is_quoted_is_cut() {
+    const LONGEST: usize = 1500;
+    let written = Written::default();
+    let _subscribed = tracing_subscriber::registry().with(written.clone()).set_default();
+    let long = "x".repeat(5000);
+    let server = ScriptedServer::start();
+    let metadata = json!({"flagSetId": long, "version": long});
+    server.set(&long, Flag::new(true).variant(&long).reason(&long).metadata(metadata));
+    server.fail("broken", Status::data_loss(&long));
+    let (provider, mut events) = watched(near(server.port())).await;
+    boolean(&provider, &long).await.unwrap();
+    error(&provider, &long[1..]).await;
+    error(&provider, "broken").await;
+    server.change(&[&long, "other"]);
+    next(&mut events).await;
+    server.send(&long, None);
+    server.end_streams(Status::unavailable(&long));
+    next(&mut events).await;
+    let lines = written.take();
+    let ours: Vec<_> = lines.iter().filter(|line| line.ours).collect();
+    assert!(ours.iter().filter(|line| line.text.contains('…')).count() >= 5, "{ours:#?}");
+    for line in ours {
+        assert!(line.text.len() <= LONGEST, "{} bytes: {}", line.text.len(), &line.text[..LONGEST]);
+    }
 }
 
 /// What ERROR looks like to who reads the log: the level, why, and whether there is hope.

@@ -19,6 +19,7 @@ use super::{
     target::{Address, Target},
     transport::Transport,
 };
+use crate::excerpt::excerpt;
 
 /// The header that selects one flag set or source.
 const SELECTOR: HeaderName = HeaderName::from_static("flagd-selector");
@@ -107,7 +108,8 @@ fn socket_option(options: &FlagdOptions) -> &'static str {
 fn headers(options: &FlagdOptions) -> Result<HeaderMap, FlagdError> {
     let mut headers = HeaderMap::new();
     for (name, value) in options.headers() {
-        let invalid = || FlagdOptions::error("headers", format!("`{name}` is no valid header"));
+        let invalid =
+            || FlagdOptions::error("headers", format!("`{}` is no valid header", excerpt(name)));
         let name = HeaderName::try_from(name).map_err(|_| invalid())?;
         let mut value = HeaderValue::from_str(value.expose_secret()).map_err(|_| invalid())?;
         value.set_sensitive(true);

@@ -58,7 +58,8 @@ pub(crate) struct Admission<'a> {
 impl CircuitBreaker {
     pub(crate) fn new(limit: u32, deadline: Duration) -> Self {
         Self {
-            limit,
+            // Without a deadline there is no time by which a call is unanswered.
+            limit: if deadline.is_zero() { 0 } else { limit },
             deadline,
             unreachable: AtomicBool::new(true),
             open: AtomicBool::new(false),
@@ -80,6 +81,11 @@ impl CircuitBreaker {
     /// Whether the circuit is open.
     pub(crate) fn is_open(&self) -> bool {
         self.open.load(Ordering::Acquire)
+    }
+
+    /// Whether the last call got no answer.
+    pub(crate) fn is_unreachable(&self) -> bool {
+        self.unreachable.load(Ordering::Acquire)
     }
 
     /// Calls are known to get no answer, from elsewhere.
@@ -186,10 +192,11 @@ mod tests {
     }
 
     #[test]
-    fn without_a_limit_it_never_opens() {
-        let breaker = CircuitBreaker::new(0, DEADLINE);
-        let calls: Vec<_> = (1..100).map(|n| (n * 500, Unanswered)).collect();
-        assert_eq!(opened(&breaker, &calls), [0; 0]);
+    fn without_a_limit_or_a_deadline_it_never_opens() {
+        for breaker in [CircuitBreaker::new(0, DEADLINE), CircuitBreaker::new(5, Duration::ZERO)] {
+            let calls: Vec<_> = (1..100).map(|n| (n * 500, Unanswered)).collect();
+            assert_eq!(opened(&breaker, &calls), [0; 0]);
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ use super::{
     error::FlagdError,
     options::{CacheType, OptionInfo, Resolver, row},
 };
+use crate::excerpt::excerpt;
 
 /// The options that say where flagd is; a program sets them together.
 const ADDRESS: [&str; 4] = ["host", "port", "targetUri", "socketPath"];
@@ -81,13 +82,13 @@ impl<'a> Environment<'a> {
         let Some(value) = (self.lookup)(variable) else { return Ok(None) };
         let text = value.into_string().map_err(|value| match variable {
             SECRET => "the value is not Unicode".to_owned(),
-            _ => format!("`{}` is not Unicode", value.display()),
+            _ => format!("`{}` is not Unicode", excerpt(&value.to_string_lossy())),
         })?;
         let text = text.trim();
         if variable.ends_with("_PORT") && text.starts_with("tcp://") {
             tracing::warn!(
                 variable,
-                value = text,
+                value = excerpt(text).as_ref(),
                 "ignored: Kubernetes injects it for a Service of this name; set `enableServiceLinks: false`"
             );
             return Ok(None);
@@ -101,7 +102,7 @@ pub(super) fn resolver(text: &str) -> Result<Resolver, String> {
         "rpc" => Ok(Resolver::Rpc),
         "in-process" => Ok(Resolver::InProcess),
         "file" => Ok(Resolver::File),
-        _ => Err(format!("`{text}` is none of `rpc`, `in-process`, `file`")),
+        _ => Err(format!("`{}` is none of `rpc`, `in-process`, `file`", excerpt(text))),
     }
 }
 
@@ -109,7 +110,7 @@ pub(super) fn cache(text: &str) -> Result<CacheType, String> {
     match text.to_ascii_lowercase().as_str() {
         "lru" => Ok(CacheType::Lru),
         "disabled" => Ok(CacheType::Disabled),
-        _ => Err(format!("`{text}` is neither `lru` nor `disabled`")),
+        _ => Err(format!("`{}` is neither `lru` nor `disabled`", excerpt(text))),
     }
 }
 
@@ -117,7 +118,7 @@ pub(super) fn bucketing(text: &str) -> Result<Bucketing, String> {
     match text.to_ascii_lowercase().as_str() {
         "string" => Ok(Bucketing::String),
         "cbor" => Ok(Bucketing::Cbor),
-        _ => Err(format!("`{text}` is neither `string` nor `cbor`")),
+        _ => Err(format!("`{}` is neither `string` nor `cbor`", excerpt(text))),
     }
 }
 
@@ -145,42 +146,41 @@ pub(super) fn boolean(text: &str) -> Result<bool, String> {
     match text.to_ascii_lowercase().as_str() {
         "true" | "t" | "1" => Ok(true),
         "false" | "f" | "0" => Ok(false),
-        _ => Err(format!("`{text}` is neither `true` nor `false`")),
+        _ => Err(format!("`{}` is neither `true` nor `false`", excerpt(text))),
     }
 }
 
 pub(super) fn port(text: &str) -> Result<u16, String> {
     match text.parse() {
         Ok(port) if port > 0 => Ok(port),
-        _ => Err(format!("`{text}` is not a whole number from 1 to 65535")),
+        _ => Err(format!("`{}` is not a whole number from 1 to 65535", excerpt(text))),
     }
 }
 
 pub(super) fn count<T: FromStr>(text: &str) -> Result<T, String> {
-    text.parse().map_err(|_| format!("`{text}` is not a whole number from 0"))
+    text.parse().map_err(|_| format!("`{}` is not a whole number from 0", excerpt(text)))
 }
 
 pub(super) fn retries(text: &str) -> Result<Option<u32>, String> {
     match text {
         "-1" => Ok(None),
         _ if text.eq_ignore_ascii_case("unlimited") => Ok(None),
-        _ => text
-            .parse()
-            .map(Some)
-            .map_err(|_| format!("`{text}` is not a whole number from 0, `-1` or `unlimited`")),
+        _ => text.parse().map(Some).map_err(|_| {
+            format!("`{}` is not a whole number from 0, `-1` or `unlimited`", excerpt(text))
+        }),
     }
 }
 
 pub(super) fn millis(text: &str) -> Result<Duration, String> {
     text.parse()
         .map(Duration::from_millis)
-        .map_err(|_| format!("`{text}` is not a whole number of milliseconds"))
+        .map_err(|_| format!("`{}` is not a whole number of milliseconds", excerpt(text)))
 }
 
 pub(super) fn seconds(text: &str) -> Result<Duration, String> {
     text.parse()
         .map(Duration::from_secs)
-        .map_err(|_| format!("`{text}` is not a whole number of seconds"))
+        .map_err(|_| format!("`{}` is not a whole number of seconds", excerpt(text)))
 }
 
 /// Errors give a place and not the text, which is a secret.

@@ -1,11 +1,19 @@
 //! Errors of the provider, and the sole map from gRPC status to OpenFeature error code.
 
-use std::{error::Error, fmt::Write as _, io, path::PathBuf, time::Duration};
+use std::{
+    borrow::Cow,
+    error::Error,
+    fmt::Write as _,
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use open_feature::{EvaluationError, EvaluationErrorCode, EvaluationReason};
 use tonic::{Code, Status};
 
 use super::{circuit_breaker::CallOutcome, transport::TransportError};
+use crate::excerpt::excerpt;
 
 /// What goes wrong outside of an evaluation.
 #[derive(Debug, thiserror::Error)]
@@ -22,7 +30,7 @@ pub enum FlagdError {
         reason: String,
     },
     /// A file that an option names cannot be read.
-    #[error("option `{option}` ({variable}): cannot read {path}: {source}", path = path.display())]
+    #[error("option `{option}` ({variable}): cannot read {path}: {source}", path = shown(path))]
     File {
         /// The name of the option in [`FlagdOptions::TABLE`](crate::FlagdOptions::TABLE).
         option: &'static str,
@@ -34,7 +42,7 @@ pub enum FlagdError {
         source: io::Error,
     },
     /// The transport does not accept its configuration.
-    #[error("cannot set up the connection to {target}")]
+    #[error("cannot set up the connection to {}", excerpt(target))]
     Transport {
         /// Where flagd is.
         target: String,
@@ -55,6 +63,11 @@ pub enum FlagdError {
         /// Why.
         message: String,
     },
+}
+
+/// A path, as far as an error quotes it.
+pub(crate) fn shown(path: &Path) -> String {
+    excerpt(&path.to_string_lossy()).into_owned()
 }
 
 /// An error and all its causes in one line, for where a chain cannot be kept
@@ -94,12 +107,14 @@ fn general(message: String) -> EvaluationError {
 }
 
 pub(crate) fn disabled(flag_key: &str) -> EvaluationError {
-    general(format!("{DISABLED}flag `{flag_key}` is disabled; the caller's default applies"))
+    let key = excerpt(flag_key);
+    general(format!("{DISABLED}flag `{key}` is disabled; the caller's default applies"))
 }
 
 pub(crate) fn no_default_variant(flag_key: &str) -> EvaluationError {
     let message = format!(
-        "{NO_DEFAULT_VARIANT}flag `{flag_key}` gave no value; the caller's default applies"
+        "{NO_DEFAULT_VARIANT}flag `{}` gave no value; the caller's default applies",
+        excerpt(flag_key)
     );
     evaluation_error(EvaluationErrorCode::FlagNotFound, message)
 }
@@ -167,8 +182,9 @@ impl CallError {
             }
             Self::Status(status) if status.code() == Code::Unavailable => CallOutcome::Unreachable,
             Self::Status(_) => CallOutcome::Answered,
+            // Made again until the deadline: no answer came in time, and each call costs as much.
+            Self::Transport(TransportError::Lost(_)) | Self::Deadline(_) => CallOutcome::Unanswered,
             Self::Transport(_) => CallOutcome::Unreachable,
-            Self::Deadline(_) => CallOutcome::Unanswered,
         }
     }
 
@@ -179,8 +195,9 @@ impl CallError {
         target: &str,
         deadline: Duration,
     ) -> EvaluationError {
+        let target = excerpt(target);
         match self {
-            Self::Status(status) => from_status(&status, flag_key, target, deadline),
+            Self::Status(status) => from_status(&status, flag_key, &target, deadline),
             Self::Transport(error) => not_ready(format!("flagd at {target}: {error}")),
             Self::Deadline(deadline) => general(format!(
                 "{DEADLINE_EXCEEDED}: flagd at {target} gave no answer within {deadline:?} (option `deadlineMs`)"
@@ -189,17 +206,24 @@ impl CallError {
     }
 }
 
+/// What the server says, as far as an error quotes it.
+pub(crate) fn said(status: &Status) -> Cow<'_, str> {
+    excerpt(status.message())
+}
+
 fn from_status(
     status: &Status,
     flag_key: &str,
     target: &str,
     deadline: Duration,
 ) -> EvaluationError {
-    let text = status.message();
+    let (text, flag_key) = (said(status), excerpt(flag_key));
     let code = match status.code() {
         Code::NotFound => EvaluationErrorCode::FlagNotFound,
         // flagd refuses a selector with the same status as a value of another type.
-        Code::InvalidArgument if text.contains("selector") => EvaluationErrorCode::InvalidContext,
+        Code::InvalidArgument if status.message().contains("selector") => {
+            EvaluationErrorCode::InvalidContext
+        }
         Code::InvalidArgument => EvaluationErrorCode::TypeMismatch,
         Code::DataLoss => EvaluationErrorCode::ParseError,
         Code::Unavailable => {
@@ -246,4 +270,28 @@ pub(crate) fn name_of(code: Code) -> &'static str {
 /// The status code of a name, in any case.
 pub(crate) fn code_named(name: &str) -> Option<Code> {
     CODES.iter().find(|(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, code)| *code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_call_that_has_waited_for_its_answer_is_unanswered() {
+        let text = || "text".to_owned();
+        let late = Duration::from_secs(1);
+        for (error, outcome) in [
+            (CallError::Deadline(late), CallOutcome::Unanswered),
+            (CallError::Status(Status::deadline_exceeded("")), CallOutcome::Unanswered),
+            // Made again until its deadline.
+            (CallError::Transport(TransportError::Lost(text())), CallOutcome::Unanswered),
+            (CallError::Transport(TransportError::Connect(text())), CallOutcome::Unreachable),
+            (CallError::Transport(TransportError::Broken(text())), CallOutcome::Unreachable),
+            (CallError::Status(Status::unavailable("")), CallOutcome::Unreachable),
+            (CallError::Status(Status::not_found("")), CallOutcome::Answered),
+            (CallError::Status(Status::unknown("")), CallOutcome::Answered),
+        ] {
+            assert_eq!(error.outcome(), outcome, "{error:?}");
+        }
+    }
 }

@@ -8,11 +8,12 @@ use tonic::{Code, Streaming};
 
 use super::{
     channel::Connection,
-    error::{CallError, chain, name_of},
+    error::{CallError, chain, name_of, said},
     events::ChangedFlags,
     proto::EventStreamResponse,
     rpc,
 };
+use crate::excerpt::excerpt;
 
 /// The longest lives that a stream may have; zero is without end.
 #[derive(Clone, Copy, Debug)]
@@ -92,8 +93,8 @@ impl From<CallError> for Failure {
 /// tonic shows a status with code and metadata; the message is what a reader needs.
 fn chain_of(status: &tonic::Status) -> String {
     match std::error::Error::source(status) {
-        Some(source) if status.message().is_empty() => chain(source),
-        _ => status.message().to_owned(),
+        Some(source) if status.message().is_empty() => excerpt(&chain(source)).into_owned(),
+        _ => said(status).into_owned(),
     }
 }
 
@@ -201,7 +202,7 @@ impl From<EventStreamResponse> for Message {
             "keep_alive" => Self::KeepAlive,
             "provider_shutdown" => Self::Shutdown,
             other => {
-                tracing::trace!(r#type = other, "unknown event ignored");
+                tracing::trace!(r#type = excerpt(other).as_ref(), "unknown event ignored");
                 Self::Unknown
             }
         }

@@ -9,6 +9,7 @@ use super::{
     options::FlagdOptions,
     target::Target,
 };
+use crate::excerpt::excerpt;
 
 /// How long initialization may take when the deadline is off.
 const INITIALIZATION: Duration = Duration::from_millis(500);
@@ -30,7 +31,8 @@ impl Plan {
     pub(crate) fn new(options: &FlagdOptions) -> Result<Self, FlagdError> {
         let code = |name: &String| {
             code_named(name).ok_or_else(|| {
-                let reason = format!("`{name}` is no gRPC status, such as PERMISSION_DENIED");
+                let reason =
+                    format!("`{}` is no gRPC status, such as PERMISSION_DENIED", excerpt(name));
                 FlagdOptions::error("fatalStatusCodes", reason)
             })
         };

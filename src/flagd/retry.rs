@@ -4,29 +4,56 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::transport::TransportError;
+
 /// Without a deadline, a lost call is made again for so long.
 const WITHOUT_DEADLINE: Duration = Duration::from_secs(5);
 
 /// The longest pause between two attempts.
 const LONGEST: Duration = Duration::from_millis(100);
 
-/// The attempts of one call since its connection was lost.
+/// Whether flagd is likely to accept the next attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outlook {
+    /// It is ready, or was a moment ago: it may be restarting, or have a replica.
+    Good,
+    /// It has been disconnected for a while, or answers calls only.
+    Doubtful,
+    /// It is unavailable, as far as is known: calls must not cost their deadline.
+    Bad,
+}
+
+/// The attempts of one call since the first of them failed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Retries {
     attempts: u32,
+    /// Whether the call has had a connection.
+    connected: bool,
+    /// Whether the call was broken off, while its connection was well.
+    broken: bool,
     end: Instant,
 }
 
 impl Retries {
-    /// The call is lost now; its deadline is at `deadline`.
+    /// The first attempt fails now; the call's deadline is at `deadline`.
     pub(crate) fn new(now: Instant, deadline: Option<Instant>) -> Self {
-        Self { attempts: 0, end: deadline.unwrap_or(now + WITHOUT_DEADLINE) }
+        let end = deadline.unwrap_or(now + WITHOUT_DEADLINE);
+        Self { attempts: 0, connected: false, broken: false, end }
     }
 
     /// How long to pause before the next attempt: not at all before the first, which most often
     /// finds a new connection, then 1, 2, 4... up to 100 ms, since a server that retires its
-    /// connections may close the next one too. None where the time is over by then.
-    pub(crate) fn pause(&mut self, now: Instant) -> Option<Duration> {
+    /// connections may close the next one too. None where the time is over by then, or where the
+    /// error is final.
+    pub(crate) fn pause(
+        &mut self,
+        error: &TransportError,
+        outlook: Outlook,
+        now: Instant,
+    ) -> Option<Duration> {
+        if !self.goes_on(error, outlook) {
+            return None;
+        }
         let pause = match self.attempts {
             0 => Duration::ZERO,
             n => LONGEST.min(Duration::from_millis(1 << (n - 1).min(10))),
@@ -34,35 +61,111 @@ impl Retries {
         self.attempts += 1;
         (now + pause < self.end).then_some(pause)
     }
+
+    fn goes_on(&mut self, error: &TransportError, outlook: Outlook) -> bool {
+        match error {
+            TransportError::Lost(_) => {
+                self.connected = true;
+                self.attempts == 0 || outlook != Outlook::Bad
+            }
+            TransportError::Connect(_) if self.connected => outlook != Outlook::Bad,
+            TransportError::Connect(_) => outlook == Outlook::Good,
+            TransportError::Broken(_) => !std::mem::replace(&mut self.broken, true),
+            TransportError::Closed(_) | TransportError::TimedOut => false,
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn pauses(deadline: Option<Duration>) -> Vec<u64> {
-        let start = Instant::now();
-        let mut now = start;
+    fn lost() -> TransportError {
+        TransportError::Lost("it went away".to_owned())
+    }
+
+    fn connect() -> TransportError {
+        TransportError::Connect("connection refused".to_owned())
+    }
+
+    fn broken() -> TransportError {
+        TransportError::Broken("reset".to_owned())
+    }
+
+    fn closed() -> TransportError {
+        TransportError::Closed("the runtime has ended".to_owned())
+    }
+
+    /// The pauses, in milliseconds, of a call that fails by these errors, the last one for ever.
+    fn pauses(errors: &[TransportError], deadline: Option<Duration>) -> Vec<u64> {
+        pauses_where(Outlook::Doubtful, errors, deadline)
+    }
+
+    fn pauses_where(
+        outlook: Outlook,
+        errors: &[TransportError],
+        deadline: Option<Duration>,
+    ) -> Vec<u64> {
+        let mut now = Instant::now();
         let mut retries = Retries::new(now, deadline.map(|deadline| now + deadline));
         let mut pauses = Vec::new();
-        while let Some(pause) = retries.pause(now) {
+        loop {
+            let error = errors.get(pauses.len()).or(errors.last()).unwrap();
+            let Some(pause) = retries.pause(error, outlook, now) else { return pauses };
             now += pause;
             pauses.push(u64::try_from(pause.as_millis()).unwrap());
         }
-        pauses
     }
+
+    const DEADLINE: Option<Duration> = Some(Duration::from_millis(500));
 
     #[test]
     fn pauses_double_up_to_a_tenth_of_a_second_and_end_with_the_deadline() {
-        assert_eq!(
-            pauses(Some(Duration::from_millis(500))),
-            [0, 1, 2, 4, 8, 16, 32, 64, 100, 100, 100]
-        );
-        assert_eq!(pauses(Some(Duration::ZERO)), [0; 0]);
+        let expected = [0, 1, 2, 4, 8, 16, 32, 64, 100, 100, 100];
+        assert_eq!(pauses(&[lost()], DEADLINE), expected);
+        assert_eq!(pauses(&[lost(), connect()], DEADLINE), expected);
+        assert_eq!(pauses(&[lost()], Some(Duration::ZERO)), [0; 0]);
     }
 
     #[test]
     fn without_a_deadline_there_is_an_end_too() {
-        assert_eq!(pauses(None).iter().sum::<u64>() / 1000, 4);
+        assert_eq!(pauses(&[lost()], None).iter().sum::<u64>() / 1000, 4);
+    }
+
+    #[test]
+    fn a_call_without_a_connection_fails_at_once() {
+        assert_eq!(pauses(&[connect()], DEADLINE), [0; 0]);
+        assert_eq!(pauses(&[connect()], None), [0; 0]);
+    }
+
+    #[test]
+    fn it_goes_on_where_flagd_was_ready_a_moment_ago() {
+        let now = Instant::now();
+        let mut retries = Retries::new(now, None);
+        assert_eq!(retries.pause(&connect(), Outlook::Good, now), Some(Duration::ZERO));
+        assert!(retries.pause(&connect(), Outlook::Good, now).is_some());
+        assert_eq!(retries.pause(&connect(), Outlook::Doubtful, now), None);
+    }
+
+    #[test]
+    fn where_flagd_is_unavailable_a_lost_call_is_made_once_more() {
+        for then in [lost(), connect()] {
+            assert_eq!(pauses_where(Outlook::Bad, &[lost(), then], DEADLINE), [0]);
+        }
+        assert_eq!(pauses_where(Outlook::Bad, &[connect()], DEADLINE), [0; 0]);
+    }
+
+    #[test]
+    fn a_call_that_is_broken_off_is_made_once_more() {
+        assert_eq!(pauses(&[broken()], DEADLINE), [0]);
+        assert_eq!(pauses(&[lost(), broken(), lost(), broken()], DEADLINE), [0, 1, 2]);
+    }
+
+    #[test]
+    fn other_errors_are_final() {
+        for error in [closed(), TransportError::TimedOut] {
+            assert_eq!(pauses(&[error], DEADLINE), [0; 0]);
+        }
+        assert_eq!(pauses(&[lost(), closed()], DEADLINE), [0]);
     }
 }

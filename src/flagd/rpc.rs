@@ -21,6 +21,7 @@ use super::{
     error::{self, CallError},
     proto::{EventStreamRequest, EventStreamResponse, ResolveBooleanRequest},
     retry::Retries,
+    shared::Shared,
     transport::TransportError,
     value_type::{Answer, FlagType},
 };
@@ -33,10 +34,10 @@ const MAX_MESSAGE: usize = 64 << 20;
 pub(crate) type Versioned<T> = (Answer<T>, bool);
 
 /// Asks for one flag. The deadline bounds the call as a whole; zero is without bound. A call that is
-/// lost with its connection goes on over the one that is `current` then.
+/// lost with its connection goes on over the one that is in use then.
 pub(crate) async fn resolve<T: FlagType>(
-    connection: Arc<Connection>,
-    current: impl Fn() -> Option<Arc<Connection>>,
+    shared: &Shared,
+    connection: &Connection,
     flag_key: &str,
     context: Struct,
     deadline: Duration,
@@ -45,10 +46,10 @@ pub(crate) async fn resolve<T: FlagType>(
     let request = ResolveBooleanRequest { flag_key: flag_key.to_owned(), context: Some(context) };
     let request = Bytes::from(request.encode_to_vec());
     if deadline.is_zero() {
-        return attempts::<T>(connection, current, request, deadline, None).await;
+        return attempts::<T>(shared, connection, request, deadline, None).await;
     }
     let end = Instant::now() + deadline;
-    timeout(deadline, attempts::<T>(connection, current, request, deadline, Some(end)))
+    timeout(deadline, attempts::<T>(shared, connection, request, deadline, Some(end)))
         .await
         .unwrap_or(Err(CallError::Deadline(deadline)))
 }
@@ -57,16 +58,18 @@ pub(crate) async fn resolve<T: FlagType>(
 /// its deadline, since evaluations are idempotent: a connection that a proxy retires may take the
 /// next attempt with it, and a server that restarts is not there for a moment.
 async fn attempts<T: FlagType>(
-    mut connection: Arc<Connection>,
-    current: impl Fn() -> Option<Arc<Connection>>,
+    shared: &Shared,
+    connection: &Connection,
     request: Bytes,
     deadline: Duration,
     end: Option<Instant>,
 ) -> Result<Versioned<T>, CallError> {
     let mut retries: Option<Retries> = None;
+    let mut renewed: Option<Arc<Connection>> = None;
     let mut v1 = connection.speaks_v1_only();
     loop {
-        let result = call::<T>(&connection, request.clone(), v1, end).await;
+        let connection = renewed.as_deref().unwrap_or(connection);
+        let result = call::<T>(connection, request.clone(), v1, end).await;
         match result.map_err(|status| CallError::from_status(status, deadline)) {
             Err(CallError::Status(status)) if status.code() == Code::Unimplemented => {
                 connection.speak_v1_only(!v1);
@@ -75,18 +78,17 @@ async fn attempts<T: FlagType>(
                 }
                 v1 = true;
             }
-            Err(CallError::Transport(error))
-                if retries.is_some() || matches!(error, TransportError::Lost(_)) =>
-            {
+            Err(CallError::Transport(error)) => {
                 let now = Instant::now();
                 let retries = retries.get_or_insert_with(|| Retries::new(now, end));
-                let Some(pause) = retries.pause(now) else {
+                let Some(pause) = retries.pause(&error, shared.outlook(), now) else {
                     return Err(CallError::Transport(error));
                 };
                 tracing::debug!(%error, ?pause, "a call is made again");
-                sleep(pause).await;
-                connection = current().unwrap_or(connection);
-                v1 = connection.speaks_v1_only();
+                // In a box: a timer is large, and calls that succeed need none.
+                Box::pin(sleep(pause)).await;
+                renewed = shared.connection().or(renewed);
+                v1 = renewed.as_deref().map_or(v1, Connection::speaks_v1_only);
             }
             result => return result.map(|answer| (answer, v1)),
         }
@@ -134,7 +136,34 @@ pub(crate) async fn event_stream(
     }
 }
 
+/// A connection that a proxy retires may still take the first attempts, and lose them.
+const STREAM_ATTEMPTS: u32 = 3;
+
 async fn open<Q, A>(
+    connection: &Connection,
+    path: PathAndQuery,
+    request: Q,
+) -> Result<Streaming<A>, Status>
+where
+    Q: Message + Clone + 'static,
+    A: Message + Default + 'static,
+{
+    let mut attempts = 1;
+    loop {
+        match open_once(connection, path.clone(), request.clone()).await {
+            Err(status) if attempts < STREAM_ATTEMPTS && is_lost(&status) => attempts += 1,
+            result => return result,
+        }
+    }
+}
+
+fn is_lost(status: &Status) -> bool {
+    let source = std::error::Error::source(status);
+    let error = source.and_then(|source| source.downcast_ref::<TransportError>());
+    matches!(error, Some(TransportError::Lost(_)))
+}
+
+async fn open_once<Q, A>(
     connection: &Connection,
     path: PathAndQuery,
     request: Q,

@@ -5,7 +5,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Instant as StdInstant, SystemTime},
+    time::{Duration, Instant as StdInstant, SystemTime},
 };
 
 use tokio::{
@@ -20,7 +20,11 @@ use super::{
     events::{BACKLOG, Events, ProviderEvent},
     lifecycle::{CacheAction, Outcome, SHUT_DOWN, State},
     options::FlagdOptions,
+    retry::Outlook,
 };
+
+/// How long a restart of flagd takes, or its replacement by a replica.
+const RESTART: Duration = Duration::from_secs(1);
 
 /// The state that all can see.
 #[derive(Clone, Debug)]
@@ -110,6 +114,19 @@ impl Shared {
 
     pub(crate) fn set_connection(&self, connection: Option<Arc<Connection>>) {
         *self.connection.write().unwrap_or_else(PoisonError::into_inner) = connection;
+    }
+
+    /// What a call that found no connection, or lost it, may hope for.
+    pub(crate) fn outlook(&self) -> Outlook {
+        let snapshot = self.snapshot.borrow();
+        let is_recent = || snapshot.since.elapsed().is_ok_and(|elapsed| elapsed < RESTART);
+        match snapshot.state {
+            State::Ready => Outlook::Good,
+            State::Stale if is_recent() => Outlook::Good,
+            State::Stale => Outlook::Doubtful,
+            State::Error if !self.breaker.is_unreachable() => Outlook::Doubtful,
+            State::NotReady | State::Error | State::Fatal => Outlook::Bad,
+        }
     }
 
     /// Subscribes, beginning with the event that matches the current state.

@@ -17,6 +17,7 @@ use super::{
     plan::{self, Plan},
     shared::Shared,
 };
+use crate::excerpt::excerpt;
 
 /// Runs until the other end of `stopped` is dropped, or the provider is fatal.
 pub(crate) async fn run(shared: Arc<Shared>, stopped: oneshot::Receiver<()>) {
@@ -80,7 +81,8 @@ impl Supervisor {
             if let Err(error) = self.renew_connection(&plan) {
                 tracing::debug!(error = chain(&error), "no new connection for now");
             }
-            self.lose(format!("flagd at {}: {}", plan.target, failure.message), refused);
+            let target = plan.target.to_string();
+            self.lose(format!("flagd at {}: {}", excerpt(&target), failure.message), refused);
             if self.driver.lifecycle.state() == State::Fatal {
                 return;
             }

@@ -5,6 +5,7 @@ use std::{fmt, net::Ipv6Addr, path::PathBuf};
 use http::uri::Authority;
 
 use super::{error::FlagdError, options::FlagdOptions};
+use crate::excerpt::excerpt;
 
 /// Where to connect to, and under which name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,7 +37,7 @@ impl Target {
         let error = FlagdOptions::error;
         let (address, authority) = match (options.target_uri(), options.socket_path()) {
             (Some(uri), _) => parse_uri(uri, options.port())
-                .map_err(|reason| error("targetUri", format!("`{uri}`: {reason}")))?,
+                .map_err(|reason| error("targetUri", format!("`{}`: {reason}", excerpt(uri))))?,
             (None, Some(path)) => (Address::Unix(path.to_owned()), None),
             (None, None) => {
                 let address = join(options.host(), options.port());
@@ -108,12 +109,13 @@ pub(super) fn join(host: &str, port: u16) -> Result<Authority, String> {
         Ok(address) => format!("[{address}]:{port}"),
         Err(_) => format!("{host}:{port}"),
     };
-    parse_authority(&joined).map_err(|_| format!("`{host}` is neither a host name nor an address"))
+    parse_authority(&joined)
+        .map_err(|_| format!("`{}` is neither a host name nor an address", excerpt(host)))
 }
 
 /// `host` or `host:port`: neither a user, which HTTP/2 forbids, nor a port that is none.
 pub(super) fn parse_authority(text: &str) -> Result<Authority, String> {
-    let invalid = || format!("`{text}` is neither `host` nor `host:port`");
+    let invalid = || format!("`{}` is neither `host` nor `host:port`", excerpt(text));
     let authority: Authority = text.parse().map_err(|_| invalid())?;
     let host = authority.host();
     let is_port =

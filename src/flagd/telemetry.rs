@@ -2,7 +2,7 @@
 //!
 //! They hold no secret and nothing of the evaluation context.
 
-use std::fmt::Display;
+use std::{borrow::Cow, fmt::Display};
 
 use open_feature::{
     EvaluationError, EvaluationErrorCode, EvaluationReason, FlagMetadata, FlagMetadataValue,
@@ -16,12 +16,13 @@ use super::{
     events::ProviderEvent,
     lifecycle::State,
 };
+use crate::excerpt::excerpt;
 
 /// The span of an evaluation that flagd is asked for.
 pub(crate) fn call(flag_key: &str) -> Span {
     tracing::debug_span!(
         "feature_flag.evaluation",
-        feature_flag.key = flag_key,
+        feature_flag.key = excerpt(flag_key).as_ref(),
         feature_flag.provider.name = PROVIDER_NAME,
     )
 }
@@ -37,12 +38,12 @@ pub(crate) fn evaluated<T>(
         Ok(details) => tracing::event!(
             name: "feature_flag.evaluation",
             Level::DEBUG,
-            feature_flag.key = flag_key,
+            feature_flag.key = excerpt(flag_key).as_ref(),
             feature_flag.provider.name = PROVIDER_NAME,
-            feature_flag.result.variant = details.variant,
+            feature_flag.result.variant = details.variant.as_deref().map(excerpt).as_deref(),
             feature_flag.result.reason = details.reason.as_ref().map(lower),
-            feature_flag.set.id = text_of(details.flag_metadata.as_ref(), "flagSetId"),
-            feature_flag.version = text_of(details.flag_metadata.as_ref(), "version"),
+            feature_flag.set.id = text_of(details.flag_metadata.as_ref(), "flagSetId").as_deref(),
+            feature_flag.version = text_of(details.flag_metadata.as_ref(), "version").as_deref(),
         ),
         Err(error) => failed(flag_key, error),
     }
@@ -54,7 +55,7 @@ fn failed(flag_key: &str, error: &EvaluationError) {
             tracing::event!(
                 name: "feature_flag.evaluation",
                 Level::$level,
-                feature_flag.key = flag_key,
+                feature_flag.key = excerpt(flag_key).as_ref(),
                 feature_flag.provider.name = PROVIDER_NAME,
                 feature_flag.result.reason = lower(&reason(error)),
                 error.r#type = lower(&error.code),
@@ -73,12 +74,12 @@ fn failed(flag_key: &str, error: &EvaluationError) {
 
 /// The conventions write in small letters what OpenFeature writes in capitals.
 fn lower(name: &impl Display) -> String {
-    name.to_string().to_lowercase()
+    excerpt(&name.to_string()).to_lowercase()
 }
 
-fn text_of<'a>(metadata: Option<&'a FlagMetadata>, key: &str) -> Option<&'a str> {
+fn text_of<'a>(metadata: Option<&'a FlagMetadata>, key: &str) -> Option<Cow<'a, str>> {
     match metadata?.values.get(key)? {
-        FlagMetadataValue::String(text) => Some(text),
+        FlagMetadataValue::String(text) => Some(excerpt(text)),
         _ => None,
     }
 }
@@ -110,7 +111,7 @@ pub(crate) fn happened(event: &ProviderEvent, state: State) {
         ProviderEvent::ConfigurationChanged(flags) => {
             tracing::debug!(
                 feature_flag.provider.name = PROVIDER_NAME,
-                ?flags,
+                flags = excerpt(&format!("{flags:?}")).as_ref(),
                 "flags have changed"
             );
         }

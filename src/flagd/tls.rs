@@ -9,7 +9,7 @@ use rustls::{
 use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
 
 use super::{
-    error::{FlagdError, chain},
+    error::{FlagdError, chain, shown},
     options::FlagdOptions,
     target::Target,
 };
@@ -44,7 +44,7 @@ pub(super) fn with_tls(
     let (chain_pem, _) = certificates("clientCertPath", cert)?;
     let identity = Identity::from_pem(chain_pem, private_key("clientKeyPath", key)?);
     endpoint.tls_config(config.identity(identity)).map_err(|error| {
-        let reason = format!("with the certificate `{}`: {}", cert.display(), chain(&error));
+        let reason = format!("with the certificate `{}`: {}", shown(cert), chain(&error));
         invalid("clientKeyPath", key, &reason)
     })
 }
@@ -82,7 +82,7 @@ fn private_key(option: &'static str, path: &Path) -> Result<Vec<u8>, FlagdError>
 }
 
 fn invalid(option: &'static str, path: &Path, reason: &str) -> FlagdError {
-    FlagdOptions::error(option, format!("`{}` {reason}", path.display()))
+    FlagdOptions::error(option, format!("`{}` {reason}", shown(path)))
 }
 
 fn read(option: &'static str, path: &Path) -> Result<Vec<u8>, FlagdError> {

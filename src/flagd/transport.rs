@@ -20,6 +20,7 @@ use tonic::{
 use tower_service::Service;
 
 use super::error::chain;
+use crate::excerpt::excerpt;
 
 /// What happened to a call on this side of the wire.
 ///
@@ -29,8 +30,13 @@ use super::error::chain;
 pub(crate) enum TransportError {
     /// No connection was made, so nothing was sent.
     Connect(String),
-    /// The connection went away under the call.
+    /// The connection went away under the call, or does not accept it: the next one may.
     Lost(String),
+    /// The server reset this call, or its response is not valid HTTP/2: the next attempt is likely to
+    /// end so too.
+    Broken(String),
+    /// The connection carries no calls any more, and is not made again.
+    Closed(String),
     /// The time in the call's `grpc-timeout` header has passed.
     TimedOut,
 }
@@ -39,7 +45,8 @@ impl fmt::Display for TransportError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Connect(text) => write!(f, "no connection: {text}"),
-            Self::Lost(text) => write!(f, "the connection was lost: {text}"),
+            Self::Lost(text) | Self::Closed(text) => write!(f, "the connection was lost: {text}"),
+            Self::Broken(text) => write!(f, "the call was broken off: {text}"),
             Self::TimedOut => f.write_str("the deadline passed"),
         }
     }
@@ -49,7 +56,7 @@ impl Error for TransportError {}
 
 impl TransportError {
     fn new(error: &(dyn Error + 'static)) -> Self {
-        let text = explained(text(error));
+        let text = explained(&text(error));
         let mut cause = Some(error);
         while let Some(error) = cause {
             if error.is::<ConnectError>() {
@@ -58,10 +65,20 @@ impl TransportError {
             if error.is::<TimeoutExpired>() {
                 return Self::TimedOut;
             }
+            if error.downcast_ref().is_some_and(is_repeatable) {
+                return Self::Broken(text);
+            }
             cause = error.source();
         }
         Self::Lost(text)
     }
+}
+
+/// Whether the next attempt is likely to fail in the same way. It is not when the server has not begun
+/// to process the call (`REFUSED_STREAM`), or ends the connection.
+fn is_repeatable(error: &h2::Error) -> bool {
+    let is_reset = error.is_reset() && error.reason() != Some(h2::Reason::REFUSED_STREAM);
+    is_reset || error.is_library()
 }
 
 /// The causes in one line. tonic shows a status of its own, and what is behind it, as a debugger does.
@@ -72,8 +89,8 @@ fn text(error: &(dyn Error + 'static)) -> String {
     }
 }
 
-/// Adds the remedy where the cause is known and its text is of no help.
-fn explained(text: String) -> String {
+/// Cuts the text, and adds the remedy where the cause is known and its text is of no help.
+fn explained(text: &str) -> String {
     let remedy = if text.contains("CaUsedAsEndEntity") {
         "the server shows a certificate authority as its own certificate, as `openssl req -x509` makes it: \
          let an authority sign a certificate without CA:TRUE for the server, and trust that authority with `certPath`"
@@ -86,12 +103,13 @@ fn explained(text: String) -> String {
         "the server does not speak TLS on this port: see the option `tls`"
     } else if text.contains("frame with invalid size") {
         "perhaps the server expects TLS: see the option `tls`"
-    } else if text.contains("Service was not ready") {
+    } else if text.contains("Service was not ready") || text.contains("worker closed unexpectedly")
+    {
         "the runtime on which the provider was initialized has ended: initialize it on one that lives as long as it does"
     } else {
-        return text;
+        return excerpt(text).into_owned();
     };
-    format!("{text} ({remedy})")
+    format!("{} ({remedy})", excerpt(text))
 }
 
 /// A channel with the headers of the options.
@@ -113,7 +131,8 @@ impl Service<Request<Body>> for Transport {
     type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, TransportError>> + Send>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
-        self.channel.poll_ready(cx).map_err(|error: ChannelError| TransportError::new(&error))
+        let closed = |error: ChannelError| TransportError::Closed(explained(&text(&error)));
+        self.channel.poll_ready(cx).map_err(closed)
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
@@ -214,7 +233,7 @@ mod tests {
 
     #[test]
     fn a_self_signed_server_certificate_is_explained() {
-        let text = explained("invalid peer certificate: Other(CaUsedAsEndEntity)".to_owned());
+        let text = explained("invalid peer certificate: Other(CaUsedAsEndEntity)");
         assert!(text.contains("openssl req -x509") && text.contains("certPath"), "{text}");
     }
 }

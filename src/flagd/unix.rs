@@ -14,13 +14,15 @@ use tokio::net::UnixStream;
 use tonic::transport::{Channel, Endpoint};
 use tower_service::Service;
 
+use super::error::shown;
+
 /// A channel over the socket at `path`, opened at the first call.
 ///
 /// A socket that is not there yet may come; something else in its place never becomes one.
 pub(super) fn connect_lazy(endpoint: &Endpoint, path: &Path) -> Result<Channel, String> {
     match fs::metadata(path) {
         Ok(metadata) if !metadata.file_type().is_socket() => {
-            Err(format!("`{}` is no unix socket", path.display()))
+            Err(format!("`{}` is no unix socket", shown(path)))
         }
         _ => Ok(endpoint.connect_with_connector_lazy(UnixConnector(path.to_owned()))),
     }

@@ -15,7 +15,7 @@ use tokio::{task::spawn_blocking, time::Instant};
 
 use self::watch::Watch;
 use super::{Definition, FlagSource, Format, SourceError, async_trait, bounded};
-use crate::flagd::error::chain;
+use crate::flagd::error::{chain, shown};
 
 /// The largest file taken, in MiB.
 const MAX_MIB: u64 = 64;
@@ -66,13 +66,13 @@ enum Seen {
 /// Why a file is of no use.
 #[derive(Debug, thiserror::Error)]
 enum ReadError {
-    #[error("cannot read {path}", path = .0.display())]
+    #[error("cannot read {path}", path = shown(.0))]
     Io(PathBuf, #[source] io::Error),
-    #[error("{path} is no file", path = .0.display())]
+    #[error("{path} is no file", path = shown(.0))]
     NoFile(PathBuf),
-    #[error("{path} is larger than {MAX_MIB} MiB", path = .0.display())]
+    #[error("{path} is larger than {MAX_MIB} MiB", path = shown(.0))]
     TooLarge(PathBuf),
-    #[error("{path} is no text", path = .0.display())]
+    #[error("{path} is no text", path = shown(.0))]
     NoText(PathBuf, #[source] FromUtf8Error),
 }
 

@@ -11,12 +11,15 @@ use std::{
 
 use self::stream::{Opening, SyncStream, open};
 use super::{Definition, FlagSource, SourceError, async_trait};
-use crate::flagd::{
-    FlagdError, FlagdOptions,
-    channel::Connection,
-    error::chain,
-    event_stream::{Cause, End, Failure, at},
-    plan::{self, Plan},
+use crate::{
+    excerpt::excerpt,
+    flagd::{
+        FlagdError, FlagdOptions,
+        channel::Connection,
+        error::chain,
+        event_stream::{Cause, End, Failure, at},
+        plan::{self, Plan},
+    },
 };
 
 /// flagd's flag definitions (`SyncFlags`), for evaluation in this process.
@@ -135,7 +138,7 @@ impl SyncSource {
     /// What is lost is begun anew, the connection included: one that went silent is not mended, and
     /// certificates may have been renewed.
     fn lost(&mut self, failure: &Failure) -> SourceError {
-        let message = format!("flagd at {}: {}", self.plan.target, failure.message);
+        let message = format!("flagd at {}: {}", excerpt(&self.name), failure.message);
         let fatal = match failure.cause {
             Cause::Status(code) => self.plan.fatal.contains(&code),
             // Later, a file may be half way through being replaced.

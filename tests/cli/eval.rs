@@ -68,6 +68,21 @@ async fn the_context_is_fields_and_json() {
     }
 }
 
+/// As the documentation says: gRPC does not use the proxies of the environment.
+#[tokio::test]
+async fn proxies_in_the_environment_are_not_used() {
+    let flagd = flagd(&definition()).await;
+    let port = flagd.port().to_string();
+    let mut command = flagstaff(&["eval", "--deadline-ms", "10000", "--port", &port, "bool"]);
+    let closed = format!("http://127.0.0.1:{}", free_port());
+    for variable in ["HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY"] {
+        command.env(variable, &closed).env(variable.to_lowercase(), &closed);
+    }
+    command.env_remove("NO_PROXY").env_remove("no_proxy");
+    let run = finish(command).await;
+    assert!(run.code == Some(0) && run.out.starts_with("bool = false"), "{run:?}");
+}
+
 #[tokio::test]
 async fn people_get_lines() {
     let flagd = flagd(&definition()).await;

@@ -1,19 +1,27 @@
 //! flagd goes away and comes back: each way of it through the lifecycle (flagd contract, section
 //! 4), and what is answered meanwhile and afterwards.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use flagstaff::{
     ProviderEvent,
-    flagd::{ChangedFlags, State},
+    flagd::{CacheType, ChangedFlags, State},
 };
 use open_feature::{EvaluationErrorCode, EvaluationReason};
+use tokio::task::JoinSet;
 
 use crate::{
-    subject::{Subject, flags, nothing_is_left, options_for},
+    subject::{Subject, flags, nothing_is_left, options, options_for, text},
     support::{
         flagd::FlagdProcess,
-        wait::{becomes_true, bounded},
+        gate::TcpGate,
+        wait::{becomes_true, bounded, eventually},
     },
     trial::trials,
     witness::Witness,
@@ -28,6 +36,7 @@ trials![
     not_there_at_the_start,
     never_there,
     told_to_end,
+    restarted_in_turn,
     nothing_is_left_whatever_the_state,
 ];
 
@@ -174,6 +183,40 @@ async fn told_to_end() {
     let all = ProviderEvent::ConfigurationChanged(ChangedFlags::All);
     assert!(subject.events_so_far().await.contains(&all));
     witness.saw_no("old", recovery).await;
+    subject.shut_down().await;
+}
+
+/// A rolling restart of two: no call is lost, and the other one is found at once.
+async fn restarted_in_turn() {
+    const TASKS: usize = 16;
+    const CALLS: usize = 500;
+    let start = || async { FlagdProcess::with(&flags("on")).start().await.unwrap() };
+    let mut servers = [start().await, start().await];
+    let address = TcpGate::to_port(servers[0].port());
+    let uncached = options().port(address.port()).cache(CacheType::Disabled);
+    let subject = Subject::ready(uncached).await;
+    let (answered, over) = (Arc::<AtomicUsize>::default(), Arc::<AtomicBool>::default());
+    let mut calling = JoinSet::new();
+    for _ in 0..TASKS {
+        let (provider, answered, over) = (subject.provider.clone(), answered.clone(), over.clone());
+        calling.spawn(async move {
+            while !over.load(Ordering::Relaxed) {
+                assert_eq!(text(&provider, "flag").await.unwrap().0, "on");
+                answered.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+    }
+    for turn in 0..6 {
+        let enough = answered.load(Ordering::Relaxed) + CALLS;
+        eventually("calls", || answered.load(Ordering::Relaxed) >= enough).await;
+        let [old, new] = [turn % 2, (turn + 1) % 2];
+        address.lead_to(servers[new].port());
+        servers[old].terminate();
+        servers[old].ended().await;
+        servers[old].restart().await.unwrap();
+    }
+    over.store(true, Ordering::Relaxed);
+    bounded("the last calls", calling.join_all()).await;
     subject.shut_down().await;
 }
 

@@ -1,7 +1,7 @@
 //! A proxy that retires its connections as nginx does: after a number of requests it says GOAWAY, lets
 //! what was begun end, and drops what comes later.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -14,8 +14,12 @@ use tokio::{
 
 use crate::{
     every_call_is_answered, provider,
-    support::{background::Background, ports},
-    upstream::Upstream,
+    support::{
+        background::Background,
+        ports,
+        provider::{changed, expect, near, watched},
+    },
+    upstream::{Upstream, scripted},
 };
 
 pub(crate) async fn retires() {
@@ -28,6 +32,22 @@ pub(crate) async fn retires() {
 pub(crate) async fn retires_often() {
     let upstream = Upstream::start().await;
     retires_after(&upstream, 50, 16).await;
+}
+
+/// The event stream holds a connection that takes nothing else: the one that replaces it is lost, and
+/// opened over the next connection, before the time of the old one is over.
+pub(crate) async fn streams() {
+    let server = scripted();
+    let proxy = RetiringProxy::start(ports::local(server.port()), 1);
+    let options = near(proxy.port).stream_deadline(Duration::from_secs(1));
+    let (provider, mut events) = watched(options).await;
+    for streams in 2..=4 {
+        server.wait_until("the next stream", |seen| seen.streams_opened() == streams).await;
+        server.wait_for_streams(1).await;
+    }
+    server.change(&["last"]);
+    expect(&mut events, [changed(&["last"])]).await;
+    assert_eq!(provider.stats().reconnections, 0);
 }
 
 async fn retires_after(upstream: &Upstream, requests: usize, tasks: usize) {

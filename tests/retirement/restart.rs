@@ -1,13 +1,17 @@
-//! A rolling restart: of two servers behind one address, one is always there.
+//! Restarts: of two servers behind one address, one of which is always there, and of one alone.
 
 use std::time::Duration;
 
-use flagstaff::FlagdProvider;
+use flagstaff::{FlagdProvider, flagd::State};
 use tokio::task::JoinHandle;
 
 use crate::{
     every_call_is_answered, provider,
-    support::{gate::TcpGate, scripted::ScriptedServer},
+    support::{
+        gate::TcpGate,
+        scripted::ScriptedServer,
+        wait::{PATIENCE, eventually},
+    },
     upstream::scripted,
 };
 
@@ -48,6 +52,29 @@ pub(crate) async fn hard() {
     }
     assert!(restarts >= 5, "{restarts} restarts");
     calling.await.unwrap();
+}
+
+/// One server, that is away until the provider has noticed. Connections are refused meanwhile, or
+/// closed at once by a proxy.
+pub(crate) async fn alone() {
+    for proxied in [false, true] {
+        let server = scripted();
+        let address = TcpGate::to_port(server.port());
+        let port = if proxied { address.port() } else { server.port() };
+        let provider = provider(port).await;
+        let calling = tokio::spawn({
+            let provider = provider.clone();
+            async move { every_call_is_answered(&provider, 16).await }
+        });
+        while !calling.is_finished() {
+            server.stop();
+            eventually("STALE", || provider.state() == State::Stale).await;
+            server.restart();
+            provider.wait_ready(PATIENCE).await.unwrap();
+            served(&server, &calling).await;
+        }
+        calling.await.unwrap();
+    }
 }
 
 async fn begin() -> ([ScriptedServer; 2], TcpGate, JoinHandle<()>) {

@@ -19,6 +19,7 @@ pub mod proto;
 #[cfg(feature = "rpc")]
 pub mod provider;
 pub mod raw;
+pub mod resetting;
 pub mod scripted;
 pub mod sync_server;
 pub mod wait;

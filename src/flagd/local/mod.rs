@@ -22,6 +22,7 @@ use super::{
 };
 use crate::{
     evaluator::{ErrorCode, FlagSet, Outcome, Reason},
+    excerpt::excerpt,
     source::{Definition, FileSource, FlagSource, SyncSource},
 };
 
@@ -146,7 +147,7 @@ fn reason(reason: Reason) -> EvaluationReason {
 }
 
 fn failure(code: ErrorCode, flag_key: &str) -> open_feature::EvaluationError {
-    let message = format!("flag `{flag_key}`: {code}");
+    let message = format!("flag `{}`: {code}", excerpt(flag_key));
     let code = match code {
         ErrorCode::FlagNotFound => EvaluationErrorCode::FlagNotFound,
         ErrorCode::ParseError => EvaluationErrorCode::ParseError,

@@ -12,6 +12,7 @@ use tokio::{
 use super::{Custom, Given, Local, Origin, Rules, source};
 use crate::{
     evaluator::{DefinitionError, FlagSet},
+    excerpt::excerpt,
     flagd::{
         backoff::Backoff,
         driver::{Abandoned, Driver},
@@ -113,6 +114,7 @@ impl Supervisor {
             let changed = changed(&rules, local.in_force.load().as_deref());
             Ok((Arc::new(rules), changed))
         });
+        let source = excerpt(source);
         let compiled: Result<_, DefinitionError> = match self.driver.drive(compiled).await {
             Ok(compiled) => compiled,
             Err(error) => return (Err(format!("{source}: {error}")), None),

@@ -6,7 +6,10 @@ use http::{HeaderName, HeaderValue};
 use secrecy::ExposeSecret;
 
 use super::{FlagdOptions, Resolver};
-use crate::flagd::{error::FlagdError, target};
+use crate::{
+    excerpt::excerpt,
+    flagd::{error::FlagdError, target},
+};
 
 /// Longer durations are mistakes, and overflow clocks.
 const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
@@ -86,6 +89,7 @@ fn check_headers(options: &FlagdOptions) -> Result<(), FlagdError> {
             return invalid(format!("header {number} has a name that no header can have"));
         };
         let text = name.as_str();
+        let name = excerpt(text);
         if RESERVED.contains(&text) || text.starts_with("grpc-") {
             return invalid(format!("`{name}` belongs to the connection"));
         }
@@ -99,7 +103,7 @@ fn check_headers(options: &FlagdOptions) -> Result<(), FlagdError> {
     match options.selector() {
         Some(selector) if !is_ascii_value(selector) => Err(FlagdOptions::error(
             "selector",
-            format!("`{selector}` is not printable ASCII, as a header must be"),
+            format!("`{}` is not printable ASCII, as a header must be", excerpt(selector)),
         )),
         _ => Ok(()),
     }

@@ -56,6 +56,14 @@ macro_rules! options {
         /// Names, variables and defaults are those of the [flagd provider specification], where it
         /// has them; [`FlagdOptions::TABLE`] lists them all.
         ///
+        /// # Proxies
+        ///
+        /// Connections to flagd do not use the proxies in the environment variables `HTTPS_PROXY`,
+        /// `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`. To reach flagd through a proxy of gRPC, such as
+        /// Envoy or nginx, set `targetUri` to `envoy://proxy:port/authority`, where `authority` is the
+        /// name by which the proxy knows flagd; to reach it through a process on the same machine,
+        /// set `socketPath`.
+        ///
         /// [flagd provider specification]: https://flagd.dev/reference/specifications/providers/#configuration
         ///
         /// ```

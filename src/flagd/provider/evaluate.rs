@@ -80,13 +80,11 @@ impl FlagdProvider {
         tracing::trace!(?context);
         let epoch = shared.cache.epoch();
         let deadline = shared.options.deadline();
-        let target = connection.clone();
-        let current = || shared.connection();
-        let called = rpc::resolve::<T>(connection, current, flag_key, context, deadline).await;
+        let called = rpc::resolve::<T>(shared, &connection, flag_key, context, deadline).await;
         shared
             .note_call(called.as_ref().map_or_else(CallError::outcome, |_| CallOutcome::Answered));
         let answer = called
-            .map_err(|error| error.into_evaluation_error(flag_key, &target.target, deadline))?;
+            .map_err(|error| error.into_evaluation_error(flag_key, &connection.target, deadline))?;
         let details = rpc::details(answer, flag_key)?;
         if details.reason == Some(EvaluationReason::Static) {
             let cached = Cached {
