@@ -46,7 +46,6 @@ mod bucketing;
 #[cfg(feature = "evaluator")]
 pub mod evaluator;
 #[cfg(any(feature = "rpc", feature = "evaluator"))]
-#[allow(dead_code, reason = "its first uses come with the next changes")]
 mod excerpt;
 #[cfg(feature = "rpc")]
 pub mod flagd;

@@ -18,12 +18,15 @@ mod encrypted;
 mod envelopes;
 mod events;
 mod hostile;
+mod keep_alive;
 mod load;
 mod management;
 mod ofrep;
 mod provider;
+mod quoting;
 mod shutdown;
 mod sources;
+mod statuses;
 mod sync;
 mod unary;
 
