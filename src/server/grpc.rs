@@ -189,7 +189,8 @@ mod tests {
             (Status::invalid_argument("x"), StatusCode::BAD_REQUEST),
             (Status::unimplemented("x"), StatusCode::NOT_IMPLEMENTED),
         ] {
-            assert_eq!(http_status(&failed(&status)), expected);
+            assert_eq!(http_status(&failed(status.clone())), expected);
+            assert_eq!(http_status(&in_headers(failed(status))), expected);
         }
         let refused = respond::status(StatusCode::HTTP_VERSION_NOT_SUPPORTED);
         assert_eq!(http_status(&refused), StatusCode::HTTP_VERSION_NOT_SUPPORTED);
