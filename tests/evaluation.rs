@@ -181,7 +181,7 @@ async fn the_fall_back_to_v1_is_remembered_for_the_connection() {
 }
 
 /// Section 1, in the other ways that a gRPC server says so: with its only headers, or in the trailers
-/// of a call or stream that it opened. It is no fatal status where v1 is there.
+/// of a call or stream that it opened. It is not a fatal status if the server has v1.
 #[tokio::test]
 async fn a_server_without_v2_may_say_so_with_a_status() {
     for missing in [Missing::NotFound, Missing::InHeaders, Missing::InTrailers] {

@@ -1,10 +1,10 @@
 //! Any bytes as what the provider receives from flagd: responses to its calls (in both versions, of
-//! each type), events, flag definitions over sync with their context, statuses and their texts. It
-//! evaluates or fails, in time, and goes on.
+//! each type), events, flag definitions over sync with their context, statuses and their messages. It
+//! returns a value or an error, in time, and can be used again.
 //!
 //! The first byte of an input chooses what the bytes are, the second how they are sent ([`Reply`]), the
-//! third is the status; then comes a line, the text of the status, and then the body. In a body each
-//! 0xff ends a message.
+//! third is the status; then follows a line with its message, and then the body, where each 0xff ends
+//! a message of the stream.
 #![no_main]
 
 use std::{
@@ -135,7 +135,7 @@ impl Body for Reply {
     }
 }
 
-/// The headers of a status; a text that no header can hold is left out.
+/// The headers of a status, without a message that is not a valid header.
 fn status(code: u8, text: &[u8]) -> HeaderMap {
     let mut headers = HeaderMap::new();
     headers.insert(HeaderName::from_static("grpc-status"), HeaderValue::from(u16::from(code)));
@@ -150,7 +150,7 @@ fn framed(message: &[u8]) -> Bytes {
     [&[0][..], &length.to_be_bytes(), message].concat().into()
 }
 
-/// A field of protobuf that holds a text or a message.
+/// A field of protobuf that holds a string or a message.
 fn field(tag: u8, content: &[u8]) -> Vec<u8> {
     let mut out = vec![tag << 3 | 2];
     let mut length = content.len();

@@ -17,7 +17,7 @@ use tonic::{Code, Status};
 /// How long a client may take to send a request that was begun.
 pub(crate) const READ_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How much of a body that nobody wants is read for the sake of the next request, and for how long.
+/// How much of a body that no handler reads is discarded to keep the connection, and for how long.
 const MOST_DISCARDED: usize = 64 << 10;
 const DISCARD_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -33,12 +33,12 @@ pub(crate) enum ReadError {
     Incomplete,
 }
 
-/// The body of a request. It stays with its connection while a handler reads it, or does not: over
-/// HTTP/1 the next request comes after its last byte.
+/// The body of a request, which its connection keeps while a handler reads it: over HTTP/1 the next
+/// request follows its last byte, so the connection must know whether the handler has read all of it.
 #[derive(Debug)]
 pub(crate) struct Received {
     body: Incoming,
-    /// Whether the client waits for leave to send it.
+    /// Whether the client waits for `100 Continue` before it sends the body.
     is_held_back: bool,
 }
 
@@ -50,14 +50,14 @@ impl Received {
         (parts, Self { body, is_held_back })
     }
 
-    /// Discards what was not read, if it is little and comes soon; gives whether the connection can
-    /// take another request. If not, the rest is discarded meanwhile: a client that is still sending
-    /// would lose the response with the connection.
+    /// Discards what the handler has not read, if it is short and arrives soon. Returns whether the
+    /// connection can serve another request; if not, a task discards the rest for a while, because a
+    /// client that still sends when the connection is closed may lose the response.
     pub(crate) async fn discard(mut self) -> bool {
         if self.body.is_end_stream() {
             return true;
         }
-        // Nobody knows whether such a client sends the body after an error.
+        // Whether such a client sends the body after an error is up to the client.
         if self.is_held_back {
             return false;
         }
@@ -72,7 +72,7 @@ impl Received {
     }
 }
 
-/// Reads up to the end, unless that is beyond `limit` bytes; gives whether it was reached.
+/// Reads to the end, but at most about `limit` bytes; returns whether the end was reached.
 async fn discard(body: &mut Incoming, mut limit: usize) -> bool {
     while let Ok(next) = next(body).await {
         let Some(bytes) = next else { return true };

@@ -96,7 +96,7 @@ pub(crate) fn malformed(error: &dyn std::fmt::Display) -> Status {
     Status::invalid_argument(format!("unmarshal message: {}", excerpt(&error.to_string())))
 }
 
-/// What to say of a procedure that is not there.
+/// The status of a call of an unknown procedure.
 pub(crate) fn unknown(procedure: &str) -> Status {
     Status::unimplemented(format!("there is no procedure {:?}", excerpt(procedure)))
 }

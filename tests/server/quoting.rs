@@ -1,5 +1,6 @@
-//! Errors quote a request only so far: gRPC's text travels in a header, where a byte that is no text
-//! takes nine, and clients reset a stream whose headers pass 16 KiB.
+//! Errors quote at most 200 characters of a request: a gRPC message travels in a header, where a byte
+//! that is not UTF-8 takes nine characters, and clients reset a stream whose header block is longer
+//! than 16 KiB.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::json;

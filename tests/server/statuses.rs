@@ -102,9 +102,9 @@ async fn the_evaluation_port_sends_headers_first() {
     }
 }
 
-/// A client that opens a stream learns so at once that there is none.
+/// A client that opens a stream knows before its first message that there is none.
 #[tokio::test]
-async fn what_is_not_implemented_is_told_in_headers_alone() {
+async fn unimplemented_is_sent_in_the_only_headers() {
     let server = serve().await;
     let encoded = header("grpc-encoding", "gzip");
     for procedure in ["ResolveBoolean", "ResolveAll", "EventStream"] {
@@ -118,7 +118,7 @@ async fn what_is_not_implemented_is_told_in_headers_alone() {
 
 /// "sync bad selector", measured: one block of headers.
 #[tokio::test]
-async fn the_sync_port_tells_errors_in_headers_alone() {
+async fn the_sync_port_sends_errors_in_the_only_headers() {
     let server = serve().await;
     let selector = header("flagd-selector", "bogus=1");
     let nothing = FetchAllFlagsRequest::default();
