@@ -46,7 +46,7 @@ mod bucketing;
 #[cfg(feature = "evaluator")]
 pub mod evaluator;
 #[cfg(any(feature = "rpc", feature = "evaluator"))]
-#[allow(dead_code, reason = "its first uses come with the next changes")]
+#[cfg_attr(not(feature = "server"), allow(dead_code, reason = "only the server quotes so far"))]
 mod excerpt;
 #[cfg(feature = "rpc")]
 pub mod flagd;

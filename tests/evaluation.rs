@@ -20,7 +20,7 @@ use support::{
         watched,
     },
     raw::PlainHttp,
-    scripted::{Flag, Method, ScriptedServer, Version, Versions},
+    scripted::{Flag, Method, Missing, ScriptedServer, Version, Versions},
 };
 use tonic::Status;
 
@@ -178,6 +178,27 @@ async fn the_fall_back_to_v1_is_remembered_for_the_connection() {
     let seen = server.observed();
     assert_eq!((seen.unserved, seen.count(Version::V2, Method::Boolean)), (1, 1));
     assert_eq!(seen.count(Version::V2, Method::EventStream), 1);
+}
+
+/// Section 1, in the other ways that a gRPC server says so: with its only headers, or in the trailers
+/// of a call or stream that it opened. It is not a fatal status if the server has v1.
+#[tokio::test]
+async fn a_server_without_v2_may_say_so_with_a_status() {
+    for missing in [Missing::NotFound, Missing::InHeaders, Missing::InTrailers] {
+        let server = ScriptedServer::builder().versions(Versions::V1).missing(missing).start();
+        server.set("on", Flag::new(true).reason("TARGETING_MATCH"));
+        let provider = ready(near(server.port()).fatal_status_codes(["UNIMPLEMENTED"])).await;
+        assert!(boolean(&provider, "on").await.unwrap().value, "{missing:?}");
+        let seen = server.observed();
+        assert_eq!((seen.unserved, seen.streams_opened()), (1, 1), "{missing:?}");
+        // A call finds out by itself, as before a stream is open.
+        let called = ScriptedServer::builder().missing(missing).start();
+        called.set("on", Flag::new(true).reason("TARGETING_MATCH"));
+        let provider = ready(near(called.port())).await;
+        called.serve(Versions::V1);
+        assert!(boolean(&provider, "on").await.unwrap().value, "{missing:?}");
+        assert_eq!(called.observed().unserved, 1, "{missing:?}");
+    }
 }
 
 /// A server that is replaced behind its connection (a proxy's): found out by a call, in either

@@ -70,6 +70,10 @@ impl Failure {
     fn shutdown() -> Self {
         Self { cause: Cause::Shutdown, ..Self::stream(SHUTDOWN) }
     }
+
+    fn is_unimplemented(&self) -> bool {
+        matches!(self.cause, Cause::Status(Code::Unimplemented))
+    }
 }
 
 impl From<CallError> for Failure {
@@ -99,12 +103,33 @@ fn chain_of(status: &tonic::Status) -> String {
 }
 
 impl EventStream {
-    /// Opens a stream and waits until flagd says that it is ready.
+    /// Opens a stream and waits until flagd says that it is ready. A server without v2 is asked by
+    /// v1; it may say so with the headers, or in the trailers of a stream that opened.
     pub(crate) async fn open(
         connection: &Connection,
         limits: StreamLimits,
     ) -> Result<Self, Failure> {
-        let messages = rpc::event_stream(connection).await?;
+        let mut v1 = connection.speaks_v1_only();
+        loop {
+            match Self::ready(connection, limits, v1).await {
+                Err(failure) if failure.is_unimplemented() => {
+                    connection.speak_v1_only(!v1);
+                    if v1 {
+                        return Err(failure);
+                    }
+                    v1 = true;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    async fn ready(
+        connection: &Connection,
+        limits: StreamLimits,
+        v1: bool,
+    ) -> Result<Self, Failure> {
+        let messages = rpc::event_stream(connection, v1).await?;
         let now = Instant::now();
         let mut stream =
             Self { messages, limits, opened: now, last_message: now, sends_keep_alive: false };

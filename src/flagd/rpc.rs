@@ -112,28 +112,18 @@ async fn call<T: FlagType>(
     Ok(response.into_inner().into())
 }
 
-/// Opens the event stream.
+/// Opens the event stream of this version.
 pub(crate) async fn event_stream(
     connection: &Connection,
+    v1: bool,
 ) -> Result<Streaming<EventStreamResponse>, CallError> {
-    let mut v1 = connection.speaks_v1_only();
-    loop {
-        let path = PathAndQuery::from_static(if v1 {
-            "/flagd.evaluation.v1.Service/EventStream"
-        } else {
-            "/flagd.evaluation.v2.Service/EventStream"
-        });
-        match open(connection, path, EventStreamRequest {}).await {
-            Err(status) if status.code() == Code::Unimplemented => {
-                connection.speak_v1_only(!v1);
-                if v1 {
-                    return Err(CallError::Status(status));
-                }
-                v1 = true;
-            }
-            result => return result.map_err(|s| CallError::from_status(s, Duration::ZERO)),
-        }
-    }
+    let path = PathAndQuery::from_static(if v1 {
+        "/flagd.evaluation.v1.Service/EventStream"
+    } else {
+        "/flagd.evaluation.v2.Service/EventStream"
+    });
+    let opened = open(connection, path, EventStreamRequest {}).await;
+    opened.map_err(|status| CallError::from_status(status, Duration::ZERO))
 }
 
 /// A connection that a proxy retires may still take the first attempts, and lose them.

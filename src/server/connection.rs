@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response, Version, header::CONNECTION};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -23,7 +23,13 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
-use super::{body::Reply, core::Core, evaluation, management, ofrep, patience::Patient, sync};
+use super::{
+    body::{Received, Reply},
+    core::Core,
+    evaluation, management, ofrep,
+    patience::Patient,
+    sync,
+};
 
 /// What a listener serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -185,12 +191,19 @@ where
 }
 
 async fn serve(service: Service, core: Arc<Core>, request: Request<Incoming>) -> Response<Reply> {
-    match service {
+    let version = request.version();
+    let (parts, mut body) = Received::split(request);
+    let request = Request::from_parts(parts, &mut body);
+    let mut response = match service {
         Service::Evaluation => evaluation::serve(core, request).await,
         Service::Sync => sync::serve(core, request).await,
         Service::Ofrep => ofrep::serve(core, request).await,
         Service::Management => management::serve(core, request).await,
+    };
+    if version < Version::HTTP_2 && !body.discard().await {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
+    response
 }
 
 fn protocols(max_header: usize) -> Builder<TokioExecutor> {

@@ -9,9 +9,7 @@ use http::{
     },
 };
 
-use hyper::body::Incoming;
-
-use super::body::Reply;
+use super::body::{Received, Reply};
 
 /// What a page may read of an answer besides its body.
 const EXPOSED: &str = "Accept, Accept-Encoding, Accept-Post, Connect-Accept-Encoding, \
@@ -45,10 +43,10 @@ impl Cors {
     }
 
     /// Answers a preflight request itself, any other by `route`, whose answer says who may read it.
-    pub(crate) async fn around<F: Future<Output = Response<Reply>>>(
+    pub(crate) async fn around<'b, F: Future<Output = Response<Reply>>>(
         &self,
-        request: Request<Incoming>,
-        route: impl FnOnce(Request<Incoming>) -> F,
+        request: Request<&'b mut Received>,
+        route: impl FnOnce(Request<&'b mut Received>) -> F,
     ) -> Response<Reply> {
         if let Some(preflight) = self.preflight(request.method(), request.headers()) {
             return preflight;

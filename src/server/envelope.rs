@@ -4,6 +4,8 @@ use http::{HeaderMap, HeaderName};
 use prost::bytes::{Buf, BufMut, Bytes, BytesMut};
 use tonic::Status;
 
+use super::respond;
+
 /// The flags, and the length of the message.
 pub(crate) const PREFIX: usize = 5;
 
@@ -44,8 +46,8 @@ pub(crate) fn flagged(flags: u8, write: impl FnOnce(&mut BytesMut)) -> Bytes {
 pub(crate) fn not_encoded(headers: &HeaderMap, header: &HeaderName) -> Result<(), Status> {
     match headers.get(header) {
         Some(encoding) if !encoding.is_empty() && encoding != IDENTITY => {
-            let encoding = String::from_utf8_lossy(encoding.as_bytes());
-            let text = format!("unknown compression {encoding:?}: send {IDENTITY}, or no {header}");
+            let encoding = respond::quoted(encoding);
+            let text = format!("unknown compression {encoding}: send {IDENTITY}, or no {header}");
             Err(Status::unimplemented(text))
         }
         _ => Ok(()),

@@ -3,7 +3,6 @@
 use std::{sync::Arc, time::Instant};
 
 use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode, header::CONTENT_TYPE};
-use hyper::body::Incoming;
 use prost::{
     bytes::BytesMut,
     encoding::{bool, double, int64},
@@ -11,7 +10,7 @@ use prost::{
 use tonic::Status;
 
 use super::{
-    body::Reply,
+    body::{Received, Reply},
     connect::{self, Codec, ContentType},
     core::{Core, selector_of},
     envelope, events, grpc,
@@ -86,11 +85,11 @@ impl Procedure {
 }
 
 /// Answers a request.
-pub(crate) async fn serve(core: Arc<Core>, request: Request<Incoming>) -> Response<Reply> {
+pub(crate) async fn serve(core: Arc<Core>, request: Request<&mut Received>) -> Response<Reply> {
     core.cors.around(request, |request| route(&core, request)).await
 }
 
-async fn route(core: &Arc<Core>, request: Request<Incoming>) -> Response<Reply> {
+async fn route(core: &Arc<Core>, request: Request<&mut Received>) -> Response<Reply> {
     let Some(procedure) = Procedure::at(request.uri().path()) else { return respond::not_found() };
     if request.method() != Method::POST {
         return respond::only_post();
@@ -115,7 +114,7 @@ async fn route(core: &Arc<Core>, request: Request<Incoming>) -> Response<Reply> 
 async fn connect(
     core: &Arc<Core>,
     procedure: Procedure,
-    request: Request<Incoming>,
+    request: Request<&mut Received>,
 ) -> Response<Reply> {
     let content = request.headers().get(CONTENT_TYPE).and_then(ContentType::of);
     match (procedure, content) {
@@ -139,7 +138,7 @@ fn unsupported(accepted: &'static str) -> Response<Reply> {
 async fn call(
     core: &Arc<Core>,
     procedure: Procedure,
-    request: Request<Incoming>,
+    request: Request<&mut Received>,
 ) -> Result<Response<Reply>, Response<Reply>> {
     let limit = core.max_body;
     match procedure {
@@ -167,13 +166,13 @@ async fn call(
             })
         }
     }
-    .map_err(|status| grpc::failed(&status))
+    .map_err(grpc::failed)
 }
 
 /// Waits for the flags before the first load.
 async fn answerable(core: &Core, headers: &HeaderMap) -> Result<(), Response<Reply>> {
     let ready = core.answerable(|| grpc::patience(headers)).await;
-    ready.map_err(|status| grpc::failed(&status))
+    ready.map_err(grpc::failed)
 }
 
 /// Resolves a flag, and writes the answer while it is borrowed from the flags.

@@ -6,17 +6,18 @@ use http::{
     HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Version,
     header::CONTENT_TYPE,
 };
-use hyper::body::{Bytes, Frame, Incoming};
+use hyper::body::{Bytes, Frame};
 use prost::Message;
 use tokio::sync::mpsc;
 use tonic::{Code, Status};
 
 use super::{
-    body::{self, ReadError, Reply},
+    body::{self, ReadError, Received, Reply},
     connect,
     envelope::{self, Framing},
     respond,
 };
+use crate::excerpt::excerpt;
 
 const CONTENT: &str = "application/grpc";
 const ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
@@ -31,7 +32,7 @@ pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
 
 /// Reads the one message of a request.
 pub(crate) async fn receive<M: Message + Default>(
-    request: Request<Incoming>,
+    request: Request<&mut Received>,
     limit: usize,
 ) -> Result<(HeaderMap, M), Response<Reply>> {
     if request.version() != Version::HTTP_2 {
@@ -46,7 +47,7 @@ pub(crate) async fn receive<M: Message + Default>(
     };
     match message.await {
         Ok(message) => Ok((parts.headers, message)),
-        Err(status) => Err(failed(&status)),
+        Err(status) => Err(failed(status)),
     }
 }
 
@@ -72,7 +73,8 @@ pub(crate) fn timeout(headers: &HeaderMap) -> Result<Option<Duration>, Status> {
     });
     let invalid = || {
         let text = format!(
-            "{TIMEOUT} must be 1 to 8 digits and a unit, one of H, M, S, m, u, n: got {header:?}"
+            "{TIMEOUT} must be 1 to 8 digits and a unit, one of H, M, S, m, u, n: got {}",
+            respond::quoted(header)
         );
         Status::invalid_argument(text)
     };
@@ -94,9 +96,14 @@ pub(crate) fn unread(error: &ReadError, limit: usize) -> Status {
     }
 }
 
-/// What to say of a message that is none of its kind.
+/// What to say of a message that is none of its kind; the error may quote it.
 pub(crate) fn malformed(error: &dyn std::fmt::Display) -> Status {
-    Status::invalid_argument(format!("unmarshal message: {error}"))
+    Status::invalid_argument(format!("unmarshal message: {}", excerpt(&error.to_string())))
+}
+
+/// The status of a call of an unknown procedure.
+pub(crate) fn unknown(procedure: &str) -> Status {
+    Status::unimplemented(format!("there is no procedure {:?}", excerpt(procedure)))
 }
 
 fn response(reply: Reply) -> Response<Reply> {
@@ -115,25 +122,38 @@ pub(crate) fn stream(messages: mpsc::Receiver<Result<Bytes, Status>>) -> Respons
     response(Reply::stream(messages, |status| Frame::trailers(body::trailers(status))))
 }
 
-/// The answer to a call that failed.
-pub(crate) fn failed(status: &Status) -> Response<Reply> {
-    let mut response = response(Reply::empty());
-    if status.add_header(response.headers_mut()).is_err() {
-        let unknown = Status::new(Code::Unknown, "");
-        let _ = unknown.add_header(response.headers_mut());
-    }
-    if status.code() == Code::Unimplemented {
+/// The response to a call that failed, with the status in trailers after headers of their own, as on
+/// flagd's evaluation and management ports. A client whose policy is to retry such a status does so
+/// until it has received headers; without them it would report its own deadline.
+/// `UNIMPLEMENTED` is [in the headers](in_headers), so that a client which opens a stream knows before
+/// the first message.
+pub(crate) fn failed(status: Status) -> Response<Reply> {
+    let is_unimplemented = status.code() == Code::Unimplemented;
+    let mut response = response(Reply::Failure(Some(status)));
+    if is_unimplemented {
         let identity = HeaderValue::from_static(envelope::IDENTITY);
         response.headers_mut().insert("grpc-accept-encoding", identity);
+        response = in_headers(response);
+    }
+    response
+}
+
+/// The same response with the status in its only headers ("Trailers-Only"), as on flagd's sync port.
+pub(crate) fn in_headers(mut response: Response<Reply>) -> Response<Reply> {
+    if let Reply::Failure(Some(status)) = response.body() {
+        let trailers = body::trailers(status);
+        *response.body_mut() = Reply::empty();
+        response.headers_mut().extend(trailers);
     }
     response
 }
 
 /// What HTTP would call the outcome of a unary call: gRPC itself says 200 whatever it is.
 pub(crate) fn http_status(response: &Response<Reply>) -> StatusCode {
-    match Status::from_header_map(response.headers()) {
-        Some(status) => connect::http_status(status.code()),
-        None => response.status(),
+    match (response.body(), Status::from_header_map(response.headers())) {
+        (Reply::Failure(Some(status)), _) => connect::http_status(status.code()),
+        (_, Some(status)) => connect::http_status(status.code()),
+        _ => response.status(),
     }
 }
 
@@ -174,7 +194,8 @@ mod tests {
             (Status::invalid_argument("x"), StatusCode::BAD_REQUEST),
             (Status::unimplemented("x"), StatusCode::NOT_IMPLEMENTED),
         ] {
-            assert_eq!(http_status(&failed(&status)), expected);
+            assert_eq!(http_status(&failed(status.clone())), expected);
+            assert_eq!(http_status(&in_headers(failed(status))), expected);
         }
         let refused = respond::status(StatusCode::HTTP_VERSION_NOT_SUPPORTED);
         assert_eq!(http_status(&refused), StatusCode::HTTP_VERSION_NOT_SUPPORTED);

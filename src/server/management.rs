@@ -3,18 +3,22 @@
 use std::sync::Arc;
 
 use http::{Request, Response, StatusCode};
-use hyper::body::{Bytes, Incoming};
+use hyper::body::Bytes;
 use prost::encoding::int32;
 use tokio::sync::mpsc;
 use tonic::Status;
 
-use super::{body::Reply, core::Core, envelope, grpc, respond};
+use super::{
+    body::{Received, Reply},
+    core::Core,
+    envelope, grpc, respond,
+};
 
 /// Prometheus' text format.
 const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Answers a request.
-pub(crate) async fn serve(core: Arc<Core>, request: Request<Incoming>) -> Response<Reply> {
+pub(crate) async fn serve(core: Arc<Core>, request: Request<&mut Received>) -> Response<Reply> {
     if grpc::is_grpc(request.headers()) {
         return health(&core, request).await;
     }
@@ -48,7 +52,7 @@ const SERVICES: [&str; 4] = [
     "flagd.sync.v1.FlagSyncService",
 ];
 
-async fn health(core: &Arc<Core>, request: Request<Incoming>) -> Response<Reply> {
+async fn health(core: &Arc<Core>, request: Request<&mut Received>) -> Response<Reply> {
     let path = request.uri().path().to_owned();
     let Some(procedure) = path.strip_prefix("/grpc.health.v1.Health/") else {
         return respond::not_found();
@@ -60,9 +64,9 @@ async fn health(core: &Arc<Core>, request: Request<Incoming>) -> Response<Reply>
     let is_known = SERVICES.contains(&&*message.service);
     match procedure {
         "Check" if is_known => grpc::answer(status(serving(core))),
-        "Check" => grpc::failed(&Status::not_found("unknown service")),
+        "Check" => grpc::failed(Status::not_found("unknown service")),
         "Watch" => grpc::stream(watch(core, is_known)),
-        _ => grpc::failed(&Status::unimplemented(format!("there is no procedure {procedure:?}"))),
+        _ => grpc::failed(grpc::unknown(procedure)),
     }
 }
 

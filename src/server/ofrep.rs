@@ -6,11 +6,11 @@ use http::{
     HeaderMap, HeaderValue, Method, Request, Response, StatusCode,
     header::{ACCEPT_ENCODING, CONTENT_ENCODING, ETAG, IF_NONE_MATCH, RETRY_AFTER},
 };
-use hyper::body::{Bytes, Incoming};
+use hyper::body::Bytes;
 use serde_json::{Map, Value};
 
 use super::{
-    body::{self, ReadError, Reply},
+    body::{self, ReadError, Received, Reply},
     core::{Core, selector_of},
     envelope,
     metrics::Route,
@@ -18,18 +18,21 @@ use super::{
     resolve_all, respond,
     wire::Fields,
 };
-use crate::evaluator::{ErrorCode, Outcome, surrogates};
+use crate::{
+    evaluator::{ErrorCode, Outcome, surrogates},
+    excerpt::excerpt,
+};
 
 /// Where all flags are evaluated; one is at its key below.
 pub(crate) const PATH: &str = "/ofrep/v1/evaluate/flags";
 const JSON: &str = "application/json";
 
 /// Answers a request.
-pub(crate) async fn serve(core: Arc<Core>, request: Request<Incoming>) -> Response<Reply> {
+pub(crate) async fn serve(core: Arc<Core>, request: Request<&mut Received>) -> Response<Reply> {
     core.cors.around(request, |request| route(&core, request)).await
 }
 
-async fn route(core: &Core, request: Request<Incoming>) -> Response<Reply> {
+async fn route(core: &Core, request: Request<&mut Received>) -> Response<Reply> {
     let (parts, body) = request.into_parts();
     let key = match parts.uri.path().strip_prefix(PATH) {
         Some("" | "/") => None,
@@ -52,7 +55,7 @@ async fn answer(
     core: &Core,
     key: Option<&str>,
     headers: &HeaderMap,
-    body: Incoming,
+    body: &mut Received,
 ) -> Response<Reply> {
     if let Err(status) = envelope::not_encoded(headers, &CONTENT_ENCODING) {
         let body = serde_json::json!({"errorDetails": status.message()}).to_string();
@@ -233,9 +236,11 @@ fn write_success(out: &mut Vec<u8>, key: &str, outcome: &Outcome<'_>, metadata: 
 }
 
 fn write_failure(out: &mut Vec<u8>, key: &str, failure: ErrorCode, metadata: Fields<'_>) {
+    // `key` says which flag was asked for and stays whole; the text for people quotes it.
+    let quoted = excerpt(key);
     let (code, details) = match failure {
-        ErrorCode::FlagNotFound => ("FLAG_NOT_FOUND", format!("flag `{key}` does not exist")),
-        ErrorCode::ParseError => ("PARSE_ERROR", format!("error parsing the flag `{key}`")),
+        ErrorCode::FlagNotFound => ("FLAG_NOT_FOUND", format!("flag `{quoted}` does not exist")),
+        ErrorCode::ParseError => ("PARSE_ERROR", format!("error parsing the flag `{quoted}`")),
         ErrorCode::TypeMismatch | ErrorCode::General => {
             ("GENERAL", "error processing the flag for evaluation".to_owned())
         }

@@ -7,6 +7,12 @@ use http::{
 use hyper::body::Bytes;
 
 use super::body::Reply;
+use crate::excerpt::excerpt;
+
+/// The value of a header as an error quotes it.
+pub(crate) fn quoted(value: &HeaderValue) -> String {
+    format!("{:?}", excerpt(&String::from_utf8_lossy(value.as_bytes())))
+}
 
 /// A response without a body.
 pub(crate) fn status(status: StatusCode) -> Response<Reply> {

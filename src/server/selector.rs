@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::excerpt::excerpt;
+
 /// The header that carries a selector, in requests of every protocol.
 pub(crate) const HEADER: &str = "flagd-selector";
 
@@ -23,7 +25,8 @@ pub(crate) struct InvalidSelector(String);
 
 impl fmt::Display for InvalidSelector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "invalid selector key {:?}, valid keys: \"flagSetId\", \"source\"", self.0)
+        let key = excerpt(&self.0);
+        write!(f, "invalid selector key {key:?}, valid keys: \"flagSetId\", \"source\"")
     }
 }
 

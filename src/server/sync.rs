@@ -3,12 +3,12 @@
 use std::{sync::Arc, time::Duration};
 
 use http::{Method, Request, Response};
-use hyper::body::{Bytes, Incoming};
+use hyper::body::Bytes;
 use prost::bytes::BytesMut;
 use tonic::Status;
 
 use super::{
-    body::Reply,
+    body::{Received, Reply},
     core::{Core, selector_of},
     envelope, grpc,
     metrics::Counted,
@@ -21,7 +21,7 @@ use super::{
 };
 
 /// Answers a request.
-pub(crate) async fn serve(core: Arc<Core>, request: Request<Incoming>) -> Response<Reply> {
+pub(crate) async fn serve(core: Arc<Core>, request: Request<&mut Received>) -> Response<Reply> {
     let path = request.uri().path().to_owned();
     let Some(procedure) = path.strip_prefix("/flagd.sync.v1.FlagSyncService/") else {
         return respond::not_found();
@@ -29,14 +29,14 @@ pub(crate) async fn serve(core: Arc<Core>, request: Request<Incoming>) -> Respon
     if request.method() != Method::POST || !grpc::is_grpc(request.headers()) {
         return respond::only_post();
     }
-    call(&core, procedure, request).await.unwrap_or_else(|failed| failed)
+    call(&core, procedure, request).await.unwrap_or_else(grpc::in_headers)
 }
 
 /// A call; what it gives is the answer either way.
 async fn call(
     core: &Arc<Core>,
     procedure: &str,
-    request: Request<Incoming>,
+    request: Request<&mut Received>,
 ) -> Result<Response<Reply>, Response<Reply>> {
     let limit = core.max_body;
     match procedure {
@@ -69,9 +69,9 @@ async fn call(
                 Err(Status::unimplemented("metadata endpoint disabled"))
             }
         }
-        _ => Err(Status::unimplemented(format!("there is no procedure {procedure:?}"))),
+        _ => Err(grpc::unknown(procedure)),
     }
-    .map_err(|status| grpc::failed(&status))
+    .map_err(grpc::failed)
 }
 
 /// The selector of the header, else the older one of the message.

@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use crate::support::flagd::FlagdProcess;
 
-/// A flag of each type; `text` depends on the context, and `off` is disabled.
+/// A flag of each type; `text` depends on the context, `off` is disabled, and of the last two the
+/// rule fails, or gives no variant of the flag.
 pub(crate) fn definition() -> Value {
     json!({
         "metadata": { "team": "clients" },
@@ -32,6 +33,18 @@ pub(crate) fn definition() -> Value {
                 "state": "DISABLED",
                 "variants": { "v": "never" },
                 "defaultVariant": "v",
+            },
+            "broken": {
+                "state": "ENABLED",
+                "variants": { "v": "never" },
+                "defaultVariant": "v",
+                "targeting": { "no-such-operator": [1] },
+            },
+            "astray": {
+                "state": "ENABLED",
+                "variants": { "v": "never" },
+                "defaultVariant": "v",
+                "targeting": "no-such-variant",
             },
         }
     })

@@ -1,4 +1,4 @@
-//! curl: the Connect protocol, OFREP and the probes.
+//! curl: the Connect protocol, OFREP and the probes, and a connection that is used again.
 
 use std::{fs, path::PathBuf};
 
@@ -18,6 +18,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("curl::connect".to_owned(), curl(), connect),
         trial("curl::connect_protobuf".to_owned(), curl(), connect_protobuf),
         trial("curl::ofrep".to_owned(), curl(), ofrep),
+        trial("curl::keep_alive".to_owned(), curl(), keep_alive),
         trial("curl::probes".to_owned(), curl(), probes),
     ]
 }
@@ -116,6 +117,31 @@ async fn ofrep(curl: PathBuf, flagd: FlagdProcess) -> Result<(), String> {
     assert_eq!(status, "200");
     let answers = answer["flags"].as_array().unwrap();
     assert!(answers.iter().any(|flag| flag["key"] == "int" && flag["value"] == 42), "{answer}");
+    Ok(())
+}
+
+/// One connection for all requests of a port, those that are rejected with a body too.
+async fn keep_alive(curl: PathBuf, flagd: FlagdProcess) -> Result<(), String> {
+    let ports = flagd.ports();
+    let resolve = "flagd.evaluation.v1.Service/ResolveBoolean";
+    for (port, good, status) in [
+        (ports.evaluation, resolve, "200"),
+        (ports.ofrep, "ofrep/v1/evaluate/flags/bool", "200"),
+        (ports.management, "nope", "404"),
+    ] {
+        let mut command = command(&curl);
+        command.args(["--silent", "--show-error", "--http1.1", "--max-time", "10"]);
+        command.args(["--header", "content-type: application/json"]);
+        // More than comes with the head of the request.
+        let body = json!({ "flagKey": "bool", "context": { "long": "x".repeat(50_000) } });
+        command.args(["--data", &body.to_string()]);
+        command.args(["--write-out", "%{http_code} %{num_connects}\n"]);
+        for path in ["nope", good, "nope", good] {
+            command.args(["--output", "/dev/null"]).arg(format!("http://{}/{path}", local(port)));
+        }
+        let seen = output(&mut command).await?;
+        assert_eq!(seen, format!("404 1\n{status} 0\n404 0\n{status} 0\n"), "{good}");
+    }
     Ok(())
 }
 

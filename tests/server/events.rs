@@ -268,6 +268,7 @@ async fn streams_end_when_the_client_says() {
     let mut stream = client.event_stream(request).await.unwrap().into_inner();
     assert_eq!(event(&mut stream).await.0, "provider_ready");
     let request = with_header(v1::EventStreamRequest {}, "grpc-timeout", "1 day");
-    let status = client.event_stream(request).await.unwrap_err();
+    let mut stream = client.event_stream(request).await.unwrap().into_inner();
+    let status = bounded("the end", stream.message()).await.unwrap_err();
     assert_eq!(status.code(), Code::InvalidArgument, "{status:?}");
 }

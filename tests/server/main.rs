@@ -21,12 +21,15 @@ mod envelopes;
 mod events;
 mod hostile;
 mod http_source;
+mod keep_alive;
 mod load;
 mod management;
 mod ofrep;
 mod provider;
+mod quoting;
 mod shutdown;
 mod sources;
+mod statuses;
 mod sync;
 mod unary;
 

@@ -222,7 +222,8 @@ async fn selectors() {
     assert_status(ask("bogus=1").await, Code::InvalidArgument, text);
 
     let request = with_header(v1::EventStreamRequest {}, "flagd-selector", "bogus=1");
-    assert_status(client.event_stream(request).await.map(drop), Code::InvalidArgument, text);
+    let mut stream = client.event_stream(request).await.unwrap().into_inner();
+    assert_status(stream.message().await, Code::InvalidArgument, text);
 }
 
 /// "A server without v2 ... answers an unknown service with plain HTTP 404 `text/plain`".

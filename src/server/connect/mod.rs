@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde_json::{Value, json};
 use tonic::{Code, Status};
 
-use super::envelope;
+use super::{envelope, respond};
 
 const VERSION: HeaderName = HeaderName::from_static("connect-protocol-version");
 const TIMEOUT: HeaderName = HeaderName::from_static("connect-timeout-ms");
@@ -60,7 +60,8 @@ fn checked(headers: &HeaderMap, encoding: &HeaderName) -> Result<Option<Duration
     envelope::not_encoded(headers, encoding)?;
     match headers.get(VERSION) {
         Some(version) if !version.is_empty() && version != "1" => {
-            let text = format!("Connect-Protocol-Version must be \"1\": got {version:?}");
+            let version = respond::quoted(version);
+            let text = format!("Connect-Protocol-Version must be \"1\": got {version}");
             Err(Status::invalid_argument(text))
         }
         _ => headers.get(TIMEOUT).map_or(Ok(None), timeout),
@@ -74,8 +75,8 @@ fn timeout(header: &HeaderValue) -> Result<Option<Duration>, Status> {
     }
     let text = header.to_str().ok().filter(|text| text.len() <= 10);
     let millis = text.and_then(|text| text.parse::<i64>().ok()).ok_or_else(|| {
-        let text =
-            format!("Connect-Timeout-Ms must be milliseconds, 10 digits at most: got {header:?}");
+        let got = respond::quoted(header);
+        let text = format!("Connect-Timeout-Ms must be milliseconds, 10 digits at most: got {got}");
         Status::invalid_argument(text)
     })?;
     Ok(Some(Duration::from_millis(u64::try_from(millis).unwrap_or_default())))

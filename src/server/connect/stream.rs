@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
-use hyper::body::{Bytes, Frame, Incoming};
+use hyper::body::{Bytes, Frame};
 use prost::{Message, bytes::BufMut};
 use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
@@ -11,7 +11,7 @@ use tonic::{Code, Status};
 
 use super::{
     super::{
-        body::{self, Reply},
+        body::{self, Received, Reply},
         core::Core,
         envelope::{self, Framing},
         evaluation, events, grpc,
@@ -29,7 +29,7 @@ pub(crate) async fn serve(
     core: &Arc<Core>,
     codec: Codec,
     content_type: &'static str,
-    request: Request<Incoming>,
+    request: Request<&mut Received>,
 ) -> Response<Reply> {
     let reply = match subscribe(core, codec, request).await {
         Ok(messages) => Reply::stream(messages, |status| Frame::data(end(status))),
@@ -43,7 +43,7 @@ pub(crate) async fn serve(
 async fn subscribe(
     core: &Arc<Core>,
     codec: Codec,
-    request: Request<Incoming>,
+    request: Request<&mut Received>,
 ) -> Result<mpsc::Receiver<Result<Bytes, Status>>, Status> {
     let (parts, body) = request.into_parts();
     let timeout = checked(&parts.headers, &ENCODING)?;

@@ -6,14 +6,14 @@ use http::{
     HeaderMap, HeaderValue, Request, Response, StatusCode,
     header::{ACCEPT_ENCODING, CONTENT_ENCODING},
 };
-use hyper::body::{Bytes, Incoming};
+use hyper::body::Bytes;
 use prost::{Message, bytes::BytesMut};
 use serde_json::{Map, Value, json};
 use tonic::{Code, Status};
 
 use super::{
     super::{
-        body::{self, Reply},
+        body::{self, Received, Reply},
         core::Core,
         envelope,
         evaluation::{self, Procedure, ResolveRequest},
@@ -46,7 +46,7 @@ pub(crate) async fn serve(
     procedure: Procedure,
     codec: Codec,
     content_type: &'static str,
-    request: Request<Incoming>,
+    request: Request<&mut Received>,
 ) -> Response<Reply> {
     let (parts, body) = request.into_parts();
     let answer = async {

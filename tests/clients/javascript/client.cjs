@@ -43,7 +43,7 @@ async function main() {
     });
   }
   await OpenFeature.setProviderAndWait(
-    new FlagdProvider({ host: '127.0.0.1', port: Number(port), resolverType, deadlineMs: 10_000 }),
+    new FlagdProvider({ host: '127.0.0.1', port: Number(port), resolverType }),
   );
   for await (const line of createInterface({ input: process.stdin })) {
     await answer(client, JSON.parse(line));

@@ -69,7 +69,6 @@ def main():
             host="127.0.0.1",
             port=int(port),
             resolver_type=ResolverType(resolver),
-            deadline_ms=10_000,
         )
     )
     for line in sys.stdin:

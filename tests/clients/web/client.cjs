@@ -51,7 +51,7 @@ async function main() {
     });
   }
   await OpenFeature.setProviderAndWait(
-    new FlagdWebProvider({ host: '127.0.0.1', port: Number(port), tls: false, maxDelay: 500 }),
+    new FlagdWebProvider({ host: '127.0.0.1', port: Number(port), tls: false }),
   );
   for await (const line of createInterface({ input: process.stdin })) {
     await answer(client, JSON.parse(line));

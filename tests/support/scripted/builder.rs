@@ -10,7 +10,7 @@ use std::{
 use tokio::sync::watch;
 use tokio_rustls::rustls::ServerConfig;
 
-use super::{Core, Script, ScriptedServer, StreamMode, Versions, service::handler};
+use super::{Core, Missing, Script, ScriptedServer, StreamMode, Versions, service::handler};
 use crate::support::{
     background::Background,
     http2::{Listener, Server},
@@ -48,6 +48,13 @@ impl Builder {
     #[must_use]
     pub fn versions(mut self, versions: Versions) -> Self {
         self.script.versions = versions;
+        self
+    }
+
+    /// How it says that it does not have a version.
+    #[must_use]
+    pub fn missing(mut self, missing: Missing) -> Self {
+        self.script.missing = missing;
         self
     }
 

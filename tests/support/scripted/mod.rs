@@ -46,7 +46,7 @@ pub enum Method {
     EventStream,
 }
 
-/// The versions that a server has; the others get flagd's plain HTTP 404.
+/// The versions that a server has; the others are [`Missing`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Versions {
     V1,
@@ -60,6 +60,18 @@ impl Versions {
         (self != Self::V2 && path.starts_with("/flagd.evaluation.v1.Service/"))
             || (self != Self::V1 && path.starts_with("/flagd.evaluation.v2.Service/"))
     }
+}
+
+/// How a server says that it does not have a version.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Missing {
+    /// Plain HTTP 404, as flagd's evaluation port.
+    #[default]
+    NotFound,
+    /// UNIMPLEMENTED in the only headers, as grpc-go.
+    InHeaders,
+    /// UNIMPLEMENTED in trailers after headers of their own.
+    InTrailers,
 }
 
 /// The server. It runs on a thread of its own, and stops when dropped.

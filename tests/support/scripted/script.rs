@@ -17,7 +17,7 @@ use tokio_stream::Stream;
 use tonic::Status;
 
 use super::{
-    Versions,
+    Missing, Versions,
     flags::{Answer, Flag, answer, any_answer},
     gate::GateState,
     observed::{Call, Observed},
@@ -71,6 +71,7 @@ pub(super) struct Script {
     pub(super) behaviours: HashMap<String, Behaviour>,
     pub(super) everything: Option<Behaviour>,
     pub(super) versions: Versions,
+    pub(super) missing: Missing,
     pub(super) stream_mode: StreamMode,
     pub(super) next_streams: VecDeque<StreamMode>,
     pub(super) without_log: bool,

@@ -2,7 +2,8 @@
 
 use std::{convert::Infallible, pin::Pin, sync::Arc};
 
-use http::{Response as HttpResponse, StatusCode, header::CONTENT_TYPE};
+use http::{HeaderMap, Response as HttpResponse, StatusCode, header::CONTENT_TYPE};
+use http_body_util::{BodyExt as _, Empty};
 use hyper::{body::Incoming, service::Service as _};
 use hyper_util::service::TowerToHyperService;
 use prost_types::Struct;
@@ -11,7 +12,7 @@ use tokio_stream::{Stream, StreamExt};
 use tonic::{Request, Response, Status, body::Body, service::Routes};
 
 use super::{
-    Method, Version,
+    Method, Missing, Version,
     flags::Answer,
     observed::Call,
     script::{Core, Event},
@@ -36,9 +37,13 @@ pub(super) fn handler(
         .prepare();
     let routes = TowerToHyperService::new(routes);
     move |mut request| {
-        if !core.script.lock().unwrap().versions.serve(request.uri().path()) {
+        let missing = {
+            let script = core.script.lock().unwrap();
+            (!script.versions.serve(request.uri().path())).then_some(script.missing)
+        };
+        if let Some(missing) = missing {
             core.observed.send_modify(|observed| observed.unserved += 1);
-            return Box::pin(async { not_found() });
+            return Box::pin(async move { not_served(missing) });
         }
         if let Some(authority) = request.uri().authority().cloned() {
             request.extensions_mut().insert(authority);
@@ -50,13 +55,24 @@ pub(super) fn handler(
 
 type Answering = Pin<Box<dyn Future<Output = HttpResponse<Body>> + Send>>;
 
-/// flagd's answer to a service that it does not have.
-fn not_found() -> HttpResponse<Body> {
-    HttpResponse::builder()
-        .status(StatusCode::NOT_FOUND)
-        .header(CONTENT_TYPE, "text/plain; charset=utf-8")
-        .body(Body::new("404 page not found\n".to_owned()))
-        .unwrap()
+/// The answer to a call of a service that is not there.
+fn not_served(missing: Missing) -> HttpResponse<Body> {
+    let unimplemented = Status::unimplemented("unknown service");
+    match missing {
+        Missing::NotFound => HttpResponse::builder()
+            .status(StatusCode::NOT_FOUND)
+            .header(CONTENT_TYPE, "text/plain; charset=utf-8")
+            .body(Body::new("404 page not found\n".to_owned()))
+            .unwrap(),
+        Missing::InHeaders => unimplemented.into_http(),
+        Missing::InTrailers => {
+            let mut trailers = HeaderMap::new();
+            unimplemented.add_header(&mut trailers).unwrap();
+            let body = Empty::new().with_trailers(async { Some(Ok(trailers)) });
+            let grpc = HttpResponse::builder().header(CONTENT_TYPE, "application/grpc");
+            grpc.body(Body::new(body)).unwrap()
+        }
+    }
 }
 
 fn string(value: &Value) -> Option<String> {
