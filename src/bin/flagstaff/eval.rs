@@ -10,7 +10,12 @@ use open_feature::{
 };
 use serde_json::{Map, Value as Json, json};
 
-use crate::{Exit, connection::Connection, failed, json as convert, output};
+use crate::{
+    Exit,
+    connection::Connection,
+    context::{self, Fields},
+    failed, json as convert, output,
+};
 
 /// Ask a flagd or flagstaff for the value of a flag.
 ///
@@ -24,9 +29,14 @@ pub(crate) struct Args {
     /// The type to ask for; without it, the type that the flag has.
     #[arg(short = 't', long = "type", value_name = "TYPE")]
     as_type: Option<Type>,
-    /// A field of the evaluation context, `name=value`, or all of it as a JSON object; can be
-    /// repeated. A value that is JSON (`5`, `true`, `"5"`, `[1]`) is taken so, else as text.
-    #[arg(short, long = "context", value_name = "NAME=VALUE|JSON", value_parser = context)]
+    /// Fields of the evaluation context: `name=value`, `name:=json` or a JSON object; can be
+    /// repeated, and the last value of a name counts.
+    ///
+    /// In `name=value`, a value that is valid JSON (`5`, `true`, `[1]`) has its JSON type, and any
+    /// other is a string; `targetingKey` is always a string. In `name:=json`, the value must be valid
+    /// JSON: `id:="5"` is a string. A dot in a name has no meaning: for `{"var": "user.name"}`, write
+    /// `user:={"name": "ann"}`.
+    #[arg(short, long = "context", value_name = "CONTEXT", value_parser = context::parse)]
     contexts: Vec<Fields>,
     /// Print one line of JSON: key, value, variant, reason, metadata, error.
     #[arg(long)]
@@ -43,8 +53,6 @@ enum Type {
     Float,
     Object,
 }
-
-type Fields = Map<String, Json>;
 
 pub(crate) async fn run(args: Args) -> Exit {
     let options = match args.connection.options() {
@@ -179,37 +187,5 @@ impl fmt::Display for Report<'_> {
                 write!(f, "{}: {message}", error.code)
             }
         }
-    }
-}
-
-/// `name=value`, or a JSON object.
-fn context(text: &str) -> Result<Fields, String> {
-    if text.trim_start().starts_with('{') {
-        return serde_json::from_str(text).map_err(|error| format!("no JSON object: {error}"));
-    }
-    let (name, value) = text.split_once('=').ok_or("neither NAME=VALUE nor a JSON object")?;
-    let value = serde_json::from_str(value).unwrap_or_else(|_| json!(value));
-    Ok(Map::from_iter([(name.to_owned(), value)]))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn fields_are_json_where_they_can_be() {
-        for (text, fields) in [
-            ("a=b", json!({"a": "b"})),
-            ("a=b=c", json!({"a": "b=c"})),
-            ("a=", json!({"a": ""})),
-            ("a=5", json!({"a": 5})),
-            ("a=\"5\"", json!({"a": "5"})),
-            ("a=[true]", json!({"a": [true]})),
-            (r#" {"a": {"b": null}}"#, json!({"a": {"b": null}})),
-        ] {
-            assert_eq!(context(text).map(Json::Object), Ok(fields), "{text}");
-        }
-        context("a").unwrap_err();
-        context("{a}").unwrap_err();
     }
 }

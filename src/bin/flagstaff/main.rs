@@ -5,6 +5,7 @@
 
 mod check;
 mod connection;
+mod context;
 mod eval;
 mod json;
 mod output;
