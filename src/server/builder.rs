@@ -190,8 +190,11 @@ impl ServerBuilder {
         self
     }
 
-    /// The origins of web pages that may read answers of evaluation and OFREP, `*` for all.
-    /// Default: none.
+    /// The origins of web pages that may read answers of evaluation and OFREP. Default: none.
+    ///
+    /// An origin is what a browser sends: `https://shop.example` or `http://localhost:3000`, without
+    /// a path or a slash at the end. One `*` can stand for any text: `https://*.shop.example`, or `*`
+    /// for all origins. One that matches no page is an error of [`bind`](Self::bind).
     #[must_use]
     pub fn cors_origins(mut self, origins: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.cors = origins.into_iter().map(Into::into).collect();
@@ -289,6 +292,7 @@ impl ServerBuilder {
         for (header, name) in headers {
             additions.headers.push((header_name(&header)?, name));
         }
+        let cors = Cors::new(&cors)?;
         let mut listeners = Vec::new();
         for (service, listen) in [
             (Service::Evaluation, evaluation),
@@ -310,7 +314,7 @@ impl ServerBuilder {
             awaited: Awaited::new(sources.len()),
             metrics: Metrics::new(sources.len() + 1, tls.is_some()),
             additions,
-            cors: Cors::new(cors),
+            cors,
             max_body,
             stream_deadline,
             sync_metadata,

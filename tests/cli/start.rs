@@ -98,6 +98,22 @@ async fn options_without_an_effect_are_refused() {
 }
 
 #[tokio::test]
+async fn an_option_of_no_use_is_wrong_usage() {
+    for (args, variable, message) in [
+        (&["-C", "*,https://shop.example/"][..], "", "write `https://shop.example`"),
+        (&[], "https://a.example shop.example", "write `https://shop.example`"),
+        (&["-H", "no header=name"], "", "`no header`"),
+    ] {
+        let directory = directory();
+        let mut command = start(&directory, &[&["-f", "file:flags.json"], args].concat());
+        command.env("FLAGD_CORS_ORIGIN", variable);
+        let (code, error) = ended(command).await;
+        assert_eq!(code, Some(2), "{error}");
+        assert!(error.contains(message), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn a_port_in_use_is_named() {
     let taken = listen();
     let port = taken.local_addr().unwrap().port().to_string();

@@ -68,7 +68,9 @@ pub(crate) struct Args {
     #[arg(requires = "server_cert_path", value_parser = path())]
     pub(super) server_key_path: Option<PathBuf>,
 
-    /// Origins from which browsers may ask; `*` is every origin [env: `FLAGD_CORS_ORIGIN`].
+    /// Origins of web pages that may read answers, such as `https://shop.example`, without a slash at
+    /// the end; `*` stands for any text, and alone for every origin [env: `FLAGD_CORS_ORIGIN`, a list
+    /// with spaces].
     #[arg(short = 'C', long = "cors-origin", value_name = "ORIGIN", value_delimiter = ',')]
     pub(super) cors_origins: Vec<String>,
     /// Fields of every evaluation context, `name=value,...`; can be repeated
@@ -163,6 +165,8 @@ impl Args {
         if self.cors_origins.is_empty() {
             self.cors_origins = words("FLAGD_CORS_ORIGIN");
         }
+        // It comes of templates.
+        self.cors_origins.retain(|origin| !origin.is_empty());
         if self.context_values.is_empty() {
             self.context_values = object("FLAGD_CONTEXT_VALUE")?;
         }
