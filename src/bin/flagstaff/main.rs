@@ -1,12 +1,13 @@
 //! The program `flagstaff`: a server in flagd's place, and questions to any flagd.
 //!
 //! Exit codes: 0 is success; 1 is a "no" (a flag without a value, a file that is not valid, a server
-//! that cannot start); 2 is wrong usage; 3 is a flagd that cannot be reached.
+//! that cannot start or is not healthy); 2 is wrong usage; 3 is a flagd that cannot be reached.
 
 mod check;
 mod connection;
 mod context;
 mod eval;
+mod health;
 mod json;
 mod output;
 mod signals;
@@ -31,6 +32,7 @@ struct Cli {
 enum Command {
     Check(check::Args),
     Eval(eval::Args),
+    Health(health::Args),
     Start(Box<start::Args>),
     Watch(watch::Args),
 }
@@ -63,6 +65,7 @@ fn main() -> ExitCode {
     let exit = match command {
         Command::Check(args) => check::run(&args),
         Command::Eval(args) => runtime.block_on(eval::run(args)),
+        Command::Health(args) => runtime.block_on(health::run(args)),
         Command::Start(args) => runtime.block_on(start::run(*args)),
         Command::Watch(args) => runtime.block_on(watch::run(args)),
     };
@@ -75,8 +78,8 @@ fn parse() -> Result<Cli, clap::Error> {
     let ignored = |value: &OsStr| {
         value.is_empty() || value.to_str().is_some_and(|text| text.starts_with("tcp://"))
     };
-    let command = Cli::command().mut_subcommand("start", |start| {
-        start.mut_args(|arg| match arg.get_env().and_then(env::var_os) {
+    let command = Cli::command().mut_subcommands(|command| {
+        command.mut_args(|arg| match arg.get_env().and_then(env::var_os) {
             Some(value) if ignored(&value) => arg.env(Resettable::Reset),
             _ => arg,
         })
