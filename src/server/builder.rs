@@ -323,9 +323,7 @@ impl ServerBuilder {
         let memory = Flags { core: core.clone(), index: sources.len(), bucketing };
         // What the program sets is there from the beginning, be it nothing.
         let nothing = FlagSet::default().with_bucketing(bucketing);
-        let Ok(()) =
-            core.store.update(memory.index, |_| Ok::<_, std::convert::Infallible>(nothing));
-        core.metrics.source(memory.index).took();
+        memory.change(|_| nothing);
 
         let feeds = sources.into_iter().enumerate().map(|(index, source)| {
             tokio::spawn(Feed { index, source, bucketing }.run(core.clone())).abort_handle()
