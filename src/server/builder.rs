@@ -190,11 +190,11 @@ impl ServerBuilder {
         self
     }
 
-    /// The origins of web pages that may read answers of evaluation and OFREP. Default: none.
+    /// The origins of web pages that may read responses of evaluation and OFREP. Default: none.
     ///
     /// An origin is what a browser sends: `https://shop.example` or `http://localhost:3000`, without
     /// a path or a slash at the end. One `*` can stand for any text: `https://*.shop.example`, or `*`
-    /// for all origins. One that matches no page is an error of [`bind`](Self::bind).
+    /// for all origins. [`bind`](Self::bind) fails if an origin matches no page.
     #[must_use]
     pub fn cors_origins(mut self, origins: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.cors = origins.into_iter().map(Into::into).collect();
@@ -292,7 +292,7 @@ impl ServerBuilder {
         for (header, name) in headers {
             additions.headers.push((header_name(&header)?, name));
         }
-        let cors = Cors::new(&cors)?;
+        let origins = Cors::new(&cors)?;
         let mut listeners = Vec::new();
         for (service, listen) in [
             (Service::Evaluation, evaluation),
@@ -314,7 +314,7 @@ impl ServerBuilder {
             awaited: Awaited::new(sources.len()),
             metrics: Metrics::new(sources.len() + 1, tls.is_some()),
             additions,
-            cors,
+            cors: origins,
             max_body,
             stream_deadline,
             sync_metadata,
@@ -333,7 +333,7 @@ impl ServerBuilder {
 }
 
 fn header_name(text: &str) -> Result<HeaderName, ServerError> {
-    let reason = |_| format!("`{text}` is no name of a header");
+    let reason = |_| format!("`{text}` is not a valid header name");
     text.parse().map_err(|error: http::header::InvalidHeaderName| {
         ServerError::option("context from header", reason(error))
     })

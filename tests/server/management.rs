@@ -113,10 +113,10 @@ async fn when_a_source_was_updated() {
     becomes_true("the update", async || sample(updated, sent).await > 0).await;
     assert!((before..=now()).contains(&sample(updated, sent).await));
 
-    let updates = sample("updates_total", memory).await;
+    let count = sample("updates_total", memory).await;
     server.flags().set_value("flag", true).unwrap();
     server.flags().set("flag", json!("no flag")).unwrap_err();
-    assert_eq!(sample("updates_total", memory).await, updates + 1);
+    assert_eq!(sample("updates_total", memory).await, count + 1);
     assert!((before..=now()).contains(&sample(updated, memory).await));
 }
 

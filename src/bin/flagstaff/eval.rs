@@ -17,16 +17,16 @@ use crate::{
     failed, json as convert, output,
 };
 
-/// Ask a flagd or flagstaff for the value of a flag.
+/// Evaluate a flag in flagd or flagstaff or, with --in-process or --file, in this program.
 ///
-/// Exit code 0: a value; 1: the flag has none (missing, disabled, of another type, its rule failed,
-/// its file cannot be read), or it cannot be written; 2: wrong usage; 3: flagd cannot be reached, or
-/// refuses, or not with these options.
+/// Exit code 0: the flag has a value; 1: it has none (it is missing or disabled, has another type, its
+/// rule fails, or the file cannot be read), or the value cannot be written; 2: usage error; 3: flagd is
+/// unreachable, rejects the call, or cannot be used with these options.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The key of the flag.
     key: String,
-    /// The type to ask for; without it, the type that the flag has.
+    /// The type to evaluate the flag as; by default, the type that it has.
     #[arg(short = 't', long = "type", value_name = "TYPE")]
     as_type: Option<Type>,
     /// Fields of the evaluation context: `name=value`, `name:=json` or a JSON object; can be

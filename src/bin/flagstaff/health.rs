@@ -14,17 +14,17 @@ use tokio::{net::TcpStream, time::timeout};
 
 use crate::{Exit, failed, output};
 
-/// Check a flagd or flagstaff that runs, at its management port.
+/// Check the health of a running flagd or flagstaff, at its management port.
 ///
-/// Exit code 0: healthy; 1: not healthy; 2: wrong usage; 3: it is unreachable.
+/// Exit code 0: healthy; 1: not healthy; 2: usage error; 3: it is unreachable.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Check that every source has given flags (`/readyz`), and not only that the server runs
     /// (`/healthz`).
     #[arg(long)]
     readiness: bool,
-    /// The server's host, a name or an IP address; `::` and `0.0.0.0`, which a server listens on, stand
-    /// for loopback.
+    /// The server's host, a name or an IP address; `::` and `0.0.0.0`, where a server listens on every
+    /// interface, mean loopback.
     #[arg(long, env = "FLAGSTAFF_HOST", default_value = "127.0.0.1")]
     host: String,
     /// The server's management port.

@@ -20,7 +20,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, builder
 use tokio::runtime::Builder;
 use tracing_subscriber::EnvFilter;
 
-/// Feature flags: a server that takes flagd's place, and questions to any flagd.
+/// Feature flags: a server in place of flagd, and tools to evaluate, watch and check flags.
 #[derive(Debug, Parser)]
 #[command(name = "flagstaff", version, arg_required_else_help = true)]
 struct Cli {
