@@ -100,6 +100,9 @@ async fn the_targeting_key_is_a_string_and_other_fields_can_be() {
         let run = eval(&flagd, &["user", "--json", "-c", context]).await;
         assert_eq!(run.json()["variant"], variant, "{context}");
     }
+    let run = eval(&flagd, &["user", "--json", "-c", "targeting_key=4"]).await;
+    assert_eq!(run.json()["variant"], "other");
+    assert!(run.err.contains("did you mean `targetingKey`?"), "{run:?}");
     // The last of a name counts, and a dot has no meaning.
     for (contexts, variant) in [
         (["targetingKey=4", "targetingKey=5"], "other"),

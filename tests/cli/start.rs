@@ -99,14 +99,24 @@ async fn options_without_an_effect_are_refused() {
 
 #[tokio::test]
 async fn an_option_of_no_use_is_wrong_usage() {
-    for (args, variable, message) in [
-        (&["-C", "*,https://shop.example/"][..], "", "write `https://shop.example`"),
-        (&[], "https://a.example shop.example", "write `https://shop.example`"),
-        (&["-H", "no header=name"], "", "`no header`"),
+    const NONE: (&str, &str) = ("FLAGD_URI", "");
+    for (args, (variable, value), message) in [
+        (&["-C", "*,https://shop.example/"][..], NONE, "write `https://shop.example`"),
+        (
+            &[],
+            ("FLAGD_CORS_ORIGIN", "https://a.example shop.example"),
+            "write `https://shop.example`",
+        ),
+        (&["-H", "no header=name"], NONE, "`no header`"),
+        (&["--host", "localhost"], NONE, "expected an IP address, such as `127.0.0.1` or `::`"),
+        (&[], ("FLAGSTAFF_HOST", "localhost"), "for '--host <IP> (FLAGSTAFF_HOST)'"),
+        (&[], ("FLAGD_STREAM_DEADLINE", "5"), "(FLAGD_STREAM_DEADLINE)': expected a duration"),
+        (&[], ("FLAGD_LOG_FORMAT", "xml"), "(FLAGD_LOG_FORMAT)'"),
+        (&["-z", "yaml"], ("FLAGD_LOG_FORMAT", "json"), "for '--log-format <FORMAT>'\n"),
     ] {
         let directory = directory();
         let mut command = start(&directory, &[&["-f", "file:flags.json"], args].concat());
-        command.env("FLAGD_CORS_ORIGIN", variable);
+        command.env(variable, value);
         let (code, error) = ended(command).await;
         assert_eq!(code, Some(2), "{error}");
         assert!(error.contains(message), "{error}");

@@ -33,6 +33,13 @@ pub(crate) fn parse(text: &str) -> Result<Fields, String> {
     }
 }
 
+/// A field that is probably meant to be the targeting key, such as `targeting_key`.
+pub(crate) fn misspelt(fields: &Fields) -> Option<&str> {
+    let letters = |name: &str| name.replace(['_', '-'], "").to_ascii_lowercase();
+    let is_near = |name: &&str| *name != TARGETING_KEY && letters(name) == letters(TARGETING_KEY);
+    fields.keys().map(String::as_str).find(is_near)
+}
+
 fn is_json(text: &str) -> bool {
     serde_json::from_str::<Json>(text).is_ok()
 }
@@ -153,6 +160,17 @@ mod tests {
             "a=-0",
         ] {
             parse(text).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_targeting_key_of_another_spelling_is_seen() {
+        for name in ["targetingkey", "TargetingKey", "targeting_key", "targeting-key"] {
+            let fields = parse(&format!("{name}=4")).unwrap();
+            assert_eq!(misspelt(&fields), Some(name));
+        }
+        for name in ["targetingKey", "key", "target"] {
+            assert_eq!(misspelt(&parse(&format!("{name}=4")).unwrap()), None);
         }
     }
 

@@ -60,7 +60,10 @@ pub(crate) async fn run(args: Args) -> Exit {
         Err(error) => return failed(Exit::Usage, &error.to_string()),
     };
     let from_file = options.resolver() == Resolver::File;
-    let fields = args.contexts.into_iter().flatten().collect();
+    let fields: Fields = args.contexts.into_iter().flatten().collect();
+    if let Some(name) = context::misspelt(&fields) {
+        output::complain(&format!("warning: field `{name}`: did you mean `targetingKey`?"));
+    }
     let context = convert::to_context(fields);
     let provider = FlagdProvider::new(options);
     let mut initialized = provider.clone();

@@ -16,7 +16,11 @@ mod watch;
 
 use std::{env, ffi::OsStr, process::ExitCode};
 
-use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, builder::Resettable};
+use clap::{
+    Arg, CommandFactory as _, FromArgMatches as _, Parser, Subcommand,
+    builder::Resettable,
+    error::{ContextKind, ContextValue},
+};
 use tokio::runtime::Builder;
 use tracing_subscriber::EnvFilter;
 
@@ -84,7 +88,29 @@ fn parse() -> Result<Cli, clap::Error> {
             _ => arg,
         })
     });
-    Cli::from_arg_matches(&command.try_get_matches()?)
+    let matches =
+        command.clone().try_get_matches().map_err(|error| with_variable(error, &command))?;
+    Cli::from_arg_matches(&matches)
+}
+
+/// The error with the variable that the invalid value comes from.
+fn with_variable(mut error: clap::Error, command: &clap::Command) -> clap::Error {
+    let text = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.clone()),
+        _ => None,
+    };
+    let (arg, value) = (text(ContextKind::InvalidArg), text(ContextKind::InvalidValue));
+    if let (Some(shown), Some(value)) = (arg, value)
+        && let Some(long) = shown.trim_start_matches('-').split([' ', '[']).next()
+        && let args = command.get_subcommands().flat_map(clap::Command::get_arguments)
+        && let mut same = args.filter(|arg| arg.get_long() == Some(long))
+        && let Some(variable) = same.find_map(Arg::get_env)
+        && env::var_os(variable).is_some_and(|found| *found == *value)
+    {
+        let shown = format!("{shown} ({})", variable.display());
+        error.insert(ContextKind::InvalidArg, ContextValue::String(shown));
+    }
+    error
 }
 
 impl From<Exit> for ExitCode {

@@ -26,6 +26,7 @@ pub(crate) struct Args {
     /// The IP address to listen on, for all ports; `::` is every interface, by IPv4 and IPv6.
     // Not FLAGD_HOST, which says to clients where flagd is.
     #[arg(long, env = "FLAGSTAFF_HOST", value_name = "IP", default_value = "127.0.0.1")]
+    #[arg(value_parser = address)]
     pub(super) host: IpAddr,
     /// Port of evaluation: gRPC and Connect.
     #[arg(short, long, env = "FLAGD_PORT", default_value_t = 8013)]
@@ -186,6 +187,10 @@ impl Args {
 /// An empty path is none, as in flagd: it comes of templates.
 fn path() -> impl TypedValueParser<Value = PathBuf> {
     OsStringValueParser::new().map(PathBuf::from)
+}
+
+fn address(text: &str) -> Result<IpAddr, &'static str> {
+    text.parse().map_err(|_| "expected an IP address, such as `127.0.0.1` or `::`")
 }
 
 fn pair(text: &str) -> Result<Pair, String> {
