@@ -167,6 +167,22 @@ async fn context_comes_from_options_and_headers() {
     assert_eq!(eval(&flagd, &["flag", "--header", "X-Who=ann"]).await["variant"], "header");
 }
 
+/// In flagd they are strings, whatever they look like.
+#[tokio::test]
+async fn fields_that_the_server_adds_are_strings() {
+    let definition = json!({ "flags": { "flag": {
+        "state": "ENABLED",
+        "variants": { "other": 0, "string": 1 },
+        "defaultVariant": "other",
+        "targeting": { "if": [{ "===": [{ "var": "targetingKey" }, "4"] }, "string"] },
+    } } });
+    let flagd = server(&definition, &["-X", "targetingKey=4"]).await;
+    assert_eq!(eval(&flagd, &["flag", "-c", "targetingKey=5"]).await["variant"], "string");
+    let flagd = server(&definition, &["-H", "X-User=targetingKey"]).await;
+    assert_eq!(eval(&flagd, &["flag", "--header", "X-User=4"]).await["variant"], "string");
+    assert_eq!(eval(&flagd, &["flag"]).await["variant"], "other");
+}
+
 #[tokio::test]
 async fn the_generation_of_fractional_is_chosen() {
     let definition = json!({ "flags": { "flag": {
