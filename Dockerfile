@@ -15,5 +15,7 @@ ENV FLAGSTAFF_HOST=::
 # Evaluation, management, synchronization, OFREP.
 EXPOSE 8013 8014 8015 8016
 USER 65532:65532
+# At the port of FLAGD_MANAGEMENT_PORT; that of an option is not seen here.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=5s CMD ["/flagstaff", "health"]
 ENTRYPOINT ["/flagstaff"]
 CMD ["start"]

@@ -1,11 +1,15 @@
-//! Proves that the pieces of `support` do what the other tests rely on.
+//! Proves that the pieces of `support`, and the reader of conformance features, do what the other tests
+//! rely on.
 // In helpers as in tests.
 #![allow(clippy::unwrap_used)]
 
+#[path = "conformance/gherkin.rs"]
+mod gherkin;
 mod support;
 
 use std::{
     error::Error,
+    fs,
     time::{Duration, Instant},
 };
 
@@ -321,4 +325,44 @@ async fn raw_peers_answer_404_nothing_or_are_not_there() {
 
     let uri = format!("http://127.0.0.1:{}", closed_port());
     Endpoint::from_shared(uri).unwrap().connect().await.unwrap_err();
+}
+
+/// "`\n`, `\|` and `\\`": all other backslashes stand for themselves
+/// (<https://cucumber.io/docs/gherkin/reference/#table-cell-escaping>).
+#[test]
+fn features_hold_backslashes() {
+    const FEATURE: &str = r#"
+Feature: backslashes
+  Scenario Outline: row
+    Given a key "<key>" and \u0041
+      """
+      | a\u |
+      """
+    And a table
+      | cell  |
+      | <key> |
+    Examples:
+      | key          |
+      | \u0041       |
+      | \u           |
+      | x\           |
+      | C:\new\\name |
+      | a\|b         |
+"#;
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("more")).unwrap();
+    fs::write(folder.path().join("more/backslashes.feature"), FEATURE).unwrap();
+    fs::write(folder.path().join("README.md"), "no feature").unwrap();
+    let [feature] = <[_; 1]>::try_from(gherkin::read(folder.path()).unwrap()).unwrap();
+    let keys = [r"\u0041", r"\u", r"x\", "C:\new\\name", "a|b"];
+    assert_eq!(feature.scenarios.len(), keys.len());
+    for (scenario, key) in feature.scenarios.iter().zip(keys) {
+        let [step, table] = &scenario.steps[..] else { panic!("{scenario:?}") };
+        assert_eq!(step.value, format!(r#"a key "{key}" and \u0041"#));
+        assert_eq!(step.docstring.as_deref().map(str::trim), Some(r"| a\u |"));
+        assert_eq!(table.table.as_ref().unwrap().rows, [["cell"], [key]]);
+    }
+    fs::write(folder.path().join("broken.feature"), "Scenario: of no feature\n").unwrap();
+    let error = gherkin::read(folder.path()).unwrap_err();
+    assert!(error.contains("broken.feature"), "{error}");
 }

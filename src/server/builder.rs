@@ -211,8 +211,11 @@ impl ServerBuilder {
         self
     }
 
-    /// The origins of web pages that may read answers of evaluation and OFREP, `*` for all.
-    /// Default: none.
+    /// The origins of web pages that may read responses of evaluation and OFREP. Default: none.
+    ///
+    /// An origin is what a browser sends: `https://shop.example` or `http://localhost:3000`, without
+    /// a path or a slash at the end. One `*` can stand for any text: `https://*.shop.example`, or `*`
+    /// for all origins. [`bind`](Self::bind) fails if an origin matches no page.
     #[must_use]
     pub fn cors_origins(mut self, origins: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.cors = origins.into_iter().map(Into::into).collect();
@@ -324,6 +327,7 @@ impl ServerBuilder {
         for (header, name) in headers {
             additions.headers.push((header_name(&header)?, name));
         }
+        let origins = Cors::new(&cors)?;
         let mut listeners = Vec::new();
         for (service, listen) in [
             (Service::Evaluation, evaluation),
@@ -346,7 +350,7 @@ impl ServerBuilder {
             opened: AtomicBool::new(false),
             metrics: Metrics::new(sources.len() + 1, tls.is_some()),
             additions,
-            cors: Cors::new(cors),
+            cors: origins,
             max_body,
             stream_deadline,
             sync_metadata,
@@ -355,9 +359,7 @@ impl ServerBuilder {
         let memory = Flags { core: core.clone(), index: sources.len(), bucketing };
         // What the program sets is there from the beginning, be it nothing.
         let nothing = FlagSet::default().with_bucketing(bucketing);
-        let Ok(()) =
-            core.store.update(memory.index, |_| Ok::<_, std::convert::Infallible>(nothing));
-        core.metrics.source(memory.index).took();
+        memory.change(|_| nothing);
 
         let mut tasks: Vec<_> = sources
             .into_iter()
@@ -386,7 +388,7 @@ fn distinct<'n>(names: impl Iterator<Item = &'n str>) -> Vec<Arc<str>> {
 }
 
 fn header_name(text: &str) -> Result<HeaderName, ServerError> {
-    let reason = |_| format!("`{text}` is no name of a header");
+    let reason = |_| format!("`{text}` is not a valid header name");
     text.parse().map_err(|error: http::header::InvalidHeaderName| {
         ServerError::option("context from header", reason(error))
     })

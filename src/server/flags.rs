@@ -1,6 +1,6 @@
 //! Flags that the program itself sets.
 
-use std::sync::Arc;
+use std::{convert::Infallible, sync::Arc};
 
 use serde_json::{Map, Value, json};
 
@@ -77,12 +77,13 @@ impl Flags {
         let mut draft = Draft::default();
         change(&mut draft);
         let added = FlagSet::parse(&json!({"flags": draft.set}).to_string())?;
-        self.core.store.update(self.index, |former| {
+        self.change(|former| {
             let mut flags = FlagSet::default().with_bucketing(self.bucketing);
             flags.extend(former, |key, _| !draft.removed.iter().any(|removed| removed == key));
             flags.extend(&added, |_, _| true);
-            Ok(flags)
-        })
+            flags
+        });
+        Ok(())
     }
 
     /// Replaces all flags by those of a flag definition in JSON.
@@ -92,7 +93,15 @@ impl Flags {
     /// When it is not valid; nothing has changed then.
     pub fn replace(&self, definition: &str) -> Result<(), DefinitionError> {
         let flags = FlagSet::parse(definition)?.with_bucketing(self.bucketing);
-        self.core.store.update(self.index, |_| Ok(flags))
+        self.change(|_| flags);
+        Ok(())
+    }
+
+    /// Replaces all flags by what `change` makes of them.
+    pub(crate) fn change(&self, change: impl FnOnce(&FlagSet) -> FlagSet) {
+        let Ok(()) =
+            self.core.store.update(self.index, |former| Ok::<_, Infallible>(change(former)));
+        self.core.metrics.source(self.index).took();
     }
 }
 

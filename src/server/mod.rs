@@ -52,6 +52,7 @@ mod listen;
 mod management;
 mod metrics;
 mod ofrep;
+mod origin;
 mod patience;
 mod proto;
 mod resolve;

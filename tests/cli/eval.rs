@@ -23,6 +23,19 @@ fn definition() -> Value {
                 { "==": [{ "var": "targetingKey" }, "key"] }, "two",
             ] },
         },
+        // `===`: of a number, none of these is true.
+        "user": {
+            "state": "ENABLED",
+            "variants": { "other": 0, "four": 4, "yes": 1, "long": 2 },
+            "defaultVariant": "other",
+            "targeting": { "if": [
+                { "===": [{ "var": "targetingKey" }, "4"] }, "four",
+                { "===": [{ "var": "targetingKey" }, "true"] }, "yes",
+                { "===": [{ "var": "targetingKey" }, "12345678901234567890123"] }, "long",
+                { "===": [{ "var": "id" }, "4"] }, "four",
+                { "===": [{ "var": "user.ids.1" }, 1] }, "yes",
+            ] },
+        },
         "off": { "state": "DISABLED", "variants": { "v": true }, "defaultVariant": "v" },
     } })
 }
@@ -81,6 +94,57 @@ async fn proxies_in_the_environment_are_not_used() {
     command.env_remove("NO_PROXY").env_remove("no_proxy");
     let run = finish(command).await;
     assert!(run.code == Some(0) && run.out.starts_with("bool = false"), "{run:?}");
+}
+
+/// As an application that calls `with_targeting_key`.
+#[tokio::test]
+async fn the_targeting_key_is_a_string_and_other_fields_can_be() {
+    let flagd = flagd(&definition()).await;
+    for (context, variant) in [
+        ("targetingKey=4", "four"),
+        ("targetingKey=true", "yes"),
+        ("targetingKey=12345678901234567890123", "long"),
+        (r#"targetingKey:="4""#, "four"),
+        (r#"{"targetingKey": "4"}"#, "four"),
+        ("targetingKey=\"4\"", "other"),
+        ("id=4", "other"),
+        (r#"id="4""#, "four"),
+        (r#"id:="4""#, "four"),
+        (r#"user:={"ids": [0, 1]}"#, "yes"),
+    ] {
+        let run = eval(&flagd, &["user", "--json", "-c", context]).await;
+        assert_eq!(run.json()["variant"], variant, "{context}");
+    }
+    let run = eval(&flagd, &["user", "--json", "-c", "targeting_key=4"]).await;
+    assert_eq!(run.json()["variant"], "other");
+    assert!(run.err.contains("did you mean `targetingKey`?"), "{run:?}");
+    // The last of a name counts, and a dot has no meaning.
+    for (contexts, variant) in [
+        (["targetingKey=4", "targetingKey=5"], "other"),
+        (["targetingKey=5", "targetingKey=4"], "four"),
+        (["user.ids=[0,1]", "user.ids.1=1"], "other"),
+    ] {
+        let args = ["user", "--json", "-c", contexts[0], "-c", contexts[1]];
+        assert_eq!(eval(&flagd, &args).await.json()["variant"], variant, "{contexts:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_context_that_cannot_be_meant_is_an_error() {
+    for (context, message) in [
+        ("targetingKey:=4", "must be a string, got 4; write `targetingKey=VALUE`"),
+        (r#"{"targetingKey": 4}"#, "must be a string, got 4; write `targetingKey=VALUE`"),
+        (
+            r#"user:={"name": ann}"#,
+            "invalid JSON after `user:=`: expected value at line 1 column 10",
+        ),
+        ("id=12345678901234567890123", "write it as a string"),
+        ("=5", "expected NAME=VALUE, NAME:=JSON or a JSON object"),
+    ] {
+        let run = run(&["eval", "user", "-c", context]).await;
+        assert_eq!((run.code, &*run.out), (Some(2), ""), "{context}");
+        assert!(run.err.contains(message), "{}", run.err);
+    }
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ mod support;
 mod check;
 mod eval;
 mod examples;
+mod health;
 mod options;
 mod program;
 mod sources;

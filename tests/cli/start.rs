@@ -98,6 +98,32 @@ async fn options_without_an_effect_are_refused() {
 }
 
 #[tokio::test]
+async fn an_option_of_no_use_is_wrong_usage() {
+    const NONE: (&str, &str) = ("FLAGD_URI", "");
+    for (args, (variable, value), message) in [
+        (&["-C", "*,https://shop.example/"][..], NONE, "write `https://shop.example`"),
+        (
+            &[],
+            ("FLAGD_CORS_ORIGIN", "https://a.example shop.example"),
+            "write `https://shop.example`",
+        ),
+        (&["-H", "no header=name"], NONE, "`no header`"),
+        (&["--host", "localhost"], NONE, "expected an IP address, such as `127.0.0.1` or `::`"),
+        (&[], ("FLAGSTAFF_HOST", "localhost"), "for '--host <IP> (FLAGSTAFF_HOST)'"),
+        (&[], ("FLAGD_STREAM_DEADLINE", "5"), "(FLAGD_STREAM_DEADLINE)': expected a duration"),
+        (&[], ("FLAGD_LOG_FORMAT", "xml"), "(FLAGD_LOG_FORMAT)'"),
+        (&["-z", "yaml"], ("FLAGD_LOG_FORMAT", "json"), "for '--log-format <FORMAT>'\n"),
+    ] {
+        let directory = directory();
+        let mut command = start(&directory, &[&["-f", "file:flags.json"], args].concat());
+        command.env(variable, value);
+        let (code, error) = ended(command).await;
+        assert_eq!(code, Some(2), "{error}");
+        assert!(error.contains(message), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn a_port_in_use_is_named() {
     let taken = listen();
     let port = taken.local_addr().unwrap().port().to_string();
@@ -139,6 +165,22 @@ async fn context_comes_from_options_and_headers() {
     let flagd = server(&definition, &args).await;
     assert_eq!(eval(&flagd, &["flag"]).await["variant"], "value");
     assert_eq!(eval(&flagd, &["flag", "--header", "X-Who=ann"]).await["variant"], "header");
+}
+
+/// In flagd they are strings, whatever they look like.
+#[tokio::test]
+async fn fields_that_the_server_adds_are_strings() {
+    let definition = json!({ "flags": { "flag": {
+        "state": "ENABLED",
+        "variants": { "other": 0, "string": 1 },
+        "defaultVariant": "other",
+        "targeting": { "if": [{ "===": [{ "var": "targetingKey" }, "4"] }, "string"] },
+    } } });
+    let flagd = server(&definition, &["-X", "targetingKey=4"]).await;
+    assert_eq!(eval(&flagd, &["flag", "-c", "targetingKey=5"]).await["variant"], "string");
+    let flagd = server(&definition, &["-H", "X-User=targetingKey"]).await;
+    assert_eq!(eval(&flagd, &["flag", "--header", "X-User=4"]).await["variant"], "string");
+    assert_eq!(eval(&flagd, &["flag"]).await["variant"], "other");
 }
 
 #[tokio::test]

@@ -2,15 +2,10 @@
 
 use std::path::Path;
 
-use cucumber::{
-    Parser as _,
-    gherkin::{Feature, Rule, Scenario, Step, StepType},
-    parser,
-};
+use cucumber::gherkin::{Feature, Rule, Scenario, Step, StepType};
 use libtest_mimic::Arguments;
-use tokio_stream::StreamExt as _;
 
-use crate::{backend::Kind, suite::Suite};
+use crate::{backend::Kind, gherkin, suite::Suite};
 
 /// Old behaviour, which a newer scenario contradicts.
 const OUTDATED: [&str; 2] = ["deprecated", "no-default"];
@@ -33,17 +28,15 @@ enum Choice {
 }
 
 /// Reads all features in the folder; an error when one does not parse, or none is of the suite.
-pub(crate) async fn select(
+pub(crate) fn select(
     folder: &Path,
     suite: Suite,
     has_flagd: bool,
     arguments: &Arguments,
 ) -> Result<Selection, String> {
-    let mut parsed = parser::Basic::new().parse(folder, parser::basic::Cli::default());
     let mut selection = Selection { features: Vec::new(), skipped: Vec::new() };
     let mut found = false;
-    while let Some(feature) = parsed.next().await {
-        let feature = feature.map_err(|error| format!("{}: {error}", folder.display()))?;
+    for feature in gherkin::read(folder)? {
         let feature = with_any_keyword(feature);
         let mut choose = |feature: &Feature, rule: Option<&Rule>, scenario: &Scenario| {
             let choice = choose(feature, rule, scenario, suite, has_flagd, arguments);

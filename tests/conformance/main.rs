@@ -15,6 +15,7 @@ mod config;
 mod evaluation;
 mod events;
 mod features;
+mod gherkin;
 mod options;
 mod report;
 mod steps;
@@ -64,7 +65,7 @@ async fn run(arguments: &Arguments) -> Result<bool, String> {
     };
     let mut succeeded = true;
     for &suite in Suite::ALL {
-        let selection = select(&testbed.join("gherkin"), suite, has_flagd, arguments).await?;
+        let selection = select(&testbed.join("gherkin"), suite, has_flagd, arguments)?;
         if arguments.list {
             selection.list();
             continue;

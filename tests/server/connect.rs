@@ -12,7 +12,7 @@ use super::{
         proto::v1,
     },
 };
-use flagstaff::server::Server;
+use flagstaff::server::{Server, ServerError};
 
 const JSON: (&str, &str) = ("content-type", "application/json");
 const V1: &str = "/flagd.evaluation.v1.Service";
@@ -222,4 +222,19 @@ async fn web_pages_of_other_origins() {
     let closed = serve().await;
     let answer = send(closed.evaluation_addr(), Method::OPTIONS, &resolve, ask, "").await;
     assert_eq!((answer.status.as_u16(), answer.header(allow)), (405, None));
+}
+
+#[tokio::test]
+async fn an_origin_that_matches_no_page_is_an_error() {
+    for (origin, better) in [
+        ("https://shop.example/", "`https://shop.example`"),
+        ("https://*.shop.example/cart", "`https://*.shop.example`"),
+        ("localhost:3000", "`http://localhost:3000`"),
+    ] {
+        let server = Server::builder().ephemeral().cors_origins(["https://a.example", origin]);
+        let error = server.bind().await.unwrap_err();
+        assert!(matches!(error, ServerError::Option { .. }), "{error:?}");
+        let error = error.to_string();
+        assert!(error.contains(origin) && error.ends_with(&format!("write {better}")), "{error}");
+    }
 }

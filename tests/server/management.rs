@@ -1,14 +1,20 @@
 //! "8014 management (`/healthz`, `/readyz`, `/metrics`, gRPC health)".
 
+use std::time::SystemTime;
+
 use flagstaff::{server::Server, source::Definition};
 use prost::Message;
+use serde_json::json;
 use tokio::sync::mpsc;
 use tonic::{Code, Request, client::Grpc};
 
 use super::{
     client::{FLAGS, channel, get, post, serve, v1 as client_v1},
     events::Sent,
-    support::{proto::v1, wait::bounded},
+    support::{
+        proto::v1,
+        wait::{becomes_true, bounded},
+    },
 };
 
 /// "`/readyz` ... ready once all sources are loaded".
@@ -73,8 +79,45 @@ async fn metrics() {
     ] {
         assert!(answer.text().lines().any(|other| other == line), "{line}: {}", answer.text());
     }
+    for line in answer.text().lines().filter(|line| line.starts_with("# TYPE ")) {
+        let [_, _, name, kind] = line.split(' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
+        let row = format!("\n| `{name}` | {kind} | ");
+        assert!(include_str!("../../README.md").contains(&row), "{line} is not in the README");
+    }
     let counts = answer.text().matches("http_server_request_duration_seconds_count{").count();
     assert_eq!(counts, 8, "{}", answer.text());
+}
+
+/// `flagstaff_source_last_update_timestamp_seconds`, by source.
+#[tokio::test]
+async fn when_a_source_was_updated() {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    let server = Server::builder().source(Sent(receiver)).ephemeral().bind().await.unwrap();
+    let sample = async |name: &str, labels: &str| -> u64 {
+        let answer = get(server.management_addr(), "/metrics").await;
+        let line = format!("flagstaff_source_{name}{{{labels}}} ");
+        let mut values = answer.text().lines().filter_map(|other| other.strip_prefix(&*line));
+        values.next().unwrap().parse().unwrap()
+    };
+    let sent = r#"source="sent",index="0""#;
+    let memory = r#"source="memory",index="1""#;
+    let updated = "last_update_timestamp_seconds";
+    let now = || SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs();
+    let before = now();
+    assert_eq!(sample(updated, sent).await, 0);
+    // A definition that is refused is no update.
+    sender.send(Definition::json("{")).unwrap();
+    becomes_true("the refusal", async || sample("errors_total", sent).await == 1).await;
+    assert_eq!(sample(updated, sent).await, 0);
+    sender.send(Definition::json(FLAGS)).unwrap();
+    becomes_true("the update", async || sample(updated, sent).await > 0).await;
+    assert!((before..=now()).contains(&sample(updated, sent).await));
+
+    let count = sample("updates_total", memory).await;
+    server.flags().set_value("flag", true).unwrap();
+    server.flags().set("flag", json!("no flag")).unwrap_err();
+    assert_eq!(sample("updates_total", memory).await, count + 1);
+    assert!((before..=now()).contains(&sample(updated, memory).await));
 }
 
 #[derive(Clone, PartialEq, Message)]

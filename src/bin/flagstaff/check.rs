@@ -18,20 +18,20 @@ use crate::{Exit, output};
 /// The longest definition that a source reads, in bytes.
 const LIMIT: u64 = 64 << 20;
 
-/// Check files of flag definitions: what flagd would refuse is an error, what only its schema would
-/// refuse is a warning, each with line and column.
+/// Check files of flag definitions: what flagd rejects is an error, what only its schema rejects is a
+/// warning, each with line and column.
 ///
-/// Exit code 0: all are valid; 1: one is not, cannot be read, or (with --strict) has a warning; 2:
-/// wrong usage.
+/// Exit code 0: all files are valid; 1: a file is invalid, cannot be read, or (with --strict) has a
+/// warning; 2: usage error.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Files, YAML if they are called `.yaml` or `.yml`, else JSON; `-` is standard input.
+    /// Files to check: YAML if the name ends in `.yaml` or `.yml`, else JSON; `-` is standard input.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Take standard input for YAML.
+    /// Parse standard input as YAML.
     #[arg(long)]
     yaml: bool,
-    /// Fail for warnings too.
+    /// Fail on warnings too.
     #[arg(long)]
     strict: bool,
     /// Print each problem as a line of JSON: file, line, column, flag, level, message.

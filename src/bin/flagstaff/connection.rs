@@ -9,49 +9,49 @@ use secrecy::SecretString;
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Connection")]
 pub(crate) struct Connection {
-    /// Evaluate here, with the flags of flagd's sync service; the port is 8015 by default
-    /// [variable: `FLAGD_RESOLVER=in-process`].
+    /// Evaluate in this program, with the flags of flagd's sync service; the port is 8015 by default
+    /// [env: `FLAGD_RESOLVER=in-process`].
     #[arg(long, conflicts_with = "file")]
     in_process: bool,
-    /// Evaluate here, with the flags of this file, without any flagd.
+    /// Evaluate in this program, with the flags of this file, without flagd.
     #[arg(long, value_name = "PATH")]
     file: Option<PathBuf>,
-    /// Host of flagd [variable: `FLAGD_HOST`] [default: `localhost`].
+    /// Host of flagd [env: `FLAGD_HOST`] [default: `localhost`].
     #[arg(long)]
     host: Option<String>,
-    /// Port of flagd [variable: `FLAGD_PORT`] [default: `8013`].
+    /// Port of flagd [env: `FLAGD_PORT`] [default: `8013`].
     #[arg(short, long, value_parser = clap::value_parser!(u16).range(1..))]
     port: Option<u16>,
-    /// Where flagd is, in place of host and port: `dns:///host:port`, `unix:///path` or
-    /// `envoy://host:port/authority` [variable: `FLAGD_TARGET_URI`].
+    /// The target, in place of host and port: `dns:///host:port`, `unix:///path` or
+    /// `envoy://host:port/authority` [env: `FLAGD_TARGET_URI`].
     #[arg(long, value_name = "URI")]
     target_uri: Option<String>,
-    /// A unix socket of flagd, in place of host and port [variable: `FLAGD_SOCKET_PATH`].
+    /// A unix socket of flagd, in place of host and port [env: `FLAGD_SOCKET_PATH`].
     #[arg(short = 'd', long, value_name = "PATH")]
     socket_path: Option<PathBuf>,
-    /// Encrypt the connection [variable: `FLAGD_TLS`].
+    /// Encrypt the connection [env: `FLAGD_TLS`].
     #[arg(long)]
     tls: bool,
-    /// A PEM file with the authorities to trust [variable: `FLAGD_SERVER_CERT_PATH`].
+    /// PEM file with the certificate authorities to trust [env: `FLAGD_SERVER_CERT_PATH`].
     #[arg(long, value_name = "PATH")]
     cert_path: Option<PathBuf>,
-    /// A PEM file with the certificate to show to flagd [variable: `FLAGD_CLIENT_CERT_PATH`].
+    /// PEM file with the client certificate, for mutual TLS [env: `FLAGD_CLIENT_CERT_PATH`].
     #[arg(long, value_name = "PATH")]
     client_cert_path: Option<PathBuf>,
-    /// A PEM file with the key of that certificate [variable: `FLAGD_CLIENT_KEY_PATH`].
+    /// PEM file with the private key of that certificate [env: `FLAGD_CLIENT_KEY_PATH`].
     #[arg(long, value_name = "PATH")]
     client_key_path: Option<PathBuf>,
-    /// The HTTP/2 authority, in place of the host [variable: `FLAGD_DEFAULT_AUTHORITY`].
+    /// The HTTP/2 authority, in place of the host [env: `FLAGD_DEFAULT_AUTHORITY`].
     #[arg(long, value_name = "NAME")]
     authority: Option<String>,
-    /// A header of each call, `name=value`; can be repeated [variable: `FLAGD_HEADERS`].
+    /// A header to send with each call, `name=value`; can be repeated [env: `FLAGD_HEADERS`].
     #[arg(long = "header", value_name = "NAME=VALUE", value_parser = header)]
     headers: Vec<Header>,
-    /// Only the flags of this set or source, `flagSetId=id` or `source=uri`
-    /// [variable: `FLAGD_SOURCE_SELECTOR`].
+    /// Only the flags of this flag set or source, `flagSetId=id` or `source=uri`
+    /// [env: `FLAGD_SOURCE_SELECTOR`].
     #[arg(long)]
     selector: Option<String>,
-    /// How long to wait for flagd, in milliseconds [variable: `FLAGD_DEADLINE_MS`] [default: `500`].
+    /// How long to wait for flagd, in milliseconds [env: `FLAGD_DEADLINE_MS`] [default: `500`].
     #[arg(long, value_name = "MS")]
     deadline_ms: Option<u64>,
 }
@@ -90,6 +90,6 @@ impl Connection {
 
 /// The error does not show the text, which may be a secret.
 fn header(text: &str) -> Result<Header, String> {
-    let (name, value) = text.split_once('=').ok_or("not of the form NAME=VALUE")?;
+    let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE")?;
     Ok((name.trim().to_owned(), value.into()))
 }

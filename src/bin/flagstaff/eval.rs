@@ -10,23 +10,33 @@ use open_feature::{
 };
 use serde_json::{Map, Value as Json, json};
 
-use crate::{Exit, connection::Connection, failed, json as convert, output};
+use crate::{
+    Exit,
+    connection::Connection,
+    context::{self, Fields},
+    failed, json as convert, output,
+};
 
-/// Ask a flagd or flagstaff for the value of a flag.
+/// Evaluate a flag in flagd or flagstaff or, with --in-process or --file, in this program.
 ///
-/// Exit code 0: a value; 1: the flag has none (missing, disabled, of another type, its rule failed,
-/// its file cannot be read), or it cannot be written; 2: wrong usage; 3: flagd cannot be reached, or
-/// refuses, or not with these options.
+/// Exit code 0: the flag has a value; 1: it has none (it is missing or disabled, has another type, its
+/// rule fails, or the file cannot be read), or the value cannot be written; 2: usage error; 3: flagd is
+/// unreachable, rejects the call, or cannot be used with these options.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The key of the flag.
     key: String,
-    /// The type to ask for; without it, the type that the flag has.
+    /// The type to evaluate the flag as; by default, the type that it has.
     #[arg(short = 't', long = "type", value_name = "TYPE")]
     as_type: Option<Type>,
-    /// A field of the evaluation context, `name=value`, or all of it as a JSON object; can be
-    /// repeated. A value that is JSON (`5`, `true`, `"5"`, `[1]`) is taken so, else as text.
-    #[arg(short, long = "context", value_name = "NAME=VALUE|JSON", value_parser = context)]
+    /// Fields of the evaluation context: `name=value`, `name:=json` or a JSON object; can be
+    /// repeated, and the last value of a name counts.
+    ///
+    /// In `name=value`, a value that is valid JSON (`5`, `true`, `[1]`) has its JSON type, and any
+    /// other is a string; `targetingKey` is always a string. In `name:=json`, the value must be valid
+    /// JSON: `id:="5"` is a string. A dot in a name has no meaning: for `{"var": "user.name"}`, write
+    /// `user:={"name": "ann"}`.
+    #[arg(short, long = "context", value_name = "CONTEXT", value_parser = context::parse)]
     contexts: Vec<Fields>,
     /// Print one line of JSON: key, value, variant, reason, metadata, error.
     #[arg(long)]
@@ -44,15 +54,16 @@ enum Type {
     Object,
 }
 
-type Fields = Map<String, Json>;
-
 pub(crate) async fn run(args: Args) -> Exit {
     let options = match args.connection.options() {
         Ok(options) => options,
         Err(error) => return failed(Exit::Usage, &error.to_string()),
     };
     let from_file = options.resolver() == Resolver::File;
-    let fields = args.contexts.into_iter().flatten().collect();
+    let fields: Fields = args.contexts.into_iter().flatten().collect();
+    if let Some(name) = context::misspelt(&fields) {
+        output::complain(&format!("warning: field `{name}`: did you mean `targetingKey`?"));
+    }
     let context = convert::to_context(fields);
     let provider = FlagdProvider::new(options);
     let mut initialized = provider.clone();
@@ -179,37 +190,5 @@ impl fmt::Display for Report<'_> {
                 write!(f, "{}: {message}", error.code)
             }
         }
-    }
-}
-
-/// `name=value`, or a JSON object.
-fn context(text: &str) -> Result<Fields, String> {
-    if text.trim_start().starts_with('{') {
-        return serde_json::from_str(text).map_err(|error| format!("no JSON object: {error}"));
-    }
-    let (name, value) = text.split_once('=').ok_or("neither NAME=VALUE nor a JSON object")?;
-    let value = serde_json::from_str(value).unwrap_or_else(|_| json!(value));
-    Ok(Map::from_iter([(name.to_owned(), value)]))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn fields_are_json_where_they_can_be() {
-        for (text, fields) in [
-            ("a=b", json!({"a": "b"})),
-            ("a=b=c", json!({"a": "b=c"})),
-            ("a=", json!({"a": ""})),
-            ("a=5", json!({"a": 5})),
-            ("a=\"5\"", json!({"a": "5"})),
-            ("a=[true]", json!({"a": [true]})),
-            (r#" {"a": {"b": null}}"#, json!({"a": {"b": null}})),
-        ] {
-            assert_eq!(context(text).map(Json::Object), Ok(fields), "{text}");
-        }
-        context("a").unwrap_err();
-        context("{a}").unwrap_err();
     }
 }

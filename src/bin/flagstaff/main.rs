@@ -1,11 +1,13 @@
 //! The program `flagstaff`: a server in flagd's place, and questions to any flagd.
 //!
 //! Exit codes: 0 is success; 1 is a "no" (a flag without a value, a file that is not valid, a server
-//! that cannot start); 2 is wrong usage; 3 is a flagd that cannot be reached.
+//! that cannot start or is not healthy); 2 is wrong usage; 3 is a flagd that cannot be reached.
 
 mod check;
 mod connection;
+mod context;
 mod eval;
+mod health;
 mod json;
 mod output;
 mod signals;
@@ -14,11 +16,15 @@ mod watch;
 
 use std::{env, ffi::OsStr, process::ExitCode};
 
-use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, builder::Resettable};
+use clap::{
+    Arg, CommandFactory as _, FromArgMatches as _, Parser, Subcommand,
+    builder::Resettable,
+    error::{ContextKind, ContextValue},
+};
 use tokio::runtime::Builder;
 use tracing_subscriber::EnvFilter;
 
-/// Feature flags: a server that takes flagd's place, and questions to any flagd.
+/// Feature flags: a server in place of flagd, and tools to evaluate, watch and check flags.
 #[derive(Parser)]
 #[command(name = "flagstaff", version, arg_required_else_help = true)]
 struct Cli {
@@ -30,6 +36,7 @@ struct Cli {
 enum Command {
     Check(check::Args),
     Eval(eval::Args),
+    Health(health::Args),
     Start(Box<start::Args>),
     Watch(watch::Args),
 }
@@ -62,6 +69,7 @@ fn main() -> ExitCode {
     let exit = match command {
         Command::Check(args) => check::run(&args),
         Command::Eval(args) => runtime.block_on(eval::run(args)),
+        Command::Health(args) => runtime.block_on(health::run(args)),
         Command::Start(args) => runtime.block_on(start::run(*args)),
         Command::Watch(args) => runtime.block_on(watch::run(args)),
     };
@@ -74,13 +82,35 @@ fn parse() -> Result<Cli, clap::Error> {
     let ignored = |value: &OsStr| {
         value.is_empty() || value.to_str().is_some_and(|text| text.starts_with("tcp://"))
     };
-    let command = Cli::command().mut_subcommand("start", |start| {
-        start.mut_args(|arg| match arg.get_env().and_then(env::var_os) {
+    let command = Cli::command().mut_subcommands(|command| {
+        command.mut_args(|arg| match arg.get_env().and_then(env::var_os) {
             Some(value) if ignored(&value) => arg.env(Resettable::Reset),
             _ => arg,
         })
     });
-    Cli::from_arg_matches(&command.try_get_matches()?)
+    let matches =
+        command.clone().try_get_matches().map_err(|error| with_variable(error, &command))?;
+    Cli::from_arg_matches(&matches)
+}
+
+/// The error with the variable that the invalid value comes from.
+fn with_variable(mut error: clap::Error, command: &clap::Command) -> clap::Error {
+    let text = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.clone()),
+        _ => None,
+    };
+    let (arg, value) = (text(ContextKind::InvalidArg), text(ContextKind::InvalidValue));
+    if let (Some(shown), Some(value)) = (arg, value)
+        && let Some(long) = shown.trim_start_matches('-').split([' ', '[']).next()
+        && let args = command.get_subcommands().flat_map(clap::Command::get_arguments)
+        && let mut same = args.filter(|arg| arg.get_long() == Some(long))
+        && let Some(variable) = same.find_map(Arg::get_env)
+        && env::var_os(variable).is_some_and(|found| *found == *value)
+    {
+        let shown = format!("{shown} ({})", variable.display());
+        error.insert(ContextKind::InvalidArg, ContextValue::String(shown));
+    }
+    error
 }
 
 impl From<Exit> for ExitCode {

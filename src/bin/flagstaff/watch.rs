@@ -9,9 +9,10 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use crate::{Exit, connection::Connection, failed, output, signals::Signals};
 
-/// Print the states of a provider, and the flags that change, until SIGINT or SIGTERM.
+/// Print the states of a provider and the flags that change, until SIGINT or SIGTERM.
 ///
-/// Exit code 0: asked to end, or nobody reads any more; 2: wrong usage; 3: flagd refuses for good.
+/// Exit code 0: ended by a signal, or the output was closed; 2: usage error; 3: fatal error: flagd
+/// rejects the provider, or cannot be used with these options.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Print each event as a line of JSON: time, event, flags (null: any), message.

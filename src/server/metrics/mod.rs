@@ -6,6 +6,7 @@ mod text;
 use std::{
     hash::BuildHasher,
     sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed},
+    time::SystemTime,
 };
 
 pub(crate) use self::requests::Route;
@@ -49,6 +50,8 @@ pub(crate) struct Source {
     taken: AtomicU64,
     failed: AtomicU64,
     is_up: AtomicBool,
+    /// When the last definition was taken, in seconds of Unix time; 0 before the first.
+    updated: AtomicU64,
 }
 
 impl Source {
@@ -56,6 +59,8 @@ impl Source {
     pub(crate) fn took(&self) {
         self.taken.fetch_add(1, Relaxed);
         self.is_up.store(true, Relaxed);
+        let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+        self.updated.store(now.as_secs(), Relaxed);
     }
 
     /// Counts a definition that was refused, or an attempt to get one that failed.
@@ -154,7 +159,7 @@ impl Metrics {
     /// Two sources may have one name: their places tell them apart.
     fn expose_sources(&self, flags: &Snapshot, text: &mut Exposition) {
         type Value = fn(&Source) -> u64;
-        let values: [(_, _, _, Value); 3] = [
+        let values: [(_, _, _, Value); 4] = [
             (
                 "flagstaff_source_updates_total",
                 "counter",
@@ -172,6 +177,12 @@ impl Metrics {
                 "gauge",
                 "Whether the last attempt to get a flag definition gave one that was taken.",
                 |source| source.is_up.load(Relaxed).into(),
+            ),
+            (
+                "flagstaff_source_last_update_timestamp_seconds",
+                "gauge",
+                "Unix time of the last flag definition that was taken; 0 before the first.",
+                |source| source.updated.load(Relaxed),
             ),
         ];
         for (name, kind, help, value) in values {
@@ -229,16 +240,18 @@ mod tests {
     use super::{super::store::Store, *};
 
     fn exposed(metrics: &Metrics) -> String {
-        metrics.expose(&Store::new(["a \"b\"".into(), "a \"b\"".into()]).snapshot())
+        metrics.expose(&Store::new(["a \"b\""; 3].map(Into::into)).snapshot())
     }
 
     #[test]
     fn evaluations_are_counted() {
-        let metrics = Metrics::new(2, false);
+        let metrics = Metrics::new(3, false);
         for index in [0, 1] {
             metrics.source(index).took();
         }
-        metrics.source(0).failed();
+        for index in [0, 2] {
+            metrics.source(index).failed();
+        }
         for variant in ["on", "off", "on"] {
             metrics.count("f\"\n", Ok((Some(variant), "STATIC")));
         }
@@ -253,6 +266,7 @@ mod tests {
             r#"flagstaff_source_errors_total{source="a \"b\"",index="0"} 1"#,
             r#"flagstaff_source_up{source="a \"b\"",index="0"} 0"#,
             r#"flagstaff_source_up{source="a \"b\"",index="1"} 1"#,
+            r#"flagstaff_source_last_update_timestamp_seconds{source="a \"b\"",index="2"} 0"#,
             "flagstaff_event_streams 1",
         ] {
             assert!(text.lines().any(|other| other == line), "{line} is not in\n{text}");

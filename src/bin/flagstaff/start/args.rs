@@ -13,12 +13,12 @@ use clap::{
 
 use super::{duration, unsupported::Unsupported};
 
-/// Start a server that takes flagd's place.
+/// Start a server in place of flagd.
 ///
-/// Options and variables are those of `flagd start`; but it listens on loopback unless --host says
-/// otherwise.
+/// Options and variables are those of `flagd start`, but the server listens on loopback unless --host
+/// says otherwise.
 ///
-/// Exit code 0: asked to end by SIGTERM or SIGINT; 1: it cannot start; 2: wrong usage.
+/// Exit code 0: ended by SIGTERM or SIGINT; 1: the server cannot start; 2: usage error.
 // `Debug` would show URLs, which may hold secrets.
 #[cfg_attr(test, derive(Debug))]
 #[derive(clap::Args)]
@@ -28,18 +28,22 @@ pub(crate) struct Args {
     /// The IP address to listen on, for all ports; `::` is every interface, by IPv4 and IPv6.
     // Not FLAGD_HOST, which says to clients where flagd is.
     #[arg(long, env = "FLAGSTAFF_HOST", value_name = "IP", default_value = "127.0.0.1")]
+    #[arg(value_parser = address)]
     pub(super) host: IpAddr,
     /// Port of evaluation: gRPC and Connect.
     #[arg(short, long, env = "FLAGD_PORT", default_value_t = 8013)]
     pub(super) port: u16,
     /// Port of probes, metrics and gRPC health.
-    #[arg(short, long, env = "FLAGD_MANAGEMENT_PORT", default_value_t = 8014)]
+    #[arg(short, long, env = "FLAGD_MANAGEMENT_PORT", value_name = "PORT")]
+    #[arg(default_value_t = 8014)]
     pub(super) management_port: u16,
     /// Port of synchronization, for evaluation in process.
-    #[arg(short = 'g', long, env = "FLAGD_SYNC_PORT", default_value_t = 8015)]
+    #[arg(short = 'g', long, env = "FLAGD_SYNC_PORT", value_name = "PORT")]
+    #[arg(default_value_t = 8015)]
     pub(super) sync_port: u16,
     /// Port of OFREP.
-    #[arg(short = 'r', long, env = "FLAGD_OFREP_PORT", default_value_t = 8016)]
+    #[arg(short = 'r', long, env = "FLAGD_OFREP_PORT", value_name = "PORT")]
+    #[arg(default_value_t = 8016)]
     pub(super) ofrep_port: u16,
     /// Unix socket of evaluation, in place of its port.
     #[arg(short = 'd', long, env = "FLAGD_SOCKET_PATH", value_name = "PATH", value_parser = path())]
@@ -49,11 +53,11 @@ pub(crate) struct Args {
     #[arg(value_parser = path())]
     pub(super) sync_socket_path: Option<PathBuf>,
 
-    /// Where flags come from: `file:path`, `http(s)://...`, `grpc(s)://host:port`, or where else a
-    /// provider finds flagd (`dns:///...`, `unix:///...`, `envoy://...`). Can be repeated,
-    /// or a list with commas; of flags with the same key, the later source's wins
-    /// [env: `FLAGD_URI`, a list with spaces].
-    #[arg(short = 'f', long = "uri", value_delimiter = ',')]
+    /// Sources of flags, separated by commas: `file:path`, `http(s)://...`, `grpc(s)://host:port`, or
+    /// another target of a provider (`dns:///...`, `unix:///...`, `envoy://...`); can be repeated. If
+    /// two sources have a flag with the same key, the later one wins [env: `FLAGD_URI`, separated by
+    /// spaces].
+    #[arg(short = 'f', long = "uri", value_name = "URI", value_delimiter = ',')]
     pub(super) uris: Vec<String>,
     /// More sources, as a JSON list of objects: uri, provider, and more by provider
     /// (interval, selector, tls, certPath, providerID, authHeader, bearerToken, headers).
@@ -77,33 +81,35 @@ pub(crate) struct Args {
     #[arg(requires = "server_cert_path")]
     pub(super) client_ca_path: Option<PathBuf>,
 
-    /// Origins from which browsers may ask; `*` is every origin [env: `FLAGD_CORS_ORIGIN`].
+    /// Origins of web pages that may read responses, separated by commas; can be repeated. An origin
+    /// is written as `https://shop.example`, without a slash at the end; one `*` in it stands for any
+    /// text, and `*` alone for every origin [env: `FLAGD_CORS_ORIGIN`, separated by spaces].
     #[arg(short = 'C', long = "cors-origin", value_name = "ORIGIN", value_delimiter = ',')]
     pub(super) cors_origins: Vec<String>,
-    /// Fields of every evaluation context, `name=value,...`; can be repeated
-    /// [env: `FLAGD_CONTEXT_VALUE`, a JSON object].
+    /// Fields to add to every evaluation context, `name=value,...`, whose values are strings; can be
+    /// repeated [env: `FLAGD_CONTEXT_VALUE`, a JSON object].
     #[arg(short = 'X', long = "context-value", value_name = "NAME=VALUE", value_parser = pair)]
     #[arg(value_delimiter = ',')]
     pub(super) context_values: Vec<Pair>,
-    /// Fields of the evaluation context from headers of the request, `Header=name,...`; can be
+    /// Fields to add to the evaluation context from headers of the request, `Header=name,...`; can be
     /// repeated [env: `FLAGD_CONTEXT_FROM_HEADER`, a JSON object].
     #[arg(short = 'H', long = "context-from-header", value_name = "HEADER=NAME")]
     #[arg(value_parser = pair, value_delimiter = ',')]
     pub(super) context_from_headers: Vec<Pair>,
 
-    /// How large a request's body may be, in bytes; 0 is any size.
+    /// The largest request body, in bytes; 0 means no limit.
     #[arg(short = 'B', long, env = "FLAGD_MAX_REQUEST_BODY", value_name = "BYTES")]
     #[arg(default_value_t = 1_000_000)]
     pub(super) max_request_body: usize,
-    /// How large a request's headers may be, in bytes, at least 8192; 0 is 1 MiB.
+    /// The largest request headers, in bytes, at least 8192; 0 means 1 MiB.
     #[arg(short = 'R', long, env = "FLAGD_MAX_REQUEST_HEADER", value_name = "BYTES")]
     #[arg(default_value_t = 1_000_000)]
     pub(super) max_request_header: usize,
-    /// How long streams of events and synchronization live; 0 is without end.
+    /// The lifetime of event streams and sync streams; 0 means no limit.
     #[arg(long, env = "FLAGD_STREAM_DEADLINE", value_name = "DURATION", default_value = "0")]
     #[arg(value_parser = duration::parse)]
     pub(super) stream_deadline: Duration,
-    /// Leave `GetMetadata`, which is deprecated, unanswered.
+    /// Do not serve `GetMetadata`, which is deprecated.
     #[arg(long, env = "FLAGD_DISABLE_SYNC_METADATA", action = ArgAction::Set, num_args = 0..=1)]
     #[arg(require_equals = true, default_missing_value = "true", default_value = "false")]
     #[arg(value_parser = BoolishValueParser::new(), value_name = "BOOL")]
@@ -118,13 +124,16 @@ pub(crate) struct Args {
     #[arg(default_value = "true", value_parser = BoolishValueParser::new(), value_name = "BOOL")]
     pub(super) keep_alive_permit_without_stream: bool,
 
-    /// The generation of `fractional`, as providers call it: what flagd 0.16 does, or what is to come with flagd 1.0.
-    #[arg(long, env = "FLAGD_BUCKETING", default_value = "string")]
+    /// The generation of `fractional`: that of flagd 0.16 (`string`), or the one accepted for flagd 1.0
+    /// (`cbor`).
+    #[arg(long, env = "FLAGD_BUCKETING", value_name = "GENERATION")]
+    #[arg(default_value = "string")]
     pub(super) bucketing: Generation,
-    /// The form of logs on standard error.
-    #[arg(short = 'z', long, env = "FLAGD_LOG_FORMAT", default_value = "console")]
+    /// The format of the logs on standard error.
+    #[arg(short = 'z', long, env = "FLAGD_LOG_FORMAT", value_name = "FORMAT")]
+    #[arg(default_value = "console")]
     pub(super) log_format: LogFormat,
-    /// Log more.
+    /// Log at the level DEBUG.
     #[arg(short = 'x', long, env = "FLAGD_DEBUG", action = ArgAction::Set, num_args = 0..=1)]
     #[arg(require_equals = true, default_missing_value = "true", default_value = "false")]
     #[arg(value_parser = BoolishValueParser::new(), value_name = "BOOL")]
@@ -163,7 +172,7 @@ impl Args {
                 return Ok(Vec::new());
             };
             let fields: BTreeMap<String, String> = serde_json::from_str(&text)
-                .map_err(|error| format!("{name} is no JSON object of texts: {error}"))?;
+                .map_err(|error| format!("{name}: expected a JSON object of strings: {error}"))?;
             Ok(fields.into_iter().collect())
         };
         if self.uris.is_empty() {
@@ -172,6 +181,8 @@ impl Args {
         if self.cors_origins.is_empty() {
             self.cors_origins = words("FLAGD_CORS_ORIGIN");
         }
+        // It comes of templates.
+        self.cors_origins.retain(|origin| !origin.is_empty());
         if self.context_values.is_empty() {
             self.context_values = object("FLAGD_CONTEXT_VALUE")?;
         }
@@ -187,7 +198,11 @@ fn path() -> impl TypedValueParser<Value = PathBuf> {
     OsStringValueParser::new().map(PathBuf::from)
 }
 
+fn address(text: &str) -> Result<IpAddr, &'static str> {
+    text.parse().map_err(|_| "expected an IP address, such as `127.0.0.1` or `::`")
+}
+
 fn pair(text: &str) -> Result<Pair, String> {
-    let (name, value) = text.split_once('=').ok_or("not of the form NAME=VALUE")?;
+    let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE")?;
     Ok((name.to_owned(), value.to_owned()))
 }

@@ -18,7 +18,7 @@ pub(super) fn parse(text: &str) -> Result<Duration, String> {
     if text == "0" {
         return Ok(Duration::ZERO);
     }
-    let invalid = || format!("`{text}` is no duration such as `30s`, `1h30m` or `500ms`");
+    let invalid = || "expected a duration such as `30s`, `1h30m` or `500ms`".to_owned();
     let (mut rest, mut seconds) = (text, 0.0);
     while !rest.is_empty() {
         let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(invalid)?;

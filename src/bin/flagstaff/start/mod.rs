@@ -15,7 +15,7 @@ use std::{
 
 use flagstaff::{
     evaluator::Bucketing,
-    server::{Listen, RunningServer, Server, ServerBuilder},
+    server::{Listen, RunningServer, Server, ServerBuilder, ServerError},
 };
 
 pub(crate) use self::args::Args;
@@ -66,7 +66,10 @@ async fn start(args: Args) -> Result<RunningServer, Failure> {
     for (given, source) in &sources {
         builder = builder.boxed_source(open::open(given, source)?);
     }
-    let server = builder.bind().await.map_err(|error| (Exit::No, error.to_string()))?;
+    let server = builder.bind().await.map_err(|error| match error {
+        ServerError::Option { .. } => usage(error.to_string()),
+        _ => (Exit::No, error.to_string()),
+    })?;
     for (service, address) in [
         ("evaluation", server.evaluation_addr()),
         ("management", server.management_addr()),

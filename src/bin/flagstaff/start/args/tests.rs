@@ -129,3 +129,15 @@ fn sockets_take_the_place_of_ports() {
         assert!(shown.contains(socket) && !shown.contains(port), "{shown}");
     }
 }
+
+#[test]
+fn origins_come_from_the_option_or_else_the_variable() {
+    let origins = |args: &[&str]| {
+        let lookup = |name: &str| (name == "FLAGD_CORS_ORIGIN").then(|| "https://a  b".to_owned());
+        parse(args).with_environment(lookup).expect("they are right").cors_origins
+    };
+    assert_eq!(origins(&[]), ["https://a", "b"]);
+    assert_eq!(origins(&["-C=c,d"]), ["c", "d"]);
+    // It comes of templates.
+    assert!(origins(&["-C="]).is_empty());
+}

@@ -1,0 +1,190 @@
+//! The evaluation context as the command line gives it, field by field.
+
+use serde_json::{Map, Value as Json, error::Result as Parsed};
+
+/// Fields of an evaluation context.
+pub(crate) type Fields = Map<String, Json>;
+
+/// The one field that providers take as a string only: of another type, rules do not see it.
+const TARGETING_KEY: &str = "targetingKey";
+
+/// The fields of `name=value`, `name:=json` or a JSON object.
+pub(crate) fn parse(text: &str) -> Result<Fields, String> {
+    let fields = if text.trim_start().starts_with('{') {
+        exact(text, "invalid JSON object")?
+    } else {
+        let forms = "expected NAME=VALUE, NAME:=JSON or a JSON object";
+        let (name, value) = text.split_once('=').ok_or(forms)?;
+        let (name, value) = match name.strip_suffix(':') {
+            Some(name) => (name, exact(value, &format!("invalid JSON after `{name}:=`"))?),
+            None if name == TARGETING_KEY || !is_json(value) => (name, value.into()),
+            None => (name, exact(value, "invalid JSON")?),
+        };
+        if name.is_empty() || name.trim() != name {
+            return Err(format!("invalid name `{name}`: {forms}, without spaces around the name"));
+        }
+        Map::from_iter([(name.to_owned(), value)])
+    };
+    match fields.get(TARGETING_KEY) {
+        None | Some(Json::String(_)) => Ok(fields),
+        Some(value) => Err(format!(
+            "`{TARGETING_KEY}` must be a string, got {value}; write `{TARGETING_KEY}=VALUE`"
+        )),
+    }
+}
+
+/// A field that is probably meant to be the targeting key, such as `targeting_key`.
+pub(crate) fn misspelt(fields: &Fields) -> Option<&str> {
+    let letters = |name: &str| name.replace(['_', '-'], "").to_ascii_lowercase();
+    let is_near = |name: &&str| *name != TARGETING_KEY && letters(name) == letters(TARGETING_KEY);
+    fields.keys().map(String::as_str).find(is_near)
+}
+
+fn is_json(text: &str) -> bool {
+    serde_json::from_str::<Json>(text).is_ok()
+}
+
+/// Parses JSON whose integers are kept as they are.
+fn exact<T: serde::de::DeserializeOwned>(text: &str, what: &str) -> Result<T, String> {
+    let parsed: Parsed<T> = serde_json::from_str(text);
+    let parsed = parsed.map_err(|error| format!("{what}: {error}"))?;
+    match rounded(text) {
+        None => Ok(parsed),
+        Some(number) => Err(format!(
+            "{number} is too large for an exact number; write it as a string: \"{number}\""
+        )),
+    }
+}
+
+/// The first integer in the JSON that is beyond 64 bits, of which only a rounded value is parsed.
+fn rounded(json: &str) -> Option<String> {
+    let without_escapes = json.replace(r"\\", "").replace(r#"\""#, "");
+    let outside_strings = without_escapes.split('"').step_by(2);
+    let mut tokens = outside_strings.flat_map(|part| {
+        part.split(|c: char| {
+            c.is_ascii_whitespace() || matches!(c, ',' | ':' | '[' | ']' | '{' | '}')
+        })
+    });
+    let is_rounded = |token: &&str| {
+        let digits = token.strip_prefix('-').unwrap_or(token);
+        !digits.is_empty()
+            && digits.bytes().all(|byte| byte.is_ascii_digit())
+            && token.parse::<i64>().is_err()
+            && token.parse::<u64>().is_err()
+    };
+    tokens.find(is_rounded).map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn values_are_json_where_they_can_be() {
+        for (text, fields) in [
+            ("a=b", json!({"a": "b"})),
+            ("a=b=c", json!({"a": "b=c"})),
+            ("a=b:=c", json!({"a": "b:=c"})),
+            ("a=", json!({"a": ""})),
+            ("a=5", json!({"a": 5})),
+            ("a=007", json!({"a": "007"})),
+            ("a=1e3", json!({"a": 1e3})),
+            ("a=true", json!({"a": true})),
+            ("a=null", json!({"a": null})),
+            ("a=\"5\"", json!({"a": "5"})),
+            ("a=[true]", json!({"a": [true]})),
+            ("a=[b", json!({"a": "[b"})),
+            ("a.b=5", json!({"a.b": 5})),
+            ("a=18446744073709551615", json!({"a": u64::MAX})),
+            (r#" {"a": {"b": null}}"#, json!({"a": {"b": null}})),
+        ] {
+            assert_eq!(parse(text).map(Json::Object), Ok(fields), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_colon_asks_for_json() {
+        for (text, fields) in [
+            ("a:=5", json!({"a": 5})),
+            (r#"a:="5""#, json!({"a": "5"})),
+            (r#"a:={"b": ["=", null]}"#, json!({"a": {"b": ["=", null]}})),
+            (r#"targetingKey:="4""#, json!({"targetingKey": "4"})),
+        ] {
+            assert_eq!(parse(text).map(Json::Object), Ok(fields), "{text}");
+        }
+        for (text, error) in [
+            ("a:=b", "invalid JSON after `a:=`: expected value at line 1 column 1"),
+            ("a:=", "EOF while parsing a value at line 1 column 0"),
+            (r#"a:={"b": c}"#, "expected value at line 1 column 7"),
+            ("a:=1e400", "number out of range at line 1 column 5"),
+            ("a:=5 6", "trailing characters at line 1 column 3"),
+        ] {
+            assert!(parse(text).unwrap_err().contains(error), "{text}: {:?}", parse(text));
+        }
+    }
+
+    #[test]
+    fn the_targeting_key_is_a_string() {
+        for key in
+            ["4", "4.0", "1e3", "007", "true", "null", "\"4\"", "[4]", "{}", "", "a=b", "a:=b"]
+        {
+            let fields = parse(&format!("targetingKey={key}"));
+            assert_eq!(fields.map(Json::Object), Ok(json!({"targetingKey": key})), "{key}");
+        }
+        let long = "12345678901234567890123";
+        let fields = parse(&format!("targetingKey={long}"));
+        assert_eq!(fields.map(Json::Object), Ok(json!({"targetingKey": long})));
+        for text in ["targetingKey:=4", "targetingKey:=null", r#"{"targetingKey": true}"#] {
+            let error = parse(text).unwrap_err();
+            assert!(error.contains("write `targetingKey=VALUE`"), "{error}");
+        }
+    }
+
+    #[test]
+    fn no_number_is_rounded_in_silence() {
+        for text in [
+            "a=18446744073709551616",
+            "a=-9223372036854775809",
+            "a:=[1, 12345678901234567890123]",
+            r#"{"a": "\"", "b": {"c": 12345678901234567890123}}"#,
+        ] {
+            assert!(parse(text).unwrap_err().contains("write it as a string"), "{text}");
+        }
+        for text in [
+            r#"a:="12345678901234567890123""#,
+            r#"{"a": "\" 12345678901234567890123", "b\\": 1}"#,
+            "a:=123456789012345678901.5",
+            "a=1e30",
+            "a=-0",
+        ] {
+            parse(text).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_targeting_key_of_another_spelling_is_seen() {
+        for name in ["targetingkey", "TargetingKey", "targeting_key", "targeting-key"] {
+            let fields = parse(&format!("{name}=4")).unwrap();
+            assert_eq!(misspelt(&fields), Some(name));
+        }
+        for name in ["targetingKey", "key", "target"] {
+            assert_eq!(misspelt(&parse(&format!("{name}=4")).unwrap()), None);
+        }
+    }
+
+    #[test]
+    fn other_forms_are_errors() {
+        for text in ["a", "{a}", "[1]", "", "=5", ":=5", "a =5", " a=5"] {
+            assert!(
+                parse(text).unwrap_err().contains(if text == "{a}" {
+                    "line 1"
+                } else {
+                    "NAME=VALUE"
+                }),
+                "{text}"
+            );
+        }
+    }
+}

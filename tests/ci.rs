@@ -1,0 +1,60 @@
+//! What the project promises, `.ci/run` and the workflow prove: no feature and no fuzz target is
+//! forgotten, and one version is written everywhere.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure panics")]
+
+use std::{collections::BTreeSet, fs};
+
+fn read(path: &str) -> String {
+    fs::read_to_string(format!("{}/{path}", env!("CARGO_MANIFEST_DIR"))).expect(path)
+}
+
+/// The text between two others.
+fn between<'t>(text: &'t str, start: &str, end: &str) -> &'t str {
+    let (_, rest) = text.split_once(start).expect(start);
+    rest.split_once(end).expect(end).0
+}
+
+fn words(text: &str) -> BTreeSet<&str> {
+    text.split([' ', '\n', '"', ';', '`', ',', '(', ')']).filter(|word| !word.is_empty()).collect()
+}
+
+#[test]
+fn every_feature_is_built_alone() {
+    let (manifest, script) = (read("Cargo.toml"), read(".ci/run"));
+    let features = between(&manifest, "\n[features]\n", "\n[");
+    let names = features.lines().filter_map(|line| line.split_once(" = [").map(|(name, _)| name));
+    let names: BTreeSet<_> = names.filter(|name| *name != "default").collect();
+    assert!(names.contains("rpc"), "{names:?}");
+    assert_eq!(words(between(&script, "for features in ", "; do")), names);
+}
+
+#[test]
+fn every_fuzz_target_runs_and_is_documented() {
+    let (manifest, script, readme) = (read("fuzz/Cargo.toml"), read(".ci/run"), read("README.md"));
+    let targets = manifest.split("[[bin]]\nname = \"").skip(1);
+    let targets: BTreeSet<_> = targets.filter_map(|text| text.split('"').next()).collect();
+    assert!(targets.contains("definition"), "{targets:?}");
+    let (_, contributing) = readme.split_once("\n## Contributing\n").unwrap();
+    let runs =
+        |target: &&&str| script.contains("cargo fuzz list") || words(&script).contains(**target);
+    assert_eq!(targets.iter().find(|target| !runs(target)), None, "in .ci/run");
+    let documented = words(contributing);
+    assert_eq!(targets.difference(&documented).next(), None, "in README.md");
+}
+
+#[test]
+fn versions_agree() {
+    let (manifest, readme) = (read("Cargo.toml"), read("README.md"));
+    let workflow = read(".github/workflows/ci.yml");
+    let rust = between(&manifest, "\nrust-version = \"", "\"");
+    assert_eq!(between(&readme, "The minimum Rust version is ", ". "), rust);
+    assert_eq!(between(&workflow, "rustup toolchain install ", " "), rust);
+    for command in workflow.split("cargo +").skip(1) {
+        assert_eq!(command.split(' ').next(), Some(rust));
+    }
+
+    let testbed = between(&readme, "`open-feature/flagd-testbed` (", ")");
+    let refs = workflow.split("open-feature/flagd-testbed, ref: ").skip(1);
+    let refs: BTreeSet<_> = refs.filter_map(|text| text.split(',').next()).collect();
+    assert_eq!(refs, BTreeSet::from([testbed]));
+}
