@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     evaluator::{Bucketing, FlagSet},
-    source::FlagSource,
+    source::{FlagSource, warned::Warned},
 };
 
 /// A server that speaks flagd's protocols.
@@ -316,7 +316,7 @@ impl ServerBuilder {
             sync_metadata,
             stopping: watch::Sender::new(false),
         });
-        let memory = Flags { core: core.clone(), index: sources.len(), bucketing };
+        let memory = Flags::new(core.clone(), sources.len(), bucketing);
         // What the program sets is there from the beginning, be it nothing.
         let nothing = FlagSet::default().with_bucketing(bucketing);
         let Ok(()) =
@@ -324,7 +324,8 @@ impl ServerBuilder {
         core.metrics.source(memory.index).took();
 
         let feeds = sources.into_iter().enumerate().map(|(index, source)| {
-            tokio::spawn(Feed { index, source, bucketing }.run(core.clone())).abort_handle()
+            let feed = Feed { index, source, bucketing, warned: Warned::default() };
+            tokio::spawn(feed.run(core.clone())).abort_handle()
         });
         Ok(RunningServer::start(core.clone(), memory, feeds.collect(), listeners, max_header))
     }

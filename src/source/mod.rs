@@ -4,6 +4,7 @@ mod file;
 #[cfg(feature = "server")]
 mod http;
 mod sync;
+pub(crate) mod warned;
 
 use std::{error::Error, path::Path, time::Duration};
 

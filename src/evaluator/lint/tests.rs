@@ -536,7 +536,10 @@ fn no_warning_is_false() {
 fn what_the_schema_rejects() {
     for (rule, message) in [
         (r#"{"$ref":"e"}"#, "flagd's schema does not accept a reference alone as a rule"),
-        (r#"{"ends_with":["a",{"$ref":"two"}]}"#, "flagd's schema does not accept a reference here"),
+        (
+            r#"{"ends_with":["a",{"$ref":"two"}]}"#,
+            "flagd's schema does not accept a reference here",
+        ),
         (r#"{"if":[]}"#, "`if` takes 1 or more arguments, and has 0"),
         (r#"{"<":[1,2,3,{"var":"x"}]}"#, "`<` takes 2 to 3 arguments, and has 4"),
         (r#"{"cat":"a"}"#, "`cat` takes an array"),
