@@ -37,7 +37,9 @@ impl<'t> Linter<'t> {
         }
         let before = self.warnings.len();
         let buckets: Vec<&Tree> = shares(value).collect();
-        buckets.iter().for_each(|bucket| self.bucket(bucket));
+        for bucket in &buckets {
+            self.bucket(bucket);
+        }
         if self.warnings.len() > before || parts.is_empty() {
             return;
         }

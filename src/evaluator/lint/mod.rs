@@ -54,10 +54,10 @@ impl fmt::Display for Warning {
 ///
 /// | warning | because |
 /// |---|---|
-/// | a reference within an evaluator, also in a circle; a reference to an evaluator that is not there | always PARSE_ERROR |
-/// | an unknown operator (`endswith`), with the nearest that is known | always PARSE_ERROR |
-/// | arguments that an operator fails with (`{"+": [true, 1]}`), or too few of them | always PARSE_ERROR |
-/// | a result of the rule that is not a variant of the flag: a value, a branch of `if`, a bucket of `fractional`, `true` and `false` of a comparison; its name needs an escape in JSON | always GENERAL |
+/// | a reference within an evaluator, also in a circle; a reference to an evaluator that is not there | always `PARSE_ERROR` |
+/// | an unknown operator (`endswith`), with the nearest that is known | always `PARSE_ERROR` |
+/// | arguments that an operator fails with (`{"+": [true, 1]}`), or too few of them | always `PARSE_ERROR` |
+/// | a result of the rule that is not a variant of the flag: a value, a branch of `if`, a bucket of `fractional`, `true` and `false` of a comparison; its name needs an escape in JSON | always `GENERAL` |
 /// | `starts_with`, `ends_with` and `sem_ver` with another number of arguments, another type, an unknown operator or an invalid version | always null |
 /// | comparisons of values that are written there, or of types that are never equal (`{"===": [{"cat": [1]}, 1]}`); conditions that are neither rules nor booleans | always true or always false |
 /// | `in` with an array as the first argument, or with neither string nor array as the second; in an array, arrays that are not ranges of two numbers | never holds |

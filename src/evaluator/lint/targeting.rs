@@ -238,22 +238,19 @@ impl<'t> Linter<'t> {
                     if Kinds::of(count) != Kinds::NUMBER {
                         self.warn(count.at, "`missing_some` should begin with a number");
                     }
-                    match &names.kind {
-                        Kind::List(names) => {
-                            self.names(&names.iter().map(|name| &**name).collect::<Vec<_>>());
-                        }
-                        _ => {
-                            self.warn(names.at, "`missing_some` should end with an array of names")
-                        }
+                    if let Kind::List(names) = &names.kind {
+                        self.names(&names.iter().map(|name| &**name).collect::<Vec<_>>());
+                    } else {
+                        let message = "`missing_some` should end with an array of names";
+                        self.warn(names.at, message);
                     }
                 }
             }
             Takes::Strings => {
                 for argument in self.list(name, value, 2, 2) {
-                    match Kinds::of(argument) {
-                        // What is of another type is always null.
-                        Kinds::OBJECT => self.rule(argument),
-                        _ => {}
+                    // What is of another type is always null.
+                    if Kinds::of(argument) == Kinds::OBJECT {
+                        self.rule(argument);
                     }
                 }
             }
