@@ -1,5 +1,5 @@
-//! The time to load 10,000 flags with rules, to load them and tell what changed, and to replace those
-//! of a server, beside a floor: what `serde_json` takes to parse the same text.
+//! The time to load 10,000 flags with rules, to load them and tell what changed, to look for warnings,
+//! and to replace those of a server, beside a floor: what `serde_json` takes to parse the same text.
 
 // A benchmark that fails may panic.
 #![allow(clippy::unwrap_used)]
@@ -10,7 +10,7 @@ use std::{hint::black_box, time::Duration};
 
 use criterion::Criterion;
 use flagstaff::{
-    evaluator::{Change, FlagSet},
+    evaluator::{Change, FlagSet, lint},
     server::Server,
 };
 use serde_json::Value;
@@ -43,6 +43,9 @@ fn main() {
             assert_eq!(changes.values().collect::<Vec<_>>(), [&Change::Update]);
             (set, changes)
         });
+    });
+    group.bench_function("lint, beside the threads that load", |bencher| {
+        bencher.iter_with_large_drop(|| lint(black_box(&after)).unwrap());
     });
     let runtime = Runtime::new().unwrap();
     let server = runtime.block_on(Server::builder().ephemeral().bind()).unwrap();

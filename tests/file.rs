@@ -89,6 +89,14 @@ async fn a_file_that_is_replaced_or_written_over_is_noticed_by_the_watch() {
     assert!(value(&provider, "switch").await.0);
 }
 
+/// As some editors write it.
+#[tokio::test]
+async fn a_byte_order_mark_is_skipped() {
+    let files = Files::new("flags.json", &format!("\u{feff}{}", json(true)));
+    let (provider, _events) = watched(files.options(NEVER)).await;
+    assert_eq!(value(&provider, "switch").await, (true, EvaluationReason::Static));
+}
+
 #[tokio::test]
 async fn a_relative_path_is_watched_too() {
     let name = format!("target/flagstaff-test-{}.json", std::process::id());

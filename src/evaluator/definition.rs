@@ -21,7 +21,7 @@ use super::{
 };
 
 /// The names and values of a JSON object in their order, each as a part of the text.
-pub(super) struct Entries<'t>(pub(super) Vec<(&'t RawValue, &'t RawValue)>);
+struct Entries<'t>(Vec<(&'t RawValue, &'t RawValue)>);
 
 impl<'de: 't, 't> Deserialize<'de> for Entries<'t> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -116,7 +116,7 @@ impl<'t> Reader<'t> {
     /// Parses a part of the text.
     fn part<T: Deserialize<'t>>(&self, part: &'t RawValue) -> Result<T, DefinitionError> {
         serde_json::from_str(part.get())
-            .map_err(|error| DefinitionError::in_part(&error, self.text, part))
+            .map_err(|error| DefinitionError::in_part(&error, self.text, part.get()))
     }
 
     fn problem(&mut self, path: Vec<Step>, message: &str) {

@@ -11,7 +11,7 @@ use super::{
     problem::{self, DefinitionError},
     surrogates,
     tree::Tree,
-    yaml,
+    without_bom, yaml,
 };
 
 /// The flags of one definition, checked, and their rules compiled.
@@ -48,7 +48,7 @@ impl FlagSet {
     ///
     /// When anything in it is not valid, the definition is refused as a whole.
     pub fn parse(text: &str) -> Result<Self, DefinitionError> {
-        let text = &*surrogates::mended(text);
+        let text = &*surrogates::mended(without_bom(text));
         definition::read(text)?.map_err(|findings| {
             // Places are looked for only now, since nearly all definitions are valid.
             let tree = Tree::of_json(text).ok();
@@ -64,7 +64,7 @@ impl FlagSet {
     ///
     /// As with [`parse`](Self::parse).
     pub fn parse_yaml(text: &str) -> Result<Self, DefinitionError> {
-        let tree = yaml::parse(text)?;
+        let tree = yaml::parse(without_bom(text))?;
         let mut json = String::with_capacity(text.len());
         tree.write_json(&mut json);
         definition::read(&json)?

@@ -31,9 +31,8 @@
 //!
 //! # Warnings
 //!
-//! flagd loads much that its published schema refuses: [`lint`] and [`lint_yaml`] name it, with line
-//! and column. They warn of every definition that the schema refuses; beyond it, of a name that is
-//! there twice and of a reference to an evaluator that is not there.
+//! flagd loads much that its published schema rejects, and rules that can never work: [`lint`] and
+//! [`lint_yaml`] name it, with line and column. [`lint`] has the table of what they warn of.
 
 mod cbor;
 mod changes;
@@ -61,6 +60,11 @@ mod switch;
 mod tree;
 mod value;
 mod yaml;
+
+/// A text without the byte order mark at its beginning.
+fn without_bom(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
+}
 
 pub use crate::bucketing::Bucketing;
 pub use changes::Change;

@@ -154,6 +154,26 @@ fn to_nearest(number: f64, mut text: String) -> String {
     text
 }
 
+/// Whether a number is what its text in JSON or YAML says: a whole number beyond 2^53 may be rounded,
+/// and a small one become 0. A fraction is taken for exact, since nearly all are rounded.
+pub(super) fn is_exact(text: &str, number: &serde_json::Number) -> bool {
+    /// Whole numbers with fewer digits are exact.
+    const FEWEST: usize = 16;
+    let value = number.as_f64().unwrap_or(f64::INFINITY);
+    let written = text.trim_start_matches(['+', '-']);
+    if value == 0.0 {
+        let mantissa = written.split(['e', 'E']).next().unwrap_or_default();
+        return !mantissa.bytes().any(|byte| byte.is_ascii_digit() && byte != b'0');
+    }
+    // In YAML, more than digits stand for a whole number, up to 64 bits.
+    if number.is_u64() || number.is_i64() {
+        let digits = number.to_string();
+        return digits.len() < FEWEST || format!("{value:.0}") == digits;
+    }
+    let whole = written.bytes().all(|byte| byte.is_ascii_digit());
+    !whole || format!("{:.0}", value.abs()) == written.trim_start_matches('0')
+}
+
 /// How much room the text of a short number takes.
 pub(super) const SHORT: usize = 10;
 
@@ -241,6 +261,40 @@ mod tests {
         assert_eq!(to_integer(-1.9), -1);
         for number in [f64::NAN, f64::INFINITY, 1e19, -1e19] {
             assert_eq!(to_integer(number), i64::MIN);
+        }
+    }
+
+    #[test]
+    fn numbers_that_are_read_as_others() {
+        let is_exact = |text: &str| is_exact(text, &serde_json::from_str(text).unwrap());
+        for text in [
+            "0",
+            "-0",
+            "0.0",
+            "0e9",
+            "1",
+            "0.1",
+            "9007199254740992",
+            "9007199254740994",
+            "-9007199254740992",
+            "18446744073709551616",
+            "100000000000000000000",
+            "1e300",
+            "5e-324",
+            "123456789012345678.5",
+        ] {
+            assert!(is_exact(text), "{text}");
+        }
+        for text in [
+            "9007199254740993",
+            "-9007199254740993",
+            "18446744073709551615",
+            "18446744073709551617",
+            "100000000000000000001",
+            "1e-400",
+            "-0.1e-999",
+        ] {
+            assert!(!is_exact(text), "{text}");
         }
     }
 

@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use serde_json::value::RawValue;
-
 use super::{
     location::{Lines, Position},
     tree::{Places, Step, Tree},
@@ -101,8 +99,7 @@ impl DefinitionError {
     }
 
     /// What is wrong with a part of a text.
-    pub(super) fn in_part(error: &serde_json::Error, text: &str, part: &RawValue) -> Self {
-        let part = part.get();
+    pub(super) fn in_part(error: &serde_json::Error, text: &str, part: &str) -> Self {
         Self::at(error, text, part.as_ptr().addr() - text.as_ptr().addr(), part)
     }
 

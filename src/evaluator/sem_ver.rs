@@ -25,6 +25,11 @@ pub(super) fn compare<'a>(args: Args<'_, 'a>) -> Value<'a> {
     })
 }
 
+/// Whether a value is a version.
+pub(super) fn is_version(value: &Value<'_>) -> bool {
+    text(value).is_some_and(|text| Version::parse(&text).is_some())
+}
+
 /// A number is a version by its text, which has an exponent from a million on, and then is none.
 fn text<'v>(value: &'v Value<'_>) -> Option<Cow<'v, str>> {
     match value {

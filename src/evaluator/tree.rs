@@ -7,9 +7,9 @@ use serde::Deserialize;
 use serde_json::{Value as Json, value::RawValue};
 
 use super::{
-    definition::Entries,
     json_text,
-    location::{Cursor, Lines, Position},
+    location::{Cursor, Position},
+    number,
     problem::DefinitionError,
 };
 
@@ -21,6 +21,8 @@ pub(super) const MAX_DEPTH: usize = 127;
 pub(super) struct Tree {
     pub(super) at: Position,
     pub(super) kind: Kind,
+    /// False for a number that is read as another than is written.
+    pub(super) exact: bool,
 }
 
 #[derive(Debug)]
@@ -51,13 +53,8 @@ impl Tree {
     pub(super) fn of_json(text: &str) -> Result<Self, DefinitionError> {
         let whole: &RawValue =
             serde_json::from_str(text).map_err(|error| DefinitionError::in_text(&error, text))?;
-        // Each level is looked through again, so that text without bound in depth must not begin.
-        if let Some(offset) = too_deep(text) {
-            let Position { line, column } = Lines::new(text).position(offset);
-            let message = "nested too deeply".to_owned();
-            return Err(DefinitionError::Syntax { message, line, column });
-        }
-        Source { text, cursor: Cursor::new(text) }.tree(whole)
+        let offset = whole.get().as_ptr().addr() - text.as_ptr().addr();
+        Source { text, offset, cursor: Cursor::new(text) }.value(0)
     }
 
     /// The value of a name: of two the later.
@@ -127,61 +124,98 @@ impl<'t> Places<'t> {
     }
 }
 
-/// A text in JSON.
+/// A text that is known to be JSON, gone through once.
 struct Source<'t> {
     text: &'t str,
-    /// The parts are gone through in the order of the text.
+    offset: usize,
     cursor: Cursor<'t>,
 }
 
 impl<'t> Source<'t> {
-    fn tree(&mut self, part: &'t RawValue) -> Result<Tree, DefinitionError> {
-        let at = self.place(part);
-        let text = part.get();
-        let kind = if text.starts_with('{') {
-            let mut entries = Vec::new();
-            for (name, value) in self.parse::<Entries<'_>>(part)?.0 {
-                let at = self.place(name);
-                let name = self.parse(name)?;
-                entries.push(Entry { name, at, value: self.tree(value)?.into() });
+    /// The value that begins here, so deep in others.
+    fn value(&mut self, depth: usize) -> Result<Tree, DefinitionError> {
+        let at = self.cursor.position(self.offset);
+        let mut exact = true;
+        let kind = match self.text.as_bytes().get(self.offset) {
+            Some(b'[' | b'{') if depth == MAX_DEPTH => {
+                let Position { line, column } = at;
+                let message = "nested too deeply".to_owned();
+                return Err(DefinitionError::Syntax { message, line, column });
             }
-            Kind::Object(entries)
-        } else if text.starts_with('[') {
-            let items = self.parse::<Vec<&RawValue>>(part)?.into_iter();
-            Kind::List(items.map(|item| self.tree(item).map(Rc::new)).collect::<Result<_, _>>()?)
-        } else {
-            Kind::Scalar(self.parse(part)?)
+            Some(b'{') => {
+                let mut entries = Vec::new();
+                while self.next_item(b'}') {
+                    let at = self.cursor.position(self.offset);
+                    let name = self.token();
+                    let name = self.parse(name)?;
+                    // The colon, or spaces before it.
+                    self.next_item(b'}');
+                    entries.push(Entry { name, at, value: self.value(depth + 1)?.into() });
+                }
+                Kind::Object(entries)
+            }
+            Some(b'[') => {
+                let mut items = Vec::new();
+                while self.next_item(b']') {
+                    items.push(self.value(depth + 1)?.into());
+                }
+                Kind::List(items)
+            }
+            _ => {
+                let token = self.token();
+                let scalar = self.parse(token)?;
+                exact =
+                    !matches!(&scalar, Json::Number(number) if !number::is_exact(token, number));
+                Kind::Scalar(scalar)
+            }
         };
-        Ok(Tree { at, kind })
+        Ok(Tree { at, kind, exact })
     }
 
-    fn parse<T: Deserialize<'t>>(&self, part: &'t RawValue) -> Result<T, DefinitionError> {
-        serde_json::from_str(part.get())
-            .map_err(|error| DefinitionError::in_part(&error, self.text, part))
+    /// Goes on to the next item of a list or an object, or to the value of a name; behind `end`
+    /// where there is none.
+    fn next_item(&mut self, end: u8) -> bool {
+        self.skip_spaces();
+        // What stands before an item, or before the value of a name.
+        self.skip(|byte| matches!(byte, b'[' | b'{' | b',' | b':'));
+        self.skip_spaces();
+        !self.skip(|byte| byte == end)
     }
 
-    fn place(&mut self, part: &RawValue) -> Position {
-        self.cursor.position(part.get().as_ptr().addr() - self.text.as_ptr().addr())
+    fn skip_spaces(&mut self) {
+        while self.skip(|byte| byte.is_ascii_whitespace()) {}
     }
-}
 
-/// Where valid JSON is nested deeper than [`MAX_DEPTH`].
-fn too_deep(text: &str) -> Option<usize> {
-    let (mut depth, mut quoted, mut escaped) = (0, false, false);
-    for (offset, byte) in text.bytes().enumerate() {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' => escaped = true,
-            b'"' => quoted = !quoted,
-            b'[' | b'{' if !quoted => depth += 1,
-            b']' | b'}' if !quoted => depth -= 1,
-            _ => {}
-        }
-        if depth > MAX_DEPTH {
-            return Some(offset);
-        }
+    fn skip(&mut self, skips: impl Fn(u8) -> bool) -> bool {
+        let skipped = self.text.as_bytes().get(self.offset).is_some_and(|byte| skips(*byte));
+        self.offset += usize::from(skipped);
+        skipped
     }
-    None
+
+    /// The text of the string, number or name that begins here.
+    fn token(&mut self) -> &'t str {
+        let rest = &self.text[self.offset..];
+        let mut bytes = rest.bytes();
+        let length = if bytes.next() == Some(b'"') {
+            let mut escaped = false;
+            let end = bytes.position(|byte| {
+                let ends = byte == b'"' && !escaped;
+                escaped = byte == b'\\' && !escaped;
+                ends
+            });
+            end.map(|end| end + 2)
+        } else {
+            rest.find(|c: char| matches!(c, ',' | ']' | '}') || c.is_ascii_whitespace())
+        };
+        let token = &rest[..length.unwrap_or(rest.len())];
+        self.offset += token.len();
+        token
+    }
+
+    fn parse<T: Deserialize<'t>>(&self, token: &'t str) -> Result<T, DefinitionError> {
+        serde_json::from_str(token)
+            .map_err(|error| DefinitionError::in_part(&error, self.text, token))
+    }
 }
 
 #[cfg(test)]

@@ -28,7 +28,7 @@ use super::{
 };
 use crate::{
     evaluator::{Bucketing, FlagSet},
-    source::FlagSource,
+    source::{FlagSource, warned::Warned},
 };
 
 /// A server that speaks flagd's protocols.
@@ -356,7 +356,7 @@ impl ServerBuilder {
             sync_metadata,
             stopping: watch::Sender::new(false),
         });
-        let memory = Flags { core: core.clone(), index: sources.len(), bucketing };
+        let memory = Flags::new(core.clone(), sources.len(), bucketing);
         // What the program sets is there from the beginning, be it nothing.
         let nothing = FlagSet::default().with_bucketing(bucketing);
         memory.change(|_| nothing);
@@ -366,8 +366,8 @@ impl ServerBuilder {
             .zip(names)
             .enumerate()
             .map(|(index, (source, name))| {
-                tokio::spawn(Feed { name, index, source, bucketing }.run(core.clone()))
-                    .abort_handle()
+                let feed = Feed { name, index, source, bucketing, warned: Warned::default() };
+                tokio::spawn(feed.run(core.clone())).abort_handle()
             })
             .collect();
         tasks.extend(tls.map(|tls| tokio::spawn(tls.follow()).abort_handle()));

@@ -11,7 +11,10 @@ use super::core::Core;
 use crate::{
     evaluator::{Bucketing, DefinitionError},
     flagd::{Backoff, error::chain},
-    source::FlagSource,
+    source::{
+        Definition, FlagSource,
+        warned::{self, Warned},
+    },
 };
 
 /// The delays after errors.
@@ -25,6 +28,7 @@ pub(crate) struct Feed {
     pub(crate) index: usize,
     pub(crate) source: Box<dyn FlagSource>,
     pub(crate) bucketing: Bucketing,
+    pub(crate) warned: Warned,
 }
 
 impl Feed {
@@ -34,17 +38,23 @@ impl Feed {
         loop {
             match self.source.next().await {
                 Ok(definition) => {
+                    let definition = Arc::new(definition);
+                    let given = definition.clone();
                     backoff.ready(Instant::now());
                     let (index, bucketing, shared) = (self.index, self.bucketing, core.clone());
                     // A long definition must not keep a thread from its other tasks.
                     let taken = spawn_blocking(move || {
-                        let flags = definition.parse().map(|flags| flags.with_bucketing(bucketing));
+                        let flags = given.parse().map(|flags| flags.with_bucketing(bucketing));
                         shared.store.update(index, |_| flags)
                     });
                     let Ok(taken) = taken.await else {
                         return; // the runtime shuts down
                     };
+                    let loaded = taken.is_ok();
                     self.took(&core, taken);
+                    if loaded {
+                        self.warn(&core, definition).await;
+                    }
                 }
                 Err(error) => {
                     core.metrics.source(self.index).failed();
@@ -53,6 +63,16 @@ impl Feed {
                     tracing::warn!(source = &*self.name, error, ?delay, "a source gives no flags");
                     sleep(delay).await;
                 }
+            }
+        }
+    }
+
+    /// Logs what is wrong with a definition whose flags are served already.
+    async fn warn(&mut self, core: &Core, definition: Arc<Definition>) {
+        if self.warned.is_new(&definition.text, definition.format) {
+            let warnings = warned::look(definition).await;
+            if let Some(flags) = &core.store.snapshot().sources()[self.index].flags {
+                self.warned.log(self.source.name(), &warnings, flags);
             }
         }
     }

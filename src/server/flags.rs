@@ -1,11 +1,17 @@
 //! Flags that the program itself sets.
 
-use std::{convert::Infallible, sync::Arc};
+use std::{
+    convert::Infallible,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use serde_json::{Map, Value, json};
 
 use super::core::Core;
-use crate::evaluator::{Bucketing, DefinitionError, FlagSet};
+use crate::{
+    evaluator::{Bucketing, DefinitionError, FlagSet, Warning, lint},
+    source::{Format, warned::Warned},
+};
 
 /// What flags that the program sets are called as a source.
 pub(crate) const NAME: &str = "memory";
@@ -16,13 +22,19 @@ pub(crate) const NAME: &str = "memory";
 /// Each change is one: it is checked first, clients see all of it or nothing, and they are told.
 #[derive(Clone, Debug)]
 pub struct Flags {
-    pub(crate) core: Arc<Core>,
+    core: Arc<Core>,
     pub(crate) index: usize,
-    pub(crate) bucketing: Bucketing,
+    bucketing: Bucketing,
+    warned: Arc<Mutex<Warned>>,
 }
 
 impl Flags {
-    /// Sets a flag: an object as in a flag definition, with `variants`, `defaultVariant` and so on.
+    pub(crate) fn new(core: Arc<Core>, index: usize, bucketing: Bucketing) -> Self {
+        Self { core, index, bucketing, warned: Arc::default() }
+    }
+
+    /// Sets a flag: an object as in a flag definition, with `state`, `variants`, `defaultVariant` and so
+    /// on. What [`lint`](crate::evaluator::lint) warns of is logged.
     ///
     /// # Errors
     ///
@@ -64,7 +76,9 @@ impl Flags {
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let server = Server::builder().ephemeral().bind().await?;
     /// server.flags().update(|draft| {
-    ///     draft.set("checkout", json!({"variants": {"on": true, "off": false}, "defaultVariant": "on"}));
+    ///     draft.set("checkout", json!({
+    ///         "state": "ENABLED", "variants": {"on": true, "off": false}, "defaultVariant": "on",
+    ///     }));
     ///     draft.remove("old-checkout");
     /// })?;
     /// # Ok(()) }
@@ -76,12 +90,16 @@ impl Flags {
     pub fn update(&self, change: impl FnOnce(&mut Draft)) -> Result<(), DefinitionError> {
         let mut draft = Draft::default();
         change(&mut draft);
-        let added = FlagSet::parse(&json!({"flags": draft.set}).to_string())?;
+        let definition = json!({"flags": draft.set}).to_string();
+        let added = FlagSet::parse(&definition)?;
         self.change(|former| {
             let mut flags = FlagSet::default().with_bucketing(self.bucketing);
             flags.extend(former, |key, _| !draft.removed.iter().any(|removed| removed == key));
             flags.extend(&added, |_, _| true);
             flags
+        });
+        self.warn(&definition, |warned, warnings| {
+            warned.log_some(NAME, warnings, &added, &draft.removed);
         });
         Ok(())
     }
@@ -94,6 +112,11 @@ impl Flags {
     pub fn replace(&self, definition: &str) -> Result<(), DefinitionError> {
         let flags = FlagSet::parse(definition)?.with_bucketing(self.bucketing);
         self.change(|_| flags);
+        self.warn(definition, |warned, warnings| {
+            if let Some(flags) = &self.core.store.snapshot().sources()[self.index].flags {
+                warned.log(NAME, warnings, flags);
+            }
+        });
         Ok(())
     }
 
@@ -102,6 +125,16 @@ impl Flags {
         let Ok(()) =
             self.core.store.update(self.index, |former| Ok::<_, Infallible>(change(former)));
         self.core.metrics.source(self.index).took();
+    }
+
+    /// Logs what is wrong with flags that are served already.
+    fn warn(&self, definition: &str, log: impl FnOnce(&mut Warned, &[Warning])) {
+        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        if warned.is_new(definition, Format::Json)
+            && let Ok(warnings) = lint(definition)
+        {
+            log(&mut warned, &warnings);
+        }
     }
 }
 

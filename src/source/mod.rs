@@ -6,6 +6,7 @@ mod http;
 #[cfg(feature = "server")]
 mod name;
 mod sync;
+pub(crate) mod warned;
 
 use std::{error::Error, path::Path, time::Duration};
 

@@ -92,3 +92,40 @@ async fn warnings_fail_only_when_asked_to() {
     assert_eq!((checked.code, &checked.json()["level"]), (Some(1), &json!("warning")));
     assert_eq!(run_with_input(&["check", "--strict", "-"], VALID).await.code, Some(0));
 }
+
+#[tokio::test]
+async fn a_byte_order_mark_is_skipped() {
+    let checked = run_with_input(&["check", "--strict", "-"], &format!("\u{feff}{VALID}")).await;
+    assert_eq!((checked.code, &*checked.out), (Some(0), ""));
+    let doubtful = VALID.replace("ENABLED", "MAYBE");
+    let plain = run_with_input(&["check", "-"], &doubtful).await;
+    let marked = run_with_input(&["check", "-"], &format!("\u{feff}{doubtful}")).await;
+    assert_eq!(marked.out, plain.out);
+    let broken = run_with_input(&["check", "-"], "\u{feff}{,").await;
+    assert!(broken.out.starts_with("-:1:2: error: "), "{broken:?}");
+}
+
+/// What can never work, with its place and what was meant.
+#[tokio::test]
+async fn rules_that_can_never_work_are_warned_of() {
+    let flag = r#"{"state": "ENABLED", "variants": {"on": true, "off": false}, "defaultVariant": "off",
+ "targeting": {"if": [{"endswith": [{"var": "email"}, "@corp.example"]}, "no",
+  {"$ref": "staf"}, "on"]}}"#;
+    let staff = r#"{"==": [{"var": "targetingkey"}, 9007199254740993]}"#;
+    let text =
+        format!("{{\"flags\": {{\"a\": {flag}}},\n\"$evaluators\": {{\"staff\": {staff}}}}}");
+    let checked = run_with_input(&["check", "--strict", "-"], &text).await;
+    assert_eq!(checked.code, Some(1));
+    let lines: Vec<&str> = checked.out.lines().collect();
+    let expected = [
+        "-:2:24: warning: flag `a`: `endswith` is not an operator: the rule fails (PARSE_ERROR); \
+            did you mean `ends_with`?",
+        "-:2:74: warning: flag `a`: `no` is not a variant of the flag (GENERAL); did you mean `on`?",
+        "-:3:12: warning: flag `a`: there is not an evaluator `staf`: the rule fails (PARSE_ERROR); \
+            did you mean `staff`?",
+        "-:4:42: warning: names are case-sensitive: did you mean `targetingKey`?",
+        "-:4:59: warning: a 64-bit float does not hold this number, which is read as \
+            9007199254740992",
+    ];
+    assert_eq!(lines, expected, "{checked:#?}");
+}

@@ -41,6 +41,15 @@ async fn the_same_flags_in_other_words_are_no_change() {
     assert!(!value(&provider, "a").await.0);
 }
 
+#[tokio::test]
+async fn a_byte_order_mark_is_skipped() {
+    let server = SyncServer::start(&switches(&[("a", true)]));
+    let (provider, mut events) = watched(of(&server)).await;
+    server.send(&format!("\u{feff}{}", switches(&[("a", false)])));
+    expect(&mut events, [changed(&["a"])]).await;
+    assert!(!value(&provider, "a").await.0);
+}
+
 /// The keys are those since the last flags that were known, whatever happened between.
 #[tokio::test]
 async fn after_a_reconnection_only_what_differs_is_told() {

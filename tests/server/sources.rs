@@ -137,6 +137,17 @@ impl Web {
 
 const OK: StatusCode = StatusCode::OK;
 
+#[tokio::test]
+async fn a_byte_order_mark_is_skipped() {
+    const MARKED: &str =
+        "\u{feff}{\"flags\": {\"f\": {\"variants\": {\"v\": \"one\"}, \"defaultVariant\": \"v\"}}}";
+    let web = Web::start((OK, "application/json; charset=utf-8", "", MARKED)).await;
+    let source = HttpSource::new(&format!("http://127.0.0.1:{}/flags.json", web.port), OFTEN);
+    let server = Server::builder().source(source.unwrap()).ephemeral().bind().await.unwrap();
+    bounded("the flags", server.ready()).await;
+    assert_eq!(value(&server).await, "one");
+}
+
 /// After an error the flags may have been given up: they are given again, with the same tag or not.
 #[tokio::test]
 async fn a_url_that_failed_gives_its_definition_again() {

@@ -18,8 +18,8 @@ use crate::{Exit, output};
 /// The longest definition that a source reads, in bytes.
 const LIMIT: u64 = 64 << 20;
 
-/// Check files of flag definitions: what flagd rejects is an error, what only its schema rejects is a
-/// warning, each with line and column.
+/// Check files of flag definitions: what flagd rejects is an error; what only its schema rejects, or
+/// can be seen to be wrong without a context, is a warning; each with line and column.
 ///
 /// Exit code 0: all files are valid; 1: a file is invalid, cannot be read, or (with --strict) has a
 /// warning; 2: usage error.

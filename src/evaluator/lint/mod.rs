@@ -1,21 +1,28 @@
-//! Warnings: what is in a flag definition that flagd accepts but that its published schema refuses, or
-//! that cannot be meant.
+//! Warnings: what is in a flag definition that flagd accepts but that its published schema rejects,
+//! that can never work, or that cannot be meant.
 
+mod buckets;
+mod definition;
+mod near;
+mod operators;
+mod results;
 mod targeting;
+#[cfg(test)]
+mod tests;
+mod versions;
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     fmt,
 };
 
-use serde_json::Value as Json;
-
+use self::targeting::Scope;
 use super::{
     location::Position,
     problem::{self, DefinitionError},
     surrogates,
     tree::{Entry, Kind, Tree},
-    yaml,
+    without_bom, yaml,
 };
 
 /// What is doubtful in a flag definition, though it is valid.
@@ -39,40 +46,66 @@ impl fmt::Display for Warning {
     }
 }
 
-/// Looks through a flag definition in JSON for what flagd's schema would refuse although flagd (and
+/// Finds what is wrong in a flag definition in JSON although flagd (and
 /// [`FlagSet::parse`](super::FlagSet::parse)) accepts it. The warnings come in the order of the text.
 ///
-/// Beyond the schema, it warns of names that are there twice and of references to evaluators that
-/// are not there.
+/// It warns of all that flagd's schema rejects, and of all else that can be seen to be wrong without a
+/// context:
+///
+/// | warning | because |
+/// |---|---|
+/// | a reference within an evaluator, also in a circle; a reference to an evaluator that is not there | always `PARSE_ERROR` |
+/// | an unknown operator (`endswith`), with the nearest that is known | always `PARSE_ERROR` |
+/// | arguments that an operator fails with (`{"+": [true, 1]}`), or too few of them | always `PARSE_ERROR` |
+/// | a result of the rule that is not a variant of the flag: a value, a branch of `if`, a bucket of `fractional`, `true` and `false` of a comparison; its name needs an escape in JSON | always `GENERAL` |
+/// | `starts_with`, `ends_with` and `sem_ver` with another number of arguments, another type, an unknown operator or an invalid version | always null |
+/// | comparisons of values that are written there, or of types that are never equal (`{"===": [{"cat": [1]}, 1]}`); conditions that are neither rules nor booleans | always true or always false |
+/// | `in` with an array as the first argument, or with neither string nor array as the second; in an array, arrays that are not ranges of two numbers | never holds |
+/// | weights of `fractional` whose sum is 0 or above 2^31-1, that are below 0, or not whole numbers; a single bucket; one bucketing value for everybody | everybody or nobody is chosen |
+/// | objects of several names where one operator is expected | never evaluated |
+/// | names of variables that differ from `targetingKey`, `$flagd`, `$flagd.flagKey` and `$flagd.timestamp` in case; unknown fields of `$flagd`; other variables than `current` and `accumulator` in the body of `reduce` | always null |
+/// | numbers that a 64-bit float does not hold (`9007199254740993`); in YAML, those that become strings (`1e400`) | other values than are written |
+/// | names of fields that are misspelled (`defaultvariant`, `targetting`), or there twice; two flags with one key in a list | ignored, by flagd or by other providers |
+/// | an empty `flagSetId` | the flags are left out |
+///
+/// What depends on the context is not looked for, and neither is `{"if": [true, ...]}`.
 ///
 /// # Errors
 ///
-/// When the text is no JSON. What else `parse` refuses is not looked for.
+/// When the text is not JSON. What else `parse` rejects is not looked for.
 pub fn lint(text: &str) -> Result<Vec<Warning>, DefinitionError> {
-    Ok(warnings(&Tree::of_json(&surrogates::mended(text))?))
+    Ok(warnings(&Tree::of_json(&surrogates::mended(without_bom(text)))?))
 }
 
 /// As [`lint`], for YAML.
 ///
 /// # Errors
 ///
-/// When the text is no YAML.
+/// When the text is not YAML.
 pub fn lint_yaml(text: &str) -> Result<Vec<Warning>, DefinitionError> {
-    Ok(warnings(&*yaml::parse(text)?))
+    Ok(warnings(&*yaml::parse(without_bom(text))?))
 }
 
 fn warnings(definition: &Tree) -> Vec<Warning> {
     let mut linter = Linter::default();
     linter.definition(definition);
-    linter.warnings.sort_by_key(|warning| (warning.line, warning.column));
-    linter.warnings
+    let mut warnings = linter.warnings;
+    warnings.sort_by(|a, b| (a.line, a.column, &a.message).cmp(&(b.line, b.column, &b.message)));
+    // Two ways may lead to one place, an alias of YAML too.
+    warnings.dedup();
+    warnings
 }
 
 #[derive(Default)]
 struct Linter<'t> {
     /// The flag that is looked at.
     flag: Option<&'t str>,
-    evaluators: HashSet<&'t str>,
+    evaluators: BTreeMap<&'t str, &'t Tree>,
+    /// Whether the rule is an evaluator, not a flag's.
+    in_evaluator: bool,
+    /// The names of the flag's variants, if it has any.
+    variants: Option<HashSet<&'t str>>,
+    scope: Scope,
     warnings: Vec<Warning>,
 }
 
@@ -106,262 +139,11 @@ impl<'t> Linter<'t> {
             Vec::new()
         })
     }
-
-    fn definition(&mut self, definition: &'t Tree) {
-        let sections = self.object(definition, "a flag definition");
-        let section = |name: &str| sections.iter().find(|entry| entry.name == name);
-        if let Some(evaluators) = section("$evaluators") {
-            let rules = self.object(&evaluators.value, "`$evaluators`");
-            self.evaluators = rules.iter().map(|rule| &*rule.name).collect();
-            for rule in rules {
-                self.name(rule, "an evaluator");
-                self.targeting(&rule.value);
-            }
-        }
-        if let Some(metadata) = section("metadata") {
-            self.metadata(&metadata.value);
-        }
-        match section("flags").map(|flags| &*flags.value) {
-            None => self.warn(definition.at, "`flags` is missing"),
-            Some(Tree { kind: Kind::List(flags), .. }) => {
-                for flag in flags {
-                    self.listed(flag);
-                }
-            }
-            Some(flags) => {
-                for flag in self.object(flags, "`flags`") {
-                    self.flag = Some(&flag.name);
-                    self.name(flag, "a flag");
-                    self.flag(&flag.value);
-                }
-            }
-        }
-    }
-
-    /// A flag of a list.
-    fn listed(&mut self, flag: &'t Tree) {
-        let key = flag.get("key");
-        self.flag = key.and_then(text).filter(|key| !key.is_empty());
-        match key {
-            _ if self.flag.is_some() => {}
-            Some(key) => self.warn(key.at, "`key` should be a text, and not empty"),
-            None => self.warn(flag.at, "a flag in a list needs a `key`"),
-        }
-        self.flag(flag);
-    }
-
-    fn name(&mut self, entry: &Entry, what: &str) {
-        if entry.name.is_empty() || entry.name.contains('\n') {
-            self.warn(entry.at, format!("the name of {what} should be a line of text"));
-        }
-    }
-
-    fn flag(&mut self, flag: &'t Tree) {
-        let fields = self.object(flag, "a flag");
-        if !matches!(flag.kind, Kind::Object(_)) {
-            return;
-        }
-        let field = |name: &str| fields.iter().find(|field| field.name == name).map(|f| &*f.value);
-        match field("state") {
-            None => self.warn(flag.at, "`state` is missing: the flag counts as enabled"),
-            Some(state) if !matches!(text(state), Some("ENABLED" | "DISABLED")) => {
-                self.warn(state.at, "`state` should be `ENABLED` or `DISABLED`");
-            }
-            Some(_) => {}
-        }
-        match field("variants") {
-            None => self.warn(flag.at, "`variants` is missing"),
-            Some(variants) => self.variants(variants),
-        }
-        if let Some(name) = field("defaultVariant")
-            && !matches!(name.kind, Kind::Scalar(Json::String(_) | Json::Null))
-        {
-            self.warn(name.at, "`defaultVariant` should be a text or null");
-        }
-        if let Some(metadata) = field("metadata") {
-            self.metadata(metadata);
-        }
-        if let Some(rule) = field("targeting") {
-            self.targeting(rule);
-        }
-    }
-
-    fn variants(&mut self, variants: &'t Tree) {
-        let entries = self.object(variants, "`variants`");
-        let Some(&first) = entries.first() else {
-            if matches!(variants.kind, Kind::Object(_)) {
-                self.warn(variants.at, "`variants` is empty");
-            }
-            return;
-        };
-        let expected = kind(&first.value);
-        for variant in entries {
-            self.name(variant, "a variant");
-            match kind(&variant.value) {
-                kind @ ("a list" | "null") => {
-                    let message = format!(
-                        "the variant `{}` is {kind}: values should be booleans, texts, numbers or objects",
-                        variant.name
-                    );
-                    self.warn(variant.value.at, message);
-                }
-                kind if kind != expected => {
-                    let (name, first) = (&variant.name, &first.name);
-                    let message =
-                        format!("the variant `{name}` is {kind}, but `{first}` is {expected}");
-                    self.warn(variant.value.at, message);
-                }
-                _ => {}
-            }
-        }
-    }
-
-    fn metadata(&mut self, metadata: &'t Tree) {
-        for field in self.object(metadata, "`metadata`") {
-            if !matches!(kind(&field.value), "a text" | "a number" | "a boolean") {
-                let message = format!(
-                    "the metadata `{}` should be a text, a number or a boolean",
-                    field.name
-                );
-                self.warn(field.value.at, message);
-            }
-        }
-    }
 }
 
 fn text(tree: &Tree) -> Option<&str> {
     match &tree.kind {
         Kind::Scalar(scalar) => scalar.as_str(),
         _ => None,
-    }
-}
-
-/// The type of a value, for messages.
-fn kind(tree: &Tree) -> &'static str {
-    match &tree.kind {
-        Kind::Scalar(Json::Bool(_)) => "a boolean",
-        Kind::Scalar(Json::Number(_)) => "a number",
-        Kind::Scalar(Json::String(_)) => "a text",
-        Kind::Scalar(_) => "null",
-        Kind::List(_) => "a list",
-        Kind::Object(_) => "an object",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn warned(text: &str) -> Vec<String> {
-        lint(text).unwrap().iter().map(ToString::to_string).collect()
-    }
-
-    fn of_flag(fields: &str) -> Vec<String> {
-        let warnings = lint(&format!(r#"{{"flags":{{"f":{{{fields}}}}}}}"#)).unwrap();
-        assert!(warnings.iter().all(|warning| warning.flag.as_deref() == Some("f")));
-        warnings.into_iter().map(|warning| warning.message).collect()
-    }
-
-    #[test]
-    fn nothing_to_warn_of() {
-        let definition = r#"{"$schema": "x", "metadata": {"flagSetId": "s", "n": 1, "b": true},
-            "$evaluators": {"e": {"==": [{"var": "a"}, 1]}}, "flags": {
-            "f": {"state": "ENABLED", "variants": {"on": true, "off": false}, "defaultVariant": null,
-                "targeting": {"if": [{"$ref": "e"}, "on"]}, "metadata": {}, "note": 1},
-            "g": {"state": "DISABLED", "variants": {"o": {"x": []}}, "targeting": {}}}}"#;
-        assert_eq!(warned(definition), [""; 0]);
-        assert_eq!(
-            warned(r#"{"flags": [{"key": "f", "state": "ENABLED", "variants": {"a": ""}}]}"#),
-            [""; 0]
-        );
-    }
-
-    #[test]
-    fn sections() {
-        assert_eq!(warned("{}"), ["line 1, column 1: `flags` is missing"]);
-        assert_eq!(
-            warned(
-                "{\"flags\": null,\n\"$evaluators\": [],\n\"metadata\": {\"x\": [], \"y\": null}}"
-            ),
-            [
-                "line 1, column 11: `flags` should be an object",
-                "line 2, column 16: `$evaluators` should be an object",
-                "line 3, column 19: the metadata `x` should be a text, a number or a boolean",
-                "line 3, column 28: the metadata `y` should be a text, a number or a boolean",
-            ]
-        );
-        assert_eq!(
-            warned(r#"{"flags": {}, "$evaluators": {"": {"var": "x"}, "e": 1}}"#),
-            [
-                "line 1, column 31: the name of an evaluator should be a line of text",
-                "line 1, column 54: a rule should be an object",
-            ]
-        );
-    }
-
-    #[test]
-    fn flags_and_their_keys() {
-        let flag = r#""state": "ENABLED", "variants": {"a": 1}"#;
-        assert_eq!(
-            warned(&format!(r#"{{"flags": {{"": {{{flag}}}, "b": null}}}}"#)),
-            [
-                "flag `` (line 1, column 12): the name of a flag should be a line of text",
-                "flag `b` (line 1, column 65): a flag should be an object",
-            ]
-        );
-        assert_eq!(
-            warned(&format!(r#"{{"flags": [{{{flag}}}, {{"key": "", {flag}}}]}}"#)),
-            [
-                "line 1, column 12: a flag in a list needs a `key`",
-                "line 1, column 64: `key` should be a text, and not empty",
-            ]
-        );
-    }
-
-    #[test]
-    fn fields_of_flags() {
-        for (fields, messages) in [
-            (
-                r#""x": 1"#,
-                vec!["`state` is missing: the flag counts as enabled", "`variants` is missing"],
-            ),
-            (
-                r#""state": "enabled", "variants": {}"#,
-                vec!["`state` should be `ENABLED` or `DISABLED`", "`variants` is empty"],
-            ),
-            (
-                r#""state": "ENABLED", "variants": null, "defaultVariant": 1"#,
-                vec!["`variants` should be an object", "`defaultVariant` should be a text or null"],
-            ),
-            (
-                r#""state": "ENABLED", "variants": {"a": 1, "b": "x", "c": [], "": 2}"#,
-                vec![
-                    "the variant `b` is a text, but `a` is a number",
-                    "the variant `c` is a list: values should be booleans, texts, numbers or objects",
-                    "the name of a variant should be a line of text",
-                ],
-            ),
-            (
-                r#""state": "DISABLED", "state": "ENABLED", "variants": {"a": 1}"#,
-                vec!["`state` is there twice: only the last counts"],
-            ),
-            (
-                r#""state": "ENABLED", "variants": {"a": 1}, "metadata": null, "targeting": null"#,
-                vec!["`metadata` should be an object", "a rule should be an object"],
-            ),
-        ] {
-            assert_eq!(of_flag(fields), messages, "{fields}");
-        }
-    }
-
-    #[test]
-    fn yaml_has_places_too() {
-        let warnings = lint_yaml("flags:\n  f:\n    state: On\n    variants: {a: 1}\n").unwrap();
-        assert_eq!(
-            warnings[0].to_string(),
-            "flag `f` (line 3, column 12): `state` should be `ENABLED` or `DISABLED`"
-        );
-        assert!(lint("{").is_err());
-        assert!(lint_yaml("a: [").is_err());
     }
 }

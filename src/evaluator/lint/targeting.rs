@@ -1,163 +1,347 @@
-//! Warnings of targeting rules. The rules of flagd's schema for each operator, as code.
+//! Warnings of targeting rules: a walk over the tree of a rule, operator by operator.
 
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 
-use super::{Entry, Kind, Linter, Tree, kind, text};
+use super::{
+    super::{
+        compile, eval,
+        fractional::Bucketing,
+        json_text,
+        tree::{Entry, Kind, Tree},
+        value::{Fail, Object, Root, Value},
+    },
+    Linter,
+    near::suggestion,
+    operators::{self, Kinds, Operator, Takes},
+    text,
+};
 
-/// What an operator takes.
-#[derive(Clone, Copy)]
-enum Takes {
-    /// Arguments, so many at least and at most.
-    Arguments(usize, usize),
-    /// One argument, in a list or not.
-    One,
-    /// The name of a variable, with or without what stands for it.
-    Variable,
-    Names,
-    SomeNames,
-    /// Two texts, or rules for them.
-    Texts,
-    Versions,
-    Buckets,
+/// What the names of variables stand for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Scope {
+    #[default]
+    Context,
+    /// An item of a list, of which nothing is known.
+    Item,
+    /// The fields that the body of `reduce` sees.
+    Accumulation,
 }
 
-/// The operators; a number tells those apart that may not stand in one object.
-const OPERATORS: &[(u8, Takes, &[&str])] = &[
-    (0, Takes::Variable, &["var"]),
-    (1, Takes::Names, &["missing"]),
-    (2, Takes::SomeNames, &["missing_some"]),
-    (3, Takes::Arguments(1, usize::MAX), &["if"]),
-    (3, Takes::Arguments(2, 2), &["==", "===", "!=", "!==", ">", ">=", "%", "/", "in"]),
-    (3, Takes::Arguments(2, 2), &["map", "filter", "all", "none", "some"]),
-    (4, Takes::Arguments(2, 3), &["substr", "<", "<="]),
-    (5, Takes::Arguments(2, usize::MAX), &["*"]),
-    (6, Takes::One, &["!", "!!"]),
-    (7, Takes::Arguments(1, usize::MAX), &["or", "and", "+", "-", "max", "min", "merge", "cat"]),
-    (8, Takes::Arguments(3, 3), &["reduce"]),
-    (9, Takes::Texts, &["starts_with", "ends_with"]),
-    (10, Takes::Versions, &["sem_ver"]),
-    (11, Takes::Buckets, &["fractional"]),
-];
+/// The only name and value of an object, which then is an operation or a reference.
+pub(super) fn operation(tree: &Tree) -> Option<&Entry> {
+    match &tree.kind {
+        // Of two with one name the later counts.
+        Kind::Object(entries) => {
+            let last = entries.last()?;
+            entries.iter().all(|entry| entry.name == last.name).then_some(last)
+        }
+        _ => None,
+    }
+}
 
-fn operator(name: &str) -> Option<(u8, Takes)> {
-    let found = OPERATORS.iter().find(|(_, _, names)| names.contains(&name));
-    found.map(|(group, takes, _)| (*group, *takes))
+/// The value, if nothing in it is evaluated.
+pub(super) fn literal(tree: &Tree) -> Option<Json> {
+    match &tree.kind {
+        Kind::Scalar(scalar) => Some(scalar.clone()),
+        Kind::List(items) => items.iter().map(|item| literal(item)).collect(),
+        Kind::Object(_) => None,
+    }
+}
+
+/// What a rule gives that reads nothing of its context.
+pub(super) fn evaluated(rule: &Tree) -> Result<Json, Fail> {
+    let mut json = String::new();
+    rule.write_json(&mut json);
+    let json = serde_json::from_str(&json).map_err(|_| Fail("it cannot be read"))?;
+    let node = compile::part(&json).map_err(|_| Fail("the rule is nested too deeply"))?;
+    let root = Root { context: &Map::new(), flag_key: "", timestamp: Some(0), kept: None };
+    let data = Value::Object(Object::Root(&root));
+    Ok(eval::eval(&node, &data, &eval::Run::new(Bucketing::default()))?.to_json())
 }
 
 impl<'t> Linter<'t> {
     /// The rule of a flag or an evaluator.
     pub(super) fn targeting(&mut self, rule: &'t Tree) {
-        match self.entries(rule) {
-            None => self.warn(rule.at, "a rule should be an object"),
-            Some(entries) => {
-                if let [reference] = &*entries
-                    && reference.name == "$ref"
-                {
-                    self.warn(rule.at, "a reference alone is no rule to flagd's schema");
-                    self.reference(reference);
-                } else {
-                    self.operations(rule, &entries);
-                }
+        match operation(rule) {
+            Some(reference) if reference.name == "$ref" => {
+                self.warn(rule.at, "flagd's schema does not accept a reference alone as a rule");
+                self.reference(reference);
             }
+            _ if matches!(&rule.kind, Kind::Object(entries) if entries.is_empty()) => {}
+            _ => self.rule(rule),
         }
     }
 
-    /// A rule that is no reference.
-    fn rule(&mut self, rule: &'t Tree) {
-        match self.entries(rule) {
-            None => self.warn(rule.at, "a rule should be an object"),
-            Some(entries) => self.operations(rule, &entries),
-        }
-    }
-
-    fn operations(&mut self, rule: &'t Tree, entries: &[&'t Entry]) {
-        let mut group = None;
-        for entry in entries {
-            let Some((own, takes)) = operator(&entry.name) else {
-                let message = match &*entry.name {
-                    "$ref" => "a reference cannot stand here".to_owned(),
-                    name => format!("there is no operator `{name}`"),
-                };
-                self.warn(entry.at, message);
-                continue;
-            };
-            if *group.get_or_insert(own) != own {
-                self.warn(rule.at, "a rule should have one operator");
+    /// What must be an operation.
+    pub(super) fn rule(&mut self, rule: &'t Tree) {
+        match operation(rule) {
+            Some(reference) if reference.name == "$ref" => {
+                self.warn(rule.at, "flagd's schema does not accept a reference here");
+                self.reference(reference);
             }
-            self.arguments(entry, takes);
+            Some(_) => self.argument(rule),
+            None if matches!(rule.kind, Kind::Object(_)) => self.argument(rule),
+            None => self.warn(rule.at, "a rule should be an object"),
         }
     }
 
     /// What an operator takes anywhere: a value, a rule or a reference.
-    fn argument(&mut self, argument: &'t Tree) {
-        let Some(entries) = self.entries(argument) else { return };
-        match &*entries {
-            [] => self.warn(argument.at, "an empty object is no argument"),
-            [reference] if reference.name == "$ref" => self.reference(reference),
-            entries => self.operations(argument, entries),
+    pub(super) fn argument(&mut self, argument: &'t Tree) {
+        match (&argument.kind, operation(argument)) {
+            (_, Some(reference)) if reference.name == "$ref" => self.reference(reference),
+            (_, Some(operation)) => {
+                // Warns of a name that is there twice.
+                self.entries(argument);
+                self.operation(argument, operation);
+            }
+            (Kind::Object(entries), None) if entries.is_empty() => {
+                self.warn(argument.at, "an empty object is not a valid argument");
+            }
+            (Kind::Object(_), None) => {
+                let message = "a rule should have one operator: flagd evaluates none of these";
+                self.warn(argument.at, message);
+            }
+            // The items of a list are evaluated.
+            (Kind::List(items), _) => items.iter().for_each(|item| self.item(item)),
+            (Kind::Scalar(_), _) => {}
+        }
+    }
+
+    /// An item of a list, where an object may be a value.
+    fn item(&mut self, item: &'t Tree) {
+        if operation(item).is_some() || matches!(item.kind, Kind::List(_)) {
+            self.argument(item);
         }
     }
 
     fn reference(&mut self, reference: &'t Entry) {
-        match text(&reference.value) {
-            None => self.warn(reference.value.at, "`$ref` should be a text"),
-            Some(name) if !self.evaluators.contains(name) => {
-                self.warn(reference.value.at, format!("there is no evaluator `{name}`"));
-            }
-            Some(_) => {}
+        let at = reference.value.at;
+        let Some(name) = text(&reference.value) else {
+            return self.warn(at, "`$ref` should be a string: the rule fails (PARSE_ERROR)");
+        };
+        let known = self.evaluators.contains_key(name);
+        if self.in_evaluator {
+            let message = "a reference within an evaluator is not replaced: the rule fails \
+                (PARSE_ERROR)";
+            self.warn(reference.at, message);
+        } else if !known || !json_text::is_plain(name) {
+            let near = suggestion(name, self.evaluators.keys().copied().filter(|n| *n != name));
+            let message = if known {
+                format!(
+                    "flagd does not find an evaluator of this name: `{name}` has characters \
+                    that JSON text escapes"
+                )
+            } else {
+                format!("there is not an evaluator `{name}`: the rule fails (PARSE_ERROR){near}")
+            };
+            self.warn(at, message);
         }
     }
 
-    fn arguments(&mut self, operation: &'t Entry, takes: Takes) {
+    fn operation(&mut self, rule: &'t Tree, operation: &'t Entry) {
+        let name = &*operation.name;
+        let Some(operator) = operators::find(name) else {
+            let near = suggestion(name, operators::names());
+            let message =
+                format!("`{name}` is not an operator: the rule fails (PARSE_ERROR){near}");
+            return self.warn(operation.at, message);
+        };
+        let before = self.warnings.len();
+        self.arguments(operation, operator);
+        self.types(operation, operator);
+        if self.warnings.len() == before {
+            self.constant(rule, operation, operator);
+        }
+    }
+
+    /// Types that an argument never should have.
+    fn types(&mut self, operation: &'t Entry, operator: &Operator) {
+        let name = &operation.name;
+        let Kind::List(items) = &operation.value.kind else { return };
+        if !operator.fits(items.len()) {
+            return;
+        }
+        let kinds: Vec<Kinds> = items.iter().map(|item| self.kinds(item)).collect();
+        for (index, (item, kinds)) in items.iter().zip(&kinds).enumerate() {
+            let (accepted, otherwise) = operator.accepts(index);
+            if !accepted.meets(*kinds) {
+                let message = format!("`{name}` {otherwise}: expected {accepted}, got {kinds}");
+                return self.warn(item.at, message);
+            }
+        }
+        let [a, b] = *kinds else { return };
+        let strict = matches!(&**name, "===" | "!==");
+        let null =
+            strict || matches!(&**name, "==" | "!=") && (a == Kinds::NULL || b == Kinds::NULL);
+        if null && !a.meets(b) {
+            let message =
+                format!("`{name}` is always {}: {a} never equals {b}", name.starts_with('!'));
+            self.warn(operation.at, message);
+        }
+    }
+
+    /// The types that an argument may have.
+    pub(super) fn kinds(&self, argument: &'t Tree) -> Kinds {
+        let given = |operation: &Entry| operators::find(&operation.name).map(|known| known.gives);
+        match operation(argument) {
+            None => Kinds::of(argument),
+            Some(reference) if reference.name == "$ref" => {
+                let rule = self.referred(reference);
+                rule.map_or(Kinds::ANY, |rule| match operation(rule) {
+                    None => Kinds::of(rule),
+                    Some(operation) => given(operation).unwrap_or(Kinds::ANY),
+                })
+            }
+            Some(operation) => given(operation).unwrap_or(Kinds::ANY),
+        }
+    }
+
+    /// The rule that takes the place of a reference.
+    pub(super) fn referred(&self, reference: &Entry) -> Option<&'t Tree> {
+        text(&reference.value)
+            .filter(|name| !self.in_evaluator && json_text::is_plain(name))
+            .and_then(|name| self.evaluators.get(name).copied())
+    }
+
+    /// What always fails, and comparisons of values that are written there.
+    fn constant(&mut self, rule: &'t Tree, operation: &'t Entry, operator: &Operator) {
+        let name = &operation.name;
+        if literal(&operation.value).is_none() {
+            return;
+        }
+        match evaluated(rule) {
+            Err(Fail(reason)) => {
+                self.warn(operation.at, format!("`{name}` fails (PARSE_ERROR): {reason}"));
+            }
+            Ok(Json::Bool(value)) if operator.compares() => {
+                self.warn(operation.at, format!("`{name}` is always {value} of these values"));
+            }
+            Ok(_) => {}
+        }
+    }
+
+    fn arguments(&mut self, operation: &'t Entry, operator: &Operator) {
         let (name, value) = (&*operation.name, &*operation.value);
-        match takes {
+        match operator.takes {
             Takes::Variable => self.variable(value),
-            Takes::One => match &value.kind {
-                // A list is a value, whatever it holds; one item is looked at as what is meant.
-                Kind::List(_) => {}
-                _ => self.argument(value),
-            },
+            Takes::One => self.argument(value),
             Takes::Arguments(least, most) => {
-                for argument in self.list(name, value, least, most) {
-                    self.argument(argument);
-                }
+                let arguments = self.list(name, value, least, most);
+                self.scoped(name, &arguments);
             }
             Takes::Names => {
                 let names = self.list(name, value, 0, usize::MAX);
-                self.names(names);
+                self.names(&names);
             }
             Takes::SomeNames => {
                 if let [count, names] = &*self.list(name, value, 2, 2) {
-                    if kind(count) != "a number" {
+                    if Kinds::of(count) != Kinds::NUMBER {
                         self.warn(count.at, "`missing_some` should begin with a number");
                     }
-                    match &names.kind {
-                        Kind::List(names) => self.names(names.iter().map(|n| &**n).collect()),
-                        _ => self.warn(names.at, "`missing_some` should end with a list of names"),
+                    if let Kind::List(names) = &names.kind {
+                        self.names(&names.iter().map(|name| &**name).collect::<Vec<_>>());
+                    } else {
+                        let message = "`missing_some` should end with an array of names";
+                        self.warn(names.at, message);
                     }
                 }
             }
-            Takes::Texts => {
+            Takes::Strings => {
                 for argument in self.list(name, value, 2, 2) {
-                    match kind(argument) {
-                        "a text" => {}
-                        "an object" => self.rule(argument),
-                        _ => {
-                            let message = format!("`{name}` takes texts, or rules for them");
-                            self.warn(argument.at, message);
-                        }
+                    // What is of another type is always null.
+                    if Kinds::of(argument) == Kinds::OBJECT {
+                        self.rule(argument);
                     }
                 }
             }
             Takes::Versions => self.versions(value),
             Takes::Buckets => self.buckets(value),
+            Takes::Unknown => {
+                let message = format!(
+                    "`{name}` is an operator of flagd's alone: its schema and other providers \
+                     do not know it"
+                );
+                self.warn(operation.at, message);
+                self.argument(value);
+            }
+        }
+    }
+
+    /// Arguments, of which some are evaluated on other data than the context.
+    fn scoped(&mut self, name: &str, arguments: &[&'t Tree]) {
+        let body = match name {
+            "map" | "filter" | "all" | "none" | "some" => Some(Scope::Item),
+            "reduce" => Some(Scope::Accumulation),
+            "if" => {
+                self.conditions(arguments);
+                None
+            }
+            "in" => {
+                self.ranges(arguments);
+                None
+            }
+            _ => None,
+        };
+        let scope = self.scope;
+        for (index, argument) in arguments.iter().enumerate() {
+            match (index, body) {
+                // A list that is written there is taken as it stands.
+                (0, Some(_)) if matches!(argument.kind, Kind::List(_)) => {}
+                (1, Some(body)) => {
+                    if !matches!(name, "map" | "filter")
+                        && !matches!(argument.kind, Kind::Object(_))
+                    {
+                        let message = format!(
+                            "`{name}` fails (PARSE_ERROR) for every item: what \
+                            it evaluates should be a rule"
+                        );
+                        self.warn(argument.at, message);
+                    }
+                    self.scope = body;
+                    self.argument(argument);
+                    self.scope = scope;
+                }
+                _ => self.argument(argument),
+            }
+        }
+    }
+
+    /// The conditions of `if`: true and false are meant, other values hardly.
+    fn conditions(&mut self, clauses: &[&'t Tree]) {
+        for clause in clauses.chunks_exact(2) {
+            if let Some(value) = literal(clause[0])
+                && !value.is_boolean()
+            {
+                let holds = Value::from(&value).is_true();
+                self.warn(clause[0].at, format!("this condition is always {holds}"));
+            }
+        }
+    }
+
+    /// A list inside of the list that `in` looks through.
+    fn ranges(&mut self, arguments: &[&'t Tree]) {
+        let Some(Tree { kind: Kind::List(items), .. }) = arguments.get(1) else { return };
+        for item in items {
+            let Kind::List(bounds) = &item.kind else { continue };
+            let numbers = bounds.iter().all(|bound| Kinds::NUMBER.meets(self.kinds(bound)));
+            if bounds.len() != 2 || !numbers {
+                let message = "an array inside of the array is a range of numbers: expected two";
+                self.warn(item.at, message);
+            }
         }
     }
 
     /// The items of a list of so many.
-    fn list(&mut self, name: &str, value: &'t Tree, least: usize, most: usize) -> Vec<&'t Tree> {
+    pub(super) fn list(
+        &mut self,
+        name: &str,
+        value: &'t Tree,
+        least: usize,
+        most: usize,
+    ) -> Vec<&'t Tree> {
         let Kind::List(items) = &value.kind else {
-            self.warn(value.at, format!("`{name}` takes a list"));
+            self.warn(value.at, format!("`{name}` takes an array"));
+            self.argument(value);
             return Vec::new();
         };
         let items: Vec<&Tree> = items.iter().map(|item| &**item).collect();
@@ -170,197 +354,74 @@ impl<'t> Linter<'t> {
             (least, most) => format!("{least} to {most}"),
         };
         let plural = if takes == "1" { "" } else { "s" };
-        let message = format!("`{name}` takes {takes} argument{plural}, and has {}", items.len());
+        let null = matches!(name, "starts_with" | "ends_with" | "sem_ver");
+        let so = if null { ": it is always null" } else { "" };
+        let message =
+            format!("`{name}` takes {takes} argument{plural}, and has {}{so}", items.len());
         self.warn(value.at, message);
         items
     }
 
-    fn names(&mut self, names: Vec<&'t Tree>) {
+    fn names(&mut self, names: &[&'t Tree]) {
         for name in names {
-            if kind(name) != "a text" {
-                self.warn(name.at, "the name of a variable should be a text");
+            match text(name) {
+                Some(text) => self.variable_name(name, text),
+                None => self.warn(name.at, "the name of a variable should be a string"),
             }
         }
     }
 
-    fn variable(&mut self, name: &'t Tree) {
-        if let Some(field) = text(name).and_then(|name| name.strip_prefix("$flagd."))
-            && !matches!(field, "timestamp" | "flagKey")
-        {
-            let message = "`$flagd` has only the fields `timestamp` and `flagKey`";
-            self.warn(name.at, message);
+    pub(super) fn variable(&mut self, value: &'t Tree) {
+        match &value.kind {
+            Kind::List(items) => {
+                if items.len() > 2 {
+                    let message = "`var` takes a name and a default value: with more, the default \
+                        value is ignored";
+                    self.warn(value.at, message);
+                }
+                match items.first().map(|name| (name, text(name))) {
+                    Some((name, Some(text))) => self.variable_name(name, text),
+                    Some((name, None)) => self.argument(name),
+                    None => {}
+                }
+                items.iter().skip(1).for_each(|item| self.argument(item));
+            }
+            Kind::Scalar(Json::String(text)) => self.variable_name(value, text),
+            _ => self.argument(value),
         }
     }
 
-    fn versions(&mut self, value: &'t Tree) {
-        const COMPARISONS: [&str; 8] = ["=", "!=", ">", "<", ">=", "<=", "~", "^"];
-        for (index, argument) in self.list("sem_ver", value, 3, 3).into_iter().enumerate() {
-            let fits = match (index, text(argument)) {
-                (1, comparison) => comparison.is_some_and(|text| COMPARISONS.contains(&text)),
-                (_, Some(version)) => is_full_version(version),
-                (_, None) => match self.entries(argument).as_deref() {
-                    Some([]) => true,
-                    Some([variable]) if variable.name == "var" => {
-                        self.variable(&variable.value);
-                        true
+    fn variable_name(&mut self, name: &Tree, text: &str) {
+        let mut parts = text.split('.').filter(|part| !part.is_empty());
+        let (Some(first), second) = (parts.next(), parts.next()) else { return };
+        match self.scope {
+            Scope::Item => {}
+            Scope::Context => {
+                for known in ["targetingKey", "$flagd"] {
+                    if first != known && first.eq_ignore_ascii_case(known) {
+                        let near = text.replacen(first, known, 1);
+                        let message = format!("names are case-sensitive: did you mean `{near}`?");
+                        self.warn(name.at, message);
                     }
-                    _ => false,
-                },
-            };
-            if !fits {
-                let message = match (index, text(argument)) {
-                    (1, _) => format!("`sem_ver` compares by {}", COMPARISONS.join(" ")),
-                    (_, Some(version)) => format!("`{version}` is no full semantic version"),
-                    _ => "`sem_ver` takes versions, or variables for them".to_owned(),
-                };
-                self.warn(argument.at, message);
+                }
+                if let Some(field) = second.filter(|_| first == "$flagd") {
+                    self.field(name, field, &["flagKey", "timestamp"], "`$flagd`");
+                }
+            }
+            Scope::Accumulation => {
+                let fields = &["current", "accumulator", "valueType"];
+                self.field(name, first, fields, "what `reduce` evaluates");
             }
         }
     }
 
-    fn buckets(&mut self, value: &'t Tree) {
-        let parts = self.list("fractional", value, 1, usize::MAX);
-        for (index, part) in parts.into_iter().enumerate() {
-            if index == 0 && kind(part) == "an object" {
-                self.rule(part);
-            } else {
-                self.bucket(part);
-            }
-        }
-    }
-
-    fn bucket(&mut self, bucket: &'t Tree) {
-        let Kind::List(parts) = &bucket.kind else {
-            self.warn(bucket.at, "a bucket should be a list of a variant and its weight");
-            return;
-        };
-        if !(1..=2).contains(&parts.len()) {
-            self.warn(bucket.at, "a bucket should be a list of a variant and its weight");
-        }
-        if let Some(variant) = parts.first() {
-            self.argument(variant);
-        }
-        if let Some(weight) = parts.get(1) {
-            match &weight.kind {
-                Kind::Object(_) => self.rule(weight),
-                Kind::Scalar(Json::Number(number))
-                    if number
-                        .as_f64()
-                        .is_some_and(|weight| weight >= 0.0 && weight.fract() == 0.0) => {}
-                _ => self
-                    .warn(weight.at, "a weight should be a whole number, not below 0, or a rule"),
-            }
-        }
-    }
-}
-
-/// Whether a version has all its parts as <https://semver.org> wants them, without `v`.
-fn is_full_version(text: &str) -> bool {
-    let (text, build) = text.split_once('+').map_or((text, None), |(t, build)| (t, Some(build)));
-    let (core, pre) = text.split_once('-').map_or((text, None), |(core, pre)| (core, Some(pre)));
-    let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
-    let number = |part: &str| digits(part) && (part == "0" || !part.starts_with('0'));
-    let word = |part: &str| {
-        !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
-    };
-    core.split('.').count() == 3
-        && core.split('.').all(number)
-        && pre.is_none_or(|pre| pre.split('.').all(|p| word(p) && (!digits(p) || number(p))))
-        && build.is_none_or(|build| build.split('.').all(word))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::evaluator::lint;
-
-    fn of_rule(rule: &str) -> Vec<String> {
-        let flag = format!(r#"{{"state":"ENABLED","variants":{{"a":1}},"targeting":{rule}}}"#);
-        let evaluators = r#"{"e":{"var":"x"}}"#;
-        let text = format!(r#"{{"$evaluators":{evaluators},"flags":{{"f":{flag}}}}}"#);
-        lint(&text).unwrap().into_iter().map(|warning| warning.message).collect()
-    }
-
-    #[test]
-    fn nothing_to_warn_of() {
-        for rule in [
-            "{}",
-            r#"{"if":[true]}"#,
-            r#"{"<":[1,{"$ref":"e"},3],"<=":[1,2]}"#,
-            r#"{"!":[]}"#,
-            r#"{"!!":{"var":"x"}}"#,
-            r#"{"and":[[{"any":"thing"}]]}"#,
-            r#"{"var":["$flagd.x"]}"#,
-            r#"{"var":"$flagd.timestamp"}"#,
-            r#"{"missing":["a"]}"#,
-            r#"{"missing_some":[1,["a","b"]]}"#,
-            r#"{"starts_with":["a",{"var":"b"}]}"#,
-            r#"{"sem_ver":["1.2.3-a.1+b",">=",{"var":"v"}]}"#,
-            r#"{"fractional":[["a",25.0],["b"]]}"#,
-            r#"{"fractional":[{"var":"x"},["a",{"+":[1]}]]}"#,
-        ] {
-            assert_eq!(of_rule(rule), [""; 0], "{rule}");
-        }
-    }
-
-    #[test]
-    fn each_rule() {
-        for (rule, message) in [
-            ("1", "a rule should be an object"),
-            (r#"{"$ref":"e"}"#, "a reference alone is no rule to flagd's schema"),
-            (r#"{"and":[{"$ref":"x"}]}"#, "there is no evaluator `x`"),
-            (r#"{"and":[{"$ref":1}]}"#, "`$ref` should be a text"),
-            (r#"{"and":[{"$ref":"e","var":"x"}]}"#, "a reference cannot stand here"),
-            (r#"{"nope":[1]}"#, "there is no operator `nope`"),
-            (r#"{"==":[1,1],"<":[1,2]}"#, "a rule should have one operator"),
-            (r#"{"if":[]}"#, "`if` takes 1 or more arguments, and has 0"),
-            (r#"{"==":[1]}"#, "`==` takes 2 arguments, and has 1"),
-            (r#"{"<":[1,2,3,4]}"#, "`<` takes 2 to 3 arguments, and has 4"),
-            (r#"{"reduce":[1]}"#, "`reduce` takes 3 arguments, and has 1"),
-            (r#"{"*":[1]}"#, "`*` takes 2 or more arguments, and has 1"),
-            (r#"{"cat":"x"}"#, "`cat` takes a list"),
-            (r#"{"or":[{}]}"#, "an empty object is no argument"),
-            (r#"{"!":{}}"#, "an empty object is no argument"),
-            (r#"{"var":"$flagd.x"}"#, "`$flagd` has only the fields `timestamp` and `flagKey`"),
-            (r#"{"missing":[1]}"#, "the name of a variable should be a text"),
-            (r#"{"missing_some":["1",["a"]]}"#, "`missing_some` should begin with a number"),
-            (r#"{"missing_some":[1,"a"]}"#, "`missing_some` should end with a list of names"),
-            (r#"{"ends_with":["a",1]}"#, "`ends_with` takes texts, or rules for them"),
-            (r#"{"ends_with":["a",{"$ref":"e"}]}"#, "a reference cannot stand here"),
-            (r#"{"sem_ver":["1.2","=","1.2.3"]}"#, "`1.2` is no full semantic version"),
-            (r#"{"sem_ver":["1.2.3","==","1.2.3"]}"#, "`sem_ver` compares by = != > < >= <= ~ ^"),
-            (r#"{"sem_ver":[1,"=","1.2.3"]}"#, "`sem_ver` takes versions, or variables for them"),
-            (r#"{"fractional":[]}"#, "`fractional` takes 1 or more arguments, and has 0"),
-            (
-                r#"{"fractional":["a",["b",1]]}"#,
-                "a bucket should be a list of a variant and its weight",
-            ),
-            (
-                r#"{"fractional":[["b",1,2]]}"#,
-                "a bucket should be a list of a variant and its weight",
-            ),
-            (
-                r#"{"fractional":[["b",1.5]]}"#,
-                "a weight should be a whole number, not below 0, or a rule",
-            ),
-            (
-                r#"{"fractional":[["b",-1]]}"#,
-                "a weight should be a whole number, not below 0, or a rule",
-            ),
-        ] {
-            assert_eq!(of_rule(rule), [message], "{rule}");
-        }
-    }
-
-    #[test]
-    fn full_versions() {
-        for version in ["0.0.0", "1.2.3", "1.2.3-0a.x-y", "1.2.3+001", "1.2.3-a+b.c"] {
-            assert!(is_full_version(version), "{version}");
-        }
-        for version in
-            ["", "1", "1.2", "v1.2.3", "01.2.3", "1.2.3-", "1.2.3-01", "1.2.3+", "1.2.3.4"]
-        {
-            assert!(!is_full_version(version), "{version}");
+    /// Warns of a field that an object of known fields does not have.
+    fn field(&mut self, at: &Tree, field: &str, fields: &[&str], of: &str) {
+        if !fields.contains(&field) {
+            let near = suggestion(field, fields.iter().copied());
+            let has =
+                fields.iter().map(|field| format!("`{field}`")).collect::<Vec<_>>().join(", ");
+            self.warn(at.at, format!("{of} has only the fields {has}{near}"));
         }
     }
 }

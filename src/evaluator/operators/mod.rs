@@ -223,6 +223,12 @@ pub(super) fn find(name: &str) -> Option<Operator> {
     TABLE.iter().find(|(known, _)| *known == name).map(|(_, operator)| *operator)
 }
 
+/// How many operators there are.
+#[cfg(test)]
+pub(super) fn count() -> usize {
+    TABLE.len()
+}
+
 /// Whether the operator of this name evaluates a part of the rule on other data than its own.
 pub(super) fn is_scope(name: &str) -> bool {
     matches!(

@@ -14,6 +14,7 @@ use serde_json::Value as Json;
 use super::{
     json_text,
     location::Position,
+    number,
     problem::DefinitionError,
     tree::{Entry, Kind, MAX_DEPTH, Tree},
 };
@@ -34,7 +35,7 @@ pub(super) fn parse(text: &str) -> Result<Rc<Tree>, DefinitionError> {
         }
         builder.take(event, place(span.start))?;
     }
-    let nothing = || Rc::new(Tree { at: START, kind: Kind::Scalar(Json::Null) });
+    let nothing = || Rc::new(Tree { at: START, kind: Kind::Scalar(Json::Null), exact: true });
     Ok(builder.root.map_or_else(nothing, |part| part.tree))
 }
 
@@ -124,7 +125,7 @@ impl Builder {
                 Kind::Object(entries)
             }
         };
-        let tree = Rc::new(Tree { at: open.at, kind });
+        let tree = Rc::new(Tree { at: open.at, kind, exact: true });
         let (height, size) = (open.height + 1, open.size);
         self.complete(open.anchor, Part { tree, text: None, height, size, merges: false }, at)
     }
@@ -179,8 +180,14 @@ fn scalar_part(
         .filter(|tag| tag.suffix != "!")
         .map(|tag| if tag.is_yaml_core_schema() { &*tag.suffix } else { "" });
     let value = scalar::resolve(text, plain, tag).map_err(|message| refused(at, message))?;
+    let exact = match &value {
+        Json::Number(number) => number::is_exact(text, number),
+        // A number that is too large is text.
+        Json::String(value) => !(plain && tag.is_none() && scalar::is_too_large(value)),
+        _ => true,
+    };
     Ok(Part {
-        tree: Rc::new(Tree { at, kind: Kind::Scalar(value) }),
+        tree: Rc::new(Tree { at, kind: Kind::Scalar(value), exact }),
         text: Some(text.into()),
         height: 0,
         size: text.len() + 8,

@@ -2,7 +2,7 @@
 
 mod supervisor;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex as SyncMutex};
 
 use arc_swap::ArcSwapOption;
 use open_feature::{
@@ -23,7 +23,7 @@ use super::{
 use crate::{
     evaluator::{ErrorCode, FlagSet, Outcome, Reason},
     excerpt::excerpt,
-    source::{Definition, FileSource, FlagSource, SyncSource},
+    source::{Definition, FileSource, FlagSource, SyncSource, warned::Warned},
 };
 
 /// Flags, and the facts that their rules may read.
@@ -38,6 +38,7 @@ pub(crate) struct Local {
     /// The rules to evaluate by. None before the first, and when the provider is shut down.
     in_force: ArcSwapOption<Rules>,
     origin: Origin,
+    warned: SyncMutex<Warned>,
 }
 
 enum Origin {
@@ -63,14 +64,17 @@ enum Given {
 impl Local {
     /// What these options ask for, if they do not ask for RPC.
     pub(crate) fn of_options(options: &FlagdOptions) -> Option<Arc<Self>> {
-        let local = || Self { in_force: ArcSwapOption::empty(), origin: Origin::Options };
-        (options.resolver() != Resolver::Rpc).then(|| Arc::new(local()))
+        (options.resolver() != Resolver::Rpc).then(|| Self::new(Origin::Options))
     }
 
     pub(crate) fn of_source(source: impl FlagSource) -> Arc<Self> {
         let custom = Custom { source: Box::new(source), last: None };
-        let origin = Origin::Custom(Arc::new(Mutex::new(custom)));
-        Arc::new(Self { in_force: ArcSwapOption::empty(), origin })
+        Self::new(Origin::Custom(Arc::new(Mutex::new(custom))))
+    }
+
+    fn new(origin: Origin) -> Arc<Self> {
+        let in_force = ArcSwapOption::empty();
+        Arc::new(Self { in_force, origin, warned: SyncMutex::default() })
     }
 
     /// The task that keeps the rules up to date, until the other end of `stopped` is dropped.

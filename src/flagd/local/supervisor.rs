@@ -1,7 +1,7 @@
 //! The only task of a provider that evaluates in this process: pulls definitions, swaps them in,
 //! and feeds the lifecycle.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use tokio::{
     sync::oneshot,
@@ -21,7 +21,7 @@ use crate::{
         lifecycle::{Input, State},
         shared::Shared,
     },
-    source::Definition,
+    source::{Definition, warned},
 };
 
 /// The rules or a message, and which flags may evaluate otherwise than before.
@@ -83,8 +83,12 @@ impl Supervisor {
             if let Some(Given::Definition(definition)) = &custom.last {
                 let (compiled, changed) =
                     self.compile(definition.clone(), custom.source.name()).await;
+                let definition = definition.clone();
                 custom.last = Some(Given::Compiled(compiled.clone()));
-                self.accept(compiled, changed);
+                self.accept(compiled.clone(), changed);
+                if let Ok(rules) = compiled {
+                    self.warn(definition, &rules, custom.source.name()).await;
+                }
             }
             match self.driver.drive(custom.source.next()).await {
                 Ok(definition) => custom.last = Some(Given::Definition(Arc::new(definition))),
@@ -122,6 +126,16 @@ impl Supervisor {
         match compiled {
             Ok((rules, changed)) => (Ok(rules), changed),
             Err(error) => (Err(format!("{source}: {error}")), None),
+        }
+    }
+
+    /// Logs what is wrong with a definition whose rules are in force already.
+    async fn warn(&mut self, definition: Arc<Definition>, rules: &Rules, source: &str) {
+        let local = self.local.clone();
+        let warned = || local.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        if warned().is_new(&definition.text, definition.format) {
+            let warnings = self.driver.drive(warned::look(definition)).await;
+            warned().log(source, &warnings, &rules.flags);
         }
     }
 

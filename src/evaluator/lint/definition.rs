@@ -1,0 +1,206 @@
+//! Warnings of all but the rules: sections, flags, variants, metadata, numbers.
+
+use std::collections::HashSet;
+
+use serde_json::Value as Json;
+
+use super::{
+    super::{
+        definition::folded,
+        tree::{Entry, Kind, Tree},
+    },
+    Linter,
+    near::near,
+    operators::Kinds,
+    text,
+};
+
+const SECTIONS: [&str; 3] = ["flags", "metadata", "$evaluators"];
+const FIELDS: [&str; 5] = ["state", "variants", "defaultVariant", "targeting", "metadata"];
+
+/// The value of a field, by its name without regard to case: so flagd reads them.
+fn field<'t>(fields: &[&'t Entry], name: &str) -> Option<&'t Tree> {
+    let exact = fields.iter().find(|field| field.name == name);
+    let found = exact.or_else(|| {
+        let name = name.to_ascii_lowercase();
+        fields.iter().find(|field| folded(&field.name) == name)
+    });
+    found.map(|field| &*field.value)
+}
+
+impl<'t> Linter<'t> {
+    pub(super) fn definition(&mut self, definition: &'t Tree) {
+        let sections = self.object(definition, "a flag definition");
+        self.spelling(&sections, &SECTIONS, "a flag definition");
+        if let Some(evaluators) = field(&sections, "$evaluators") {
+            let rules = self.object(evaluators, "`$evaluators`");
+            self.evaluators = rules.iter().map(|rule| (&*rule.name, &*rule.value)).collect();
+            self.in_evaluator = true;
+            for rule in rules {
+                self.name(rule, "an evaluator");
+                self.numbers(&rule.value);
+                self.targeting(&rule.value);
+            }
+            self.in_evaluator = false;
+        }
+        if let Some(metadata) = field(&sections, "metadata") {
+            self.metadata(metadata);
+        }
+        match field(&sections, "flags") {
+            None => self.warn(definition.at, "`flags` is missing"),
+            Some(Tree { kind: Kind::List(flags), .. }) => self.listed(flags),
+            Some(flags) => {
+                for flag in self.object(flags, "`flags`") {
+                    self.flag = Some(&flag.name);
+                    self.name(flag, "a flag");
+                    self.flag(&flag.value);
+                }
+            }
+        }
+    }
+
+    /// The flags of a list.
+    fn listed(&mut self, flags: &'t [std::rc::Rc<Tree>]) {
+        let mut seen = HashSet::new();
+        for flag in flags.iter().rev() {
+            let key = flag.get("key");
+            self.flag = key.and_then(text).filter(|key| !key.is_empty());
+            match (key, self.flag) {
+                (_, Some(known)) if !seen.insert(known) => {
+                    let message = "a later flag has the same key: only the last counts";
+                    self.warn(flag.at, message);
+                    continue;
+                }
+                (_, Some(_)) => {}
+                (Some(key), None) => self.warn(key.at, "`key` should be a string, and not empty"),
+                (None, None) => self.warn(flag.at, "a flag in a list needs a `key`"),
+            }
+            self.flag(flag);
+        }
+    }
+
+    fn name(&mut self, entry: &Entry, what: &str) {
+        if entry.name.is_empty() || entry.name.contains('\n') {
+            let message = format!("the name of {what} should be one line, and not empty");
+            self.warn(entry.at, message);
+        }
+    }
+
+    /// Names that are nearly those of fields.
+    fn spelling(&mut self, fields: &[&'t Entry], known: &[&str], of: &str) {
+        for entry in fields.iter().filter(|entry| !known.contains(&&*entry.name)) {
+            let name = &entry.name;
+            let lower = folded(name);
+            if let Some(meant) = known.iter().find(|known| known.to_ascii_lowercase() == lower) {
+                let message =
+                    format!("other providers than flagd know `{meant}` only, not `{name}`");
+                self.warn(entry.at, message);
+            } else if let Some(meant) = near(name, known.iter().copied())
+                && !fields.iter().any(|field| field.name == meant)
+            {
+                let message = format!("`{name}` is not a field of {of}: did you mean `{meant}`?");
+                self.warn(entry.at, message);
+            }
+        }
+    }
+
+    fn flag(&mut self, flag: &'t Tree) {
+        let fields = self.object(flag, "a flag");
+        if !matches!(flag.kind, Kind::Object(_)) {
+            return;
+        }
+        self.spelling(&fields, &FIELDS, "a flag");
+        match field(&fields, "state") {
+            None => self.warn(flag.at, "`state` is missing: the flag counts as enabled"),
+            Some(state) if !matches!(text(state), Some("ENABLED" | "DISABLED")) => {
+                let known = ["ENABLED", "DISABLED"];
+                let near = text(state).map(|state| super::near::suggestion(state, known));
+                let message = format!(
+                    "`state` should be `ENABLED` or `DISABLED`: the flag counts as enabled{}",
+                    near.unwrap_or_default()
+                );
+                self.warn(state.at, message);
+            }
+            Some(_) => {}
+        }
+        self.variants = None;
+        match field(&fields, "variants") {
+            None => self.warn(flag.at, "`variants` is missing"),
+            Some(variants) => self.variants(variants),
+        }
+        if let Some(name) = field(&fields, "defaultVariant")
+            && !matches!(name.kind, Kind::Scalar(Json::String(_) | Json::Null))
+        {
+            self.warn(name.at, "`defaultVariant` should be a string or null");
+        }
+        if let Some(metadata) = field(&fields, "metadata") {
+            self.metadata(metadata);
+        }
+        if let Some(rule) = field(&fields, "targeting") {
+            self.numbers(rule);
+            self.targeting(rule);
+            self.results(rule);
+        }
+    }
+
+    fn variants(&mut self, variants: &'t Tree) {
+        let entries = self.object(variants, "`variants`");
+        let Kind::Object(_) = &variants.kind else { return };
+        self.variants = Some(entries.iter().map(|variant| &*variant.name).collect());
+        self.numbers(variants);
+        let Some(&first) = entries.first() else {
+            return self.warn(variants.at, "`variants` is empty");
+        };
+        let expected = Kinds::of(&first.value);
+        for variant in entries {
+            self.name(variant, "a variant");
+            let (kind, name) = (Kinds::of(&variant.value), &variant.name);
+            let message = if kind == Kinds::ARRAY || kind == Kinds::NULL {
+                format!(
+                    "the variant `{name}` is {kind}: values should be booleans, strings, numbers or objects"
+                )
+            } else if kind != expected {
+                format!("the variant `{name}` is {kind}, but `{}` is {expected}", first.name)
+            } else {
+                continue;
+            };
+            self.warn(variant.value.at, message);
+        }
+    }
+
+    fn metadata(&mut self, metadata: &'t Tree) {
+        self.numbers(metadata);
+        for field in self.object(metadata, "`metadata`") {
+            let scalar = Kinds::STRING | Kinds::NUMBER | Kinds::BOOLEAN;
+            if !scalar.meets(Kinds::of(&field.value)) {
+                let message = format!(
+                    "the metadata `{}` should be a string, a number or a boolean",
+                    field.name
+                );
+                self.warn(field.value.at, message);
+            }
+            if field.name == "flagSetId" && text(&field.value) == Some("") {
+                self.warn(field.value.at, "flags of a flag set without a name are left out");
+            }
+        }
+    }
+
+    /// Numbers that are read as others.
+    fn numbers(&mut self, tree: &'t Tree) {
+        match &tree.kind {
+            Kind::Scalar(_) if tree.exact => {}
+            Kind::Scalar(Json::Number(number)) => {
+                let read = number.as_f64().unwrap_or_default();
+                let message =
+                    format!("a 64-bit float does not hold this number, which is read as {read}");
+                self.warn(tree.at, message);
+            }
+            Kind::Scalar(_) => {
+                let message = "this number is too large for a 64-bit float, and read as a string";
+                self.warn(tree.at, message);
+            }
+            Kind::List(items) => items.iter().for_each(|item| self.numbers(item)),
+            Kind::Object(entries) => entries.iter().for_each(|entry| self.numbers(&entry.value)),
+        }
+    }
+}

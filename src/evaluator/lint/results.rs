@@ -1,0 +1,141 @@
+//! What a rule may give, beside the variants of its flag.
+
+use serde_json::Value as Json;
+
+use super::{
+    super::{
+        json_text,
+        location::Position,
+        tree::{Entry, Kind, Tree},
+        value::Value,
+    },
+    Linter, buckets,
+    near::suggestion,
+    operators::{self, Kinds},
+    targeting::{evaluated, literal, operation},
+};
+
+impl<'t> Linter<'t> {
+    /// Warns of what the rule of a flag gives that is not one of its variants: such an evaluation is an
+    /// error, GENERAL.
+    pub(super) fn results(&mut self, rule: &'t Tree) {
+        if !matches!(&rule.kind, Kind::Object(entries) if entries.is_empty()) {
+            self.result(rule, None);
+        }
+    }
+
+    /// `referred` is where the rule is referred to, if it is an evaluator.
+    fn result(&mut self, rule: &'t Tree, referred: Option<Position>) {
+        let at = referred.unwrap_or(rule.at);
+        let Some(operation) = operation(rule) else {
+            if matches!(rule.kind, Kind::Object(_)) {
+                // A value of several fields, of which the walk warns.
+            } else if let Some(value) = literal(rule) {
+                self.given(at, &value);
+            }
+            return;
+        };
+        let Kind::List(arguments) = &operation.value.kind else {
+            if operation.name == "$ref" {
+                self.referring(operation, referred);
+            }
+            return;
+        };
+        match &*operation.name {
+            "if" | "?:" => {
+                for clause in arguments.chunks(2) {
+                    let (condition, result) = match clause {
+                        [condition, result] => (literal(condition), result),
+                        [otherwise, ..] => (None, otherwise),
+                        [] => return,
+                    };
+                    match condition.map(|value| Value::from(&value).is_true()) {
+                        Some(false) => {}
+                        Some(true) => return self.result(result, referred),
+                        None => self.result(result, referred),
+                    }
+                }
+            }
+            name @ ("and" | "or") => self.junction(arguments, name == "or", referred),
+            "fractional" => {
+                for bucket in buckets::shares(&operation.value) {
+                    if let Kind::List(parts) = &bucket.kind
+                        && let Some(variant) = parts.first()
+                        // The walk warns of an array.
+                        && !matches!(variant.kind, Kind::List(_))
+                        && buckets::weight(bucket) != Some(0.0)
+                    {
+                        self.result(variant, referred);
+                    }
+                }
+            }
+            "var" => {
+                if let Some(default) = arguments.get(1).filter(|_| arguments.len() == 2) {
+                    self.result(default, referred);
+                }
+            }
+            _ => self.computed(rule, operation, at),
+        }
+    }
+
+    fn referring(&mut self, reference: &'t Entry, referred: Option<Position>) {
+        // A reference within an evaluator is not replaced.
+        if referred.is_none()
+            && let Some(rule) = self.referred(reference)
+        {
+            self.result(rule, Some(reference.value.at));
+        }
+    }
+
+    /// `and` gives its first item that does not hold, `or` the first that does, else the last.
+    fn junction(&mut self, items: &'t [std::rc::Rc<Tree>], or: bool, referred: Option<Position>) {
+        let Some((last, others)) = items.split_last() else { return };
+        for item in others {
+            let at = referred.unwrap_or(item.at);
+            match literal(item) {
+                Some(value) if Value::from(&value).is_true() == or => {
+                    return self.given(at, &value);
+                }
+                None if self.kinds(item) == Kinds::BOOLEAN => self.given(at, &Json::Bool(or)),
+                _ => {}
+            }
+        }
+        self.result(last, referred);
+    }
+
+    /// The result of any other operator.
+    fn computed(&mut self, rule: &'t Tree, operation: &'t Entry, at: Position) {
+        let Some(operator) = operators::find(&operation.name) else { return };
+        if operator.compares() || operator.gives == Kinds::BOOLEAN {
+            return [true, false].into_iter().for_each(|value| self.given(at, &Json::Bool(value)));
+        }
+        if literal(&operation.value).is_some()
+            && operator.gives == Kinds::STRING
+            && let Ok(value) = evaluated(rule)
+        {
+            self.given(at, &value);
+        }
+    }
+
+    /// A result.
+    fn given(&mut self, at: Position, value: &Json) {
+        let Some(variants) = &self.variants else { return };
+        let mut text = String::new();
+        json_text::write(value, &mut text);
+        text.retain(|c| c != '"');
+        if value.is_null() || variants.contains(&*text) {
+            return;
+        }
+        let message = match value.as_str() {
+            Some(name) if variants.contains(name) => format!(
+                "the variant `{name}` is out of reach of a rule, since JSON text escapes a \
+                 character of its name (GENERAL)"
+            ),
+            _ => {
+                let near = suggestion(&text, variants.iter().copied());
+                format!("`{text}` is not a variant of the flag (GENERAL){near}")
+            }
+        };
+        self.warn(at, message);
+    }
+}

@@ -1,0 +1,141 @@
+//! Logs what is wrong with definitions that were loaded although they are valid: each warning once.
+
+use std::{collections::HashMap, hash::BuildHasher, sync::Arc};
+
+use foldhash::fast::RandomState;
+use tokio::task::spawn_blocking;
+use tracing::Level;
+
+use super::{Definition, Format};
+use crate::{
+    evaluator::{FlagSet, Warning, lint, lint_yaml},
+    excerpt::excerpt,
+};
+
+/// So many warnings of a definition are logged; of others only their number.
+const MOST: usize = 20;
+
+/// What was logged of the definitions of a source.
+#[derive(Debug, Default)]
+pub(crate) struct Warned {
+    hasher: RandomState,
+    /// The definition that was looked through last, as a hash.
+    last: Option<u64>,
+    /// The flags that were warned of, their definitions and warnings as a hash; no flag is the
+    /// definition itself.
+    flags: HashMap<Option<String>, u64>,
+}
+
+/// Looks a definition through, beside the runtime's threads: it may be large.
+pub(crate) async fn look(definition: Arc<Definition>) -> Vec<Warning> {
+    let looked = spawn_blocking(move || match definition.format {
+        Format::Json => lint(&definition.text),
+        Format::Yaml => lint_yaml(&definition.text),
+    });
+    // What was loaded can be looked through, unless the runtime shuts down.
+    looked.await.ok().and_then(Result::ok).unwrap_or_default()
+}
+
+impl Warned {
+    /// Whether a definition is another than the last one, and somebody would read what is logged.
+    pub(crate) fn is_new(&mut self, text: &str, format: Format) -> bool {
+        if !tracing::enabled!(Level::WARN) {
+            return false;
+        }
+        let hash = self.hasher.hash_one((text, format));
+        self.last.replace(hash) != Some(hash)
+    }
+
+    /// Logs the warnings of a whole definition and its flags.
+    pub(crate) fn log(&mut self, source: &str, warnings: &[Warning], flags: &FlagSet) {
+        let former = std::mem::take(&mut self.flags);
+        self.log_anew(source, warnings, flags, &former);
+    }
+
+    /// Logs the warnings of some flags, which are set beside others; some are removed.
+    #[cfg(feature = "server")]
+    pub(crate) fn log_some(
+        &mut self,
+        source: &str,
+        warnings: &[Warning],
+        flags: &FlagSet,
+        removed: &[String],
+    ) {
+        let is_set = |flag: &Option<String>, _: &mut u64| {
+            flag.as_deref().is_none_or(|key| flags.contains(key))
+        };
+        self.flags.retain(|flag, _| flag.as_ref().is_none_or(|key| !removed.contains(key)));
+        let former = self.flags.extract_if(is_set).collect();
+        self.log_anew(source, warnings, flags, &former);
+    }
+
+    /// Logs the warnings that are new: those of a flag that changed, or of which others were logged.
+    fn log_anew(
+        &mut self,
+        source: &str,
+        warnings: &[Warning],
+        flags: &FlagSet,
+        former: &HashMap<Option<String>, u64>,
+    ) {
+        for Warning { flag, message, .. } in warnings {
+            let definition = || flag.as_ref().and_then(|key| flags.definition(key));
+            let hash = self
+                .flags
+                .entry(flag.clone())
+                .or_insert_with(|| self.hasher.hash_one(definition()));
+            *hash = self.hasher.hash_one((*hash, message));
+        }
+        let is_new =
+            |warning: &&Warning| former.get(&warning.flag) != self.flags.get(&warning.flag);
+        let mut new = warnings.iter().filter(is_new);
+        for Warning { flag, message, line, column, .. } in new.by_ref().take(MOST) {
+            let flag = flag.as_deref().map(excerpt);
+            let flag = flag.as_deref();
+            tracing::warn!(source, flag, line, column, "{}", excerpt(message));
+        }
+        match new.count() {
+            0 => {}
+            more => tracing::warn!(
+                source,
+                more,
+                "a flag definition has more warnings, which `flagstaff check` lists"
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn warnings(text: &str) -> (Vec<Warning>, FlagSet) {
+        (lint(text).unwrap(), FlagSet::parse(text).unwrap())
+    }
+
+    /// How many warnings would be logged.
+    fn logged(warned: &mut Warned, text: &str) -> usize {
+        let (warnings, flags) = warnings(text);
+        let former = warned.flags.clone();
+        warned.log("source", &warnings, &flags);
+        warnings.iter().filter(|w| former.get(&w.flag) != warned.flags.get(&w.flag)).count()
+    }
+
+    fn flags(flags: &str) -> String {
+        format!(r#"{{"flags": {{{flags}}}}}"#)
+    }
+
+    #[test]
+    fn a_warning_is_new_once_its_flag_changed() {
+        let mut warned = Warned::default();
+        let bad = r#""a": {"state": "ENABLED", "variants": {"x": 1}, "targeting": {"nope": []}}"#;
+        let other = r#""b": {"state": "ENABLED", "variants": {"x": 1}}"#;
+        assert_eq!(logged(&mut warned, &flags(bad)), 1);
+        assert_eq!(logged(&mut warned, &flags(&format!("{other},\n {bad}"))), 0);
+        let changed = bad.replace("\"x\": 1", "\"x\": 2");
+        assert_eq!(logged(&mut warned, &flags(&changed)), 1);
+        assert_eq!(logged(&mut warned, &flags(other)), 0);
+        assert_eq!(logged(&mut warned, &flags(&changed)), 1);
+        assert_eq!(logged(&mut warned, r#"{"flags": {}, "metadata": {"flagSetId": ""}}"#), 1);
+        assert_eq!(logged(&mut warned, r#"{"flags": {}, "metadata": {"flagSetId": "" }}"#), 0);
+    }
+}
