@@ -5,7 +5,7 @@ use std::{error::Error, fmt::Write as _, io, path::PathBuf, time::Duration};
 use open_feature::{EvaluationError, EvaluationErrorCode, EvaluationReason};
 use tonic::{Code, Status};
 
-use super::transport::TransportError;
+use super::{convert::NullInList, transport::TransportError};
 
 /// What goes wrong outside of an evaluation.
 #[derive(Debug, thiserror::Error)]
@@ -102,6 +102,14 @@ pub(crate) fn no_default_variant(flag_key: &str) -> EvaluationError {
         "{NO_DEFAULT_VARIANT}flag `{flag_key}` gave no value; the caller's default applies"
     );
     evaluation_error(EvaluationErrorCode::FlagNotFound, message)
+}
+
+pub(crate) fn null_in_list(flag_key: &str, NullInList { path }: &NullInList) -> EvaluationError {
+    let message = format!(
+        "flag `{flag_key}`: the list item `{path}` is null, which the OpenFeature SDK cannot hold: \
+         give the item a value in the flag's definition, or evaluate with `FlagdProvider::resolve_json`"
+    );
+    evaluation_error(EvaluationErrorCode::ParseError, message)
 }
 
 /// The reason behind an evaluation error of this provider.

@@ -143,7 +143,16 @@ fn status_of_other_protocol(response: &Response<Body>) -> Option<tonic::Status> 
         return None;
     }
     let http = response.status();
-    let code = match http {
+    let hint = match http {
+        StatusCode::NOT_FOUND => " (evaluation is at flagd's port 8013, synchronization at 8015)",
+        _ => "",
+    };
+    Some(tonic::Status::new(code_of(http), format!("the answer is HTTP {http} and not gRPC{hint}")))
+}
+
+/// The status code for an answer that has none of its own.
+pub(super) fn code_of(http: StatusCode) -> Code {
+    match http {
         StatusCode::BAD_REQUEST => Code::Internal,
         StatusCode::UNAUTHORIZED => Code::Unauthenticated,
         StatusCode::FORBIDDEN => Code::PermissionDenied,
@@ -153,12 +162,7 @@ fn status_of_other_protocol(response: &Response<Body>) -> Option<tonic::Status> 
         | StatusCode::SERVICE_UNAVAILABLE
         | StatusCode::GATEWAY_TIMEOUT => Code::Unavailable,
         _ => Code::Unknown,
-    };
-    let hint = match http {
-        StatusCode::NOT_FOUND => " (evaluation is at flagd's port 8013, synchronization at 8015)",
-        _ => "",
-    };
-    Some(tonic::Status::new(code, format!("the answer is HTTP {http} and not gRPC{hint}")))
+    }
 }
 
 #[cfg(test)]

@@ -1,30 +1,56 @@
-//! A struct off the wire, as the SDK's value.
+//! An object off the wire, as the SDK's value.
 
-use open_feature::{StructValue, Value};
-use prost_types::{Struct, value::Kind};
+use std::collections::HashMap;
+
+use open_feature::StructValue;
+
+use super::path::{Path, Step};
+use crate::flagd::wire::{Object, Value};
+
+/// A list holds a null, which the SDK cannot: were it left out, the items after it would move up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct NullInList {
+    /// Where in the object it is, such as `$.list[2]`.
+    pub(crate) path: String,
+}
 
 /// The SDK's form of `object`, nested objects and lists whole, every number a float, bit for bit.
 ///
-/// The SDK has no null: a null, or a value of no kind, is left out of its object or list.
-// Recursion needs no bound here: prost refuses to decode beyond 100 levels of messages.
-pub(crate) fn struct_to_value(object: Struct) -> StructValue {
-    let fields = object.fields.into_iter();
-    StructValue {
-        fields: fields.filter_map(|(name, value)| Some((name, to_value(value)?))).collect(),
-    }
+/// The SDK has no null: a field that is null, or of no kind, is left out of its object.
+// Recursion needs no bound here: an object is read to 100 levels of messages at most.
+pub(crate) fn object_to_value(object: Object<'_>) -> Result<StructValue, NullInList> {
+    fields(object, &Path::root("$"))
 }
 
-fn to_value(value: prost_types::Value) -> Option<Value> {
-    match value.kind? {
-        Kind::NullValue(_) => None,
-        Kind::BoolValue(value) => Some(Value::Bool(value)),
-        Kind::NumberValue(value) => Some(Value::Float(value)),
-        Kind::StringValue(value) => Some(Value::String(value)),
-        Kind::ListValue(list) => {
-            Some(Value::Array(list.values.into_iter().filter_map(to_value).collect()))
+fn fields(object: Object<'_>, path: &Path<'_>) -> Result<StructValue, NullInList> {
+    let mut fields = HashMap::with_capacity(object.0.len());
+    for (name, value) in object.0 {
+        if let Some(value) = to_value(value, &path.then(Step::Field(name)))? {
+            fields.insert(name.to_owned(), value);
         }
-        Kind::StructValue(object) => Some(Value::Struct(struct_to_value(object))),
     }
+    Ok(StructValue { fields })
+}
+
+fn to_value(
+    value: Value<'_>,
+    path: &Path<'_>,
+) -> Result<Option<open_feature::Value>, NullInList> {
+    Ok(Some(match value {
+        Value::Null => return Ok(None),
+        Value::Bool(value) => value.into(),
+        Value::Number(value) => value.into(),
+        Value::Text(value) => value.into(),
+        Value::List(items) => {
+            let items = items.into_iter().enumerate();
+            let items = items.map(|(index, item)| {
+                let path = path.then(Step::Element(index));
+                to_value(item, &path)?.ok_or_else(|| NullInList { path: path.shown() })
+            });
+            open_feature::Value::Array(items.collect::<Result<_, _>>()?)
+        }
+        Value::Object(object) => open_feature::Value::Struct(fields(object, path)?),
+    }))
 }
 
 #[cfg(test)]

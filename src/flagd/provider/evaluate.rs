@@ -72,18 +72,20 @@ impl FlagdProvider {
         let Some(_admission) = shared.gate.admit(snapshot.state == State::Error) else {
             return Err(error::not_ready(format!("not asked again yet: {}", snapshot.message())));
         };
-        let context = convert::context_to_struct(context)?;
+        let request = convert::request(flag_key, context)?;
         tracing::trace!(?context);
         let epoch = shared.cache.epoch();
         let deadline = shared.options.deadline();
-        let called = rpc::resolve::<T>(&connection, flag_key, context, deadline).await;
+        let called = rpc::resolve::<T>(&connection, request, deadline).await;
         shared.note_call(!called.as_ref().is_err_and(CallError::is_unreachable));
         let answer = called
             .map_err(|error| error.into_evaluation_error(flag_key, &connection.target, deadline))?;
         let details = rpc::details(answer, flag_key)?;
-        if details.reason == Some(EvaluationReason::Static) {
+        if details.reason == Some(EvaluationReason::Static)
+            && let Some(value) = details.value.to_value()
+        {
             let cached = Cached {
-                value: details.value.to_value(),
+                value,
                 variant: details.variant.clone(),
                 metadata: details.flag_metadata.clone(),
             };

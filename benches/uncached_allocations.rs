@@ -1,0 +1,22 @@
+//! Allocations of a client for an evaluation by flagd: as `uncached`, with an allocator that counts.
+
+// A benchmark that fails may panic.
+#![allow(clippy::unwrap_used)]
+
+#[path = "../tests/support/mod.rs"]
+mod support;
+mod clients;
+
+#[global_allocator]
+static ALLOCATOR: dhat::Alloc = dhat::Alloc;
+
+fn main() {
+    let _profiler = dhat::Profiler::builder().testing().build();
+    clients::main(&clients::Plan {
+        unit: "allocations/call",
+        spent: || dhat::HeapStats::get().total_blocks as f64,
+        rival: "allocations",
+        rounds: 3,
+        calls: [300, 3_000],
+    });
+}
