@@ -7,9 +7,9 @@
 // A benchmark that fails may panic.
 #![allow(clippy::unwrap_used)]
 
+mod clients;
 #[path = "../tests/support/mod.rs"]
 mod support;
-mod clients;
 
 fn main() {
     clients::main(&clients::Plan {

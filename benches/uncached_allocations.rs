@@ -3,9 +3,9 @@
 // A benchmark that fails may panic.
 #![allow(clippy::unwrap_used)]
 
+mod clients;
 #[path = "../tests/support/mod.rs"]
 mod support;
-mod clients;
 
 #[global_allocator]
 static ALLOCATOR: dhat::Alloc = dhat::Alloc;

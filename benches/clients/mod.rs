@@ -95,8 +95,7 @@ fn measure(plan: &Plan) {
         command.args(["--client", name, &port]);
         Peer::start(name, command)
     };
-    let mut peers: Vec<_> =
-        ["bare h2", "raw tonic", OURS].into_iter().filter_map(client).collect();
+    let mut peers: Vec<_> = ["bare h2", "raw tonic", OURS].into_iter().filter_map(client).collect();
     peers.extend(rival(plan.rival, &port));
     peers.retain_mut(|peer| {
         let ready = peer.read() == "ready";

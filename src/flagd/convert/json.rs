@@ -104,7 +104,12 @@ mod tests {
     use proptest::{collection, prelude::*};
     use serde_json::json;
 
-    use super::*;
+    use prost_types::Value;
+
+    use super::{
+        super::{object_to_metadata, object_to_value},
+        *,
+    };
 
     #[test]
     fn values_of_every_kind() {
@@ -162,8 +167,9 @@ mod tests {
         ) {
             let object: Map<String, Json> = fields.into_iter().collect();
             let wire = sent_object(&object);
-            prop_assert_eq!(json_to_value(&object), super::super::struct_to_value(wire.clone()));
-            let metadata = super::super::struct_to_metadata(wire);
+            prop_assert_eq!(object_to_json((&wire).into()), struct_to_json(wire.clone()));
+            prop_assert_eq!(json_to_value(&object), object_to_value((&wire).into()));
+            let metadata = object_to_metadata((&wire).into());
             prop_assert_eq!(json_to_metadata(&object).values, metadata.values);
         }
     }

@@ -40,15 +40,15 @@ pub(super) fn number(value: f64) -> FlagMetadataValue {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use prost_types::Value;
+    use prost_types::{Struct, Value, value::Kind};
 
     use super::*;
 
     const MAX: i64 = 1 << 53;
 
     fn converted(value: impl Into<Value>) -> Option<FlagMetadataValue> {
-        let fields = [("key".to_owned(), value.into())].into();
-        let mut metadata = struct_to_metadata(Struct { fields });
+        let metadata = Struct { fields: [("key".to_owned(), value.into())].into() };
+        let mut metadata = object_to_metadata((&metadata).into());
         metadata.values.remove("key")
     }
 

@@ -11,6 +11,8 @@ mod path;
 mod received;
 mod value;
 
+#[cfg(all(test, feature = "in-process"))]
+pub(crate) use context::context_to_struct;
 pub(crate) use context::request;
 pub(crate) use json::object_to_json;
 #[cfg(feature = "in-process")]

@@ -32,10 +32,7 @@ fn fields(object: Object<'_>, path: &Path<'_>) -> Result<StructValue, NullInList
     Ok(StructValue { fields })
 }
 
-fn to_value(
-    value: Value<'_>,
-    path: &Path<'_>,
-) -> Result<Option<open_feature::Value>, NullInList> {
+fn to_value(value: Value<'_>, path: &Path<'_>) -> Result<Option<open_feature::Value>, NullInList> {
     Ok(Some(match value {
         Value::Null => return Ok(None),
         Value::Bool(value) => value.into(),
@@ -54,13 +51,20 @@ fn to_value(
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 mod tests {
+    use open_feature::Value;
     use proptest::prelude::*;
+    use prost_types::{Struct, value::Kind};
 
     use super::*;
 
     fn object(fields: impl IntoIterator<Item = (&'static str, prost_types::Value)>) -> Struct {
         Struct { fields: fields.into_iter().map(|(k, v)| (k.into(), v)).collect() }
+    }
+
+    fn converted(object: &Struct) -> Result<StructValue, NullInList> {
+        object_to_value(object.into())
     }
 
     const NULL: prost_types::Value = prost_types::Value { kind: Some(Kind::NullValue(0)) };
@@ -70,7 +74,7 @@ mod tests {
     #[test]
     fn nested_values_are_kept_whole() {
         let inner = object([("flag", true.into()), ("list", vec!["a".into()].into())]);
-        let converted = struct_to_value(object([
+        let converted = converted(&object([
             ("inner", Kind::StructValue(inner.clone()).into()),
             ("list", vec![Kind::StructValue(inner).into()].into()),
         ]));
@@ -78,23 +82,41 @@ mod tests {
         let expected = StructValue::default()
             .with_field("inner", inner.clone())
             .with_field("list", vec![inner]);
-        assert_eq!(converted, expected);
+        assert_eq!(converted, Ok(expected));
     }
 
-    /// Section 6: "leave the field out, and leave the element out of a list".
+    /// Section 6: "leave the field out".
     #[test]
-    fn null_and_kindless_are_left_out() {
+    fn a_field_that_is_null_or_kindless_is_left_out() {
         let inner = object([("null", NULL), ("none", KINDLESS), ("kept", "x".into())]);
-        let converted = struct_to_value(object([
+        let converted = converted(&object([
             ("null", NULL),
             ("none", KINDLESS),
-            ("list", vec![NULL, "y".into(), KINDLESS].into()),
+            ("list", vec!["y".into(), Kind::StructValue(inner.clone()).into()].into()),
             ("inner", Kind::StructValue(inner).into()),
         ]));
-        let expected = StructValue::default()
-            .with_field("list", vec!["y"])
-            .with_field("inner", StructValue::default().with_field("kept", "x"));
-        assert_eq!(converted, expected);
+        let inner = StructValue::default().with_field("kept", "x");
+        let list = vec![Value::from("y"), inner.clone().into()];
+        let expected = StructValue::default().with_field("list", list).with_field("inner", inner);
+        assert_eq!(converted, Ok(expected));
+    }
+
+    /// Section 6: "in a list it must not shift the others: an error".
+    #[test]
+    fn a_null_in_a_list_is_an_error_that_says_where() {
+        let list = |items: Vec<prost_types::Value>| prost_types::Value::from(items);
+        let inner = object([("a", list(vec![true.into(), NULL]))]);
+        for (value, path) in [
+            (list(vec!["x".into(), "y".into(), NULL]), "$.list[2]"),
+            (list(vec![KINDLESS, "y".into()]), "$.list[0]"),
+            (list(vec![NULL]), "$.list[0]"),
+            (list(vec![list(vec![]), list(vec![list(vec![NULL])])]), "$.list[1][0][0]"),
+            (list(vec![Kind::StructValue(inner.clone()).into()]), "$.list[0].a[1]"),
+            (Kind::StructValue(inner).into(), "$.list.a[1]"),
+        ] {
+            let converted = converted(&object([("list", value), ("other", NULL)]));
+            assert_eq!(converted, Err(NullInList { path: path.to_owned() }));
+        }
     }
 
     proptest! {
@@ -102,7 +124,7 @@ mod tests {
         /// struct are floats".
         #[test]
         fn numbers_come_back_bit_equal(number in any::<f64>()) {
-            let converted = struct_to_value(object([("n", number.into())]));
+            let converted = converted(&object([("n", number.into())])).unwrap();
             let Some(Value::Float(back)) = converted.fields.get("n") else {
                 panic!("{converted:?}");
             };

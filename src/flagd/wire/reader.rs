@@ -105,6 +105,11 @@ impl<'a> Field<'_, 'a> {
     /// Gives each field of the message in this field to `read`.
     pub(super) fn message(self, read: impl FnMut(Field<'_, 'a>) -> Result<()>) -> Result<()> {
         self.expect(WireType::LengthDelimited)?;
+        self.entry(read)
+    }
+
+    /// As [`message`](Self::message), of an entry of a map, whose wire type prost takes for granted.
+    pub(super) fn entry(self, read: impl FnMut(Field<'_, 'a>) -> Result<()>) -> Result<()> {
         let depth = self.reader.depth.checked_sub(1).ok_or(Malformed::Depth)?;
         let rest = self.reader.delimited()?;
         Reader { rest, depth }.each(read)

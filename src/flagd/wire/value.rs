@@ -25,7 +25,7 @@ impl<'a> Merge<'a> for Object<'a> {
         field.message(|field| match field.tag {
             1 => {
                 let (mut name, mut value) = ("", Value::Null);
-                field.message(|field| match field.tag {
+                field.entry(|field| match field.tag {
                     1 => name.merge(field),
                     2 => value.merge(field),
                     _ => field.skip(),
@@ -81,4 +81,27 @@ fn read<'a, T: Merge<'a>>(field: Field<'_, 'a>) -> Result<T, Malformed> {
     let mut value = T::default();
     value.merge(field)?;
     Ok(value)
+}
+
+#[cfg(test)]
+impl<'a> From<&'a prost_types::Struct> for Object<'a> {
+    fn from(object: &'a prost_types::Struct) -> Self {
+        let fields = object.fields.iter();
+        Self(fields.map(|(name, value)| (name.as_str(), value.into())).collect())
+    }
+}
+
+#[cfg(test)]
+impl<'a> From<&'a prost_types::Value> for Value<'a> {
+    fn from(value: &'a prost_types::Value) -> Self {
+        use prost_types::value::Kind;
+        match &value.kind {
+            None | Some(Kind::NullValue(_)) => Self::Null,
+            Some(Kind::BoolValue(value)) => Self::Bool(*value),
+            Some(Kind::NumberValue(value)) => Self::Number(*value),
+            Some(Kind::StringValue(value)) => Self::Text(value),
+            Some(Kind::ListValue(list)) => Self::List(list.values.iter().map(Self::from).collect()),
+            Some(Kind::StructValue(object)) => Self::Object(object.into()),
+        }
+    }
 }

@@ -68,7 +68,9 @@ impl Writer {
         write: impl FnOnce(&mut Self) -> Result<(), E>,
     ) -> Result<(), E> {
         self.message(tag, |entry| {
-            entry.text(1, name);
+            if !name.is_empty() {
+                entry.text(1, name);
+            }
             entry.message(2, write)
         })
     }

@@ -118,11 +118,7 @@ pub(super) fn float(name: &str, value: f64) -> Converted<f64> {
 }
 
 /// A struct of the types that are known, since the SDK lets it be of any.
-fn any_struct<F: Form>(
-    value: &(dyn Any + Send + Sync),
-    path: &Path<'_>,
-    out: &mut F,
-) -> Converted {
+fn any_struct<F: Form>(value: &(dyn Any + Send + Sync), path: &Path<'_>, out: &mut F) -> Converted {
     if let Some(value) = value.downcast_ref::<StructValue>() {
         object(&value.fields, path, out, sdk)
     } else if let Some(value) = value.downcast_ref::<Value>() {
@@ -247,6 +243,20 @@ impl Path<'_> {
 
 fn invalid(message: String) -> EvaluationError {
     EvaluationError { code: EvaluationErrorCode::InvalidContext, message: Some(message) }
+}
+
+/// What a server reads, by prost.
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+pub(crate) fn context_to_struct(context: &EvaluationContext) -> Converted<prost_types::Struct> {
+    use prost::Message;
+
+    let frame = request("flag", context)?;
+    let message = crate::flagd::proto::ResolveBooleanRequest::decode(&frame[HEAD..]).unwrap();
+    assert_eq!(message.flag_key, "flag");
+    // Fields are in another order; nothing is longer or shorter than prost would make it.
+    assert_eq!(message.encoded_len(), frame.len() - HEAD);
+    Ok(message.context.unwrap())
 }
 
 #[cfg(test)]
