@@ -2,6 +2,7 @@
 
 pub mod client;
 mod floors;
+mod server;
 
 use std::{
     env,
@@ -17,7 +18,7 @@ use self::{
     client::{Client, DEADLINE, KEY, Spent, run, say},
     floors::{BareH2, RawTonic},
 };
-use crate::support::scripted::{Flag, ScriptedServer};
+use crate::support::ports::local;
 
 /// The program in `benches/rival`.
 const RIVAL: &str = "open-feature-flagd";
@@ -48,12 +49,15 @@ pub fn main(plan: &Plan) {
 
 /// A server until the input ends.
 fn serve() {
-    let server = ScriptedServer::builder().without_log().start();
-    server.set(KEY, Flag::new(true).reason("TARGETING_MATCH").variant("on"));
-    say(server.port());
-    for line in stdin().lines() {
-        line.unwrap();
-    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let listener = tokio::net::TcpListener::bind(local(0)).await.unwrap();
+        say(listener.local_addr().unwrap().port());
+        tokio::select! {
+            () = server::serve(listener) => {}
+            _ = tokio::task::spawn_blocking(|| stdin().lines().map(Result::unwrap).count()) => {}
+        }
+    });
 }
 
 fn call(name: &str, port: u16, spent: Spent) {

@@ -81,7 +81,7 @@ async fn call<T: FlagType>(
     let path = T::OF.path(v1);
     let response = unary::call(&connection.transport, path, message, timeout, MAX_MESSAGE).await?;
     Answer::read(&response)
-        .map_err(|error| Status::internal(format!("the response is no message: {error}")))
+        .map_err(|error| Status::internal(format!("the response is not a valid message: {error}")))
 }
 
 /// Opens the event stream.

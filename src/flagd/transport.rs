@@ -4,7 +4,7 @@
 use std::{
     error::Error,
     fmt,
-    future::Future,
+    future::{Future, poll_fn},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -48,7 +48,7 @@ impl fmt::Display for TransportError {
 impl Error for TransportError {}
 
 impl TransportError {
-    fn new(error: &(dyn Error + 'static)) -> Self {
+    pub(super) fn new(error: &(dyn Error + 'static)) -> Self {
         let text = explained(text(error));
         let mut cause = Some(error);
         while let Some(error) = cause {
@@ -105,6 +105,39 @@ impl Transport {
     pub(crate) fn new(channel: Channel, headers: HeaderMap) -> Self {
         Self { channel, headers: Arc::new(headers) }
     }
+
+    fn add_headers(&self, request: &mut Request<Body>) {
+        let headers = request.headers_mut();
+        for (name, value) in &*self.headers {
+            headers.append(name, value.clone());
+        }
+    }
+
+    /// How many headers each request is given.
+    pub(super) fn extra_headers(&self) -> usize {
+        self.headers.len()
+    }
+
+    /// Sends a request without the boxes that [`Service`] needs. The body's errors are those of the
+    /// channel: [`TransportError::new`] makes of them what they are elsewhere.
+    pub(super) async fn send(
+        &self,
+        mut request: Request<Body>,
+    ) -> Result<Response<Body>, tonic::Status> {
+        let made_here = |error: ChannelError| tonic::Status::from(TransportError::new(&error));
+        self.add_headers(&mut request);
+        let mut channel = self.channel.clone();
+        poll_fn(|cx| channel.poll_ready(cx)).await.map_err(made_here)?;
+        let response = channel.call(request).await.map_err(made_here)?;
+        status_of_other_protocol(&response).map_or(Ok(response), Err)
+    }
+}
+
+/// The error stays the status's source.
+impl From<TransportError> for tonic::Status {
+    fn from(error: TransportError) -> Self {
+        Self::from_error(error.into())
+    }
 }
 
 impl Service<Request<Body>> for Transport {
@@ -117,10 +150,7 @@ impl Service<Request<Body>> for Transport {
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        let headers = request.headers_mut();
-        for (name, value) in &*self.headers {
-            headers.append(name, value.clone());
-        }
+        self.add_headers(&mut request);
         let response = self.channel.call(request);
         Box::pin(async move {
             let response = response.await.map_err(|error| TransportError::new(&error))?;

@@ -2,21 +2,25 @@
 //!
 //! tonic's client makes streams of both, which costs a call more than all else that it does.
 
-use std::{future::poll_fn, time::Duration};
+use std::time::Duration;
 
 use http::{
-    HeaderName, HeaderValue, Method, Request, Response, Uri, Version,
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri, Version,
     header::{CONTENT_TYPE, TE},
     uri::PathAndQuery,
 };
 use http_body_util::{BodyExt, Full};
 use prost::bytes::{Bytes, BytesMut};
-use tonic::{Code, Status, body::Body};
-use tower_service::Service;
+use tonic::{Status, body::Body};
 
 use super::transport::{Transport, TransportError, code_of};
 
 const TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
+const STATUS: HeaderName = HeaderName::from_static("grpc-status");
+const DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin");
+
+/// The headers of a call, the channel's `user-agent` included.
+const HEADERS: usize = 4;
 
 /// The length of what precedes a message: whether it is compressed, and its length.
 const HEAD: usize = 5;
@@ -30,24 +34,18 @@ pub(crate) async fn call(
     timeout: Option<Duration>,
     limit: usize,
 ) -> Result<Bytes, Status> {
-    let mut transport = transport.clone();
-    poll_fn(|cx| transport.poll_ready(cx)).await.map_err(local)?;
-    let mut request = Request::new(Body::new(Full::new(frame)));
-    *request.method_mut() = Method::POST;
-    *request.uri_mut() = Uri::from(path);
-    *request.version_mut() = Version::HTTP_2;
-    let headers = request.headers_mut();
+    let mut headers = HeaderMap::with_capacity(HEADERS + transport.extra_headers());
     headers.insert(TE, HeaderValue::from_static("trailers"));
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     if let Some(timeout) = timeout {
         headers.insert(TIMEOUT, encoded(timeout));
     }
-    read(transport.call(request).await.map_err(local)?, limit).await
-}
-
-/// The status of what went wrong on this side, which stays its source.
-fn local(error: TransportError) -> Status {
-    Status::from_error(error.into())
+    let mut request = Request::new(Body::new(Full::new(frame)));
+    *request.method_mut() = Method::POST;
+    *request.uri_mut() = Uri::from(path);
+    *request.version_mut() = Version::HTTP_2;
+    *request.headers_mut() = headers;
+    read(transport.send(request).await?, limit).await
 }
 
 /// The time in the finest unit that has room for it in eight digits. It is rounded up, to a tenth of a
@@ -63,34 +61,38 @@ fn encoded(timeout: Duration) -> HeaderValue {
 }
 
 async fn read(response: Response<Body>, limit: usize) -> Result<Bytes, Status> {
-    if let Some(status) = Status::from_header_map(response.headers()) {
-        return Err(match status.code() {
-            Code::Ok => missing(),
-            _ => status,
-        });
+    let (parts, mut body) = response.into_parts();
+    if parts.headers.contains_key(STATUS) {
+        return Err(failure(parts.headers).unwrap_or_else(missing));
     }
-    let http = response.status();
-    let mut body = response.into_body();
     let mut message = Message::default();
-    let mut trailers = None;
+    let mut trailers = HeaderMap::new();
     while let Some(frame) = body.frame().await {
-        match frame?.into_data() {
+        match frame.map_err(|status| TransportError::new(&status))?.into_data() {
             Ok(data) => message.add(data, limit)?,
-            Err(frame) => trailers = frame.into_trailers().ok(),
+            Err(frame) => trailers = frame.into_trailers().unwrap_or_default(),
         }
     }
-    let status = trailers.as_ref().and_then(Status::from_header_map);
-    match status {
-        Some(status) if status.code() == Code::Ok => message.whole(),
-        Some(status) => Err(status),
-        None => {
-            Err(Status::new(code_of(http), format!("the answer is HTTP {http}, without a status")))
-        }
+    if !trailers.contains_key(STATUS) {
+        let text = format!("the response is HTTP {}, without a gRPC status", parts.status);
+        return Err(Status::new(code_of(parts.status), text));
     }
+    failure(trailers).map_or_else(|| message.whole(), Err)
+}
+
+/// The status, unless it is OK.
+fn failure(mut headers: HeaderMap) -> Option<Status> {
+    // The usual case, for which a `Status`, which holds a copy of the headers, would be a waste.
+    if headers.get(STATUS)? == "0" {
+        return None;
+    }
+    // Nobody reads them, and tonic panics where they are not base64.
+    headers.remove(DETAILS);
+    Status::from_header_map(&headers)
 }
 
 fn missing() -> Status {
-    Status::internal("the answer holds no message")
+    Status::internal("the response holds no message")
 }
 
 /// What has come of a message, what precedes it included.
@@ -110,10 +112,10 @@ impl Message {
         }
         match self.len()? {
             Some(len) if len > limit => Err(Status::out_of_range(format!(
-                "the answer has {len} bytes, and {limit} are the limit"
+                "the response has {len} bytes, and {limit} are the limit"
             ))),
             Some(len) if self.0.len() > HEAD + len => {
-                Err(Status::internal("the answer holds more than one message"))
+                Err(Status::internal("the response holds more than one message"))
             }
             _ => Ok(()),
         }
@@ -126,19 +128,148 @@ impl Message {
         };
         if compressed != 0 {
             return Err(Status::internal(format!(
-                "the answer is compressed, which was not offered (its first byte is {compressed})"
+                "the response is compressed, which was not offered (its first byte is {compressed})"
             )));
         }
         usize::try_from(u32::from_be_bytes(len))
             .map(Some)
-            .map_err(|_| Status::out_of_range("the answer is too long"))
+            .map_err(|_| Status::out_of_range("the response is too long"))
     }
 
     fn whole(self) -> Result<Bytes, Status> {
         match self.len()? {
             None if self.0.is_empty() => Err(missing()),
             Some(len) if self.0.len() == HEAD + len => Ok(self.0.slice(HEAD..)),
-            _ => Err(Status::internal("the answer ends in the middle of its message")),
+            _ => Err(Status::internal("the response ends in the middle of its message")),
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+mod tests {
+    use http::StatusCode;
+    use http_body_util::StreamBody;
+    use hyper::body::Frame;
+    use prost::bytes::BufMut;
+    use tokio_stream::iter;
+    use tonic::Code;
+
+    use super::*;
+
+    #[test]
+    fn a_timeout_has_eight_digits_at_most_and_is_never_too_short() {
+        let micros = Duration::from_micros;
+        for (timeout, header) in [
+            (Duration::ZERO, "0u"),
+            (micros(1), "100u"),
+            (micros(499_901), "500000u"),
+            (Duration::from_millis(500), "500000u"),
+            (micros(99_999_900), "99999900u"),
+            (micros(99_999_901), "100000m"),
+            (Duration::from_secs(99_999), "99999000m"),
+            (Duration::from_secs(100_000), "100000S"),
+            (Duration::from_secs(100_000_000), "1666667M"),
+            (Duration::from_secs(6_000_000_000), "1666667H"),
+            (Duration::MAX, "99999999H"),
+        ] {
+            assert_eq!(encoded(timeout), header, "{timeout:?}");
+        }
+    }
+
+    fn framed(message: &[u8]) -> Vec<u8> {
+        let mut framed = vec![0];
+        framed.put_u32(message.len().try_into().unwrap());
+        framed.put_slice(message);
+        framed
+    }
+
+    const OK: &[(&str, &str)] = &[("grpc-status", "0")];
+
+    fn headers(fields: &[(&'static str, &'static str)]) -> HeaderMap {
+        let fields = fields.iter();
+        let fields = fields
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
+        fields.collect()
+    }
+
+    /// What comes of frames of data, and of trailers.
+    async fn received(
+        data: impl IntoIterator<Item = &[u8]>,
+        trailers: &[(&'static str, &'static str)],
+    ) -> Result<Bytes, Status> {
+        let data = data.into_iter().map(|data| Frame::data(Bytes::copy_from_slice(data)));
+        let frames = data.chain([Frame::trailers(headers(trailers))]).map(Ok::<_, Status>);
+        let body = StreamBody::new(iter(frames.collect::<Vec<_>>()));
+        read(Response::new(Body::new(body)), 1000).await
+    }
+
+    fn code(received: Result<Bytes, Status>) -> Code {
+        received.unwrap_err().code()
+    }
+
+    #[tokio::test]
+    async fn a_message_in_any_number_of_frames_is_one() {
+        let message: Vec<u8> = (0..=255).collect();
+        let whole = framed(&message);
+        for size in [1, 2, 3, 4, 5, 6, 7, 100, 260, 261] {
+            let received = received(whole.chunks(size), OK).await.unwrap();
+            assert_eq!(received, message, "frames of {size}");
+        }
+        let empty = received([&framed(&[])[..], &[]], OK).await.unwrap();
+        assert!(empty.is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_is_not_one_message_is_an_error() {
+        let one = framed(b"one");
+        let two = [one.clone(), one.clone()].concat();
+        for data in [&[][..], &one[..4], &one[..7], &two, b"\x01\0\0\0\0", b"<html>"] {
+            assert_eq!(code(received([data], OK).await), Code::Internal, "{data:?}");
+        }
+        assert_eq!(code(received([&one[..], &one[..5]], OK).await), Code::Internal);
+        // It is not waited for.
+        assert_eq!(code(received([&framed(&[0; 1001])[..5]], OK).await), Code::OutOfRange);
+        assert_eq!(received([&framed(&[0; 1000])[..]], OK).await.unwrap().len(), 1000);
+    }
+
+    #[tokio::test]
+    async fn the_status_decides() {
+        let one = framed(b"one");
+        let failed = &[("grpc-status", "5"), ("grpc-message", "no%20flag")];
+        for data in [&[][..], &one] {
+            let status = received([data], failed).await.unwrap_err();
+            assert_eq!((status.code(), status.message()), (Code::NotFound, "no flag"));
+            assert_eq!(code(received([data], &[("grpc-status", "x")]).await), Code::Unknown);
+            assert_eq!(code(received([data], &[]).await), Code::Unknown);
+        }
+        // tonic panics when it decodes these details.
+        let details = &[("grpc-status", "5"), ("grpc-status-details-bin", "not base64!")];
+        assert_eq!(code(received([&[][..]], details).await), Code::NotFound);
+    }
+
+    #[tokio::test]
+    async fn a_status_in_the_headers_is_the_end() {
+        for (fields, code) in [
+            (OK, Code::Internal),
+            (&[("grpc-status", "3")], Code::InvalidArgument),
+            (&[("grpc-status", "3"), ("grpc-status-details-bin", "!")], Code::InvalidArgument),
+        ] {
+            let mut response = Response::new(Body::empty());
+            *response.headers_mut() = headers(fields);
+            assert_eq!(super::tests::code(read(response, 1000).await), code);
+        }
+    }
+
+    /// The table of `http-grpc-status-mapping.md`, for gRPC that ends without a status.
+    #[tokio::test]
+    async fn without_a_status_that_of_http_counts() {
+        for (http, code) in
+            [(200, Code::Unknown), (404, Code::Unimplemented), (503, Code::Unavailable)]
+        {
+            let mut response = Response::new(Body::empty());
+            *response.status_mut() = StatusCode::from_u16(http).unwrap();
+            assert_eq!(read(response, 1000).await.unwrap_err().code(), code);
         }
     }
 }
