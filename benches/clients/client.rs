@@ -11,25 +11,19 @@ use open_feature::EvaluationContext;
 use tokio::runtime::Runtime;
 
 /// The flag that all clients evaluate.
-pub const KEY: &str = "targeted";
-pub const DEADLINE: Duration = Duration::from_secs(10);
+pub(crate) const KEY: &str = "targeted";
+pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
 
 /// One evaluation of [`KEY`], which is true.
-pub trait Client: Clone + Send + 'static {
+pub(crate) trait Client: Clone + Send + 'static {
     fn call(&self, context: &EvaluationContext) -> impl Future<Output = bool> + Send;
 }
 
 /// What a process has spent so far: microseconds of CPU time, or allocations.
-pub type Spent = fn() -> f64;
-
-/// Microseconds of CPU time.
-pub fn cpu() -> f64 {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
-    Duration::try_from(time).unwrap().as_secs_f64() * 1e6
-}
+pub(crate) type Spent = fn() -> f64;
 
 /// Reads lines `fields tasks calls`, and prints `spent` and microseconds, each for one call.
-pub fn run<C: Client>(runtime: &Runtime, client: C, spent: Spent) {
+pub(crate) fn run<C: Client>(runtime: &Runtime, client: &C, spent: Spent) {
     say("ready");
     for line in stdin().lock().lines() {
         let line = line.unwrap();
@@ -37,7 +31,7 @@ pub fn run<C: Client>(runtime: &Runtime, client: C, spent: Spent) {
         let [fields, tasks, calls] = [(); 3].map(|()| numbers.next().unwrap());
         let context = context(fields);
         let (before, begin) = (spent(), Instant::now());
-        runtime.block_on(repeat(&client, &context, tasks, calls / tasks));
+        runtime.block_on(repeat(client, &context, tasks, calls / tasks));
         let (spent, elapsed) = (spent() - before, begin.elapsed().as_secs_f64() * 1e6);
         let per_call = |total: f64| total / f64::from(calls / tasks * tasks);
         say(format_args!("{} {}", per_call(spent), per_call(elapsed)));
@@ -45,7 +39,7 @@ pub fn run<C: Client>(runtime: &Runtime, client: C, spent: Spent) {
 }
 
 /// A line for the parent.
-pub fn say(line: impl Display) {
+pub(crate) fn say(line: impl Display) {
     println!("{line}");
 }
 

@@ -22,10 +22,10 @@ use crate::support::{
 };
 
 #[derive(Clone)]
-pub struct RawTonic(Channel);
+pub(super) struct RawTonic(Channel);
 
 impl RawTonic {
-    pub async fn connect(port: u16) -> Self {
+    pub(super) async fn connect(port: u16) -> Self {
         Self(connect(format!("http://127.0.0.1:{port}")).await)
     }
 }
@@ -40,13 +40,13 @@ impl Client for RawTonic {
 }
 
 #[derive(Clone)]
-pub struct BareH2 {
+pub(super) struct BareH2 {
     requests: SendRequest<Bytes>,
     uri: http::Uri,
 }
 
 impl BareH2 {
-    pub async fn connect(port: u16) -> Self {
+    pub(super) async fn connect(port: u16) -> Self {
         let stream = tokio::net::TcpStream::connect(local(port)).await.unwrap();
         stream.set_nodelay(true).unwrap();
         let (requests, connection) = h2::client::handshake(stream).await.unwrap();

@@ -1,6 +1,6 @@
 //! One server and several clients, each in a process of its own, measured turn by turn.
 
-pub mod client;
+pub(crate) mod client;
 mod floors;
 mod server;
 
@@ -25,19 +25,19 @@ const RIVAL: &str = "open-feature-flagd";
 const OURS: &str = "flagstaff";
 
 /// What is measured, and how much of it.
-pub struct Plan {
+pub(crate) struct Plan {
     /// The heading of the figure.
-    pub unit: &'static str,
-    pub spent: Spent,
+    pub(crate) unit: &'static str,
+    pub(crate) spent: Spent,
     /// Features of the program in `benches/rival`.
-    pub rival: &'static str,
-    pub rounds: usize,
+    pub(crate) rival: &'static str,
+    pub(crate) rounds: usize,
     /// Calls in one round, by one task and by several.
-    pub calls: [u32; 2],
+    pub(crate) calls: [u32; 2],
 }
 
 /// The benchmark, or the part of it that this process was started for.
-pub fn main(plan: &Plan) {
+pub(crate) fn main(plan: &Plan) {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments.as_slice() {
@@ -63,9 +63,9 @@ fn serve() {
 fn call(name: &str, port: u16, spent: Spent) {
     let runtime = Runtime::new().unwrap();
     match name {
-        "bare h2" => run(&runtime, runtime.block_on(BareH2::connect(port)), spent),
-        "raw tonic" => run(&runtime, runtime.block_on(RawTonic::connect(port)), spent),
-        OURS => run(&runtime, runtime.block_on(Ours::connect(port)), spent),
+        "bare h2" => run(&runtime, &runtime.block_on(BareH2::connect(port)), spent),
+        "raw tonic" => run(&runtime, &runtime.block_on(RawTonic::connect(port)), spent),
+        OURS => run(&runtime, &runtime.block_on(Ours::connect(port)), spent),
         other => panic!("{other} is no client"),
     }
 }

@@ -15,7 +15,7 @@ use http_body_util::BodyExt;
 use tonic::{
     Code, ConnectError, TimeoutExpired,
     body::Body,
-    transport::{Channel, Error as ChannelError},
+    transport::{Channel, Error as ChannelError, channel::ResponseFuture},
 };
 use tower_service::Service;
 
@@ -118,18 +118,20 @@ impl Transport {
         self.headers.len()
     }
 
-    /// Sends a request without the boxes that [`Service`] needs. The body's errors are those of the
-    /// channel: [`TransportError::new`] makes of them what they are elsewhere.
-    pub(super) async fn send(
-        &self,
-        mut request: Request<Body>,
-    ) -> Result<Response<Body>, tonic::Status> {
-        let made_here = |error: ChannelError| tonic::Status::from(TransportError::new(&error));
-        self.add_headers(&mut request);
+    /// Waits until a request can be sent.
+    pub(super) async fn ready(&self) -> Result<Channel, TransportError> {
         let mut channel = self.channel.clone();
-        poll_fn(|cx| channel.poll_ready(cx)).await.map_err(made_here)?;
-        let response = channel.call(request).await.map_err(made_here)?;
-        status_of_other_protocol(&response).map_or(Ok(response), Err)
+        match poll_fn(|cx| channel.poll_ready(cx)).await {
+            Ok(()) => Ok(channel),
+            Err(error) => Err(TransportError::new(&error)),
+        }
+    }
+
+    /// Sends a request without the boxes that [`Service`] needs, over a channel that is ready. The
+    /// errors are those of the channel: [`TransportError::new`] makes of them what they are elsewhere.
+    pub(super) fn send(&self, mut channel: Channel, mut request: Request<Body>) -> ResponseFuture {
+        self.add_headers(&mut request);
+        channel.call(request)
     }
 }
 
@@ -165,7 +167,7 @@ impl Service<Request<Body>> for Transport {
 
 /// The status of an answer that is not gRPC, by the table of the gRPC specification
 /// (`http-grpc-status-mapping.md`). tonic would take the text of the page for a message.
-fn status_of_other_protocol(response: &Response<Body>) -> Option<tonic::Status> {
+pub(super) fn status_of_other_protocol(response: &Response<Body>) -> Option<tonic::Status> {
     let is_grpc = |value: &HeaderValue| value.as_bytes().starts_with(b"application/grpc");
     if response.headers().get(CONTENT_TYPE).is_some_and(is_grpc)
         || response.headers().contains_key("grpc-status")

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri, Version,
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version,
     header::{CONTENT_TYPE, TE},
     uri::PathAndQuery,
 };
@@ -13,7 +13,7 @@ use http_body_util::{BodyExt, Full};
 use prost::bytes::{Bytes, BytesMut};
 use tonic::{Status, body::Body};
 
-use super::transport::{Transport, TransportError, code_of};
+use super::transport::{Transport, TransportError, code_of, status_of_other_protocol};
 
 const TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 const STATUS: HeaderName = HeaderName::from_static("grpc-status");
@@ -34,6 +34,21 @@ pub(crate) async fn call(
     timeout: Option<Duration>,
     limit: usize,
 ) -> Result<Bytes, Status> {
+    let channel = transport.ready().await?;
+    let sent = transport.send(channel, request(transport, path, frame, timeout));
+    let response = sent.await.map_err(|error| TransportError::new(&error))?;
+    let (http, body) = begin(response)?;
+    read(http, body, limit).await
+}
+
+// What is moved into an async function takes room in it until its end, and an evaluation allocates
+// that room; so it is left to functions that are not.
+fn request(
+    transport: &Transport,
+    path: PathAndQuery,
+    frame: Bytes,
+    timeout: Option<Duration>,
+) -> Request<Body> {
     let mut headers = HeaderMap::with_capacity(HEADERS + transport.extra_headers());
     headers.insert(TE, HeaderValue::from_static("trailers"));
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
@@ -45,7 +60,19 @@ pub(crate) async fn call(
     *request.uri_mut() = Uri::from(path);
     *request.version_mut() = Version::HTTP_2;
     *request.headers_mut() = headers;
-    read(transport.send(request).await?, limit).await
+    request
+}
+
+/// What is to be read, unless the headers say that there is nothing.
+fn begin(response: Response<Body>) -> Result<(StatusCode, Body), Status> {
+    if let Some(status) = status_of_other_protocol(&response) {
+        return Err(status);
+    }
+    let (parts, body) = response.into_parts();
+    if parts.headers.contains_key(STATUS) {
+        return Err(failure(parts.headers).unwrap_or_else(missing));
+    }
+    Ok((parts.status, body))
 }
 
 /// The time in the finest unit that has room for it in eight digits. It is rounded up, to a tenth of a
@@ -60,24 +87,25 @@ fn encoded(timeout: Duration) -> HeaderValue {
     HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("99999999H"))
 }
 
-async fn read(response: Response<Body>, limit: usize) -> Result<Bytes, Status> {
-    let (parts, mut body) = response.into_parts();
-    if parts.headers.contains_key(STATUS) {
-        return Err(failure(parts.headers).unwrap_or_else(missing));
-    }
+async fn read(http: StatusCode, mut body: Body, limit: usize) -> Result<Bytes, Status> {
     let mut message = Message::default();
-    let mut trailers = HeaderMap::new();
+    let mut end = None;
     while let Some(frame) = body.frame().await {
         match frame.map_err(|status| TransportError::new(&status))?.into_data() {
             Ok(data) => message.add(data, limit)?,
-            Err(frame) => trailers = frame.into_trailers().unwrap_or_default(),
+            Err(frame) => {
+                end = frame.into_trailers().ok().filter(|end| end.contains_key(STATUS)).map(failure)
+            }
         }
     }
-    if !trailers.contains_key(STATUS) {
-        let text = format!("the response is HTTP {}, without a gRPC status", parts.status);
-        return Err(Status::new(code_of(parts.status), text));
+    match end {
+        Some(None) => message.whole(),
+        Some(Some(status)) => Err(status),
+        None => {
+            let text = format!("the response is HTTP {http}, without a gRPC status");
+            Err(Status::new(code_of(http), text))
+        }
     }
-    failure(trailers).map_or_else(|| message.whole(), Err)
 }
 
 /// The status, unless it is OK.
@@ -148,7 +176,6 @@ impl Message {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 mod tests {
-    use http::StatusCode;
     use http_body_util::StreamBody;
     use hyper::body::Frame;
     use prost::bytes::BufMut;
@@ -201,7 +228,7 @@ mod tests {
         let data = data.into_iter().map(|data| Frame::data(Bytes::copy_from_slice(data)));
         let frames = data.chain([Frame::trailers(headers(trailers))]).map(Ok::<_, Status>);
         let body = StreamBody::new(iter(frames.collect::<Vec<_>>()));
-        read(Response::new(Body::new(body)), 1000).await
+        read(StatusCode::OK, Body::new(body), 1000).await
     }
 
     fn code(received: Result<Bytes, Status>) -> Code {
@@ -248,8 +275,8 @@ mod tests {
         assert_eq!(code(received([&[][..]], details).await), Code::NotFound);
     }
 
-    #[tokio::test]
-    async fn a_status_in_the_headers_is_the_end() {
+    #[test]
+    fn a_status_in_the_headers_is_the_end() {
         for (fields, code) in [
             (OK, Code::Internal),
             (&[("grpc-status", "3")], Code::InvalidArgument),
@@ -257,7 +284,7 @@ mod tests {
         ] {
             let mut response = Response::new(Body::empty());
             *response.headers_mut() = headers(fields);
-            assert_eq!(super::tests::code(read(response, 1000).await), code);
+            assert_eq!(begin(response).unwrap_err().code(), code);
         }
     }
 
@@ -267,9 +294,8 @@ mod tests {
         for (http, code) in
             [(200, Code::Unknown), (404, Code::Unimplemented), (503, Code::Unavailable)]
         {
-            let mut response = Response::new(Body::empty());
-            *response.status_mut() = StatusCode::from_u16(http).unwrap();
-            assert_eq!(read(response, 1000).await.unwrap_err().code(), code);
+            let http = StatusCode::from_u16(http).unwrap();
+            assert_eq!(super::tests::code(read(http, Body::empty(), 1000).await), code);
         }
     }
 }

@@ -117,13 +117,13 @@ pub(crate) trait FlagType: Default + Send + 'static {
 }
 
 macro_rules! flag_type {
-    ($type:ty, $variant:ident, |$a:lifetime| $wire:ty, $decode:expr, $outcome:expr) => {
+    ($type:ty, $variant:ident, |$a:lifetime| $wire:ty, |$value:ident| $decode:expr, $outcome:expr) => {
         impl FlagType for $type {
             const OF: ValueType = ValueType::$variant;
             type Wire<$a> = $wire;
 
-            fn from_wire(value: Self::Wire<'_>) -> Result<Self, NullInList> {
-                $decode(value)
+            fn from_wire($value: Self::Wire<'_>) -> Result<Self, NullInList> {
+                $decode
             }
 
             fn to_value(&self) -> Option<Value> {
@@ -146,19 +146,15 @@ macro_rules! flag_type {
     };
 }
 
-flag_type!(bool, Bool, |'a| bool, Ok, |outcome| Ok(outcome.boolean()?));
-flag_type!(i64, Int, |'a| i64, Ok, |outcome| Ok(outcome.integer()?));
-flag_type!(f64, Float, |'a| f64, Ok, |outcome| Ok(outcome.float()?));
-flag_type!(String, String, |'a| &'a str, owned, |outcome| {
+flag_type!(bool, Bool, |'a| bool, |value| Ok(value), |outcome| Ok(outcome.boolean()?));
+flag_type!(i64, Int, |'a| i64, |value| Ok(value), |outcome| Ok(outcome.integer()?));
+flag_type!(f64, Float, |'a| f64, |value| Ok(value), |outcome| Ok(outcome.float()?));
+flag_type!(String, String, |'a| &'a str, |text| Ok(text.to_owned()), |outcome| {
     Ok(outcome.string()?.map(str::to_owned))
 });
-flag_type!(StructValue, Struct, |'a| Object<'a>, convert::object_to_value, |outcome| {
+flag_type!(StructValue, Struct, |'a| Object<'a>, |object| convert::object_to_value(object), |outcome| {
     Ok(outcome.object()?.map(convert::json_to_value).transpose()?)
 });
-
-fn owned(text: &str) -> Result<String, NullInList> {
-    Ok(text.to_owned())
-}
 
 /// An object with its nulls, which the SDK's values, and so the cache, cannot hold.
 impl FlagType for Map<String, Json> {

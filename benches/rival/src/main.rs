@@ -39,11 +39,20 @@ fn main() {
     let port = env::args().nth(1).unwrap().parse().unwrap();
     let runtime = Runtime::new().unwrap();
     let client = runtime.block_on(Rival::connect(port));
-    #[cfg(not(feature = "allocations"))]
-    run(&runtime, client, client::cpu);
     #[cfg(feature = "allocations")]
-    {
-        let _profiler = dhat::Profiler::builder().testing().build();
-        run(&runtime, client, || dhat::HeapStats::get().total_blocks as f64);
-    }
+    let _profiler = dhat::Profiler::builder().testing().build();
+    run(&runtime, &client, spent);
+}
+
+/// Allocations so far.
+#[cfg(feature = "allocations")]
+fn spent() -> f64 {
+    dhat::HeapStats::get().total_blocks as f64
+}
+
+/// Microseconds of CPU time so far.
+#[cfg(not(feature = "allocations"))]
+fn spent() -> f64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    std::time::Duration::try_from(time).unwrap().as_secs_f64() * 1e6
 }

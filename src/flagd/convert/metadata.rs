@@ -11,15 +11,15 @@ use crate::flagd::wire::{Object, Value};
 /// left out.
 pub(crate) fn object_to_metadata(metadata: Object<'_>) -> FlagMetadata {
     let fields = metadata.0.into_iter();
-    let values = fields.filter_map(|(name, value)| Some((name.to_owned(), to_metadata(value)?)));
+    let values = fields.filter_map(|(name, value)| Some((name.to_owned(), to_metadata(&value)?)));
     FlagMetadata { values: values.collect() }
 }
 
-fn to_metadata(value: Value<'_>) -> Option<FlagMetadataValue> {
+fn to_metadata(value: &Value<'_>) -> Option<FlagMetadataValue> {
     match value {
-        Value::Bool(value) => Some(FlagMetadataValue::Bool(value)),
-        Value::Number(value) => Some(number(value)),
-        Value::Text(value) => Some(FlagMetadataValue::String(value.to_owned())),
+        Value::Bool(value) => Some(FlagMetadataValue::Bool(*value)),
+        Value::Number(value) => Some(number(*value)),
+        Value::Text(value) => Some(FlagMetadataValue::String((*value).to_owned())),
         Value::Null | Value::List(_) | Value::Object(_) => None,
     }
 }
