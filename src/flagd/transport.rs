@@ -10,7 +10,9 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header::CONTENT_TYPE};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header::CONTENT_TYPE,
+};
 use http_body_util::BodyExt;
 use tonic::{
     Code, ConnectError, TimeoutExpired,
@@ -158,11 +160,27 @@ impl Service<Request<Body>> for Transport {
             let response = response.await.map_err(|error| TransportError::new(&error))?;
             Ok(match status_of_other_protocol(&response) {
                 Some(status) => status.into_http(),
-                None => response
-                    .map(|body| Body::new(body.map_err(|error| TransportError::new(&error)))),
+                None => readable(response),
             })
         })
     }
+}
+
+/// Details of a status. Nobody reads them, and tonic panics where they are not base64.
+pub(super) const DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin");
+
+/// The response without details, the errors of its body told by their causes.
+fn readable(mut response: Response<Body>) -> Response<Body> {
+    response.headers_mut().remove(DETAILS);
+    response.map(|body| {
+        let body = body.map_err(|error| TransportError::new(&error)).map_frame(|mut frame| {
+            if let Some(trailers) = frame.trailers_mut() {
+                trailers.remove(DETAILS);
+            }
+            frame
+        });
+        Body::new(body)
+    })
 }
 
 /// The status of an answer that is not gRPC, by the table of the gRPC specification
@@ -234,6 +252,25 @@ mod tests {
         for content_type in ["application/grpc", "application/grpc+proto"] {
             assert!(status_of_other_protocol(&answer(200, Some(content_type))).is_none());
             assert!(status_of_other_protocol(&answer(404, Some(content_type))).is_none());
+        }
+    }
+
+    /// tonic panics when it decodes these details.
+    #[tokio::test]
+    async fn details_that_are_not_base64_do_no_harm() {
+        let failed = HeaderMap::from_iter([
+            (HeaderName::from_static("grpc-status"), HeaderValue::from_static("5")),
+            (DETAILS, HeaderValue::from_static("not base64!")),
+        ]);
+        let trailers = Some(Ok(failed.clone()));
+        let body = Body::new(Body::empty().with_trailers(std::future::ready(trailers)));
+        let mut response = Response::new(body);
+        *response.headers_mut() = failed;
+        let (parts, body) = readable(response).into_parts();
+        let trailers = body.collect().await.unwrap().trailers().cloned().unwrap();
+        for headers in [parts.headers, trailers] {
+            let status = tonic::Status::from_header_map(&headers).unwrap();
+            assert_eq!(status.code(), Code::NotFound);
         }
     }
 

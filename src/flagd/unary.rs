@@ -13,11 +13,10 @@ use http_body_util::{BodyExt, Full};
 use prost::bytes::{Bytes, BytesMut};
 use tonic::{Status, body::Body};
 
-use super::transport::{Transport, TransportError, code_of, status_of_other_protocol};
+use super::transport::{DETAILS, Transport, TransportError, code_of, status_of_other_protocol};
 
 const TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 const STATUS: HeaderName = HeaderName::from_static("grpc-status");
-const DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin");
 
 /// The headers of a call, the channel's `user-agent` included.
 const HEADERS: usize = 4;
@@ -114,7 +113,6 @@ fn failure(mut headers: HeaderMap) -> Option<Status> {
     if headers.get(STATUS)? == "0" {
         return None;
     }
-    // Nobody reads them, and tonic panics where they are not base64.
     headers.remove(DETAILS);
     Status::from_header_map(&headers)
 }

@@ -13,7 +13,7 @@ mod value;
 
 #[cfg(all(test, feature = "in-process"))]
 pub(crate) use context::context_to_struct;
-pub(crate) use context::request;
+pub(crate) use context::{request, shown};
 pub(crate) use json::object_to_json;
 #[cfg(feature = "in-process")]
 pub(crate) use json::{json_to_metadata, json_to_value, struct_to_json};

@@ -73,7 +73,7 @@ impl FlagdProvider {
             return Err(error::not_ready(format!("not asked again yet: {}", snapshot.message())));
         };
         let request = convert::request(flag_key, context)?;
-        tracing::trace!(?context);
+        tracing::trace!(context = ?convert::shown(&request));
         let epoch = shared.cache.epoch();
         let deadline = shared.options.deadline();
         let called = rpc::resolve::<T>(&connection, request, deadline).await;

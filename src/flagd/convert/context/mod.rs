@@ -1,12 +1,12 @@
 //! The SDK's evaluation context, as the request that flagd reads, and its fields as JSON.
 
-use std::any::Any;
+use std::{any::Any, fmt};
 
 use open_feature::{
     EvaluationContext, EvaluationContextFieldValue, EvaluationError, EvaluationErrorCode,
     StructValue, Value,
 };
-use prost::bytes::Bytes;
+use prost::{Message, bytes::Bytes};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{
@@ -14,7 +14,7 @@ use super::{
     form::Form,
     path::{Path, Step},
 };
-use crate::flagd::wire::Writer;
+use crate::flagd::{proto::ResolveBooleanRequest, wire::Writer};
 
 /// The name by which flagd's rules know the targeting key.
 pub(super) const TARGETING_KEY: &str = "targetingKey";
@@ -50,6 +50,11 @@ pub(crate) fn request(flag_key: &str, context: &EvaluationContext) -> Converted<
         .map_err(|_| invalid("the context is longer than 4 GiB".to_owned()))?;
     frame[1..HEAD].copy_from_slice(&len.to_be_bytes());
     Ok(frame.into())
+}
+
+/// The context in a [`request`], for people.
+pub(crate) fn shown(request: &[u8]) -> Option<impl fmt::Debug> {
+    ResolveBooleanRequest::decode(request.get(HEAD..)?).ok()?.context
 }
 
 /// Enough for a context without structs, so that it is written without another allocation.
@@ -249,10 +254,8 @@ fn invalid(message: String) -> EvaluationError {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 pub(crate) fn context_to_struct(context: &EvaluationContext) -> Converted<prost_types::Struct> {
-    use prost::Message;
-
     let frame = request("flag", context)?;
-    let message = crate::flagd::proto::ResolveBooleanRequest::decode(&frame[HEAD..]).unwrap();
+    let message = ResolveBooleanRequest::decode(&frame[HEAD..]).unwrap();
     assert_eq!(message.flag_key, "flag");
     // Fields are in another order; nothing is longer or shorter than prost would make it.
     assert_eq!(message.encoded_len(), frame.len() - HEAD);
