@@ -93,7 +93,8 @@ async fn read(http: StatusCode, mut body: Body, limit: usize) -> Result<Bytes, S
         match frame.map_err(|status| TransportError::new(&status))?.into_data() {
             Ok(data) => message.add(data, limit)?,
             Err(frame) => {
-                end = frame.into_trailers().ok().filter(|end| end.contains_key(STATUS)).map(failure)
+                let trailers = frame.into_trailers().ok();
+                end = trailers.filter(|trailers| trailers.contains_key(STATUS)).map(failure);
             }
         }
     }
