@@ -332,16 +332,47 @@ async fn flag_keys_arrive_as_they_are() {
     }
 }
 
-/// Section 6: "a `Value` with no kind, and null, must not panic".
+/// Section 6: "a `Value` with no kind, and null, must not panic"; "leave the field out".
 #[tokio::test]
-async fn values_of_no_kind_are_left_out() {
+async fn fields_of_no_kind_are_left_out() {
     let server = ScriptedServer::start();
     let provider: FlagdProvider = ready(near(server.port())).await;
-    let value = json!({ "none": KINDLESS, "null": null, "list": [KINDLESS, "a", null], "b": 1 });
+    let value = json!({ "none": KINDLESS, "null": null, "list": ["a"], "b": 1 });
     server.set("object", Flag::new(value.clone()).metadata(value));
     let details = provider.resolve_struct_value("object", &context()).await.unwrap();
     let expected = StructValue::default().with_field("list", vec!["a"]).with_field("b", 1.0);
     assert_eq!(details.value, expected);
     let metadata = details.flag_metadata.unwrap().values;
     assert_eq!((metadata.len(), &metadata["b"]), (1, &FlagMetadataValue::Int(1)));
+}
+
+/// Section 6: a null in a list "must not shift the others: an error". It says where, and what to do;
+/// and it is not cached.
+#[tokio::test]
+async fn a_null_in_a_list_is_an_error_and_json_shows_it() {
+    for versions in [Versions::V1, Versions::V2] {
+        let server = ScriptedServer::builder().versions(versions).start();
+        let provider: FlagdProvider = ready(near(server.port())).await;
+        for (value, path, shown) in [
+            (json!({ "list": [1, null, "a"] }), "`$.list[1]`", json!({ "list": [1.0, null, "a"] })),
+            (json!({ "list": [KINDLESS] }), "`$.list[0]`", json!({ "list": [null] })),
+            (json!({ "l": [[], [[null]]] }), "`$.l[1][0][0]`", json!({ "l": [[], [[null]]] })),
+            (
+                json!({ "a": { "b": [{ "c": ["x", null] }], "n": null } }),
+                "`$.a.b[0].c[1]`",
+                json!({ "a": { "b": [{ "c": ["x", null] }], "n": null } }),
+            ),
+        ] {
+            server.set("object", Flag::new(value));
+            for _ in ["first", "again"] {
+                let resolved = provider.resolve_struct_value("object", &context()).await;
+                let text = message(&resolved.unwrap_err(), &Code::ParseError);
+                assert_contains(&text, &["flag `object`", path, "null", "resolve_json"]);
+                let details = provider.resolve_json("object", &context()).await.unwrap();
+                assert_eq!(serde_json::Value::Object(details.value), shown);
+                assert_eq!(details.reason, Some(Reason::Static));
+            }
+        }
+        assert_eq!(provider.stats().cache_entries, 0);
+    }
 }

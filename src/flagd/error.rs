@@ -12,7 +12,7 @@ use std::{
 use open_feature::{EvaluationError, EvaluationErrorCode, EvaluationReason};
 use tonic::{Code, Status};
 
-use super::{circuit_breaker::CallOutcome, transport::TransportError};
+use super::{circuit_breaker::CallOutcome, convert::NullInList, transport::TransportError};
 use crate::excerpt::excerpt;
 
 /// What goes wrong outside of an evaluation.
@@ -117,6 +117,14 @@ pub(crate) fn no_default_variant(flag_key: &str) -> EvaluationError {
         excerpt(flag_key)
     );
     evaluation_error(EvaluationErrorCode::FlagNotFound, message)
+}
+
+pub(crate) fn null_in_list(flag_key: &str, NullInList { path }: &NullInList) -> EvaluationError {
+    let message = format!(
+        "flag `{flag_key}`: the array item `{path}` is null, which the values of the OpenFeature SDK cannot be: \
+         give the item a value in the flag's definition, or evaluate with `FlagdProvider::resolve_json`"
+    );
+    evaluation_error(EvaluationErrorCode::ParseError, message)
 }
 
 /// The reason behind an evaluation error of this provider.

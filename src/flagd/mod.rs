@@ -4,7 +4,6 @@ mod backoff;
 mod cache;
 pub(crate) mod channel;
 mod circuit_breaker;
-mod codec;
 pub(crate) mod convert;
 mod driver;
 mod env;
@@ -27,9 +26,11 @@ mod telemetry;
 #[cfg(feature = "tls")]
 mod tls;
 mod transport;
+mod unary;
 #[cfg(unix)]
 mod unix;
 mod value_type;
+mod wire;
 
 pub use crate::bucketing::Bucketing;
 #[cfg(feature = "server")]

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use http::uri::PathAndQuery;
 use open_feature::{EvaluationError, EvaluationReason, FlagMetadata, provider::ResolutionDetails};
 use prost::{Message, bytes::Bytes};
+#[cfg(feature = "in-process")]
 use prost_types::Struct;
 use tokio::time::{Instant, sleep, timeout};
 use tonic::{Code, Request, Status, Streaming, client::Grpc};
@@ -16,13 +17,12 @@ use super::proto::sync::{
 };
 use super::{
     channel::Connection,
-    codec::EncodedCodec,
-    convert,
     error::{self, CallError},
-    proto::{EventStreamRequest, EventStreamResponse, ResolveBooleanRequest},
+    proto::{EventStreamRequest, EventStreamResponse},
     retry::Retries,
     shared::Shared,
     transport::TransportError,
+    unary,
     value_type::{Answer, FlagType},
 };
 
@@ -38,13 +38,9 @@ pub(crate) type Versioned<T> = (Answer<T>, bool);
 pub(crate) async fn resolve<T: FlagType>(
     shared: &Shared,
     connection: &Connection,
-    flag_key: &str,
-    context: Struct,
+    request: Bytes,
     deadline: Duration,
 ) -> Result<Versioned<T>, CallError> {
-    // All five requests have the same fields with the same numbers, so one message serves them.
-    let request = ResolveBooleanRequest { flag_key: flag_key.to_owned(), context: Some(context) };
-    let request = Bytes::from(request.encode_to_vec());
     if deadline.is_zero() {
         return attempts::<T>(shared, connection, request, deadline, None).await;
     }
@@ -101,15 +97,11 @@ async fn call<T: FlagType>(
     v1: bool,
     end: Option<Instant>,
 ) -> Result<Answer<T>, Status> {
-    let mut grpc = grpc(connection);
-    grpc.ready().await.map_err(|error| Status::from_error(error.into()))?;
-    let mut request = Request::new(message);
-    if let Some(end) = end {
-        request.set_timeout(end.duration_since(Instant::now()));
-    }
-    let codec = EncodedCodec::<T::Response>::default();
-    let response = grpc.unary(request, T::OF.path(v1), codec).await?;
-    Ok(response.into_inner().into())
+    let timeout = end.map(|end| end.duration_since(Instant::now()));
+    let path = T::OF.path(v1);
+    let response = unary::call(&connection.transport, path, message, timeout, MAX_MESSAGE).await?;
+    Answer::read(&response)
+        .map_err(|error| Status::internal(format!("the response is not a valid message: {error}")))
 }
 
 /// Opens the event stream of this version.
@@ -205,38 +197,24 @@ pub(crate) fn details<T: FlagType>(
     (answer, v1): Versioned<T>,
     flag_key: &str,
 ) -> Result<ResolutionDetails<T>, EvaluationError> {
-    let reason = reason(answer.reason);
-    if reason == EvaluationReason::Disabled {
+    if answer.reason == EvaluationReason::Disabled {
         return Err(error::disabled(flag_key));
     }
     let value = match answer.value {
-        Some(value) => value,
+        Ok(Some(value)) => value,
         // v1 leaves a zero value out.
-        None if v1 => T::default(),
-        None => return Err(error::no_default_variant(flag_key)),
+        Ok(None) if v1 => T::default(),
+        Ok(None) => return Err(error::no_default_variant(flag_key)),
+        Err(null) => return Err(error::null_in_list(flag_key, &null)),
     };
     Ok(ResolutionDetails {
         value,
         variant: answer.variant.filter(|variant| !(v1 && variant.is_empty())),
-        reason: Some(reason),
-        flag_metadata: answer.metadata.map(convert::struct_to_metadata).filter(has_values),
+        reason: Some(answer.reason),
+        flag_metadata: answer.metadata.filter(has_values),
     })
 }
 
 fn has_values(metadata: &FlagMetadata) -> bool {
     !metadata.values.is_empty()
-}
-
-fn reason(text: String) -> EvaluationReason {
-    match text.as_str() {
-        "STATIC" => EvaluationReason::Static,
-        "DEFAULT" => EvaluationReason::Default,
-        "TARGETING_MATCH" => EvaluationReason::TargetingMatch,
-        "SPLIT" => EvaluationReason::Split,
-        "CACHED" => EvaluationReason::Cached,
-        "DISABLED" => EvaluationReason::Disabled,
-        "ERROR" => EvaluationReason::Error,
-        "UNKNOWN" | "" => EvaluationReason::Unknown,
-        _ => EvaluationReason::Other(text),
-    }
 }

@@ -4,18 +4,20 @@
 use std::{
     error::Error,
     fmt,
-    future::Future,
+    future::{Future, poll_fn},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
 };
 
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header::CONTENT_TYPE};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header::CONTENT_TYPE,
+};
 use http_body_util::BodyExt;
 use tonic::{
     Code, ConnectError, TimeoutExpired,
     body::Body,
-    transport::{Channel, Error as ChannelError},
+    transport::{Channel, Error as ChannelError, channel::ResponseFuture},
 };
 use tower_service::Service;
 
@@ -55,7 +57,7 @@ impl fmt::Display for TransportError {
 impl Error for TransportError {}
 
 impl TransportError {
-    fn new(error: &(dyn Error + 'static)) -> Self {
+    pub(super) fn new(error: &(dyn Error + 'static)) -> Self {
         let text = explained(&text(error));
         let mut cause = Some(error);
         while let Some(error) = cause {
@@ -123,6 +125,41 @@ impl Transport {
     pub(crate) fn new(channel: Channel, headers: HeaderMap) -> Self {
         Self { channel, headers: Arc::new(headers) }
     }
+
+    fn add_headers(&self, request: &mut Request<Body>) {
+        let headers = request.headers_mut();
+        for (name, value) in &*self.headers {
+            headers.append(name, value.clone());
+        }
+    }
+
+    /// How many headers each request is given.
+    pub(super) fn extra_headers(&self) -> usize {
+        self.headers.len()
+    }
+
+    /// Waits until a request can be sent.
+    pub(super) async fn ready(&self) -> Result<Channel, TransportError> {
+        let mut channel = self.channel.clone();
+        match poll_fn(|cx| channel.poll_ready(cx)).await {
+            Ok(()) => Ok(channel),
+            Err(error) => Err(TransportError::new(&error)),
+        }
+    }
+
+    /// Sends a request without the boxes that [`Service`] needs, over a channel that is ready. The
+    /// errors are those of the channel: [`TransportError::new`] makes of them what they are elsewhere.
+    pub(super) fn send(&self, mut channel: Channel, mut request: Request<Body>) -> ResponseFuture {
+        self.add_headers(&mut request);
+        channel.call(request)
+    }
+}
+
+/// The error stays the status's source.
+impl From<TransportError> for tonic::Status {
+    fn from(error: TransportError) -> Self {
+        Self::from_error(error.into())
+    }
 }
 
 impl Service<Request<Body>> for Transport {
@@ -136,25 +173,38 @@ impl Service<Request<Body>> for Transport {
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        let headers = request.headers_mut();
-        for (name, value) in &*self.headers {
-            headers.append(name, value.clone());
-        }
+        self.add_headers(&mut request);
         let response = self.channel.call(request);
         Box::pin(async move {
             let response = response.await.map_err(|error| TransportError::new(&error))?;
             Ok(match status_of_other_protocol(&response) {
                 Some(status) => status.into_http(),
-                None => response
-                    .map(|body| Body::new(body.map_err(|error| TransportError::new(&error)))),
+                None => readable(response),
             })
         })
     }
 }
 
+/// Details of a status. Nobody reads them, and tonic panics where they are not base64.
+pub(super) const DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin");
+
+/// The response without details, the errors of its body told by their causes.
+fn readable(mut response: Response<Body>) -> Response<Body> {
+    response.headers_mut().remove(DETAILS);
+    response.map(|body| {
+        let body = body.map_err(|error| TransportError::new(&error)).map_frame(|mut frame| {
+            if let Some(trailers) = frame.trailers_mut() {
+                trailers.remove(DETAILS);
+            }
+            frame
+        });
+        Body::new(body)
+    })
+}
+
 /// The status of an answer that is not gRPC, by the table of the gRPC specification
 /// (`http-grpc-status-mapping.md`). tonic would take the text of the page for a message.
-fn status_of_other_protocol(response: &Response<Body>) -> Option<tonic::Status> {
+pub(super) fn status_of_other_protocol(response: &Response<Body>) -> Option<tonic::Status> {
     let is_grpc = |value: &HeaderValue| value.as_bytes().starts_with(b"application/grpc");
     if response.headers().get(CONTENT_TYPE).is_some_and(is_grpc)
         || response.headers().contains_key("grpc-status")
@@ -162,7 +212,16 @@ fn status_of_other_protocol(response: &Response<Body>) -> Option<tonic::Status> 
         return None;
     }
     let http = response.status();
-    let code = match http {
+    let hint = match http {
+        StatusCode::NOT_FOUND => " (evaluation is at flagd's port 8013, synchronization at 8015)",
+        _ => "",
+    };
+    Some(tonic::Status::new(code_of(http), format!("the answer is HTTP {http} and not gRPC{hint}")))
+}
+
+/// The status code for an answer that has none of its own.
+pub(super) fn code_of(http: StatusCode) -> Code {
+    match http {
         StatusCode::BAD_REQUEST => Code::Internal,
         StatusCode::UNAUTHORIZED => Code::Unauthenticated,
         StatusCode::FORBIDDEN => Code::PermissionDenied,
@@ -172,12 +231,7 @@ fn status_of_other_protocol(response: &Response<Body>) -> Option<tonic::Status> 
         | StatusCode::SERVICE_UNAVAILABLE
         | StatusCode::GATEWAY_TIMEOUT => Code::Unavailable,
         _ => Code::Unknown,
-    };
-    let hint = match http {
-        StatusCode::NOT_FOUND => " (evaluation is at flagd's port 8013, synchronization at 8015)",
-        _ => "",
-    };
-    Some(tonic::Status::new(code, format!("the answer is HTTP {http} and not gRPC{hint}")))
+    }
 }
 
 #[cfg(test)]
@@ -217,6 +271,25 @@ mod tests {
         for content_type in ["application/grpc", "application/grpc+proto"] {
             assert!(status_of_other_protocol(&answer(200, Some(content_type))).is_none());
             assert!(status_of_other_protocol(&answer(404, Some(content_type))).is_none());
+        }
+    }
+
+    /// tonic panics when it decodes these details.
+    #[tokio::test]
+    async fn details_that_are_not_base64_do_no_harm() {
+        let failed = HeaderMap::from_iter([
+            (HeaderName::from_static("grpc-status"), HeaderValue::from_static("5")),
+            (DETAILS, HeaderValue::from_static("not base64!")),
+        ]);
+        let trailers = Some(Ok(failed.clone()));
+        let body = Body::new(Body::empty().with_trailers(std::future::ready(trailers)));
+        let mut response = Response::new(body);
+        *response.headers_mut() = failed;
+        let (parts, body) = readable(response).into_parts();
+        let trailers = body.collect().await.unwrap().trailers().cloned().unwrap();
+        for headers in [parts.headers, trailers] {
+            let status = tonic::Status::from_header_map(&headers).unwrap();
+            assert_eq!(status.code(), Code::NotFound);
         }
     }
 

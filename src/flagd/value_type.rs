@@ -1,10 +1,13 @@
 //! The five types of flags: what tells them apart in the SDK, on the wire and in the cache.
 
 use http::uri::PathAndQuery;
-use open_feature::{StructValue, Value};
-use prost_types::Struct;
+use open_feature::{EvaluationReason, FlagMetadata, StructValue, Value};
+use serde_json::{Map, Value as Json};
 
-use super::{convert, proto};
+use super::{
+    convert::{self, NullInList},
+    wire::{Malformed, Merge, Object, Response},
+};
 #[cfg(feature = "in-process")]
 use crate::evaluator::{ErrorCode, Outcome};
 
@@ -44,44 +47,87 @@ impl ValueType {
 
 /// An answer of flagd, whatever its type.
 pub(crate) struct Answer<T> {
-    pub(crate) value: Option<T>,
-    pub(crate) reason: String,
+    pub(crate) value: Result<Option<T>, NullInList>,
+    pub(crate) reason: EvaluationReason,
     pub(crate) variant: Option<String>,
-    pub(crate) metadata: Option<Struct>,
+    pub(crate) metadata: Option<FlagMetadata>,
+}
+
+impl<T: FlagType> Answer<T> {
+    /// Reads the response to a call.
+    pub(crate) fn read(message: &[u8]) -> Result<Self, Malformed> {
+        let response = Response::<T::Wire<'_>>::read(message)?;
+        Ok(Self {
+            value: response.value.map(T::from_wire).transpose(),
+            reason: reason(response.reason),
+            variant: response.variant.map(str::to_owned),
+            metadata: response.metadata.map(convert::object_to_metadata),
+        })
+    }
+}
+
+fn reason(text: &str) -> EvaluationReason {
+    match text {
+        "STATIC" => EvaluationReason::Static,
+        "DEFAULT" => EvaluationReason::Default,
+        "TARGETING_MATCH" => EvaluationReason::TargetingMatch,
+        "SPLIT" => EvaluationReason::Split,
+        "CACHED" => EvaluationReason::Cached,
+        "DISABLED" => EvaluationReason::Disabled,
+        "ERROR" => EvaluationReason::Error,
+        "UNKNOWN" | "" => EvaluationReason::Unknown,
+        _ => EvaluationReason::Other(text.to_owned()),
+    }
+}
+
+/// Why an outcome gives no value of a type.
+#[cfg(feature = "in-process")]
+pub(crate) enum Unfit {
+    Error(ErrorCode),
+    Null(NullInList),
+}
+
+#[cfg(feature = "in-process")]
+impl From<ErrorCode> for Unfit {
+    fn from(code: ErrorCode) -> Self {
+        Self::Error(code)
+    }
+}
+
+#[cfg(feature = "in-process")]
+impl From<NullInList> for Unfit {
+    fn from(null: NullInList) -> Self {
+        Self::Null(null)
+    }
 }
 
 /// A Rust type that flags have.
-pub(crate) trait FlagType: Clone + Default + Send + 'static {
+pub(crate) trait FlagType: Default + Send + 'static {
     const OF: ValueType;
-    /// The message of evaluation v2, which reads an answer of v1 as well.
-    type Response: prost::Message + Default + Into<Answer<Self>>;
+    /// The value in a response.
+    type Wire<'a>: Merge<'a>;
 
-    fn to_value(&self) -> Value;
+    fn from_wire(value: Self::Wire<'_>) -> Result<Self, NullInList>;
+    /// What the cache keeps; none if it cannot.
+    fn to_value(&self) -> Option<Value>;
     fn from_value(value: &Value) -> Option<Self>;
     /// None where the caller's default is to be used.
     #[cfg(feature = "in-process")]
-    fn from_outcome(outcome: &Outcome<'_>) -> Result<Option<Self>, ErrorCode>;
+    fn from_outcome(outcome: &Outcome<'_>) -> Result<Option<Self>, Unfit>;
 }
 
 macro_rules! flag_type {
-    ($type:ty, $variant:ident, $response:ident, $decode:expr, $outcome:expr) => {
-        impl From<proto::$response> for Answer<$type> {
-            fn from(response: proto::$response) -> Self {
-                Self {
-                    value: response.value.map($decode),
-                    reason: response.reason,
-                    variant: response.variant,
-                    metadata: response.metadata,
-                }
-            }
-        }
-
+    ($type:ty, $variant:ident, |$a:lifetime| $wire:ty, |$value:ident| $decode:expr, $outcome:expr) => {
         impl FlagType for $type {
             const OF: ValueType = ValueType::$variant;
-            type Response = proto::$response;
+            type Wire<$a> = $wire;
 
-            fn to_value(&self) -> Value {
-                Value::$variant(self.clone())
+            fn from_wire($value: Self::Wire<'_>) -> Result<Self, NullInList> {
+                $decode
+            }
+
+            fn to_value(&self) -> Option<Value> {
+                Some(Value::$variant(self.clone()))
             }
 
             fn from_value(value: &Value) -> Option<Self> {
@@ -92,7 +138,7 @@ macro_rules! flag_type {
             }
 
             #[cfg(feature = "in-process")]
-            fn from_outcome(outcome: &Outcome<'_>) -> Result<Option<Self>, ErrorCode> {
+            fn from_outcome(outcome: &Outcome<'_>) -> Result<Option<Self>, Unfit> {
                 let read: fn(&Outcome<'_>) -> _ = $outcome;
                 read(outcome)
             }
@@ -100,12 +146,35 @@ macro_rules! flag_type {
     };
 }
 
-flag_type!(bool, Bool, ResolveBooleanResponse, |value| value, |outcome| outcome.boolean());
-flag_type!(i64, Int, ResolveIntResponse, |value| value, |outcome| outcome.integer());
-flag_type!(f64, Float, ResolveFloatResponse, |value| value, |outcome| outcome.float());
-flag_type!(String, String, ResolveStringResponse, |value| value, |outcome| {
+flag_type!(bool, Bool, |'a| bool, |value| Ok(value), |outcome| Ok(outcome.boolean()?));
+flag_type!(i64, Int, |'a| i64, |value| Ok(value), |outcome| Ok(outcome.integer()?));
+flag_type!(f64, Float, |'a| f64, |value| Ok(value), |outcome| Ok(outcome.float()?));
+flag_type!(String, String, |'a| &'a str, |text| Ok(text.to_owned()), |outcome| {
     Ok(outcome.string()?.map(str::to_owned))
 });
-flag_type!(StructValue, Struct, ResolveObjectResponse, convert::struct_to_value, |outcome| {
-    Ok(outcome.object()?.map(convert::json_to_value))
+flag_type!(StructValue, Struct, |'a| Object<'a>, |object| convert::object_to_value(object), |outcome| {
+    Ok(outcome.object()?.map(convert::json_to_value).transpose()?)
 });
+
+/// An object with its nulls, which the SDK's values, and so the cache, cannot hold.
+impl FlagType for Map<String, Json> {
+    const OF: ValueType = ValueType::Struct;
+    type Wire<'a> = Object<'a>;
+
+    fn from_wire(value: Object<'_>) -> Result<Self, NullInList> {
+        Ok(convert::object_to_json(value))
+    }
+
+    fn to_value(&self) -> Option<Value> {
+        None
+    }
+
+    fn from_value(_: &Value) -> Option<Self> {
+        None
+    }
+
+    #[cfg(feature = "in-process")]
+    fn from_outcome(outcome: &Outcome<'_>) -> Result<Option<Self>, Unfit> {
+        Ok(outcome.object()?.cloned())
+    }
+}

@@ -36,8 +36,14 @@ fn definition() -> Value {
                 { "===": [{ "var": "user.ids.1" }, 1] }, "yes",
             ] },
         },
+        "nulls": { "state": "ENABLED", "variants": { "v": nulls() }, "defaultVariant": "v" },
         "off": { "state": "DISABLED", "variants": { "v": true }, "defaultVariant": "v" },
     } })
+}
+
+/// What the SDK cannot hold.
+fn nulls() -> Value {
+    json!({ "list": [1, null, { "a": [null, "x"] }], "none": null, "half": 0.5 })
 }
 
 async fn eval(flagd: &FlagdProcess, args: &[&str]) -> Finished {
@@ -53,6 +59,7 @@ async fn every_type_is_found_and_asked_for() {
         ("int", "int", "v", json!(42)),
         ("float", "float", "v", json!(0.5)),
         ("object", "object", "v", json!({ "a": 1, "b": [0.5, "x"] })),
+        ("nulls", "object", "v", nulls()),
         ("text", "string", "one", json!("first")),
     ] {
         for more in [&["--json"][..], &["--json", "--type", as_type]] {
@@ -217,6 +224,15 @@ async fn flags_are_evaluated_here_when_asked_to() {
         let args = ["eval", "text", "-c", "targetingKey=key", "--deadline-ms", "10000", "--json"];
         let run = run(&[&args, connection].concat()).await;
         assert_eq!(run.json()["value"], "second", "{connection:?}: {run:?}");
+    }
+    for connection in [&of_a_file[..], &of_sync] {
+        let args = ["eval", "nulls", "--deadline-ms", "10000", "--json"];
+        let run = run(&[&args, connection].concat()).await;
+        assert_eq!(
+            (run.code, &run.json()["value"]),
+            (Some(0), &nulls()),
+            "{connection:?}: {run:?}"
+        );
     }
     let run = run(&["eval", "text", "--file", "absent.json", "--json"]).await;
     assert_eq!(run.code, Some(1));

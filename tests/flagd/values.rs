@@ -19,6 +19,7 @@ trials![
     static_answers_are_cached_and_no_others,
     metadata_of_the_flag_set_and_the_flag_are_merged,
     objects_are_kept_whole,
+    a_null_in_a_list_is_an_error,
     keys_of_any_unicode,
     numbers_are_given_back_exactly,
 ];
@@ -223,10 +224,10 @@ async fn metadata_of_the_flag_set_and_the_flag_are_merged() {
     subject.shut_down().await;
 }
 
-/// Section 6: nested objects and lists are whole; the SDK has no null, so null is left out.
+/// Section 6: nested objects and lists are whole; the SDK has no null, so a field is left out.
 async fn objects_are_kept_whole() {
     let value = json!({
-        "deep": { "list": [1, { "null": null, "text": "é" }, null, [true, []], {}] },
+        "deep": { "list": [1, { "null": null, "text": "é" }, [true, []], {}] },
         "null": null, "none": {}, "float": 0.5, "false": false,
     });
     let flags = json!({ "flags": { "object": flag(json!({ "o": value })) } });
@@ -248,6 +249,21 @@ async fn objects_are_kept_whole() {
         let answer = ask(&subject.provider, Type::Object, "object", &context).await.unwrap();
         assert_eq!(answer.value, Value::Struct(expected.clone()));
     }
+    subject.shut_down().await;
+}
+
+/// Section 6: a null in a list "must not shift the others: an error".
+async fn a_null_in_a_list_is_an_error() {
+    let value = json!({ "list": [1, null, { "a": [null] }] });
+    let flags = json!({ "flags": { "object": flag(json!({ "o": value })) } });
+    let flagd = FlagdProcess::with(&flags).start().await.unwrap();
+    let subject = Subject::ready(options_for(&flagd)).await;
+    let context = EvaluationContext::default();
+    let refused = ask(&subject.provider, Type::Object, "object", &context).await.unwrap_err();
+    assert_eq!(refused.code, EvaluationErrorCode::ParseError);
+    assert!(refused.message.as_ref().unwrap().contains("`$.list[1]`"), "{refused:?}");
+    let shown = subject.provider.resolve_json("object", &context).await.unwrap().value;
+    assert_eq!(shown["list"], json!([1.0, null, { "a": [null] }]));
     subject.shut_down().await;
 }
 

@@ -9,7 +9,7 @@ use open_feature::{
     EvaluationContext, EvaluationErrorCode, EvaluationReason, FlagMetadataValue, StructValue,
     Value, provider::FeatureProvider,
 };
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
 use super::{of, ruled, switch, text};
 use crate::support::{
@@ -26,7 +26,7 @@ async fn five_types_with_variant_reason_and_metadata() {
     };
     let server = SyncServer::start(&json!({"flags": {
         "b": flag(json!(true)), "i": flag(json!(7)), "f": flag(json!(0.5)), "s": flag(json!("x")),
-        "o": flag(json!({"n": 1, "list": [1, null, "a"], "none": null})),
+        "o": flag(json!({"n": 1, "list": [1, "a"], "none": null})),
     }}));
     let provider = ready(of(&server)).await;
     let none = EvaluationContext::default();
@@ -49,6 +49,29 @@ async fn five_types_with_variant_reason_and_metadata() {
         .with_field("n", 1.0)
         .with_field("list", vec![Value::Float(1.0), Value::String("a".to_owned())]);
     assert_eq!(super::object(&provider, "o").await, expected);
+}
+
+/// Section 6: a null in a list "must not shift the others: an error". It says where, and what to do.
+#[tokio::test]
+async fn a_null_in_a_list_is_an_error_and_json_shows_it() {
+    let flag =
+        |value: &Json| json!({"state": "ENABLED", "variants": {"v": value}, "defaultVariant": "v"});
+    for (value, path) in [
+        (json!({"list": [1, null, "a"]}), "`$.list[1]`"),
+        (json!({"list": [null], "n": 1}), "`$.list[0]`"),
+        (json!({"list": [[1], [2, [null]]]}), "`$.list[1][1][0]`"),
+        (json!({"a": {"b": [{"c": ["x", null]}]}}), "`$.a.b[0].c[1]`"),
+    ] {
+        let server = SyncServer::start(&json!({"flags": {"o": flag(&value)}}));
+        let provider = ready(of(&server)).await;
+        let none = EvaluationContext::default();
+        let refused = provider.resolve_struct_value("o", &none).await.unwrap_err();
+        let text = message(&refused, &EvaluationErrorCode::ParseError);
+        assert_contains(&text, &["flag `o`", path, "null", "resolve_json"]);
+        let details = provider.resolve_json("o", &none).await.unwrap();
+        assert_eq!(Json::Object(details.value), value);
+        assert_eq!(details.variant.as_deref(), Some("v"));
+    }
 }
 
 #[tokio::test]

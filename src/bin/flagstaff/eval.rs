@@ -5,7 +5,7 @@ use std::{fmt, io};
 use clap::ValueEnum;
 use flagstaff::{FlagdProvider, flagd::Resolver, reason};
 use open_feature::{
-    EvaluationContext, EvaluationError, EvaluationErrorCode as Code, EvaluationResult, Value,
+    EvaluationContext, EvaluationError, EvaluationErrorCode as Code, EvaluationResult,
     provider::{FeatureProvider, ResolutionDetails},
 };
 use serde_json::{Map, Value as Json, json};
@@ -97,10 +97,10 @@ struct Answer {
     metadata: Map<String, Json>,
 }
 
-impl<T: Into<Value>> From<ResolutionDetails<T>> for Answer {
+impl<T: Into<Json>> From<ResolutionDetails<T>> for Answer {
     fn from(details: ResolutionDetails<T>) -> Self {
         Self {
-            value: convert::from_value(details.value.into()),
+            value: convert::plain(details.value.into()),
             variant: details.variant,
             reason: details.reason.unwrap_or_default().to_string(),
             metadata: details.flag_metadata.map(convert::from_metadata).unwrap_or_default(),
@@ -138,7 +138,8 @@ async fn ask_as(
         Type::String => provider.resolve_string_value(key, context).await?.into(),
         Type::Int => provider.resolve_int_value(key, context).await?.into(),
         Type::Float => provider.resolve_float_value(key, context).await?.into(),
-        Type::Object => provider.resolve_struct_value(key, context).await?.into(),
+        // With its nulls, which the SDK's values do not have.
+        Type::Object => provider.resolve_json(key, context).await?.into(),
     })
 }
 

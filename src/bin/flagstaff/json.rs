@@ -1,21 +1,19 @@
 //! The SDK's values as JSON and back.
 
 use open_feature::{
-    EvaluationContext, EvaluationContextFieldValue as Field, FlagMetadata, FlagMetadataValue, Value,
+    EvaluationContext, EvaluationContextFieldValue as Field, FlagMetadata, FlagMetadataValue,
 };
 use serde_json::{Map, Value as Json, json};
 
-/// The value as JSON. Numbers within objects are all floats in the SDK; whole ones are shown so.
-pub(crate) fn from_value(value: Value) -> Json {
+/// The value of a flag, with whole numbers shown so: flagd sends all numbers as floats.
+pub(crate) fn plain(value: Json) -> Json {
     match value {
-        Value::Bool(value) => json!(value),
-        Value::Int(value) => json!(value),
-        Value::Float(value) => number(value),
-        Value::String(value) => json!(value),
-        Value::Array(values) => values.into_iter().map(from_value).collect(),
-        Value::Struct(object) => {
-            object.fields.into_iter().map(|(key, value)| (key, from_value(value))).collect()
+        Json::Number(value) if value.is_f64() => number(value.as_f64().unwrap_or_default()),
+        Json::Array(items) => items.into_iter().map(plain).collect(),
+        Json::Object(fields) => {
+            fields.into_iter().map(|(key, value)| (key, plain(value))).collect()
         }
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => value,
     }
 }
 

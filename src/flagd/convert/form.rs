@@ -1,71 +1,121 @@
 //! What the values of an evaluation context are turned into.
 
-use std::collections::BTreeMap;
-
-use prost_types::value::Kind;
+use open_feature::EvaluationError;
 #[cfg(feature = "in-process")]
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 
-/// A form of values: protobuf's for the wire, JSON for evaluation in this process.
-pub(super) trait Form: Sized {
-    fn null() -> Self;
-    fn boolean(value: bool) -> Self;
+use crate::flagd::wire::Writer;
+
+type Result = std::result::Result<(), EvaluationError>;
+
+/// Takes one value, of which it makes its own form: protobuf's bytes for the wire, JSON for
+/// evaluation in this process.
+pub(super) trait Form {
+    fn null(&mut self);
+    fn boolean(&mut self, value: bool);
     /// The number is finite.
-    fn number(value: f64) -> Self;
-    fn text(value: String) -> Self;
-    fn list(items: Vec<Self>) -> Self;
-    fn object(fields: Vec<(String, Self)>) -> Self;
+    fn number(&mut self, value: f64);
+    fn text(&mut self, value: &str);
+    /// `each` makes an item into the form that it is given.
+    fn list<T>(
+        &mut self,
+        items: impl Iterator<Item = T>,
+        each: impl FnMut(T, &mut Self) -> Result,
+    ) -> Result;
+    /// `each` makes the value of a field into the form that it is given.
+    fn object<'n, T>(
+        &mut self,
+        fields: impl Iterator<Item = (&'n String, T)>,
+        each: impl FnMut(&'n str, T, &mut Self) -> Result,
+    ) -> Result;
 }
 
-impl Form for prost_types::Value {
-    fn null() -> Self {
-        Kind::NullValue(0).into()
+/// The content of a `google.protobuf.Value`.
+impl Form for Writer {
+    fn null(&mut self) {
+        self.varint(1, 0);
     }
 
-    fn boolean(value: bool) -> Self {
-        value.into()
+    fn boolean(&mut self, value: bool) {
+        self.varint(4, value.into());
     }
 
-    fn number(value: f64) -> Self {
-        value.into()
+    fn number(&mut self, value: f64) {
+        self.double(2, value);
     }
 
-    fn text(value: String) -> Self {
-        value.into()
+    fn text(&mut self, value: &str) {
+        self.text(3, value);
     }
 
-    fn list(items: Vec<Self>) -> Self {
-        items.into()
+    fn list<T>(
+        &mut self,
+        items: impl Iterator<Item = T>,
+        mut each: impl FnMut(T, &mut Self) -> Result,
+    ) -> Result {
+        self.message(6, |list| {
+            for item in items {
+                list.message(1, |value| each(item, value))?;
+            }
+            Ok(())
+        })
     }
 
-    fn object(fields: Vec<(String, Self)>) -> Self {
-        fields.into_iter().collect::<BTreeMap<_, _>>().into()
+    fn object<'n, T>(
+        &mut self,
+        fields: impl Iterator<Item = (&'n String, T)>,
+        mut each: impl FnMut(&'n str, T, &mut Self) -> Result,
+    ) -> Result {
+        self.message(5, |object| {
+            for (name, value) in fields {
+                object.entry(1, name, |writer| each(name, value, writer))?;
+            }
+            Ok(())
+        })
     }
 }
 
 #[cfg(feature = "in-process")]
 impl Form for Json {
-    fn null() -> Self {
-        Json::Null
+    fn null(&mut self) {
+        *self = Self::Null;
     }
 
-    fn boolean(value: bool) -> Self {
-        Json::Bool(value)
+    fn boolean(&mut self, value: bool) {
+        *self = Self::Bool(value);
     }
 
-    fn number(value: f64) -> Self {
-        Json::from(value)
+    fn number(&mut self, value: f64) {
+        *self = Self::from(value);
     }
 
-    fn text(value: String) -> Self {
-        Json::String(value)
+    fn text(&mut self, value: &str) {
+        *self = Self::from(value);
     }
 
-    fn list(items: Vec<Self>) -> Self {
-        Json::Array(items)
+    fn list<T>(
+        &mut self,
+        items: impl Iterator<Item = T>,
+        mut each: impl FnMut(T, &mut Self) -> Result,
+    ) -> Result {
+        let made = items.map(|item| {
+            let mut made = Self::Null;
+            each(item, &mut made).map(|()| made)
+        });
+        *self = Self::Array(made.collect::<std::result::Result<_, _>>()?);
+        Ok(())
     }
 
-    fn object(fields: Vec<(String, Self)>) -> Self {
-        Json::Object(fields.into_iter().collect())
+    fn object<'n, T>(
+        &mut self,
+        fields: impl Iterator<Item = (&'n String, T)>,
+        mut each: impl FnMut(&'n str, T, &mut Self) -> Result,
+    ) -> Result {
+        let made = fields.map(|(name, value)| {
+            let mut made = Self::Null;
+            each(name, value, &mut made).map(|()| (name.clone(), made))
+        });
+        *self = Self::Object(made.collect::<std::result::Result<Map<_, _>, _>>()?);
+        Ok(())
     }
 }

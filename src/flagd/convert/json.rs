@@ -1,49 +1,93 @@
-//! JSON, from a struct off the wire and as the SDK's.
+//! JSON, from an object off the wire and as the SDK's.
 
+#[cfg(feature = "in-process")]
 use open_feature::{FlagMetadata, FlagMetadataValue, StructValue};
-use prost_types::{Struct, Value, value::Kind};
+#[cfg(feature = "in-process")]
+use prost_types::{Struct, value::Kind};
 use serde_json::{Map, Value as Json};
 
-use super::metadata::number;
+#[cfg(feature = "in-process")]
+use super::{
+    metadata::number,
+    path::{Path, Step},
+    value::NullInList,
+};
+use crate::flagd::wire::{Object, Value};
 
 /// The JSON form of `object`; a number that JSON does not know, or a value of no kind, is null.
-// Recursion needs no bound here: prost refuses to decode beyond 100 levels of messages.
-pub(crate) fn struct_to_json(object: Struct) -> Map<String, Json> {
-    object.fields.into_iter().map(|(name, value)| (name, to_json(value))).collect()
+// Recursion needs no bound here: an object is read to 100 levels of messages at most.
+pub(crate) fn object_to_json(object: Object<'_>) -> Map<String, Json> {
+    object.0.into_iter().map(|(name, value)| (name.to_owned(), to_json(value))).collect()
 }
 
-fn to_json(value: Value) -> Json {
-    match value.kind {
+fn to_json(value: Value<'_>) -> Json {
+    match value {
+        Value::Null => Json::Null,
+        Value::Bool(value) => Json::from(value),
+        Value::Number(value) => Json::from(value),
+        Value::Text(value) => Json::from(value),
+        Value::List(items) => items.into_iter().map(to_json).collect(),
+        Value::Object(object) => Json::Object(object_to_json(object)),
+    }
+}
+
+/// As [`object_to_json`], of a message that prost has read.
+#[cfg(feature = "in-process")]
+pub(crate) fn struct_to_json(object: Struct) -> Map<String, Json> {
+    object.fields.into_iter().map(|(name, value)| (name, kind_to_json(value.kind))).collect()
+}
+
+#[cfg(feature = "in-process")]
+fn kind_to_json(kind: Option<Kind>) -> Json {
+    match kind {
         None | Some(Kind::NullValue(_)) => Json::Null,
         Some(Kind::BoolValue(value)) => Json::from(value),
         Some(Kind::NumberValue(value)) => Json::from(value),
         Some(Kind::StringValue(value)) => Json::from(value),
-        Some(Kind::ListValue(list)) => list.values.into_iter().map(to_json).collect(),
+        Some(Kind::ListValue(list)) => {
+            list.values.into_iter().map(|value| kind_to_json(value.kind)).collect()
+        }
         Some(Kind::StructValue(object)) => Json::Object(struct_to_json(object)),
     }
 }
 
-/// The SDK's form of `object`, as [`struct_to_value`](super::struct_to_value) gives it.
-pub(crate) fn json_to_value(object: &Map<String, Json>) -> StructValue {
-    let fields = object.iter();
-    let fields = fields.filter_map(|(name, value)| Some((name.clone(), sdk_value(value)?)));
-    StructValue { fields: fields.collect() }
+/// The SDK's form of `object`, as [`object_to_value`](super::object_to_value) gives it.
+#[cfg(feature = "in-process")]
+pub(crate) fn json_to_value(object: &Map<String, Json>) -> Result<StructValue, NullInList> {
+    fields(object, &Path::root("$"))
 }
 
-fn sdk_value(value: &Json) -> Option<open_feature::Value> {
-    match value {
+#[cfg(feature = "in-process")]
+fn fields(object: &Map<String, Json>, path: &Path<'_>) -> Result<StructValue, NullInList> {
+    let mut made = StructValue::default();
+    for (name, value) in object {
+        if let Some(value) = sdk_value(value, &path.then(Step::Field(name)))? {
+            made.fields.insert(name.clone(), value);
+        }
+    }
+    Ok(made)
+}
+
+#[cfg(feature = "in-process")]
+fn sdk_value(value: &Json, path: &Path<'_>) -> Result<Option<open_feature::Value>, NullInList> {
+    Ok(match value {
         Json::Null => None,
         Json::Bool(value) => Some((*value).into()),
         Json::Number(value) => value.as_f64().map(Into::into),
         Json::String(value) => Some(value.as_str().into()),
         Json::Array(items) => {
-            Some(open_feature::Value::Array(items.iter().filter_map(sdk_value).collect()))
+            let items = items.iter().enumerate().map(|(index, item)| {
+                let path = path.then(Step::Element(index));
+                sdk_value(item, &path)?.ok_or_else(|| NullInList { path: path.shown() })
+            });
+            Some(open_feature::Value::Array(items.collect::<Result<_, _>>()?))
         }
-        Json::Object(fields) => Some(open_feature::Value::Struct(json_to_value(fields))),
-    }
+        Json::Object(object) => Some(open_feature::Value::Struct(fields(object, path)?)),
+    })
 }
 
-/// The SDK's form of metadata, as [`struct_to_metadata`](super::struct_to_metadata) gives it.
+/// The SDK's form of metadata, as [`object_to_metadata`](super::object_to_metadata) gives it.
+#[cfg(feature = "in-process")]
 pub(crate) fn json_to_metadata(metadata: &Map<String, Json>) -> FlagMetadata {
     let value = |value: &Json| match value {
         Json::Bool(value) => Some(FlagMetadataValue::Bool(*value)),
@@ -55,12 +99,17 @@ pub(crate) fn json_to_metadata(metadata: &Map<String, Json>) -> FlagMetadata {
     FlagMetadata { values: values.collect() }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "in-process"))]
 mod tests {
     use proptest::{collection, prelude::*};
     use serde_json::json;
 
-    use super::*;
+    use prost_types::Value;
+
+    use super::{
+        super::{object_to_metadata, object_to_value},
+        *,
+    };
 
     #[test]
     fn values_of_every_kind() {
@@ -118,8 +167,9 @@ mod tests {
         ) {
             let object: Map<String, Json> = fields.into_iter().collect();
             let wire = sent_object(&object);
-            prop_assert_eq!(json_to_value(&object), super::super::struct_to_value(wire.clone()));
-            let metadata = super::super::struct_to_metadata(wire);
+            prop_assert_eq!(object_to_json((&wire).into()), struct_to_json(wire.clone()));
+            prop_assert_eq!(json_to_value(&object), object_to_value((&wire).into()));
+            let metadata = object_to_metadata((&wire).into());
             prop_assert_eq!(json_to_metadata(&object).values, metadata.values);
         }
     }

@@ -95,8 +95,9 @@ impl<'a> LocalContext<'a> {
             }
             end = &known.next;
         }
-        match context::field(name, field) {
-            Ok(value) => {
+        let mut value = Json::Null;
+        match context::field(name, field, &mut value) {
+            Ok(()) => {
                 let new = || Box::new(Converted { name, value, next: OnceCell::new() });
                 ValueRef::Json(&end.get_or_init(new).value)
             }

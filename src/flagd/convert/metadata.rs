@@ -1,29 +1,26 @@
 //! Metadata off the wire, as the SDK's.
 
 use open_feature::{FlagMetadata, FlagMetadataValue};
-use prost_types::{Struct, value::Kind};
 
 use super::MAX_EXACT_INT;
+use crate::flagd::wire::{Object, Value};
 
 /// The SDK's form of `metadata`: a number that is whole and within ±2^53 is an int.
 ///
 /// The SDK's metadata is flat and has no null: nested values, nulls and values of no kind are
 /// left out.
-pub(crate) fn struct_to_metadata(metadata: Struct) -> FlagMetadata {
-    let fields = metadata.fields.into_iter();
-    FlagMetadata {
-        values: fields
-            .filter_map(|(name, value)| Some((name, to_metadata_value(value.kind?)?)))
-            .collect(),
-    }
+pub(crate) fn object_to_metadata(metadata: Object<'_>) -> FlagMetadata {
+    let fields = metadata.0.into_iter();
+    let values = fields.filter_map(|(name, value)| Some((name.to_owned(), to_metadata(&value)?)));
+    FlagMetadata { values: values.collect() }
 }
 
-fn to_metadata_value(kind: Kind) -> Option<FlagMetadataValue> {
-    match kind {
-        Kind::BoolValue(value) => Some(FlagMetadataValue::Bool(value)),
-        Kind::NumberValue(value) => Some(number(value)),
-        Kind::StringValue(value) => Some(FlagMetadataValue::String(value)),
-        Kind::NullValue(_) | Kind::ListValue(_) | Kind::StructValue(_) => None,
+fn to_metadata(value: &Value<'_>) -> Option<FlagMetadataValue> {
+    match value {
+        Value::Bool(value) => Some(FlagMetadataValue::Bool(*value)),
+        Value::Number(value) => Some(number(*value)),
+        Value::Text(value) => Some(FlagMetadataValue::String((*value).to_owned())),
+        Value::Null | Value::List(_) | Value::Object(_) => None,
     }
 }
 
@@ -43,15 +40,15 @@ pub(super) fn number(value: f64) -> FlagMetadataValue {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use prost_types::Value;
+    use prost_types::{Struct, Value, value::Kind};
 
     use super::*;
 
     const MAX: i64 = 1 << 53;
 
     fn converted(value: impl Into<Value>) -> Option<FlagMetadataValue> {
-        let fields = [("key".to_owned(), value.into())].into();
-        let mut metadata = struct_to_metadata(Struct { fields });
+        let metadata = Struct { fields: [("key".to_owned(), value.into())].into() };
+        let mut metadata = object_to_metadata((&metadata).into());
         metadata.values.remove("key")
     }
 

@@ -18,7 +18,7 @@ use super::{
     lifecycle::State,
     options::{FlagdOptions, Resolver},
     shared::Shared,
-    value_type::FlagType,
+    value_type::{FlagType, Unfit},
 };
 use crate::{
     evaluator::{ErrorCode, FlagSet, Outcome, Reason},
@@ -128,7 +128,8 @@ fn details<T: FlagType>(
         Ok(Some(value)) => value,
         Ok(None) if outcome.reason == Reason::Disabled => return Err(error::disabled(flag_key)),
         Ok(None) => return Err(error::no_default_variant(flag_key)),
-        Err(code) => return Err(failure(code, flag_key)),
+        Err(Unfit::Error(code)) => return Err(failure(code, flag_key)),
+        Err(Unfit::Null(null)) => return Err(error::null_in_list(flag_key, &null)),
     };
     let metadata = convert::json_to_metadata(outcome.metadata);
     Ok(ResolutionDetails {

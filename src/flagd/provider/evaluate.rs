@@ -76,19 +76,21 @@ impl FlagdProvider {
                 why(shared, &snapshot)
             )));
         };
-        let context = convert::context_to_struct(context)?;
-        tracing::trace!(?context);
+        let request = convert::request(flag_key, context)?;
+        tracing::trace!(context = ?convert::shown(&request));
         let epoch = shared.cache.epoch();
         let deadline = shared.options.deadline();
-        let called = rpc::resolve::<T>(shared, &connection, flag_key, context, deadline).await;
+        let called = rpc::resolve::<T>(shared, &connection, request, deadline).await;
         shared
             .note_call(called.as_ref().map_or_else(CallError::outcome, |_| CallOutcome::Answered));
         let answer = called
             .map_err(|error| error.into_evaluation_error(flag_key, &connection.target, deadline))?;
         let details = rpc::details(answer, flag_key)?;
-        if details.reason == Some(EvaluationReason::Static) {
+        if details.reason == Some(EvaluationReason::Static)
+            && let Some(value) = details.value.to_value()
+        {
             let cached = Cached {
-                value: details.value.to_value(),
+                value,
                 variant: details.variant.clone(),
                 metadata: details.flag_metadata.clone(),
             };

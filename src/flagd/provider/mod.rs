@@ -9,6 +9,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use open_feature::{EvaluationContext, EvaluationResult, provider::ResolutionDetails};
+use serde_json::{Map, Value as Json};
 use tokio::{
     sync::{Mutex, oneshot},
     task::JoinHandle,
@@ -47,6 +49,10 @@ use crate::source::FlagSource;
 /// It is a handle: clones share one connection, one cache and one background task. The SDK takes
 /// one; keep another to read [`state`](Self::state) and [`stats`](Self::stats), or to
 /// [`shutdown`](Self::shutdown). When the last is dropped, the task and the connection end.
+///
+/// A flag that is an object is a `StructValue` of the SDK, which has no null: a field that is null is
+/// left out, a list that holds null is an error, and [`resolve_json`](Self::resolve_json) gives both
+/// as they are. Numbers within an object are floats.
 ///
 /// `new` does nothing but keep the options. The SDK initializes the provider when it is set; that
 /// takes no longer than the option `deadlineMs`, whether flagd is there or not. A flagd that comes
@@ -230,6 +236,34 @@ impl FlagdProvider {
                 Err(FlagdError::NotReady { waited: timeout, message })
             }
         }
+    }
+
+    /// Evaluates a flag that is an object, with its nulls, as JSON.
+    ///
+    /// The SDK's values have no null: `resolve_struct_value` leaves a field that is null out of its
+    /// object, and is an error (`PARSE_ERROR`, naming the place) if a list holds one, since the items
+    /// after it would move up. This method gives the object as it is, with every resolver. Its answers
+    /// are not cached, and a number is a float where flagd evaluates.
+    ///
+    /// # Errors
+    ///
+    /// Those of `resolve_struct_value`, except for the one above.
+    ///
+    /// ```no_run
+    /// # async fn example(provider: flagstaff::FlagdProvider) -> open_feature::EvaluationResult<()> {
+    /// use open_feature::EvaluationContext;
+    ///
+    /// let context = EvaluationContext::default().with_targeting_key("user-1");
+    /// let theme = provider.resolve_json("theme", &context).await?.value;
+    /// assert!(theme["colors"][2].is_null());
+    /// # Ok(()) }
+    /// ```
+    pub async fn resolve_json(
+        &self,
+        flag_key: &str,
+        context: &EvaluationContext,
+    ) -> EvaluationResult<ResolutionDetails<Map<String, Json>>> {
+        self.resolve(flag_key, context).await
     }
 
     /// Ends the event stream, the task and the subscriptions, and waits until they have ended. The

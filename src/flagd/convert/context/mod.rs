@@ -1,15 +1,20 @@
-//! The SDK's evaluation context, as the struct that flagd reads, and its fields as JSON.
+//! The SDK's evaluation context, as the request that flagd reads, and its fields as JSON.
 
-use std::{any::Any, collections::BTreeMap, fmt};
+use std::{any::Any, fmt};
 
 use open_feature::{
     EvaluationContext, EvaluationContextFieldValue, EvaluationError, EvaluationErrorCode,
     StructValue, Value,
 };
-use prost_types::Struct;
+use prost::{Message, bytes::Bytes};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use super::{MAX_EXACT_INT, form::Form};
+use super::{
+    MAX_EXACT_INT,
+    form::Form,
+    path::{Path, Step},
+};
+use crate::flagd::{proto::ResolveBooleanRequest, wire::Writer};
 
 /// The name by which flagd's rules know the targeting key.
 pub(super) const TARGETING_KEY: &str = "targetingKey";
@@ -19,72 +24,117 @@ pub(super) const TARGETING_KEY: &str = "targetingKey";
 // 32 objects (three messages each) or 48 lists (two).
 const MAX_NESTING: usize = 64;
 
-/// How many characters of a path an error shows.
-const MAX_PATH_SHOWN: usize = 100;
+/// The length of what precedes a message of gRPC.
+const HEAD: usize = 5;
 
-type Converted<F> = Result<F, EvaluationError>;
+type Converted<T = ()> = Result<T, EvaluationError>;
 
-/// The protobuf form of `context`, with the targeting key at the top level.
+/// A call's message as gRPC frames it: a byte that says that it is not compressed, and its length.
+/// All five requests have the same fields with the same numbers.
+///
+/// The targeting key is a field of the context.
 ///
 /// # Errors
 ///
 /// `INVALID_CONTEXT`, naming the field: an int beyond ±2^53, a float that is not finite, a date
 /// that RFC 3339 cannot express, a struct of an unknown type, or nesting beyond 64 levels.
-pub(crate) fn context_to_struct(context: &EvaluationContext) -> Result<Struct, EvaluationError> {
-    let key = context.targeting_key.as_deref();
-    let custom = context.custom_fields.iter();
-    let mut fields = custom
-        .filter(|(name, _)| key.is_none() || *name != TARGETING_KEY)
-        .map(|(name, value)| Ok((name.clone(), field(name, value)?)))
-        .collect::<Result<BTreeMap<_, _>, EvaluationError>>()?;
-    if let Some(key) = key {
-        fields.insert(TARGETING_KEY.to_owned(), key.into());
+pub(crate) fn request(flag_key: &str, context: &EvaluationContext) -> Converted<Bytes> {
+    let mut out = Writer::with_capacity(expected_len(flag_key, context));
+    out.raw(&[0; HEAD]);
+    if !flag_key.is_empty() {
+        out.text(1, flag_key);
     }
-    Ok(Struct { fields })
+    out.message(2, |out| fields(context, out))?;
+    let mut frame = out.into_bytes();
+    let len = u32::try_from(frame.len() - HEAD)
+        .map_err(|_| invalid("the context is longer than 4 GiB".to_owned()))?;
+    frame[1..HEAD].copy_from_slice(&len.to_be_bytes());
+    Ok(frame.into())
+}
+
+/// The context in a [`request`], for people.
+pub(crate) fn shown(request: &[u8]) -> Option<impl fmt::Debug> {
+    ResolveBooleanRequest::decode(request.get(HEAD..)?).ok()?.context
+}
+
+/// Enough for a context without structs, so that it is written without another allocation.
+fn expected_len(flag_key: &str, context: &EvaluationContext) -> usize {
+    // Keys and lengths, of four messages at most, and a number.
+    const OTHERS: usize = 32;
+    let text = |value: &EvaluationContextFieldValue| match value {
+        EvaluationContextFieldValue::String(text) => text.len(),
+        _ => 0,
+    };
+    let fields = context.custom_fields.iter();
+    let fields = fields.map(|(name, value)| OTHERS + name.len() + text(value)).sum::<usize>();
+    let key = context.targeting_key.as_ref().map_or(0, |key| OTHERS + key.len());
+    HEAD + OTHERS + flag_key.len() + fields + key
+}
+
+/// The context as the content of a `google.protobuf.Struct`.
+fn fields(context: &EvaluationContext, out: &mut Writer) -> Converted {
+    let key = context.targeting_key.as_deref();
+    for (name, value) in &context.custom_fields {
+        if key.is_none() || name != TARGETING_KEY {
+            out.entry(1, name, |out| field(name, value, out))?;
+        }
+    }
+    match key {
+        Some(key) => out.entry(1, TARGETING_KEY, |out| {
+            Form::text(out, key);
+            Ok(())
+        }),
+        None => Ok(()),
+    }
 }
 
 /// A field in another form.
 ///
 /// # Errors
 ///
-/// As of [`context_to_struct`].
-pub(super) fn field<F: Form>(name: &str, value: &EvaluationContextFieldValue) -> Converted<F> {
+/// As of [`request`].
+pub(super) fn field(
+    name: &str,
+    value: &EvaluationContextFieldValue,
+    out: &mut impl Form,
+) -> Converted {
     let path = &Path::root(name);
     match value {
-        EvaluationContextFieldValue::Bool(value) => Ok(F::boolean(*value)),
-        EvaluationContextFieldValue::Int(value) => exact(*value, path).map(F::number),
-        EvaluationContextFieldValue::Float(value) => finite(*value, path).map(F::number),
-        EvaluationContextFieldValue::String(value) => Ok(F::text(value.clone())),
-        EvaluationContextFieldValue::DateTime(value) => date_time(value, path).map(F::text),
-        EvaluationContextFieldValue::Struct(value) => any_struct(value.as_ref(), path),
+        EvaluationContextFieldValue::Bool(value) => out.boolean(*value),
+        EvaluationContextFieldValue::Int(value) => out.number(exact(*value, path)?),
+        EvaluationContextFieldValue::Float(value) => out.number(finite(*value, path)?),
+        EvaluationContextFieldValue::String(value) => out.text(value),
+        EvaluationContextFieldValue::DateTime(value) => out.text(&date_time(value, path)?),
+        EvaluationContextFieldValue::Struct(value) => any_struct(value.as_ref(), path, out)?,
     }
+    Ok(())
 }
 
 /// The number of a field that is an int.
 #[cfg(feature = "in-process")]
-pub(super) fn int(name: &str, value: i64) -> Result<f64, EvaluationError> {
+pub(super) fn int(name: &str, value: i64) -> Converted<f64> {
     exact(value, &Path::root(name))
 }
 
 /// The number of a field that is a float.
 #[cfg(feature = "in-process")]
-pub(super) fn float(name: &str, value: f64) -> Result<f64, EvaluationError> {
+pub(super) fn float(name: &str, value: f64) -> Converted<f64> {
     finite(value, &Path::root(name))
 }
 
 /// A struct of the types that are known, since the SDK lets it be of any.
-fn any_struct<F: Form>(value: &(dyn Any + Send + Sync), path: &Path<'_>) -> Converted<F> {
+fn any_struct<F: Form>(value: &(dyn Any + Send + Sync), path: &Path<'_>, out: &mut F) -> Converted {
     if let Some(value) = value.downcast_ref::<StructValue>() {
-        object(&value.fields, path, sdk)
+        object(&value.fields, path, out, sdk)
     } else if let Some(value) = value.downcast_ref::<Value>() {
-        sdk(value, path)
+        sdk(value, path, out)
     } else if let Some(values) = value.downcast_ref::<Vec<Value>>() {
-        list(values, path, sdk)
+        list(values, path, out, sdk)
     } else if let Some(value) = value.downcast_ref::<serde_json::Value>() {
-        json(value, path)
+        json(value, path, out)
     } else if let Some(fields) = value.downcast_ref::<serde_json::Map<String, serde_json::Value>>()
     {
-        object(fields, path, json)
+        object(fields, path, out, json)
     } else {
         Err(path.invalid(
             "is a struct of an unknown type; accepted are open_feature::StructValue, \
@@ -94,64 +144,66 @@ fn any_struct<F: Form>(value: &(dyn Any + Send + Sync), path: &Path<'_>) -> Conv
     }
 }
 
-fn sdk<F: Form>(value: &Value, path: &Path<'_>) -> Converted<F> {
+fn sdk<F: Form>(value: &Value, path: &Path<'_>, out: &mut F) -> Converted {
     match value {
-        Value::Bool(value) => Ok(F::boolean(*value)),
-        Value::Int(value) => exact(*value, path).map(F::number),
-        Value::Float(value) => finite(*value, path).map(F::number),
-        Value::String(value) => Ok(F::text(value.clone())),
-        Value::Array(values) => list(values, path, sdk),
-        Value::Struct(value) => object(&value.fields, path, sdk),
+        Value::Bool(value) => out.boolean(*value),
+        Value::Int(value) => out.number(exact(*value, path)?),
+        Value::Float(value) => out.number(finite(*value, path)?),
+        Value::String(value) => out.text(value),
+        Value::Array(values) => list(values, path, out, sdk)?,
+        Value::Struct(value) => object(&value.fields, path, out, sdk)?,
     }
+    Ok(())
 }
 
-fn json<F: Form>(value: &serde_json::Value, path: &Path<'_>) -> Converted<F> {
+fn json<F: Form>(value: &serde_json::Value, path: &Path<'_>, out: &mut F) -> Converted {
     match value {
-        serde_json::Value::Null => Ok(F::null()),
-        serde_json::Value::Bool(value) => Ok(F::boolean(*value)),
-        serde_json::Value::Number(value) => json_number(value, path).map(F::number),
-        serde_json::Value::String(value) => Ok(F::text(value.clone())),
-        serde_json::Value::Array(values) => list(values, path, json),
-        serde_json::Value::Object(fields) => object(fields, path, json),
+        serde_json::Value::Null => out.null(),
+        serde_json::Value::Bool(value) => out.boolean(*value),
+        serde_json::Value::Number(value) => out.number(json_number(value, path)?),
+        serde_json::Value::String(value) => out.text(value),
+        serde_json::Value::Array(values) => list(values, path, out, json)?,
+        serde_json::Value::Object(fields) => object(fields, path, out, json)?,
     }
+    Ok(())
 }
+
+/// Converts a value at a path into a form.
+type Convert<V, F> = fn(&V, &Path<'_>, &mut F) -> Converted;
 
 fn object<'v, F: Form, V: 'v>(
     fields: impl IntoIterator<Item = (&'v String, &'v V)>,
     path: &Path<'_>,
-    convert: fn(&V, &Path<'_>) -> Converted<F>,
-) -> Converted<F> {
+    out: &mut F,
+    convert: Convert<V, F>,
+) -> Converted {
     path.check_nesting()?;
-    let fields = fields
-        .into_iter()
-        .map(|(name, value)| Ok((name.clone(), convert(value, &path.then(Step::Field(name)))?)))
-        .collect::<Result<Vec<_>, EvaluationError>>()?;
-    Ok(F::object(fields))
+    out.object(fields.into_iter(), |name, value, out| {
+        convert(value, &path.then(Step::Field(name)), out)
+    })
 }
 
 fn list<F: Form, V>(
     values: &[V],
     path: &Path<'_>,
-    convert: fn(&V, &Path<'_>) -> Converted<F>,
-) -> Converted<F> {
+    out: &mut F,
+    convert: Convert<V, F>,
+) -> Converted {
     path.check_nesting()?;
-    let values = values
-        .iter()
-        .enumerate()
-        .map(|(index, value)| convert(value, &path.then(Step::Element(index))))
-        .collect::<Result<Vec<_>, _>>()?;
-    Ok(F::list(values))
+    out.list(values.iter().enumerate(), |(index, value), out| {
+        convert(value, &path.then(Step::Element(index)), out)
+    })
 }
 
 #[expect(clippy::cast_precision_loss, reason = "exact: what is beyond 2^53 is refused before")]
-fn exact(value: i64, path: &Path<'_>) -> Result<f64, EvaluationError> {
+fn exact(value: i64, path: &Path<'_>) -> Converted<f64> {
     if value.unsigned_abs() > MAX_EXACT_INT {
         return Err(path.too_big());
     }
     Ok(value as f64)
 }
 
-fn finite(value: f64, path: &Path<'_>) -> Result<f64, EvaluationError> {
+fn finite(value: f64, path: &Path<'_>) -> Converted<f64> {
     // Protobuf's JSON mapping has no such numbers, so flagd's rules could not read them.
     if !value.is_finite() {
         return Err(path.invalid(&format!("is {value}, and flagd takes finite numbers only")));
@@ -159,7 +211,7 @@ fn finite(value: f64, path: &Path<'_>) -> Result<f64, EvaluationError> {
     Ok(value)
 }
 
-fn json_number(value: &serde_json::Number, path: &Path<'_>) -> Result<f64, EvaluationError> {
+fn json_number(value: &serde_json::Number, path: &Path<'_>) -> Converted<f64> {
     if let Some(value) = value.as_i64() {
         return exact(value, path);
     }
@@ -170,37 +222,15 @@ fn json_number(value: &serde_json::Number, path: &Path<'_>) -> Result<f64, Evalu
     }
 }
 
-fn date_time(value: &OffsetDateTime, path: &Path<'_>) -> Result<String, EvaluationError> {
+fn date_time(value: &OffsetDateTime, path: &Path<'_>) -> Converted<String> {
     value
         .format(&Rfc3339)
         .map_err(|e| path.invalid(&format!("is no date that RFC 3339 can express: {e}")))
 }
 
-/// Where a value lies in the context; it becomes text only in an error.
-struct Path<'a> {
-    parent: Option<&'a Path<'a>>,
-    step: Step<'a>,
-    /// How many objects and lists there are around the value, the context not counted.
-    nesting: usize,
-}
-
-#[derive(Clone, Copy)]
-enum Step<'a> {
-    Field(&'a str),
-    Element(usize),
-}
-
-impl<'a> Path<'a> {
-    fn root(name: &'a str) -> Self {
-        Path { parent: None, step: Step::Field(name), nesting: 0 }
-    }
-
-    fn then(&'a self, step: Step<'a>) -> Self {
-        Path { parent: Some(self), step, nesting: self.nesting + 1 }
-    }
-
+impl Path<'_> {
     /// Whether another object or list may begin here: what bounds the recursion.
-    fn check_nesting(&self) -> Result<(), EvaluationError> {
+    fn check_nesting(&self) -> Converted {
         if self.nesting < MAX_NESTING {
             return Ok(());
         }
@@ -212,31 +242,24 @@ impl<'a> Path<'a> {
     }
 
     fn invalid(&self, what: &str) -> EvaluationError {
-        let mut path = self.to_string();
-        if let Some((end, _)) = path.char_indices().nth(MAX_PATH_SHOWN) {
-            path.truncate(end);
-            path.push_str("...");
-        }
-        EvaluationError {
-            code: EvaluationErrorCode::InvalidContext,
-            message: Some(format!("context field `{path}` {what}")),
-        }
+        invalid(format!("context field `{}` {what}", self.shown()))
     }
 }
 
-impl fmt::Display for Path<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(parent) = self.parent {
-            parent.fmt(f)?;
-        }
-        match self.step {
-            Step::Element(index) => write!(f, "[{index}]"),
-            Step::Field(name) => {
-                let dot = if self.parent.is_some() { "." } else { "" };
-                write!(f, "{dot}{}", name.escape_debug())
-            }
-        }
-    }
+fn invalid(message: String) -> EvaluationError {
+    EvaluationError { code: EvaluationErrorCode::InvalidContext, message: Some(message) }
+}
+
+/// What a server reads, by prost.
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+pub(crate) fn context_to_struct(context: &EvaluationContext) -> Converted<prost_types::Struct> {
+    let frame = request("flag", context)?;
+    let message = ResolveBooleanRequest::decode(&frame[HEAD..]).unwrap();
+    assert_eq!(message.flag_key, "flag");
+    // Fields are in another order; nothing is longer or shorter than prost would make it.
+    assert_eq!(message.encoded_len(), frame.len() - HEAD);
+    Ok(message.context.unwrap())
 }
 
 #[cfg(test)]

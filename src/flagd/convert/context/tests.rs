@@ -3,12 +3,12 @@
 use std::{collections::BTreeSet, mem, sync::Arc};
 
 use proptest::{collection, num::f64 as floats, prelude::*};
-use prost_types::value::Kind;
+use prost_types::{Struct, value::Kind};
 use serde_json::json;
 use time::UtcOffset;
 
 use super::*;
-use crate::flagd::convert::struct_to_value;
+use crate::flagd::convert::{object_to_value, path::MAX_SHOWN};
 
 const MAX: i64 = 1 << 53;
 
@@ -119,7 +119,7 @@ fn known_structs_are_taken() {
     let expected = from_json(tree_json.clone());
     let Kind::StructValue(object) = &expected else { panic!("{expected:?}") };
     let list = Value::from(vec![1.0, 2.0]);
-    assert_eq!(struct_to_value(object.clone()).fields["list"], list);
+    assert_eq!(object_to_value(object.into()).unwrap().fields["list"], list);
 
     let map = tree_json.as_object().cloned().unwrap();
     assert_eq!(converted(Arc::new(map)), Ok(expected.clone()));
@@ -154,7 +154,7 @@ fn errors_name_the_path() {
 fn errors_shorten_and_escape_the_path() {
     let object = json!({ "a\n": { "é".repeat(1000): u64::MAX } });
     let message = converted(Field::new_struct(object)).unwrap_err();
-    let shown = format!("`f.a\\n.{}...`", "é".repeat(MAX_PATH_SHOWN - 6));
+    let shown = format!("`f.a\\n.{}...`", "é".repeat(MAX_SHOWN - 6));
     assert!(message.contains(&shown), "{message}");
 }
 
@@ -168,8 +168,13 @@ fn nested_objects(levels: usize) -> serde_json::Value {
 
 #[test]
 fn nesting_is_taken_to_its_limit_only() {
-    converted(Arc::new(nested_lists(MAX_NESTING))).unwrap();
-    converted(Arc::new(nested_objects(MAX_NESTING))).unwrap();
+    // prost would not read it.
+    let fits = |field: Field| {
+        let context = EvaluationContext::default().with_custom_field("f", field);
+        request("flag", &context).unwrap();
+    };
+    fits(Field::new_struct(nested_lists(MAX_NESTING)));
+    fits(Field::new_struct(nested_objects(MAX_NESTING)));
     let lists = converted(Arc::new(nested_lists(MAX_NESTING + 1))).unwrap_err();
     assert!(lists.contains("`f[0][0][0]"), "{lists}");
     let objects = converted(Arc::new(nested_objects(MAX_NESTING + 1))).unwrap_err();
@@ -307,6 +312,6 @@ proptest! {
         let tree = StructValue { fields };
         let kind = converted(Arc::new(tree.clone())).unwrap();
         let Kind::StructValue(object) = kind else { panic!("{kind:?}") };
-        prop_assert_eq!(struct_to_value(object), tree);
+        prop_assert_eq!(object_to_value((&object).into()), Ok(tree));
     }
 }
