@@ -5,7 +5,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Instant, SystemTime},
+    time::SystemTime,
 };
 
 use tokio::sync::{Notify, broadcast, watch};
@@ -60,7 +60,6 @@ pub(crate) struct Shared {
     /// Locked while state and events change together.
     events: Mutex<broadcast::Sender<ProviderEvent>>,
     connection: RwLock<Option<Arc<Connection>>>,
-    created: Instant,
 }
 
 impl Shared {
@@ -80,14 +79,7 @@ impl Shared {
             snapshot: watch::Sender::new(snapshot),
             events: Mutex::new(broadcast::Sender::new(BACKLOG)),
             connection: RwLock::default(),
-            created: Instant::now(),
         }
-    }
-
-    /// The cache's clock: milliseconds since the provider was made.
-    pub(crate) fn millis(&self) -> u64 {
-        let elapsed = self.created.elapsed();
-        elapsed.as_secs() * 1000 + u64::from(elapsed.subsec_millis())
     }
 
     pub(crate) fn snapshot(&self) -> Snapshot {
