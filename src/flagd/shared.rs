@@ -5,7 +5,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, Instant as StdInstant, SystemTime},
+    time::{Duration, SystemTime},
 };
 
 use tokio::{
@@ -69,7 +69,6 @@ pub(crate) struct Shared {
     /// Locked while state and events change together.
     events: Mutex<broadcast::Sender<ProviderEvent>>,
     connection: RwLock<Option<Arc<Connection>>>,
-    created: StdInstant,
 }
 
 impl Shared {
@@ -90,14 +89,7 @@ impl Shared {
             snapshot: watch::Sender::new(snapshot),
             events: Mutex::new(broadcast::Sender::new(BACKLOG)),
             connection: RwLock::default(),
-            created: StdInstant::now(),
         }
-    }
-
-    /// The cache's clock: milliseconds since the provider was made.
-    pub(crate) fn millis(&self) -> u64 {
-        let elapsed = self.created.elapsed();
-        elapsed.as_secs() * 1000 + u64::from(elapsed.subsec_millis())
     }
 
     pub(crate) fn snapshot(&self) -> Snapshot {

@@ -1,24 +1,21 @@
 //! STATIC results by flag key and type, which flagd's change events invalidate.
 //!
-//! A read takes no lock and writes nothing that another reader looks at: a hot flag costs as much
-//! on eight cores as on one. All changes go through one mutex. Pure: time is passed in.
-
-mod recency;
+//! A read takes no lock, reads no clock, and writes only the first time after its entry was spared
+//! or inserted, so a hot flag costs as much on eight cores as on one. All changes go through one
+//! mutex, which also guards the order of eviction: least recently used, to a second chance.
 
 use std::{
-    cmp::Reverse,
-    collections::BinaryHeap,
     hash::{Hash, Hasher},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
 };
 
 use foldhash::fast::RandomState;
+use lru::LruCache;
 use open_feature::{EvaluationReason, FlagMetadata, Value, provider::ResolutionDetails};
 
-use self::recency::Recency;
 use super::{events::ChangedFlags, value_type::ValueType};
 
 /// What the cache was at the time of a call; see [`Cache::insert`].
@@ -60,29 +57,21 @@ impl papaya::Equivalent<Key> for Query<'_> {
 
 struct Entry {
     cached: Cached,
-    /// The stamp of its insertion, which tells this entry from earlier ones of the same key.
-    born: u64,
-    /// The stamp of its last use.
-    used: AtomicU64,
+    /// Whether it was read since it was inserted, or last spared.
+    used: AtomicBool,
 }
 
-/// By use, the oldest first.
-type Turn = Reverse<(u64, u64, Key)>;
-
-#[derive(Default)]
 struct Writer {
-    /// Whether changes of flags would be heard of, so that what is inserted will not go stale.
+    /// Whether changes of flags would be received, so that what is inserted will not go stale.
     fresh: bool,
-    entries: usize,
-    /// One turn for each entry, by its use at some time past; and turns of entries that are gone.
-    turns: BinaryHeap<Turn>,
+    /// The keys of all entries, by when they were inserted or last spared.
+    order: LruCache<Key, (), RandomState>,
 }
 
 /// The cache.
 pub(crate) struct Cache {
     capacity: usize,
     entries: papaya::HashMap<Key, Entry, RandomState>,
-    recency: Recency,
     epoch: AtomicU64,
     invalidations: AtomicU64,
     hits: Counter,
@@ -105,12 +94,14 @@ impl Cache {
         Self {
             capacity,
             entries: papaya::HashMap::default(),
-            recency: Recency::default(),
             epoch: AtomicU64::new(0),
             invalidations: AtomicU64::new(0),
             hits: Counter::default(),
             misses: Counter::default(),
-            writer: Mutex::default(),
+            writer: Mutex::new(Writer {
+                fresh: false,
+                order: LruCache::unbounded_with_hasher(RandomState::default()),
+            }),
         }
     }
 
@@ -119,13 +110,12 @@ impl Cache {
     }
 
     /// What `take` makes of the kept result, which has reason CACHED; `extract` takes the value of
-    /// the type asked for, and `now` is in milliseconds.
+    /// the type asked for.
     #[inline]
     pub(crate) fn get<T, R>(
         &self,
         of: ValueType,
         flag: &str,
-        now: impl FnOnce() -> u64,
         extract: impl FnOnce(&Value) -> Option<T>,
         take: impl FnOnce(ResolutionDetails<T>) -> R,
     ) -> Option<R> {
@@ -139,7 +129,10 @@ impl Cache {
             return None;
         };
         self.hits.add();
-        self.recency.touch(&entry.used, now);
+        // A store that changes nothing would still take the cache line from the other readers.
+        if !entry.used.load(Ordering::Relaxed) {
+            entry.used.store(true, Ordering::Relaxed);
+        }
         Some(take(ResolutionDetails {
             value,
             variant: entry.cached.variant.clone(),
@@ -153,9 +146,9 @@ impl Cache {
         Epoch(self.epoch.load(Ordering::Acquire))
     }
 
-    /// Keeps a result, unless something was invalidated since `epoch`, or changes are not heard of:
-    /// an answer that was on its way when its flag changed must not bring the old value back.
-    pub(crate) fn insert(&self, epoch: Epoch, of: ValueType, flag: &str, cached: Cached, now: u64) {
+    /// Keeps a result, unless something was invalidated since `epoch`, or changes are not received:
+    /// a response that was in flight when its flag changed must not bring the old value back.
+    pub(crate) fn insert(&self, epoch: Epoch, of: ValueType, flag: &str, cached: Cached) {
         if self.is_disabled() {
             return;
         }
@@ -163,16 +156,12 @@ impl Cache {
         if !writer.fresh || epoch != self.epoch() {
             return;
         }
-        let entries = self.entries.pin();
-        if !entries.contains_key(&Query { of, flag }) {
-            while writer.entries >= self.capacity && self.evict(&mut writer) {}
-            writer.entries += 1;
-        }
         let key = Key { of, flag: flag.into() };
-        let born = self.recency.stamp(now);
-        writer.turns.push(Reverse((born, born, key.clone())));
-        entries.insert(key, Entry { cached, born, used: AtomicU64::new(born) });
-        self.forget_gone(&mut writer);
+        if !writer.order.contains(&key) && writer.order.len() >= self.capacity {
+            self.evict(&mut writer.order);
+        }
+        writer.order.put(key.clone(), ());
+        self.entries.pin().insert(key, Entry { cached, used: AtomicBool::new(false) });
     }
 
     /// Drops what has changed, and says whether results may be inserted from now on.
@@ -182,65 +171,46 @@ impl Cache {
         let Some(dropped) = dropped else { return };
         self.epoch.fetch_add(1, Ordering::Release);
         let entries = self.entries.pin();
-        let before = writer.entries;
+        let before = writer.order.len();
         match dropped {
             ChangedFlags::All => {
                 entries.clear();
-                writer.entries = 0;
-                writer.turns = BinaryHeap::new();
+                writer.order.clear();
             }
             ChangedFlags::Keys(flags) => {
                 for flag in flags.iter() {
                     for of in ValueType::ALL {
-                        if entries.remove(&Query { of, flag }).is_some() {
-                            writer.entries -= 1;
+                        if let Some((key, _)) = entries.remove_entry(&Query { of, flag }) {
+                            writer.order.pop(key);
                         }
                     }
                 }
             }
         }
-        self.invalidations.fetch_add((before - writer.entries) as u64, Ordering::Relaxed);
-        self.forget_gone(&mut writer);
+        let invalidated = before - writer.order.len();
+        self.invalidations.fetch_add(invalidated as u64, Ordering::Relaxed);
     }
 
     pub(crate) fn stats(&self) -> CacheStats {
         CacheStats {
             hits: self.hits.sum(),
             misses: self.misses.sum(),
-            entries: self.lock().entries,
+            entries: self.lock().order.len(),
             invalidations: self.invalidations.load(Ordering::Relaxed),
         }
     }
 
-    /// Removes the least recently used entry. A turn says when its entry was used at some time;
-    /// where it was used since, the turn moves back, and the first that did not move is the oldest.
-    fn evict(&self, writer: &mut Writer) -> bool {
+    /// Removes the oldest entry that was not read since its last turn; those that were read are
+    /// spared once, and become the youngest.
+    fn evict(&self, order: &mut LruCache<Key, (), RandomState>) {
         let entries = self.entries.pin();
-        while let Some(Reverse((used, born, key))) = writer.turns.pop() {
-            let query = Query { of: key.of, flag: &key.flag };
-            match entries.get(&query).filter(|entry| entry.born == born) {
-                None => {}
-                Some(entry) => match entry.used.load(Ordering::Relaxed) {
-                    last if last > used => writer.turns.push(Reverse((last, born, key))),
-                    _ => {
-                        entries.remove(&query);
-                        writer.entries -= 1;
-                        return true;
-                    }
-                },
+        while let Some((key, ())) = order.pop_lru() {
+            let used = |entry: &Entry| entry.used.swap(false, Ordering::Relaxed);
+            if !entries.get(&key).is_some_and(used) {
+                entries.remove(&key);
+                return;
             }
-        }
-        false
-    }
-
-    /// Bounds the turns of entries that are gone.
-    fn forget_gone(&self, writer: &mut Writer) {
-        if writer.turns.len() > 2 * writer.entries + 64 {
-            let entries = self.entries.pin();
-            writer.turns.retain(|Reverse((_, born, key))| {
-                let query = Query { of: key.of, flag: &key.flag };
-                entries.get(&query).is_some_and(|entry| entry.born == *born)
-            });
+            order.put(key, ());
         }
     }
 

@@ -45,7 +45,8 @@ impl fmt::Display for Resolver {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CacheType {
-    /// Keep up to [`max_cache_size`](FlagdOptions::max_cache_size) results; the least recently used goes first.
+    /// Keep up to [`max_cache_size`](FlagdOptions::max_cache_size) results. The least recently used
+    /// goes first, to a second chance: one that was read since it was inserted is spared once.
     #[default]
     Lru,
     /// Ask flagd for every evaluation.

@@ -45,8 +45,7 @@ impl FlagdProvider {
             telemetry::evaluated(flag_key, Ok(&details));
             Box::pin(ready(Ok(details)))
         };
-        let millis = || shared.millis();
-        let cached = shared.cache.get(T::OF, flag_key, millis, T::from_value, finished);
+        let cached = shared.cache.get(T::OF, flag_key, T::from_value, finished);
         cached.unwrap_or_else(|| Box::pin(self.evaluate(flag_key, context)))
     }
 
@@ -94,7 +93,7 @@ impl FlagdProvider {
                 variant: details.variant.clone(),
                 metadata: details.flag_metadata.clone(),
             };
-            shared.cache.insert(epoch, T::OF, flag_key, cached, shared.millis());
+            shared.cache.insert(epoch, T::OF, flag_key, cached);
         }
         Ok(details)
     }
