@@ -45,8 +45,7 @@
 mod bucketing;
 #[cfg(feature = "evaluator")]
 pub mod evaluator;
-#[cfg(any(feature = "rpc", feature = "evaluator"))]
-#[cfg_attr(not(feature = "server"), allow(dead_code, reason = "only the server quotes so far"))]
+#[cfg(feature = "rpc")]
 mod excerpt;
 #[cfg(feature = "rpc")]
 pub mod flagd;

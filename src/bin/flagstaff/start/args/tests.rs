@@ -98,7 +98,7 @@ fn each_form_of_an_option_takes_its_value() {
         };
         let parsed = |option: String| format!("{:?}", parse(&[others, &[&*option]].concat()));
         let usual =
-            if others.is_empty() { usual.clone() } else { parsed("--debug=false".to_owned()) };
+            if others.is_empty() { usual.clone() } else { parsed(format!("--{long}=another")) };
         let by_long = parsed(format!("--{long}={value}"));
         assert_ne!(by_long, usual, "--{long}");
         if let Some(short) = short {
