@@ -1,7 +1,7 @@
 //! Places in a text.
 
 /// A place in a text: line and column, in characters, counted from 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Position {
     pub(super) line: usize,
     pub(super) column: usize,
@@ -49,7 +49,12 @@ pub(super) struct Cursor<'t> {
 
 impl<'t> Cursor<'t> {
     pub(super) fn new(text: &'t str) -> Self {
-        Self { text, offset: 0, at: Position { line: 1, column: 1 } }
+        Self::starting(text, 0, Position { line: 1, column: 1 })
+    }
+
+    /// Goes on from a byte whose place is known.
+    pub(super) fn starting(text: &'t str, offset: usize, at: Position) -> Self {
+        Self { text, offset, at }
     }
 
     /// The place of a byte of the text. It takes time only for the text since the former place, as

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value as Json, value::RawValue};
 
 use super::{
+    definition::folded,
     json_text,
     location::{Cursor, Position},
     number,
@@ -53,8 +54,16 @@ impl Tree {
     pub(super) fn of_json(text: &str) -> Result<Self, DefinitionError> {
         let whole: &RawValue =
             serde_json::from_str(text).map_err(|error| DefinitionError::in_text(&error, text))?;
-        let offset = whole.get().as_ptr().addr() - text.as_ptr().addr();
-        Source { text, offset, cursor: Cursor::new(text) }.value(0)
+        Source::of(text, whole).value(0)
+    }
+
+    /// Parses JSON but for the flags, whose places are given, with null for their values.
+    pub(super) fn outline(text: &str) -> Result<(Self, Unread<'_>), DefinitionError> {
+        let whole: &RawValue =
+            serde_json::from_str(text).map_err(|error| DefinitionError::in_text(&error, text))?;
+        let mut source = Source { unread: Some(HashMap::new()), ..Source::of(text, whole) };
+        let outline = source.value(0)?;
+        Ok((outline, Unread { text, offsets: source.unread.unwrap_or_default() }))
     }
 
     /// The value of a name: of two the later.
@@ -124,17 +133,52 @@ impl<'t> Places<'t> {
     }
 }
 
+/// The flags of a definition that are not parsed yet: one after the other takes less memory and time
+/// than all at once.
+pub(super) struct Unread<'t> {
+    text: &'t str,
+    offsets: HashMap<Position, usize>,
+}
+
+impl Unread<'_> {
+    /// The depth of a flag in the definition.
+    const DEPTH: usize = 2;
+
+    /// Parses the flag of a place, if there is one.
+    pub(super) fn read(&self, at: Position) -> Option<Result<Tree, DefinitionError>> {
+        let (text, offset) = (self.text, *self.offsets.get(&at)?);
+        let cursor = Cursor::starting(text, offset, at);
+        Some(Source { text, offset, cursor, unread: None, of_flags: false }.value(Self::DEPTH))
+    }
+}
+
 /// A text that is known to be JSON, gone through once.
 struct Source<'t> {
     text: &'t str,
     offset: usize,
     cursor: Cursor<'t>,
+    /// Where the flags begin, if they are left.
+    unread: Option<HashMap<Position, usize>>,
+    /// Whether the section of the flags is gone through.
+    of_flags: bool,
 }
 
 impl<'t> Source<'t> {
+    fn of(text: &'t str, whole: &RawValue) -> Self {
+        let offset = whole.get().as_ptr().addr() - text.as_ptr().addr();
+        Self { text, offset, cursor: Cursor::new(text), unread: None, of_flags: false }
+    }
+
     /// The value that begins here, so deep in others.
     fn value(&mut self, depth: usize) -> Result<Tree, DefinitionError> {
         let at = self.cursor.position(self.offset);
+        if let Some(unread) =
+            self.unread.as_mut().filter(|_| self.of_flags && depth == Unread::DEPTH)
+        {
+            unread.insert(at, self.offset);
+            self.skip_value();
+            return Ok(Tree { at, kind: Kind::Scalar(Json::Null), exact: true });
+        }
         let mut exact = true;
         let kind = match self.text.as_bytes().get(self.offset) {
             Some(b'[' | b'{') if depth == MAX_DEPTH => {
@@ -147,7 +191,10 @@ impl<'t> Source<'t> {
                 while self.next_item(b'}') {
                     let at = self.cursor.position(self.offset);
                     let name = self.token();
-                    let name = self.parse(name)?;
+                    let name: String = self.parse(name)?;
+                    if depth == 0 {
+                        self.of_flags = folded(&name) == "flags";
+                    }
                     // The colon, or spaces before it.
                     self.next_item(b'}');
                     entries.push(Entry { name, at, value: self.value(depth + 1)?.into() });
@@ -180,6 +227,28 @@ impl<'t> Source<'t> {
         self.skip(|byte| matches!(byte, b'[' | b'{' | b',' | b':'));
         self.skip_spaces();
         !self.skip(|byte| byte == end)
+    }
+
+    fn skip_value(&mut self) {
+        let mut depth = 0;
+        loop {
+            match self.text.as_bytes().get(self.offset) {
+                Some(b'[' | b'{') => depth += 1,
+                Some(b']' | b'}') => depth -= 1,
+                Some(b',' | b':') => {}
+                Some(byte) if byte.is_ascii_whitespace() => {}
+                Some(_) => {
+                    self.token();
+                    // The token's last byte is skipped below.
+                    self.offset -= 1;
+                }
+                None => return,
+            }
+            self.offset += 1;
+            if depth == 0 {
+                return;
+            }
+        }
     }
 
     fn skip_spaces(&mut self) {
@@ -242,6 +311,31 @@ mod tests {
         assert_eq!(at(&tree, &["a", "1", "none"]), (3, 5));
         assert_eq!(at(&tree, &["a2"]), (4, 8));
         assert_eq!(at(&Tree::of_json(r#"{"a": 1, "a": 2}"#).unwrap(), &["a"]), (1, 15));
+    }
+
+    #[test]
+    fn flags_are_parsed_one_by_one() {
+        let text = "{\"a\": [1],\n \"Flags\": {\"f\": {\"x\": [\"}\\\"\", 1]} , \"g\": 1},\n\
+            \"flags\" : [ [], {\"y\":\n [{}]}], \"z\": {\"b\": {}}}";
+        let (outline, unread) = Tree::outline(text).unwrap();
+        let mut json = String::new();
+        outline.write_json(&mut json);
+        assert_eq!(
+            json,
+            r#"{"a":[1],"Flags":{"f":null,"g":null},"flags":[null,null],"z":{"b":{}}}"#
+        );
+        let whole = Tree::of_json(text).unwrap();
+        let flags = [("Flags", "f"), ("Flags", "g"), ("flags", "0"), ("flags", "1")];
+        for (section, flag) in flags {
+            let (line, column) = at(&outline, &[section, flag]);
+            assert_eq!((line, column), at(&whole, &[section, flag]));
+            let read = unread.read(Position { line, column }).unwrap().unwrap();
+            assert_eq!((read.at.line, read.at.column), (line, column));
+            if flag == "1" {
+                assert_eq!(at(&read, &["y", "0"]), at(&whole, &[section, flag, "y", "0"]));
+            }
+        }
+        assert!(unread.read(outline.at).is_none());
     }
 
     #[test]

@@ -1,13 +1,14 @@
 //! Warnings of all but the rules: sections, flags, variants, metadata, numbers.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, rc::Rc};
 
 use serde_json::Value as Json;
 
 use super::{
     super::{
         definition::folded,
-        tree::{Entry, Kind, Tree},
+        problem::DefinitionError,
+        tree::{Entry, Kind, Tree, Unread},
     },
     Linter,
     near::near,
@@ -29,12 +30,18 @@ fn field<'t>(fields: &[&'t Entry], name: &str) -> Option<&'t Tree> {
 }
 
 impl<'t> Linter<'t> {
-    pub(super) fn definition(&mut self, definition: &'t Tree) {
+    /// Flags that are not parsed yet are parsed one after the other.
+    pub(super) fn definition(
+        &mut self,
+        definition: &'t Tree,
+        unread: Option<&Unread<'_>>,
+    ) -> Result<(), DefinitionError> {
         let sections = self.object(definition, "a flag definition");
         self.spelling(&sections, &SECTIONS, "a flag definition");
         if let Some(evaluators) = field(&sections, "$evaluators") {
             let rules = self.object(evaluators, "`$evaluators`");
-            self.evaluators = rules.iter().map(|rule| (&*rule.name, &*rule.value)).collect();
+            let named = rules.iter().map(|rule| (&*rule.name, &*rule.value));
+            self.evaluators = Rc::new(named.collect());
             self.in_evaluator = true;
             for rule in rules {
                 self.name(rule, "an evaluator");
@@ -46,37 +53,55 @@ impl<'t> Linter<'t> {
         if let Some(metadata) = field(&sections, "metadata") {
             self.metadata(metadata);
         }
+        let read = |flag: &Tree| unread.and_then(|unread| unread.read(flag.at)).transpose();
         match field(&sections, "flags") {
             None => self.warn(definition.at, "`flags` is missing"),
-            Some(Tree { kind: Kind::List(flags), .. }) => self.listed(flags),
+            Some(Tree { kind: Kind::List(flags), .. }) => {
+                let mut seen = HashSet::new();
+                for flag in flags.iter().rev() {
+                    let read = read(flag)?;
+                    let mut linter = self.within();
+                    linter.listed(read.as_ref().unwrap_or(flag), &mut seen);
+                    self.warnings = linter.warnings;
+                }
+            }
             Some(flags) => {
                 for flag in self.object(flags, "`flags`") {
                     self.flag = Some(&flag.name);
                     self.name(flag, "a flag");
-                    self.flag(&flag.value);
+                    let read = read(&flag.value)?;
+                    let mut linter = self.within();
+                    linter.flag(read.as_ref().unwrap_or(&flag.value));
+                    self.warnings = linter.warnings;
                 }
             }
         }
+        Ok(())
     }
 
-    /// The flags of a list.
-    fn listed(&mut self, flags: &'t [std::rc::Rc<Tree>]) {
-        let mut seen = HashSet::new();
-        for flag in flags.iter().rev() {
-            let key = flag.get("key");
-            self.flag = key.and_then(text).filter(|key| !key.is_empty());
-            match (key, self.flag) {
-                (_, Some(known)) if !seen.insert(known) => {
-                    let message = "a later flag has the same key: only the last counts";
-                    self.warn(flag.at, message);
-                    continue;
-                }
-                (_, Some(_)) => {}
-                (Some(key), None) => self.warn(key.at, "`key` should be a string, and not empty"),
-                (None, None) => self.warn(flag.at, "a flag in a list needs a `key`"),
+    /// Goes on with a part that may live shorter.
+    fn within<'f>(&mut self) -> Linter<'f>
+    where
+        't: 'f,
+    {
+        let warnings = std::mem::take(&mut self.warnings);
+        let evaluators = self.evaluators.clone();
+        Linter { flag: self.flag, evaluators, warnings, ..Linter::default() }
+    }
+
+    /// A flag of a list; those that follow it were seen already.
+    fn listed(&mut self, flag: &'t Tree, seen: &mut HashSet<String>) {
+        let key = flag.get("key");
+        self.flag = key.and_then(text).filter(|key| !key.is_empty());
+        match (key, self.flag) {
+            (_, Some(known)) if !seen.insert(known.to_owned()) => {
+                return self.warn(flag.at, "a later flag has the same key: only the last counts");
             }
-            self.flag(flag);
+            (_, Some(_)) => {}
+            (Some(key), None) => self.warn(key.at, "`key` should be a string, and not empty"),
+            (None, None) => self.warn(flag.at, "a flag in a list needs a `key`"),
         }
+        self.flag(flag);
     }
 
     fn name(&mut self, entry: &Entry, what: &str) {

@@ -14,6 +14,7 @@ mod versions;
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     fmt,
+    rc::Rc,
 };
 
 use self::targeting::Scope;
@@ -21,7 +22,7 @@ use super::{
     location::Position,
     problem::{self, DefinitionError},
     surrogates,
-    tree::{Entry, Kind, Tree},
+    tree::{Entry, Kind, Tree, Unread},
     without_bom, yaml,
 };
 
@@ -74,7 +75,9 @@ impl fmt::Display for Warning {
 ///
 /// When the text is not JSON. What else `parse` rejects is not looked for.
 pub fn lint(text: &str) -> Result<Vec<Warning>, DefinitionError> {
-    Ok(warnings(&Tree::of_json(&surrogates::mended(without_bom(text)))?))
+    let text = surrogates::mended(without_bom(text));
+    let (outline, unread) = Tree::outline(&text)?;
+    warnings(&outline, Some(&unread))
 }
 
 /// As [`lint`], for YAML.
@@ -83,24 +86,27 @@ pub fn lint(text: &str) -> Result<Vec<Warning>, DefinitionError> {
 ///
 /// When the text is not YAML.
 pub fn lint_yaml(text: &str) -> Result<Vec<Warning>, DefinitionError> {
-    Ok(warnings(&*yaml::parse(without_bom(text))?))
+    warnings(&*yaml::parse(without_bom(text))?, None)
 }
 
-fn warnings(definition: &Tree) -> Vec<Warning> {
+fn warnings(
+    definition: &Tree,
+    unread: Option<&Unread<'_>>,
+) -> Result<Vec<Warning>, DefinitionError> {
     let mut linter = Linter::default();
-    linter.definition(definition);
+    linter.definition(definition, unread)?;
     let mut warnings = linter.warnings;
     warnings.sort_by(|a, b| (a.line, a.column, &a.message).cmp(&(b.line, b.column, &b.message)));
     // Two ways may lead to one place, an alias of YAML too.
     warnings.dedup();
-    warnings
+    Ok(warnings)
 }
 
 #[derive(Default)]
 struct Linter<'t> {
     /// The flag that is looked at.
     flag: Option<&'t str>,
-    evaluators: BTreeMap<&'t str, &'t Tree>,
+    evaluators: Rc<BTreeMap<&'t str, &'t Tree>>,
     /// Whether the rule is an evaluator, not a flag's.
     in_evaluator: bool,
     /// The names of the flag's variants, if it has any.
@@ -119,10 +125,20 @@ impl<'t> Linter<'t> {
     /// The entries of an object, of two with one name the later; None if it is no object.
     fn entries(&mut self, tree: &'t Tree) -> Option<Vec<&'t Entry>> {
         let Kind::Object(entries) = &tree.kind else { return None };
-        let last: HashMap<_, _> = entries.iter().map(|entry| &entry.name).zip(0..).collect();
-        let mut counted = Vec::with_capacity(last.len());
+        // Nearly all objects are small.
+        let many = entries.len() > 8;
+        let last: HashMap<_, _> = if many {
+            entries.iter().map(|entry| &entry.name).zip(0..).collect()
+        } else {
+            HashMap::new()
+        };
+        let mut counted = Vec::with_capacity(entries.len());
         for (index, entry) in entries.iter().enumerate() {
-            if last.get(&entry.name) == Some(&index) {
+            let is_last = match last.get(&entry.name) {
+                Some(last) => *last == index,
+                None => entries[index + 1..].iter().all(|later| later.name != entry.name),
+            };
+            if is_last {
                 counted.push(entry);
             } else {
                 let message = format!("`{}` is there twice: only the last counts", entry.name);
