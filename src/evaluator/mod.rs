@@ -61,7 +61,7 @@ mod tree;
 mod value;
 mod yaml;
 
-/// A text without the byte order mark at its beginning.
+/// The string without the byte order mark at its beginning.
 fn without_bom(text: &str) -> &str {
     text.strip_prefix('\u{feff}').unwrap_or(text)
 }

@@ -152,7 +152,7 @@ impl Unread<'_> {
     }
 }
 
-/// A text that is known to be JSON, gone through once.
+/// A string that is known to be JSON, read in one pass.
 struct Source<'t> {
     text: &'t str,
     offset: usize,

@@ -17,33 +17,27 @@ use crate::{
 
 /// Each server finishes what was begun before it stops.
 pub(crate) async fn gentle() {
-    let (servers, address, calling) = begin().await;
-    let mut restarts = 0;
-    for turn in 0.. {
-        let (old, new) = (&servers[turn % 2], &servers[(turn + 1) % 2]);
-        new.restart();
-        address.lead_to(new.port());
-        old.shutdown().await;
-        served(new, &calling).await;
-        restarts += 1;
-        if calling.is_finished() {
-            break;
-        }
-    }
-    assert!(restarts >= 5, "{restarts} restarts");
-    calling.await.unwrap();
+    in_turn(async |old, _| old.shutdown().await).await;
 }
 
 /// Each server is cut off with all that it was asked.
 pub(crate) async fn hard() {
+    in_turn(async |old, address| {
+        address.cut();
+        old.stop();
+    })
+    .await;
+}
+
+/// Starts one server and stops the other, by turns, until all calls are made.
+async fn in_turn(stop: impl AsyncFn(&ScriptedServer, &TcpGate)) {
     let (servers, address, calling) = begin().await;
     let mut restarts = 0;
     for turn in 0.. {
         let (old, new) = (&servers[turn % 2], &servers[(turn + 1) % 2]);
         new.restart();
         address.lead_to(new.port());
-        address.cut();
-        old.stop();
+        stop(old, &address).await;
         served(new, &calling).await;
         restarts += 1;
         if calling.is_finished() {

@@ -88,7 +88,7 @@ fn float(text: &str) -> Option<Json> {
     Number::from_f64(value).map(Json::Number)
 }
 
-/// Whether a text looks like a number that 64 bits cannot hold.
+/// Whether a string looks like a number that 64 bits cannot hold.
 pub(super) fn is_too_large(text: &str) -> bool {
     text.contains(|c: char| c.is_ascii_digit()) && text.parse().is_ok_and(f64::is_infinite)
 }
