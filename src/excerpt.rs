@@ -1,6 +1,7 @@
-//! What an error or a log line quotes of somebody else's text, cut to a length that fits a header.
+//! What an error or a log line quotes of somebody else: text cut to a length that fits a header, and
+//! the causes of an error.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, error::Error, fmt::Write as _, path::Path};
 
 /// The longest quotation, in characters.
 ///
@@ -14,6 +15,27 @@ pub(crate) fn excerpt(text: &str) -> Cow<'_, str> {
         None => Cow::Borrowed(text),
         Some((end, _)) => Cow::Owned(format!("{}…", &text[..end])),
     }
+}
+
+/// A path, as far as an error quotes it.
+pub(crate) fn shown(path: &Path) -> String {
+    excerpt(&path.to_string_lossy()).into_owned()
+}
+
+/// An error and all its causes in one line, for where a chain cannot be kept
+/// ([`EvaluationError`] is no [`Error`], and an event holds text). A cause whose text stands in the
+/// line already is left out.
+pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let text = error.to_string();
+        if !line.contains(&text) {
+            let _ = write!(line, ": {text}"); // writing to a String cannot fail
+        }
+        cause = error.source();
+    }
+    line
 }
 
 #[cfg(test)]

@@ -41,6 +41,8 @@
 //! * `tls-ring` (default), or `tls-aws-lc` with `default-features = false`: encrypted connections.
 //! * `full`: all that fit together.
 
+#[cfg(feature = "rpc")]
+mod backoff;
 #[cfg(any(feature = "rpc", feature = "evaluator"))]
 mod bucketing;
 #[cfg(feature = "evaluator")]

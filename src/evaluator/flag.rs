@@ -1,45 +1,47 @@
 //! A flag of a definition, checked, and its rule compiled.
 
-use std::{collections::HashMap, mem, sync::Arc};
+use std::{mem, sync::Arc};
 
 use serde_json::{Map, Value as Json};
 
-use super::{
-    compile::{self, Rule, TooDeep},
-    definition::folded,
-    json_text,
-    references::{Evaluators, TooLarge},
+use super::{by_name::ByName, json_text};
+use crate::evaluator::{
+    load::{
+        references::{Evaluators, TooLarge},
+        text::folded,
+    },
+    rule::{
+        compile::{self, TooDeep},
+        node::Rule,
+    },
 };
-
-/// What is looked up in every evaluation.
-pub(super) type ByName<V> = HashMap<Box<str>, V, foldhash::fast::RandomState>;
 
 /// So many bytes hold the text of most flags.
 const USUAL_TEXT: usize = 512;
 
 /// A flag.
 #[derive(Debug, Default)]
-pub(super) struct Flag {
-    pub(super) disabled: bool,
-    pub(super) variants: ByName<Json>,
-    pub(super) default_variant: Option<Box<str>>,
-    pub(super) targeting: Option<Rule>,
+pub(crate) struct Flag {
+    pub(crate) disabled: bool,
+    pub(crate) variants: ByName<Json>,
+    pub(crate) default_variant: Option<Box<str>>,
+    pub(crate) targeting: Option<Rule>,
     /// The flag set's, with the flag's own over it.
-    pub(super) metadata: Arc<Map<String, Json>>,
+    pub(crate) metadata: Arc<Map<String, Json>>,
     /// The flag as flagd sends it. It tells all fields above but whether there is a rule: `{}` is also
     /// what a reference to an empty object is written as, and that is one.
-    pub(super) text: Box<str>,
+    pub(crate) text: Box<str>,
 }
 
 /// The metadata of a flag set: as flagd sends it, which may hold nulls, and without them.
 #[derive(Default)]
-pub(super) struct Metadata {
+pub(crate) struct Metadata {
     whole: Map<String, Json>,
-    pub(super) present: Arc<Map<String, Json>>,
+    pub(crate) present: Arc<Map<String, Json>>,
 }
 
 impl Metadata {
-    pub(super) fn new(whole: Map<String, Json>) -> Self {
+    pub(crate) fn new(whole: Map<String, Json>) -> Self {
         let present = Arc::new(without_nulls(whole.clone()));
         Self { whole, present }
     }
@@ -56,15 +58,15 @@ impl Metadata {
 }
 
 /// All that is wrong with a flag, and its key where it has one of its own.
-pub(super) struct Broken {
-    pub(super) key: Option<String>,
-    pub(super) faults: Vec<Fault>,
+pub(crate) struct Broken {
+    pub(crate) key: Option<String>,
+    pub(crate) faults: Vec<Fault>,
 }
 
-pub(super) struct Fault {
+pub(crate) struct Fault {
     /// The field as it is written.
-    pub(super) field: Option<String>,
-    pub(super) message: String,
+    pub(crate) field: Option<String>,
+    pub(crate) message: String,
 }
 
 /// The fields of a flag as they are written.
@@ -85,7 +87,7 @@ struct Fields {
 
 impl Flag {
     /// A flag and its key, which only flags in a list have.
-    pub(super) fn parse(
+    pub(crate) fn parse(
         json: Json,
         set: &Metadata,
         evaluators: &Evaluators,

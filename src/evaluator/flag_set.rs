@@ -4,14 +4,17 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value as Json};
 
-use super::{
-    definition,
-    flag::{ByName, Flag},
-    fractional::Bucketing,
-    problem::{self, DefinitionError},
-    surrogates,
-    tree::Tree,
-    without_bom, yaml,
+use super::{by_name::ByName, flag::Flag, problem::DefinitionError};
+use crate::{
+    bucketing::Bucketing,
+    evaluator::load::{
+        definition::{self, Contents},
+        finding::located,
+        surrogates,
+        text::without_bom,
+        tree::Tree,
+        yaml,
+    },
 };
 
 /// The flags of one definition, checked, and their rules compiled.
@@ -36,9 +39,15 @@ use super::{
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct FlagSet {
-    pub(super) flags: ByName<Arc<Flag>>,
-    pub(super) metadata: Arc<Map<String, Json>>,
-    pub(super) bucketing: Bucketing,
+    pub(crate) flags: ByName<Arc<Flag>>,
+    pub(crate) metadata: Arc<Map<String, Json>>,
+    pub(crate) bucketing: Bucketing,
+}
+
+impl From<Contents> for FlagSet {
+    fn from(Contents { flags, metadata }: Contents) -> Self {
+        Self { flags, metadata, bucketing: Bucketing::default() }
+    }
 }
 
 impl FlagSet {
@@ -49,10 +58,10 @@ impl FlagSet {
     /// When anything in it is not valid, the definition is refused as a whole.
     pub fn parse(text: &str) -> Result<Self, DefinitionError> {
         let text = &*surrogates::mended(without_bom(text));
-        definition::read(text)?.map_err(|findings| {
+        definition::read(text)?.map(Self::from).map_err(|findings| {
             // Places are looked for only now, since nearly all definitions are valid.
             let tree = Tree::of_json(text).ok();
-            DefinitionError::Invalid(problem::located(findings, tree.as_ref()))
+            DefinitionError::Invalid(located(findings, tree.as_ref()))
         })
     }
 
@@ -68,7 +77,8 @@ impl FlagSet {
         let mut json = String::with_capacity(text.len());
         tree.write_json(&mut json);
         definition::read(&json)?
-            .map_err(|findings| DefinitionError::Invalid(problem::located(findings, Some(&tree))))
+            .map(Self::from)
+            .map_err(|findings| DefinitionError::Invalid(located(findings, Some(&tree))))
     }
 
     /// Chooses the generation of `fractional`.

@@ -6,7 +6,7 @@ use serde_json::{Map, Value as Json};
 use super::number;
 
 /// Numbers become what a 64-bit float holds, and whole ones integers.
-pub(super) fn normalize(value: &mut Json) {
+pub(crate) fn normalize(value: &mut Json) {
     match value {
         Json::Number(number) => {
             let float = number.as_f64().unwrap_or_default();
@@ -27,7 +27,7 @@ pub(super) fn normalize(value: &mut Json) {
 }
 
 /// Appends the text of a value.
-pub(super) fn write(value: &Json, out: &mut String) {
+pub(crate) fn write(value: &Json, out: &mut String) {
     match value {
         Json::Null => out.push_str("null"),
         Json::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
@@ -51,7 +51,7 @@ pub(super) fn write(value: &Json, out: &mut String) {
 }
 
 /// Appends the text of an object.
-pub(super) fn write_object(fields: &Map<String, Json>, out: &mut String) {
+pub(crate) fn write_object(fields: &Map<String, Json>, out: &mut String) {
     if fields.keys().is_sorted() {
         return write_entries(fields.iter(), out);
     }
@@ -81,7 +81,7 @@ fn is_escaped(c: char) -> bool {
 }
 
 /// Whether the JSON text of `text` is `text` in quotes.
-pub(super) fn is_plain(text: &str) -> bool {
+pub(crate) fn is_plain(text: &str) -> bool {
     // What is escaped beyond ASCII begins with the byte E2.
     let is_simple = |b: u8| b >= b' ' && !matches!(b, b'"' | b'\\' | b'<' | b'>' | b'&' | 0xe2);
     text.bytes().all(is_simple) || !text.contains(is_escaped)
@@ -92,7 +92,7 @@ fn hexadecimal(digit: u32) -> char {
 }
 
 /// Appends `text` between quotes, with flagd's escapes.
-pub(super) fn write_text(text: &str, out: &mut String) {
+pub(crate) fn write_text(text: &str, out: &mut String) {
     out.push('"');
     let (plain, rest) = if is_plain(text) { (text, "") } else { ("", text) };
     out.push_str(plain);

@@ -34,37 +34,19 @@
 //! flagd loads much that its published schema rejects, and rules that can never work: [`lint`] and
 //! [`lint_yaml`] name it, with line and column. [`lint`] has the table of what they warn of.
 
-mod cbor;
+mod by_name;
 mod changes;
-mod compile;
 mod context;
-mod definition;
-mod eval;
 mod flag;
 mod flag_set;
-mod fractional;
 mod json_text;
 mod lint;
-mod location;
-mod murmur3;
+pub(crate) mod load;
 mod number;
-mod operators;
 mod outcome;
-mod path;
 mod problem;
-mod references;
-mod sem_ver;
-mod slots;
-pub(crate) mod surrogates;
-mod switch;
-mod tree;
+mod rule;
 mod value;
-mod yaml;
-
-/// The string without the byte order mark at its beginning.
-fn without_bom(text: &str) -> &str {
-    text.strip_prefix('\u{feff}').unwrap_or(text)
-}
 
 pub use crate::bucketing::Bucketing;
 pub use changes::Change;

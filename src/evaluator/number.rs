@@ -5,7 +5,7 @@ use std::borrow::Cow;
 /// The number that a text stands for: decimal, hexadecimal with an exponent, `inf`, `nan`; one
 /// underscore may stand between two digits. A number too large for 64 bits is infinite. Nothing
 /// else, no spaces either.
-pub(super) fn parse(text: &str) -> Option<f64> {
+pub(crate) fn parse(text: &str) -> Option<f64> {
     let text = without_underscores(text)?;
     let unsigned = text.strip_prefix(['+', '-']).unwrap_or(&text);
     if let Some(digits) = unsigned.strip_prefix("0x").or_else(|| unsigned.strip_prefix("0X")) {
@@ -39,7 +39,7 @@ fn without_underscores(text: &str) -> Option<Cow<'_, str>> {
 }
 
 /// As [`parse`], for comparisons: there a number out of range is none.
-pub(super) fn parse_in_range(text: &str) -> Option<f64> {
+pub(crate) fn parse_in_range(text: &str) -> Option<f64> {
     let number = parse(text)?;
     let spelled = text.trim_start_matches(['+', '-']).starts_with(['i', 'I']);
     (number.is_finite() || number.is_nan() || spelled).then_some(number)
@@ -102,13 +102,13 @@ fn scaled(value: u64, exponent: i64) -> f64 {
 /// The whole number towards zero. What does not fit 64 bits is the smallest of them, as on the
 /// processors that flagd runs on.
 #[allow(clippy::cast_possible_truncation)]
-pub(super) fn to_integer(number: f64) -> i64 {
+pub(crate) fn to_integer(number: f64) -> i64 {
     const LIMIT: f64 = 9_223_372_036_854_775_808.0;
     if (-LIMIT..LIMIT).contains(&number) { number as i64 } else { i64::MIN }
 }
 
 /// The text of a number, without exponent.
-pub(super) fn plain(number: f64) -> String {
+pub(crate) fn plain(number: f64) -> String {
     if number.is_infinite() {
         return String::from(if number > 0.0 { "+Inf" } else { "-Inf" });
     }
@@ -116,7 +116,7 @@ pub(super) fn plain(number: f64) -> String {
 }
 
 /// The JSON text of a number; infinity and NaN have none.
-pub(super) fn json(number: f64) -> Option<String> {
+pub(crate) fn json(number: f64) -> Option<String> {
     if !number.is_finite() {
         return None;
     }
@@ -156,7 +156,7 @@ fn to_nearest(number: f64, mut text: String) -> String {
 
 /// Whether a number is what its text in JSON or YAML says: a whole number beyond 2^53 may be rounded,
 /// and a small one become 0. A fraction is taken for exact, since nearly all are rounded.
-pub(super) fn is_exact(text: &str, number: &serde_json::Number) -> bool {
+pub(crate) fn is_exact(text: &str, number: &serde_json::Number) -> bool {
     /// Whole numbers with fewer digits are exact.
     const FEWEST: usize = 16;
     let value = number.as_f64().unwrap_or(f64::INFINITY);
@@ -175,15 +175,15 @@ pub(super) fn is_exact(text: &str, number: &serde_json::Number) -> bool {
 }
 
 /// How much room the text of a short number takes.
-pub(super) const SHORT: usize = 10;
+pub(crate) const SHORT: usize = 10;
 
 /// Whether a number is whole and has few digits.
-pub(super) fn is_short(number: f64) -> bool {
+pub(crate) fn is_short(number: f64) -> bool {
     number.fract() == 0.0 && (0.0..1e9).contains(&number) && number.is_sign_positive()
 }
 
 /// The text of a short number.
-pub(super) fn short(number: f64, room: &mut [u8; SHORT]) -> &str {
+pub(crate) fn short(number: f64, room: &mut [u8; SHORT]) -> &str {
     let mut rest = to_integer(number).unsigned_abs();
     let mut start = room.len();
     loop {

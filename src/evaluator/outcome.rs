@@ -3,15 +3,20 @@
 use serde_json::{Map, Value as Json};
 
 use super::{
-    compile::Rule,
     context::Context,
-    eval::{self, Run},
     flag::Flag,
     flag_set::FlagSet,
-    fractional::Bucketing,
     json_text, number,
-    slots::{FEW, Kept, Slots},
-    value::{Fail, Object, Root, Value},
+    value::{Fail, Kept, Object, Root, Value},
+};
+use crate::{
+    bucketing::Bucketing,
+    evaluator::rule::{
+        eval,
+        node::Rule,
+        run::Run,
+        slots::{FEW, Slots},
+    },
 };
 
 /// Why a flag has the value that it has.

@@ -2,10 +2,7 @@
 
 use std::fmt;
 
-use super::{
-    location::{Lines, Position},
-    tree::{Places, Step, Tree},
-};
+use crate::evaluator::load::location::{Lines, Position};
 
 /// Why a definition was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -47,7 +44,7 @@ impl fmt::Display for Problem {
 }
 
 /// What was found, of which flag, and in which line and column.
-pub(super) fn write_finding(
+pub(crate) fn write_finding(
     f: &mut fmt::Formatter<'_>,
     flag: Option<&str>,
     (line, column): (usize, usize),
@@ -70,36 +67,14 @@ impl fmt::Display for Listed<'_> {
     }
 }
 
-/// A problem whose place in the text is not known yet.
-#[derive(Debug)]
-pub(super) struct Finding {
-    pub(super) flag: Option<String>,
-    pub(super) message: String,
-    /// The way to it from the top of the definition.
-    pub(super) path: Vec<Step>,
-}
-
-/// The problems with their places, in the order of the text. No place is known without a tree.
-pub(super) fn located(findings: Vec<Finding>, tree: Option<&Tree>) -> Vec<Problem> {
-    let mut places = Places::default();
-    let located = findings.into_iter().map(|Finding { flag, message, path }| {
-        let nowhere = Position { line: 1, column: 1 };
-        let place = tree.map_or(nowhere, |tree| places.place(tree, &path));
-        Problem { flag, message, line: place.line, column: place.column }
-    });
-    let mut problems: Vec<_> = located.collect();
-    problems.sort_by_key(|problem| (problem.line, problem.column));
-    problems
-}
-
 impl DefinitionError {
     /// What is wrong with a text.
-    pub(super) fn in_text(error: &serde_json::Error, text: &str) -> Self {
+    pub(crate) fn in_text(error: &serde_json::Error, text: &str) -> Self {
         Self::at(error, text, 0, text)
     }
 
     /// What is wrong with a part of a text.
-    pub(super) fn in_part(error: &serde_json::Error, text: &str, part: &str) -> Self {
+    pub(crate) fn in_part(error: &serde_json::Error, text: &str, part: &str) -> Self {
         Self::at(error, text, part.as_ptr().addr() - text.as_ptr().addr(), part)
     }
 

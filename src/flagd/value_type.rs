@@ -4,12 +4,17 @@ use http::uri::PathAndQuery;
 use open_feature::{EvaluationReason, FlagMetadata, StructValue, Value};
 use serde_json::{Map, Value as Json};
 
-use super::{
-    convert::{self, NullInList},
-    wire::{Malformed, Merge, Object, Response},
-};
+use super::convert;
 #[cfg(feature = "in-process")]
 use crate::evaluator::{ErrorCode, Outcome};
+use crate::flagd::{
+    convert::value::NullInList,
+    wire::{
+        answer::Response,
+        reader::{Malformed, Merge},
+        value::Object,
+    },
+};
 
 /// The type that a caller asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -27,7 +27,8 @@ use super::{
     store::Store,
 };
 use crate::{
-    evaluator::{Bucketing, FlagSet},
+    bucketing::Bucketing,
+    evaluator::FlagSet,
     source::{FlagSource, warned::Warned},
 };
 

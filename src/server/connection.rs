@@ -195,7 +195,7 @@ async fn serve(service: Service, core: Arc<Core>, request: Request<Incoming>) ->
     let (parts, mut body) = Received::split(request);
     let request = Request::from_parts(parts, &mut body);
     let mut response = match service {
-        Service::Evaluation => evaluation::serve(core, request).await,
+        Service::Evaluation => evaluation::router::serve(core, request).await,
         Service::Sync => sync::serve(core, request).await,
         Service::Ofrep => ofrep::serve(core, request).await,
         Service::Management => management::serve(core, request).await,

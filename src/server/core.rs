@@ -13,13 +13,8 @@ use tokio::{
 };
 use tonic::Status;
 
-use super::{
-    context::Additions,
-    cors::Cors,
-    metrics::Metrics,
-    selector::{self, InvalidSelector, Selector},
-    store::Store,
-};
+use super::{context::Additions, cors::Cors, metrics::Metrics, store::Store};
+use crate::server::store::selector::{self, InvalidSelector, Selector};
 
 /// How long clients wait for sources that give nothing at the start.
 const PATIENCE: Duration = Duration::from_secs(5);

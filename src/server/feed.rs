@@ -9,8 +9,10 @@ use tokio::{
 
 use super::core::Core;
 use crate::{
-    evaluator::{Bucketing, DefinitionError},
-    flagd::{Backoff, error::chain},
+    backoff::Backoff,
+    bucketing::Bucketing,
+    evaluator::DefinitionError,
+    excerpt::chain,
     source::{
         Definition, FlagSource,
         warned::{self, Warned},

@@ -9,7 +9,8 @@ use serde_json::{Map, Value, json};
 
 use super::core::Core;
 use crate::{
-    evaluator::{Bucketing, DefinitionError, FlagSet, Warning, lint},
+    bucketing::Bucketing,
+    evaluator::{DefinitionError, FlagSet, Warning, lint},
     source::{Format, warned::Warned},
 };
 

@@ -11,8 +11,8 @@ use tonic::Status;
 use super::{
     body::{Received, Reply},
     core::Core,
-    envelope, grpc, respond,
 };
+use crate::server::protocol::{envelope, grpc, respond};
 
 /// Prometheus' text format.
 const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";

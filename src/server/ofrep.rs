@@ -12,15 +12,15 @@ use serde_json::{Map, Value};
 use super::{
     body::{self, ReadError, Received, Reply},
     core::{Core, selector_of},
-    envelope,
-    metrics::Route,
-    resolve::Question,
-    resolve_all, respond,
-    wire::Fields,
 };
 use crate::{
-    evaluator::{ErrorCode, Outcome, surrogates},
+    evaluator::{ErrorCode, Outcome, load::surrogates},
     excerpt::excerpt,
+    server::{
+        evaluation::{resolve::Question, resolve_all},
+        metrics::requests::Route,
+        protocol::{envelope, respond, wire::Fields},
+    },
 };
 
 /// Where all flags are evaluated; one is at its key below.

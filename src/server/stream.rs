@@ -9,11 +9,8 @@ use tokio::{
 };
 use tonic::Status;
 
-use super::{
-    core::Core,
-    selector::Selector,
-    store::{Snapshot, Told},
-};
+use super::core::Core;
+use crate::server::store::{history::Told, selector::Selector, snapshot::Snapshot};
 
 /// What a stream of a protocol says.
 pub(crate) trait Messages: Send + Sync + 'static {

@@ -10,14 +10,21 @@ use tonic::Status;
 use super::{
     body::{Received, Reply},
     core::{Core, selector_of},
-    envelope, grpc,
     metrics::Counted,
-    proto::sync::{FetchAllFlagsRequest, GetMetadataRequest, SyncFlagsRequest},
-    respond,
-    selector::{self, Selector},
-    store::{Snapshot, Told},
     stream::{self, Messages},
-    wire::{Fields, write_text},
+};
+use crate::server::{
+    protocol::{
+        envelope, grpc,
+        proto::sync::{FetchAllFlagsRequest, GetMetadataRequest, SyncFlagsRequest},
+        respond,
+        wire::{Fields, write_text},
+    },
+    store::{
+        history::Told,
+        selector::{self, Selector},
+        snapshot::Snapshot,
+    },
 };
 
 /// Answers a request.

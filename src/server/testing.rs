@@ -5,8 +5,14 @@ use std::{net::SocketAddr, time::Duration};
 use open_feature::{EvaluationContext, provider::FeatureProvider};
 use serde_json::Value;
 
-use super::{Flags, RunningServer, Server};
-use crate::flagd::{CacheType, FlagdOptions, FlagdOptionsBuilder, FlagdProvider, Resolver};
+use super::{builder::Server, flags::Flags, running::RunningServer};
+use crate::flagd::{
+    FlagdProvider,
+    options::{
+        kind::{CacheType, Resolver},
+        table::{FlagdOptions, FlagdOptionsBuilder},
+    },
+};
 
 /// Long enough for a loaded machine.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -90,7 +96,7 @@ impl TestServer {
     /// Options for a provider of one's own. `build_with_env(|_| None)` keeps the environment's out.
     ///
     /// With a cache, which is the default, a change is seen once its event has arrived: wait for
-    /// [`ConfigurationChanged`](crate::ProviderEvent::ConfigurationChanged).
+    /// [`ConfigurationChanged`](crate::flagd::event::ProviderEvent::ConfigurationChanged).
     pub fn options(&self) -> FlagdOptionsBuilder {
         of(self.server.evaluation_addr())
     }

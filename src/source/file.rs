@@ -13,9 +13,11 @@ use std::{
 
 use tokio::{task::spawn_blocking, time::Instant};
 
+use async_trait::async_trait;
+
 use self::watch::Watch;
-use super::{Definition, FlagSource, Format, SourceError, async_trait, bounded};
-use crate::flagd::error::{chain, shown};
+use super::flag_source::{Definition, FlagSource, Format, SourceError, bounded};
+use crate::excerpt::{chain, shown};
 
 /// The largest file taken, in MiB.
 const MAX_MIB: u64 = 64;

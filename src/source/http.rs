@@ -23,11 +23,15 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::{Definition, FlagSource, Format, SourceError, async_trait, bounded, public_name};
+use super::{
+    flag_source::{Definition, FlagSource, Format, SourceError, bounded},
+    name::public_name,
+};
 use crate::{
     excerpt::excerpt,
     server::{ClientTls, ServerError, client_tls},
 };
+use async_trait::async_trait;
 
 /// The longest definition that is read, once it is decompressed.
 const MAX_MIB: usize = 64;

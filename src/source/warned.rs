@@ -6,7 +6,7 @@ use foldhash::fast::RandomState;
 use tokio::task::spawn_blocking;
 use tracing::Level;
 
-use super::{Definition, Format};
+use super::flag_source::{Definition, Format};
 use crate::{
     evaluator::{FlagSet, Warning, lint, lint_yaml},
     excerpt::excerpt,

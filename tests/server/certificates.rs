@@ -10,9 +10,9 @@ use std::{
 };
 
 use flagstaff::{
-    flagd::{FlagdOptionsBuilder, Resolver, State},
+    flagd::{FlagdOptionsBuilder, Resolver, State, SyncSource},
     server::{RunningServer, Server, ServerBuilder, ServerError},
-    source::{FlagSource, SyncSource},
+    source::FlagSource,
 };
 use tempfile::TempDir;
 use tokio::{

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use flagstaff::{
     FlagdOptions,
-    flagd::Resolver,
+    flagd::{Resolver, SyncSource},
     server::Server,
-    source::{Definition, SyncSource},
+    source::Definition,
 };
 use serde_json::{Value, json};
 use tokio::sync::mpsc;

@@ -3,17 +3,17 @@
 use serde_json::Value as Json;
 
 use super::{
-    super::tree::{Kind, Tree},
-    Linter,
+    linter::Linter,
     operators::Kinds,
-    targeting::{evaluated, literal, operation},
+    read::{evaluated, literal, operation},
 };
+use crate::evaluator::load::tree::{Kind, Tree};
 
 /// The greatest sum of weights.
 const GREATEST: f64 = 2_147_483_647.0;
 
 /// The weight of a bucket, if it is written there and valid.
-pub(super) fn weight(bucket: &Tree) -> Option<f64> {
+pub(crate) fn weight(bucket: &Tree) -> Option<f64> {
     let Kind::List(parts) = &bucket.kind else { return None };
     match parts.get(1).map(|weight| &weight.kind) {
         None | Some(Kind::Scalar(Json::Null)) => Some(1.0),
@@ -23,14 +23,14 @@ pub(super) fn weight(bucket: &Tree) -> Option<f64> {
 }
 
 /// The buckets of `fractional`, without what it buckets by.
-pub(super) fn shares(value: &Tree) -> impl Iterator<Item = &Tree> {
+pub(crate) fn shares(value: &Tree) -> impl Iterator<Item = &Tree> {
     let parts = if let Kind::List(parts) = &value.kind { &**parts } else { &[] };
     let by = parts.first().is_some_and(|part| !matches!(part.kind, Kind::List(_)));
     parts.iter().skip(usize::from(by)).map(|bucket| &**bucket)
 }
 
 impl<'t> Linter<'t> {
-    pub(super) fn buckets(&mut self, value: &'t Tree) {
+    pub(crate) fn buckets(&mut self, value: &'t Tree) {
         let parts = self.list("fractional", value, 1, usize::MAX);
         if let Some(first) = parts.first().filter(|first| !matches!(first.kind, Kind::List(_))) {
             self.bucketed_by(first);

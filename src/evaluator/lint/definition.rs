@@ -5,15 +5,16 @@ use std::{collections::HashSet, rc::Rc};
 use serde_json::Value as Json;
 
 use super::{
-    super::{
-        definition::folded,
-        problem::DefinitionError,
-        tree::{Entry, Kind, Tree, Unread},
-    },
-    Linter,
+    linter::{Linter, text},
     near::near,
     operators::Kinds,
-    text,
+};
+use crate::evaluator::{
+    load::{
+        text::folded,
+        tree::{Entry, Kind, Tree, Unread},
+    },
+    problem::DefinitionError,
 };
 
 const SECTIONS: [&str; 3] = ["flags", "metadata", "$evaluators"];
@@ -31,7 +32,7 @@ fn field<'t>(fields: &[&'t Entry], name: &str) -> Option<&'t Tree> {
 
 impl<'t> Linter<'t> {
     /// Flags that are not parsed yet are parsed one after the other.
-    pub(super) fn definition(
+    pub(crate) fn definition(
         &mut self,
         definition: &'t Tree,
         unread: Option<&Unread<'_>>,

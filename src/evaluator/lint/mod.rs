@@ -3,49 +3,25 @@
 
 mod buckets;
 mod definition;
+mod linter;
 mod near;
 mod operators;
+mod read;
 mod results;
 mod targeting;
 #[cfg(test)]
 mod tests;
 mod versions;
 
-use std::{
-    collections::{BTreeMap, HashMap, HashSet},
-    fmt,
-    rc::Rc,
-};
-
-use self::targeting::Scope;
-use super::{
-    location::Position,
-    problem::{self, DefinitionError},
+use self::linter::Linter;
+use super::problem::DefinitionError;
+use crate::evaluator::load::{
     surrogates,
-    tree::{Entry, Kind, Tree, Unread},
-    without_bom, yaml,
+    text::without_bom,
+    tree::{Tree, Unread},
+    yaml,
 };
-
-/// What is doubtful in a flag definition, though it is valid.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Warning {
-    /// The flag, unless it is the definition itself.
-    pub flag: Option<String>,
-    /// What is doubtful.
-    pub message: String,
-    /// Where, counted from 1.
-    pub line: usize,
-    /// Where in the line, in characters, counted from 1.
-    pub column: usize,
-}
-
-impl fmt::Display for Warning {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let place = (self.line, self.column);
-        problem::write_finding(f, self.flag.as_deref(), place, &self.message)
-    }
-}
+pub use linter::Warning;
 
 /// Finds what is wrong in a flag definition in JSON although flagd (and
 /// [`FlagSet::parse`](super::FlagSet::parse)) accepts it. The warnings come in the order of the text.
@@ -100,66 +76,4 @@ fn warnings(
     // Two ways may lead to one place, an alias of YAML too.
     warnings.dedup();
     Ok(warnings)
-}
-
-#[derive(Default)]
-struct Linter<'t> {
-    /// The flag that is looked at.
-    flag: Option<&'t str>,
-    evaluators: Rc<BTreeMap<&'t str, &'t Tree>>,
-    /// Whether the rule is an evaluator, not a flag's.
-    in_evaluator: bool,
-    /// The names of the flag's variants, if it has any.
-    variants: Option<HashSet<&'t str>>,
-    scope: Scope,
-    warnings: Vec<Warning>,
-}
-
-impl<'t> Linter<'t> {
-    fn warn(&mut self, at: Position, message: impl Into<String>) {
-        let flag = self.flag.map(str::to_owned);
-        let Position { line, column } = at;
-        self.warnings.push(Warning { flag, message: message.into(), line, column });
-    }
-
-    /// The entries of an object, of two with one name the later; None if it is no object.
-    fn entries(&mut self, tree: &'t Tree) -> Option<Vec<&'t Entry>> {
-        let Kind::Object(entries) = &tree.kind else { return None };
-        // Nearly all objects are small.
-        let many = entries.len() > 8;
-        let last: HashMap<_, _> = if many {
-            entries.iter().map(|entry| &entry.name).zip(0..).collect()
-        } else {
-            HashMap::new()
-        };
-        let mut counted = Vec::with_capacity(entries.len());
-        for (index, entry) in entries.iter().enumerate() {
-            let is_last = match last.get(&entry.name) {
-                Some(last) => *last == index,
-                None => entries[index + 1..].iter().all(|later| later.name != entry.name),
-            };
-            if is_last {
-                counted.push(entry);
-            } else {
-                let message = format!("`{}` is there twice: only the last counts", entry.name);
-                self.warn(entry.at, message);
-            }
-        }
-        Some(counted)
-    }
-
-    /// The entries of an object, with a warning if it is none.
-    fn object(&mut self, tree: &'t Tree, what: &str) -> Vec<&'t Entry> {
-        self.entries(tree).unwrap_or_else(|| {
-            self.warn(tree.at, format!("{what} should be an object"));
-            Vec::new()
-        })
-    }
-}
-
-fn text(tree: &Tree) -> Option<&str> {
-    match &tree.kind {
-        Kind::Scalar(scalar) => scalar.as_str(),
-        _ => None,
-    }
 }

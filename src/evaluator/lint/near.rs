@@ -2,13 +2,13 @@
 
 /// `; did you mean ...?` with the candidate that is nearest to a name, if one is near. Of two as near
 /// the first counts.
-pub(super) fn suggestion<'c>(name: &str, candidates: impl IntoIterator<Item = &'c str>) -> String {
+pub(crate) fn suggestion<'c>(name: &str, candidates: impl IntoIterator<Item = &'c str>) -> String {
     let near = near(name, candidates);
     near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"))
 }
 
 /// The candidate that is nearest to a name, if one is near.
-pub(super) fn near<'c>(
+pub(crate) fn near<'c>(
     name: &str,
     candidates: impl IntoIterator<Item = &'c str>,
 ) -> Option<&'c str> {

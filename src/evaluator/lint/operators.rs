@@ -5,23 +5,23 @@ use std::{fmt, ops::BitOr};
 
 use serde_json::Value as Json;
 
-use super::super::tree::{Kind, Tree};
+use crate::evaluator::load::tree::{Kind, Tree};
 
 /// The types that a value may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Kinds(u8);
+pub(crate) struct Kinds(u8);
 
 impl Kinds {
-    pub(super) const NULL: Self = Self(1);
-    pub(super) const BOOLEAN: Self = Self(2);
-    pub(super) const NUMBER: Self = Self(4);
-    pub(super) const STRING: Self = Self(8);
-    pub(super) const ARRAY: Self = Self(16);
-    pub(super) const OBJECT: Self = Self(32);
-    pub(super) const ANY: Self = Self(63);
+    pub(crate) const NULL: Self = Self(1);
+    pub(crate) const BOOLEAN: Self = Self(2);
+    pub(crate) const NUMBER: Self = Self(4);
+    pub(crate) const STRING: Self = Self(8);
+    pub(crate) const ARRAY: Self = Self(16);
+    pub(crate) const OBJECT: Self = Self(32);
+    pub(crate) const ANY: Self = Self(63);
 
     /// The type of a value that is not a rule.
-    pub(super) fn of(tree: &Tree) -> Self {
+    pub(crate) fn of(tree: &Tree) -> Self {
         match &tree.kind {
             Kind::Scalar(Json::Bool(_)) => Self::BOOLEAN,
             Kind::Scalar(Json::Number(_)) => Self::NUMBER,
@@ -33,7 +33,7 @@ impl Kinds {
     }
 
     /// Whether a value can be of these and of those types.
-    pub(super) const fn meets(self, other: Self) -> bool {
+    pub(crate) const fn meets(self, other: Self) -> bool {
         self.0 & other.0 != 0
     }
 }
@@ -71,7 +71,7 @@ impl fmt::Display for Kinds {
 
 /// How an operator takes its arguments, by flagd's schema.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Takes {
+pub(crate) enum Takes {
     /// So many at least and at most, in an array.
     Arguments(usize, usize),
     /// One argument, in an array or not.
@@ -92,25 +92,25 @@ type Accepts = &'static [(Kinds, &'static str)];
 
 /// What there is to know of an operator.
 #[derive(Debug)]
-pub(super) struct Operator {
-    pub(super) names: &'static [&'static str],
-    pub(super) takes: Takes,
+pub(crate) struct Operator {
+    pub(crate) names: &'static [&'static str],
+    pub(crate) takes: Takes,
     /// What each argument may be, and what happens with any other, in every context; the last
     /// stands for all that follow.
     accepts: Accepts,
     /// What it may give, unless it fails.
-    pub(super) gives: Kinds,
+    pub(crate) gives: Kinds,
 }
 
 impl Operator {
     /// What an argument may be, and what happens with any other.
-    pub(super) fn accepts(&self, argument: usize) -> (Kinds, &'static str) {
+    pub(crate) fn accepts(&self, argument: usize) -> (Kinds, &'static str) {
         let accepted = self.accepts.get(argument).or(self.accepts.last());
         accepted.copied().unwrap_or((Kinds::ANY, ""))
     }
 
     /// Whether so many arguments are looked at, and no others.
-    pub(super) fn fits(&self, arguments: usize) -> bool {
+    pub(crate) fn fits(&self, arguments: usize) -> bool {
         match self.takes {
             Takes::Arguments(least, most) => (least..=most).contains(&arguments),
             Takes::Strings => arguments == 2,
@@ -120,7 +120,7 @@ impl Operator {
     }
 
     /// Whether it compares, and so gives true or false.
-    pub(super) fn compares(&self) -> bool {
+    pub(crate) fn compares(&self) -> bool {
         !self.gives.meets(Kinds(!TRUTH.0)) && !matches!(self.takes, Takes::One)
     }
 }
@@ -198,27 +198,28 @@ const OPERATORS: &[Operator] = &[
 ];
 
 /// The operator of this name.
-pub(super) fn find(name: &str) -> Option<&'static Operator> {
+pub(crate) fn find(name: &str) -> Option<&'static Operator> {
     OPERATORS.iter().find(|operator| operator.names.contains(&name))
 }
 
 /// The names that flagd's schema knows.
-pub(super) fn names() -> impl Iterator<Item = &'static str> {
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
     let known = OPERATORS.iter().filter(|operator| !matches!(operator.takes, Takes::Unknown));
     known.flat_map(|operator| operator.names).copied()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{super::super::operators, *};
+    use super::*;
+    use crate::evaluator::rule::operator;
 
     #[test]
     fn each_operator_is_known() {
         for name in OPERATORS.iter().flat_map(|operator| operator.names) {
-            assert!(operators::find(name).is_some(), "{name}");
+            assert!(operator::find(name).is_some(), "{name}");
         }
         let known: Vec<_> = OPERATORS.iter().flat_map(|operator| operator.names).collect();
-        assert_eq!(known.len(), operators::count());
+        assert_eq!(known.len(), operator::count());
     }
 
     #[test]

@@ -3,22 +3,25 @@
 use serde_json::Value as Json;
 
 use super::{
-    super::{
-        json_text,
-        location::Position,
-        tree::{Entry, Kind, Tree},
-        value::Value,
-    },
-    Linter, buckets,
+    buckets,
+    linter::Linter,
     near::suggestion,
     operators::{self, Kinds},
-    targeting::{evaluated, literal, operation},
+    read::{evaluated, literal, operation},
+};
+use crate::evaluator::{
+    json_text,
+    load::{
+        location::Position,
+        tree::{Entry, Kind, Tree},
+    },
+    value::Value,
 };
 
 impl<'t> Linter<'t> {
     /// Warns of what the rule of a flag gives that is not one of its variants: such an evaluation is an
     /// error, GENERAL.
-    pub(super) fn results(&mut self, rule: &'t Tree) {
+    pub(crate) fn results(&mut self, rule: &'t Tree) {
         if !matches!(&rule.kind, Kind::Object(entries) if entries.is_empty()) {
             self.result(rule, None);
         }

@@ -1,67 +1,22 @@
 //! Warnings of targeting rules: a walk over the tree of a rule, operator by operator.
 
-use serde_json::{Map, Value as Json};
+use serde_json::Value as Json;
 
 use super::{
-    super::{
-        compile, eval,
-        fractional::Bucketing,
-        json_text,
-        tree::{Entry, Kind, Tree},
-        value::{Fail, Object, Root, Value},
-    },
-    Linter,
+    linter::{Linter, Scope, text},
     near::suggestion,
     operators::{self, Kinds, Operator, Takes},
-    text,
+    read::{evaluated, literal, operation},
 };
-
-/// What the names of variables stand for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Scope {
-    #[default]
-    Context,
-    /// An item of a list, of which nothing is known.
-    Item,
-    /// The fields that the body of `reduce` sees.
-    Accumulation,
-}
-
-/// The only name and value of an object, which then is an operation or a reference.
-pub(super) fn operation(tree: &Tree) -> Option<&Entry> {
-    match &tree.kind {
-        // Of two with one name the later counts.
-        Kind::Object(entries) => {
-            let last = entries.last()?;
-            entries.iter().all(|entry| entry.name == last.name).then_some(last)
-        }
-        _ => None,
-    }
-}
-
-/// The value, if nothing in it is evaluated.
-pub(super) fn literal(tree: &Tree) -> Option<Json> {
-    match &tree.kind {
-        Kind::Scalar(scalar) => Some(scalar.clone()),
-        Kind::List(items) => items.iter().map(|item| literal(item)).collect(),
-        Kind::Object(_) => None,
-    }
-}
-
-/// What a rule gives that reads nothing of its context.
-pub(super) fn evaluated(rule: &Tree) -> Result<Json, Fail> {
-    let mut json = String::new();
-    rule.write_json(&mut json);
-    let json = serde_json::from_str(&json).map_err(|_| Fail("it cannot be read"))?;
-    let node = compile::part(&json).map_err(|_| Fail("the rule is nested too deeply"))?;
-    let root = Root { context: &Map::new(), flag_key: "", timestamp: Some(0), kept: None };
-    let data = Value::Object(Object::Root(&root));
-    Ok(eval::eval(&node, &data, &eval::Run::new(Bucketing::default()))?.to_json())
-}
+use crate::evaluator::{
+    json_text,
+    load::tree::{Entry, Kind, Tree},
+    value::{Fail, Value},
+};
 
 impl<'t> Linter<'t> {
     /// The rule of a flag or an evaluator.
-    pub(super) fn targeting(&mut self, rule: &'t Tree) {
+    pub(crate) fn targeting(&mut self, rule: &'t Tree) {
         match operation(rule) {
             Some(reference) if reference.name == "$ref" => {
                 self.warn(rule.at, "flagd's schema does not accept a reference alone as a rule");
@@ -73,7 +28,7 @@ impl<'t> Linter<'t> {
     }
 
     /// What must be an operation.
-    pub(super) fn rule(&mut self, rule: &'t Tree) {
+    pub(crate) fn rule(&mut self, rule: &'t Tree) {
         match operation(rule) {
             Some(reference) if reference.name == "$ref" => {
                 self.warn(rule.at, "flagd's schema does not accept a reference here");
@@ -86,7 +41,7 @@ impl<'t> Linter<'t> {
     }
 
     /// What an operator takes anywhere: a value, a rule or a reference.
-    pub(super) fn argument(&mut self, argument: &'t Tree) {
+    pub(crate) fn argument(&mut self, argument: &'t Tree) {
         match (&argument.kind, operation(argument)) {
             (_, Some(reference)) if reference.name == "$ref" => self.reference(reference),
             (_, Some(operation)) => {
@@ -181,7 +136,7 @@ impl<'t> Linter<'t> {
     }
 
     /// The types that an argument may have.
-    pub(super) fn kinds(&self, argument: &'t Tree) -> Kinds {
+    pub(crate) fn kinds(&self, argument: &'t Tree) -> Kinds {
         let given = |operation: &Entry| operators::find(&operation.name).map(|known| known.gives);
         match operation(argument) {
             None => Kinds::of(argument),
@@ -197,7 +152,7 @@ impl<'t> Linter<'t> {
     }
 
     /// The rule that takes the place of a reference.
-    pub(super) fn referred(&self, reference: &Entry) -> Option<&'t Tree> {
+    pub(crate) fn referred(&self, reference: &Entry) -> Option<&'t Tree> {
         text(&reference.value)
             .filter(|name| !self.in_evaluator && json_text::is_plain(name))
             .and_then(|name| self.evaluators.get(name).copied())
@@ -332,7 +287,7 @@ impl<'t> Linter<'t> {
     }
 
     /// The items of a list of so many.
-    pub(super) fn list(
+    pub(crate) fn list(
         &mut self,
         name: &str,
         value: &'t Tree,
@@ -371,7 +326,7 @@ impl<'t> Linter<'t> {
         }
     }
 
-    pub(super) fn variable(&mut self, value: &'t Tree) {
+    pub(crate) fn variable(&mut self, value: &'t Tree) {
         match &value.kind {
             Kind::List(items) => {
                 if items.len() > 2 {

@@ -3,19 +3,18 @@
 use serde_json::Value as Json;
 
 use super::{
-    super::{sem_ver, tree::Tree, value::Value},
-    Linter,
+    linter::{Linter, text},
     near::near,
     operators::Kinds,
-    targeting::{literal, operation},
-    text,
+    read::{literal, operation},
 };
+use crate::evaluator::{load::tree::Tree, rule::sem_ver, value::Value};
 
 /// Of those as near, the first is suggested.
 const COMPARISONS: [&str; 8] = [">=", "<=", "!=", "=", ">", "<", "~", "^"];
 
 impl<'t> Linter<'t> {
-    pub(super) fn versions(&mut self, value: &'t Tree) {
+    pub(crate) fn versions(&mut self, value: &'t Tree) {
         for (index, argument) in self.list("sem_ver", value, 3, 3).into_iter().enumerate() {
             if index == 1 {
                 self.comparison(argument);

@@ -1,28 +1,28 @@
 //! The values that rules work on.
 
-mod root;
+pub(crate) mod path;
 
-use std::{borrow::Cow, collections::BTreeMap, rc::Rc};
+use std::{borrow::Cow, collections::BTreeMap, fmt, rc::Rc, time::SystemTime};
 
 use serde_json::{Map as JsonMap, Value as Json, json};
 
+use self::path::Path;
 use super::{
     context::{Context, Items, ValueRef},
     json_text::write_text,
     number,
 };
-pub(super) use root::Root;
 
 /// A rule that cannot be evaluated: what flagd calls a parse error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Fail(pub(super) &'static str);
+pub(crate) struct Fail(pub(crate) &'static str);
 
 /// What an evaluation gives, inside of a rule.
-pub(super) type Answer<'a> = Result<Value<'a>, Fail>;
+pub(crate) type Answer<'a> = Result<Value<'a>, Fail>;
 
 /// A value, borrowed from the rule or the context where it can be.
 #[derive(Clone, Debug)]
-pub(super) enum Value<'a> {
+pub(crate) enum Value<'a> {
     Null,
     Bool(bool),
     Number(f64),
@@ -34,7 +34,7 @@ pub(super) enum Value<'a> {
 }
 
 #[derive(Clone, Debug)]
-pub(super) enum List<'a> {
+pub(crate) enum List<'a> {
     Json(&'a [Json]),
     /// As the context holds it.
     Given(&'a dyn Items),
@@ -42,7 +42,7 @@ pub(super) enum List<'a> {
 }
 
 #[derive(Clone, Debug)]
-pub(super) enum Object<'a> {
+pub(crate) enum Object<'a> {
     Json(&'a JsonMap<String, Json>),
     /// As the context holds it.
     Given(&'a dyn Context),
@@ -51,6 +51,45 @@ pub(super) enum Object<'a> {
     Root(&'a Root<'a>),
     /// The field `$flagd` of the context.
     Flagd(&'a Root<'a>),
+}
+
+/// The variables of a context that were read.
+pub(crate) trait Kept {
+    /// The variable of this slot, which has this path.
+    fn get(&self, slot: usize, path: &Path) -> &Value<'_>;
+}
+
+/// The context that the caller gave and what flagd adds to it.
+pub(crate) struct Root<'a> {
+    pub(crate) context: &'a dyn Context,
+    pub(crate) flag_key: &'a str,
+    /// Unix seconds; the clock is read when a rule asks.
+    pub(crate) timestamp: Option<i64>,
+    /// The variables that the rule reads more than once.
+    pub(crate) kept: Option<&'a dyn Kept>,
+}
+
+impl fmt::Debug for Root<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Root").field("flag_key", &self.flag_key).finish_non_exhaustive()
+    }
+}
+
+impl<'a> Root<'a> {
+    #[allow(clippy::cast_precision_loss)]
+    pub(crate) fn timestamp(&self) -> Value<'a> {
+        let clock = || {
+            let elapsed = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+            elapsed.map_or(0, |elapsed| i64::try_from(elapsed.as_secs()).unwrap_or(i64::MAX))
+        };
+        Value::Number(self.timestamp.unwrap_or_else(clock) as f64)
+    }
+
+    pub(crate) fn materialize(&'a self) -> BTreeMap<String, Value<'a>> {
+        let mut fields = materialize(self.context);
+        fields.insert("$flagd".to_owned(), Value::Object(Object::Flagd(self)));
+        fields
+    }
 }
 
 fn materialize<'a>(context: &dyn Context) -> BTreeMap<String, Value<'a>> {
@@ -108,20 +147,20 @@ impl<'a> From<BTreeMap<String, Value<'a>>> for Value<'a> {
 }
 
 /// How many steps it takes to read or copy so many bytes of text: for a short text, none.
-pub(super) fn steps(bytes: usize) -> usize {
+pub(crate) fn steps(bytes: usize) -> usize {
     bytes / 16
 }
 
 impl<'a> List<'a> {
     /// How many steps it takes to go through the list: each item is copied then.
-    pub(super) fn steps(&self) -> usize {
+    pub(crate) fn steps(&self) -> usize {
         match self {
             List::Made(items) => items.iter().map(|item| 1 + item.steps()).sum(),
             other => other.len(),
         }
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         match self {
             List::Json(items) => items.len(),
             List::Given(items) => items.count(),
@@ -129,7 +168,7 @@ impl<'a> List<'a> {
         }
     }
 
-    pub(super) fn get(&self, index: usize) -> Option<Value<'a>> {
+    pub(crate) fn get(&self, index: usize) -> Option<Value<'a>> {
         match self {
             List::Json(items) => items.get(index).map(Value::from),
             List::Given(items) => items.get(index).map(Value::from),
@@ -137,13 +176,13 @@ impl<'a> List<'a> {
         }
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = Value<'a>> + '_ {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Value<'a>> + '_ {
         (0..self.len()).filter_map(|index| self.get(index))
     }
 }
 
 impl<'a> Object<'a> {
-    pub(super) fn get(&self, name: &str) -> Option<Value<'a>> {
+    pub(crate) fn get(&self, name: &str) -> Option<Value<'a>> {
         match self {
             Object::Json(fields) => fields.get(name).map(Value::from),
             Object::Given(fields) => fields.get(name).map(Value::from),
@@ -168,7 +207,7 @@ impl<'a> Object<'a> {
     }
 
     /// The fields in the order of their names.
-    pub(super) fn fields(&self) -> BTreeMap<String, Value<'a>> {
+    pub(crate) fn fields(&self) -> BTreeMap<String, Value<'a>> {
         match self {
             Object::Json(fields) => {
                 fields.iter().map(|(name, value)| (name.clone(), value.into())).collect()
@@ -198,14 +237,14 @@ impl<'a> Object<'a> {
         }
     }
 
-    pub(super) fn has_one_field(&self) -> bool {
+    pub(crate) fn has_one_field(&self) -> bool {
         self.count() == 1
     }
 }
 
 impl<'a> Value<'a> {
     /// Whether a condition holds. NaN does; so does anything that is not empty.
-    pub(super) fn is_true(&self) -> bool {
+    pub(crate) fn is_true(&self) -> bool {
         match self {
             Value::Null | Value::IntegerZero => false,
             Value::Bool(value) => *value,
@@ -217,26 +256,26 @@ impl<'a> Value<'a> {
     }
 
     /// How many steps it takes to read the value or copy it, beyond the usual.
-    pub(super) fn steps(&self) -> usize {
+    pub(crate) fn steps(&self) -> usize {
         self.as_text().map_or(0, |text| steps(text.len()))
     }
 
-    pub(super) fn is_null(&self) -> bool {
+    pub(crate) fn is_null(&self) -> bool {
         matches!(self, Value::Null)
     }
 
-    pub(super) fn is_number(&self) -> bool {
+    pub(crate) fn is_number(&self) -> bool {
         matches!(self, Value::Number(_) | Value::IntegerZero)
     }
 
-    pub(super) fn as_object(&self) -> Option<&Object<'a>> {
+    pub(crate) fn as_object(&self) -> Option<&Object<'a>> {
         match self {
             Value::Object(object) => Some(object),
             _ => None,
         }
     }
 
-    pub(super) fn as_text(&self) -> Option<&str> {
+    pub(crate) fn as_text(&self) -> Option<&str> {
         match self {
             Value::Text(text) => Some(text),
             _ => None,
@@ -244,7 +283,7 @@ impl<'a> Value<'a> {
     }
 
     /// The number for arithmetic: a text that is none counts as 0, and other types fail.
-    pub(super) fn to_number(&self) -> Result<f64, Fail> {
+    pub(crate) fn to_number(&self) -> Result<f64, Fail> {
         match self {
             Value::Number(number) => Ok(*number),
             Value::IntegerZero => Ok(0.0),
@@ -254,7 +293,7 @@ impl<'a> Value<'a> {
     }
 
     /// The text for joining: null is empty, and booleans, lists and objects fail.
-    pub(super) fn to_text(&self) -> Result<Cow<'a, str>, Fail> {
+    pub(crate) fn to_text(&self) -> Result<Cow<'a, str>, Fail> {
         match self {
             Value::Null => Ok(Cow::Borrowed("")),
             Value::Text(text) => Ok(text.clone()),
@@ -265,7 +304,7 @@ impl<'a> Value<'a> {
     }
 
     /// A copy that borrows nothing.
-    pub(super) fn into_owned(self) -> Value<'static> {
+    pub(crate) fn into_owned(self) -> Value<'static> {
         match self {
             Value::Null => Value::Null,
             Value::Bool(value) => Value::Bool(value),
@@ -283,7 +322,7 @@ impl<'a> Value<'a> {
 
     /// The value as JSON, to be read as a rule: infinity and NaN, which no JSON holds, become the rule
     /// that gives them.
-    pub(super) fn to_json(&self) -> Json {
+    pub(crate) fn to_json(&self) -> Json {
         match self {
             Value::Null => Json::Null,
             Value::Bool(value) => Json::Bool(*value),
@@ -303,7 +342,7 @@ impl<'a> Value<'a> {
     }
 
     /// Appends the JSON text that flagd would see, fields in the order of their names.
-    pub(super) fn write_json(&self, out: &mut String) -> Result<(), Fail> {
+    pub(crate) fn write_json(&self, out: &mut String) -> Result<(), Fail> {
         match self {
             Value::Null => out.push_str("null"),
             Value::Bool(value) => out.push_str(if *value { "true" } else { "false" }),

@@ -4,13 +4,13 @@ use open_feature::EvaluationError;
 #[cfg(feature = "in-process")]
 use serde_json::{Map, Value as Json};
 
-use crate::flagd::wire::Writer;
+use crate::flagd::wire::writer::Writer;
 
 type Result = std::result::Result<(), EvaluationError>;
 
 /// Takes one value, of which it makes its own form: protobuf's bytes for the wire, JSON for
 /// evaluation in this process.
-pub(super) trait Form {
+pub(crate) trait Form {
     fn null(&mut self);
     fn boolean(&mut self, value: bool);
     /// The number is finite.

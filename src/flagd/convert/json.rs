@@ -12,7 +12,7 @@ use super::{
     path::{Path, Step},
     value::NullInList,
 };
-use crate::flagd::wire::{Object, Value};
+use crate::flagd::wire::value::{Object, Value};
 
 /// The JSON form of `object`; a number that JSON does not know, or a value of no kind, is null.
 // Recursion needs no bound here: an object is read to 100 levels of messages at most.
@@ -106,10 +106,8 @@ mod tests {
 
     use prost_types::Value;
 
-    use super::{
-        super::{object_to_metadata, object_to_value},
-        *,
-    };
+    use super::*;
+    use crate::flagd::convert::{metadata::object_to_metadata, value::object_to_value};
 
     #[test]
     fn values_of_every_kind() {

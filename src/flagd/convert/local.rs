@@ -155,7 +155,7 @@ mod tests {
     use super::*;
     use crate::{
         evaluator::{ErrorCode, FlagSet, Reason},
-        flagd::convert::context_to_struct,
+        flagd::convert::context::context_to_struct,
     };
 
     /// The variant that a rule gives, or the message of the refusal.

@@ -2,8 +2,10 @@
 
 use open_feature::{FlagMetadata, FlagMetadataValue};
 
-use super::MAX_EXACT_INT;
-use crate::flagd::wire::{Object, Value};
+use crate::flagd::wire::value::{Object, Value};
+
+/// 2^53: up to here, either way, a protobuf number (an `f64`) holds every whole number.
+pub(crate) const MAX_EXACT_INT: u64 = 1 << 53;
 
 /// The SDK's form of `metadata`: a number that is whole and within ±2^53 is an int.
 ///
@@ -29,7 +31,7 @@ fn to_metadata(value: &Value<'_>) -> Option<FlagMetadataValue> {
     clippy::cast_possible_truncation,
     reason = "both casts are exact: 2^53 is a float, and what is cast back is whole and within it"
 )]
-pub(super) fn number(value: f64) -> FlagMetadataValue {
+pub(crate) fn number(value: f64) -> FlagMetadataValue {
     if value.fract() == 0.0 && value.abs() <= MAX_EXACT_INT as f64 {
         FlagMetadataValue::Int(value as i64)
     } else {

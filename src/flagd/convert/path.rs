@@ -3,33 +3,33 @@
 use std::fmt;
 
 /// How many characters of a path a message shows.
-pub(super) const MAX_SHOWN: usize = 100;
+pub(crate) const MAX_SHOWN: usize = 100;
 
 /// The way to a value; it becomes text only in a message.
-pub(super) struct Path<'a> {
+pub(crate) struct Path<'a> {
     parent: Option<&'a Path<'a>>,
     step: Step<'a>,
     /// How many objects and lists there are around the value, the root not counted.
-    pub(super) nesting: usize,
+    pub(crate) nesting: usize,
 }
 
 #[derive(Clone, Copy)]
-pub(super) enum Step<'a> {
+pub(crate) enum Step<'a> {
     Field(&'a str),
     Element(usize),
 }
 
 impl<'a> Path<'a> {
-    pub(super) fn root(name: &'a str) -> Self {
+    pub(crate) fn root(name: &'a str) -> Self {
         Path { parent: None, step: Step::Field(name), nesting: 0 }
     }
 
-    pub(super) fn then(&'a self, step: Step<'a>) -> Self {
+    pub(crate) fn then(&'a self, step: Step<'a>) -> Self {
         Path { parent: Some(self), step, nesting: self.nesting + 1 }
     }
 
     /// The path for a message, cut to a length that can be read.
-    pub(super) fn shown(&self) -> String {
+    pub(crate) fn shown(&self) -> String {
         let mut path = self.to_string();
         if let Some((end, _)) = path.char_indices().nth(MAX_SHOWN) {
             path.truncate(end);

@@ -45,7 +45,7 @@ mod tests {
     use serde_json::{Map, Value as Json, json};
 
     use super::*;
-    use crate::{evaluator::FlagSet, flagd::convert::context_to_struct};
+    use crate::{evaluator::FlagSet, flagd::convert::context::context_to_struct};
 
     fn context() -> Json {
         json!({

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use open_feature::StructValue;
 
 use super::path::{Path, Step};
-use crate::flagd::wire::{Object, Value};
+use crate::flagd::wire::value::{Object, Value};
 
 /// A list holds a null, which the SDK cannot: were it left out, the items after it would move up.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,11 +5,12 @@ use std::{str::FromStr, time::Duration};
 use http::{HeaderName, HeaderValue};
 use secrecy::ExposeSecret;
 
-use super::{FlagdOptions, Resolver};
-use crate::{
-    excerpt::excerpt,
-    flagd::{error::FlagdError, target},
+use super::{
+    kind::Resolver,
+    table::{FlagdOptions, row},
+    target,
 };
+use crate::{excerpt::excerpt, flagd::error::FlagdError};
 
 /// Longer durations are mistakes, and overflow clocks.
 const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
@@ -28,7 +29,7 @@ const RESERVED: [&str; 10] = [
     "user-agent",
 ];
 
-pub(super) fn check(options: &FlagdOptions) -> Result<(), FlagdError> {
+pub(crate) fn check(options: &FlagdOptions) -> Result<(), FlagdError> {
     check_address(options)?;
     check_file(options)?;
     check_durations(options)?;
@@ -38,13 +39,11 @@ pub(super) fn check(options: &FlagdOptions) -> Result<(), FlagdError> {
 
 fn check_address(options: &FlagdOptions) -> Result<(), FlagdError> {
     if options.port() == 0 {
-        return Err(FlagdOptions::error("port", "`0` is not a whole number from 1 to 65535"));
+        return Err(row::port().error("`0` is not a whole number from 1 to 65535"));
     }
-    target::join(options.host(), options.port())
-        .map_err(|reason| FlagdOptions::error("host", reason))?;
+    target::join(options.host(), options.port()).map_err(|reason| row::host().error(reason))?;
     if let Some(authority) = options.authority() {
-        target::parse_authority(authority)
-            .map_err(|reason| FlagdOptions::error("defaultAuthority", reason))?;
+        target::parse_authority(authority).map_err(|reason| row::authority().error(reason))?;
     }
     Ok(())
 }
@@ -52,7 +51,7 @@ fn check_address(options: &FlagdOptions) -> Result<(), FlagdError> {
 fn check_file(options: &FlagdOptions) -> Result<(), FlagdError> {
     if options.resolver() == Resolver::File && options.offline_flag_source_path().is_none() {
         let reason = "it is not set, and the resolver `file` needs it";
-        return Err(FlagdOptions::error("offlineFlagSourcePath", reason));
+        return Err(row::offline_flag_source_path().error(reason));
     }
     Ok(())
 }
@@ -60,21 +59,21 @@ fn check_file(options: &FlagdOptions) -> Result<(), FlagdError> {
 fn check_durations(options: &FlagdOptions) -> Result<(), FlagdError> {
     const MILLI: Duration = Duration::from_millis(1);
     const SECOND: Duration = Duration::from_secs(1);
-    for (name, value, unit, least) in [
-        ("deadlineMs", options.deadline(), MILLI, 0),
-        ("streamDeadlineMs", options.stream_deadline(), MILLI, 0),
-        ("streamIdleMs", options.stream_idle(), MILLI, 0),
-        ("keepAliveTime", options.keep_alive_time(), MILLI, 0),
-        ("retryBackoffMs", options.retry_backoff(), MILLI, 1),
-        ("retryBackoffMaxMs", options.retry_backoff_max(), MILLI, 1),
-        ("offlinePollIntervalMs", options.offline_poll_interval(), MILLI, 1),
-        ("retryGracePeriod", options.retry_grace_period(), SECOND, 0),
+    for (row, value, unit, least) in [
+        (row::deadline(), options.deadline(), MILLI, 0),
+        (row::stream_deadline(), options.stream_deadline(), MILLI, 0),
+        (row::stream_idle(), options.stream_idle(), MILLI, 0),
+        (row::keep_alive_time(), options.keep_alive_time(), MILLI, 0),
+        (row::retry_backoff(), options.retry_backoff(), MILLI, 1),
+        (row::retry_backoff_max(), options.retry_backoff_max(), MILLI, 1),
+        (row::offline_poll_interval(), options.offline_poll_interval(), MILLI, 1),
+        (row::retry_grace_period(), options.retry_grace_period(), SECOND, 0),
     ] {
         if value < unit * least || value > YEAR {
             // As the variable would hold it.
             let [value, most] = [value, YEAR].map(|time| time.as_nanos() / unit.as_nanos());
             let reason = format!("`{value}` is not from {least} to {most} (a year)");
-            return Err(FlagdOptions::error(name, reason));
+            return Err(row.error(reason));
         }
     }
     Ok(())
@@ -82,7 +81,7 @@ fn check_durations(options: &FlagdOptions) -> Result<(), FlagdError> {
 
 /// A name that is none is not shown: it may be a secret that was cut in the wrong place.
 fn check_headers(options: &FlagdOptions) -> Result<(), FlagdError> {
-    let invalid = |reason: String| Err(FlagdOptions::error("headers", reason));
+    let invalid = |reason: String| Err(row::headers().error(reason));
     for (index, (name, value)) in options.headers().iter().enumerate() {
         let Ok(name) = HeaderName::from_str(name) else {
             let number = index + 1;
@@ -101,10 +100,8 @@ fn check_headers(options: &FlagdOptions) -> Result<(), FlagdError> {
         }
     }
     match options.selector() {
-        Some(selector) if !is_ascii_value(selector) => Err(FlagdOptions::error(
-            "selector",
-            format!("`{}` is not printable ASCII, as a header must be", excerpt(selector)),
-        )),
+        Some(selector) if !is_ascii_value(selector) => Err(row::selector()
+            .error(format!("`{}` is not printable ASCII, as a header must be", excerpt(selector)))),
         _ => Ok(()),
     }
 }
@@ -117,10 +114,10 @@ fn is_ascii_value(text: &str) -> bool {
 fn check_client_certificate(options: &FlagdOptions) -> Result<(), FlagdError> {
     match (options.client_cert_path(), options.client_key_path()) {
         (Some(_), None) => {
-            Err(FlagdOptions::error("clientKeyPath", "it is not set, but `clientCertPath` is"))
+            Err(row::client_key_path().error("it is not set, but `clientCertPath` is"))
         }
         (None, Some(_)) => {
-            Err(FlagdOptions::error("clientCertPath", "it is not set, but `clientKeyPath` is"))
+            Err(row::client_cert_path().error("it is not set, but `clientKeyPath` is"))
         }
         _ => Ok(()),
     }

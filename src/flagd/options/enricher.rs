@@ -9,15 +9,15 @@ type Function = dyn Fn(&Facts) -> Facts + Send + Sync;
 
 /// The option `contextEnricher`; without a function, what comes in goes out.
 #[derive(Clone, Default)]
-pub(in crate::flagd) struct Enricher(Option<Arc<Function>>);
+pub(crate) struct Enricher(Option<Arc<Function>>);
 
 impl Enricher {
-    pub(super) fn new(enrich: impl Fn(&Facts) -> Facts + Send + Sync + 'static) -> Self {
+    pub(crate) fn new(enrich: impl Fn(&Facts) -> Facts + Send + Sync + 'static) -> Self {
         Self(Some(Arc::new(enrich)))
     }
 
     #[cfg(feature = "in-process")]
-    pub(in crate::flagd) fn apply(&self, facts: Facts) -> Facts {
+    pub(crate) fn apply(&self, facts: Facts) -> Facts {
         match &self.0 {
             Some(enrich) => enrich(&facts),
             None => facts,

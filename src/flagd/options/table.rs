@@ -9,14 +9,13 @@ use std::{
 
 use secrecy::SecretString;
 
-use super::{CacheType, Enricher, OptionInfo, Resolver};
-use crate::{
-    bucketing::Bucketing,
-    flagd::{
-        env::{self, Environment},
-        error::FlagdError,
-    },
+use super::{
+    enricher::Enricher,
+    environment::Environment,
+    kind::{CacheType, OptionInfo, Resolver},
+    read,
 };
+use crate::{bucketing::Bucketing, flagd::error::FlagdError};
 
 /// `"none"` for the empty text, else the text as code.
 macro_rules! shown_default {
@@ -86,10 +85,10 @@ macro_rules! options {
         }
 
         /// The rows of the table, each by the name of its field.
-        pub(in crate::flagd) mod row {
-            use super::OptionInfo;
+        pub(crate) mod row {
+            use crate::flagd::options::kind::OptionInfo;
 
-            $(pub(in crate::flagd) const fn $field() -> OptionInfo {
+            $(pub(crate) const fn $field() -> OptionInfo {
                 OptionInfo {
                     name: $name,
                     variable: $variable,
@@ -114,12 +113,12 @@ macro_rules! options {
             )+
 
             #[cfg(feature = "in-process")]
-            pub(in crate::flagd) fn enricher(&self) -> &Enricher {
+            pub(crate) fn enricher(&self) -> &Enricher {
                 &self.enricher
             }
 
             /// The same options for another resolver.
-            pub(in crate::flagd) fn with_resolver(self, resolver: Resolver) -> Self {
+            pub(crate) fn with_resolver(self, resolver: Resolver) -> Self {
                 Self { resolver, ..self }
             }
         }
@@ -128,8 +127,8 @@ macro_rules! options {
         #[derive(Clone, Debug, Default)]
         #[must_use]
         pub struct FlagdOptionsBuilder {
-            $(pub(super) $field: Option<$type>,)+
-            pub(super) enricher: Enricher,
+            $(pub(crate) $field: Option<$type>,)+
+            pub(crate) enricher: Enricher,
         }
 
         impl FlagdOptionsBuilder {
@@ -146,7 +145,7 @@ macro_rules! options {
             )+
 
             /// What is not set comes from the environment, or is the default.
-            pub(super) fn complete(
+            pub(crate) fn complete(
                 self,
                 environment: &Environment<'_>,
             ) -> Result<FlagdOptions, FlagdError> {
@@ -163,20 +162,20 @@ options! {
     /// Where flags are evaluated.
     resolver: Resolver,
         name "resolver", variable "FLAGD_RESOLVER", kind "`rpc`, `in-process` or `file`",
-        default "rpc", read env::resolver,
+        default "rpc", read read::resolver,
         get Resolver = copied, set Resolver = identity;
 
     /// The host of flagd: a name or an IP address.
     host: String,
         name "host", variable "FLAGD_HOST", kind "string",
-        default "localhost", read env::text,
+        default "localhost", read read::text,
         get &str = String::as_str, set impl Into<String> = Into::into;
 
     /// The port of flagd. Evaluation in process has the default 8015, and reads `FLAGD_SYNC_PORT`
     /// first.
     port: u16,
         name "port", variable "FLAGD_PORT", kind "1 to 65535",
-        default "8013", read env::port,
+        default "8013", read read::port,
         get u16 = copied, set u16 = identity;
 
     /// Where flagd is, in place of host, port and socket path: `dns:///host:port`, `host:port`,
@@ -185,55 +184,55 @@ options! {
     /// A host alone has the port of the option `port`.
     target_uri: Option<String>,
         name "targetUri", variable "FLAGD_TARGET_URI", kind "URI",
-        default "", read env::optional_text,
+        default "", read read::optional_text,
         get Option<&str> = Option::as_deref, set impl Into<String> = |text| Some(Into::into(text));
 
     /// Encrypt the connection with TLS, and authenticate flagd by its certificate. Without it the
     /// options about certificates have no effect, and headers travel in clear text.
     tls: bool,
         name "tls", variable "FLAGD_TLS", kind "`true` or `false`",
-        default "false", read env::boolean,
+        default "false", read read::boolean,
         get bool = copied, set bool = identity;
 
     /// A unix socket of flagd, in place of host and port.
     socket_path: Option<PathBuf>,
         name "socketPath", variable "FLAGD_SOCKET_PATH", kind "path",
-        default "", read env::optional_path,
+        default "", read read::optional_path,
         get Option<&Path> = Option::as_deref, set impl Into<PathBuf> = |path| Some(Into::into(path));
 
     /// A PEM file with the certificate authorities to trust in place of the system's. It is read
     /// again at each connection.
     cert_path: Option<PathBuf>,
         name "certPath", variable "FLAGD_SERVER_CERT_PATH", kind "path",
-        default "", read env::optional_path,
+        default "", read read::optional_path,
         get Option<&Path> = Option::as_deref, set impl Into<PathBuf> = |path| Some(Into::into(path));
 
     /// A PEM file with the certificate chain that this client shows (mutual TLS), its own
     /// certificate first. It is read again at each connection.
     client_cert_path: Option<PathBuf>,
         name "clientCertPath", variable "FLAGD_CLIENT_CERT_PATH", kind "path",
-        default "", read env::optional_path,
+        default "", read read::optional_path,
         get Option<&Path> = Option::as_deref, set impl Into<PathBuf> = |path| Some(Into::into(path));
 
     /// A PEM file with the private key of `clientCertPath`, not encrypted. It is read again at each
     /// connection.
     client_key_path: Option<PathBuf>,
         name "clientKeyPath", variable "FLAGD_CLIENT_KEY_PATH", kind "path",
-        default "", read env::optional_path,
+        default "", read read::optional_path,
         get Option<&Path> = Option::as_deref, set impl Into<PathBuf> = |path| Some(Into::into(path));
 
     /// The HTTP/2 authority, and the name that the server's certificate must have, in place of the
     /// host's.
     authority: Option<String>,
         name "defaultAuthority", variable "FLAGD_DEFAULT_AUTHORITY", kind "`host` or `host:port`",
-        default "", read env::optional_text,
+        default "", read read::optional_text,
         get Option<&str> = Option::as_deref, set impl Into<String> = |text| Some(Into::into(text));
 
     /// Headers to send with each call, such as `authorization`. Values are taken for secrets and
     /// never shown. The variable cannot hold a value with a comma.
     headers: Vec<(String, SecretString)>,
         name "headers", variable "FLAGD_HEADERS", kind "`name=value,...`",
-        default "", read env::headers,
+        default "", read read::headers,
         get &[(String, SecretString)] = Vec::as_slice,
         set impl IntoIterator<Item = (impl Into<String>, impl Into<SecretString>)> = pairs;
 
@@ -241,14 +240,14 @@ options! {
     /// source. Sent as the header `flagd-selector`. A file has no selector.
     selector: Option<String>,
         name "selector", variable "FLAGD_SOURCE_SELECTOR", kind "string",
-        default "", read env::optional_text,
+        default "", read read::optional_text,
         get Option<&str> = Option::as_deref, set impl Into<String> = |text| Some(Into::into(text));
 
     /// How long a unary call may take as a whole, and initialization; 0 leaves calls unbounded, and
     /// initialization ends with the first attempt, after 500 ms at most.
     deadline: Duration,
         name "deadlineMs", variable "FLAGD_DEADLINE_MS", kind "ms",
-        default "500", read env::millis,
+        default "500", read read::millis,
         get Duration = copied, set Duration = identity;
 
     /// How many calls in a row may go unanswered, over at least two `deadlineMs`, before flagd counts
@@ -256,13 +255,13 @@ options! {
     /// answered, and the event stream is opened anew. 0 is never, and so is it without a deadline.
     max_unanswered_calls: u32,
         name "maxUnansweredCalls", variable "FLAGD_MAX_UNANSWERED_CALLS", kind "count",
-        default "5", read env::count,
+        default "5", read read::count,
         get u32 = copied, set u32 = identity;
 
     /// How long an event stream lives before the next one replaces it; 0 is without end.
     stream_deadline: Duration,
         name "streamDeadlineMs", variable "FLAGD_STREAM_DEADLINE_MS", kind "ms",
-        default "600000", read env::millis,
+        default "600000", read read::millis,
         get Duration = copied, set Duration = identity;
 
     /// How long an event stream may be silent before it counts as lost; 0 is without end. In force
@@ -270,27 +269,27 @@ options! {
     /// than that takes a flagd that is well for lost.
     stream_idle: Duration,
         name "streamIdleMs", variable "FLAGD_STREAM_IDLE_MS", kind "ms",
-        default "60000", read env::millis,
+        default "60000", read read::millis,
         get Duration = copied, set Duration = identity;
 
     /// Interval of HTTP/2 pings; 0 is off. A connection that leaves a ping unanswered for 20 s is
     /// lost. Servers may close connections that ping often.
     keep_alive_time: Duration,
         name "keepAliveTime", variable "FLAGD_KEEP_ALIVE_TIME_MS", kind "ms",
-        default "0", read env::millis,
+        default "0", read read::millis,
         get Duration = copied, set Duration = identity;
 
     /// Whether results that depend on no context (reason STATIC) are
     /// [cached](https://flagd.dev/reference/specifications/providers/#flag-evaluation-caching).
     cache: CacheType,
         name "cache", variable "FLAGD_CACHE", kind "`lru` or `disabled`",
-        default "lru", read env::cache,
+        default "lru", read read::cache,
         get CacheType = copied, set CacheType = identity;
 
     /// How many results are cached; 0 disables the cache.
     max_cache_size: usize,
         name "maxCacheSize", variable "FLAGD_MAX_CACHE_SIZE", kind "count",
-        default "1000", read env::count,
+        default "1000", read read::count,
         get usize = copied, set usize = identity;
 
     /// How many attempts in a row to open the event stream again may fail before STALE becomes
@@ -298,7 +297,7 @@ options! {
     max_event_stream_retries: Option<u32>,
         name "maxEventStreamRetries", variable "FLAGD_MAX_EVENT_STREAM_RETRIES",
         kind "count, `-1` or `unlimited`",
-        default "5", read env::retries,
+        default "5", read read::retries,
         get Option<u32> = copied, set impl Into<Option<u32>> = Into::into;
 
     /// The delay before the first
@@ -306,14 +305,14 @@ options! {
     /// each failure doubles it, and up to a half is left out at random.
     retry_backoff: Duration,
         name "retryBackoffMs", variable "FLAGD_RETRY_BACKOFF_MS", kind "ms, at least 1",
-        default "1000", read env::millis,
+        default "1000", read read::millis,
         get Duration = copied, set Duration = identity;
 
     /// The longest delay before a reconnection. An attempt may take as long itself, though not more
     /// than 20 s; the first may take `deadlineMs` where that is longer.
     retry_backoff_max: Duration,
         name "retryBackoffMaxMs", variable "FLAGD_RETRY_BACKOFF_MAX_MS", kind "ms, at least 1",
-        default "5000", read env::millis,
+        default "5000", read read::millis,
         get Duration = copied, set Duration = identity;
 
     /// How long the provider is STALE, and answers from the cache, before it is in ERROR
@@ -321,33 +320,33 @@ options! {
     /// 0 is ERROR at once.
     retry_grace_period: Duration,
         name "retryGracePeriod", variable "FLAGD_RETRY_GRACE_PERIOD", kind "s",
-        default "10", read env::seconds,
+        default "10", read read::seconds,
         get Duration = copied, set Duration = identity;
 
     /// What evaluation in process calls itself before flagd, which may tell providers apart by it.
     provider_id: Option<String>,
         name "providerId", variable "FLAGD_PROVIDER_ID", kind "string",
-        default "", read env::optional_text,
+        default "", read read::optional_text,
         get Option<&str> = Option::as_deref, set impl Into<String> = |text| Some(Into::into(text));
 
     /// A file with flag definitions, YAML if it is called `.yaml` or `.yml`, else JSON. With it the
     /// resolver `in-process` is `file`, which needs it.
     offline_flag_source_path: Option<PathBuf>,
         name "offlineFlagSourcePath", variable "FLAGD_OFFLINE_FLAG_SOURCE_PATH", kind "path",
-        default "", read env::optional_path,
+        default "", read read::optional_path,
         get Option<&Path> = Option::as_deref, set impl Into<PathBuf> = |path| Some(Into::into(path));
 
     /// How often that file is read. Where the system can watch files, a change is noticed at once.
     offline_poll_interval: Duration,
         name "offlinePollIntervalMs", variable "FLAGD_OFFLINE_POLL_MS", kind "ms, at least 1",
-        default "5000", read env::millis,
+        default "5000", read read::millis,
         get Duration = copied, set Duration = identity;
 
     /// The generation of `fractional` for evaluation in process and from a file, which decides who
     /// gets which variant: that of flagd to 0.16 (`string`), or that of the coming flagd 1.0 (`cbor`).
     bucketing: Bucketing,
         name "bucketing", variable "FLAGD_BUCKETING", kind "`string` or `cbor`",
-        default "string", read env::bucketing,
+        default "string", read read::bucketing,
         get Bucketing = copied, set Bucketing = identity;
 
     /// Names of the gRPC status codes, such as `PERMISSION_DENIED`, with which a provider that never
@@ -355,7 +354,7 @@ options! {
     /// ([specification](https://flagd.dev/reference/specifications/providers/#fatal-status-codes)).
     fatal_status_codes: Vec<String>,
         name "fatalStatusCodes", variable "FLAGD_FATAL_STATUS_CODES", kind "`NAME,...`",
-        default "", read env::names,
+        default "", read read::names,
         get &[String] = Vec::as_slice,
         set impl IntoIterator<Item = impl Into<String>> = texts;
 }

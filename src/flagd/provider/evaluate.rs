@@ -9,27 +9,20 @@ use open_feature::{
 use tracing::Instrument as _;
 
 use super::{
-    super::{
-        cache::Cached,
-        channel::Connection,
-        circuit_breaker::CallOutcome,
-        convert,
-        error::{self, CallError},
-        lifecycle::State,
-        rpc,
-        shared::{Shared, Snapshot},
-        telemetry,
-        value_type::FlagType,
-    },
-    FlagdProvider,
-    sdk::Boxed,
+    FlagdProvider, cache::Cached, call, lifecycle::State, sdk::Boxed, shared::Shared,
+    snapshot::Snapshot, telemetry,
+};
+use crate::flagd::{
+    client::{call_error::CallError, channel::Connection, circuit_breaker::CallOutcome},
+    convert, evaluation_error as error,
+    value_type::FlagType,
 };
 
 impl FlagdProvider {
     /// An evaluation in this process, or one that the cache answers, is a finished future, and not a
     /// state machine with room for a call.
     #[inline]
-    pub(super) fn resolve<'a, T: FlagType>(
+    pub(crate) fn resolve<'a, T: FlagType>(
         &'a self,
         flag_key: &'a str,
         context: &'a EvaluationContext,
@@ -79,12 +72,12 @@ impl FlagdProvider {
         tracing::trace!(context = ?convert::shown(&request));
         let epoch = shared.cache.epoch();
         let deadline = shared.options.deadline();
-        let called = rpc::resolve::<T>(shared, &connection, request, deadline).await;
+        let called = call::resolve::<T>(shared, &connection, request, deadline).await;
         shared
             .note_call(called.as_ref().map_or_else(CallError::outcome, |_| CallOutcome::Answered));
         let answer = called
             .map_err(|error| error.into_evaluation_error(flag_key, &connection.target, deadline))?;
-        let details = rpc::details(answer, flag_key)?;
+        let details = call::details(answer, flag_key)?;
         if details.reason == Some(EvaluationReason::Static)
             && let Some(value) = details.value.to_value()
         {

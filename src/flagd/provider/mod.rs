@@ -1,7 +1,18 @@
 //! [`FlagdProvider`]: what the SDK and the program see; a cheap handle to what is shared.
 
+pub(crate) mod cache;
+mod call;
+mod driver;
 mod evaluate;
+pub(crate) mod events;
+pub(crate) mod lifecycle;
+#[cfg(feature = "in-process")]
+mod local;
 mod sdk;
+mod shared;
+mod snapshot;
+mod supervisor;
+mod telemetry;
 
 use std::{
     fmt,
@@ -16,16 +27,13 @@ use tokio::{
     task::JoinHandle,
 };
 
-use super::{
-    error::FlagdError,
-    events::Events,
-    lifecycle::State,
-    options::FlagdOptions,
-    shared::{Shared, Snapshot},
-    supervisor,
-};
 #[cfg(feature = "in-process")]
-use super::{local::Local, options::Resolver};
+use self::local::rules::Local;
+use self::{events::Events, lifecycle::State, shared::Shared, snapshot::Snapshot};
+use super::error::FlagdError;
+#[cfg(feature = "in-process")]
+use crate::flagd::options::kind::Resolver;
+use crate::flagd::options::table::FlagdOptions;
 #[cfg(feature = "in-process")]
 use crate::source::FlagSource;
 
@@ -327,7 +335,7 @@ impl FlagdProvider {
         let shared = self.handle.shared.clone();
         #[cfg(feature = "in-process")]
         if let Some(local) = &self.handle.local {
-            return runtime.spawn(local.clone().run(shared, stopped));
+            return runtime.spawn(local::supervisor::run(local.clone(), shared, stopped));
         }
         runtime.spawn(supervisor::run(shared, stopped))
     }

@@ -7,13 +7,13 @@ use open_feature::{
     provider::{FeatureProvider, ProviderMetadata, ProviderStatus, ResolutionDetails},
 };
 
-use super::{super::PROVIDER_NAME, FlagdProvider};
+use super::{FlagdProvider, telemetry::PROVIDER_NAME};
 
 static METADATA: LazyLock<ProviderMetadata> =
     LazyLock::new(|| ProviderMetadata::new(PROVIDER_NAME));
 
 /// What a method of the SDK's trait returns once `async_trait` has rewritten it.
-pub(super) type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+pub(crate) type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Writes one of the five methods with the signature that `async_trait` gives it.
 macro_rules! resolve {

@@ -2,12 +2,7 @@
 //!
 //! It agrees with prost on all that is valid and on all that is not; the tests compare the two.
 
-mod answer;
-mod reader;
-mod value;
-mod writer;
-
-pub(crate) use answer::Response;
-pub(crate) use reader::{Malformed, Merge};
-pub(crate) use value::{Object, Value};
-pub(crate) use writer::Writer;
+pub(crate) mod answer;
+pub(crate) mod reader;
+pub(crate) mod value;
+pub(crate) mod writer;

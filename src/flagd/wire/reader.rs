@@ -31,7 +31,7 @@ pub(crate) trait Merge<'a>: Default {
 }
 
 /// What is left of a message.
-pub(super) struct Reader<'a> {
+pub(crate) struct Reader<'a> {
     rest: &'a [u8],
     /// How many more messages may lie within one another.
     depth: u32,
@@ -39,18 +39,18 @@ pub(super) struct Reader<'a> {
 
 /// A field whose content is yet to be read.
 pub(crate) struct Field<'r, 'a> {
-    pub(super) tag: u32,
+    pub(crate) tag: u32,
     wire_type: WireType,
     reader: &'r mut Reader<'a>,
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(message: &'a [u8]) -> Self {
+    pub(crate) fn new(message: &'a [u8]) -> Self {
         Self { rest: message, depth: MAX_DEPTH }
     }
 
     /// Gives each field to `read`, which must read or skip it.
-    pub(super) fn each(mut self, mut read: impl FnMut(Field<'_, 'a>) -> Result<()>) -> Result<()> {
+    pub(crate) fn each(mut self, mut read: impl FnMut(Field<'_, 'a>) -> Result<()>) -> Result<()> {
         while !self.rest.is_empty() {
             let (tag, wire_type) = self.key()?;
             read(Field { tag, wire_type, reader: &mut self })?;
@@ -97,25 +97,25 @@ impl<'a> Reader<'a> {
 }
 
 impl<'a> Field<'_, 'a> {
-    pub(super) fn skip(self) -> Result<()> {
+    pub(crate) fn skip(self) -> Result<()> {
         let depth = self.reader.depth;
         self.reader.skip(self.tag, self.wire_type, depth)
     }
 
     /// Gives each field of the message in this field to `read`.
-    pub(super) fn message(self, read: impl FnMut(Field<'_, 'a>) -> Result<()>) -> Result<()> {
+    pub(crate) fn message(self, read: impl FnMut(Field<'_, 'a>) -> Result<()>) -> Result<()> {
         self.expect(WireType::LengthDelimited)?;
         self.entry(read)
     }
 
     /// As [`message`](Self::message), of an entry of a map, whose wire type prost takes for granted.
-    pub(super) fn entry(self, read: impl FnMut(Field<'_, 'a>) -> Result<()>) -> Result<()> {
+    pub(crate) fn entry(self, read: impl FnMut(Field<'_, 'a>) -> Result<()>) -> Result<()> {
         let depth = self.reader.depth.checked_sub(1).ok_or(Malformed::Depth)?;
         let rest = self.reader.delimited()?;
         Reader { rest, depth }.each(read)
     }
 
-    pub(super) fn varint(self) -> Result<u64> {
+    pub(crate) fn varint(self) -> Result<u64> {
         self.expect(WireType::Varint)?;
         self.reader.varint()
     }

@@ -1,6 +1,6 @@
 //! Counters, and how Prometheus reads them. The names are flagd's where flagd has such a metric.
 
-mod requests;
+pub(crate) mod requests;
 mod text;
 
 use std::{
@@ -9,10 +9,8 @@ use std::{
     time::SystemTime,
 };
 
-pub(crate) use self::requests::Route;
 use self::{requests::Requests, text::Exposition};
-use super::store::Snapshot;
-use crate::evaluator::ErrorCode;
+use crate::{evaluator::ErrorCode, server::store::snapshot::Snapshot};
 
 /// Counters of evaluations that are kept apart; beyond it further flags are not counted.
 const MOST_SERIES: usize = 10_000;
@@ -237,7 +235,8 @@ impl Metrics {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::store::Store, *};
+    use super::*;
+    use crate::server::store::Store;
 
     fn exposed(metrics: &Metrics) -> String {
         metrics.expose(&Store::new(["a \"b\""; 3].map(Into::into)).snapshot())

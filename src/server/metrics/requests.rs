@@ -7,7 +7,8 @@ use std::{
 
 use http::StatusCode;
 
-use super::{super::evaluation::Procedure, text::Exposition};
+use super::text::Exposition;
+use crate::server::protocol::procedure::Procedure;
 
 /// The upper bounds of the classes of durations, in microseconds.
 const BOUNDS: [u64; 8] = [50, 100, 250, 500, 1_000, 5_000, 25_000, 100_000];
@@ -70,7 +71,7 @@ impl Requests {
         durations.nanoseconds.fetch_add(nanoseconds, Relaxed);
     }
 
-    pub(super) fn expose(&self, text: &mut Exposition) {
+    pub(crate) fn expose(&self, text: &mut Exposition) {
         let name = "http_server_request_duration_seconds";
         let help = "How long POST requests for evaluations took; streams are left out.";
         text.head(name, "histogram", help);

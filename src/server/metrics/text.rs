@@ -4,14 +4,14 @@ use std::fmt::Write;
 
 /// Prometheus' text format.
 #[derive(Default)]
-pub(super) struct Exposition(pub(super) String);
+pub(crate) struct Exposition(pub(crate) String);
 
 impl Exposition {
-    pub(super) fn head(&mut self, name: &str, kind: &str, help: &str) {
+    pub(crate) fn head(&mut self, name: &str, kind: &str, help: &str) {
         let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
     }
 
-    pub(super) fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: &str) {
+    pub(crate) fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: &str) {
         self.0.push_str(name);
         for (index, (label, value)) in labels.iter().enumerate() {
             let _ = write!(self.0, "{}{label}=\"", if index == 0 { '{' } else { ',' });

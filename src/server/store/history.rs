@@ -6,17 +6,21 @@ use std::{
     sync::Arc,
 };
 
-use super::{Change, Changes, Selector, Snapshot, flag_set_id};
+use super::{
+    selector::Selector,
+    snapshot::{Changes, Snapshot, flag_set_id},
+};
+use crate::evaluator::Change;
 
 /// How many updates are kept in detail: since the first of them, changes are known exactly.
 const STEPS: usize = 4;
 
 /// How many keys of flags that are gone are kept at least.
-pub(super) const MOST_REMOVED: usize = 10_000;
+pub(crate) const MOST_REMOVED: usize = 10_000;
 
 /// Former flags: where they were before each of the last updates; of all, when they changed last.
 #[derive(Debug, Default)]
-pub(super) struct History {
+pub(crate) struct History {
     steps: VecDeque<Arc<Step>>,
     /// The version in which each flag was changed last; also of flags that are gone.
     changed: BTreeMap<Arc<str>, u64>,
@@ -26,7 +30,7 @@ pub(super) struct History {
 
 /// An update of one source.
 #[derive(Debug)]
-pub(super) struct Step {
+pub(crate) struct Step {
     /// The version that it made.
     version: u64,
     source: usize,
@@ -53,7 +57,7 @@ impl Step {
 
 impl History {
     /// Remembers what an update of one source has replaced.
-    pub(super) fn replaced(&mut self, former: &Snapshot, now: &Snapshot, source: usize) {
+    pub(crate) fn replaced(&mut self, former: &Snapshot, now: &Snapshot, source: usize) {
         let step = Step::new(former, now, source);
         self.changed.extend(step.before.keys().map(|key| (key.clone(), now.version)));
         let present: usize =
@@ -70,7 +74,7 @@ impl History {
     }
 
     /// All updates after one version up to another; none if they are not all kept.
-    pub(super) fn steps(&self, from: u64, to: u64) -> Option<Vec<Arc<Step>>> {
+    pub(crate) fn steps(&self, from: u64, to: u64) -> Option<Vec<Arc<Step>>> {
         let between = self.steps.iter().filter(|step| from < step.version && step.version <= to);
         let between: Vec<_> = between.cloned().collect();
         (from >= to || between.first().is_some_and(|first| first.version == from + 1))
@@ -78,19 +82,19 @@ impl History {
     }
 
     /// The keys that were changed since a version; none if they are not all known any more.
-    pub(super) fn since(&self, version: u64) -> Option<Vec<Arc<str>>> {
+    pub(crate) fn since(&self, version: u64) -> Option<Vec<Arc<str>>> {
         let later = self.changed.iter().filter(|(_, changed)| **changed > version);
         (version >= self.forgotten).then(|| later.map(|(key, _)| key.clone()).collect())
     }
 
     #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.changed.len()
     }
 }
 
 /// What a client must hear that has missed these updates, the last of which made `now`.
-pub(super) fn exactly(steps: &[Arc<Step>], now: &Snapshot, selector: &Selector) -> Changes {
+pub(crate) fn exactly(steps: &[Arc<Step>], now: &Snapshot, selector: &Selector) -> Changes {
     let mut differing = BTreeSet::new();
     // The source whose flag was shown, as of ever earlier updates.
     let mut shown = BTreeMap::new();
@@ -111,7 +115,7 @@ pub(super) fn exactly(steps: &[Arc<Step>], now: &Snapshot, selector: &Selector) 
 }
 
 /// What a client must hear that may have seen flags of these keys, nobody knows which.
-pub(super) fn at_most(keys: &[Arc<str>], now: &Snapshot, selector: &Selector) -> Changes {
+pub(crate) fn at_most(keys: &[Arc<str>], now: &Snapshot, selector: &Selector) -> Changes {
     told(keys.iter().map(|key| (&**key, true)), now, selector)
 }
 
@@ -134,7 +138,7 @@ fn told<'k>(
 
 /// Which flags a stream was told of last. It does not keep them alive: clients may lag behind.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Told(pub(super) u64);
+pub(crate) struct Told(pub(crate) u64);
 
 impl Told {
     pub(crate) fn new(snapshot: &Snapshot) -> Self {

@@ -7,7 +7,7 @@ const MOST: usize = 64;
 
 /// Things that are made once, by what clients ask for.
 #[derive(Debug)]
-pub(super) struct Remembered<K, V>(Mutex<Vec<(K, V)>>);
+pub(crate) struct Remembered<K, V>(Mutex<Vec<(K, V)>>);
 
 impl<K, V> Default for Remembered<K, V> {
     fn default() -> Self {
@@ -17,7 +17,7 @@ impl<K, V> Default for Remembered<K, V> {
 
 impl<K: PartialEq, V: Clone> Remembered<K, V> {
     /// What `make` gives, or gave when it was asked for before.
-    pub(super) fn get(&self, key: K, make: impl FnOnce() -> V) -> V {
+    pub(crate) fn get(&self, key: K, make: impl FnOnce() -> V) -> V {
         // Held while it is made: all who ask at once want the same.
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, value)) = known.iter().find(|(of, _)| *of == key) {

@@ -2,6 +2,9 @@
 
 use std::{convert::Infallible, sync::Barrier, thread};
 
+use hyper::body::Bytes;
+use serde_json::{Map, Value};
+
 use super::{history::MOST_REMOVED, *};
 
 fn store(names: &[&str]) -> Store {

@@ -13,14 +13,14 @@ const VOLUME_LINK: &str = "..data";
 
 /// It ends when it is dropped.
 #[derive(Debug)]
-pub(super) struct Watch {
+pub(crate) struct Watch {
     changed: Arc<Notify>,
     _watcher: RecommendedWatcher,
 }
 
 impl Watch {
     /// The system may have no watches, or none left, or the directory may not be there.
-    pub(super) fn new(path: &Path) -> Option<Self> {
+    pub(crate) fn new(path: &Path) -> Option<Self> {
         Self::begin(path)
             .inspect_err(|error| {
                 tracing::debug!(%error, path = %path.display(), "the file is read at intervals only");
@@ -63,7 +63,7 @@ fn concerns(event: &Event, name: Option<&OsStr>) -> bool {
 }
 
 /// Waits for news; for ever without a watch.
-pub(super) async fn changed(watch: Option<&Watch>) {
+pub(crate) async fn changed(watch: Option<&Watch>) {
     match watch {
         Some(watch) => watch.changed.notified().await,
         None => std::future::pending().await,

@@ -4,9 +4,9 @@ use std::{fs::File, io, path::Path, time::Duration};
 
 use flagstaff::{
     FlagdError, FlagdOptions,
-    flagd::Resolver,
+    flagd::{Resolver, SyncSource},
     server::ServerError,
-    source::{FileSource, FlagSource, HttpSource, SyncSource},
+    source::{FileSource, FlagSource, HttpSource},
 };
 
 use super::{

@@ -4,10 +4,8 @@ mod rules;
 
 use serde_json::json;
 
-use super::{
-    super::{ErrorCode, FlagSet},
-    *,
-};
+use super::*;
+use crate::evaluator::{flag_set::FlagSet, outcome::ErrorCode};
 
 fn warned(text: &str) -> Vec<String> {
     lint(text).unwrap().iter().map(ToString::to_string).collect()

@@ -3,8 +3,9 @@
 use serde_json::{Value as Json, json};
 
 use crate::evaluator::{
-    FlagSet, Reason,
+    flag_set::FlagSet,
     lint::{lint, operators},
+    outcome::Reason,
 };
 
 /// A rule in a flag with the variants `a`, `b`, `true`, `false` and the default variant `d`.

@@ -10,14 +10,14 @@ use prost::{Message, bytes::Bytes};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{
-    MAX_EXACT_INT,
     form::Form,
+    metadata::MAX_EXACT_INT,
     path::{Path, Step},
 };
-use crate::flagd::{proto::ResolveBooleanRequest, wire::Writer};
+use crate::flagd::{proto::ResolveBooleanRequest, wire::writer::Writer};
 
 /// The name by which flagd's rules know the targeting key.
-pub(super) const TARGETING_KEY: &str = "targetingKey";
+pub(crate) const TARGETING_KEY: &str = "targetingKey";
 
 /// How many objects and lists may lie within one another in a field.
 // flagd 0.16 takes 3000. A server that refuses 100 levels of messages, as prost does, would take
@@ -93,7 +93,7 @@ fn fields(context: &EvaluationContext, out: &mut Writer) -> Converted {
 /// # Errors
 ///
 /// As of [`request`].
-pub(super) fn field(
+pub(crate) fn field(
     name: &str,
     value: &EvaluationContextFieldValue,
     out: &mut impl Form,
@@ -112,13 +112,13 @@ pub(super) fn field(
 
 /// The number of a field that is an int.
 #[cfg(feature = "in-process")]
-pub(super) fn int(name: &str, value: i64) -> Converted<f64> {
+pub(crate) fn int(name: &str, value: i64) -> Converted<f64> {
     exact(value, &Path::root(name))
 }
 
 /// The number of a field that is a float.
 #[cfg(feature = "in-process")]
-pub(super) fn float(name: &str, value: f64) -> Converted<f64> {
+pub(crate) fn float(name: &str, value: f64) -> Converted<f64> {
     finite(value, &Path::root(name))
 }
 

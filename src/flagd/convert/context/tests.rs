@@ -8,7 +8,7 @@ use serde_json::json;
 use time::UtcOffset;
 
 use super::*;
-use crate::flagd::convert::{object_to_value, path::MAX_SHOWN};
+use crate::flagd::convert::{path::MAX_SHOWN, value::object_to_value};
 
 const MAX: i64 = 1 << 53;
 

@@ -8,7 +8,7 @@ use prost::{
 use prost_types::{Struct, value::Kind};
 
 use super::*;
-use crate::flagd::{proto, wire::Value};
+use crate::flagd::{proto, wire::value::Value};
 
 /// Compares what is read with what prost reads, of all five types.
 fn compare(bytes: &[u8]) -> Result<(), TestCaseError> {

@@ -1,0 +1,240 @@
+//! From the JSON of a targeting rule to a tree of its own, once for each definition.
+
+use serde_json::Value as Json;
+
+use super::{
+    node::{Body, Each, EachKind, Node, Reduce, Rule, Subject},
+    operator::{self, Eager, Lazy, Operator},
+    slots, switch,
+};
+use crate::evaluator::value::path::Path;
+
+/// How deep a rule may be nested, counted in JSON lists and objects.
+pub(crate) const MAX_NESTING: usize = 160;
+
+/// A rule that is nested deeper than [`MAX_NESTING`].
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct TooDeep;
+
+/// Compiles a targeting rule.
+pub(crate) fn compile(rule: &Json) -> Result<Rule, TooDeep> {
+    let mut node = part(rule)?;
+    let slots = slots::assign(&mut node);
+    Ok(Rule { node, slots })
+}
+
+/// Compiles a rule that is evaluated on any data.
+pub(crate) fn part(rule: &Json) -> Result<Node, TooDeep> {
+    node(rule, MAX_NESTING)
+}
+
+fn node(rule: &Json, room: usize) -> Result<Node, TooDeep> {
+    Ok(match rule {
+        Json::Array(items) => fold(nodes(items, room)?),
+        Json::Object(fields) => match fields.iter().next() {
+            Some((name, arguments)) if fields.len() == 1 => {
+                operation(name, arguments, deeper(room)?)?
+            }
+            _ => {
+                check_depth(rule, room)?;
+                Node::Constant(rule.clone())
+            }
+        },
+        scalar => Node::Constant(scalar.clone()),
+    })
+}
+
+fn deeper(room: usize) -> Result<usize, TooDeep> {
+    room.checked_sub(1).ok_or(TooDeep)
+}
+
+fn check_depth(value: &Json, room: usize) -> Result<(), TooDeep> {
+    match value {
+        Json::Array(items) => {
+            let room = deeper(room)?;
+            items.iter().try_for_each(|item| check_depth(item, room))
+        }
+        Json::Object(fields) => {
+            let room = deeper(room)?;
+            fields.values().try_for_each(|value| check_depth(value, room))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn nodes(items: &[Json], room: usize) -> Result<Vec<Node>, TooDeep> {
+    let room = deeper(room)?;
+    items.iter().map(|item| node(item, room)).collect()
+}
+
+/// A list of constants is a constant.
+fn fold(items: Vec<Node>) -> Node {
+    if !items.iter().all(|item| matches!(item, Node::Constant(_))) {
+        return Node::List(items);
+    }
+    let constant = |item| match item {
+        Node::Constant(value) => Some(value),
+        _ => None,
+    };
+    Node::Constant(Json::Array(items.into_iter().filter_map(constant).collect()))
+}
+
+/// The arguments of an operator stay a list of nodes, so that they can be evaluated onto the stack.
+fn arguments(rule: &Json, room: usize) -> Result<Node, TooDeep> {
+    match rule {
+        Json::Array(items) => Ok(Node::List(nodes(items, room)?)),
+        other => node(other, room),
+    }
+}
+
+fn operation(name: &str, values: &Json, room: usize) -> Result<Node, TooDeep> {
+    let Some(operator) = operator::find(name) else {
+        check_depth(values, room)?;
+        return Ok(Node::Fail("unknown operator"));
+    };
+    match (operator, values) {
+        (Operator::Compare(comparison), Json::Array(items)) if items.len() == 2 => {
+            let room = deeper(room)?;
+            let sides = [node(&items[0], room)?, node(&items[1], room)?];
+            Ok(Node::Compare(comparison, Box::new(sides)))
+        }
+        (Operator::Compare(comparison), _) => {
+            let arguments = Box::new(arguments(values, room)?);
+            Ok(Node::Call(Eager::Compare(comparison), arguments))
+        }
+        (Operator::Eager(eager), _) => Ok(Node::Call(eager, Box::new(arguments(values, room)?))),
+        (Operator::Variable, _) => variable(values, room),
+        (Operator::Lazy(lazy), Json::Array(items)) => lazily(lazy, items, room),
+        (Operator::Lazy(_), _) => {
+            check_depth(values, room)?;
+            Ok(Node::Fail("the arguments are no list"))
+        }
+    }
+}
+
+fn variable(values: &Json, room: usize) -> Result<Node, TooDeep> {
+    let name = match values {
+        Json::Array(items) if items.len() <= 2 => items.first(),
+        Json::Array(_) => None,
+        other => Some(other),
+    };
+    let path = match name {
+        Some(Json::String(name)) => Some(Path::new(name)),
+        Some(Json::Number(number)) if !values.is_array() => Some(Path::of_number(number)),
+        _ => None,
+    };
+    let default = values.as_array().and_then(|items| items.get(1));
+    Ok(match (path, default) {
+        (Some(path), None) => Node::Variable(path.into()),
+        (Some(path), Some(default)) => {
+            Node::VariableOr(path.into(), Box::new(node(default, deeper(room)?)?))
+        }
+        (None, _) => Node::ComputedVariable(Box::new(arguments(values, room)?)),
+    })
+}
+
+fn lazily(lazy: Lazy, items: &[Json], room: usize) -> Result<Node, TooDeep> {
+    let each = |kind, shortest| {
+        if items.len() < shortest {
+            return Ok(Node::Constant(Json::Array(Vec::new())));
+        }
+        let Some(first) = items.first() else { return Ok(Node::Fail("an argument is missing")) };
+        let room = deeper(room)?;
+        let subject = subject(first, room)?;
+        let body = items.get(1).map(|rule| body(rule, room)).transpose()?;
+        Ok(Node::Each(Box::new(Each { kind, subject, body })))
+    };
+    match lazy {
+        Lazy::And => Ok(Node::And(nodes(items, room)?)),
+        Lazy::Or => Ok(Node::Or(nodes(items, room)?)),
+        Lazy::If => Ok(match switch::of_clauses(nodes(items, room)?) {
+            Ok(switch) => Node::Switch(Box::new(switch)),
+            Err(clauses) => Node::If(clauses),
+        }),
+        Lazy::Filter => each(EachKind::Filter, 2),
+        Lazy::Map => each(EachKind::Map, 2),
+        Lazy::All => each(EachKind::All, 0),
+        Lazy::None => each(EachKind::None, 0),
+        Lazy::Some => each(EachKind::Some, 0),
+        Lazy::Reduce => match items {
+            [first, rule, start, ..] => {
+                let room = deeper(room)?;
+                let body = node(rule, room)?;
+                let start = match start {
+                    Json::Array(_) => Node::Fail("a list is no start"),
+                    start => node(start, room)?,
+                };
+                Ok(Node::Reduce(Box::new(Reduce {
+                    subject: subject(first, room)?,
+                    body: rule.is_object().then_some(body),
+                    start,
+                })))
+            }
+            _ => Ok(Node::Constant(Json::from(0))),
+        },
+    }
+}
+
+fn subject(rule: &Json, room: usize) -> Result<Subject, TooDeep> {
+    Ok(match rule {
+        Json::Array(items) => {
+            check_depth(rule, room)?;
+            Subject::Literal(items.clone())
+        }
+        Json::Object(_) => Subject::Rule(node(rule, room)?),
+        _ => Subject::Nothing,
+    })
+}
+
+fn body(rule: &Json, room: usize) -> Result<Body, TooDeep> {
+    let mut found = Found { variables: Some(Vec::new()), transparent: true };
+    found.look(rule);
+    let is_variable = rule.get("var").is_some();
+    Ok(Body {
+        node: node(rule, room)?,
+        json: rule.clone(),
+        variables: found.variables,
+        transparent: found.transparent && !is_variable,
+    })
+}
+
+/// What there is to know of the variables of a body.
+struct Found {
+    variables: Option<Vec<Path>>,
+    transparent: bool,
+}
+
+impl Found {
+    fn look(&mut self, rule: &Json) {
+        match rule {
+            Json::Array(items) => items.iter().for_each(|item| self.look(item)),
+            Json::Object(fields) => {
+                self.transparent &= fields.len() <= 1;
+                for (name, value) in fields {
+                    match (name.as_str(), value) {
+                        ("var", Json::String(path)) if stays(path) => {}
+                        ("var", Json::String(path)) => self.add(Path::new(path)),
+                        ("var", Json::Number(number)) => self.add(Path::of_number(number)),
+                        ("var", _) => self.variables = None,
+                        (name, value) => {
+                            self.transparent &= !operator::is_scope(name);
+                            self.look(value);
+                        }
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn add(&mut self, path: Path) {
+        if let Some(variables) = &mut self.variables {
+            variables.push(path);
+        }
+    }
+}
+
+/// Whether a variable of this name is never replaced by what the outer context holds.
+pub(crate) fn stays(path: &str) -> bool {
+    path.is_empty() || path.starts_with('.')
+}

@@ -1,0 +1,260 @@
+//! Operators on lists.
+
+use serde_json::Value as Json;
+
+use crate::evaluator::{
+    number,
+    rule::{
+        args::{Args, argument},
+        eval,
+        run::Run,
+    },
+    value::{Answer, Fail, List, Value},
+};
+
+/// `in`: a text in a text, or a value in a list. A list inside of the list is a range of numbers.
+#[allow(clippy::float_cmp)]
+pub(crate) fn is_in<'a>(args: Args<'_, 'a>, run: &Run) -> Answer<'a> {
+    let items = args.list()?;
+    let needle = argument(items, 0)?;
+    let found = match items.get(1) {
+        Some(Value::Text(text)) => {
+            text.contains(needle.as_text().ok_or(Fail("a text was expected"))?)
+        }
+        Some(Value::List(List::Json(items))) if matches!(needle, Value::Text(_)) => {
+            run.charge(items.len() / 4)?;
+            is_among(needle, items, run)?
+        }
+        Some(Value::List(list)) => {
+            run.charge(list.len() / 4)?;
+            any(list, run, |item| match (item, needle) {
+                (Value::List(range), needle) => in_range(needle, range, run),
+                // Equal as a number, yet of another type than any item.
+                (item, Value::IntegerZero) => item.to_number().map(|_| false),
+                (item, Value::Number(needle)) => Ok(item.to_number()? == *needle),
+                (item, needle) => identical(item, needle),
+            })?
+        }
+        _ => false,
+    };
+    Ok(Value::Bool(found))
+}
+
+/// The usual case: whether a text is in a list of the rule or the context.
+fn is_among(text: &Value<'_>, items: &[Json], run: &Run) -> Result<bool, Fail> {
+    for item in items {
+        let found = match item {
+            Json::String(item) => text.as_text() == Some(item),
+            Json::Array(range) => in_range(text, &List::Json(range), run)?,
+            _ => false,
+        };
+        if found {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn any<'a>(
+    list: &List<'a>,
+    run: &Run,
+    mut holds: impl FnMut(&Value<'a>) -> Result<bool, Fail>,
+) -> Result<bool, Fail> {
+    for item in list.iter() {
+        run.charge(item.steps())?;
+        if holds(&item)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Bounds are included.
+fn in_range(needle: &Value<'_>, range: &List<'_>, run: &Run) -> Result<bool, Fail> {
+    let bound = |index| range.get(index).ok_or(Fail("a range needs two bounds"));
+    let (low, high) = (bound(0)?, bound(1)?);
+    run.charge(needle.steps() + low.steps() + high.steps())?;
+    Ok(needle.to_number()? >= low.to_number()? && high.to_number()? >= needle.to_number()?)
+}
+
+/// Equality without any conversion; two lists or two objects cannot be compared.
+#[allow(clippy::float_cmp)]
+fn identical(a: &Value<'_>, b: &Value<'_>) -> Result<bool, Fail> {
+    Ok(match (a, b) {
+        (Value::Null, Value::Null) | (Value::IntegerZero, Value::IntegerZero) => true,
+        (Value::Bool(a), Value::Bool(b)) => a == b,
+        (Value::Number(a), Value::Number(b)) => a == b,
+        (Value::Text(a), Value::Text(b)) => a == b,
+        (Value::List(_), Value::List(_)) | (Value::Object(_), Value::Object(_)) => {
+            return Err(Fail("lists and objects cannot be compared"));
+        }
+        _ => false,
+    })
+}
+
+/// `merge`: one list of the items of all lists.
+pub(crate) fn merge<'a>(args: Args<'_, 'a>, run: &Run) -> Answer<'a> {
+    let items = match args {
+        Args::Single(Value::Null | Value::Object(_)) => {
+            return Err(Fail("a list was expected"));
+        }
+        Args::Single(value) => std::slice::from_ref(value),
+        Args::List(items) => items,
+    };
+    let mut merged = Vec::new();
+    for item in items {
+        match item {
+            Value::List(list) => {
+                run.charge(list.steps())?;
+                merged.extend(list.iter());
+            }
+            item => merged.push(item.clone()),
+        }
+    }
+    Ok(merged.into())
+}
+
+/// A name of a variable may itself be a rule, since flagd evaluates it once more.
+fn is_missing<'a>(name: &Value<'a>, data: &Value<'a>, run: &Run) -> Result<bool, Fail> {
+    run.charge(1)?;
+    Ok(eval::variable(&eval::eval_value(name, data, run)?, data, run)?.is_null())
+}
+
+/// `missing`: the names of the variables that are null.
+pub(crate) fn missing<'a>(args: Args<'_, 'a>, data: &Value<'a>, run: &Run) -> Answer<'a> {
+    let names = match args {
+        Args::Single(name @ Value::Text(_)) => std::slice::from_ref(name),
+        other => other.list()?,
+    };
+    let mut missing = Vec::new();
+    for name in names {
+        if is_missing(name, data, run)? {
+            missing.push(name.clone());
+        }
+    }
+    Ok(missing.into())
+}
+
+/// `missing_some`: nothing where at least so many variables are there, else the names of the rest.
+pub(crate) fn missing_some<'a>(args: Args<'_, 'a>, data: &Value<'a>, run: &Run) -> Answer<'a> {
+    let items = args.list()?;
+    let wanted = number::to_integer(argument(items, 0)?.to_number()?);
+    let Value::List(names) = argument(items, 1)? else { return Err(Fail("a list was expected")) };
+    let mut missing = Vec::new();
+    for name in names.iter() {
+        if is_missing(&name, data, run)? {
+            missing.push(name);
+        }
+    }
+    let found = i64::try_from(names.len() - missing.len()).unwrap_or(i64::MAX);
+    Ok(if wanted > found { missing.into() } else { Vec::new().into() })
+}
+
+/// The two lists of the operators that flagd's library adds.
+fn two_lists<'v, 'a>(args: Args<'v, 'a>) -> Option<(&'v List<'a>, &'v List<'a>)> {
+    match args {
+        Args::List([Value::List(a), Value::List(b)]) => Some((a, b)),
+        _ => None,
+    }
+}
+
+#[allow(clippy::float_cmp)]
+fn contains(list: &List<'_>, wanted: &Value<'_>, run: &Run) -> Result<bool, Fail> {
+    run.charge(list.len() / 4)?;
+    any(list, run, |item| {
+        let numbers = item.is_number() && wanted.is_number();
+        Ok(identical(item, wanted)? || numbers && item.to_number()? == wanted.to_number()?)
+    })
+}
+
+/// `contains_all`: false unless there are exactly two lists.
+pub(crate) fn contains_all<'a>(args: Args<'_, 'a>, run: &Run) -> Answer<'a> {
+    let Some((list, wanted)) = two_lists(args) else { return Ok(Value::Bool(false)) };
+    let lacks = any(wanted, run, |wanted| Ok(!contains(list, wanted, run)?))?;
+    Ok(Value::Bool(!lacks))
+}
+
+/// `contains_any`, and its opposite `contains_none`.
+pub(crate) fn contains_any<'a>(args: Args<'_, 'a>, run: &Run, positive: bool) -> Answer<'a> {
+    let Some((list, wanted)) = two_lists(args) else { return Ok(Value::Bool(!positive)) };
+    let found = any(wanted, run, |wanted| contains(list, wanted, run))?;
+    Ok(Value::Bool(found == positive))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::evaluator::rule::operators::testing::{assert_all, on};
+
+    #[test]
+    fn membership() {
+        assert_all([
+            (json!({"in": ["b", "abc"]}), "true"),
+            (json!({"in": [5, ""]}), "fails"),
+            (json!({"in": [5, ["5"]]}), "true"),
+            (json!({"in": ["5", [5]]}), "false"),
+            (json!({"in": [0, ["x"]]}), "true"),
+            (json!({"in": [5, [null]]}), "fails"),
+            (json!({"in": [5, [5, null]]}), "true"),
+            (json!({"in": [null, [null]]}), "true"),
+            (json!({"in": [5, [[1, 9]]]}), "true"),
+            (json!({"in": ["5", [["1", 9]]]}), "true"),
+            (json!({"in": [5, [[1]]]}), "fails"),
+            (json!({"in": [true, [[1, 2]]]}), "fails"),
+            (json!({"in": [[1], ["a"]]}), "false"),
+            (json!({"in": [{}, [{}]]}), "fails"),
+            (json!({"in": [{"-": []}, [0]]}), "false"),
+            (json!({"in": [5, 5]}), "false"),
+            (json!({"in": [5]}), "false"),
+            (json!({"in": []}), "fails"),
+            (json!({"in": "a"}), "fails"),
+        ]);
+    }
+
+    #[test]
+    fn merging() {
+        assert_all([
+            (json!({"merge": [[1], 2, [[3]]]}), "[1,2,[3]]"),
+            (json!({"merge": 1}), "[1]"),
+            (json!({"merge": []}), "[]"),
+            (json!({"merge": null}), "fails"),
+        ]);
+    }
+
+    #[test]
+    fn what_is_missing() {
+        let context = json!({"s": "x", "n": null, "r": {"cat": ["s"]}});
+        for (rule, answer) in [
+            (json!({"missing": ["s", "n", "m"]}), r#"["n","m"]"#),
+            (json!({"missing": "m"}), r#"["m"]"#),
+            (json!({"missing": [["s", "m"]]}), "[]"),
+            (json!({"missing": [["m", 1]]}), "[]"),
+            (json!({"missing": [1]}), "[1]"),
+            (json!({"missing": [true]}), "fails"),
+            (json!({"missing": 1}), "fails"),
+            (json!({"missing": [{"var": "r"}]}), "[]"),
+            (json!({"missing_some": [1, ["s", "m"]]}), "[]"),
+            (json!({"missing_some": [2, ["s", "m"]]}), r#"["m"]"#),
+            (json!({"missing_some": ["2", ["m", "n"]]}), r#"["m","n"]"#),
+            (json!({"missing_some": [1, "m"]}), "fails"),
+            (json!({"missing_some": [1]}), "fails"),
+        ] {
+            assert_eq!(on(&rule, &context), answer, "{rule}");
+        }
+    }
+
+    #[test]
+    fn containing() {
+        assert_all([
+            (json!({"contains_all": [[1, "a"], ["a", 1]]}), "true"),
+            (json!({"contains_all": [[1], [1, 2]]}), "false"),
+            (json!({"contains_all": [[1], []]}), "true"),
+            (json!({"contains_all": [[1], 1]}), "false"),
+            (json!({"contains_any": [[1], ["1", 1]]}), "true"),
+            (json!({"contains_any": [[[1]], [[1]]]}), "fails"),
+            (json!({"contains_none": [[1], ["1"]]}), "true"),
+            (json!({"contains_none": 1}), "true"),
+        ]);
+    }
+}

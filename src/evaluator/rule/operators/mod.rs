@@ -1,0 +1,215 @@
+//! The operators on evaluated arguments: a function for each.
+//!
+//! Each function does what flagd's does, odd cases included. Where flagd panics and recovers, the
+//! function fails, which makes the evaluation a parse error.
+
+mod arithmetic;
+mod compare;
+mod lists;
+mod objects;
+mod text;
+
+use super::{
+    args::Args,
+    fractional,
+    operator::{Comparison, Eager},
+    run::Run,
+    sem_ver,
+};
+use crate::evaluator::value::{Answer, Value};
+
+/// Calls an operator on its arguments, the data at hand, and what the evaluation carries along.
+pub(crate) fn call<'a>(
+    operator: Eager,
+    args: Args<'_, 'a>,
+    data: &Value<'a>,
+    run: &Run,
+) -> Answer<'a> {
+    match operator {
+        Eager::Compare(comparison) => compare_any(comparison, args),
+        Eager::Not => Ok(Value::Bool(compare::not(args))),
+        Eager::IsTrue => Ok(Value::Bool(!compare::not(args))),
+        Eager::Add => arithmetic::add(args),
+        Eager::Subtract => arithmetic::subtract(args),
+        Eager::Multiply => arithmetic::multiply(args),
+        Eager::Divide => arithmetic::divide(args),
+        Eager::Remainder => arithmetic::remainder(args),
+        Eager::Abs => arithmetic::abs(args),
+        Eager::Max => arithmetic::extreme(args, |new, best| new > best),
+        Eager::Min => arithmetic::extreme(args, |new, best| new < best),
+        Eager::Cat => text::cat(args, run),
+        Eager::Substring => text::substr(args),
+        Eager::In => lists::is_in(args, run),
+        Eager::Merge => lists::merge(args, run),
+        Eager::Missing => lists::missing(args, data, run),
+        Eager::MissingSome => lists::missing_some(args, data, run),
+        Eager::ContainsAll => lists::contains_all(args, run),
+        Eager::ContainsAny => lists::contains_any(args, run, true),
+        Eager::ContainsNone => lists::contains_any(args, run, false),
+        Eager::Set => objects::set(args, data, run),
+        Eager::SemVer => Ok(sem_ver::compare(args)),
+        Eager::Fractional => fractional::distribute(args, data, run),
+    }
+}
+
+/// A comparison of any number of arguments.
+fn compare_any<'a>(comparison: Comparison, args: Args<'_, 'a>) -> Answer<'a> {
+    match comparison {
+        Comparison::Equal => compare::equal(args).map(Value::Bool),
+        Comparison::NotEqual => compare::equal(args).map(|equal| Value::Bool(!equal)),
+        Comparison::Same => Ok(Value::Bool(compare::same(args))),
+        Comparison::NotSame => Ok(Value::Bool(!compare::same(args))),
+        Comparison::Less => compare::ordered(args, compare::less),
+        Comparison::AtMost => compare::ordered(args, compare::at_most),
+        Comparison::Greater => compare::ordered(args, |a, b| compare::less(b, a)),
+        Comparison::AtLeast => compare::ordered(args, |a, b| compare::at_most(b, a)),
+        Comparison::StartsWith => Ok(compare::texts(args, Comparison::StartsWith)),
+        Comparison::EndsWith => Ok(compare::texts(args, Comparison::EndsWith)),
+    }
+}
+
+/// A text or a number: what is compared most.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Plain<'v> {
+    Text(&'v str),
+    Number(f64),
+}
+
+impl<'v> Plain<'v> {
+    #[inline]
+    pub(crate) fn of(value: &'v Value<'_>) -> Option<Self> {
+        match value {
+            Value::Text(text) => Some(Self::Text(text)),
+            Value::Number(number) => Some(Self::Number(*number)),
+            _ => None,
+        }
+    }
+
+    /// How many bytes of text a comparison looks at, at most.
+    #[inline]
+    pub(crate) fn compared_with(self, other: Self) -> usize {
+        match (self, other) {
+            (Self::Text(a), Self::Text(b)) => a.len().min(b.len()),
+            (Self::Text(text), Self::Number(_)) | (Self::Number(_), Self::Text(text)) => text.len(),
+            (Self::Number(_), Self::Number(_)) => 0,
+        }
+    }
+
+    fn to_value(self) -> Value<'v> {
+        match self {
+            Self::Text(text) => Value::Text(text.into()),
+            Self::Number(number) => Value::Number(number),
+        }
+    }
+}
+
+impl Comparison {
+    /// Compares two values; gives nothing, which is null, where they are no texts and must be.
+    pub(crate) fn of(self, a: &Value<'_>, b: &Value<'_>) -> Option<bool> {
+        Some(match self {
+            Self::Equal => compare::equals(a, b),
+            Self::NotEqual => !compare::equals(a, b),
+            Self::Same => compare::identical(a, b),
+            Self::NotSame => !compare::identical(a, b),
+            Self::Less => compare::less(a, b),
+            Self::AtMost => compare::at_most(a, b),
+            Self::Greater => compare::less(b, a),
+            Self::AtLeast => compare::at_most(b, a),
+            Self::StartsWith | Self::EndsWith => match (a, b) {
+                (Value::Text(a), Value::Text(b)) => self.of_texts(a, b),
+                _ => return None,
+            },
+        })
+    }
+
+    /// The same, of values that are read where they stand.
+    #[inline]
+    pub(crate) fn of_plain(self, a: Plain<'_>, b: Plain<'_>) -> Option<bool> {
+        match (a, b) {
+            (Plain::Text(a), Plain::Text(b)) => Some(self.of_texts(a, b)),
+            (Plain::Number(a), Plain::Number(b)) => self.of_numbers(a, b),
+            (a, b) => self.of(&a.to_value(), &b.to_value()),
+        }
+    }
+
+    #[inline]
+    fn of_texts(self, a: &str, b: &str) -> bool {
+        match self {
+            Self::Equal | Self::Same => a == b,
+            Self::NotEqual | Self::NotSame => a != b,
+            Self::Less => a < b,
+            Self::AtMost => a <= b,
+            Self::Greater => a > b,
+            Self::AtLeast => a >= b,
+            Self::StartsWith => a.starts_with(b),
+            Self::EndsWith => a.ends_with(b),
+        }
+    }
+
+    #[inline]
+    #[allow(clippy::float_cmp)]
+    fn of_numbers(self, a: f64, b: f64) -> Option<bool> {
+        Some(match self {
+            Self::Equal | Self::Same => a == b,
+            Self::NotEqual | Self::NotSame => a != b,
+            Self::Less => a < b,
+            Self::AtMost => a <= b,
+            Self::Greater => a > b,
+            Self::AtLeast => a >= b,
+            Self::StartsWith | Self::EndsWith => return None,
+        })
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod testing {
+    use serde_json::{Map, Value as Json, json};
+
+    use crate::{
+        bucketing::Bucketing,
+        evaluator::{
+            rule::{compile::compile, eval, run::Run, slots::Slots},
+            value::{Root, Value},
+        },
+    };
+
+    /// The JSON text of what a rule gives on a context, or `fails`.
+    pub(crate) fn on(rule: &Json, context: &Json) -> String {
+        let empty = Map::new();
+        let context = context.as_object().unwrap_or(&empty);
+        let root = Root { context, flag_key: "flag", timestamp: Some(7), kept: None };
+        let rule = compile(rule).unwrap();
+        let slots = Slots::many(&root, rule.slots);
+        let root = Root { kept: Some(&slots), ..root };
+        let data = Value::Object(crate::evaluator::value::Object::Root(&root));
+        let mut text = String::new();
+        let run = Run::new(Bucketing::String);
+        match eval::eval(&rule.node, &data, &run).and_then(|value| value.write_json(&mut text)) {
+            Ok(()) => text,
+            Err(_) => String::from("fails"),
+        }
+    }
+
+    /// The same without a context.
+    pub(crate) fn of(rule: &Json) -> String {
+        on(rule, &json!({}))
+    }
+
+    /// Asserts what rules give.
+    #[track_caller]
+    pub(crate) fn assert_all<const N: usize>(cases: [(Json, &str); N]) {
+        for (rule, answer) in cases {
+            assert_eq!(of(&rule), answer, "{rule}");
+        }
+    }
+
+    #[test]
+    fn unknown_operators_fail_where_they_are_evaluated() {
+        assert_all([
+            (json!({"nope": []}), "fails"),
+            (json!({"if": [true, 1, {"nope": []}]}), "1"),
+            (json!({"a": 1, "nope": []}), r#"{"a":1,"nope":[]}"#),
+            (json!({}), "{}"),
+        ]);
+    }
+}

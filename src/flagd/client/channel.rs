@@ -1,0 +1,164 @@
+//! Makes a connection from the options: TCP or unix socket, with or without TLS, and its headers.
+
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
+
+use http::{HeaderMap, HeaderName, HeaderValue, Uri};
+use secrecy::ExposeSecret;
+use tonic::transport::{Channel, Endpoint};
+
+#[cfg(feature = "tls")]
+use super::tls::with_tls;
+use super::transport::Transport;
+#[cfg(unix)]
+use super::unix::connect_lazy;
+use crate::{
+    excerpt::excerpt,
+    flagd::{
+        error::FlagdError,
+        options::{
+            kind::OptionInfo,
+            table::{FlagdOptions, row},
+            target::{Address, Target},
+        },
+    },
+};
+
+/// The header that selects one flag set or source.
+const SELECTOR: HeaderName = HeaderName::from_static("flagd-selector");
+
+/// One HTTP/2 connection to flagd, made at the first call, for the stream and the unary calls alike.
+pub(crate) struct Connection {
+    pub(crate) transport: Transport,
+    /// Where it leads, for messages.
+    pub(crate) target: String,
+    /// Set once the server has shown that it does not know evaluation v2.
+    v1: AtomicBool,
+}
+
+impl Connection {
+    /// Reads the certificates; no network is touched yet.
+    ///
+    /// `timeout` bounds the making of the connection, TLS included.
+    pub(crate) fn new(
+        options: &FlagdOptions,
+        target: &Target,
+        timeout: Duration,
+    ) -> Result<Self, FlagdError> {
+        let channel = channel(options, target, timeout)?;
+        let transport = Transport::new(channel, headers(options)?);
+        Ok(Self { transport, target: target.to_string(), v1: AtomicBool::new(false) })
+    }
+
+    pub(crate) fn speaks_v1_only(&self) -> bool {
+        self.v1.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn speak_v1_only(&self, v1: bool) {
+        self.v1.store(v1, Ordering::Relaxed);
+    }
+}
+
+fn channel(
+    options: &FlagdOptions,
+    target: &Target,
+    timeout: Duration,
+) -> Result<Channel, FlagdError> {
+    let invalid = |error: http::Error| FlagdError::Transport {
+        target: target.to_string(),
+        source: error.into(),
+    };
+    let scheme = if options.tls() { "https" } else { "http" };
+    let uri = |authority: &http::uri::Authority| {
+        let parts = Uri::builder().scheme(scheme).authority(authority.clone());
+        parts.path_and_query("/").build().map_err(invalid)
+    };
+    let origin = uri(&target.authority)?;
+    let endpoint = match &target.address {
+        Address::Tcp(address) => Endpoint::from(uri(address)?),
+        Address::Unix(_) => Endpoint::from(origin.clone()),
+    };
+    let mut endpoint = endpoint.origin(origin).connect_timeout(timeout).tcp_nodelay(true);
+    if !options.keep_alive_time().is_zero() {
+        endpoint = endpoint.http2_keep_alive_interval(options.keep_alive_time());
+    }
+    if options.tls() {
+        endpoint = with_tls(endpoint, options, target)?;
+    }
+    match &target.address {
+        Address::Tcp(_) => Ok(endpoint.connect_lazy()),
+        Address::Unix(path) => {
+            connect_lazy(&endpoint, path).map_err(|reason| socket_option(options).error(reason))
+        }
+    }
+}
+
+#[cfg(not(feature = "tls"))]
+fn with_tls(_: Endpoint, _: &FlagdOptions, _: &Target) -> Result<Endpoint, FlagdError> {
+    let reason = "this program was built without TLS; add the feature `tls-ring` or `tls-aws-lc`";
+    Err(row::tls().error(reason))
+}
+
+#[cfg(not(unix))]
+fn connect_lazy(_: &Endpoint, _: &std::path::Path) -> Result<Channel, String> {
+    Err("this system has no unix sockets; set host and port in its place".to_owned())
+}
+
+/// The option that leads to a unix socket.
+fn socket_option(options: &FlagdOptions) -> OptionInfo {
+    if options.target_uri().is_some() { row::target_uri() } else { row::socket_path() }
+}
+
+fn headers(options: &FlagdOptions) -> Result<HeaderMap, FlagdError> {
+    let mut headers = HeaderMap::new();
+    for (name, value) in options.headers() {
+        let invalid = || row::headers().error(format!("`{}` is no valid header", excerpt(name)));
+        let name = HeaderName::try_from(name).map_err(|_| invalid())?;
+        let mut value = HeaderValue::from_str(value.expose_secret()).map_err(|_| invalid())?;
+        value.set_sensitive(true);
+        headers.append(name, value);
+    }
+    if let Some(selector) = options.selector() {
+        let value = HeaderValue::from_str(selector)
+            .map_err(|_| row::selector().error("it is no valid header"))?;
+        headers.insert(SELECTOR, value);
+    }
+    Ok(headers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn channel_of(options: &FlagdOptions) -> Result<Channel, FlagdError> {
+        channel(options, &Target::new(options)?, Duration::from_secs(1))
+    }
+
+    #[test]
+    fn a_path_that_is_no_socket_is_named_with_the_option_it_came_from() {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+        for (builder, option, variable) in [
+            (FlagdOptions::builder().socket_path(file), "socketPath", "FLAGD_SOCKET_PATH"),
+            (
+                FlagdOptions::builder().target_uri(format!("unix://{file}")),
+                "targetUri",
+                "FLAGD_TARGET_URI",
+            ),
+        ] {
+            let error = channel_of(&builder.build_with_env(|_| None).unwrap()).unwrap_err();
+            let error = error.to_string();
+            assert!(error.contains(option) && error.contains(variable), "{error}");
+            #[cfg(unix)]
+            assert!(error.contains(file), "{error}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn a_socket_that_is_not_there_yet_is_waited_for() {
+        let options = FlagdOptions::builder().socket_path("/does/not/exist.sock");
+        channel_of(&options.build_with_env(|_| None).unwrap()).unwrap();
+    }
+}

@@ -1,0 +1,264 @@
+//! The TLS configuration of a connection, with errors that name option and file.
+
+use std::path::Path;
+
+use rustls::{
+    RootCertStore,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+};
+use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
+
+use crate::{
+    excerpt::{chain, shown},
+    flagd::{
+        error::FlagdError,
+        options::{
+            kind::OptionInfo,
+            table::{FlagdOptions, row},
+            target::Target,
+        },
+    },
+};
+
+/// Trusts `certPath`, or the system's roots without it; shows the client's certificate if there is
+/// one. The files are read at each connection, so that renewed certificates are picked up.
+pub(crate) fn with_tls(
+    endpoint: Endpoint,
+    options: &FlagdOptions,
+    target: &Target,
+) -> Result<Endpoint, FlagdError> {
+    let built_in = cfg!(any(feature = "tls-ring", feature = "tls-aws-lc"));
+    if !built_in && rustls::crypto::CryptoProvider::get_default().is_none() {
+        let reason = "rustls has no cryptography: add the feature `tls-ring` or `tls-aws-lc`, \
+                      or install a `CryptoProvider`";
+        return Err(row::tls().error(reason));
+    }
+    // An IPv6 address stands in brackets in an authority, and without them in a certificate.
+    let server_name = target.authority.host().trim_matches(['[', ']']);
+    let config = ClientTlsConfig::new().domain_name(server_name);
+    let config = match options.cert_path() {
+        Some(path) => config.ca_certificate(Certificate::from_pem(authorities(path)?)),
+        None => config.with_native_roots(),
+    };
+    // First without the client's certificate, so that each error has its own option.
+    let encrypted = endpoint.clone().tls_config(config.clone()).map_err(|error| {
+        FlagdError::Transport { target: target.to_string(), source: error.into() }
+    })?;
+    let (Some(cert), Some(key)) = (options.client_cert_path(), options.client_key_path()) else {
+        return Ok(encrypted);
+    };
+    let (chain_pem, _) = certificates(row::client_cert_path(), cert)?;
+    let identity = Identity::from_pem(chain_pem, private_key(row::client_key_path(), key)?);
+    endpoint.tls_config(config.identity(identity)).map_err(|error| {
+        let reason = format!("with the certificate `{}`: {}", shown(cert), chain(&error));
+        invalid(row::client_key_path(), key, &reason)
+    })
+}
+
+/// tonic leaves out what it cannot read, and each handshake then fails with `UnknownIssuer`.
+fn authorities(path: &Path) -> Result<Vec<u8>, FlagdError> {
+    let (pem, found) = certificates(row::cert_path(), path)?;
+    match RootCertStore::empty().add_parsable_certificates(found) {
+        (0, _) => Err(invalid(row::cert_path(), path, "holds no certificate that can be read")),
+        _ => Ok(pem),
+    }
+}
+
+/// The file, and the certificates in it, of which there is at least one.
+fn certificates(
+    option: OptionInfo,
+    path: &Path,
+) -> Result<(Vec<u8>, Vec<CertificateDer<'static>>), FlagdError> {
+    let pem = read(option, path)?;
+    match CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>() {
+        Ok(found) if !found.is_empty() => Ok((pem, found)),
+        Ok(_) => Err(invalid(option, path, "holds no PEM certificate")),
+        // The error would quote a line, which may be of a key if the wrong file was named.
+        Err(_) => Err(invalid(option, path, "is no valid PEM")),
+    }
+}
+
+fn private_key(option: OptionInfo, path: &Path) -> Result<Vec<u8>, FlagdError> {
+    let pem = read(option, path)?;
+    match PrivateKeyDer::from_pem_slice(&pem) {
+        Ok(_) => Ok(pem),
+        // As above.
+        Err(_) => Err(invalid(option, path, "holds no PEM private key (without a password)")),
+    }
+}
+
+fn invalid(option: OptionInfo, path: &Path, reason: &str) -> FlagdError {
+    option.error(format!("`{}` {reason}", shown(path)))
+}
+
+fn read(option: OptionInfo, path: &Path) -> Result<Vec<u8>, FlagdError> {
+    std::fs::read(path).map_err(|source| option.file_error(path, source))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::PathBuf};
+
+    use rcgen::{CertifiedKey, generate_simple_self_signed};
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::flagd::options::table::FlagdOptionsBuilder;
+
+    /// A directory with a certificate, its key, and files that are neither.
+    struct Files {
+        dir: TempDir,
+        key_pem: String,
+    }
+
+    impl Files {
+        fn new() -> Self {
+            crate::testing::bring_cryptography();
+            let CertifiedKey { cert, signing_key } =
+                generate_simple_self_signed(["flags.test".to_owned()]).unwrap();
+            let key_pem = signing_key.serialize_pem();
+            let files = Self { dir: tempfile::tempdir().unwrap(), key_pem };
+            files.write("cert.pem", &cert.pem());
+            files.write("key.pem", &files.key_pem);
+            files.write("bundle.pem", &format!("{}{}", files.key_pem, cert.pem()));
+            files.write("text", "no PEM at all");
+            files.write("empty", "");
+            files.write("cut.pem", &cert.pem()[..cert.pem().len() / 2]);
+            // What becomes of a PEM whose line breaks were lost in a variable.
+            files.write("line.pem", &files.key_pem.replace('\n', ""));
+            files.write("cut-key.pem", &files.key_pem[..files.key_pem.len() / 2]);
+            files.write("nonsense.pem", &pem_of("CERTIFICATE"));
+            files.write("nonsense-key.pem", &pem_of("PRIVATE KEY"));
+            files.write("locked-key.pem", &pem_of("ENCRYPTED PRIVATE KEY"));
+            let other = generate_simple_self_signed(["other.test".to_owned()]).unwrap();
+            files.write("other-key.pem", &other.signing_key.serialize_pem());
+            files
+        }
+
+        fn write(&self, name: &str, text: &str) {
+            fs::write(self.path(name), text).unwrap();
+        }
+
+        fn path(&self, name: &str) -> PathBuf {
+            self.dir.path().join(name)
+        }
+
+        fn client(&self, cert: &str, key: &str) -> FlagdOptionsBuilder {
+            FlagdOptions::builder()
+                .cert_path(self.path("cert.pem"))
+                .client_cert_path(self.path(cert))
+                .client_key_path(self.path(key))
+        }
+    }
+
+    fn pem_of(label: &str) -> String {
+        format!("-----BEGIN {label}-----\nbm9uc2Vuc2U=\n-----END {label}-----\n")
+    }
+
+    fn secured(builder: FlagdOptionsBuilder) -> Result<Endpoint, FlagdError> {
+        let options = builder.host("flags.test").tls(true).build_with_env(|_| None).unwrap();
+        let endpoint = Endpoint::from_static("https://flags.test:8013");
+        with_tls(endpoint, &options, &Target::new(&options)?)
+    }
+
+    #[test]
+    fn good_files_are_taken() {
+        let files = Files::new();
+        secured(FlagdOptions::builder().cert_path(files.path("cert.pem"))).unwrap();
+        secured(FlagdOptions::builder().cert_path(files.path("bundle.pem"))).unwrap();
+        secured(files.client("cert.pem", "key.pem")).unwrap();
+        secured(files.client("bundle.pem", "bundle.pem")).unwrap();
+    }
+
+    #[test]
+    fn the_address_of_a_server_is_its_name_in_tls() {
+        let files = Files::new();
+        for host in ["::1", "[::1]", "127.0.0.1", "my_service"] {
+            let builder = FlagdOptions::builder().host(host).cert_path(files.path("cert.pem"));
+            let options = builder.build_with_env(|_| None).unwrap();
+            let target = Target::new(&options).unwrap();
+            with_tls(Endpoint::from_static("https://flags.test"), &options, &target).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_missing_file_is_named_with_its_option() {
+        let files = Files::new();
+        for (option, variable, builder) in [
+            (
+                "certPath",
+                "FLAGD_SERVER_CERT_PATH",
+                FlagdOptions::builder().cert_path(files.path("missing")),
+            ),
+            ("clientCertPath", "FLAGD_CLIENT_CERT_PATH", files.client("missing", "key.pem")),
+            ("clientKeyPath", "FLAGD_CLIENT_KEY_PATH", files.client("cert.pem", "missing")),
+        ] {
+            let error = secured(builder).map(drop).unwrap_err();
+            let text = error.to_string();
+            assert!(text.contains(option) && text.contains(variable), "{text}");
+            assert!(text.contains(&files.path("missing").display().to_string()), "{text}");
+            let FlagdError::File { option: named, variable: of, path, source } = error else {
+                panic!("not of a file: {text}")
+            };
+            assert_eq!((named, of, path), (option, variable, files.path("missing")));
+            assert_eq!(source.kind(), std::io::ErrorKind::NotFound);
+        }
+    }
+
+    #[test]
+    fn a_file_of_something_else_is_named_with_its_option_and_never_quoted() {
+        let files = Files::new();
+        let server = |name: &str| FlagdOptions::builder().cert_path(files.path(name));
+        for (option, file, reason, builder) in [
+            ("certPath", "text", "holds no PEM certificate", server("text")),
+            ("certPath", "empty", "holds no PEM certificate", server("empty")),
+            ("certPath", "key.pem", "holds no PEM certificate", server("key.pem")),
+            ("certPath", "cut.pem", "is no valid PEM", server("cut.pem")),
+            ("certPath", "line.pem", "is no valid PEM", server("line.pem")),
+            ("certPath", "nonsense.pem", "can be read", server("nonsense.pem")),
+            ("clientCertPath", "text", "no PEM certificate", files.client("text", "key.pem")),
+            ("clientCertPath", "key.pem", "no PEM certificate", files.client("key.pem", "key.pem")),
+            ("clientCertPath", "line.pem", "no valid PEM", files.client("line.pem", "key.pem")),
+            ("clientKeyPath", "text", "no PEM private key", files.client("cert.pem", "text")),
+            ("clientKeyPath", "cert.pem", "no PEM private", files.client("cert.pem", "cert.pem")),
+            ("clientKeyPath", "line.pem", "no PEM private", files.client("cert.pem", "line.pem")),
+            (
+                "clientKeyPath",
+                "cut-key.pem",
+                "no PEM private",
+                files.client("cert.pem", "cut-key.pem"),
+            ),
+            (
+                "clientKeyPath",
+                "locked-key.pem",
+                "without a password",
+                files.client("cert.pem", "locked-key.pem"),
+            ),
+            (
+                "clientKeyPath",
+                "nonsense-key.pem",
+                "private key",
+                files.client("cert.pem", "nonsense-key.pem"),
+            ),
+            (
+                "clientKeyPath",
+                "other-key.pem",
+                "KeyMismatch",
+                files.client("cert.pem", "other-key.pem"),
+            ),
+        ] {
+            let error = secured(builder).map(drop).unwrap_err();
+            let text = error.to_string();
+            assert!(text.contains(option), "{file}: {text}");
+            assert!(text.contains(&files.path(file).display().to_string()), "{file}: {text}");
+            assert!(text.contains(reason), "{file}: {text}");
+            let shown = format!("{error:?} {text}");
+            for line in files.key_pem.lines().filter(|line| !line.starts_with("-----")) {
+                assert!(!shown.contains(line), "{file}: {text}");
+                // Errors of the PEM parser hold lines as lists of bytes.
+                let bytes = format!("{:?}", &line.as_bytes()[..8]);
+                assert!(!shown.contains(bytes.trim_matches(['[', ']'])), "{file}: {text}");
+            }
+        }
+    }
+}

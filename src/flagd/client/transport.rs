@@ -1,0 +1,311 @@
+//! The layer between gRPC and the HTTP/2 channel: adds the headers, marks errors made on this side,
+//! and turns answers that are not gRPC into statuses.
+
+use std::{
+    error::Error,
+    fmt,
+    future::{Future, poll_fn},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header::CONTENT_TYPE,
+};
+use http_body_util::BodyExt;
+use tonic::{
+    Code, ConnectError, TimeoutExpired,
+    body::Body,
+    transport::{Channel, Error as ChannelError, channel::ResponseFuture},
+};
+use tower_service::Service;
+
+use crate::excerpt::{chain, excerpt};
+
+/// What happened to a call on this side of the wire.
+///
+/// It has no source on purpose: tonic looks into the chain of causes for a status of its own, and
+/// what is local could no longer be told from what the server said.
+#[derive(Clone, Debug)]
+pub(crate) enum TransportError {
+    /// No connection was made, so nothing was sent.
+    Connect(String),
+    /// The connection went away under the call, or does not accept it: the next one may.
+    Lost(String),
+    /// The server reset this call, or its response is not valid HTTP/2: the next attempt is likely to
+    /// end so too.
+    Broken(String),
+    /// The connection carries no calls any more, and is not made again.
+    Closed(String),
+    /// The time in the call's `grpc-timeout` header has passed.
+    TimedOut,
+}
+
+impl fmt::Display for TransportError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connect(text) => write!(f, "no connection: {text}"),
+            Self::Lost(text) | Self::Closed(text) => write!(f, "the connection was lost: {text}"),
+            Self::Broken(text) => write!(f, "the call was broken off: {text}"),
+            Self::TimedOut => f.write_str("the deadline passed"),
+        }
+    }
+}
+
+impl Error for TransportError {}
+
+impl TransportError {
+    pub(crate) fn new(error: &(dyn Error + 'static)) -> Self {
+        let text = explained(&text(error));
+        let mut cause = Some(error);
+        while let Some(error) = cause {
+            if error.is::<ConnectError>() {
+                return Self::Connect(text);
+            }
+            if error.is::<TimeoutExpired>() {
+                return Self::TimedOut;
+            }
+            if error.downcast_ref().is_some_and(is_repeatable) {
+                return Self::Broken(text);
+            }
+            cause = error.source();
+        }
+        Self::Lost(text)
+    }
+}
+
+/// Whether the next attempt is likely to fail in the same way. It is not when the server has not begun
+/// to process the call (`REFUSED_STREAM`), or ends the connection.
+fn is_repeatable(error: &h2::Error) -> bool {
+    let is_reset = error.is_reset() && error.reason() != Some(h2::Reason::REFUSED_STREAM);
+    is_reset || error.is_library()
+}
+
+/// The causes in one line. tonic shows a status of its own, and what is behind it, as a debugger does.
+fn text(error: &(dyn Error + 'static)) -> String {
+    match error.downcast_ref::<tonic::Status>() {
+        None => chain(error),
+        Some(status) => status.source().map_or_else(|| status.message().to_owned(), chain),
+    }
+}
+
+/// Cuts the text, and adds the remedy where the cause is known and its text is of no help.
+fn explained(text: &str) -> String {
+    let remedy = if text.contains("CaUsedAsEndEntity") {
+        "the server shows a certificate authority as its own certificate, as `openssl req -x509` makes it: \
+         let an authority sign a certificate without CA:TRUE for the server, and trust that authority with `certPath`"
+    } else if text.contains("UnknownIssuer") {
+        "the server's certificate is signed by no trusted authority: name its PEM file with `certPath`"
+    } else if text.contains("BadSignature") {
+        "the authority in `certPath` bears the name of the one that signed the server's certificate, but not its key: \
+         name the PEM file of the right one"
+    } else if text.contains("InvalidContentType") {
+        "the server does not speak TLS on this port: see the option `tls`"
+    } else if text.contains("frame with invalid size") {
+        "perhaps the server expects TLS: see the option `tls`"
+    } else if text.contains("Service was not ready") || text.contains("worker closed unexpectedly")
+    {
+        "the runtime on which the provider was initialized has ended: initialize it on one that lives as long as it does"
+    } else {
+        return excerpt(text).into_owned();
+    };
+    format!("{} ({remedy})", excerpt(text))
+}
+
+/// A channel with the headers of the options.
+#[derive(Clone)]
+pub(crate) struct Transport {
+    channel: Channel,
+    headers: Arc<HeaderMap>,
+}
+
+impl Transport {
+    pub(crate) fn new(channel: Channel, headers: HeaderMap) -> Self {
+        Self { channel, headers: Arc::new(headers) }
+    }
+
+    fn add_headers(&self, request: &mut Request<Body>) {
+        let headers = request.headers_mut();
+        for (name, value) in &*self.headers {
+            headers.append(name, value.clone());
+        }
+    }
+
+    /// How many headers each request is given.
+    pub(crate) fn extra_headers(&self) -> usize {
+        self.headers.len()
+    }
+
+    /// Waits until a request can be sent.
+    pub(crate) async fn ready(&self) -> Result<Channel, TransportError> {
+        let mut channel = self.channel.clone();
+        match poll_fn(|cx| channel.poll_ready(cx)).await {
+            Ok(()) => Ok(channel),
+            Err(error) => Err(TransportError::new(&error)),
+        }
+    }
+
+    /// Sends a request without the boxes that [`Service`] needs, over a channel that is ready. The
+    /// errors are those of the channel: [`TransportError::new`] makes of them what they are elsewhere.
+    pub(crate) fn send(&self, mut channel: Channel, mut request: Request<Body>) -> ResponseFuture {
+        self.add_headers(&mut request);
+        channel.call(request)
+    }
+}
+
+/// The error stays the status's source.
+impl From<TransportError> for tonic::Status {
+    fn from(error: TransportError) -> Self {
+        Self::from_error(error.into())
+    }
+}
+
+impl Service<Request<Body>> for Transport {
+    type Response = Response<Body>;
+    type Error = TransportError;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, TransportError>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
+        let closed = |error: ChannelError| TransportError::Closed(explained(&text(&error)));
+        self.channel.poll_ready(cx).map_err(closed)
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        self.add_headers(&mut request);
+        let response = self.channel.call(request);
+        Box::pin(async move {
+            let response = response.await.map_err(|error| TransportError::new(&error))?;
+            Ok(match status_of_other_protocol(&response) {
+                Some(status) => status.into_http(),
+                None => readable(response),
+            })
+        })
+    }
+}
+
+/// Details of a status. Nobody reads them, and tonic panics where they are not base64.
+pub(crate) const DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin");
+
+/// The response without details, the errors of its body told by their causes.
+fn readable(mut response: Response<Body>) -> Response<Body> {
+    response.headers_mut().remove(DETAILS);
+    response.map(|body| {
+        let body = body.map_err(|error| TransportError::new(&error)).map_frame(|mut frame| {
+            if let Some(trailers) = frame.trailers_mut() {
+                trailers.remove(DETAILS);
+            }
+            frame
+        });
+        Body::new(body)
+    })
+}
+
+/// The status of an answer that is not gRPC, by the table of the gRPC specification
+/// (`http-grpc-status-mapping.md`). tonic would take the text of the page for a message.
+pub(crate) fn status_of_other_protocol(response: &Response<Body>) -> Option<tonic::Status> {
+    let is_grpc = |value: &HeaderValue| value.as_bytes().starts_with(b"application/grpc");
+    if response.headers().get(CONTENT_TYPE).is_some_and(is_grpc)
+        || response.headers().contains_key("grpc-status")
+    {
+        return None;
+    }
+    let http = response.status();
+    let hint = match http {
+        StatusCode::NOT_FOUND => " (evaluation is at flagd's port 8013, synchronization at 8015)",
+        _ => "",
+    };
+    Some(tonic::Status::new(code_of(http), format!("the answer is HTTP {http} and not gRPC{hint}")))
+}
+
+/// The status code for an answer that has none of its own.
+pub(crate) fn code_of(http: StatusCode) -> Code {
+    match http {
+        StatusCode::BAD_REQUEST => Code::Internal,
+        StatusCode::UNAUTHORIZED => Code::Unauthenticated,
+        StatusCode::FORBIDDEN => Code::PermissionDenied,
+        StatusCode::NOT_FOUND => Code::Unimplemented,
+        StatusCode::TOO_MANY_REQUESTS
+        | StatusCode::BAD_GATEWAY
+        | StatusCode::SERVICE_UNAVAILABLE
+        | StatusCode::GATEWAY_TIMEOUT => Code::Unavailable,
+        _ => Code::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(status: u16, content_type: Option<&str>) -> Response<Body> {
+        let mut response = Response::builder().status(status);
+        if let Some(value) = content_type {
+            response = response.header(CONTENT_TYPE, value);
+        }
+        response.body(Body::empty()).unwrap()
+    }
+
+    #[test]
+    fn answers_that_are_not_grpc_become_the_status_of_the_specification() {
+        for (status, code) in [
+            (400, Code::Internal),
+            (401, Code::Unauthenticated),
+            (403, Code::PermissionDenied),
+            (404, Code::Unimplemented),
+            (429, Code::Unavailable),
+            (502, Code::Unavailable),
+            (503, Code::Unavailable),
+            (504, Code::Unavailable),
+            (200, Code::Unknown),
+            (500, Code::Unknown),
+        ] {
+            let made = status_of_other_protocol(&answer(status, Some("text/plain")));
+            assert_eq!(made.map(|status| status.code()), Some(code), "HTTP {status}");
+            assert!(status_of_other_protocol(&answer(status, None)).is_some(), "HTTP {status}");
+        }
+    }
+
+    #[test]
+    fn grpc_answers_pass_whatever_their_http_status() {
+        for content_type in ["application/grpc", "application/grpc+proto"] {
+            assert!(status_of_other_protocol(&answer(200, Some(content_type))).is_none());
+            assert!(status_of_other_protocol(&answer(404, Some(content_type))).is_none());
+        }
+    }
+
+    /// tonic panics when it decodes these details.
+    #[tokio::test]
+    async fn details_that_are_not_base64_do_no_harm() {
+        let failed = HeaderMap::from_iter([
+            (HeaderName::from_static("grpc-status"), HeaderValue::from_static("5")),
+            (DETAILS, HeaderValue::from_static("not base64!")),
+        ]);
+        let trailers = Some(Ok(failed.clone()));
+        let body = Body::new(Body::empty().with_trailers(std::future::ready(trailers)));
+        let mut response = Response::new(body);
+        *response.headers_mut() = failed;
+        let (parts, body) = readable(response).into_parts();
+        let trailers = body.collect().await.unwrap().trailers().cloned().unwrap();
+        for headers in [parts.headers, trailers] {
+            let status = tonic::Status::from_header_map(&headers).unwrap();
+            assert_eq!(status.code(), Code::NotFound);
+        }
+    }
+
+    #[test]
+    fn a_status_made_on_this_side_is_told_by_its_causes() {
+        let cause = std::io::Error::other("broken pipe");
+        for (status, text) in [
+            (tonic::Status::from_error(Box::new(cause)), "the connection was lost: broken pipe"),
+            (tonic::Status::unknown("no cause"), "the connection was lost: no cause"),
+        ] {
+            assert_eq!(TransportError::new(&status).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_self_signed_server_certificate_is_explained() {
+        let text = explained("invalid peer certificate: Other(CaUsedAsEndEntity)");
+        assert!(text.contains("openssl req -x509") && text.contains("certPath"), "{text}");
+    }
+}

@@ -1,0 +1,47 @@
+//! Connections over unix sockets, where there are any.
+
+use std::{
+    fs, io,
+    os::unix::fs::FileTypeExt,
+    path::{Path, PathBuf},
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use http::Uri;
+use hyper_util::rt::TokioIo;
+use tokio::net::UnixStream;
+use tonic::transport::{Channel, Endpoint};
+use tower_service::Service;
+
+use crate::excerpt::shown;
+
+/// A channel over the socket at `path`, opened at the first call.
+///
+/// A socket that is not there yet may come; something else in its place never becomes one.
+pub(crate) fn connect_lazy(endpoint: &Endpoint, path: &Path) -> Result<Channel, String> {
+    match fs::metadata(path) {
+        Ok(metadata) if !metadata.file_type().is_socket() => {
+            Err(format!("`{}` is no unix socket", shown(path)))
+        }
+        _ => Ok(endpoint.connect_with_connector_lazy(UnixConnector(path.to_owned()))),
+    }
+}
+
+#[derive(Clone)]
+struct UnixConnector(PathBuf);
+
+impl Service<Uri> for UnixConnector {
+    type Response = TokioIo<UnixStream>;
+    type Error = io::Error;
+    type Future = Pin<Box<dyn Future<Output = io::Result<TokioIo<UnixStream>>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Uri) -> Self::Future {
+        let path = self.0.clone();
+        Box::pin(async move { Ok(TokioIo::new(UnixStream::connect(path).await?)) })
+    }
+}

@@ -1,0 +1,106 @@
+//! Reads the values of options from the text of their variables.
+
+use std::{path::PathBuf, str::FromStr, time::Duration};
+
+use secrecy::SecretString;
+
+use super::kind::{CacheType, Resolver};
+use crate::{bucketing::Bucketing, excerpt::excerpt};
+
+pub(crate) fn resolver(text: &str) -> Result<Resolver, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "rpc" => Ok(Resolver::Rpc),
+        "in-process" => Ok(Resolver::InProcess),
+        "file" => Ok(Resolver::File),
+        _ => Err(format!("`{}` is none of `rpc`, `in-process`, `file`", excerpt(text))),
+    }
+}
+
+pub(crate) fn cache(text: &str) -> Result<CacheType, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "lru" => Ok(CacheType::Lru),
+        "disabled" => Ok(CacheType::Disabled),
+        _ => Err(format!("`{}` is neither `lru` nor `disabled`", excerpt(text))),
+    }
+}
+
+pub(crate) fn bucketing(text: &str) -> Result<Bucketing, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "string" => Ok(Bucketing::String),
+        "cbor" => Ok(Bucketing::Cbor),
+        _ => Err(format!("`{}` is neither `string` nor `cbor`", excerpt(text))),
+    }
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "one signature for all readers")]
+pub(crate) fn text(text: &str) -> Result<String, String> {
+    Ok(text.to_owned())
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "one signature for all readers")]
+pub(crate) fn optional_text(text: &str) -> Result<Option<String>, String> {
+    Ok(Some(text.to_owned()))
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "one signature for all readers")]
+pub(crate) fn optional_path(text: &str) -> Result<Option<PathBuf>, String> {
+    Ok(Some(PathBuf::from(text)))
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "one signature for all readers")]
+pub(crate) fn names(text: &str) -> Result<Vec<String>, String> {
+    Ok(text.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect())
+}
+
+pub(crate) fn boolean(text: &str) -> Result<bool, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "t" | "1" => Ok(true),
+        "false" | "f" | "0" => Ok(false),
+        _ => Err(format!("`{}` is neither `true` nor `false`", excerpt(text))),
+    }
+}
+
+pub(crate) fn port(text: &str) -> Result<u16, String> {
+    match text.parse() {
+        Ok(port) if port > 0 => Ok(port),
+        _ => Err(format!("`{}` is not a whole number from 1 to 65535", excerpt(text))),
+    }
+}
+
+pub(crate) fn count<T: FromStr>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|_| format!("`{}` is not a whole number from 0", excerpt(text)))
+}
+
+pub(crate) fn retries(text: &str) -> Result<Option<u32>, String> {
+    match text {
+        "-1" => Ok(None),
+        _ if text.eq_ignore_ascii_case("unlimited") => Ok(None),
+        _ => text.parse().map(Some).map_err(|_| {
+            format!("`{}` is not a whole number from 0, `-1` or `unlimited`", excerpt(text))
+        }),
+    }
+}
+
+pub(crate) fn millis(text: &str) -> Result<Duration, String> {
+    text.parse()
+        .map(Duration::from_millis)
+        .map_err(|_| format!("`{}` is not a whole number of milliseconds", excerpt(text)))
+}
+
+pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
+    text.parse()
+        .map(Duration::from_secs)
+        .map_err(|_| format!("`{}` is not a whole number of seconds", excerpt(text)))
+}
+
+/// Errors give a place and not the text, which is a secret.
+pub(crate) fn headers(text: &str) -> Result<Vec<(String, SecretString)>, String> {
+    text.split(',')
+        .filter(|header| !header.trim().is_empty())
+        .enumerate()
+        .map(|(index, header)| match header.split_once('=') {
+            Some((name, value)) => Ok((name.trim().to_owned(), value.trim().into())),
+            None => Err(format!("header {} is not of the form `name=value`", index + 1)),
+        })
+        .collect()
+}

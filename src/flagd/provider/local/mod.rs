@@ -1,0 +1,4 @@
+//! Evaluation in this process.
+
+pub(crate) mod rules;
+pub(crate) mod supervisor;

@@ -1,0 +1,88 @@
+//! From a request to its answer, whatever the protocol, and the answer in protobuf.
+
+use http::HeaderMap;
+use prost::{
+    bytes::BytesMut,
+    encoding::{bool, double, int64},
+};
+use tonic::Status;
+
+use super::resolve::{Question, Resolved, Typed};
+use crate::server::protocol::procedure::{Kind, Version};
+use crate::{
+    evaluator::{Context, ErrorCode},
+    server::{
+        core::{Core, selector_of},
+        protocol::{
+            proto::v1::ResolveBooleanRequest,
+            wire::{Fields, write_text},
+        },
+        store::selector::Selector,
+    },
+};
+
+/// A request to resolve a flag; all versions and types have the same fields.
+pub(crate) type ResolveRequest = ResolveBooleanRequest;
+
+/// Resolves a flag, and writes the answer while it is borrowed from the flags.
+pub(crate) fn resolve<T>(
+    core: &Core,
+    headers: &HeaderMap,
+    key: &str,
+    context: &dyn Context,
+    kind: Kind,
+    version: Version,
+    write: impl FnOnce(&Resolved<'_>) -> T,
+) -> Result<T, Status> {
+    ask(core, headers, context, |question| {
+        let resolved = question.resolve(key, kind, version);
+        resolved.map(|resolved| write(&resolved)).map_err(status)
+    })?
+}
+
+/// Answers a question about the flags as they are now.
+pub(crate) fn ask<T>(
+    core: &Core,
+    headers: &HeaderMap,
+    context: &dyn Context,
+    answer: impl FnOnce(&Question<'_>) -> T,
+) -> Result<T, Status> {
+    let selector = selector(headers)?;
+    let flags = core.store.snapshot();
+    Ok(answer(&Question { core, flags: &flags, selector: &selector, context, headers }))
+}
+
+/// The selector of a request.
+pub(crate) fn selector(headers: &HeaderMap) -> Result<Selector, Status> {
+    selector_of(headers).map_err(|error| Status::invalid_argument(error.to_string()))
+}
+
+/// The status by which flagd tells a failure.
+pub(crate) fn status(failure: ErrorCode) -> Status {
+    let message = failure.to_string();
+    match failure {
+        ErrorCode::FlagNotFound => Status::not_found(message),
+        ErrorCode::ParseError => Status::data_loss(message),
+        ErrorCode::TypeMismatch => Status::invalid_argument(message),
+        ErrorCode::General => Status::unknown(message),
+    }
+}
+
+/// Writes an answer as protobuf. Version 1 leaves out what is zero.
+pub(crate) fn write(resolved: &Resolved<'_>, version: Version, out: &mut BytesMut) {
+    let always = version == Version::V2;
+    match resolved.value {
+        Some(Typed::Boolean(value)) if always || value => bool::encode(1, &value, out),
+        Some(Typed::String(value)) if always || !value.is_empty() => write_text(1, value, out),
+        Some(Typed::Integer(value)) if always || value != 0 => int64::encode(1, &value, out),
+        Some(Typed::Float(value)) if always || value != 0.0 => double::encode(1, &value, out),
+        Some(Typed::Object(Some(object))) => Fields::new(object).write_field(1, out),
+        Some(Typed::Object(None)) => write_text(1, "", out),
+        _ => {}
+    }
+    write_text(2, resolved.reason, out);
+    if let Some(variant) = resolved.variant.filter(|variant| !variant.is_empty()) {
+        write_text(3, variant, out);
+    }
+    resolved.metadata.write_field(4, out);
+}

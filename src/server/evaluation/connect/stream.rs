@@ -1,0 +1,106 @@
+//! The event stream over Connect: envelopes over any HTTP, the last of which says why it ends.
+
+use std::sync::Arc;
+
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
+use hyper::body::{Bytes, Frame};
+use prost::{Message, bytes::BufMut};
+use serde_json::{Map, Value, json};
+use tokio::sync::mpsc;
+use tonic::{Code, Status};
+
+use crate::server::{
+    body::{self, Received, Reply},
+    core::Core,
+    evaluation::{answer, events},
+    protocol::{
+        connect::{Codec, checked, error},
+        envelope::{self, Framing},
+        grpc,
+        proto::v1::EventStreamRequest,
+        respond,
+    },
+};
+
+const ENCODING: HeaderName = HeaderName::from_static("connect-content-encoding");
+const ACCEPTED: HeaderName = HeaderName::from_static("connect-accept-encoding");
+
+/// Answers a call of the event stream: always with success, as far as HTTP goes.
+pub(crate) async fn serve(
+    core: &Arc<Core>,
+    codec: Codec,
+    content_type: &'static str,
+    request: Request<&mut Received>,
+) -> Response<Reply> {
+    let reply = match subscribe(core, codec, request).await {
+        Ok(messages) => Reply::stream(messages, |status| Frame::data(end(status))),
+        Err(status) => Reply::bytes(end(&status)),
+    };
+    let mut response = respond::content(StatusCode::OK, content_type, Bytes::new()).map(|_| reply);
+    response.headers_mut().insert(ACCEPTED, HeaderValue::from_static(envelope::IDENTITY));
+    response
+}
+
+async fn subscribe(
+    core: &Arc<Core>,
+    codec: Codec,
+    request: Request<&mut Received>,
+) -> Result<mpsc::Receiver<Result<Bytes, Status>>, Status> {
+    let (parts, body) = request.into_parts();
+    let timeout = checked(&parts.headers, &ENCODING)?;
+    let bytes = body::read(body, core.max_body.saturating_add(envelope::PREFIX)).await;
+    let bytes = bytes.map_err(|error| grpc::unread(&error, core.max_body))?;
+    read(codec, &envelope::message(bytes, Framing::Connect)?)?;
+    let selector = answer::selector(&parts.headers)?;
+    Ok(events::subscribe(core, selector, timeout, codec))
+}
+
+/// Reads a request, which says nothing: it has no fields, and unknown ones are ignored.
+fn read(codec: Codec, message: &Bytes) -> Result<(), Status> {
+    match codec {
+        Codec::Proto => EventStreamRequest::decode(&**message)
+            .map(drop)
+            .map_err(|error| grpc::malformed(&error)),
+        // As in flagd, though it is no JSON.
+        Codec::Json if message.is_empty() => Ok(()),
+        Codec::Json => serde_json::from_slice::<Map<String, Value>>(message)
+            .map(drop)
+            .map_err(|error| grpc::malformed(&error)),
+    }
+}
+
+/// The envelope after the last message.
+fn end(status: &Status) -> Bytes {
+    let end = match status.code() {
+        Code::Ok => json!({}),
+        _ => json!({"error": error(status)}),
+    };
+    envelope::flagged(envelope::END, |out| out.put_slice(end.to_string().as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ends() {
+        assert_eq!(end(&Status::new(Code::Ok, "")), &b"\x02\0\0\0\x02{}"[..]);
+        let failed = end(&Status::unavailable("gone"));
+        let text = r#"{"error":{"code":"unavailable","message":"gone"}}"#;
+        assert_eq!(failed, [b"\x02\0\0\0\x31", text.as_bytes()].concat());
+    }
+
+    #[test]
+    fn requests() {
+        let read = |codec, bytes: &'static [u8]| read(codec, &Bytes::from_static(bytes));
+        for text in ["", "{}", r#"{"unknown": [{}]}"#] {
+            assert!(read(Codec::Json, text.as_bytes()).is_ok(), "{text}");
+        }
+        for text in ["{", "[]", "null", "{} x", " "] {
+            let status = read(Codec::Json, text.as_bytes()).unwrap_err();
+            assert_eq!(status.code(), Code::InvalidArgument, "{text}");
+        }
+        assert!(read(Codec::Proto, b"\x0a\x01x").is_ok());
+        assert_eq!(read(Codec::Proto, b"x").unwrap_err().code(), Code::InvalidArgument);
+    }
+}

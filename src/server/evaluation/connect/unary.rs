@@ -1,0 +1,220 @@
+//! Unary calls over Connect: plain requests and answers, errors by the status of HTTP.
+
+use std::sync::Arc;
+
+use http::{
+    HeaderMap, HeaderValue, Request, Response, StatusCode,
+    header::{ACCEPT_ENCODING, CONTENT_ENCODING},
+};
+use hyper::body::Bytes;
+use prost::{Message, bytes::BytesMut};
+use serde_json::{Map, Value, json};
+use tonic::{Code, Status};
+
+use crate::server::{
+    body::{self, Received, Reply},
+    core::Core,
+    evaluation::{
+        answer::{self, ResolveRequest},
+        resolve::{Resolved, Typed},
+        resolve_all,
+    },
+    protocol::{
+        connect::{Codec, checked, error, http_status},
+        envelope, grpc,
+        procedure::Procedure,
+        proto::v1::ResolveAllRequest,
+        respond,
+    },
+};
+
+/// A request, whichever way it was written.
+enum Asked {
+    Proto(prost_types::Struct),
+    Json(Map<String, Value>),
+}
+
+impl Asked {
+    fn context(&self) -> &dyn crate::evaluator::Context {
+        match self {
+            Self::Proto(context) => context,
+            Self::Json(context) => context,
+        }
+    }
+}
+
+/// Answers a call.
+pub(crate) async fn serve(
+    core: &Arc<Core>,
+    procedure: Procedure,
+    codec: Codec,
+    content_type: &'static str,
+    request: Request<&mut Received>,
+) -> Response<Reply> {
+    let (parts, body) = request.into_parts();
+    let answer = async {
+        let timeout = checked(&parts.headers, &CONTENT_ENCODING)?;
+        if timeout.is_some_and(|timeout| timeout.is_zero()) {
+            return Err(Status::deadline_exceeded("the time that the client waits is over"));
+        }
+        let bytes = body::read(body, core.max_body).await;
+        let bytes = bytes.map_err(|error| grpc::unread(&error, core.max_body))?;
+        // Once the flags are loaded, the answer is at hand, and needs no timer.
+        core.answerable(|| timeout).await?;
+        answer(core, procedure, codec, &parts.headers, &bytes)
+    };
+    match answer.await {
+        Ok(bytes) => respond::content(StatusCode::OK, content_type, bytes),
+        Err(status) => failed(&status),
+    }
+}
+
+fn answer(
+    core: &Core,
+    procedure: Procedure,
+    codec: Codec,
+    headers: &HeaderMap,
+    bytes: &Bytes,
+) -> Result<Bytes, Status> {
+    let (key, asked) = decode(procedure, codec, bytes)?;
+    let context = asked.context();
+    match procedure {
+        Procedure::Resolve(kind, version) => {
+            answer::resolve(core, headers, &key, context, kind, version, |resolved| match codec {
+                Codec::Proto => proto(|out| answer::write(resolved, version, out)),
+                Codec::Json => Bytes::from(json(resolved)),
+            })
+        }
+        _ => answer::ask(core, headers, context, |question| match codec {
+            Codec::Proto => proto(|out| resolve_all::write(question, out)),
+            Codec::Json => Bytes::from(resolve_all::json(question).to_string()),
+        }),
+    }
+}
+
+fn proto(write: impl FnOnce(&mut BytesMut)) -> Bytes {
+    let mut out = BytesMut::with_capacity(128);
+    write(&mut out);
+    out.freeze()
+}
+
+/// The key and the context.
+fn decode(procedure: Procedure, codec: Codec, bytes: &Bytes) -> Result<(String, Asked), Status> {
+    if codec == Codec::Proto {
+        let (key, context) = if procedure == Procedure::ResolveAll {
+            let request =
+                ResolveAllRequest::decode(&**bytes).map_err(|error| grpc::malformed(&error))?;
+            (String::new(), request.context)
+        } else {
+            let request =
+                ResolveRequest::decode(&**bytes).map_err(|error| grpc::malformed(&error))?;
+            (request.flag_key, request.context)
+        };
+        return Ok((key, Asked::Proto(context.unwrap_or_default())));
+    }
+    if bytes.is_empty() {
+        return Err(grpc::malformed(&"zero-length payload is not a valid JSON object"));
+    }
+    let mut fields: Map<String, Value> =
+        serde_json::from_slice(bytes).map_err(|error| grpc::malformed(&error))?;
+    let mut take = |name: &str, other: &str| {
+        let value = fields.remove(name).or_else(|| fields.remove(other));
+        value.filter(|value| !value.is_null())
+    };
+    let key = match take("flagKey", "flag_key") {
+        None => String::new(),
+        Some(Value::String(key)) => key,
+        Some(other) => {
+            return Err(grpc::malformed(&format!(
+                "invalid value for string field flagKey: {other}"
+            )));
+        }
+    };
+    match take("context", "context") {
+        None => Ok((key, Asked::Json(Map::new()))),
+        Some(Value::Object(context)) => Ok((key, Asked::Json(context))),
+        Some(other) => {
+            Err(grpc::malformed(&format!("invalid value for object field context: {other}")))
+        }
+    }
+}
+
+/// An answer as the JSON that protobuf defines, in the order of its fields: 64-bit integers are texts.
+fn json(resolved: &Resolved<'_>) -> String {
+    let value = resolved.value.map(|value| match value {
+        Typed::Boolean(value) => json!(value),
+        Typed::String(value) => json!(value),
+        Typed::Integer(value) => json!(value.to_string()),
+        // Whole numbers are written without a fraction.
+        Typed::Float(value) => whole(value).map_or(json!(value), Value::from),
+        Typed::Object(object) => json!(object.cloned().unwrap_or_default()),
+    });
+    let metadata = Value::from(resolve_all::object(resolved.metadata));
+    let fields = [
+        ("value", value),
+        ("reason", Some(resolved.reason.into())),
+        ("variant", resolved.variant.map(Value::from)),
+        ("metadata", Some(metadata)),
+    ];
+    let given = fields.into_iter().filter_map(|(name, value)| Some((name, value?)));
+    let written: Vec<_> = given.map(|(name, value)| format!("\"{name}\":{value}")).collect();
+    format!("{{{}}}", written.join(","))
+}
+
+/// The integer that a float is, if it is one.
+#[allow(clippy::cast_possible_truncation)]
+fn whole(value: f64) -> Option<i64> {
+    const BEYOND: f64 = 9_223_372_036_854_775_808.0; // 2^63
+    let negative_zero = value == 0.0 && value.is_sign_negative();
+    (value.fract() == 0.0 && value.abs() < BEYOND && !negative_zero).then_some(value as i64)
+}
+
+/// An error, with the status of HTTP that Connect gives it.
+fn failed(status: &Status) -> Response<Reply> {
+    let http = http_status(status.code());
+    let mut response = respond::content(http, "application/json", error(status).to_string());
+    if status.code() == Code::Unimplemented {
+        let identity = HeaderValue::from_static(envelope::IDENTITY);
+        response.headers_mut().insert(ACCEPT_ENCODING, identity);
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::protocol::procedure::{Kind, Version};
+
+    #[test]
+    fn requests_in_json() {
+        let procedure = Procedure::Resolve(Kind::Boolean, Version::V1);
+        let decoded = |text: &'static str| {
+            let (key, asked) = decode(procedure, Codec::Json, &Bytes::from_static(text.as_bytes()))
+                .map_err(|status| status.message().to_owned())?;
+            let Asked::Json(context) = asked else { panic!("no JSON") };
+            Ok::<_, String>((key, Value::from(context)))
+        };
+        assert_eq!(decoded("{}"), Ok((String::new(), json!({}))));
+        let asked = r#"{"flag_key": "f", "context": {"a": [1]}, "unknown": {}}"#;
+        assert_eq!(decoded(asked), Ok(("f".to_owned(), json!({"a": [1]}))));
+        assert_eq!(
+            decoded(r#"{"flagKey": null, "context": null}"#),
+            Ok((String::new(), json!({})))
+        );
+        for text in ["", "{", "[]", r#"{"flagKey": 1}"#, r#"{"context": []}"#] {
+            assert!(decoded(text).unwrap_err().starts_with("unmarshal message: "), "{text}");
+        }
+    }
+
+    #[test]
+    fn floats_as_in_json() {
+        for (value, expected) in
+            [(10.0, Some(10)), (-3.0, Some(-3)), (0.5, None), (1e300, None), (-0.0, None)]
+        {
+            assert_eq!(whole(value), expected);
+        }
+        assert_eq!(whole(9_007_199_254_740_992.0), Some(1 << 53));
+        assert_eq!(whole(9_223_372_036_854_774_784.0), Some(i64::MAX - 1023));
+        assert_eq!(whole(9_223_372_036_854_775_808.0), None);
+    }
+}

@@ -1,0 +1,104 @@
+//! The event stream of the evaluation service, the same in both versions and in gRPC and Connect.
+
+use std::{sync::Arc, time::Duration};
+
+use hyper::body::Bytes;
+use prost::bytes::BufMut;
+use serde_json::{Map, Value, json};
+use tokio::sync::mpsc;
+use tonic::Status;
+
+use crate::server::{
+    core::Core,
+    metrics::Counted,
+    protocol::{
+        connect::Codec,
+        envelope,
+        wire::{Fields, write_text},
+    },
+    store::{
+        history::Told,
+        selector::Selector,
+        snapshot::{Changes, Snapshot},
+    },
+    stream::{self, Messages},
+};
+
+/// A client that hears nothing for longer knows that the connection is lost.
+const KEEP_ALIVE: Duration = Duration::from_secs(20);
+
+/// How events are written.
+struct Events(Codec);
+
+/// Opens a stream of events, which ends after this time if the client says so.
+pub(crate) fn subscribe(
+    core: &Arc<Core>,
+    selector: Selector,
+    timeout: Option<Duration>,
+    codec: Codec,
+) -> mpsc::Receiver<Result<Bytes, Status>> {
+    stream::open(core, selector, timeout, Events(codec))
+}
+
+impl Messages for Events {
+    fn first(&self, _: &Core, _: &Snapshot, _: &Selector) -> Bytes {
+        self.event("provider_ready", Some(&Map::new()))
+    }
+
+    fn change(
+        &self,
+        core: &Core,
+        told: Told,
+        flags: &Snapshot,
+        selector: &Selector,
+    ) -> Result<Option<Bytes>, Status> {
+        // Some clients ignore a change without keys, but none that its stream ends.
+        let changes = core.store.changes(told, flags, selector).ok_or_else(|| {
+            Status::unavailable("the client has missed too many changes: open another stream")
+        })?;
+        let written = match self.0 {
+            Codec::Proto => &changes.proto,
+            Codec::Json => &changes.json,
+        };
+        let message = || written.get_or_init(|| self.changed(&changes)).clone();
+        Ok((!changes.flags.is_empty()).then(message))
+    }
+
+    fn keep_alive(&self) -> Option<(Duration, Bytes)> {
+        Some((KEEP_ALIVE, self.event("keep_alive", None)))
+    }
+
+    fn last(&self) -> Option<Bytes> {
+        Some(self.event("provider_shutdown", Some(&Map::new())))
+    }
+
+    fn count<'c>(&self, core: &'c Core) -> Counted<'c> {
+        core.metrics.event_streams.count()
+    }
+}
+
+impl Events {
+    fn changed(&self, changes: &Changes) -> Bytes {
+        let flags: Map<String, Value> = changes
+            .flags
+            .iter()
+            .map(|(key, change)| (key.clone(), json!({"type": change.as_str()})))
+            .collect();
+        let data = Map::from_iter([("flags".to_owned(), Value::Object(flags))]);
+        self.event("configuration_change", Some(&data))
+    }
+
+    fn event(&self, kind: &str, data: Option<&Map<String, Value>>) -> Bytes {
+        envelope::wrap(|out| match self.0 {
+            Codec::Proto => {
+                write_text(1, kind, out);
+                if let Some(data) = data {
+                    Fields::new(data).write_field(2, out);
+                }
+            }
+            Codec::Json => {
+                out.put_slice(json!({"type": kind, "data": data}).to_string().as_bytes());
+            }
+        })
+    }
+}

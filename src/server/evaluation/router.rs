@@ -1,0 +1,69 @@
+//! The way of a request: from its path and content type to who answers it.
+
+use std::{sync::Arc, time::Instant};
+
+use http::{HeaderName, Method, Request, Response, StatusCode, header::CONTENT_TYPE};
+
+use super::{connect, grpc::call};
+use crate::server::protocol::procedure::Procedure;
+use crate::server::{
+    body::{Received, Reply},
+    core::Core,
+    metrics::requests::Route,
+    protocol::{connect::ContentType, grpc, respond},
+};
+
+const ACCEPTED: &str = "application/grpc, application/grpc+proto, application/json, \
+    application/json; charset=utf-8, application/proto";
+const ACCEPTED_STREAM: &str = "application/grpc, application/grpc+proto, application/connect+json, \
+    application/connect+json; charset=utf-8, application/connect+proto";
+
+/// Answers a request.
+pub(crate) async fn serve(core: Arc<Core>, request: Request<&mut Received>) -> Response<Reply> {
+    core.cors.around(request, |request| route(&core, request)).await
+}
+
+async fn route(core: &Arc<Core>, request: Request<&mut Received>) -> Response<Reply> {
+    let Some(procedure) = Procedure::at(request.uri().path()) else { return respond::not_found() };
+    if request.method() != Method::POST {
+        return respond::only_post();
+    }
+    let began = Instant::now();
+    let (response, status, route) = if grpc::is_grpc(request.headers()) {
+        let response = call(core, procedure, request).await.unwrap_or_else(|failed| failed);
+        let status = grpc::http_status(&response);
+        (response, status, Route::Grpc(procedure))
+    } else {
+        let response = connect(core, procedure, request).await;
+        let status = response.status();
+        (response, status, Route::Connect(procedure))
+    };
+    if procedure != Procedure::EventStream {
+        core.metrics.requests.answered(route, status, began.elapsed());
+    }
+    response
+}
+
+/// A call by Connect, or by what nobody speaks here.
+async fn connect(
+    core: &Arc<Core>,
+    procedure: Procedure,
+    request: Request<&mut Received>,
+) -> Response<Reply> {
+    let content = request.headers().get(CONTENT_TYPE).and_then(ContentType::of);
+    match (procedure, content) {
+        (Procedure::EventStream, Some(ContentType::Stream(codec, name))) => {
+            connect::stream::serve(core, codec, name, request).await
+        }
+        (Procedure::EventStream, _) => unsupported(ACCEPTED_STREAM),
+        (procedure, Some(ContentType::Unary(codec, name))) => {
+            connect::unary::serve(core, procedure, codec, name, request).await
+        }
+        _ => unsupported(ACCEPTED),
+    }
+}
+
+fn unsupported(accepted: &'static str) -> Response<Reply> {
+    let response = respond::status(StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    respond::with(response, HeaderName::from_static("accept-post"), accepted)
+}

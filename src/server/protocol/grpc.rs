@@ -1,0 +1,205 @@
+//! gRPC: messages in HTTP/2 bodies, and the status in trailers.
+
+use std::time::Duration;
+
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Version,
+    header::CONTENT_TYPE,
+};
+use hyper::body::{Bytes, Frame};
+use prost::Message;
+use tokio::sync::mpsc;
+use tonic::{Code, Status};
+
+use super::{
+    connect,
+    envelope::{self, Framing},
+    respond,
+};
+use crate::{
+    excerpt::excerpt,
+    server::body::{self, ReadError, Received, Reply},
+};
+
+const CONTENT: &str = "application/grpc";
+const ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
+const TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
+
+/// Whether a request is one of gRPC with protobuf.
+pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
+    headers
+        .get(CONTENT_TYPE)
+        .is_some_and(|kind| kind == CONTENT || kind == "application/grpc+proto")
+}
+
+/// Reads the one message of a request.
+pub(crate) async fn receive<M: Message + Default>(
+    request: Request<&mut Received>,
+    limit: usize,
+) -> Result<(HeaderMap, M), Response<Reply>> {
+    if request.version() != Version::HTTP_2 {
+        return Err(respond::status(StatusCode::HTTP_VERSION_NOT_SUPPORTED));
+    }
+    let (parts, body) = request.into_parts();
+    let message = async {
+        envelope::not_encoded(&parts.headers, &ENCODING)?;
+        let bytes = body::read(body, limit.saturating_add(envelope::PREFIX)).await;
+        let bytes = bytes.map_err(|error| unread(&error, limit))?;
+        M::decode(envelope::message(bytes, Framing::Grpc)?).map_err(|error| malformed(&error))
+    };
+    match message.await {
+        Ok(message) => Ok((parts.headers, message)),
+        Err(status) => Err(failed(status)),
+    }
+}
+
+/// How long the client waits, if it says so.
+pub(crate) fn timeout(headers: &HeaderMap) -> Result<Option<Duration>, Status> {
+    let Some(header) = headers.get(TIMEOUT).filter(|header| !header.is_empty()) else {
+        return Ok(None);
+    };
+    let parsed = header.to_str().ok().and_then(|text| {
+        let (digits, unit) = text.split_at_checked(text.len() - 1)?;
+        let unit = match unit {
+            "H" => Duration::from_secs(3600),
+            "M" => Duration::from_secs(60),
+            "S" => Duration::from_secs(1),
+            "m" => Duration::from_millis(1),
+            "u" => Duration::from_micros(1),
+            "n" => Duration::from_nanos(1),
+            _ => return None,
+        };
+        let is_number = digits.len() <= 8 && digits.bytes().all(|byte| byte.is_ascii_digit());
+        let number = is_number.then(|| digits.parse::<u32>().ok())?;
+        Some(unit * number?)
+    });
+    let invalid = || {
+        let text = format!(
+            "{TIMEOUT} must be 1 to 8 digits and a unit, one of H, M, S, m, u, n: got {}",
+            respond::quoted(header)
+        );
+        Status::invalid_argument(text)
+    };
+    parsed.map(Some).ok_or_else(invalid)
+}
+
+/// How long the client of a unary call waits, if it says so in a form that can be read.
+pub(crate) fn patience(headers: &HeaderMap) -> Option<Duration> {
+    timeout(headers).ok().flatten()
+}
+
+/// What to say of a request that could not be read.
+pub(crate) fn unread(error: &ReadError, limit: usize) -> Status {
+    match error {
+        ReadError::TooLarge => {
+            Status::resource_exhausted(format!("the request is longer than {limit} bytes"))
+        }
+        ReadError::Incomplete => Status::cancelled("the request did not arrive as a whole"),
+    }
+}
+
+/// What to say of a message that is none of its kind; the error may quote it.
+pub(crate) fn malformed(error: &dyn std::fmt::Display) -> Status {
+    Status::invalid_argument(format!("unmarshal message: {}", excerpt(&error.to_string())))
+}
+
+/// The status of a call of an unknown procedure.
+pub(crate) fn unknown(procedure: &str) -> Status {
+    Status::unimplemented(format!("there is no procedure {:?}", excerpt(procedure)))
+}
+
+fn response(reply: Reply) -> Response<Reply> {
+    let mut response = Response::new(reply);
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(CONTENT));
+    response
+}
+
+/// The answer to a unary call.
+pub(crate) fn answer(framed: Bytes) -> Response<Reply> {
+    response(Reply::Message(Some(framed), false))
+}
+
+/// The answer to a call with a stream of messages.
+pub(crate) fn stream(messages: mpsc::Receiver<Result<Bytes, Status>>) -> Response<Reply> {
+    response(Reply::stream(messages, |status| Frame::trailers(body::trailers(status))))
+}
+
+/// The response to a call that failed, with the status in trailers after headers of their own, as on
+/// flagd's evaluation and management ports. A client whose policy is to retry such a status does so
+/// until it has received headers; without them it would report its own deadline.
+/// `UNIMPLEMENTED` is [in the headers](in_headers), so that a client which opens a stream knows before
+/// the first message.
+pub(crate) fn failed(status: Status) -> Response<Reply> {
+    let is_unimplemented = status.code() == Code::Unimplemented;
+    let mut response = response(Reply::Failure(Some(status)));
+    if is_unimplemented {
+        let identity = HeaderValue::from_static(envelope::IDENTITY);
+        response.headers_mut().insert("grpc-accept-encoding", identity);
+        response = in_headers(response);
+    }
+    response
+}
+
+/// The same response with the status in its only headers ("Trailers-Only"), as on flagd's sync port.
+pub(crate) fn in_headers(mut response: Response<Reply>) -> Response<Reply> {
+    if let Reply::Failure(Some(status)) = response.body() {
+        let trailers = body::trailers(status);
+        *response.body_mut() = Reply::empty();
+        response.headers_mut().extend(trailers);
+    }
+    response
+}
+
+/// What HTTP would call the outcome of a unary call: gRPC itself says 200 whatever it is.
+pub(crate) fn http_status(response: &Response<Reply>) -> StatusCode {
+    match (response.body(), Status::from_header_map(response.headers())) {
+        (Reply::Failure(Some(status)), _) => connect::http_status(status.code()),
+        (_, Some(status)) => connect::http_status(status.code()),
+        _ => response.status(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timeouts() {
+        let of = |text: &'static str| {
+            let header = (TIMEOUT, HeaderValue::from_static(text));
+            timeout(&HeaderMap::from_iter([header])).map_err(|status| status.code())
+        };
+        assert_eq!(timeout(&HeaderMap::new()).unwrap(), None);
+        assert_eq!(of(""), Ok(None));
+        for (text, expected) in [
+            ("2H", Duration::from_secs(7200)),
+            ("2M", Duration::from_secs(120)),
+            ("2S", Duration::from_secs(2)),
+            ("250m", Duration::from_millis(250)),
+            ("0250u", Duration::from_micros(250)),
+            ("0n", Duration::ZERO),
+            ("99999999n", Duration::from_nanos(99_999_999)),
+            ("99999999H", Duration::from_secs(99_999_999 * 3600)),
+        ] {
+            assert_eq!(of(text), Ok(Some(expected)), "{text}");
+        }
+        for text in ["1", "S", "1s", "1h", "123456789S", "+1S", "-1S", "1.5S", " 1S", "1 S"] {
+            assert_eq!(of(text), Err(Code::InvalidArgument), "{text}");
+        }
+    }
+
+    #[test]
+    fn outcomes_as_http_calls_them() {
+        assert_eq!(http_status(&answer(Bytes::new())), StatusCode::OK);
+        for (status, expected) in [
+            (Status::not_found("x"), StatusCode::NOT_FOUND),
+            (Status::invalid_argument("x"), StatusCode::BAD_REQUEST),
+            (Status::unimplemented("x"), StatusCode::NOT_IMPLEMENTED),
+        ] {
+            assert_eq!(http_status(&failed(status.clone())), expected);
+            assert_eq!(http_status(&in_headers(failed(status))), expected);
+        }
+        let refused = respond::status(StatusCode::HTTP_VERSION_NOT_SUPPORTED);
+        assert_eq!(http_status(&refused), StatusCode::HTTP_VERSION_NOT_SUPPORTED);
+    }
+}

@@ -1,0 +1,55 @@
+//! Responses that have nothing to do with flags.
+
+use http::{
+    HeaderName, HeaderValue, Response, StatusCode,
+    header::{ALLOW, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS},
+};
+use hyper::body::Bytes;
+
+use crate::{excerpt::excerpt, server::body::Reply};
+
+/// The value of a header as an error quotes it.
+pub(crate) fn quoted(value: &HeaderValue) -> String {
+    format!("{:?}", excerpt(&String::from_utf8_lossy(value.as_bytes())))
+}
+
+/// A response without a body.
+pub(crate) fn status(status: StatusCode) -> Response<Reply> {
+    let mut response = Response::new(Reply::empty());
+    *response.status_mut() = status;
+    response
+}
+
+/// A response of this type.
+pub(crate) fn content(
+    status: StatusCode,
+    content_type: &'static str,
+    body: impl Into<Bytes>,
+) -> Response<Reply> {
+    let mut response = Response::new(Reply::bytes(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}
+
+/// Adds a header.
+pub(crate) fn with(
+    mut response: Response<Reply>,
+    name: HeaderName,
+    value: &'static str,
+) -> Response<Reply> {
+    response.headers_mut().insert(name, HeaderValue::from_static(value));
+    response
+}
+
+/// There is nothing at this path.
+pub(crate) fn not_found() -> Response<Reply> {
+    let text = "404 page not found\n";
+    let response = content(StatusCode::NOT_FOUND, "text/plain; charset=utf-8", text);
+    with(response, X_CONTENT_TYPE_OPTIONS, "nosniff")
+}
+
+/// Only POST is allowed.
+pub(crate) fn only_post() -> Response<Reply> {
+    with(status(StatusCode::METHOD_NOT_ALLOWED), ALLOW, "POST")
+}
