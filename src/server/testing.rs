@@ -96,7 +96,7 @@ impl TestServer {
     /// Options for a provider of one's own. `build_with_env(|_| None)` keeps the environment's out.
     ///
     /// With a cache, which is the default, a change is seen once its event has arrived: wait for
-    /// [`ConfigurationChanged`](crate::flagd::event::ProviderEvent::ConfigurationChanged).
+    /// [`ConfigurationChanged`](crate::flagd::ProviderEvent::ConfigurationChanged).
     pub fn options(&self) -> FlagdOptionsBuilder {
         of(self.server.evaluation_addr())
     }

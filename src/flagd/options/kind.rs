@@ -34,7 +34,7 @@ impl fmt::Display for Resolver {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CacheType {
-    /// Keep up to [`max_cache_size`](FlagdOptions::max_cache_size) results. The least recently used
+    /// Keep up to [`max_cache_size`](crate::FlagdOptions::max_cache_size) results. The least recently used
     /// goes first, to a second chance: one that was read since it was inserted is spared once.
     #[default]
     Lru,
@@ -42,7 +42,7 @@ pub enum CacheType {
     Disabled,
 }
 
-/// One row of the table of options, [`FlagdOptions::TABLE`].
+/// One row of the table of options, [`FlagdOptions::TABLE`](crate::FlagdOptions::TABLE).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct OptionInfo {
