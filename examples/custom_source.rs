@@ -10,8 +10,8 @@ use std::{
 };
 
 use flagstaff::{
-    FlagdOptions, FlagdProvider, ProviderEvent,
-    source::{Definition, FlagSource, SourceError, async_trait},
+    FlagdOptions, FlagdProvider, ProviderEvent, async_trait,
+    source::{Definition, FlagSource, SourceError},
 };
 use open_feature::{EvaluationContext, OpenFeature};
 use serde_json::{Map, Value, json};

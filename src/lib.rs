@@ -45,6 +45,8 @@
 mod backoff;
 #[cfg(any(feature = "rpc", feature = "evaluator"))]
 mod bucketing;
+#[cfg(feature = "rpc")]
+mod context_source;
 #[cfg(feature = "evaluator")]
 pub mod evaluator;
 #[cfg(feature = "rpc")]
@@ -58,8 +60,16 @@ pub mod source;
 #[cfg(all(test, feature = "tls"))]
 mod testing;
 
+/// The attribute for implementations of [`ContextSource`] and [`FlagSource`](source::FlagSource).
+#[cfg(feature = "rpc")]
+pub use async_trait::async_trait;
+#[cfg(feature = "rpc")]
+pub use context_source::{ContextSource, Subject};
 #[cfg(feature = "rpc")]
 pub use flagd::{FlagdError, FlagdOptions, FlagdProvider, ProviderEvent, State, reason};
+/// The SDK that the provider is for.
+#[cfg(feature = "rpc")]
+pub use open_feature;
 
 /// The examples of the README are compiled too.
 #[cfg(all(doctest, feature = "rpc"))]

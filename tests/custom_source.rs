@@ -5,9 +5,9 @@
 mod support;
 
 use flagstaff::{
-    FlagdOptions, FlagdProvider, ProviderEvent,
+    FlagdOptions, FlagdProvider, ProviderEvent, async_trait,
     flagd::{Resolver, State},
-    source::{Definition, FlagSource, SourceError, async_trait},
+    source::{Definition, FlagSource, SourceError},
 };
 use open_feature::OpenFeature;
 use serde_json::{Map, json};

@@ -12,10 +12,10 @@ use std::{
 };
 
 use flagstaff::{
-    FlagdProvider,
+    FlagdProvider, async_trait,
     flagd::Resolver,
     server::Server,
-    source::{Definition, FlagSource, SourceError, async_trait},
+    source::{Definition, FlagSource, SourceError},
 };
 use serde_json::{Map, Value as Json, json};
 use support::{

@@ -37,7 +37,7 @@ impl Flags {
         server.ready().await;
         // What the environment says is not meant for this server.
         let options = FlagdOptions::builder().host("127.0.0.1").port(port);
-        let options = options.build_with_env(|_| None)?;
+        let options = options.without_env().build()?;
         Ok(Self { provider: FlagdProvider::new(options), server: Some(server) })
     }
 }

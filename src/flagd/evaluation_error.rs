@@ -1,16 +1,51 @@
 //! The errors that an evaluation returns to the SDK.
 
+use std::fmt::Display;
+
 use open_feature::{EvaluationError, EvaluationErrorCode, EvaluationReason};
 
 use crate::{excerpt::excerpt, flagd::convert::value::NullInList};
 
-/// Messages of a response without value begin so: the caller's default is the value.
-pub(crate) const NO_DEFAULT_VARIANT: &str = "DEFAULT: ";
-/// Messages of a disabled flag begin so: the caller's default is the value.
-pub(crate) const DISABLED: &str = "DISABLED: ";
+/// Errors that a program, or the log, must tell from others of the same code. The SDK gives a provider
+/// no other place for that than the message, which begins with a word for each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Marked {
+    /// The flag is disabled: the default value of the caller applies.
+    Disabled,
+    /// The flag gave no value: the default value of the caller applies.
+    NoDefaultVariant,
+    /// The call took too long.
+    DeadlineExceeded,
+}
 
-/// Messages of calls that took too long begin so.
-pub(crate) const DEADLINE_EXCEEDED: &str = "DEADLINE_EXCEEDED";
+impl Marked {
+    const ALL: [Self; 3] = [Self::Disabled, Self::NoDefaultVariant, Self::DeadlineExceeded];
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Disabled => "DISABLED",
+            Self::NoDefaultVariant => "DEFAULT",
+            Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        }
+    }
+
+    fn code(self) -> EvaluationErrorCode {
+        match self {
+            Self::Disabled | Self::DeadlineExceeded => general_code(),
+            Self::NoDefaultVariant => EvaluationErrorCode::FlagNotFound,
+        }
+    }
+
+    pub(crate) fn error(self, message: impl Display) -> EvaluationError {
+        evaluation_error(self.code(), format!("{}: {message}", self.word()))
+    }
+
+    /// Which of these an error is.
+    pub(crate) fn of(error: &EvaluationError) -> Option<Self> {
+        let (word, _) = error.message.as_deref()?.split_once(": ")?;
+        Self::ALL.into_iter().find(|it| it.word() == word && it.code() == error.code)
+    }
+}
 
 pub(crate) fn evaluation_error(code: EvaluationErrorCode, message: String) -> EvaluationError {
     EvaluationError { code, message: Some(message) }
@@ -20,21 +55,23 @@ pub(crate) fn not_ready(message: impl Into<String>) -> EvaluationError {
     evaluation_error(EvaluationErrorCode::ProviderNotReady, message.into())
 }
 
+fn general_code() -> EvaluationErrorCode {
+    EvaluationErrorCode::General("GENERAL".to_owned())
+}
+
 pub(crate) fn general(message: String) -> EvaluationError {
-    evaluation_error(EvaluationErrorCode::General("GENERAL".to_owned()), message)
+    evaluation_error(general_code(), message)
 }
 
 pub(crate) fn disabled(flag_key: &str) -> EvaluationError {
     let key = excerpt(flag_key);
-    general(format!("{DISABLED}flag `{key}` is disabled; the caller's default applies"))
+    Marked::Disabled.error(format_args!("flag `{key}` is disabled; the caller's default applies"))
 }
 
 pub(crate) fn no_default_variant(flag_key: &str) -> EvaluationError {
-    let message = format!(
-        "{NO_DEFAULT_VARIANT}flag `{}` gave no value; the caller's default applies",
-        excerpt(flag_key)
-    );
-    evaluation_error(EvaluationErrorCode::FlagNotFound, message)
+    let key = excerpt(flag_key);
+    let message = format_args!("flag `{key}` gave no value; the caller's default applies");
+    Marked::NoDefaultVariant.error(message)
 }
 
 pub(crate) fn null_in_list(flag_key: &str, NullInList { path }: &NullInList) -> EvaluationError {
@@ -67,12 +104,9 @@ pub(crate) fn null_in_list(flag_key: &str, NullInList { path }: &NullInList) -> 
 /// ```
 #[must_use]
 pub fn reason(error: &EvaluationError) -> EvaluationReason {
-    let begins = |prefix| error.message.as_deref().is_some_and(|text| text.starts_with(prefix));
-    match error.code {
-        EvaluationErrorCode::FlagNotFound if begins(NO_DEFAULT_VARIANT) => {
-            EvaluationReason::Default
-        }
-        EvaluationErrorCode::General(_) if begins(DISABLED) => EvaluationReason::Disabled,
-        _ => EvaluationReason::Error,
+    match Marked::of(error) {
+        Some(Marked::NoDefaultVariant) => EvaluationReason::Default,
+        Some(Marked::Disabled) => EvaluationReason::Disabled,
+        Some(Marked::DeadlineExceeded) | None => EvaluationReason::Error,
     }
 }

@@ -8,6 +8,8 @@ use std::{
 };
 
 use super::error::FlagdError;
+use async_trait::async_trait;
+
 use crate::{
     excerpt::{chain, excerpt},
     flagd::{
@@ -19,7 +21,7 @@ use crate::{
         },
         options::table::FlagdOptions,
     },
-    source::{Definition, FlagSource, SourceError, async_trait},
+    source::{Definition, FlagSource, SourceError},
 };
 
 /// flagd's flag definitions (`SyncFlags`), for evaluation in this process.
@@ -34,7 +36,7 @@ use crate::{
 ///
 /// // With this resolver, the port is 8015 by default.
 /// let options = FlagdOptions::builder().resolver(Resolver::InProcess).host("flags.internal");
-/// let source = SyncSource::new(options.build_with_env(|_| None)?)?;
+/// let source = SyncSource::new(options.without_env().build()?)?;
 /// assert_eq!(source.name(), "flags.internal:8015");
 /// # Ok::<(), flagstaff::FlagdError>(())
 /// ```

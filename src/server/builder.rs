@@ -28,6 +28,7 @@ use super::{
 };
 use crate::{
     bucketing::Bucketing,
+    context_source::ContextSource,
     evaluator::FlagSet,
     source::{FlagSource, warned::Warned},
 };
@@ -67,6 +68,7 @@ pub struct ServerBuilder {
     client_authorities: Option<PathBuf>,
     cors: Vec<String>,
     additions: Additions,
+    context_source: Option<Arc<dyn ContextSource>>,
     headers: Vec<(String, String)>,
     max_body: usize,
     max_header: usize,
@@ -101,6 +103,7 @@ impl Default for ServerBuilder {
             client_authorities: None,
             cors: Vec::new(),
             additions: Additions::default(),
+            context_source: None,
             headers: Vec::new(),
             max_body: 1_000_000,
             max_header: 1_000_000,
@@ -242,6 +245,17 @@ impl ServerBuilder {
         self
     }
 
+    /// Adds fields from a source to the context of each evaluation over gRPC, Connect and OFREP: over
+    /// what the caller says, and under [`context_value`](Self::context_value) and
+    /// [`context_from_header`](Self::context_from_header). Sync clients evaluate themselves and get
+    /// none. A request for which the source fails is answered with `UNAVAILABLE`, over OFREP with
+    /// status 503.
+    #[must_use]
+    pub fn context_source(mut self, source: impl ContextSource) -> Self {
+        self.context_source = Some(Arc::new(source));
+        self
+    }
+
     /// The longest body of a request, in bytes. Default: 1,000,000.
     #[must_use]
     pub fn max_request_body(mut self, bytes: usize) -> Self {
@@ -308,6 +322,7 @@ impl ServerBuilder {
             client_authorities,
             cors,
             mut additions,
+            context_source,
             headers,
             max_body,
             max_header,
@@ -351,6 +366,7 @@ impl ServerBuilder {
             opened: AtomicBool::new(false),
             metrics: Metrics::new(sources.len() + 1, tls.is_some()),
             additions,
+            context_source,
             cors: origins,
             max_body,
             stream_deadline,

@@ -3,7 +3,10 @@
 use http::{HeaderMap, HeaderName};
 use serde_json::{Map, Value};
 
-use crate::evaluator::{Context, ValueRef};
+use crate::{
+    context_source::TARGETING_KEY,
+    evaluator::{Context, ValueRef},
+};
 
 /// The fields that the server adds: constant ones, and over them those from headers.
 #[derive(Clone, Debug, Default)]
@@ -12,9 +15,11 @@ pub(crate) struct Additions {
     pub(crate) headers: Vec<(HeaderName, String)>,
 }
 
-/// The caller's fields, with those of the server over them.
+/// The caller's fields, with those of the context source and of the server over them.
 pub(crate) struct Merged<'a> {
     caller: &'a dyn Context,
+    /// The fields of the context source.
+    fields: Option<&'a Map<String, Value>>,
     additions: &'a Additions,
     headers: &'a HeaderMap,
 }
@@ -24,13 +29,14 @@ impl Additions {
     pub(crate) fn with<T>(
         &self,
         caller: &dyn Context,
+        fields: Option<&Map<String, Value>>,
         headers: &HeaderMap,
         evaluate: impl FnOnce(&dyn Context) -> T,
     ) -> T {
-        if self.values.is_empty() && self.headers.is_empty() {
+        if fields.is_none() && self.values.is_empty() && self.headers.is_empty() {
             return evaluate(caller);
         }
-        evaluate(&Merged { caller, additions: self, headers })
+        evaluate(&Merged { caller, fields, additions: self, headers })
     }
 }
 
@@ -46,7 +52,9 @@ impl Merged<'_> {
     fn added(&self, name: &str) -> Option<ValueRef<'_>> {
         let header = self.in_headers().filter(|(field, _)| *field == name).last();
         let header = header.map(|(_, value)| ValueRef::Text(value));
-        header.or_else(|| self.additions.values.get(name).map(ValueRef::Json))
+        let constant = || self.additions.values.get(name);
+        let field = || self.fields.filter(|_| name != TARGETING_KEY)?.get(name);
+        header.or_else(|| constant().or_else(field).map(ValueRef::Json))
     }
 }
 
@@ -65,8 +73,19 @@ impl Context for Merged<'_> {
         for (name, value) in &from_headers {
             visit(name, ValueRef::Json(value));
         }
+        let is_the_servers = |name: &str| {
+            from_headers.contains_key(name) || self.additions.values.contains_key(name)
+        };
+        let is_a_field = |name: &str| {
+            name != TARGETING_KEY && self.fields.is_some_and(|fields| fields.contains_key(name))
+        };
+        for (name, value) in self.fields.into_iter().flatten() {
+            if is_a_field(name) && !is_the_servers(name) {
+                visit(name, ValueRef::Json(value));
+            }
+        }
         self.caller.each(&mut |name, value| {
-            if !from_headers.contains_key(name) && !self.additions.values.contains_key(name) {
+            if !is_the_servers(name) && !is_a_field(name) {
                 visit(name, value);
             }
         });
@@ -82,14 +101,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn headers_are_over_constants_and_those_over_the_caller() {
+    fn headers_are_over_constants_those_over_the_source_and_that_over_the_caller() {
         let additions = Additions {
             values: json!({"a": 1, "b": 1, "d": 1}).as_object().unwrap().clone(),
             headers: [("x-a", "a"), ("x-c", "c"), ("x-d", "d")]
                 .map(|(header, name)| (HeaderName::from_static(header), name.to_owned()))
                 .into(),
         };
-        let caller = json!({"a": 0, "b": 0, "c": 0, "e": 0}).as_object().unwrap().clone();
+        let caller = json!({"a": 0, "b": 0, "c": 0, "e": 0, "f": 0, "targetingKey": 0});
+        let caller = caller.as_object().unwrap().clone();
+        let source = json!({"a": 3, "b": 3, "f": 3, "g": 3, "targetingKey": 3});
+        let source = source.as_object().unwrap();
         let mut headers = HeaderMap::new();
         for (name, value) in [("x-a", "2"), ("x-c", "2"), ("x-d", "")] {
             headers.insert(name, value.parse().unwrap());
@@ -106,8 +128,10 @@ mod tests {
             });
             json!(fields)
         };
-        let merged = additions.with(&caller, &headers, fields);
-        assert_eq!(merged, json!({"a": "2", "b": 1, "c": "2", "d": 1, "e": 0}));
-        assert_eq!(Additions::default().with(&caller, &headers, fields), json!(caller));
+        let merged = additions.with(&caller, Some(source), &headers, fields);
+        let expected =
+            json!({"a": "2", "b": 1, "c": "2", "d": 1, "e": 0, "f": 3, "g": 3, "targetingKey": 0});
+        assert_eq!(merged, expected);
+        assert_eq!(Additions::default().with(&caller, None, &headers, fields), json!(caller));
     }
 }

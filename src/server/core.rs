@@ -1,12 +1,17 @@
 //! What all requests share.
 
 use std::{
+    fmt,
     future::pending,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
 use http::HeaderMap;
+use serde_json::{Map, Value};
 use tokio::{
     sync::watch,
     time::{Instant, sleep, timeout_at},
@@ -14,7 +19,12 @@ use tokio::{
 use tonic::Status;
 
 use super::{context::Additions, cors::Cors, metrics::Metrics, store::Store};
-use crate::server::store::selector::{self, InvalidSelector, Selector};
+use crate::{
+    context_source::{ContextSource, Subject},
+    evaluator::Context,
+    excerpt::chain,
+    server::store::selector::{self, InvalidSelector, Selector},
+};
 
 /// How long clients wait for sources that give nothing at the start.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -51,7 +61,6 @@ impl Awaited {
 }
 
 /// The state of a server, and its options.
-#[derive(Debug)]
 pub(crate) struct Core {
     pub(crate) store: Store,
     pub(crate) awaited: Awaited,
@@ -59,6 +68,7 @@ pub(crate) struct Core {
     pub(crate) opened: AtomicBool,
     pub(crate) metrics: Metrics,
     pub(crate) additions: Additions,
+    pub(crate) context_source: Option<Arc<dyn ContextSource>>,
     pub(crate) cors: Cors,
     /// How long the body of a request may be, in bytes.
     pub(crate) max_body: usize,
@@ -68,6 +78,13 @@ pub(crate) struct Core {
     pub(crate) sync_metadata: bool,
     /// Whether the server shuts down.
     pub(crate) stopping: watch::Sender<bool>,
+}
+
+/// What a context source holds may be secret and stays hidden.
+impl fmt::Debug for Core {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Core").field("store", &self.store).finish_non_exhaustive()
+    }
 }
 
 impl Core {
@@ -123,6 +140,24 @@ impl Core {
             () = impatient => "the flags are not loaded yet: try again",
         };
         Err(Status::unavailable(message))
+    }
+
+    /// The fields of the context source for a request, if there is a source.
+    ///
+    /// # Errors
+    ///
+    /// When the source fails: without its fields, a rule might choose another variant.
+    pub(crate) async fn fields(
+        &self,
+        context: &(dyn Context + Sync),
+    ) -> Result<Option<Arc<Map<String, Value>>>, Status> {
+        let Some(source) = &self.context_source else { return Ok(None) };
+        let fields = source.fields(Subject::of_request(context)).await;
+        fields.map(Some).map_err(|error| {
+            let (name, error) = (source.name(), chain(&*error));
+            tracing::debug!(source = name, error, "a context source failed");
+            Status::unavailable("the fields of the evaluation context are unavailable: try again")
+        })
     }
 
     /// Opens the server to requests where there are flags. It stays open when they are deleted.

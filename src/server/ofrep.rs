@@ -64,7 +64,7 @@ async fn answer(
     }
     match body::read(body, core.max_body).await {
         Ok(bytes) => match core.answerable(|| None).await {
-            Ok(()) => evaluate(core, key, headers, &bytes),
+            Ok(()) => evaluate(core, key, headers, &bytes).await,
             Err(status) => unavailable(status.message()),
         },
         Err(ReadError::TooLarge) => {
@@ -75,7 +75,7 @@ async fn answer(
     }
 }
 
-/// There are no flags yet: a client keeps those that it has, and comes again.
+/// There are no flags yet, or no fields of the context source: a client keeps those that it has, and comes again.
 fn unavailable(details: &str) -> Response<Reply> {
     let body = serde_json::json!({"errorDetails": details}).to_string();
     let response = respond::content(StatusCode::SERVICE_UNAVAILABLE, JSON, body);
@@ -122,7 +122,12 @@ fn context(bytes: &Bytes) -> Option<Map<String, Value>> {
     })
 }
 
-fn evaluate(core: &Core, key: Option<&str>, headers: &HeaderMap, bytes: &Bytes) -> Response<Reply> {
+async fn evaluate(
+    core: &Core,
+    key: Option<&str>,
+    headers: &HeaderMap,
+    bytes: &Bytes,
+) -> Response<Reply> {
     let Some(context) = context(bytes) else {
         return failed(key, "INVALID_CONTEXT", "Provider context is not valid");
     };
@@ -130,9 +135,13 @@ fn evaluate(core: &Core, key: Option<&str>, headers: &HeaderMap, bytes: &Bytes) 
         Ok(selector) => selector,
         Err(error) => return failed(key, "GENERAL", &format!("invalid selector: {error}")),
     };
+    let fields = match core.fields(&context).await {
+        Ok(fields) => fields,
+        Err(status) => return unavailable(status.message()),
+    };
     let flags = core.store.snapshot();
-    let question =
-        Question { core, flags: &flags, selector: &selector, context: &context, headers };
+    let (context, fields) = (&context, fields.as_deref());
+    let question = Question { core, flags: &flags, selector: &selector, context, fields, headers };
     match key {
         Some(key) => one(&question, key),
         None => all(&question, headers),

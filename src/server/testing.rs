@@ -93,7 +93,7 @@ impl TestServer {
         self.server.flags()
     }
 
-    /// Options for a provider of one's own. `build_with_env(|_| None)` keeps the environment's out.
+    /// Options for a provider of one's own, which takes nothing from the environment.
     ///
     /// With a cache, which is the default, a change is seen once its event has arrived: wait for
     /// [`ConfigurationChanged`](crate::flagd::ProviderEvent::ConfigurationChanged).
@@ -113,7 +113,7 @@ impl TestServer {
     ///
     /// When it does not become ready.
     pub async fn provider(&self) -> FlagdProvider {
-        let options = match self.options().cache(CacheType::Disabled).build_with_env(|_| None) {
+        let options = match self.options().cache(CacheType::Disabled).build() {
             Ok(options) => options,
             Err(error) => panic!("{error}"),
         };
@@ -139,5 +139,5 @@ impl TestServer {
 
 fn of(address: Option<SocketAddr>) -> FlagdOptionsBuilder {
     let port = address.map_or(0, |address| address.port());
-    FlagdOptions::builder().host("127.0.0.1").port(port).deadline(PATIENCE)
+    FlagdOptions::builder().host("127.0.0.1").port(port).deadline(PATIENCE).without_env()
 }

@@ -8,8 +8,6 @@ mod http;
 mod name;
 pub(crate) mod warned;
 
-/// The attribute for implementations of [`FlagSource`].
-pub use async_trait::async_trait;
 pub use file::FileSource;
 pub use flag_source::{Definition, FlagSource, Format, SourceError};
 #[cfg(feature = "server")]

@@ -3,8 +3,9 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use flagstaff::{
+    async_trait,
     server::{Server, ServerBuilder},
-    source::{Definition, FlagSource, SourceError, async_trait},
+    source::{Definition, FlagSource, SourceError},
 };
 use serde_json::{Value, json};
 use tokio::sync::mpsc;

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     excerpt::excerpt,
-    flagd::evaluation_error::{DEADLINE_EXCEEDED, evaluation_error, general, not_ready},
+    flagd::evaluation_error::{Marked, evaluation_error, general, not_ready},
 };
 
 /// What became of a unary call that gave no answer.
@@ -63,8 +63,8 @@ impl CallError {
         match self {
             Self::Status(status) => from_status(&status, flag_key, &target, deadline),
             Self::Transport(error) => not_ready(format!("flagd at {target}: {error}")),
-            Self::Deadline(deadline) => general(format!(
-                "{DEADLINE_EXCEEDED}: flagd at {target} gave no answer within {deadline:?} (option `deadlineMs`)"
+            Self::Deadline(deadline) => Marked::DeadlineExceeded.error(format_args!(
+                "flagd at {target} gave no answer within {deadline:?} (option `deadlineMs`)"
             )),
         }
     }

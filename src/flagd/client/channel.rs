@@ -147,7 +147,7 @@ mod tests {
                 "FLAGD_TARGET_URI",
             ),
         ] {
-            let error = channel_of(&builder.build_with_env(|_| None).unwrap()).unwrap_err();
+            let error = channel_of(&builder.without_env().build().unwrap()).unwrap_err();
             let error = error.to_string();
             assert!(error.contains(option) && error.contains(variable), "{error}");
             #[cfg(unix)]
@@ -159,6 +159,6 @@ mod tests {
     #[tokio::test]
     async fn a_socket_that_is_not_there_yet_is_waited_for() {
         let options = FlagdOptions::builder().socket_path("/does/not/exist.sock");
-        channel_of(&options.build_with_env(|_| None).unwrap()).unwrap();
+        channel_of(&options.without_env().build().unwrap()).unwrap();
     }
 }

@@ -156,7 +156,7 @@ mod tests {
     }
 
     fn secured(builder: FlagdOptionsBuilder) -> Result<Endpoint, FlagdError> {
-        let options = builder.host("flags.test").tls(true).build_with_env(|_| None).unwrap();
+        let options = builder.host("flags.test").tls(true).without_env().build().unwrap();
         let endpoint = Endpoint::from_static("https://flags.test:8013");
         with_tls(endpoint, &options, &Target::new(&options)?)
     }
@@ -175,7 +175,7 @@ mod tests {
         let files = Files::new();
         for host in ["::1", "[::1]", "127.0.0.1", "my_service"] {
             let builder = FlagdOptions::builder().host(host).cert_path(files.path("cert.pem"));
-            let options = builder.build_with_env(|_| None).unwrap();
+            let options = builder.without_env().build().unwrap();
             let target = Target::new(&options).unwrap();
             with_tls(Endpoint::from_static("https://flags.test"), &options, &target).unwrap();
         }

@@ -5,8 +5,11 @@ use std::cell::OnceCell;
 use open_feature::{EvaluationContext, EvaluationContextFieldValue as Field, EvaluationError};
 use serde_json::{Map, Value as Json};
 
-use super::context::{self, TARGETING_KEY};
-use crate::evaluator::{Context, ValueRef};
+use super::context;
+use crate::{
+    context_source::TARGETING_KEY,
+    evaluator::{Context, ValueRef},
+};
 
 /// The evaluation context of a caller, for evaluation in this process.
 ///
@@ -37,7 +40,10 @@ use crate::evaluator::{Context, ValueRef};
 #[derive(Debug)]
 pub struct LocalContext<'a> {
     caller: &'a EvaluationContext,
-    facts: Option<&'a Map<String, Json>>,
+    /// What flagd, or another source of flags, sends along.
+    sync_context: Option<&'a Map<String, Json>>,
+    /// The fields of a [`ContextSource`](crate::ContextSource).
+    added: Option<&'a Map<String, Json>>,
     converted: OnceCell<Box<Converted<'a>>>,
     refused: OnceCell<EvaluationError>,
 }
@@ -55,14 +61,36 @@ impl<'a> LocalContext<'a> {
     /// The caller's fields.
     #[must_use]
     pub fn new(caller: &'a EvaluationContext) -> Self {
-        Self { caller, facts: None, converted: OnceCell::new(), refused: OnceCell::new() }
+        Self {
+            caller,
+            sync_context: None,
+            added: None,
+            converted: OnceCell::new(),
+            refused: OnceCell::new(),
+        }
     }
 
-    /// Adds facts, which hide the caller's fields of their names, as flagd's own values do.
+    /// Adds the sync context, whose fields hide all others of their names, as the values of flagd
+    /// itself do.
     #[must_use]
-    pub fn with_facts(mut self, facts: &'a Map<String, Json>) -> Self {
-        self.facts = Some(facts);
+    pub fn with_sync_context(mut self, sync_context: &'a Map<String, Json>) -> Self {
+        self.sync_context = Some(sync_context);
         self
+    }
+
+    /// Adds the fields of a [`ContextSource`](crate::ContextSource), which hide the caller's of their
+    /// names, except the targeting key.
+    #[must_use]
+    pub fn with_fields(mut self, fields: &'a Map<String, Json>) -> Self {
+        self.added = Some(fields);
+        self
+    }
+
+    /// The field of this name, unless it is the caller's.
+    fn over(&self, name: &str) -> Option<&'a Json> {
+        let added = self.added.filter(|_| name != TARGETING_KEY);
+        let field = self.sync_context.and_then(|fields| fields.get(name));
+        field.or_else(|| added?.get(name))
     }
 
     /// The error for the first field that was read and cannot be converted.
@@ -113,8 +141,8 @@ impl<'a> LocalContext<'a> {
 
 impl Context for LocalContext<'_> {
     fn get(&self, name: &str) -> Option<ValueRef<'_>> {
-        if let Some(fact) = self.facts.and_then(|facts| facts.get(name)) {
-            return Some(ValueRef::Json(fact));
+        if let Some(value) = self.over(name) {
+            return Some(ValueRef::Json(value));
         }
         if name == TARGETING_KEY
             && let Some(key) = &self.caller.targeting_key
@@ -126,17 +154,22 @@ impl Context for LocalContext<'_> {
     }
 
     fn each(&self, visit: &mut dyn FnMut(&str, ValueRef<'_>)) {
-        let hidden = |name: &str| self.facts.is_some_and(|facts| facts.contains_key(name));
-        let key = self.caller.targeting_key.as_deref();
-        for (name, fact) in self.facts.into_iter().flatten() {
-            visit(name, ValueRef::Json(fact));
+        for (name, value) in self.sync_context.into_iter().flatten() {
+            visit(name, ValueRef::Json(value));
         }
+        let is_sent = |name: &str| self.sync_context.is_some_and(|sent| sent.contains_key(name));
+        for (name, value) in self.added.into_iter().flatten() {
+            if name != TARGETING_KEY && !is_sent(name) {
+                visit(name, ValueRef::Json(value));
+            }
+        }
+        let key = self.caller.targeting_key.as_deref();
         for (name, field) in &self.caller.custom_fields {
-            if !hidden(name) && (key.is_none() || name != TARGETING_KEY) {
+            if self.over(name).is_none() && (key.is_none() || name != TARGETING_KEY) {
                 visit(name, self.read(name, field));
             }
         }
-        if let Some(key) = key.filter(|_| !hidden(TARGETING_KEY)) {
+        if let Some(key) = key.filter(|_| !is_sent(TARGETING_KEY)) {
             visit(TARGETING_KEY, ValueRef::Text(key));
         }
     }
@@ -165,7 +198,7 @@ mod tests {
             "1970-01-01T00:00:00Z": 0});
         let flag = json!({"variants": variants, "targeting": text});
         let set = FlagSet::parse(&json!({"flags": {"f": flag}}).to_string()).unwrap();
-        let context = LocalContext::new(caller).with_facts(facts.as_object().unwrap());
+        let context = LocalContext::new(caller).with_sync_context(facts.as_object().unwrap());
         let outcome = set.evaluate("f", &context);
         if let Some(error) = context.refused() {
             assert_eq!(error.code, EvaluationErrorCode::InvalidContext);

@@ -48,7 +48,7 @@ impl FlagdOptionsBuilder {
     ///
     /// let options = FlagdOptions::builder()
     ///     .context_enricher(|facts| Map::from_iter([("flagd".to_owned(), json!(facts))]))
-    ///     .build_with_env(|_| None)?;
+    ///     .without_env().build()?;
     /// # Ok::<(), flagstaff::FlagdError>(())
     /// ```
     pub fn context_enricher(
@@ -56,6 +56,20 @@ impl FlagdOptionsBuilder {
         enricher: impl Fn(&Map<String, Value>) -> Map<String, Value> + Send + Sync + 'static,
     ) -> Self {
         self.enricher = Enricher::new(enricher);
+        self
+    }
+
+    /// Takes nothing from the environment: what is not set has its default.
+    ///
+    /// ```
+    /// use flagstaff::FlagdOptions;
+    ///
+    /// let options = FlagdOptions::builder().without_env().build()?;
+    /// assert_eq!(options.host(), "localhost");
+    /// # Ok::<(), flagstaff::FlagdError>(())
+    /// ```
+    pub fn without_env(mut self) -> Self {
+        self.without_env = true;
         self
     }
 
@@ -72,7 +86,8 @@ impl FlagdOptionsBuilder {
     /// provider fatal when it is initialized: a target URI that does not parse, files that cannot
     /// be read, unknown status codes, a resolver that is not part of the build.
     pub fn build(self) -> Result<FlagdOptions, FlagdError> {
-        self.build_with_env(|name| std::env::var_os(name))
+        let reads_environment = !self.without_env;
+        self.build_with_env(|name| reads_environment.then(|| std::env::var_os(name))?)
     }
 
     /// As [`build`](Self::build), with `lookup` in place of the process's environment.

@@ -72,7 +72,7 @@ macro_rules! options {
         ///     .host("flags.internal")
         ///     .tls(true)
         ///     .deadline(Duration::from_millis(250))
-        ///     .build_with_env(|_| None)?;
+        ///     .without_env().build()?;
         /// assert_eq!(options.port(), 8013);
         /// # Ok::<(), flagstaff::FlagdError>(())
         /// ```
@@ -129,6 +129,7 @@ macro_rules! options {
         pub struct FlagdOptionsBuilder {
             $(pub(crate) $field: Option<$type>,)+
             pub(crate) enricher: Enricher,
+            pub(crate) without_env: bool,
         }
 
         impl FlagdOptionsBuilder {

@@ -133,7 +133,7 @@ mod tests {
     use crate::flagd::options::table::FlagdOptionsBuilder;
 
     fn target(builder: FlagdOptionsBuilder) -> Result<Target, FlagdError> {
-        Target::new(&builder.build_with_env(|_| None).unwrap())
+        Target::new(&builder.without_env().build().unwrap())
     }
 
     fn uri(text: &str) -> Result<Target, FlagdError> {

@@ -1,21 +1,28 @@
 //! An evaluation: in this process, from the cache, or by a call.
 
-use std::{future::ready, sync::Arc};
+use std::{future::ready, sync::Arc, time::Duration};
 
 use open_feature::{
     EvaluationContext, EvaluationError, EvaluationReason, EvaluationResult,
     provider::ResolutionDetails,
 };
+use serde_json::{Map, Value as Json};
+use tokio::time::{Instant, timeout};
 use tracing::Instrument as _;
 
 use super::{
     FlagdProvider, cache::Cached, call, lifecycle::State, sdk::Boxed, shared::Shared,
     snapshot::Snapshot, telemetry,
 };
-use crate::flagd::{
-    client::{call_error::CallError, channel::Connection, circuit_breaker::CallOutcome},
-    convert, evaluation_error as error,
-    value_type::FlagType,
+use crate::{
+    context_source::{ContextSource, Subject},
+    excerpt::{chain, excerpt},
+    flagd::{
+        client::{call_error::CallError, channel::Connection, circuit_breaker::CallOutcome},
+        convert,
+        evaluation_error::{self as error, Marked},
+        value_type::FlagType,
+    },
 };
 
 impl FlagdProvider {
@@ -30,7 +37,16 @@ impl FlagdProvider {
         let shared = self.shared();
         #[cfg(feature = "in-process")]
         if let Some(local) = &self.handle.local {
-            let result = local.evaluate(shared, flag_key, context);
+            if let Some(source) = &shared.context_source {
+                return Box::pin(async move {
+                    let added = added(&**source, context, shared.options.deadline()).await;
+                    let result = added
+                        .and_then(|added| local.evaluate(shared, flag_key, context, Some(&added)));
+                    telemetry::evaluated(flag_key, result.as_ref());
+                    result
+                });
+            }
+            let result = local.evaluate(shared, flag_key, context, None);
             telemetry::evaluated(flag_key, result.as_ref());
             return Box::pin(ready(result));
         }
@@ -68,10 +84,23 @@ impl FlagdProvider {
                 why(shared, &snapshot)
             )));
         };
-        let request = convert::request(flag_key, context)?;
+        let mut deadline = shared.options.deadline();
+        let added = match &shared.context_source {
+            None => None,
+            Some(source) => {
+                let begun = Instant::now();
+                let added = added(&**source, context, deadline).await?;
+                if !deadline.is_zero() {
+                    // The rest is for the call; zero would be without a deadline.
+                    let rest = deadline.saturating_sub(begun.elapsed());
+                    deadline = rest.max(Duration::from_millis(1));
+                }
+                Some(added)
+            }
+        };
+        let request = convert::request(flag_key, context, added.as_deref())?;
         tracing::trace!(context = ?convert::shown(&request));
         let epoch = shared.cache.epoch();
-        let deadline = shared.options.deadline();
         let called = call::resolve::<T>(shared, &connection, request, deadline).await;
         shared
             .note_call(called.as_ref().map_or_else(CallError::outcome, |_| CallOutcome::Answered));
@@ -90,6 +119,31 @@ impl FlagdProvider {
         }
         Ok(details)
     }
+}
+
+/// The fields of the context source, within the deadline (zero is without one).
+async fn added(
+    source: &dyn ContextSource,
+    context: &EvaluationContext,
+    deadline: Duration,
+) -> Result<Arc<Map<String, Json>>, EvaluationError> {
+    let fields = source.fields(Subject::new(context));
+    let fields = match deadline {
+        Duration::ZERO => fields.await,
+        deadline => {
+            // In a box: evaluations without a source need no room for a timer.
+            Box::pin(timeout(deadline, fields)).await.map_err(|_| {
+                let name = excerpt(source.name());
+                Marked::DeadlineExceeded.error(format_args!(
+                    "the context source `{name}` returned no fields within {deadline:?} (option `deadlineMs`)"
+                ))
+            })?
+        }
+    };
+    fields.map_err(|error| {
+        let (name, error) = (excerpt(source.name()), chain(&*error));
+        error::general(format!("the context source `{name}` failed: {error}"))
+    })
 }
 
 /// Why a call is not made while another one probes.

@@ -33,9 +33,9 @@ use self::{events::Events, lifecycle::State, shared::Shared, snapshot::Snapshot}
 use super::error::FlagdError;
 #[cfg(feature = "in-process")]
 use crate::flagd::options::kind::Resolver;
-use crate::flagd::options::table::FlagdOptions;
 #[cfg(feature = "in-process")]
 use crate::source::FlagSource;
+use crate::{context_source::ContextSource, flagd::options::table::FlagdOptions};
 
 /// An OpenFeature provider that evaluates flags in flagd, or in this process by the flag definitions
 /// of flagd, of a file, or of a [source](crate::source) of one's own.
@@ -116,7 +116,7 @@ impl FlagdProvider {
         let local = Local::of_options(&options);
         Self {
             handle: Arc::new(Handle {
-                shared: Arc::new(Shared::new(options)),
+                shared: Arc::new(Shared::new(options, None)),
                 #[cfg(feature = "in-process")]
                 local,
                 running: Mutex::default(),
@@ -133,8 +133,8 @@ impl FlagdProvider {
     ///
     /// ```no_run
     /// use flagstaff::{
-    ///     FlagdOptions, FlagdProvider,
-    ///     source::{Definition, FlagSource, SourceError, async_trait},
+    ///     FlagdOptions, FlagdProvider, async_trait,
+    ///     source::{Definition, FlagSource, SourceError},
     /// };
     ///
     /// /// One definition, for ever.
@@ -165,8 +165,27 @@ impl FlagdProvider {
         let options = options.with_resolver(Resolver::InProcess);
         Self {
             handle: Arc::new(Handle {
-                shared: Arc::new(Shared::new(options)),
+                shared: Arc::new(Shared::new(options, None)),
                 local: Some(Local::of_source(source)),
+                running: Mutex::default(),
+            }),
+        }
+    }
+
+    /// The same provider, with a source of fields for the evaluation context. It shares nothing with
+    /// clones that were made before.
+    ///
+    /// The source is asked for each evaluation that the cache does not answer. When its fields
+    /// change, the provider emits [`ConfigurationChanged`](crate::ProviderEvent::ConfigurationChanged)
+    /// for all flags; results in the cache do not depend on the context, and stay.
+    #[must_use]
+    pub fn with_context_source(self, source: impl ContextSource) -> Self {
+        let options = self.options().clone();
+        Self {
+            handle: Arc::new(Handle {
+                shared: Arc::new(Shared::new(options, Some(Arc::new(source)))),
+                #[cfg(feature = "in-process")]
+                local: self.handle.local.clone(),
                 running: Mutex::default(),
             }),
         }
@@ -274,6 +293,32 @@ impl FlagdProvider {
         self.resolve(flag_key, context).await
     }
 
+    /// Starts the provider, for programs without the registry of the SDK, which does the same when a
+    /// provider is set (`initialize`).
+    ///
+    /// It returns when the provider is ready, when the first attempt has failed, or when the deadline
+    /// has passed; [`state`](Self::state) tells which. A provider that was started goes on in the
+    /// background, and starting it again changes nothing.
+    ///
+    /// Cancel-safe: dropped before it returns, it leaves the provider started.
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// use flagstaff::FlagdProvider;
+    /// use open_feature::{EvaluationContext, provider::FeatureProvider};
+    ///
+    /// let provider = FlagdProvider::from_env()?;
+    /// provider.start().await;
+    /// let on = provider.resolve_bool_value("new-checkout", &EvaluationContext::default()).await;
+    /// # Ok(()) }
+    /// ```
+    pub async fn start(&self) {
+        let mut watch = self.shared().watch();
+        self.begin().await;
+        // The task ends it at the deadline, and so does a shutdown; the sender is in this handle.
+        let _ = watch.wait_for(|snapshot| !snapshot.initializing).await;
+    }
+
     /// Ends the event stream, the task and the subscriptions, and waits until they have ended. The
     /// provider is `NOT_READY` afterwards, and can be initialized again (OpenFeature specification
     /// 2.5.3).
@@ -308,7 +353,7 @@ impl FlagdProvider {
     }
 
     /// Starts the task, unless it runs already or has given up.
-    async fn start(&self) {
+    async fn begin(&self) {
         let mut running = self.handle.running.lock().await;
         if running.as_ref().is_some_and(|running| running.stop.is_none()) {
             self.finish(&mut running).await;

@@ -46,12 +46,7 @@ impl FeatureProvider for FlagdProvider {
         'context: 'a,
         Self: 'a,
     {
-        Box::pin(async {
-            let mut watch = self.shared().watch();
-            self.start().await;
-            // The task ends it at the deadline, and so does a shutdown; the sender is in this handle.
-            let _ = watch.wait_for(|snapshot| !snapshot.initializing).await;
-        })
+        Box::pin(self.start())
     }
 
     fn status(&self) -> ProviderStatus {

@@ -1,6 +1,7 @@
 //! What the handles of a provider and its one task share.
 
 use std::{
+    future::pending,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering},
@@ -19,14 +20,17 @@ use super::{
     lifecycle::{CacheAction, Outcome, SHUT_DOWN, State},
     snapshot::Snapshot,
 };
-use crate::flagd::{
-    client::{
-        channel::Connection,
-        circuit_breaker::{CallOutcome, CircuitBreaker},
-        retry::Outlook,
+use crate::{
+    context_source::ContextSource,
+    flagd::{
+        client::{
+            channel::Connection,
+            circuit_breaker::{CallOutcome, CircuitBreaker},
+            retry::Outlook,
+        },
+        event::{ChangedFlags, ProviderEvent},
+        options::table::FlagdOptions,
     },
-    event::ProviderEvent,
-    options::table::FlagdOptions,
 };
 
 /// How long a restart of flagd takes, or its replacement by a replica.
@@ -34,6 +38,7 @@ const RESTART: Duration = Duration::from_secs(1);
 
 pub(crate) struct Shared {
     pub(crate) options: FlagdOptions,
+    pub(crate) context_source: Option<Arc<dyn ContextSource>>,
     pub(crate) cache: Cache,
     pub(crate) breaker: CircuitBreaker,
     /// Rung when the circuit breaker opens: the event stream is to be opened anew.
@@ -48,7 +53,10 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(options: FlagdOptions) -> Self {
+    pub(crate) fn new(
+        options: FlagdOptions,
+        context_source: Option<Arc<dyn ContextSource>>,
+    ) -> Self {
         let snapshot = Snapshot {
             state: State::NotReady,
             since: SystemTime::now(),
@@ -60,6 +68,7 @@ impl Shared {
             breaker: CircuitBreaker::new(options.max_unanswered_calls(), options.deadline()),
             tripped: Notify::new(),
             options,
+            context_source,
             reachable: Notify::new(),
             reconnections: AtomicU64::new(0),
             snapshot: watch::Sender::new(snapshot),
@@ -129,6 +138,21 @@ impl Shared {
         });
         for event in outcome.events {
             let _ = sender.send(event); // nobody need listen
+        }
+    }
+
+    /// Emits an event whenever the fields of the context source change. It never ends.
+    pub(crate) async fn follow_context(&self) {
+        let Some(source) = &self.context_source else { return pending().await };
+        let mut seen = 0;
+        loop {
+            seen = source.changed(seen).await;
+            let sender = self.lock_events();
+            if matches!(self.snapshot.borrow().state, State::Ready | State::Stale) {
+                tracing::debug!(source = source.name(), "the fields of a context source changed");
+                // The cache stays: what is in it does not depend on the context.
+                let _ = sender.send(ProviderEvent::ConfigurationChanged(ChangedFlags::All));
+            }
         }
     }
 

@@ -37,6 +37,7 @@ pub(crate) async fn run(shared: Arc<Shared>, stopped: oneshot::Receiver<()>) {
         biased;
         _ = stopped => supervisor.driver.step(Input::Shutdown),
         () = supervisor.serve() => {}
+        () = shared.follow_context() => {}
     }
     supervisor.shared().set_connection(None);
     abandoned.over();

@@ -5,7 +5,7 @@
 use std::{borrow::Cow, fmt::Display};
 
 use open_feature::{
-    EvaluationError, EvaluationErrorCode, EvaluationReason, FlagMetadata, FlagMetadataValue,
+    EvaluationError, EvaluationErrorCode, FlagMetadata, FlagMetadataValue,
     provider::ResolutionDetails,
 };
 use tracing::{Level, Span};
@@ -13,10 +13,7 @@ use tracing::{Level, Span};
 use super::lifecycle::State;
 use crate::{
     excerpt::excerpt,
-    flagd::{
-        evaluation_error::{DEADLINE_EXCEEDED, reason},
-        event::ProviderEvent,
-    },
+    flagd::{evaluation_error::Marked, evaluation_error::reason, event::ProviderEvent},
 };
 
 /// The name of the provider in the SDK's metadata and in telemetry.
@@ -67,11 +64,9 @@ fn failed(flag_key: &str, error: &EvaluationError) {
             )
         };
     }
-    let late = |message: &String| message.starts_with(DEADLINE_EXCEEDED);
     match error.code {
         EvaluationErrorCode::FlagNotFound | EvaluationErrorCode::ProviderNotReady => event!(DEBUG),
-        _ if reason(error) != EvaluationReason::Error => event!(DEBUG),
-        _ if error.message.as_ref().is_some_and(late) => event!(DEBUG),
+        _ if Marked::of(error).is_some() => event!(DEBUG),
         _ => event!(WARN),
     }
 }

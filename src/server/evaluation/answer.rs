@@ -24,32 +24,42 @@ use crate::{
 /// A request to resolve a flag; all versions and types have the same fields.
 pub(crate) type ResolveRequest = ResolveBooleanRequest;
 
-/// Resolves a flag, and writes the answer while it is borrowed from the flags.
-pub(crate) fn resolve<T>(
-    core: &Core,
-    headers: &HeaderMap,
-    key: &str,
-    context: &dyn Context,
-    kind: Kind,
-    version: Version,
-    write: impl FnOnce(&Resolved<'_>) -> T,
-) -> Result<T, Status> {
-    ask(core, headers, context, |question| {
-        let resolved = question.resolve(key, kind, version);
-        resolved.map(|resolved| write(&resolved)).map_err(status)
-    })?
+/// What a request asks with: its headers and its context.
+pub(crate) struct Asked<'r> {
+    pub(crate) headers: &'r HeaderMap,
+    pub(crate) context: &'r (dyn Context + Sync),
 }
 
-/// Answers a question about the flags as they are now.
-pub(crate) fn ask<T>(
-    core: &Core,
-    headers: &HeaderMap,
-    context: &dyn Context,
-    answer: impl FnOnce(&Question<'_>) -> T,
-) -> Result<T, Status> {
-    let selector = selector(headers)?;
-    let flags = core.store.snapshot();
-    Ok(answer(&Question { core, flags: &flags, selector: &selector, context, headers }))
+impl Asked<'_> {
+    /// Resolves a flag, and writes the answer while it is borrowed from the flags.
+    pub(crate) async fn resolve<T>(
+        &self,
+        core: &Core,
+        key: &str,
+        kind: Kind,
+        version: Version,
+        write: impl FnOnce(&Resolved<'_>) -> T,
+    ) -> Result<T, Status> {
+        let answer = |question: &Question<'_>| {
+            let resolved = question.resolve(key, kind, version);
+            resolved.map(|resolved| write(&resolved)).map_err(status)
+        };
+        self.ask(core, answer).await?
+    }
+
+    /// Answers a question about the flags as they are now.
+    pub(crate) async fn ask<T>(
+        &self,
+        core: &Core,
+        answer: impl FnOnce(&Question<'_>) -> T,
+    ) -> Result<T, Status> {
+        let Self { headers, context } = *self;
+        let selector = selector(headers)?;
+        let fields = core.fields(context).await?;
+        let flags = core.store.snapshot();
+        let (selector, fields) = (&selector, fields.as_deref());
+        Ok(answer(&Question { core, flags: &flags, selector, context, fields, headers }))
+    }
 }
 
 /// The selector of a request.

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use http::{HeaderMap, Request, Response};
 
 use super::{
-    answer::{ResolveRequest, ask, resolve, selector, write},
-    events, resolve_all,
+    answer::{Asked, ResolveRequest, selector, write},
+    events,
+    resolve::{Question, Resolved},
+    resolve_all,
 };
 use crate::server::protocol::procedure::Procedure;
 use crate::server::{
@@ -31,17 +33,21 @@ pub(crate) async fn call(
             let (headers, message) = grpc::receive::<ResolveRequest>(request, limit).await?;
             answerable(core, &headers).await?;
             let context = message.context.unwrap_or_default();
-            let key = &message.flag_key;
-            resolve(core, &headers, key, &context, kind, version, |resolved| {
+            let asked = Asked { headers: &headers, context: &context };
+            let answer = |resolved: &Resolved<'_>| {
                 grpc::answer(envelope::wrap(|out| write(resolved, version, out)))
-            })
+            };
+            asked.resolve(core, &message.flag_key, kind, version, answer).await
         }
         Procedure::ResolveAll => {
             let (headers, message) = grpc::receive::<ResolveAllRequest>(request, limit).await?;
             answerable(core, &headers).await?;
-            ask(core, &headers, &message.context.unwrap_or_default(), |question| {
+            let context = message.context.unwrap_or_default();
+            let asked = Asked { headers: &headers, context: &context };
+            let answer = |question: &Question<'_>| {
                 grpc::answer(envelope::wrap(|out| resolve_all::write(question, out)))
-            })
+            };
+            asked.ask(core, answer).await
         }
         Procedure::EventStream => {
             let (headers, _) = grpc::receive::<EventStreamRequest>(request, limit).await?;

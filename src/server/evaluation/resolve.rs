@@ -52,6 +52,8 @@ pub(crate) struct Question<'a> {
     pub(crate) flags: &'a Snapshot,
     pub(crate) selector: &'a Selector,
     pub(crate) context: &'a dyn Context,
+    /// The fields of the context source.
+    pub(crate) fields: Option<&'a Map<String, Value>>,
     pub(crate) headers: &'a HeaderMap,
 }
 
@@ -59,7 +61,7 @@ impl<'a> Question<'a> {
     /// Evaluates a flag, of whatever type; none if there is none.
     pub(crate) fn evaluate(&self, key: &str) -> Option<Outcome<'a>> {
         let additions = &self.core.additions;
-        additions.with(self.context, self.headers, |context| {
+        additions.with(self.context, self.fields, self.headers, |context| {
             self.flags.evaluate(self.selector, key, context)
         })
     }

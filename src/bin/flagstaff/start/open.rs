@@ -98,5 +98,5 @@ fn sync(source: &Source) -> Result<SyncSource, FlagdError> {
     if let Some(selector) = &source.selector {
         options = options.selector(selector);
     }
-    SyncSource::new(options.build_with_env(|_| None)?)
+    SyncSource::new(options.without_env().build()?)
 }

@@ -7,6 +7,7 @@ use open_feature::{
     StructValue, Value,
 };
 use prost::{Message, bytes::Bytes};
+use serde_json::{Map, Value as Json};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{
@@ -14,10 +15,10 @@ use super::{
     metadata::MAX_EXACT_INT,
     path::{Path, Step},
 };
-use crate::flagd::{proto::ResolveBooleanRequest, wire::writer::Writer};
-
-/// The name by which flagd's rules know the targeting key.
-pub(crate) const TARGETING_KEY: &str = "targetingKey";
+use crate::{
+    context_source::TARGETING_KEY,
+    flagd::{proto::ResolveBooleanRequest, wire::writer::Writer},
+};
 
 /// How many objects and lists may lie within one another in a field.
 // flagd 0.16 takes 3000. A server that refuses 100 levels of messages, as prost does, would take
@@ -38,13 +39,19 @@ type Converted<T = ()> = Result<T, EvaluationError>;
 ///
 /// `INVALID_CONTEXT`, naming the field: an int beyond ±2^53, a float that is not finite, a date
 /// that RFC 3339 cannot express, a struct of an unknown type, or nesting beyond 64 levels.
-pub(crate) fn request(flag_key: &str, context: &EvaluationContext) -> Converted<Bytes> {
+///
+/// `added` are the fields of a [`ContextSource`](crate::ContextSource).
+pub(crate) fn request(
+    flag_key: &str,
+    context: &EvaluationContext,
+    added: Option<&Map<String, Json>>,
+) -> Converted<Bytes> {
     let mut out = Writer::with_capacity(expected_len(flag_key, context));
     out.raw(&[0; HEAD]);
     if !flag_key.is_empty() {
         out.text(1, flag_key);
     }
-    out.message(2, |out| fields(context, out))?;
+    out.message(2, |out| fields(context, added, out))?;
     let mut frame = out.into_bytes();
     let len = u32::try_from(frame.len() - HEAD)
         .map_err(|_| invalid("the context is longer than 4 GiB".to_owned()))?;
@@ -72,12 +79,21 @@ fn expected_len(flag_key: &str, context: &EvaluationContext) -> usize {
 }
 
 /// The context as the content of a `google.protobuf.Struct`.
-fn fields(context: &EvaluationContext, out: &mut Writer) -> Converted {
+fn fields(
+    context: &EvaluationContext,
+    added: Option<&Map<String, Json>>,
+    out: &mut Writer,
+) -> Converted {
     let key = context.targeting_key.as_deref();
+    let added = || added.into_iter().flatten().filter(|(name, _)| *name != TARGETING_KEY);
+    let is_hidden = |name: &String| added().any(|(other, _)| other == name);
     for (name, value) in &context.custom_fields {
-        if key.is_none() || name != TARGETING_KEY {
+        if (key.is_none() || name != TARGETING_KEY) && !is_hidden(name) {
             out.entry(1, name, |out| field(name, value, out))?;
         }
+    }
+    for (name, value) in added() {
+        out.entry(1, name, |out| json(value, &Path::root(name), out))?;
     }
     match key {
         Some(key) => out.entry(1, TARGETING_KEY, |out| {
@@ -130,10 +146,9 @@ fn any_struct<F: Form>(value: &(dyn Any + Send + Sync), path: &Path<'_>, out: &m
         sdk(value, path, out)
     } else if let Some(values) = value.downcast_ref::<Vec<Value>>() {
         list(values, path, out, sdk)
-    } else if let Some(value) = value.downcast_ref::<serde_json::Value>() {
+    } else if let Some(value) = value.downcast_ref::<Json>() {
         json(value, path, out)
-    } else if let Some(fields) = value.downcast_ref::<serde_json::Map<String, serde_json::Value>>()
-    {
+    } else if let Some(fields) = value.downcast_ref::<Map<String, Json>>() {
         object(fields, path, out, json)
     } else {
         Err(path.invalid(
@@ -156,14 +171,14 @@ fn sdk<F: Form>(value: &Value, path: &Path<'_>, out: &mut F) -> Converted {
     Ok(())
 }
 
-fn json<F: Form>(value: &serde_json::Value, path: &Path<'_>, out: &mut F) -> Converted {
+fn json<F: Form>(value: &Json, path: &Path<'_>, out: &mut F) -> Converted {
     match value {
-        serde_json::Value::Null => out.null(),
-        serde_json::Value::Bool(value) => out.boolean(*value),
-        serde_json::Value::Number(value) => out.number(json_number(value, path)?),
-        serde_json::Value::String(value) => out.text(value),
-        serde_json::Value::Array(values) => list(values, path, out, json)?,
-        serde_json::Value::Object(fields) => object(fields, path, out, json)?,
+        Json::Null => out.null(),
+        Json::Bool(value) => out.boolean(*value),
+        Json::Number(value) => out.number(json_number(value, path)?),
+        Json::String(value) => out.text(value),
+        Json::Array(values) => list(values, path, out, json)?,
+        Json::Object(fields) => object(fields, path, out, json)?,
     }
     Ok(())
 }
@@ -254,7 +269,7 @@ fn invalid(message: String) -> EvaluationError {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 pub(crate) fn context_to_struct(context: &EvaluationContext) -> Converted<prost_types::Struct> {
-    let frame = request("flag", context)?;
+    let frame = request("flag", context, None)?;
     let message = ResolveBooleanRequest::decode(&frame[HEAD..]).unwrap();
     assert_eq!(message.flag_key, "flag");
     // Fields are in another order; nothing is longer or shorter than prost would make it.

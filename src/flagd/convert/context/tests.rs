@@ -171,7 +171,7 @@ fn nesting_is_taken_to_its_limit_only() {
     // prost would not read it.
     let fits = |field: Field| {
         let context = EvaluationContext::default().with_custom_field("f", field);
-        request("flag", &context).unwrap();
+        request("flag", &context, None).unwrap();
     };
     fits(Field::new_struct(nested_lists(MAX_NESTING)));
     fits(Field::new_struct(nested_objects(MAX_NESTING)));

@@ -24,11 +24,11 @@ use crate::{
     source::{Definition, FileSource, FlagSource, warned::Warned},
 };
 
-/// Flags, and the facts that their rules may read.
+/// Flags, and the sync context that their rules may read.
 #[derive(Debug, Default)]
 pub(crate) struct Rules {
     pub(crate) flags: FlagSet,
-    pub(crate) facts: Map<String, Json>,
+    pub(crate) sync_context: Map<String, Json>,
 }
 
 /// Where the definitions come from, and what has become of them.
@@ -86,6 +86,7 @@ impl Local {
         shared: &Shared,
         flag_key: &str,
         context: &EvaluationContext,
+        added: Option<&Map<String, Json>>,
     ) -> EvaluationResult<ResolutionDetails<T>> {
         let rules = self.in_force.load();
         let Some(rules) = &*rules else {
@@ -93,7 +94,10 @@ impl Local {
             let fatal = if snapshot.state == State::Fatal { "fatal: " } else { "" };
             return Err(error::not_ready(format!("{fatal}{}", snapshot.message())));
         };
-        let context = LocalContext::new(context).with_facts(&rules.facts);
+        let mut context = LocalContext::new(context).with_sync_context(&rules.sync_context);
+        if let Some(added) = added {
+            context = context.with_fields(added);
+        }
         let outcome = rules.flags.evaluate(flag_key, &context);
         match context.refused() {
             Some(error) => Err(error.clone()),

@@ -36,6 +36,7 @@ pub(crate) async fn run(local: Arc<Local>, shared: Arc<Shared>, stopped: oneshot
         biased;
         _ = stopped => supervisor.driver.step(Input::Shutdown),
         () = supervisor.serve() => {}
+        () = shared.follow_context() => {}
     }
     abandoned.over();
 }
@@ -115,7 +116,7 @@ impl Supervisor {
         let local = self.local.clone();
         let compiled = spawn_blocking(move || {
             let flags = definition.parse()?.with_bucketing(bucketing);
-            let rules = Rules { flags, facts: enricher.apply(definition.context.clone()) };
+            let rules = Rules { flags, sync_context: enricher.apply(definition.context.clone()) };
             let changed = changed(&rules, local.in_force.load().as_deref());
             Ok((Arc::new(rules), changed))
         });
@@ -166,7 +167,7 @@ impl Supervisor {
 
 /// The flags that may evaluate otherwise than before.
 fn changed(rules: &Rules, former: Option<&Rules>) -> Option<ChangedFlags> {
-    if former.is_some_and(|former| former.facts != rules.facts) {
+    if former.is_some_and(|former| former.sync_context != rules.sync_context) {
         // Any rule may read a fact.
         return Some(ChangedFlags::All);
     }

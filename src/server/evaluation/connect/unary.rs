@@ -7,7 +7,7 @@ use http::{
     header::{ACCEPT_ENCODING, CONTENT_ENCODING},
 };
 use hyper::body::Bytes;
-use prost::{Message, bytes::BytesMut};
+use prost::{Message as _, bytes::BytesMut};
 use serde_json::{Map, Value, json};
 use tonic::{Code, Status};
 
@@ -15,8 +15,8 @@ use crate::server::{
     body::{self, Received, Reply},
     core::Core,
     evaluation::{
-        answer::{self, ResolveRequest},
-        resolve::{Resolved, Typed},
+        answer::{self, Asked, ResolveRequest},
+        resolve::{Question, Resolved, Typed},
         resolve_all,
     },
     protocol::{
@@ -29,13 +29,13 @@ use crate::server::{
 };
 
 /// A request, whichever way it was written.
-enum Asked {
+enum Message {
     Proto(prost_types::Struct),
     Json(Map<String, Value>),
 }
 
-impl Asked {
-    fn context(&self) -> &dyn crate::evaluator::Context {
+impl Message {
+    fn context(&self) -> &(dyn crate::evaluator::Context + Sync) {
         match self {
             Self::Proto(context) => context,
             Self::Json(context) => context,
@@ -61,7 +61,7 @@ pub(crate) async fn serve(
         let bytes = bytes.map_err(|error| grpc::unread(&error, core.max_body))?;
         // Once the flags are loaded, the answer is at hand, and needs no timer.
         core.answerable(|| timeout).await?;
-        answer(core, procedure, codec, &parts.headers, &bytes)
+        answer(core, procedure, codec, &parts.headers, &bytes).await
     };
     match answer.await {
         Ok(bytes) => respond::content(StatusCode::OK, content_type, bytes),
@@ -69,27 +69,27 @@ pub(crate) async fn serve(
     }
 }
 
-fn answer(
+async fn answer(
     core: &Core,
     procedure: Procedure,
     codec: Codec,
     headers: &HeaderMap,
     bytes: &Bytes,
 ) -> Result<Bytes, Status> {
-    let (key, asked) = decode(procedure, codec, bytes)?;
-    let context = asked.context();
-    match procedure {
-        Procedure::Resolve(kind, version) => {
-            answer::resolve(core, headers, &key, context, kind, version, |resolved| match codec {
-                Codec::Proto => proto(|out| answer::write(resolved, version, out)),
-                Codec::Json => Bytes::from(json(resolved)),
-            })
-        }
-        _ => answer::ask(core, headers, context, |question| match codec {
+    let (key, message) = decode(procedure, codec, bytes)?;
+    let asked = Asked { headers, context: message.context() };
+    let Procedure::Resolve(kind, version) = procedure else {
+        let answer = |question: &Question<'_>| match codec {
             Codec::Proto => proto(|out| resolve_all::write(question, out)),
             Codec::Json => Bytes::from(resolve_all::json(question).to_string()),
-        }),
-    }
+        };
+        return asked.ask(core, answer).await;
+    };
+    let answer = |resolved: &Resolved<'_>| match codec {
+        Codec::Proto => proto(|out| answer::write(resolved, version, out)),
+        Codec::Json => Bytes::from(json(resolved)),
+    };
+    asked.resolve(core, &key, kind, version, answer).await
 }
 
 fn proto(write: impl FnOnce(&mut BytesMut)) -> Bytes {
@@ -99,7 +99,7 @@ fn proto(write: impl FnOnce(&mut BytesMut)) -> Bytes {
 }
 
 /// The key and the context.
-fn decode(procedure: Procedure, codec: Codec, bytes: &Bytes) -> Result<(String, Asked), Status> {
+fn decode(procedure: Procedure, codec: Codec, bytes: &Bytes) -> Result<(String, Message), Status> {
     if codec == Codec::Proto {
         let (key, context) = if procedure == Procedure::ResolveAll {
             let request =
@@ -110,7 +110,7 @@ fn decode(procedure: Procedure, codec: Codec, bytes: &Bytes) -> Result<(String, 
                 ResolveRequest::decode(&**bytes).map_err(|error| grpc::malformed(&error))?;
             (request.flag_key, request.context)
         };
-        return Ok((key, Asked::Proto(context.unwrap_or_default())));
+        return Ok((key, Message::Proto(context.unwrap_or_default())));
     }
     if bytes.is_empty() {
         return Err(grpc::malformed(&"zero-length payload is not a valid JSON object"));
@@ -131,8 +131,8 @@ fn decode(procedure: Procedure, codec: Codec, bytes: &Bytes) -> Result<(String, 
         }
     };
     match take("context", "context") {
-        None => Ok((key, Asked::Json(Map::new()))),
-        Some(Value::Object(context)) => Ok((key, Asked::Json(context))),
+        None => Ok((key, Message::Json(Map::new()))),
+        Some(Value::Object(context)) => Ok((key, Message::Json(context))),
         Some(other) => {
             Err(grpc::malformed(&format!("invalid value for object field context: {other}")))
         }
@@ -191,7 +191,7 @@ mod tests {
         let decoded = |text: &'static str| {
             let (key, asked) = decode(procedure, Codec::Json, &Bytes::from_static(text.as_bytes()))
                 .map_err(|status| status.message().to_owned())?;
-            let Asked::Json(context) = asked else { panic!("no JSON") };
+            let Message::Json(context) = asked else { panic!("no JSON") };
             Ok::<_, String>((key, Value::from(context)))
         };
         assert_eq!(decoded("{}"), Ok((String::new(), json!({}))));
