@@ -89,7 +89,7 @@ fn main() {
         for (n, (rule, variant)) in rules.iter().enumerate() {
             let key = format!("rule-{n}");
             let before = dhat::HeapStats::get().total_blocks;
-            let context = LocalContext::new(&caller).with_facts(&facts);
+            let context = LocalContext::new(&caller).with_sync_context(&facts);
             let outcome = flags.evaluate(&key, &context);
             let allocated = dhat::HeapStats::get().total_blocks - before;
             assert_eq!(outcome.variant, Some(*variant), "{rule}: {outcome:?}");
