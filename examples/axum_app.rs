@@ -1,5 +1,7 @@
-//! A web service with a flag per request: `GET /?user=NAME` greets as the flag `greeting` says, and
-//! `GET /readyz` follows the provider. `cargo run --example axum_app`, then `curl 127.0.0.1:3000`.
+//! A web service that evaluates a flag for each request: `GET /?user=NAME` greets with the flag
+//! `greeting`, and `GET /readyz` reports the state of the provider.
+//!
+//! `cargo run --example axum_app`, then `curl 127.0.0.1:3000`.
 
 mod stand_in;
 use stand_in::Flags;
@@ -38,7 +40,7 @@ async fn app(provider: FlagdProvider) -> Router {
     Router::new().route("/", get(greet)).with_state(client).merge(ready)
 }
 
-/// The context is made for each request; flags that do not depend on it come from the cache.
+/// Each request has a context of its own. Flags that do not depend on it come from the cache.
 async fn greet(
     State(client): State<std::sync::Arc<Client>>,
     Query(query): Query<HashMap<String, String>>,
@@ -49,7 +51,8 @@ async fn greet(
     format!("{}, {user}\n", greeting.unwrap_or_else(|_| "hello".to_owned()))
 }
 
-/// The provider comes back by itself, so a service that takes no traffic until it is ready does too.
+/// The provider reconnects without traffic, so a service that receives none until it is ready recovers
+/// too.
 async fn readyz(State(provider): State<FlagdProvider>) -> (StatusCode, String) {
     let state = provider.state();
     let status = match state {

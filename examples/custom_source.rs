@@ -1,7 +1,7 @@
-//! Flags from a source of one's own: here, from the rows of a table, as a database would hold them.
+//! Loads flags from a source of your own: here, from the rows of a table, as in a database.
 //!
-//! Run it with `cargo run --example custom_source --features in-process`. The table is in memory, so
-//! that nothing else is needed.
+//! `cargo run --example custom_source --features in-process` needs nothing else: the table is in
+//! memory.
 
 use std::{
     collections::BTreeMap,
@@ -11,12 +11,13 @@ use std::{
 
 use flagstaff::{
     FlagdOptions, FlagdProvider, ProviderEvent, async_trait,
+    flagd::ChangedFlags,
     source::{Definition, FlagSource, SourceError},
 };
 use open_feature::{EvaluationContext, OpenFeature};
 use serde_json::{Map, Value, json};
 
-/// What stands in for the database: a row for each flag, and a version that grows with each change.
+/// In place of a database: a row for each flag, and a version that grows with each change.
 #[derive(Clone, Default)]
 struct Database(Arc<Mutex<(u64, BTreeMap<String, Value>)>>);
 
@@ -27,8 +28,8 @@ impl Database {
         table.1.insert(key.to_owned(), flag);
     }
 
-    /// The rows and their version, or none while it is the one that the caller knows.
-    #[expect(clippy::unused_async, reason = "a database is asked over a network")]
+    /// The rows and their version, or `None` if the caller knows that version.
+    #[expect(clippy::unused_async, reason = "a query of a database is asynchronous")]
     async fn newer_than(
         &self,
         known: Option<u64>,
@@ -38,7 +39,7 @@ impl Database {
     }
 }
 
-/// Asks the database once in a while.
+/// Polls the database.
 struct Table {
     database: Database,
     known: Option<u64>,
@@ -53,25 +54,25 @@ impl FlagSource for Table {
     async fn next(&mut self) -> Result<Definition, SourceError> {
         loop {
             let rows = self.database.newer_than(self.known).await.map_err(|error| {
-                // The provider is STALE, its flags stay, and it asks again: for what is there then,
-                // whether it has changed or not.
+                // The provider becomes STALE and keeps its flags. The next call returns the current
+                // rows, whether or not they have changed.
                 self.known = None;
                 SourceError::new(error)
             })?;
             if let Some((version, flags)) = rows {
-                // Nothing is awaited from here on, so that nothing is lost when the wait is given up.
+                // There is no `await` between this and the result, which makes `next` cancel-safe.
                 self.known = Some(version);
-                // What rules may read beside the caller's context.
-                let facts = Map::from_iter([("stage".to_owned(), json!("production"))]);
+                // Rules can read it, as `{"var": "stage"}`.
+                let context = Map::from_iter([("stage".to_owned(), json!("production"))]);
                 let text = json!({ "flags": flags }).to_string();
-                return Ok(Definition::json(text).with_context(facts));
+                return Ok(Definition::json(text).with_context(context));
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
 }
 
-/// A flag that is on for the addresses of one domain.
+/// A flag that is on for the e-mail addresses of one domain.
 fn beta(domain: &str) -> Value {
     json!({
         "state": "ENABLED",
@@ -96,11 +97,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let on = client.get_bool_value("beta", Some(&jane), None).await.unwrap_or(false);
     println!("beta for jane@partner.example: {on}");
 
-    println!("The row changes ...");
+    println!("the row changes ...");
     database.upsert("beta", beta("@partner.example"));
     while let Some(event) = events.next().await {
-        println!("event: {event:?}");
-        if matches!(event, ProviderEvent::ConfigurationChanged(_)) {
+        if let ProviderEvent::ConfigurationChanged(ChangedFlags::Keys(keys)) = event {
+            println!("event: {} has changed", keys.join(", "));
             break;
         }
     }

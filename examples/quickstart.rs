@@ -6,15 +6,20 @@
 mod stand_in;
 use stand_in::Flags;
 
-use std::{error::Error, fmt::Debug, time::Duration};
+use std::{
+    error::Error,
+    fmt::{self, Display},
+    time::Duration,
+};
 
 use flagstaff::{
-    FlagdProvider, ProviderEvent,
+    ProviderEvent,
     flagd::{ChangedFlags, Events},
     reason,
 };
 use open_feature::{
-    EvaluationContext, EvaluationDetails, EvaluationError, OpenFeature, StructValue,
+    EvaluationContext, EvaluationDetails, EvaluationError, EvaluationReason, OpenFeature,
+    StructValue, Value,
 };
 use serde_json::json;
 use tokio::time::timeout;
@@ -26,7 +31,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     OpenFeature::singleton_mut().await.set_provider(provider.clone()).await;
     match events.next().await {
         Some(ProviderEvent::Ready) => println!("the provider is ready\n"),
-        other => return Err(format!("flagd is out of reach: {other:?}").into()),
+        Some(ProviderEvent::Error { message, .. }) => return Err(message.into()),
+        _ => return Err("the provider is not ready".into()),
     }
 
     let client = OpenFeature::singleton().await.create_client();
@@ -37,7 +43,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     show("greeting", client.get_string_details("greeting", user, None).await);
     show("page-size", client.get_int_details("page-size", user, None).await);
     show("discount", client.get_float_details("discount", user, None).await);
-    show("banner", client.get_struct_details::<StructValue>("banner", user, None).await);
+    show("banner", client.get_struct_details::<Banner>("banner", user, None).await);
     show("beta", client.get_bool_details("beta", user, None).await);
     show("no-such-flag", client.get_bool_details("no-such-flag", user, None).await);
 
@@ -45,15 +51,18 @@ async fn main() -> Result<(), Box<dyn Error>> {
     show("new-checkout", client.get_bool_details("new-checkout", user, None).await);
 
     if let Some(server) = &server {
-        println!("\n`greeting` is switched to \"long\":");
+        println!("\nthe flag `greeting` is switched to its variant `long`:");
         let variants = json!({"short": "hi", "long": "good morning"});
         server.flags().set("greeting", json!({"variants": variants, "defaultVariant": "long"}))?;
         let flags = timeout(Duration::from_secs(10), change(&mut events)).await;
         let flags = flags.map_err(|_| "no change arrived")?.ok_or("the provider has ended")?;
-        println!("event: changed {flags:?}");
+        if let ChangedFlags::Keys(keys) = flags {
+            println!("event: {} has changed", keys.join(", "));
+        }
         show("greeting", client.get_string_details("greeting", user, None).await);
     }
-    summary(&provider);
+    let stats = provider.stats();
+    println!("\nevaluations: {} from the cache, {} by flagd", stats.cache_hits, stats.cache_misses);
     provider.shutdown().await;
     if let Some(server) = server {
         server.shutdown().await;
@@ -70,24 +79,46 @@ async fn change(events: &mut Events) -> Option<ChangedFlags> {
     }
 }
 
-fn show<T: Debug>(key: &str, result: Result<EvaluationDetails<T>, EvaluationError>) {
+fn show<T: Display>(key: &str, result: Result<EvaluationDetails<T>, EvaluationError>) {
     match result {
-        Ok(details) => {
-            let reason = details.reason.map(|reason| reason.to_string()).unwrap_or_default();
-            let variant = details.variant.unwrap_or_default();
-            println!("{key:13} = {:?}, variant {variant:?}, reason {reason}", details.value);
+        Ok(EvaluationDetails { value, variant, reason, .. }) => {
+            let variant = variant.unwrap_or_default();
+            let reason = reason.map(|reason| reason.to_string()).unwrap_or_default();
+            println!("{key:13} {value} (variant {variant}, {reason})");
         }
-        Err(error) => {
-            let message = error.message.clone().unwrap_or_default();
-            println!("{key:13}   no value, reason {}, {message}", reason(&error));
-        }
+        Err(error) => match reason(&error) {
+            EvaluationReason::Error => {
+                println!("{key:13} error: {}", error.message.unwrap_or_default());
+            }
+            // The flag is disabled, or has no default variant.
+            reason => println!("{key:13} your default value ({reason})"),
+        },
     }
 }
 
-fn summary(provider: &FlagdProvider) {
-    let stats = provider.stats();
-    println!(
-        "\n{} evaluations from the cache, {} from flagd, state {:?}",
-        stats.cache_hits, stats.cache_misses, stats.state
-    );
+/// A flag that is an object becomes a type of the program.
+struct Banner {
+    text: String,
+    colours: Vec<String>,
+}
+
+impl TryFrom<StructValue> for Banner {
+    type Error = &'static str;
+
+    fn try_from(mut value: StructValue) -> Result<Self, Self::Error> {
+        let Some(Value::String(text)) = value.fields.remove("text") else {
+            return Err("`text` is not a string");
+        };
+        let Some(Value::Array(colours)) = value.fields.remove("colours") else {
+            return Err("`colours` is not an array");
+        };
+        let colours = colours.iter().filter_map(Value::as_str).map(str::to_owned).collect();
+        Ok(Self { text, colours })
+    }
+}
+
+impl Display for Banner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} in {}", self.text, self.colours.join(" and "))
+    }
 }

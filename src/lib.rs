@@ -41,6 +41,8 @@
 //! * `tls-ring` (default), or `tls-aws-lc` with `default-features = false`: encrypted connections.
 //! * `full`: all that fit together.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 #[cfg(feature = "rpc")]
 mod backoff;
 #[cfg(any(feature = "rpc", feature = "evaluator"))]
@@ -71,7 +73,21 @@ pub use flagd::{FlagdError, FlagdOptions, FlagdProvider, ProviderEvent, State, r
 #[cfg(feature = "rpc")]
 pub use open_feature;
 
-/// The examples of the README are compiled too.
+/// The examples of the README and of `docs/` are compiled too.
 #[cfg(all(doctest, feature = "rpc"))]
-#[doc = include_str!("../README.md")]
-struct Readme;
+mod pages {
+    #[doc = include_str!("../README.md")]
+    struct Readme;
+    #[doc = include_str!("../docs/options.md")]
+    struct Options;
+    #[doc = include_str!("../docs/resolvers.md")]
+    struct Resolvers;
+    #[doc = include_str!("../docs/lifecycle.md")]
+    struct Lifecycle;
+    #[cfg(feature = "server")]
+    #[doc = include_str!("../docs/server.md")]
+    struct Server;
+    #[cfg(feature = "server")]
+    #[doc = include_str!("../docs/testing.md")]
+    struct Testing;
+}

@@ -30,16 +30,17 @@ fn every_feature_is_built_alone() {
 
 #[test]
 fn every_fuzz_target_runs_and_is_documented() {
-    let (manifest, script, readme) = (read("fuzz/Cargo.toml"), read(".ci/run"), read("README.md"));
+    let (manifest, script) = (read("fuzz/Cargo.toml"), read(".ci/run"));
     let targets = manifest.split("[[bin]]\nname = \"").skip(1);
     let targets: BTreeSet<_> = targets.filter_map(|text| text.split('"').next()).collect();
     assert!(targets.contains("definition"), "{targets:?}");
-    let (_, contributing) = readme.split_once("\n## Contributing\n").unwrap();
+    let page = read("CONTRIBUTING.md");
+    let fuzzing = between(&page, "\n### Fuzzing\n", "\n#");
     let runs =
         |target: &&&str| script.contains("cargo fuzz list") || words(&script).contains(**target);
     assert_eq!(targets.iter().find(|target| !runs(target)), None, "in .ci/run");
-    let documented = words(contributing);
-    assert_eq!(targets.difference(&documented).next(), None, "in README.md");
+    let documented = words(fuzzing);
+    assert_eq!(targets.difference(&documented).next(), None, "in CONTRIBUTING.md");
 }
 
 #[test]
@@ -53,7 +54,8 @@ fn versions_agree() {
         assert_eq!(command.split(' ').next(), Some(rust));
     }
 
-    let testbed = between(&readme, "`open-feature/flagd-testbed` (", ")");
+    let page = read("CONTRIBUTING.md");
+    let testbed = between(&page, "`open-feature/flagd-testbed` (", ")");
     let refs = workflow.split("open-feature/flagd-testbed, ref: ").skip(1);
     let refs: BTreeSet<_> = refs.filter_map(|text| text.split(',').next()).collect();
     assert_eq!(refs, BTreeSet::from([testbed]));

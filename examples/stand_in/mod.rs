@@ -1,7 +1,7 @@
-//! Which flagd an example talks to: the one that `FLAGD_HOST` names, else this crate's own server, in
+//! Chooses the flagd of an example: the one named by `FLAGD_HOST`, or else this crate's own server, in
 //! this process and on a free port.
 //!
-//! The server serves `examples/flags.json`, or the file given as first argument, and watches it.
+//! The server serves `examples/flags.json`, or the file given as the first argument, and watches it.
 // Each example uses a part of it.
 #![allow(dead_code, unreachable_pub)]
 
@@ -13,14 +13,14 @@ use flagstaff::{
     source::FileSource,
 };
 
-/// A provider, and the server that it talks to when that is in this process.
+/// A provider, and its server if that runs in this process.
 pub struct Flags {
     pub provider: FlagdProvider,
     pub server: Option<RunningServer>,
 }
 
 impl Flags {
-    /// Says on standard output which flagd it is.
+    /// Connects, and prints which flagd it is.
     pub async fn connect() -> Result<Self, Box<dyn Error>> {
         if env::var_os("FLAGD_HOST").is_some() {
             let provider = FlagdProvider::from_env()?;
@@ -33,9 +33,9 @@ impl Flags {
         let source = FileSource::new(&file, Duration::from_secs(1));
         let server = Server::builder().source(source).ephemeral().bind().await?;
         let port = server.evaluation_addr().ok_or("the server listens on TCP")?.port();
-        println!("no FLAGD_HOST is set: a server on port {port} serves {}", file.display());
+        println!("FLAGD_HOST is not set: a server on port {port} serves {}", file.display());
         server.ready().await;
-        // What the environment says is not meant for this server.
+        // The variables of the environment are not meant for this server.
         let options = FlagdOptions::builder().host("127.0.0.1").port(port);
         let options = options.without_env().build()?;
         Ok(Self { provider: FlagdProvider::new(options), server: Some(server) })

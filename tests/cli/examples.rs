@@ -2,27 +2,34 @@
 //!
 //! Cargo builds examples for `cargo test`, and not for `cargo test --test cli`.
 
-use std::{fs, path::Path};
+use std::{fs, net::SocketAddr, path::Path, process::Stdio};
 
 use serde_json::Value;
-use tokio::process::Command;
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
+    process::Command,
+};
 
 use crate::{
     flagd,
     program::{Finished, PATH, finish, without_flagd},
+    support::{
+        provider::{boolean, near, ready},
+        wait::bounded,
+    },
 };
 
-/// What `quickstart`, with which the README begins, prints in every run, in this order.
+/// What `quickstart`, the first command of the README, prints in every run, in this order.
 const VALUES: [&str; 9] = [
     "the provider is ready",
-    "new-checkout  = true, variant \"on\", reason STATIC",
-    "greeting      = \"hi\", variant \"short\", reason STATIC",
-    "page-size     = 10, variant \"small\", reason STATIC",
-    "discount      = 0.15, variant \"winter\", reason STATIC",
-    "banner        = StructValue",
-    "beta            no value, reason DISABLED",
-    "no-such-flag    no value, reason ERROR",
-    "new-checkout  = true, variant \"on\", reason CACHED",
+    "new-checkout  true (variant on, STATIC)",
+    "greeting      hi (variant short, STATIC)",
+    "page-size     10 (variant small, STATIC)",
+    "discount      0.15 (variant winter, STATIC)",
+    "banner        Welcome in red and blue (variant default, STATIC)",
+    "beta          your default value (DISABLED)",
+    "no-such-flag  error: flag `no-such-flag`",
+    "new-checkout  true (variant on, CACHED)",
 ];
 
 /// An example, as Cargo has built it.
@@ -52,11 +59,13 @@ async fn quickstart_with_its_own_server() {
     // They are for a flagd that nobody named.
     command.env("FLAGD_RESOLVER", "in-process").env("FLAGD_TLS", "true");
     command.env("FLAGD_SOURCE_SELECTOR", "flagSetId=x").env("FLAGD_CACHE", "disabled");
-    let change = [
-        "event: changed Keys([\"greeting\"])",
-        "greeting      = \"good morning\", variant \"long\"",
-    ];
-    printed(command, &[&VALUES[..], &change, &["1 evaluations from the cache"]].concat()).await;
+    let change =
+        ["event: greeting has changed", "greeting      good morning (variant long, STATIC)"];
+    printed(
+        command,
+        &[&VALUES[..], &change, &["evaluations: 1 from the cache, 8 by flagd"]].concat(),
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -75,9 +84,36 @@ async fn quickstart_with_the_flagd_of_the_environment() {
 async fn custom_source() {
     let expected = [
         "beta for jane@partner.example: false",
-        "The row changes ...",
-        "event: ConfigurationChanged(Keys([\"beta\"]))",
+        "the row changes ...",
+        "event: beta has changed",
         "beta for jane@partner.example: true",
     ];
     printed(example("custom_source"), &expected).await;
+}
+
+#[tokio::test]
+async fn embedded_server() {
+    let mut command = example("embedded_server");
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut line_with = async |start: &str| loop {
+        let line = bounded("a line of the example", lines.next_line()).await.unwrap();
+        let line = line.unwrap_or_else(|| panic!("no line begins with `{start}`"));
+        if let Some(rest) = line.strip_prefix(start) {
+            break rest.trim().to_owned();
+        }
+    };
+    let address: SocketAddr = line_with("evaluation").await.parse().unwrap();
+    let provider = ready(near(address.port())).await;
+    assert!(!boolean(&provider, "maintenance").await.unwrap().value);
+    assert!(boolean(&provider, "new-checkout").await.unwrap().value, "from the file");
+    input.write_all(b"on\n").await.unwrap();
+    assert_eq!(line_with("maintenance is ").await, "on");
+    let uncached = ready(near(address.port())).await;
+    assert!(boolean(&uncached, "maintenance").await.unwrap().value);
+    drop(input);
+    line_with("shutting down").await;
+    assert_eq!(bounded("the example's end", child.wait()).await.unwrap().code(), Some(0));
 }

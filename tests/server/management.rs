@@ -82,7 +82,8 @@ async fn metrics() {
     for line in answer.text().lines().filter(|line| line.starts_with("# TYPE ")) {
         let [_, _, name, kind] = line.split(' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
         let row = format!("\n| `{name}` | {kind} | ");
-        assert!(include_str!("../../README.md").contains(&row), "{line} is not in the README");
+        let page = include_str!("../../docs/server.md");
+        assert!(page.contains(&row), "{line} is not in docs/server.md");
     }
     let counts = answer.text().matches("http_server_request_duration_seconds_count{").count();
     assert_eq!(counts, 8, "{}", answer.text());

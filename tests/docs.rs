@@ -1,0 +1,227 @@
+//! The documentation is true: tables equal the code's, links lead somewhere, examples are compiled.
+#![cfg(feature = "rpc")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure panics")]
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    env,
+    fmt::Write as _,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use flagstaff::{FlagdOptions, flagd::OptionInfo};
+
+const FOLDER: &str = env!("CARGO_MANIFEST_DIR");
+const OPTIONS: &str = "docs/options.md";
+const BEGIN: &str = "<!-- options -->\n";
+const END: &str = "<!-- /options -->";
+
+fn read(path: &str) -> String {
+    fs::read_to_string(Path::new(FOLDER).join(path)).expect(path)
+}
+
+#[test]
+fn the_table_of_options_is_that_of_the_code() {
+    let page = read(OPTIONS);
+    let (before, rest) = page.split_once(BEGIN).expect(BEGIN);
+    let (found, after) = rest.split_once(END).expect(END);
+    let right = table();
+    if found == right {
+        return;
+    }
+    if env::var_os("UPDATE_DOCS").is_some_and(|value| value == "1") {
+        let page = [before, BEGIN, &right, END, after].concat();
+        fs::write(Path::new(FOLDER).join(OPTIONS), page).unwrap();
+        return;
+    }
+    panic!("{OPTIONS} has another table; with UPDATE_DOCS=1 this test writes:\n{right}");
+}
+
+fn table() -> String {
+    let mut table =
+        String::from("| Option | Variable | Type | Default | Meaning |\n|---|---|---|---|---|\n");
+    for OptionInfo { name, variable, kind, default, meaning, .. } in FlagdOptions::TABLE {
+        let default = if default.is_empty() { String::new() } else { format!("`{default}`") };
+        let cells = [&format!("`{name}`"), &format!("`{variable}`"), *kind, &default, *meaning];
+        let cells = cells.map(|cell| cell.replace('|', "\\|"));
+        let _ = writeln!(table, "| {} |", cells.join(" | ")); // writing to a String cannot fail
+    }
+    table
+}
+
+/// The names in the first column of the table with this header.
+fn first_column<'p>(page: &'p str, header: &str) -> BTreeSet<&'p str> {
+    let (_, table) = page.split_once(&format!("\n{header}\n|---|")).unwrap_or_default();
+    let rows = table.lines().skip(1).take_while(|line| line.starts_with("| "));
+    let cells = rows.filter_map(|row| row.split(" | ").next());
+    cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect()
+}
+
+#[test]
+fn the_readme_names_every_feature() {
+    let (readme, manifest) = (read("README.md"), read("Cargo.toml"));
+    let (_, features) = manifest.split_once("\n[features]\n").unwrap();
+    let (features, _) = features.split_once("\n[").unwrap();
+    let names = features.lines().filter_map(|line| line.split_once(" = [").map(|(name, _)| name));
+    let names: BTreeSet<_> = names.filter(|name| *name != "default").collect();
+    assert_eq!(first_column(&readme, "| Feature | Default | What it adds |"), names);
+}
+
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    let entries =
+        fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    entries.map(|entry| entry.unwrap().path()).collect()
+}
+
+fn name(path: &Path) -> &str {
+    path.file_name().unwrap().to_str().unwrap()
+}
+
+#[test]
+fn the_architecture_names_every_folder() {
+    let page = read("ARCHITECTURE.md");
+    for room in entries(&Path::new(FOLDER).join("src")) {
+        if !room.is_dir() {
+            continue;
+        }
+        assert!(page.contains(&format!("src/{}/", name(&room))), "{room:?}");
+        for folder in entries(&room) {
+            let named = page.contains(&format!("{}/`", name(&folder)));
+            assert!(!folder.is_dir() || named, "{folder:?} is not in ARCHITECTURE.md");
+        }
+    }
+}
+
+#[test]
+fn the_first_line_of_each_file_says_what_it_is_for() {
+    let mut folders = vec![Path::new(FOLDER).join("src")];
+    while let Some(folder) = folders.pop() {
+        for path in entries(&folder) {
+            if path.is_dir() {
+                folders.push(path);
+            } else if !path.ends_with("tests.rs") && !folder.ends_with("tests") {
+                let text = fs::read_to_string(&path).unwrap();
+                assert!(text.starts_with("//! "), "{path:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_example_is_listed_and_every_example_on_a_page_is_compiled() {
+    let (readme, library) = (read("README.md"), read("src/lib.rs"));
+    for example in entries(&Path::new(FOLDER).join("examples")) {
+        if example.extension().is_some_and(|extension| extension == "rs") {
+            let link = format!("(examples/{})", name(&example));
+            assert!(readme.contains(&link), "README.md has no link {link}");
+        }
+    }
+    for (path, page) in pages() {
+        let included = library.contains(&format!("include_str!(\"../{path}\")"));
+        assert!(included || !page.contains("\n```rust"), "src/lib.rs does not include {path}");
+    }
+}
+
+/// Every page for readers, by its path from the root.
+fn pages() -> BTreeMap<String, String> {
+    let mut pages = BTreeMap::new();
+    for folder in ["", "docs", ".github", "tests/golden"] {
+        // Some are not part of the published package.
+        let folder = Path::new(FOLDER).join(folder);
+        for path in if folder.is_dir() { entries(&folder) } else { Vec::new() } {
+            if path.extension().is_some_and(|extension| extension == "md") {
+                let text = fs::read_to_string(&path).unwrap();
+                let path = path.strip_prefix(FOLDER).unwrap().to_str().unwrap().replace('\\', "/");
+                pages.insert(path, text);
+            }
+        }
+    }
+    assert!(pages.contains_key("README.md"));
+    pages
+}
+
+/// The lines of a page that are not code.
+fn prose(page: &str) -> impl Iterator<Item = &str> {
+    let mut in_code = false;
+    page.lines().filter(move |line| {
+        let fence = line.trim_start().starts_with("```");
+        in_code ^= fence;
+        !in_code && !fence
+    })
+}
+
+/// The anchors that GitHub gives to the headings of a page.
+fn anchors(page: &str) -> BTreeSet<String> {
+    let mut anchors = BTreeSet::new();
+    for heading in prose(page).filter(|line| line.starts_with('#')) {
+        let text = heading.trim_start_matches('#').trim().to_lowercase();
+        let kept = text.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+        let anchor = kept.collect::<String>().replace(' ', "-");
+        let numbered = (1..).map(|number| format!("{anchor}-{number}"));
+        let mut candidates = std::iter::once(anchor.clone()).chain(numbered);
+        anchors.extend(candidates.find(|candidate| !anchors.contains(candidate)));
+    }
+    anchors
+}
+
+/// The targets of `[text](target)`.
+fn links(page: &str) -> impl Iterator<Item = &str> {
+    prose(page).flat_map(|line| line.split("](").skip(1).filter_map(|rest| rest.split(')').next()))
+}
+
+/// What is wrong with a link on the page at this path.
+fn broken(pages: &BTreeMap<String, String>, path: &str, link: &str) -> Option<String> {
+    let (target, anchor) = link.split_once('#').unwrap_or((link, ""));
+    let mut parts: Vec<_> = path.split('/').collect();
+    if !target.is_empty() {
+        parts.pop();
+        for part in target.split('/').filter(|part| !part.is_empty()) {
+            if part == ".." {
+                parts.pop().unwrap_or_else(|| panic!("{path}: {link} leaves the project"));
+            } else {
+                parts.push(part);
+            }
+        }
+    }
+    let target = parts.join("/");
+    if !Path::new(FOLDER).join(&target).exists() {
+        return Some(format!("{path}: {link}: there is no {target}"));
+    }
+    let known = |page: &String| anchors(page).contains(anchor);
+    let found = anchor.is_empty() || pages.get(&target).is_some_and(known);
+    (!found).then(|| format!("{path}: {link}: {target} has no such heading"))
+}
+
+#[test]
+fn links_lead_to_files_and_headings_that_exist() {
+    // The tests and the workflows are not part of the published package.
+    if !Path::new(FOLDER).join(".github").is_dir() {
+        return;
+    }
+    let pages = pages();
+    let mut count = 0;
+    let mut wrong = Vec::new();
+    for (path, page) in &pages {
+        for link in links(page).filter(|link| !link.contains("://")) {
+            count += 1;
+            wrong.extend(broken(&pages, path, link));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(count > 50, "only {count} links were found");
+}
+
+#[test]
+fn anchors_are_those_of_github() {
+    let page = "# The `cli`, and more\n\n```sh\n# no heading\n```\n## A_b -c\n## A_b -c\n";
+    let expected = ["the-cli-and-more", "a_b--c", "a_b--c-1"].map(str::to_owned);
+    assert_eq!(anchors(page), BTreeSet::from(expected));
+    let pages = BTreeMap::from([("docs/a.md".to_owned(), page.to_owned())]);
+    assert!(broken(&pages, "docs/a.md", "#the-cli-and-more").is_some(), "no such file");
+    let pages = BTreeMap::from([("README.md".to_owned(), page.to_owned())]);
+    assert_eq!(broken(&pages, "README.md", "#the-cli-and-more"), None);
+    assert!(broken(&pages, "README.md", "#no-heading").is_some());
+    assert!(broken(&pages, "docs/b.md", "../README.md#other").is_some());
+    assert!(broken(&pages, "docs/b.md", "missing.md").is_some());
+}
