@@ -57,8 +57,13 @@ impl FlagSet {
     ///
     /// When anything in it is not valid, the definition is refused as a whole.
     pub fn parse(text: &str) -> Result<Self, DefinitionError> {
+        Self::parse_for(text, None)
+    }
+
+    /// As [`parse`](Self::parse); all flags belong to the flag set, if one is given.
+    pub(crate) fn parse_for(text: &str, flag_set: Option<&str>) -> Result<Self, DefinitionError> {
         let text = &*surrogates::mended(without_bom(text));
-        definition::read(text)?.map(Self::from).map_err(|findings| {
+        definition::read(text, flag_set)?.map(Self::from).map_err(|findings| {
             // Places are looked for only now, since nearly all definitions are valid.
             let tree = Tree::of_json(text).ok();
             DefinitionError::Invalid(located(findings, tree.as_ref()))
@@ -76,7 +81,7 @@ impl FlagSet {
         let tree = yaml::parse(without_bom(text))?;
         let mut json = String::with_capacity(text.len());
         tree.write_json(&mut json);
-        definition::read(&json)?
+        definition::read(&json, None)?
             .map(Self::from)
             .map_err(|findings| DefinitionError::Invalid(located(findings, Some(&tree))))
     }

@@ -24,7 +24,7 @@ use super::{
     listen::Listener,
     metrics::Metrics,
     running::RunningServer,
-    store::Store,
+    store::{Store, selector::Selector},
 };
 use crate::{
     bucketing::Bucketing,
@@ -69,6 +69,7 @@ pub struct ServerBuilder {
     cors: Vec<String>,
     additions: Additions,
     context_source: Option<Arc<dyn ContextSource>>,
+    default_flag_set: Option<String>,
     headers: Vec<(String, String)>,
     max_body: usize,
     max_header: usize,
@@ -104,6 +105,7 @@ impl Default for ServerBuilder {
             cors: Vec::new(),
             additions: Additions::default(),
             context_source: None,
+            default_flag_set: None,
             headers: Vec::new(),
             max_body: 1_000_000,
             max_header: 1_000_000,
@@ -234,6 +236,14 @@ impl ServerBuilder {
         self
     }
 
+    /// The flag set that a client without a selector sees, in every protocol; an empty id is the flags
+    /// without a flag set. Default: the flags of all flag sets, as flagd has it; of flags of one key, that of a later source wins.
+    #[must_use]
+    pub fn default_flag_set(mut self, id: impl Into<String>) -> Self {
+        self.default_flag_set = Some(id.into());
+        self
+    }
+
     /// Takes a field of the context from a header of the request, over all others.
     #[must_use]
     pub fn context_from_header(
@@ -323,6 +333,7 @@ impl ServerBuilder {
             cors,
             mut additions,
             context_source,
+            default_flag_set,
             headers,
             max_body,
             max_header,
@@ -367,6 +378,8 @@ impl ServerBuilder {
             metrics: Metrics::new(sources.len() + 1, tls.is_some()),
             additions,
             context_source,
+            default_selector: default_flag_set
+                .map_or(Selector::All, |id| Selector::FlagSet((!id.is_empty()).then_some(id))),
             cors: origins,
             max_body,
             stream_deadline,

@@ -70,6 +70,8 @@ pub(crate) struct Core {
     pub(crate) additions: Additions,
     pub(crate) context_source: Option<Arc<dyn ContextSource>>,
     pub(crate) cors: Cors,
+    /// What a client without a selector sees.
+    pub(crate) default_selector: Selector,
     /// How long the body of a request may be, in bytes.
     pub(crate) max_body: usize,
     /// How long streams live.
@@ -142,6 +144,22 @@ impl Core {
         Err(Status::unavailable(message))
     }
 
+    /// The selector of a request, by its header, or by `text` where there is none.
+    pub(crate) fn selector(
+        &self,
+        headers: &HeaderMap,
+        text: &str,
+    ) -> Result<Selector, InvalidSelector> {
+        let selector = match headers.get(selector::HEADER) {
+            None => Selector::parse(text)?,
+            Some(header) => Selector::parse(&String::from_utf8_lossy(header.as_bytes()))?,
+        };
+        Ok(match selector {
+            Selector::All => self.default_selector.clone(),
+            selector => selector,
+        })
+    }
+
     /// The fields of the context source for a request, if there is a source.
     ///
     /// # Errors
@@ -173,13 +191,5 @@ impl Core {
     pub(crate) async fn stopped(&self) {
         // The sender lives as long as this future.
         let _ = self.stopping.subscribe().wait_for(|stopping| *stopping).await;
-    }
-}
-
-/// The selector of a request.
-pub(crate) fn selector_of(headers: &HeaderMap) -> Result<Selector, InvalidSelector> {
-    match headers.get(selector::HEADER) {
-        None => Ok(Selector::All),
-        Some(text) => Selector::parse(&String::from_utf8_lossy(text.as_bytes())),
     }
 }

@@ -20,18 +20,65 @@ pub(crate) const NAME: &str = "memory";
 /// A handle to the flags that the program itself sets; clones are handles to the same.
 ///
 /// They are a source called `memory`, after all others, so that they win over flags of the same key.
-/// Each change is one: it is checked first, clients see all of it or nothing, and they are told.
+/// A change is checked first; clients see all of it or nothing, and are notified.
+///
+/// # Flag sets
+///
+/// [`flag_set`](Self::flag_set) is a handle to the flags of one flag set, in which a key may mean
+/// something else than in another. Clients choose a flag set with the selector `flagSetId=<id>`; what
+/// clients without a selector see is an option of the server
+/// ([`default_flag_set`](super::ServerBuilder::default_flag_set)).
+///
+/// ```
+/// # use flagstaff::server::Server;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let server = Server::builder().ephemeral().bind().await?;
+/// server.flags().flag_set("shop").set_value("limit", 10)?;
+/// server.flags().flag_set("billing").set_value("limit", 500)?;
+/// server.flags().flag_set("shop").clear();
+/// assert_eq!(server.flags().flag_sets(), ["billing"]);
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Flags {
     core: Arc<Core>,
     pub(crate) index: usize,
+    /// None for flags that need not belong to one.
+    flag_set: Option<Arc<str>>,
     bucketing: Bucketing,
     warned: Arc<Mutex<Warned>>,
 }
 
 impl Flags {
     pub(crate) fn new(core: Arc<Core>, index: usize, bucketing: Bucketing) -> Self {
-        Self { core, index, bucketing, warned: Arc::default() }
+        Self { core, index, flag_set: None, bucketing, warned: Arc::default() }
+    }
+
+    /// The flags of a flag set, which exists as long as it has flags. Their metadata gets its id as
+    /// `flagSetId`.
+    ///
+    /// # Panics
+    ///
+    /// When the id is empty: a flag without a flag set is set by [`Server::flags`](super::Server::flags)
+    /// itself.
+    #[must_use]
+    pub fn flag_set(&self, id: impl Into<Arc<str>>) -> Self {
+        let id = id.into();
+        assert!(!id.is_empty(), "the id of a flag set must not be empty");
+        Self { flag_set: Some(id), warned: Arc::default(), ..self.clone() }
+    }
+
+    /// The ids of the flag sets that have flags, sorted, of those made by
+    /// [`flag_set`](Self::flag_set).
+    #[must_use]
+    pub fn flag_sets(&self) -> Vec<String> {
+        self.core.store.flag_sets().iter().map(ToString::to_string).collect()
+    }
+
+    /// Removes all flags of this handle: those of its flag set, or those without one.
+    pub fn clear(&self) {
+        self.change(|_| FlagSet::default().with_bucketing(self.bucketing));
     }
 
     /// Sets a flag: an object as in a flag definition, with `state`, `variants`, `defaultVariant` and so
@@ -92,7 +139,7 @@ impl Flags {
         let mut draft = Draft::default();
         change(&mut draft);
         let definition = json!({"flags": draft.set}).to_string();
-        let added = FlagSet::parse(&definition)?;
+        let added = FlagSet::parse_for(&definition, self.flag_set.as_deref())?;
         self.change(|former| {
             let mut flags = FlagSet::default().with_bucketing(self.bucketing);
             flags.extend(former, |key, _| !draft.removed.iter().any(|removed| removed == key));
@@ -111,11 +158,12 @@ impl Flags {
     ///
     /// When it is not valid; nothing has changed then.
     pub fn replace(&self, definition: &str) -> Result<(), DefinitionError> {
-        let flags = FlagSet::parse(definition)?.with_bucketing(self.bucketing);
+        let flags = FlagSet::parse_for(definition, self.flag_set.as_deref())?;
+        let flags = flags.with_bucketing(self.bucketing);
         self.change(|_| flags);
         self.warn(definition, |warned, warnings| {
-            if let Some(flags) = &self.core.store.snapshot().sources()[self.index].flags {
-                warned.log(NAME, warnings, flags);
+            if let Some(flags) = self.current() {
+                warned.log(NAME, warnings, &flags);
             }
         });
         Ok(())
@@ -123,9 +171,20 @@ impl Flags {
 
     /// Replaces all flags by what `change` makes of them.
     pub(crate) fn change(&self, change: impl FnOnce(&FlagSet) -> FlagSet) {
-        let Ok(()) =
-            self.core.store.update(self.index, |former| Ok::<_, Infallible>(change(former)));
+        let change = |former: &FlagSet| Ok::<_, Infallible>(change(former));
+        let store = &self.core.store;
+        let Ok(()) = match &self.flag_set {
+            Some(id) => store.update_flag_set(NAME, id, change),
+            None => store.update(self.index, change),
+        };
         self.core.metrics.source(self.index).took();
+    }
+
+    fn current(&self) -> Option<Arc<FlagSet>> {
+        match &self.flag_set {
+            Some(id) => self.core.store.flag_set(id),
+            None => self.core.store.snapshot().sources()[self.index].flags.clone(),
+        }
     }
 
     /// Logs what is wrong with flags that are served already.

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use super::{
     body::{self, ReadError, Received, Reply},
-    core::{Core, selector_of},
+    core::Core,
 };
 use crate::{
     evaluator::{ErrorCode, Outcome, load::surrogates},
@@ -131,7 +131,7 @@ async fn evaluate(
     let Some(context) = context(bytes) else {
         return failed(key, "INVALID_CONTEXT", "Provider context is not valid");
     };
-    let selector = match selector_of(headers) {
+    let selector = match core.selector(headers, "") {
         Ok(selector) => selector,
         Err(error) => return failed(key, "GENERAL", &format!("invalid selector: {error}")),
     };

@@ -9,7 +9,7 @@ use tonic::Status;
 
 use super::{
     body::{Received, Reply},
-    core::{Core, selector_of},
+    core::Core,
     metrics::Counted,
     stream::{self, Messages},
 };
@@ -20,11 +20,7 @@ use crate::server::{
         respond,
         wire::{Fields, write_text},
     },
-    store::{
-        history::Told,
-        selector::{self, Selector},
-        snapshot::Snapshot,
-    },
+    store::{history::Told, selector::Selector, snapshot::Snapshot},
 };
 
 /// Answers a request.
@@ -50,13 +46,13 @@ async fn call(
         "SyncFlags" => {
             let (headers, message) = grpc::receive::<SyncFlagsRequest>(request, limit).await?;
             grpc::timeout(&headers).and_then(|timeout| {
-                let selector = selector(&headers, &message.selector)?;
+                let selector = selector(core, &headers, &message.selector)?;
                 Ok(grpc::stream(stream::open(core, selector, timeout, Sync)))
             })
         }
         "FetchAllFlags" => {
             let (headers, message) = grpc::receive::<FetchAllFlagsRequest>(request, limit).await?;
-            match selector(&headers, &message.selector) {
+            match selector(core, &headers, &message.selector) {
                 Ok(selector) => {
                     // Before, it would look as if all flags were deleted.
                     let ready = core.answerable(|| grpc::patience(&headers)).await;
@@ -82,12 +78,8 @@ async fn call(
 }
 
 /// The selector of the header, else the older one of the message.
-fn selector(headers: &http::HeaderMap, message: &str) -> Result<Selector, Status> {
-    let selector = if headers.contains_key(selector::HEADER) {
-        selector_of(headers)
-    } else {
-        Selector::parse(message)
-    };
+fn selector(core: &Core, headers: &http::HeaderMap, message: &str) -> Result<Selector, Status> {
+    let selector = core.selector(headers, message);
     selector.map_err(|error| Status::invalid_argument(error.to_string()))
 }
 

@@ -184,6 +184,34 @@ async fn fields_that_the_server_adds_are_strings() {
 }
 
 #[tokio::test]
+async fn the_default_flag_set_is_chosen() {
+    let flag = |set: &str| {
+        let metadata = json!({ "flagSetId": set });
+        json!({ "variants": { "on": true }, "defaultVariant": "on", "metadata": metadata })
+    };
+    let definition = json!({ "flags": { "shop": flag("shop"), "billing": flag("billing") } });
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("flags.json"), definition.to_string()).unwrap();
+    let mut command =
+        start(&directory, &["--uri", "file:flags.json", "--default-flag-set", "shop"]);
+    command.env("FLAGD_LOG_FORMAT", "json");
+    let (child, addresses) = addresses(command).await;
+    let (_, evaluation) = addresses.iter().find(|(service, _)| service == "evaluation").unwrap();
+    let port = evaluation.port().to_string();
+    for (args, err) in [
+        (&["shop"][..], ""),
+        (&["billing"], "FLAG_NOT_FOUND"),
+        (&["billing", "--selector", "flagSetId=billing"], ""),
+    ] {
+        let options = ["eval", "--deadline-ms", "10000", "--port", &port];
+        let finished = run(&[&options, args].concat()).await;
+        assert_eq!(finished.err.is_empty(), err.is_empty(), "{args:?}: {}", finished.err);
+        assert!(finished.err.contains(err), "{args:?}: {}", finished.err);
+    }
+    drop(child);
+}
+
+#[tokio::test]
 async fn the_generation_of_fractional_is_chosen() {
     let definition = json!({ "flags": { "flag": {
         "state": "ENABLED",

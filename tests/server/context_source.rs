@@ -64,7 +64,7 @@ impl Double {
 
 #[async_trait]
 impl ContextSource for Double {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "double"
     }
 

@@ -20,6 +20,7 @@ mod encodings;
 mod encrypted;
 mod envelopes;
 mod events;
+mod flag_sets;
 mod hostile;
 mod http_source;
 mod keep_alive;

@@ -53,6 +53,8 @@ impl<'de: 't, 't> Deserialize<'de> for Entries<'t> {
 /// What of a definition is read so far.
 struct Reader<'t> {
     text: &'t str,
+    /// The flag set that all flags must belong to, if any.
+    flag_set: Option<&'t str>,
     evaluators: Evaluators,
     metadata: Metadata,
     contents: Contents,
@@ -66,10 +68,15 @@ pub(crate) struct Contents {
     pub(crate) metadata: Arc<Map<String, Json>>,
 }
 
-/// Reads a definition in JSON: gives the flags, or all that is wrong with them.
-pub(crate) fn read(text: &str) -> Result<Result<Contents, Vec<Finding>>, DefinitionError> {
+/// Reads a definition in JSON: gives the flags, or all that is wrong with them. With a flag set, its
+/// id becomes the `flagSetId` of the metadata.
+pub(crate) fn read(
+    text: &str,
+    flag_set: Option<&str>,
+) -> Result<Result<Contents, Vec<Finding>>, DefinitionError> {
     let mut reader = Reader {
         text,
+        flag_set,
         evaluators: Evaluators::new(text.len()),
         metadata: Metadata::default(),
         contents: Contents::default(),
@@ -177,6 +184,15 @@ impl<'t> Reader<'t> {
                 Ok(_) => self.problem(path([name]), "`metadata` must be an object"),
             }
         }
+        if let Some(id) = self.flag_set {
+            match metadata.insert(FLAG_SET_ID.to_owned(), id.into()) {
+                Some(other) if other != id => {
+                    let title = sections.last().map_or("", |(title, _)| title);
+                    self.problem(path([title, FLAG_SET_ID]), &of_another_set(&other, id));
+                }
+                _ => {}
+            }
+        }
         metadata.values_mut().for_each(json_text::normalize);
         self.metadata = Metadata::new(metadata);
         self.contents.metadata = self.metadata.present.clone();
@@ -225,7 +241,16 @@ impl<'t> Reader<'t> {
         match Flag::parse(self.part(flag)?, &self.metadata, &self.evaluators) {
             Ok((own_key, flag)) => {
                 let key = key.unwrap_or(&own_key);
-                let of_no_set = flag.metadata.get("flagSetId").and_then(Json::as_str) == Some("");
+                let flag_set = flag.metadata.get(FLAG_SET_ID);
+                match (flag_set, self.flag_set) {
+                    (Some(other), Some(id)) if other != id => self.findings.push(Finding {
+                        flag: Some(key.to_owned()),
+                        message: of_another_set(other, id),
+                        path: path(),
+                    }),
+                    _ => {}
+                }
+                let of_no_set = flag_set.and_then(Json::as_str) == Some("");
                 if !key.is_empty() && !of_no_set {
                     self.contents.flags.insert(key.into(), Arc::new(flag));
                 }
@@ -240,6 +265,13 @@ impl<'t> Reader<'t> {
         }
         Ok(())
     }
+}
+
+/// The field of the metadata that names the flag set.
+const FLAG_SET_ID: &str = "flagSetId";
+
+fn of_another_set(other: &Json, id: &str) -> String {
+    format!("`{FLAG_SET_ID}` is {other}, but the flags are those of the flag set \"{id}\"")
 }
 
 fn path<const N: usize>(names: [&str; N]) -> Vec<Step> {

@@ -12,7 +12,7 @@ use crate::server::protocol::procedure::{Kind, Version};
 use crate::{
     evaluator::{Context, ErrorCode},
     server::{
-        core::{Core, selector_of},
+        core::Core,
         protocol::{
             proto::v1::ResolveBooleanRequest,
             wire::{Fields, write_text},
@@ -54,7 +54,7 @@ impl Asked<'_> {
         answer: impl FnOnce(&Question<'_>) -> T,
     ) -> Result<T, Status> {
         let Self { headers, context } = *self;
-        let selector = selector(headers)?;
+        let selector = selector(core, headers)?;
         let fields = core.fields(context).await?;
         let flags = core.store.snapshot();
         let (selector, fields) = (&selector, fields.as_deref());
@@ -63,8 +63,8 @@ impl Asked<'_> {
 }
 
 /// The selector of a request.
-pub(crate) fn selector(headers: &HeaderMap) -> Result<Selector, Status> {
-    selector_of(headers).map_err(|error| Status::invalid_argument(error.to_string()))
+pub(crate) fn selector(core: &Core, headers: &HeaderMap) -> Result<Selector, Status> {
+    core.selector(headers, "").map_err(|error| Status::invalid_argument(error.to_string()))
 }
 
 /// The status by which flagd tells a failure.

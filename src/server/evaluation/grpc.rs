@@ -52,7 +52,7 @@ pub(crate) async fn call(
         Procedure::EventStream => {
             let (headers, _) = grpc::receive::<EventStreamRequest>(request, limit).await?;
             grpc::timeout(&headers).and_then(|timeout| {
-                let selector = selector(&headers)?;
+                let selector = selector(core, &headers)?;
                 Ok(grpc::stream(events::subscribe(core, selector, timeout, Codec::Proto)))
             })
         }

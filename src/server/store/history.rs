@@ -44,8 +44,9 @@ type Place = (usize, Option<Box<str>>);
 impl Step {
     /// An update of the flags of one source.
     fn new(former: &Snapshot, now: &Snapshot, source: usize) -> Self {
-        let [new, old] =
-            [now, former].map(|of| of.sources[source].flags.clone().unwrap_or_default());
+        let [new, old] = [now, former].map(|of| {
+            of.sources.get(source).and_then(|source| source.flags.clone()).unwrap_or_default()
+        });
         let place = |key: &str| {
             let sets = former.with_key(key);
             sets.map(|(at, set)| (at, flag_set_id(set, key).map(Box::from))).collect()

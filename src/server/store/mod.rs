@@ -22,14 +22,19 @@ use crate::evaluator::FlagSet;
 pub(crate) struct Store {
     current: ArcSwap<Snapshot>,
     history: Mutex<History>,
+    /// How many sources there are from the beginning. Those after them have a flag set of the
+    /// program's each, and an empty one can be given to another flag set.
+    fixed: usize,
     version: watch::Sender<u64>,
 }
 
 impl Store {
     /// A store for these sources, of which later ones win.
     pub(crate) fn new(names: impl IntoIterator<Item = Arc<str>>) -> Self {
-        let sources = names.into_iter().map(|name| Loaded { name, flags: None }).collect();
+        let sources = names.into_iter().map(|name| Loaded { name, flag_set: None, flags: None });
+        let sources: Vec<_> = sources.collect();
         Self {
+            fixed: sources.len(),
             current: ArcSwap::from_pointee(Snapshot::new(0, sources)),
             history: Mutex::default(),
             version: watch::Sender::new(0),
@@ -53,9 +58,67 @@ impl Store {
         source: usize,
         change: impl FnOnce(&FlagSet) -> Result<FlagSet, E>,
     ) -> Result<(), E> {
-        let mut history = lock(&self.history);
+        let history = lock(&self.history);
+        let current = self.current.load_full();
+        let sources = current.sources.clone();
+        self.replace(history, &current, sources, source, change)
+    }
+
+    /// As [`update`](Self::update), of a flag set that the program sets. It is added when it gets its
+    /// first flags, and gone when it has none.
+    pub(crate) fn update_flag_set<E>(
+        &self,
+        name: &str,
+        id: &Arc<str>,
+        change: impl FnOnce(&FlagSet) -> Result<FlagSet, E>,
+    ) -> Result<(), E> {
+        let history = lock(&self.history);
         let current = self.current.load_full();
         let mut sources = current.sources.clone();
+        let at = flag_set(&current, id).unwrap_or_else(|| {
+            let added = Loaded {
+                name: name.into(),
+                flag_set: Some(id.clone()),
+                flags: Some(Arc::default()),
+            };
+            let is_empty = |source: &Loaded| source.flags.as_ref().is_none_or(|set| set.is_empty());
+            let free = (self.fixed..sources.len()).find(|at| is_empty(&sources[*at]));
+            if let Some(at) = free {
+                sources[at] = added;
+                return at;
+            }
+            sources.push(added);
+            sources.len() - 1
+        });
+        self.replace(history, &current, sources, at, change)
+    }
+
+    /// The flags of a flag set that the program sets.
+    pub(crate) fn flag_set(&self, id: &str) -> Option<Arc<FlagSet>> {
+        let current = self.snapshot();
+        let at = flag_set(&current, id)?;
+        current.sources[at].flags.clone()
+    }
+
+    /// The flag sets that the program sets and that have flags, in the order of their ids.
+    pub(crate) fn flag_sets(&self) -> Vec<Arc<str>> {
+        let current = self.snapshot();
+        let with_flags = current.sources[self.fixed..]
+            .iter()
+            .filter(|source| source.flags.as_ref().is_some_and(|set| !set.is_empty()));
+        let mut ids: Vec<_> = with_flags.filter_map(|source| source.flag_set.clone()).collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    fn replace<E>(
+        &self,
+        mut history: MutexGuard<'_, History>,
+        current: &Arc<Snapshot>,
+        mut sources: Vec<Loaded>,
+        source: usize,
+        change: impl FnOnce(&FlagSet) -> Result<FlagSet, E>,
+    ) -> Result<(), E> {
         let former = sources[source].flags.take().unwrap_or_default();
         let mut flags = change(&former)?;
         flags.share(&former);
@@ -63,7 +126,7 @@ impl Store {
         let version = current.version + 1;
         let now = Arc::new(Snapshot::new(version, sources));
         // Before anybody sees the new flags: what has changed is known to all who ask for it.
-        history.replaced(&current, &now, source);
+        history.replaced(current, &now, source);
         self.current.store(now);
         drop(history);
         self.version.send_replace(version);
@@ -89,6 +152,11 @@ impl Store {
             }))
         })
     }
+}
+
+/// The place of a flag set that the program sets.
+fn flag_set(current: &Snapshot, id: &str) -> Option<usize> {
+    current.sources.iter().position(|source| source.flag_set.as_deref() == Some(id))
 }
 
 /// Locked data is replaced as a whole, so that a panic elsewhere leaves nothing half done.

@@ -17,6 +17,8 @@ use crate::evaluator::{Change, Context, ErrorCode, FlagSet, Outcome};
 pub(crate) struct Loaded {
     /// What the source is called.
     pub(crate) name: Arc<str>,
+    /// The flag set that all its flags belong to, where that is known.
+    pub(crate) flag_set: Option<Arc<str>>,
     /// The last good definition; none before the first.
     pub(crate) flags: Option<Arc<FlagSet>>,
 }
@@ -74,6 +76,18 @@ impl Snapshot {
         sets.filter(|(_, set)| !set.is_empty())
     }
 
+    /// As [`latest_first`](Self::latest_first), without sources of which the selector shows nothing.
+    fn shown_by(&self, selector: &Selector) -> impl Iterator<Item = (usize, &FlagSet)> {
+        let wanted = match selector {
+            Selector::FlagSet(id) => Some(id.as_deref()),
+            Selector::All | Selector::Source(_) => None,
+        };
+        self.latest_first().filter(move |(at, _)| {
+            let known = self.sources[*at].flag_set.as_deref();
+            known.is_none() || wanted.is_none_or(|wanted| wanted == known)
+        })
+    }
+
     /// The sources that have a flag of this key and their places, later ones first.
     pub(crate) fn with_key(&self, key: &str) -> impl Iterator<Item = (usize, &FlagSet)> {
         self.latest_first().filter(move |(_, set)| set.contains(key))
@@ -106,7 +120,8 @@ impl Snapshot {
 
     /// The source whose flag of this key the selector shows.
     pub(crate) fn shown(&self, selector: &Selector, key: &str) -> Option<usize> {
-        let places = self.with_key(key).map(|(at, set)| (at, flag_set_id(set, key)));
+        let sources = self.shown_by(selector).filter(|(_, set)| set.contains(key));
+        let places = sources.map(|(at, set)| (at, flag_set_id(set, key)));
         self.select(selector, places)
     }
 
@@ -137,7 +152,7 @@ impl Snapshot {
 
     /// The keys that the selector shows, in their order.
     pub(crate) fn keys(&self, selector: &Selector) -> Vec<&str> {
-        let all = self.latest_first().flat_map(|(_, set)| set.keys());
+        let all = self.shown_by(selector).flat_map(|(_, set)| set.keys());
         let mut keys: Vec<_> = match selector {
             Selector::All => all.collect(),
             _ => all.filter(|key| self.shown(selector, key).is_some()).collect(),

@@ -8,7 +8,9 @@ use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, time::Duration};
 
 use clap::{
     ArgAction, ValueEnum,
-    builder::{BoolishValueParser, OsStringValueParser, TypedValueParser},
+    builder::{
+        BoolishValueParser, NonEmptyStringValueParser, OsStringValueParser, TypedValueParser,
+    },
 };
 
 use super::{duration, unsupported::Unsupported};
@@ -80,6 +82,11 @@ pub(crate) struct Args {
     #[arg(long, env = "FLAGSTAFF_CLIENT_CA_PATH", value_name = "PATH")]
     #[arg(requires = "server_cert_path")]
     pub(super) client_ca_path: Option<PathBuf>,
+
+    /// The flag set that clients without a selector see [default: the flags of all flag sets].
+    #[arg(long, env = "FLAGSTAFF_DEFAULT_FLAG_SET", value_name = "ID")]
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
+    pub(super) default_flag_set: Option<String>,
 
     /// Origins of web pages that may read responses, separated by commas; can be repeated. An origin
     /// is written as `https://shop.example`, without a slash at the end; one `*` in it stands for any

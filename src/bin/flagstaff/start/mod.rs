@@ -122,6 +122,9 @@ fn builder(args: &Args) -> ServerBuilder {
     if let Some(path) = &args.client_ca_path {
         builder = builder.client_authorities(path);
     }
+    if let Some(id) = &args.default_flag_set {
+        builder = builder.default_flag_set(id);
+    }
     for (name, value) in &args.context_values {
         builder = builder.context_value(name, value.as_str());
     }

@@ -51,7 +51,7 @@ async fn subscribe(
     let bytes = body::read(body, core.max_body.saturating_add(envelope::PREFIX)).await;
     let bytes = bytes.map_err(|error| grpc::unread(&error, core.max_body))?;
     read(codec, &envelope::message(bytes, Framing::Connect)?)?;
-    let selector = answer::selector(&parts.headers)?;
+    let selector = answer::selector(core, &parts.headers)?;
     Ok(events::subscribe(core, selector, timeout, codec))
 }
 

@@ -50,6 +50,7 @@ const OPTIONS: &[Row] = &[
     // Ours alone.
     ("host", None, Some("FLAGSTAFF_HOST"), Some("127.0.0.1"), "0.0.0.0"),
     ("client-ca-path", None, Some("FLAGSTAFF_CLIENT_CA_PATH"), None, "a"),
+    ("default-flag-set", None, Some("FLAGSTAFF_DEFAULT_FLAG_SET"), None, "shop"),
     ("bucketing", None, Some("FLAGD_BUCKETING"), Some("string"), "cbor"),
 ];
 
