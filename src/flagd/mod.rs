@@ -20,6 +20,7 @@ pub use error::FlagdError;
 pub use evaluation_error::reason;
 pub use event::{ChangedFlags, ProviderEvent};
 pub use options::{
+    headers::Headers,
     kind::{CacheType, OptionInfo, Resolver},
     table::{FlagdOptions, FlagdOptionsBuilder},
 };

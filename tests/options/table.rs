@@ -8,7 +8,6 @@ use flagstaff::{
     FlagdOptions,
     flagd::{Bucketing, CacheType, FlagdOptionsBuilder, OptionInfo, Resolver},
 };
-use secrecy::ExposeSecret;
 use std::time::Duration;
 
 use crate::{build, from_variables, invalid};
@@ -144,18 +143,15 @@ const CASES: &[Case] = &[
     },
     Case {
         name: "headers",
-        show: |o| {
-            let pairs = o.headers().iter().map(|(name, value)| (name, value.expose_secret()));
-            show(pairs.collect::<Vec<_>>())
-        },
+        show: |o| show(o.headers().names().collect::<Vec<_>>()),
         default: "[]",
         given: &[
-            ("authorization=Bearer a=b", r#"[("authorization", "Bearer a=b")]"#),
-            (" a = 1 , b = , ", r#"[("a", "1"), ("b", "")]"#),
+            ("authorization=Bearer a=b", r#"["authorization"]"#),
+            (" a = 1 , b = , ", r#"["a", "b"]"#),
         ],
         beside: &[],
         set: |b| b.header("x", "1").header("y", "2"),
-        set_value: r#"[("x", "1"), ("y", "2")]"#,
+        set_value: r#"["x", "y"]"#,
         malformed: &[], // headers.rs: errors must not hold the value
     },
     Case {

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use flagstaff::{FlagdError, FlagdOptions, flagd::Resolver};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 /// Each option can come from the variable that it names.
 #[derive(Debug, clap::Args)]
@@ -79,7 +79,9 @@ impl Connection {
             builder = builder.tls(true);
         }
         if !self.headers.is_empty() {
-            builder = builder.headers(self.headers);
+            let headers = self.headers.into_iter();
+            builder = builder
+                .headers(headers.map(|(name, value)| (name, value.expose_secret().to_owned())));
         }
         if let Some(deadline) = self.deadline_ms {
             builder = builder.deadline(Duration::from_millis(deadline));

@@ -6,7 +6,6 @@ use std::{
 };
 
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
-use secrecy::ExposeSecret;
 use tonic::transport::{Channel, Endpoint};
 
 #[cfg(feature = "tls")]
@@ -113,10 +112,10 @@ fn socket_option(options: &FlagdOptions) -> OptionInfo {
 
 fn headers(options: &FlagdOptions) -> Result<HeaderMap, FlagdError> {
     let mut headers = HeaderMap::new();
-    for (name, value) in options.headers() {
+    for (name, value) in options.headers().exposed() {
         let invalid = || row::headers().error(format!("`{}` is no valid header", excerpt(name)));
         let name = HeaderName::try_from(name).map_err(|_| invalid())?;
-        let mut value = HeaderValue::from_str(value.expose_secret()).map_err(|_| invalid())?;
+        let mut value = HeaderValue::from_str(value).map_err(|_| invalid())?;
         value.set_sensitive(true);
         headers.append(name, value);
     }

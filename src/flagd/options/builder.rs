@@ -2,7 +2,6 @@
 
 use std::ffi::OsString;
 
-use secrecy::SecretString;
 use serde_json::{Map, Value};
 
 use super::{
@@ -32,8 +31,8 @@ impl FlagdOptions {
 
 impl FlagdOptionsBuilder {
     /// Adds one header to [`headers`](Self::headers).
-    pub fn header(mut self, name: impl Into<String>, value: impl Into<SecretString>) -> Self {
-        self.headers.get_or_insert_default().push((name.into(), value.into()));
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.headers.get_or_insert_default().push(name, value);
         self
     }
 

@@ -3,7 +3,6 @@
 use std::{str::FromStr, time::Duration};
 
 use http::{HeaderName, HeaderValue};
-use secrecy::ExposeSecret;
 
 use super::{
     kind::Resolver,
@@ -82,7 +81,7 @@ fn check_durations(options: &FlagdOptions) -> Result<(), FlagdError> {
 /// A name that is none is not shown: it may be a secret that was cut in the wrong place.
 fn check_headers(options: &FlagdOptions) -> Result<(), FlagdError> {
     let invalid = |reason: String| Err(row::headers().error(reason));
-    for (index, (name, value)) in options.headers().iter().enumerate() {
+    for (index, (name, value)) in options.headers().exposed().enumerate() {
         let Ok(name) = HeaderName::from_str(name) else {
             let number = index + 1;
             return invalid(format!("header {number} has a name that no header can have"));
@@ -95,7 +94,7 @@ fn check_headers(options: &FlagdOptions) -> Result<(), FlagdError> {
         if text.ends_with("-bin") {
             return invalid(format!("`{name}` would be binary metadata, which is not supported"));
         }
-        if !is_ascii_value(value.expose_secret()) {
+        if !is_ascii_value(value) {
             return invalid(format!("the value of `{name}` is not printable ASCII"));
         }
     }

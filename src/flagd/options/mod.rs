@@ -5,6 +5,7 @@ mod builder;
 mod check;
 mod enricher;
 mod environment;
+pub(crate) mod headers;
 pub(crate) mod kind;
 mod read;
 pub(crate) mod table;

@@ -2,9 +2,10 @@
 
 use std::{path::PathBuf, str::FromStr, time::Duration};
 
-use secrecy::SecretString;
-
-use super::kind::{CacheType, Resolver};
+use super::{
+    headers::Headers,
+    kind::{CacheType, Resolver},
+};
 use crate::{bucketing::Bucketing, excerpt::excerpt};
 
 pub(crate) fn resolver(text: &str) -> Result<Resolver, String> {
@@ -94,13 +95,32 @@ pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
 }
 
 /// Errors give a place and not the text, which is a secret.
-pub(crate) fn headers(text: &str) -> Result<Vec<(String, SecretString)>, String> {
-    text.split(',')
+pub(crate) fn headers(text: &str) -> Result<Headers, String> {
+    let headers: Result<Vec<_>, _> = text
+        .split(',')
         .filter(|header| !header.trim().is_empty())
         .enumerate()
         .map(|(index, header)| match header.split_once('=') {
-            Some((name, value)) => Ok((name.trim().to_owned(), value.trim().into())),
+            Some((name, value)) => Ok((name.trim(), value.trim())),
             None => Err(format!("header {} is not of the form `name=value`", index + 1)),
         })
-        .collect()
+        .collect();
+    headers.map(Headers::new)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_is_split_at_the_first_equals_sign() {
+        for (text, expected) in [
+            ("authorization=Bearer a=b", &[("authorization", "Bearer a=b")][..]),
+            (" a = 1 , b = , ", &[("a", "1"), ("b", "")]),
+            (" , ", &[]),
+        ] {
+            let headers = headers(text).unwrap();
+            assert_eq!(headers.exposed().collect::<Vec<_>>(), expected);
+        }
+    }
 }

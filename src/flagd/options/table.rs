@@ -7,11 +7,10 @@ use std::{
     time::Duration,
 };
 
-use secrecy::SecretString;
-
 use super::{
     enricher::Enricher,
     environment::Environment,
+    headers::Headers,
     kind::{CacheType, OptionInfo, Resolver},
     read,
 };
@@ -231,11 +230,11 @@ options! {
 
     /// Headers to send with each call, such as `authorization`. Values are taken for secrets and
     /// never shown. The variable cannot hold a value with a comma.
-    headers: Vec<(String, SecretString)>,
+    headers: Headers,
         name "headers", variable "FLAGD_HEADERS", kind "`name=value,...`",
         default "", read read::headers,
-        get &[(String, SecretString)] = Vec::as_slice,
-        set impl IntoIterator<Item = (impl Into<String>, impl Into<SecretString>)> = pairs;
+        get &Headers = |headers| headers,
+        set impl IntoIterator<Item = (impl Into<String>, impl Into<String>)> = Headers::new;
 
     /// Evaluate only the flags of one flag set or source: `flagSetId=id`, `source=uri` or a bare
     /// source. Sent as the header `flagd-selector`. A file has no selector.
@@ -366,10 +365,4 @@ fn copied<T: Copy>(value: &T) -> T {
 
 fn texts(texts: impl IntoIterator<Item = impl Into<String>>) -> Vec<String> {
     texts.into_iter().map(Into::into).collect()
-}
-
-fn pairs(
-    pairs: impl IntoIterator<Item = (impl Into<String>, impl Into<SecretString>)>,
-) -> Vec<(String, SecretString)> {
-    pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect()
 }
