@@ -6,6 +6,7 @@ use super::{flag::Flag, flag_set::FlagSet};
 
 /// What happened to a flag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Change {
     /// It is new.
     Write,

@@ -44,6 +44,7 @@ pub struct Definition {
 
 /// What a flag definition is written in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Format {
     /// JSON.
     #[default]
