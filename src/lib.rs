@@ -45,10 +45,12 @@
 mod bucketing;
 #[cfg(feature = "evaluator")]
 pub mod evaluator;
-#[cfg(feature = "rpc")]
+#[cfg(any(feature = "rpc", feature = "tls"))]
 mod excerpt;
 #[cfg(feature = "rpc")]
 pub mod flagd;
+#[cfg(feature = "tls")]
+pub mod http;
 #[cfg(feature = "server")]
 pub mod server;
 #[cfg(feature = "in-process")]

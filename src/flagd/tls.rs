@@ -2,17 +2,14 @@
 
 use std::path::Path;
 
-use rustls::{
-    RootCertStore,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
-};
 use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
 
 use super::{
-    error::{FlagdError, chain, shown},
+    error::{FlagdError, chain},
     options::FlagdOptions,
     target::Target,
 };
+use crate::http::tls::{Pem, TlsError, cryptography};
 
 /// Trusts `certPath`, or the system's roots without it; shows the client's certificate if there is
 /// one. The files are read at each connection, so that renewed certificates are picked up.
@@ -21,12 +18,7 @@ pub(super) fn with_tls(
     options: &FlagdOptions,
     target: &Target,
 ) -> Result<Endpoint, FlagdError> {
-    let built_in = cfg!(any(feature = "tls-ring", feature = "tls-aws-lc"));
-    if !built_in && rustls::crypto::CryptoProvider::get_default().is_none() {
-        let reason = "rustls has no cryptography: add the feature `tls-ring` or `tls-aws-lc`, \
-                      or install a `CryptoProvider`";
-        return Err(FlagdOptions::error("tls", reason));
-    }
+    cryptography().map_err(|error| invalid("tls", error))?;
     // An IPv6 address stands in brackets in an authority, and without them in a certificate.
     let server_name = target.authority.host().trim_matches(['[', ']']);
     let config = ClientTlsConfig::new().domain_name(server_name);
@@ -41,52 +33,40 @@ pub(super) fn with_tls(
     let (Some(cert), Some(key)) = (options.client_cert_path(), options.client_key_path()) else {
         return Ok(encrypted);
     };
-    let (chain_pem, _) = certificates("clientCertPath", cert)?;
-    let identity = Identity::from_pem(chain_pem, private_key("clientKeyPath", key)?);
+    let (cert, key) = (Pem::from(cert), Pem::from(key));
+    let identity = Identity::from_pem(
+        checked("clientCertPath", &cert, |text| cert.certificates(text).map(drop))?,
+        checked("clientKeyPath", &key, |text| key.private_key(text).map(drop))?,
+    );
     endpoint.tls_config(config.identity(identity)).map_err(|error| {
-        let reason = format!("with the certificate `{}`: {}", shown(cert), chain(&error));
-        invalid("clientKeyPath", key, &reason)
+        let reason = format!("cannot use {key} with the certificate in {cert}: {}", chain(&error));
+        FlagdOptions::error("clientKeyPath", reason)
     })
 }
 
 /// tonic leaves out what it cannot read, and each handshake then fails with `UnknownIssuer`.
 fn authorities(path: &Path) -> Result<Vec<u8>, FlagdError> {
-    let (pem, found) = certificates("certPath", path)?;
-    match RootCertStore::empty().add_parsable_certificates(found) {
-        (0, _) => Err(invalid("certPath", path, "holds no certificate that can be read")),
-        _ => Ok(pem),
-    }
+    let pem = Pem::from(path);
+    checked("certPath", &pem, |text| pem.authorities(text).map(drop))
 }
 
-/// The file, and the certificates in it, of which there is at least one.
-fn certificates(
+/// What a file holds, once it was checked.
+fn checked(
     option: &'static str,
-    path: &Path,
-) -> Result<(Vec<u8>, Vec<CertificateDer<'static>>), FlagdError> {
-    let pem = read(option, path)?;
-    match CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>() {
-        Ok(found) if !found.is_empty() => Ok((pem, found)),
-        Ok(_) => Err(invalid(option, path, "holds no PEM certificate")),
-        // The error would quote a line, which may be of a key if the wrong file was named.
-        Err(_) => Err(invalid(option, path, "is no valid PEM")),
+    pem: &Pem,
+    check: impl FnOnce(&[u8]) -> Result<(), TlsError>,
+) -> Result<Vec<u8>, FlagdError> {
+    let text = pem.read().map_err(|error| invalid(option, error))?;
+    check(&text).map_err(|error| invalid(option, error))?;
+    Ok(text.into_owned())
+}
+
+/// An error of TLS as one of an option.
+fn invalid(option: &'static str, error: TlsError) -> FlagdError {
+    match error {
+        TlsError::File { path, source } => FlagdOptions::file_error(option, &path, source),
+        error => FlagdOptions::error(option, chain(&error)),
     }
-}
-
-fn private_key(option: &'static str, path: &Path) -> Result<Vec<u8>, FlagdError> {
-    let pem = read(option, path)?;
-    match PrivateKeyDer::from_pem_slice(&pem) {
-        Ok(_) => Ok(pem),
-        // As above.
-        Err(_) => Err(invalid(option, path, "holds no PEM private key (without a password)")),
-    }
-}
-
-fn invalid(option: &'static str, path: &Path, reason: &str) -> FlagdError {
-    FlagdOptions::error(option, format!("`{}` {reason}", shown(path)))
-}
-
-fn read(option: &'static str, path: &Path) -> Result<Vec<u8>, FlagdError> {
-    std::fs::read(path).map_err(|source| FlagdOptions::file_error(option, path, source))
 }
 
 #[cfg(test)]
@@ -207,12 +187,12 @@ mod tests {
             ("certPath", "text", "holds no PEM certificate", server("text")),
             ("certPath", "empty", "holds no PEM certificate", server("empty")),
             ("certPath", "key.pem", "holds no PEM certificate", server("key.pem")),
-            ("certPath", "cut.pem", "is no valid PEM", server("cut.pem")),
-            ("certPath", "line.pem", "is no valid PEM", server("line.pem")),
+            ("certPath", "cut.pem", "is not valid PEM", server("cut.pem")),
+            ("certPath", "line.pem", "is not valid PEM", server("line.pem")),
             ("certPath", "nonsense.pem", "can be read", server("nonsense.pem")),
             ("clientCertPath", "text", "no PEM certificate", files.client("text", "key.pem")),
             ("clientCertPath", "key.pem", "no PEM certificate", files.client("key.pem", "key.pem")),
-            ("clientCertPath", "line.pem", "no valid PEM", files.client("line.pem", "key.pem")),
+            ("clientCertPath", "line.pem", "not valid PEM", files.client("line.pem", "key.pem")),
             ("clientKeyPath", "text", "no PEM private key", files.client("cert.pem", "text")),
             ("clientKeyPath", "cert.pem", "no PEM private", files.client("cert.pem", "cert.pem")),
             ("clientKeyPath", "line.pem", "no PEM private", files.client("cert.pem", "line.pem")),

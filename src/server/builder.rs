@@ -12,8 +12,6 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use super::{
-    address::Listen,
-    certificates::{Certificates, TlsFiles},
     connection::Service,
     context::Additions,
     core::{Awaited, Core},
@@ -21,13 +19,13 @@ use super::{
     error::ServerError,
     feed::Feed,
     flags::{self, Flags},
-    listen::Listener,
     metrics::Metrics,
     running::RunningServer,
     store::Store,
 };
 use crate::{
     evaluator::{Bucketing, FlagSet},
+    http::{BindError, Bound, Certificates, Listen, tls::ServerTls},
     source::{FlagSource, warned::Warned},
 };
 
@@ -316,7 +314,11 @@ impl ServerBuilder {
         } = self;
         let tls = match (tls, client_authorities) {
             (Some((certificate, key)), clients) => {
-                Some(Arc::new(Certificates::load(TlsFiles { certificate, key, clients })?))
+                let tls = ServerTls::new(certificate, key);
+                Some(Certificates::load(match clients {
+                    Some(clients) => tls.client_authorities(clients),
+                    None => tls,
+                })?)
             }
             (None, None) => None,
             (None, Some(_)) => {
@@ -328,7 +330,7 @@ impl ServerBuilder {
             additions.headers.push((header_name(&header)?, name));
         }
         let origins = Cors::new(&cors)?;
-        let mut listeners = Vec::new();
+        let mut ports = Vec::new();
         for (service, listen) in [
             (Service::Evaluation, evaluation),
             (Service::Sync, sync),
@@ -336,9 +338,9 @@ impl ServerBuilder {
             (Service::Management, management),
         ] {
             let encrypted = matches!(service, Service::Evaluation | Service::Sync);
-            let tls = tls.as_ref().filter(|_| encrypted);
+            let tls = tls.clone().filter(|_| encrypted);
             if let Some(listen) = listen {
-                listeners.push(Listener::bind(service, &listen, tls).await?);
+                ports.push((service, bind(service, listen, tls, max_header).await?));
             }
         }
 
@@ -361,7 +363,7 @@ impl ServerBuilder {
         let nothing = FlagSet::default().with_bucketing(bucketing);
         memory.change(|_| nothing);
 
-        let mut tasks: Vec<_> = sources
+        let tasks = sources
             .into_iter()
             .zip(names)
             .enumerate()
@@ -370,9 +372,37 @@ impl ServerBuilder {
                 tokio::spawn(feed.run(core.clone())).abort_handle()
             })
             .collect();
-        tasks.extend(tls.map(|tls| tokio::spawn(tls.follow()).abort_handle()));
-        Ok(RunningServer::start(core.clone(), memory, tasks, listeners, max_header))
+        Ok(RunningServer::start(core.clone(), memory, tasks, ports))
     }
+}
+
+/// How long a client may take to send the body of a request.
+const BODY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Opens a port. Its handlers bound the bodies that they read, each protocol in its own way.
+async fn bind(
+    service: Service,
+    listen: Listen,
+    tls: Option<Certificates>,
+    max_head: usize,
+) -> Result<Bound, ServerError> {
+    let mut builder = crate::http::Server::builder()
+        .name(service.name())
+        .listen(listen)
+        // flagd has no bound either: beyond the files that the system grants, clients wait.
+        .max_connections(usize::MAX)
+        .max_head(max_head)
+        .body_timeout(BODY_TIMEOUT)
+        // The service of a connection knows what it needs.
+        .extensions(false);
+    if let Some(tls) = tls {
+        builder = builder.tls(tls);
+    }
+    builder.bind().await.map_err(|error| match error {
+        BindError::Listen { address, source } => {
+            ServerError::Listen { service: service.name(), address, source }
+        }
+    })
 }
 
 /// Tells sources of one name apart: the second ends in `#2`, and so on. Two URLs may differ in what

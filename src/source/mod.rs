@@ -1,10 +1,8 @@
 //! Where flag definitions come from.
 
 mod file;
-#[cfg(feature = "server")]
+#[cfg(feature = "http")]
 mod http;
-#[cfg(feature = "server")]
-mod name;
 mod sync;
 pub(crate) mod warned;
 
@@ -17,10 +15,8 @@ use crate::evaluator::{DefinitionError, FlagSet};
 /// The attribute for implementations of [`FlagSource`].
 pub use async_trait::async_trait;
 pub use file::FileSource;
-#[cfg(feature = "server")]
-pub use http::HttpSource;
-#[cfg(feature = "server")]
-pub use name::public_name;
+#[cfg(feature = "http")]
+pub use http::{HttpSource, HttpSourceError};
 pub use sync::SyncSource;
 
 /// An interval that neither keeps a core busy nor leads to a time that cannot be told.

@@ -1,0 +1,1 @@
+//! HTTP serving and the HTTP client, each used as another program would use it.
