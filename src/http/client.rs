@@ -516,7 +516,7 @@ mod tests {
         for other in ["http://host/a", "https://host:444/a", "https://other/a"] {
             let mut other = url(other);
             let left = headers_for(&mut other, &first, &headers);
-            let mut left: Vec<_> = left.keys().map(|name| name.as_str()).collect();
+            let mut left: Vec<_> = left.keys().map(http::HeaderName::as_str).collect();
             left.sort_unstable();
             assert_eq!(left, ["accept-encoding", "x-open"], "{other}");
             assert!(!other.as_str().contains("hush"), "{other}");

@@ -7,7 +7,7 @@ use axum::{
     extract::DefaultBodyLimit,
     routing::{get as on_get, post as on_post},
 };
-use flagstaff::http::{Body, BodyError, Server};
+use flagstaff::http::{Body, BodyError, Server, tls::ServerTls};
 use http::{Request, Response, StatusCode};
 use hyper::body::Bytes;
 use tokio::{
@@ -18,11 +18,15 @@ use tokio::{
 use tower::service_fn;
 
 use crate::{
+    certs::Certificates,
     peer::{Raw, connect_2, get, post, send_1, send_2, serve},
     wait::{becomes_true, bounded},
 };
 
 const SOON: Duration = Duration::from_millis(50);
+
+/// Longer than any of these tests takes.
+const NEVER: Duration = Duration::from_secs(600);
 
 fn router() -> Router {
     Router::new()
@@ -67,13 +71,38 @@ async fn a_head_that_is_too_long() {
 
 #[tokio::test]
 async fn a_head_that_does_not_come() {
-    let builder = Server::builder().head_timeout(SOON).idle_timeout(SOON);
-    let server = serve(builder, router()).await;
-    for bytes in ["", "GET / HTTP/1.1\r\nhost", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"] {
-        let began = Instant::now();
+    let server = serve(Server::builder().head_timeout(SOON).idle_timeout(NEVER), router()).await;
+    let hello = "GET / HTTP/1.1\r\nhost: x\r\n\r\n";
+    // The first head of a connection, a later one, and one that does not even begin.
+    for (first, rest) in [("", "GET / HTTP/1.1\r\nhost"), (hello, "GET"), (hello, "")] {
         let mut slow = Raw::open(&server).await;
-        slow.send(bytes).await;
+        slow.send(first).await;
+        if !first.is_empty() {
+            slow.until("hello").await;
+        }
+        let began = Instant::now();
+        slow.send(rest).await;
         slow.end().await;
+        // The time may have begun with the end of the request before.
+        assert!(began.elapsed() >= SOON / 2, "{first:?} {rest:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_says_nothing() {
+    let plain = Server::builder().head_timeout(NEVER).idle_timeout(SOON);
+    let certificates = Certificates::new();
+    let tls = ServerTls::new(certificates.server_cert(), certificates.server_key());
+    let tls = flagstaff::http::Certificates::load(tls).unwrap();
+    let encrypted = Server::builder().head_timeout(SOON).idle_timeout(NEVER).tls(tls);
+    for (builder, bytes) in
+        [(plain.clone(), ""), (plain, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), (encrypted, "")]
+    {
+        let server = serve(builder, router()).await;
+        let began = Instant::now();
+        let mut silent = Raw::open(&server).await;
+        silent.send(bytes).await;
+        silent.end().await;
         assert!(began.elapsed() >= SOON, "{bytes:?}");
     }
 }
