@@ -59,6 +59,11 @@
 //! ```
 //!
 //! For TLS, give the builder [`Certificates`], which follow their files.
+//!
+//! # Requests
+//!
+//! [`Client`] sends requests whose responses are bounded in length and time, and keeps secrets from
+//! other origins that a server redirects to.
 
 #[cfg(feature = "http")]
 pub(crate) mod client;

@@ -2,7 +2,6 @@
 
 use std::{
     net::Ipv4Addr,
-    path::PathBuf,
     sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
@@ -25,7 +24,10 @@ use super::{
 };
 use crate::{
     evaluator::{Bucketing, FlagSet},
-    http::{BindError, Bound, Certificates, Listen, tls::ServerTls},
+    http::{
+        BindError, Bound, Certificates, Listen,
+        tls::{Pem, ServerTls},
+    },
     source::{FlagSource, warned::Warned},
 };
 
@@ -60,8 +62,8 @@ pub struct ServerBuilder {
     management: Option<Listen>,
     sync: Option<Listen>,
     ofrep: Option<Listen>,
-    tls: Option<(PathBuf, PathBuf)>,
-    client_authorities: Option<PathBuf>,
+    tls: Option<(Pem, Pem)>,
+    client_authorities: Option<Pem>,
     cors: Vec<String>,
     additions: Additions,
     headers: Vec<(String, String)>,
@@ -188,24 +190,23 @@ impl ServerBuilder {
         self.evaluation(free).management(free).sync(free).ofrep(free)
     }
 
-    /// Encrypts evaluation and sync, with the PEM files of a certificate chain and its key. OFREP
-    /// and management stay plain, as in flagd.
+    /// Encrypts evaluation and sync, with a certificate chain and its key in PEM files or in memory
+    /// ([`Pem`]). OFREP and management stay plain, as in flagd.
     ///
     /// The files are read again every second. Once they have changed, and are the same twice, new
     /// connections get the new certificate, while those that are open live on. A pair that is not valid
     /// leaves the one in use, and is logged.
     #[must_use]
-    pub fn tls(mut self, certificate: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
+    pub fn tls(mut self, certificate: impl Into<Pem>, key: impl Into<Pem>) -> Self {
         self.tls = Some((certificate.into(), key.into()));
         self
     }
 
-    /// Takes only clients with a certificate of these authorities, a PEM file, for evaluation and sync
-    /// (mutual TLS). It needs [`tls`](Self::tls), and is read again like its files; clients that are
+    /// Accepts only clients with a certificate of these authorities, for evaluation and sync (mutual TLS). It needs [`tls`](Self::tls), and is read again like its files; clients that are
     /// connected stay. Default: no certificate is asked of clients.
     #[must_use]
-    pub fn client_authorities(mut self, path: impl Into<PathBuf>) -> Self {
-        self.client_authorities = Some(path.into());
+    pub fn client_authorities(mut self, authorities: impl Into<Pem>) -> Self {
+        self.client_authorities = Some(authorities.into());
         self
     }
 

@@ -71,7 +71,8 @@ async fn a_head_that_is_too_long() {
 
 #[tokio::test]
 async fn a_head_that_does_not_come() {
-    let server = serve(Server::builder().head_timeout(SOON).idle_timeout(NEVER), router()).await;
+    let server =
+        serve(Server::builder().head_timeout(SOON).first_request_timeout(NEVER), router()).await;
     let hello = "GET / HTTP/1.1\r\nhost: x\r\n\r\n";
     // The first head of a connection, a later one, and one that does not even begin.
     for (first, rest) in [("", "GET / HTTP/1.1\r\nhost"), (hello, "GET"), (hello, "")] {
@@ -90,11 +91,11 @@ async fn a_head_that_does_not_come() {
 
 #[tokio::test]
 async fn a_client_that_says_nothing() {
-    let plain = Server::builder().head_timeout(NEVER).idle_timeout(SOON);
+    let plain = Server::builder().head_timeout(NEVER).first_request_timeout(SOON);
     let certificates = Certificates::new();
     let tls = ServerTls::new(certificates.server_cert(), certificates.server_key());
     let tls = flagstaff::http::Certificates::load(tls).unwrap();
-    let encrypted = Server::builder().head_timeout(SOON).idle_timeout(NEVER).tls(tls);
+    let encrypted = Server::builder().head_timeout(SOON).first_request_timeout(NEVER).tls(tls);
     for (builder, bytes) in
         [(plain.clone(), ""), (plain, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), (encrypted, "")]
     {

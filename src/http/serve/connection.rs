@@ -146,7 +146,7 @@ where
     };
     let builder = protocols(&limits);
     let mut serving = pin!(builder.serve_connection(TokioIo::new(stream), requests));
-    let mut first_request = pin!(sleep(limits.idle_timeout));
+    let mut first_request = pin!(sleep(limits.first_request_timeout));
     let mut watched = true;
     loop {
         let draining = reached(&mut phase, Phase::Drain);

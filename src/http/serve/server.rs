@@ -100,17 +100,18 @@ impl ServerBuilder {
     }
 
     /// How long a client may take for the head of a request, and for the TLS handshake; the
-    /// connection is closed after that. Default: 10 s.
+    /// connection is closed after that. Over HTTP/1.1, the time for the next head begins when the
+    /// response is sent, so this is also how long such a connection may be idle. Default: 10 s.
     #[must_use]
     pub fn head_timeout(mut self, timeout: Duration) -> Self {
         self.limits.head_timeout = timeout;
         self
     }
 
-    /// How long a client may be connected without any request. Default: 30 s.
+    /// How long a client may be connected before its first request. Default: 30 s.
     #[must_use]
-    pub fn idle_timeout(mut self, timeout: Duration) -> Self {
-        self.limits.idle_timeout = timeout;
+    pub fn first_request_timeout(mut self, timeout: Duration) -> Self {
+        self.limits.first_request_timeout = timeout;
         self
     }
 

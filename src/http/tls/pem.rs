@@ -16,7 +16,8 @@ use crate::excerpt::excerpt;
 
 /// Certificates or a private key as PEM: the file that holds the text, or the text itself.
 ///
-/// A file is read when it is needed, so that a renewed one takes effect; see where it is used.
+/// A file is read when it is needed, so that a renewed one takes effect. A `&str` does not convert to
+/// it, because it could be a path as well as a key: write `Path::new("tls.key")`.
 #[derive(Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Pem {
@@ -29,6 +30,12 @@ pub enum Pem {
 impl From<PathBuf> for Pem {
     fn from(path: PathBuf) -> Self {
         Self::File(path)
+    }
+}
+
+impl From<&PathBuf> for Pem {
+    fn from(path: &PathBuf) -> Self {
+        Self::File(path.clone())
     }
 }
 
