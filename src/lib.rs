@@ -27,6 +27,7 @@
 //! | give flag definitions from a database, or from anywhere else | [`source::FlagSource`] |
 //! | evaluate flag definitions without a provider | [`evaluator::FlagSet`] |
 //! | serve flags as flagd does | [`server::Server`] |
+//! | serve any tower service over HTTP, within limits | [`http::Server`] |
 //! | test a program that uses flags | [`server::testing::TestServer`] |
 //!
 //! # Features
@@ -36,9 +37,12 @@
 //! * `in-process`: evaluation in this process, by flag definitions from flagd, a file or a
 //!   [source] of one's own.
 //! * `evaluator`: flag definitions and their evaluation as flagd does it, without I/O.
+//! * `http`: [hardened serving](http::Server) of any tower service, and [an HTTP client](http::Client);
+//!   with `in-process`, flag definitions from a URL.
 //! * `server`: a server that speaks flagd's protocols, and [a helper for tests](server::testing).
 //! * `cli`: the program `flagstaff`, which starts the server, asks any flagd, and checks definitions.
-//! * `tls-ring` (default), or `tls-aws-lc` with `default-features = false`: encrypted connections.
+//! * `tls-ring` (default), or `tls-aws-lc` with `default-features = false` and `rpc`: encrypted
+//!   connections.
 //! * `full`: all that fit together.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -51,10 +55,12 @@ mod bucketing;
 mod context_source;
 #[cfg(feature = "evaluator")]
 pub mod evaluator;
-#[cfg(feature = "rpc")]
+#[cfg(any(feature = "rpc", feature = "tls"))]
 mod excerpt;
 #[cfg(feature = "rpc")]
 pub mod flagd;
+#[cfg(feature = "tls")]
+pub mod http;
 #[cfg(feature = "server")]
 pub mod server;
 #[cfg(feature = "in-process")]

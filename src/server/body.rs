@@ -4,25 +4,15 @@ use std::{
     convert::Infallible,
     pin::Pin,
     task::{Context, Poll},
-    time::Duration,
 };
 
-use http::{HeaderMap, Request, header::EXPECT, request::Parts};
-use http_body_util::BodyExt;
-use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
-use prost::bytes::BytesMut;
-use tokio::{sync::mpsc, time::timeout};
+use http::HeaderMap;
+use hyper::body::{Body, Bytes, Frame, SizeHint};
+use tokio::sync::mpsc;
 use tonic::{Code, Status};
 
-/// How long a client may take to send a request that was begun.
-pub(crate) const READ_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// How much of a body that no handler reads is discarded to keep the connection, and for how long.
-const MOST_DISCARDED: usize = 64 << 10;
-const DISCARD_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// How long a client may go on sending after the response, before the connection is closed.
-const LINGER: Duration = Duration::from_secs(2);
+pub(crate) use crate::http::Body as Received;
+use crate::http::BodyError;
 
 /// Why the body of a request was not read.
 #[derive(Debug, PartialEq, Eq)]
@@ -33,104 +23,13 @@ pub(crate) enum ReadError {
     Incomplete,
 }
 
-/// The body of a request, which its connection keeps while a handler reads it: over HTTP/1 the next
-/// request follows its last byte, so the connection must know whether the handler has read all of it.
-#[derive(Debug)]
-pub(crate) struct Received {
-    body: Incoming,
-    /// Whether the client waits for `100 Continue` before it sends the body.
-    is_held_back: bool,
-}
-
-impl Received {
-    /// Splits a request from its body.
-    pub(crate) fn split(request: Request<Incoming>) -> (Parts, Self) {
-        let (parts, body) = request.into_parts();
-        let is_held_back = parts.headers.contains_key(EXPECT);
-        (parts, Self { body, is_held_back })
-    }
-
-    /// Discards what the handler has not read, if it is short and arrives soon. Returns whether the
-    /// connection can serve another request; if not, a task discards the rest for a while, because a
-    /// client that still sends when the connection is closed may lose the response.
-    pub(crate) async fn discard(mut self) -> bool {
-        if self.body.is_end_stream() {
-            return true;
-        }
-        // Whether such a client sends the body after an error is up to the client.
-        if self.is_held_back {
-            return false;
-        }
-        if self.body.size_hint().lower() <= MOST_DISCARDED as u64 {
-            let rest = discard(&mut self.body, MOST_DISCARDED);
-            if timeout(DISCARD_TIMEOUT, rest).await == Ok(true) {
-                return true;
-            }
-        }
-        tokio::spawn(timeout(LINGER, async move { discard(&mut self.body, usize::MAX).await }));
-        false
-    }
-}
-
-/// Reads to the end, but at most about `limit` bytes; returns whether the end was reached.
-async fn discard(body: &mut Incoming, mut limit: usize) -> bool {
-    while let Ok(next) = next(body).await {
-        let Some(bytes) = next else { return true };
-        match limit.checked_sub(bytes.len()) {
-            Some(rest) => limit = rest,
-            None => return false,
-        }
-    }
-    false
-}
-
 /// Reads a body of at most `limit` bytes.
 pub(crate) async fn read(received: &mut Received, limit: usize) -> Result<Bytes, ReadError> {
-    let body = &mut received.body;
-    if usize::try_from(body.size_hint().lower()).map_or(true, |length| length > limit) {
-        return Err(ReadError::TooLarge);
-    }
-    received.is_held_back = false;
-    timeout(READ_TIMEOUT, async {
-        let Some(first) = next(body).await? else { return Ok(Bytes::new()) };
-        if first.len() > limit {
-            return Err(ReadError::TooLarge);
-        }
-        if body.is_end_stream() {
-            return Ok(first);
-        }
-        let Some(second) = next(body).await? else { return Ok(first) };
-        let mut whole = BytesMut::with_capacity(first.len() + second.len());
-        whole.extend_from_slice(&first);
-        let mut part = Some(second);
-        while let Some(bytes) = part {
-            if whole.len() + bytes.len() > limit {
-                return Err(ReadError::TooLarge);
-            }
-            whole.extend_from_slice(&bytes);
-            part = next(body).await?;
-        }
-        Ok(whole.freeze())
+    received.set_limit(limit);
+    received.bytes().await.map_err(|error| match error {
+        BodyError::TooLong => ReadError::TooLarge,
+        BodyError::TimedOut | BodyError::Incomplete(_) => ReadError::Incomplete,
     })
-    .await
-    .unwrap_or(Err(ReadError::Incomplete))
-}
-
-/// The next data; none at the end.
-async fn next(body: &mut Incoming) -> Result<Option<Bytes>, ReadError> {
-    loop {
-        match body.frame().await {
-            None => return Ok(None),
-            Some(Err(_)) => return Err(ReadError::Incomplete),
-            Some(Ok(frame)) => {
-                if let Ok(data) = frame.into_data()
-                    && !data.is_empty()
-                {
-                    return Ok(Some(data));
-                }
-            }
-        }
-    }
 }
 
 /// The body of a response.

@@ -2,7 +2,6 @@
 
 use std::{
     net::Ipv4Addr,
-    path::PathBuf,
     sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
@@ -12,8 +11,6 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use super::{
-    address::Listen,
-    certificates::{Certificates, TlsFiles},
     connection::Service,
     context::Additions,
     core::{Awaited, Core},
@@ -21,7 +18,6 @@ use super::{
     error::ServerError,
     feed::Feed,
     flags::{self, Flags},
-    listen::Listener,
     metrics::Metrics,
     running::RunningServer,
     store::{Store, selector::Selector},
@@ -30,6 +26,10 @@ use crate::{
     bucketing::Bucketing,
     context_source::ContextSource,
     evaluator::FlagSet,
+    http::{
+        BindError, Bound, Certificates, Listen,
+        tls::{Pem, ServerTls},
+    },
     source::{FlagSource, warned::Warned},
 };
 
@@ -64,8 +64,8 @@ pub struct ServerBuilder {
     management: Option<Listen>,
     sync: Option<Listen>,
     ofrep: Option<Listen>,
-    tls: Option<(PathBuf, PathBuf)>,
-    client_authorities: Option<PathBuf>,
+    tls: Option<(Pem, Pem)>,
+    client_authorities: Option<Pem>,
     cors: Vec<String>,
     additions: Additions,
     context_source: Option<Arc<dyn ContextSource>>,
@@ -196,24 +196,23 @@ impl ServerBuilder {
         self.evaluation(free).management(free).sync(free).ofrep(free)
     }
 
-    /// Encrypts evaluation and sync, with the PEM files of a certificate chain and its key. OFREP
-    /// and management stay plain, as in flagd.
+    /// Encrypts evaluation and sync, with a certificate chain and its key in PEM files or in memory
+    /// ([`Pem`]). OFREP and management stay plain, as in flagd.
     ///
     /// The files are read again every second. Once they have changed, and are the same twice, new
     /// connections get the new certificate, while those that are open live on. A pair that is not valid
     /// leaves the one in use, and is logged.
     #[must_use]
-    pub fn tls(mut self, certificate: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
+    pub fn tls(mut self, certificate: impl Into<Pem>, key: impl Into<Pem>) -> Self {
         self.tls = Some((certificate.into(), key.into()));
         self
     }
 
-    /// Takes only clients with a certificate of these authorities, a PEM file, for evaluation and sync
-    /// (mutual TLS). It needs [`tls`](Self::tls), and is read again like its files; clients that are
+    /// Accepts only clients with a certificate of these authorities, for evaluation and sync (mutual TLS). It needs [`tls`](Self::tls), and is read again like its files; clients that are
     /// connected stay. Default: no certificate is asked of clients.
     #[must_use]
-    pub fn client_authorities(mut self, path: impl Into<PathBuf>) -> Self {
-        self.client_authorities = Some(path.into());
+    pub fn client_authorities(mut self, authorities: impl Into<Pem>) -> Self {
+        self.client_authorities = Some(authorities.into());
         self
     }
 
@@ -343,7 +342,11 @@ impl ServerBuilder {
         } = self;
         let tls = match (tls, client_authorities) {
             (Some((certificate, key)), clients) => {
-                Some(Arc::new(Certificates::load(TlsFiles { certificate, key, clients })?))
+                let tls = ServerTls::new(certificate, key);
+                Some(Certificates::load(match clients {
+                    Some(clients) => tls.client_authorities(clients),
+                    None => tls,
+                })?)
             }
             (None, None) => None,
             (None, Some(_)) => {
@@ -355,7 +358,7 @@ impl ServerBuilder {
             additions.headers.push((header_name(&header)?, name));
         }
         let origins = Cors::new(&cors)?;
-        let mut listeners = Vec::new();
+        let mut ports = Vec::new();
         for (service, listen) in [
             (Service::Evaluation, evaluation),
             (Service::Sync, sync),
@@ -363,9 +366,9 @@ impl ServerBuilder {
             (Service::Management, management),
         ] {
             let encrypted = matches!(service, Service::Evaluation | Service::Sync);
-            let tls = tls.as_ref().filter(|_| encrypted);
+            let tls = tls.clone().filter(|_| encrypted);
             if let Some(listen) = listen {
-                listeners.push(Listener::bind(service, &listen, tls).await?);
+                ports.push((service, bind(service, listen, tls, max_header).await?));
             }
         }
 
@@ -391,7 +394,7 @@ impl ServerBuilder {
         let nothing = FlagSet::default().with_bucketing(bucketing);
         memory.change(|_| nothing);
 
-        let mut tasks: Vec<_> = sources
+        let tasks = sources
             .into_iter()
             .zip(names)
             .enumerate()
@@ -400,9 +403,37 @@ impl ServerBuilder {
                 tokio::spawn(feed.run(core.clone())).abort_handle()
             })
             .collect();
-        tasks.extend(tls.map(|tls| tokio::spawn(tls.follow()).abort_handle()));
-        Ok(RunningServer::start(core.clone(), memory, tasks, listeners, max_header))
+        Ok(RunningServer::start(core.clone(), memory, tasks, ports))
     }
+}
+
+/// How long a client may take to send the body of a request.
+const BODY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Opens a port. Its handlers bound the bodies that they read, each protocol in its own way.
+async fn bind(
+    service: Service,
+    listen: Listen,
+    tls: Option<Certificates>,
+    max_head: usize,
+) -> Result<Bound, ServerError> {
+    let mut builder = crate::http::Server::builder()
+        .name(service.name())
+        .listen(listen)
+        // flagd has no bound either: beyond the files that the system grants, clients wait.
+        .max_connections(usize::MAX)
+        .max_head(max_head)
+        .body_timeout(BODY_TIMEOUT)
+        // The service of a connection knows what it needs.
+        .extensions(false);
+    if let Some(tls) = tls {
+        builder = builder.tls(tls);
+    }
+    builder.bind().await.map_err(|error| match error {
+        BindError::Listen { address, source } => {
+            ServerError::Listen { service: service.name(), address, source }
+        }
+    })
 }
 
 /// Tells sources of one name apart: the second ends in `#2`, and so on. Two URLs may differ in what

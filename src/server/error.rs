@@ -1,13 +1,15 @@
 //! Why a server does not start.
 
-use std::{io, path::PathBuf};
+use std::io;
 
-/// Why a server does not start, or a source cannot be used.
+use crate::http::tls::TlsError;
+
+/// Why a server does not start.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServerError {
     /// A listener cannot be opened.
-    #[error("cannot listen for {service} at `{address}`: {source}")]
+    #[error("cannot listen for {service} at `{address}`")]
     Listen {
         /// What the listener is for: `evaluation`, `sync`, `ofrep` or `management`.
         service: &'static str,
@@ -16,20 +18,9 @@ pub enum ServerError {
         /// What the system says.
         source: io::Error,
     },
-    /// A certificate or a key cannot be used.
-    #[error("cannot use the TLS file `{}`: {reason}", .path.display())]
-    TlsFile {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// There is no cryptography for TLS.
-    #[error(
-        "rustls has no cryptography: add the feature `tls-ring` or `tls-aws-lc`, \
-         or install a `CryptoProvider`"
-    )]
-    NoCryptography,
+    /// A certificate or a key cannot be used, or there is no cryptography for TLS.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// An option is not valid.
     #[error("{option}: {reason}")]
     Option {

@@ -1,6 +1,6 @@
 //! A server that speaks flagd's protocols, to embed: [`Server`].
 //!
-//! It has flagd's four ports, each of which can be a unix socket, or not be there ([`Listen`]):
+//! It has flagd's four ports, each of which can be a unix socket, or not be there ([`Listen`](crate::http::Listen)):
 //! evaluation and its event stream over gRPC and Connect, for programs and web pages; management
 //! (probes, Prometheus metrics, gRPC health); sync for those who evaluate the definitions themselves;
 //! and OFREP. The defaults are flagd's, except that it listens on loopback. Messages are not
@@ -32,10 +32,8 @@
 //! # Ok(()) }
 //! ```
 
-mod address;
 mod body;
 mod builder;
-mod certificates;
 mod connection;
 mod context;
 mod core;
@@ -44,23 +42,18 @@ mod error;
 mod evaluation;
 mod feed;
 mod flags;
-mod listen;
 mod management;
 mod metrics;
 mod ofrep;
 mod origin;
-mod patience;
 mod protocol;
 mod running;
 mod store;
 mod stream;
 mod sync;
 pub mod testing;
-mod tls;
 
-pub use address::Listen;
 pub use builder::{Server, ServerBuilder};
 pub use error::ServerError;
 pub use flags::{Draft, Flags};
 pub use running::RunningServer;
-pub(crate) use tls::{ClientTls, client as client_tls};

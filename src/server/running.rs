@@ -2,18 +2,14 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use tokio::{
-    sync::{mpsc, watch},
-    task::AbortHandle,
-    time::{Instant, timeout_at},
-};
+use tokio::{task::AbortHandle, time::Instant};
 
 use super::{
-    connection::{Connections, Phase, Service},
+    connection::{self, Service},
     core::Core,
     flags::Flags,
-    listen::Listener,
 };
+use crate::http::{Bound, Server};
 
 /// How long a shutdown waits for requests to finish, and for clients to read their last event.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -26,32 +22,9 @@ pub struct RunningServer {
     /// Those that read sources and certificates.
     tasks: Vec<AbortHandle>,
     addresses: Addresses,
-    services: Part,
+    services: Vec<Server>,
     /// Closed last, so that probes see how a shutdown goes.
-    management: Part,
-}
-
-/// Listeners that are closed together.
-#[derive(Debug)]
-struct Part {
-    phase: watch::Sender<Phase>,
-    closed: mpsc::Receiver<()>,
-}
-
-impl Part {
-    fn start(core: &Arc<Core>, listeners: Vec<Listener>, max_header: usize) -> Self {
-        let phase = watch::Sender::new(Phase::Serve);
-        let closed = listen(core, listeners, &phase, max_header);
-        Self { phase, closed }
-    }
-
-    async fn close(&mut self, deadline: Instant) {
-        self.phase.send_replace(Phase::Drain);
-        if timeout_at(deadline, self.closed.recv()).await.is_err() {
-            self.phase.send_replace(Phase::Abort);
-            self.closed.recv().await;
-        }
-    }
+    management: Option<Server>,
 }
 
 impl RunningServer {
@@ -59,14 +32,18 @@ impl RunningServer {
         core: Arc<Core>,
         flags: Flags,
         tasks: Vec<AbortHandle>,
-        listeners: Vec<Listener>,
-        max_header: usize,
+        ports: Vec<(Service, Bound)>,
     ) -> Self {
-        let addresses = Addresses::of(&listeners);
-        let (management, services) =
-            listeners.into_iter().partition(|listener| listener.service == Service::Management);
-        let services = Part::start(&core, services, max_header);
-        let management = Part::start(&core, management, max_header);
+        let addresses = Addresses::of(&ports);
+        let (mut services, mut management) = (Vec::new(), None);
+        for (service, bound) in ports {
+            let core = core.clone();
+            let server = bound.serve(move |_| connection::serve(service, core.clone()));
+            match service {
+                Service::Management => management = Some(server),
+                _ => services.push(server),
+            }
+        }
         Self { core, flags, tasks, addresses, services, management }
     }
 
@@ -119,8 +96,16 @@ impl RunningServer {
     pub async fn shutdown(mut self) {
         self.core.stopping.send_replace(true);
         let deadline = Instant::now() + DRAIN;
-        self.services.close(deadline).await;
-        self.management.close(deadline).await;
+        for server in &self.services {
+            server.drain();
+        }
+        for server in &mut self.services {
+            server.closed_by(deadline).await;
+        }
+        if let Some(server) = &mut self.management {
+            server.drain();
+            server.closed_by(deadline).await;
+        }
     }
 }
 
@@ -143,12 +128,10 @@ struct Addresses {
 }
 
 impl Addresses {
-    fn of(listeners: &[Listener]) -> Self {
-        let of = |service| {
-            listeners
-                .iter()
-                .find(|listener| listener.service == service)
-                .and_then(Listener::address)
+    fn of(ports: &[(Service, Bound)]) -> Self {
+        let of = |wanted| {
+            let (_, bound) = ports.iter().find(|(service, _)| *service == wanted)?;
+            bound.addresses().first().copied()
         };
         Self {
             evaluation: of(Service::Evaluation),
@@ -157,24 +140,4 @@ impl Addresses {
             ofrep: of(Service::Ofrep),
         }
     }
-}
-
-/// Starts the listeners; the receiver ends when all connections are closed.
-fn listen(
-    core: &Arc<Core>,
-    listeners: Vec<Listener>,
-    phase: &watch::Sender<Phase>,
-    max_header: usize,
-) -> mpsc::Receiver<()> {
-    let (open, closed) = mpsc::channel(1);
-    for listener in listeners {
-        let connections = Connections {
-            core: core.clone(),
-            phase: phase.subscribe(),
-            max_header,
-            open: open.clone(),
-        };
-        tokio::spawn(listener.run(connections));
-    }
-    closed
 }

@@ -2,45 +2,31 @@
 
 use std::{
     fmt,
-    hash::{BuildHasher as _, RandomState},
-    io::{self, Read as _},
-    path::{Path, PathBuf},
+    hash::{BuildHasher, RandomState},
+    path::Path,
     time::Duration,
 };
 
-use flate2::read::MultiGzDecoder;
-use reqwest::{
-    Client, RequestBuilder, Response, StatusCode, Url,
-    header::{
-        ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderMap,
-        HeaderName, HeaderValue, IF_NONE_MATCH, LOCATION,
-    },
-    redirect::Policy,
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
+    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, ETAG, IF_NONE_MATCH},
 };
+use hyper::body::Bytes;
+use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
-use tokio::{
-    task::spawn_blocking,
-    time::{Instant, sleep_until},
-};
+use tokio::time::{Instant, sleep_until};
 
-use super::{
-    flag_source::{Definition, FlagSource, Format, SourceError, bounded},
-    name::public_name,
-};
+use super::flag_source::{Definition, FlagSource, Format, SourceError, bounded};
 use crate::{
     excerpt::excerpt,
-    server::{ClientTls, ServerError, client_tls},
+    http::{
+        Client, ClientError,
+        client::parse,
+        public_name,
+        tls::{ClientTls, Pem},
+    },
 };
 use async_trait::async_trait;
-
-/// The longest definition that is read, once it is decompressed.
-const MAX_MIB: usize = 64;
-
-/// How often one reading may be sent elsewhere.
-const REDIRECTIONS: usize = 10;
-
-/// How long one reading may take.
-const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Flag definitions in JSON or YAML from a URL (`http://` or `https://`), asked for at intervals.
 ///
@@ -57,7 +43,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 ///
 /// let source = HttpSource::new("https://flags.example/flags.json", Duration::from_secs(5))?
 ///     .authorization("Bearer secret");
-/// # Ok::<(), flagstaff::server::ServerError>(())
+/// # Ok::<(), flagstaff::source::HttpSourceError>(())
 /// ```
 pub struct HttpSource {
     name: String,
@@ -66,11 +52,9 @@ pub struct HttpSource {
     authorization: Option<SecretString>,
     /// More headers of each request, whose values are secrets.
     headers: HeaderMap,
-    /// A PEM file with the certificate authorities to trust, else the system's are.
-    authorities: Option<PathBuf>,
+    /// The certificate authorities to trust, else the system's are.
+    authorities: Option<Pem>,
     client: Client,
-    /// Whether there is any certificate authority to trust.
-    trusts: bool,
     /// When to ask next; at once without a time.
     due: Option<Instant>,
     known: Option<Known>,
@@ -83,29 +67,41 @@ struct Known {
     digest: u64,
 }
 
+/// Why an [`HttpSource`] cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum HttpSourceError {
+    /// The URL is invalid, or the certificate authorities cannot be used.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// The interval is 0.
+    #[error("{url}: the interval must not be 0")]
+    Interval {
+        /// The URL, without what may be secret.
+        url: String,
+    },
+    /// A header is invalid.
+    #[error("{url}: header `{name}`: {reason}")]
+    Header {
+        /// The URL, without what may be secret.
+        url: String,
+        /// The name of the header.
+        name: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+}
+
 /// Why a URL gives no definition.
 #[derive(Debug, thiserror::Error)]
 enum FetchError {
-    #[error(
-        "cannot get {0}: the system has no certificate authorities: install them (mostly the package \
-         `ca-certificates`), or name a PEM file (`certPath`, `HttpSource::authorities`)"
-    )]
-    NoAuthorities(String),
-    #[error("cannot get {0}")]
-    Request(String, #[source] reqwest::Error),
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    #[error("cannot get {0}: the value of the header `authorization` is invalid")]
+    Authorization(String),
     #[error("{0} answered {1}")]
     Status(String, StatusCode),
-    #[error("{0} redirects from https to http")]
-    Insecure(String),
-    #[error("{0} redirects more than {REDIRECTIONS} times")]
-    Redirections(String),
-    #[error("the flag definition at {0} has the content coding `{1}`: only gzip is supported")]
-    Coding(String, String),
-    #[error("the flag definition at {0} is not valid gzip, as its `content-encoding` says")]
-    Gzip(String, #[source] io::Error),
-    #[error("the flag definition at {0} is larger than {MAX_MIB} MiB")]
-    TooLarge(String),
-    #[error("the flag definition at {0} is no text in UTF-8")]
+    #[error("the flag definition at {0} is not UTF-8 text")]
     NoText(String),
 }
 
@@ -123,19 +119,13 @@ impl HttpSource {
     ///
     /// # Errors
     ///
-    /// When it is no URL of HTTP, the interval is 0, or there is no cryptography for TLS.
-    pub fn new(url: &str, interval: Duration) -> Result<Self, ServerError> {
-        let parsed = Url::parse(url).map_err(|error| invalid(url, &error.to_string()))?;
-        if !matches!(parsed.scheme(), "http" | "https") {
-            return Err(invalid(url, "it must begin with http:// or https://"));
-        }
-        if interval.is_zero() {
-            return Err(invalid(url, "the interval must not be 0"));
-        }
+    /// When it is not a URL of HTTP, the interval is 0, or there is no cryptography for TLS.
+    pub fn new(url: &str, interval: Duration) -> Result<Self, HttpSourceError> {
+        let parsed = parse(url)?;
         let name = public_name(url);
-        let tls = client_tls(None)?;
-        let trusts = tls.trusts;
-        let client = client(tls, &name)?;
+        if interval.is_zero() {
+            return Err(HttpSourceError::Interval { url: name });
+        }
         Ok(Self {
             name,
             url: parsed,
@@ -143,8 +133,7 @@ impl HttpSource {
             authorization: None,
             headers: HeaderMap::new(),
             authorities: None,
-            client,
-            trusts,
+            client: Client::builder().build()?,
             due: None,
             known: None,
             hasher: RandomState::new(),
@@ -166,43 +155,47 @@ impl HttpSource {
     /// # Errors
     ///
     /// When the name or the value is not valid in a header.
-    pub fn header(mut self, name: &str, value: &str) -> Result<Self, ServerError> {
-        let invalid = |what: &str| {
-            let reason = format!("{}: header `{}`: {what}", self.name, excerpt(name));
-            ServerError::option("http source", reason)
+    pub fn header(mut self, name: &str, value: &str) -> Result<Self, HttpSourceError> {
+        let invalid = |reason| HttpSourceError::Header {
+            url: self.name.clone(),
+            name: excerpt(name).into_owned(),
+            reason,
         };
-        let name: HeaderName = name.parse().map_err(|_| invalid("the name is not valid"))?;
+        let name: HeaderName = name.parse().map_err(|_| invalid("the name is invalid"))?;
         let mut value =
-            HeaderValue::from_str(value).map_err(|_| invalid("the value is not valid"))?;
+            HeaderValue::from_str(value).map_err(|_| invalid("the value is invalid"))?;
         value.set_sensitive(true);
         self.headers.insert(name, value);
         Ok(self)
     }
 
-    /// Trusts the certificate authorities of a PEM file in place of the system's. It is read again
-    /// after each failure.
+    /// Trusts these certificate authorities in place of the system's. A file is read again after each
+    /// failure.
     ///
     /// # Errors
     ///
-    /// When the file cannot be used.
-    pub fn authorities(mut self, path: impl AsRef<Path>) -> Result<Self, ServerError> {
-        self.authorities = Some(path.as_ref().to_owned());
+    /// When they cannot be used.
+    pub fn authorities(mut self, authorities: impl Into<Pem>) -> Result<Self, HttpSourceError> {
+        self.authorities = Some(authorities.into());
         self.trust()?;
         Ok(self)
     }
 
     /// Reads the authorities, which may have been renewed.
-    fn trust(&mut self) -> Result<(), ServerError> {
-        if let Some(path) = &self.authorities {
-            self.client = client(client_tls(Some(path))?, &self.name)?;
-            self.trusts = true;
+    fn trust(&mut self) -> Result<(), ClientError> {
+        if let Some(authorities) = &self.authorities {
+            let tls = ClientTls::new().authorities(authorities.clone());
+            self.client = Client::builder().tls(tls).build()?;
         }
         Ok(())
     }
 
     /// Asks once; none if nothing has changed.
     async fn ask(&self) -> Result<Option<(Known, Definition)>, FetchError> {
-        let mut response = self.respond().await?;
+        let headers = self.request_headers()?;
+        let name = self.name.clone();
+        let response =
+            self.client.exchange(name, &self.url, &Method::GET, &headers, Bytes::new()).await?;
         match response.status() {
             StatusCode::NOT_MODIFIED => return Ok(None),
             status if !status.is_success() => {
@@ -211,19 +204,10 @@ impl HttpSource {
             _ => {}
         }
         let tag = response.headers().get(ETAG).cloned();
-        let format = format(&self.url, &response);
-        let is_gzip = self.is_gzip(response.headers())?;
-        let mut bytes = Vec::new();
-        while let Some(part) = response.chunk().await.map_err(|error| self.failed(error))? {
-            if bytes.len() + part.len() > MAX_MIB << 20 {
-                return Err(FetchError::TooLarge(self.name.clone()));
-            }
-            bytes.extend_from_slice(&part);
-        }
-        if is_gzip {
-            bytes = self.decoded(bytes).await?;
-        }
-        let text = String::from_utf8(bytes).map_err(|_| FetchError::NoText(self.name.clone()))?;
+        let format = format(&self.url, response.headers());
+        let bytes = response.into_body().bytes().await?;
+        let text =
+            String::from_utf8(bytes.into()).map_err(|_| FetchError::NoText(self.name.clone()))?;
         let definition = match format {
             Format::Json => Definition::json(text),
             Format::Yaml => Definition::yaml(text),
@@ -232,116 +216,32 @@ impl HttpSource {
         Ok(Some((Known { tag, digest }, definition)))
     }
 
-    /// The response, wherever the URL redirects to: other origins receive no secrets.
-    async fn respond(&self) -> Result<Response, FetchError> {
-        let until = Instant::now() + TIMEOUT;
-        let mut url = self.url.clone();
-        for _ in 0..=REDIRECTIONS {
-            if !self.trusts && url.scheme() == "https" {
-                return Err(FetchError::NoAuthorities(self.name.clone()));
-            }
-            let left = until.saturating_duration_since(Instant::now());
-            let request = self.request(url.clone()).timeout(left);
-            let response = request.send().await.map_err(|error| self.failed(error))?;
-            let Some(next) = redirection(&url, &response) else { return Ok(response) };
-            // Flags decide what a program does: what began with TLS stays with it.
-            if url.scheme() == "https" && next.scheme() != "https" {
-                return Err(FetchError::Insecure(self.name.clone()));
-            }
-            url = next;
-        }
-        Err(FetchError::Redirections(self.name.clone()))
-    }
-
-    fn request(&self, mut url: Url) -> RequestBuilder {
-        let is_ours = url.origin() == self.url.origin();
-        if is_ours {
-            // A redirection may leave them out. Neither fails for a URL with a host.
-            let _ = url.set_username(self.url.username());
-            let _ = url.set_password(self.url.password());
-        }
-        let mut request = self
-            .client
-            .get(url)
-            .header(ACCEPT, "application/json, application/yaml")
-            .header(ACCEPT_ENCODING, "gzip");
+    /// The headers of a request; the client keeps those that are secret from other origins.
+    fn request_headers(&self) -> Result<HeaderMap, FetchError> {
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json, application/yaml"));
         if let Some(tag) = self.known.as_ref().and_then(|known| known.tag.clone()) {
-            request = request.header(IF_NONE_MATCH, tag);
+            headers.insert(IF_NONE_MATCH, tag);
         }
-        if is_ours {
-            if let Some(value) = &self.authorization {
-                request = request.header(AUTHORIZATION, value.expose_secret());
-            }
-            request = request.headers(self.headers.clone());
+        if let Some(value) = &self.authorization {
+            let mut value = HeaderValue::from_str(value.expose_secret())
+                .map_err(|_| FetchError::Authorization(self.name.clone()))?;
+            value.set_sensitive(true);
+            headers.insert(AUTHORIZATION, value);
         }
-        request
-    }
-
-    fn failed(&self, error: reqwest::Error) -> FetchError {
-        FetchError::Request(self.name.clone(), error.without_url())
-    }
-
-    /// Whether a body is compressed.
-    fn is_gzip(&self, headers: &HeaderMap) -> Result<bool, FetchError> {
-        let all = headers.get_all(CONTENT_ENCODING).iter();
-        let text: Vec<_> = all.map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
-        let text = text.join(",").to_ascii_lowercase();
-        let codings = text.split(',').map(str::trim);
-        let codings = codings.filter(|coding| !matches!(*coding, "" | "identity"));
-        match *codings.collect::<Vec<_>>() {
-            [] => Ok(false),
-            ["gzip" | "x-gzip"] => Ok(true),
-            _ => Err(FetchError::Coding(self.name.clone(), excerpt(&text).into_owned())),
-        }
-    }
-
-    /// Decompresses a body, away from the threads that serve requests.
-    async fn decoded(&self, bytes: Vec<u8>) -> Result<Vec<u8>, FetchError> {
-        let decoded = spawn_blocking(move || {
-            let mut decoded = Vec::new();
-            let limit = (MAX_MIB << 20) as u64 + 1;
-            MultiGzDecoder::new(&*bytes).take(limit).read_to_end(&mut decoded)?;
-            Ok(decoded)
-        });
-        // Where the runtime shuts down, nobody reads the error.
-        let decoded = decoded.await.unwrap_or_else(|error| Err(io::Error::other(error)));
-        match decoded {
-            Ok(decoded) if decoded.len() > MAX_MIB << 20 => {
-                Err(FetchError::TooLarge(self.name.clone()))
-            }
-            Ok(decoded) => Ok(decoded),
-            Err(error) => Err(FetchError::Gzip(self.name.clone(), error)),
-        }
+        headers.extend(self.headers.clone());
+        Ok(headers)
     }
 }
 
-/// Where a response sends the client to, if it does.
-fn redirection(from: &Url, response: &Response) -> Option<Url> {
-    if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
-        return None;
-    }
-    from.join(response.headers().get(LOCATION)?.to_str().ok()?).ok()
-}
-
-fn invalid(url: &str, reason: &str) -> ServerError {
-    let shown = if url.is_empty() { "the URL".to_owned() } else { public_name(url) };
-    ServerError::option("http source", format!("{shown}: {reason}"))
-}
-
-fn client(tls: ClientTls, name: &str) -> Result<Client, ServerError> {
-    // reqwest would send headers, which may be secrets, wherever it is redirected to.
-    let builder = Client::builder().tls_backend_preconfigured(tls.config).redirect(Policy::none());
-    builder.build().map_err(|error| ServerError::option("http source", format!("{name}: {error}")))
-}
-
-fn format(url: &Url, response: &Response) -> Format {
+fn format(url: &Url, headers: &HeaderMap) -> Format {
     let is = |text: &str| match text {
         "yaml" | "yml" => Some(Format::Yaml),
         "json" => Some(Format::Json),
         _ => None,
     };
     let ending = Path::new(url.path()).extension().and_then(|ending| ending.to_str());
-    let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     let kind = kind.map(|kind| kind.split(';').next().unwrap_or_default().trim());
     let kind = kind.and_then(|kind| kind.rsplit(['/', '+', '-']).next());
     ending.and_then(is).or_else(|| kind.and_then(is)).unwrap_or_default()
@@ -401,16 +301,5 @@ mod tests {
         // Where the next time cannot be told, it would ask at once.
         let source = HttpSource::new("http://host", Duration::MAX).unwrap();
         assert!(Instant::now().checked_add(source.interval).is_some());
-    }
-
-    /// Nobody listens at this port: who trusts nobody does not even ask.
-    #[tokio::test]
-    async fn a_system_without_authorities_is_told_the_remedy() {
-        bring_cryptography();
-        let url = "https://127.0.0.1:1/flags.json";
-        let mut source = HttpSource::new(url, Duration::from_secs(5)).unwrap();
-        source.trusts = false;
-        let error = source.next().await.unwrap_err().to_string();
-        assert!(error.contains(url) && error.contains("ca-certificates"), "{error}");
     }
 }

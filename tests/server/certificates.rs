@@ -319,7 +319,7 @@ async fn authorities_of_clients_are_checked_at_the_start() {
     for path in [certificates.client_key(), "/nowhere".into(), pair.path("")] {
         let error = pair.builder().ephemeral().client_authorities(&path).bind().await.unwrap_err();
         let shown = path.display().to_string();
-        assert!(matches!(error, ServerError::TlsFile { .. }), "{error}");
+        assert!(matches!(error, ServerError::Tls(_)), "{error}");
         assert!(error.to_string().contains(&shown), "{error}");
     }
     let builder = Server::builder().ephemeral().client_authorities(certificates.ca());

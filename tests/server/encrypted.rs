@@ -2,7 +2,8 @@
 
 use flagstaff::{
     FlagdOptions,
-    server::{Listen, Server, ServerError},
+    http::Listen,
+    server::{Server, ServerError},
 };
 
 use super::{
@@ -48,7 +49,7 @@ async fn files_that_are_no_certificates() {
         ("/nowhere".into(), key),
     ] {
         let error = Server::builder().ephemeral().tls(&certificate, &key).bind().await.unwrap_err();
-        assert!(matches!(error, ServerError::TlsFile { .. }), "{error}");
+        assert!(matches!(error, ServerError::Tls(_)), "{error}");
         assert!(!error.to_string().contains("PRIVATE"), "{error}");
     }
 }

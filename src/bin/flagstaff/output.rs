@@ -1,6 +1,9 @@
 //! Lines of standard output and standard error.
 
-use std::io::{self, Write as _};
+use std::{
+    error::Error,
+    io::{self, Write as _},
+};
 
 /// Writes a line at once. An error means that nobody reads any more.
 pub(crate) fn line(text: &impl std::fmt::Display) -> io::Result<()> {
@@ -12,4 +15,10 @@ pub(crate) fn line(text: &impl std::fmt::Display) -> io::Result<()> {
 /// Says on standard error what went wrong, if anybody reads that.
 pub(crate) fn complain(message: &str) {
     let _ = writeln!(io::stderr(), "flagstaff: {message}");
+}
+
+/// An error and its causes in one line.
+pub(crate) fn with_causes(error: &(dyn Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |error| (*error).source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

@@ -2,14 +2,10 @@
 
 use std::path::Path;
 
-use rustls::{
-    RootCertStore,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
-};
 use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
 
 use crate::{
-    excerpt::{chain, shown},
+    excerpt::chain,
     flagd::{
         error::FlagdError,
         options::{
@@ -18,6 +14,7 @@ use crate::{
             target::Target,
         },
     },
+    http::tls::{Pem, TlsError, cryptography},
 };
 
 /// Trusts `certPath`, or the system's roots without it; shows the client's certificate if there is
@@ -27,12 +24,7 @@ pub(crate) fn with_tls(
     options: &FlagdOptions,
     target: &Target,
 ) -> Result<Endpoint, FlagdError> {
-    let built_in = cfg!(any(feature = "tls-ring", feature = "tls-aws-lc"));
-    if !built_in && rustls::crypto::CryptoProvider::get_default().is_none() {
-        let reason = "rustls has no cryptography: add the feature `tls-ring` or `tls-aws-lc`, \
-                      or install a `CryptoProvider`";
-        return Err(row::tls().error(reason));
-    }
+    cryptography().map_err(|error| invalid(row::tls(), error))?;
     // An IPv6 address stands in brackets in an authority, and without them in a certificate.
     let server_name = target.authority.host().trim_matches(['[', ']']);
     let config = ClientTlsConfig::new().domain_name(server_name);
@@ -47,52 +39,40 @@ pub(crate) fn with_tls(
     let (Some(cert), Some(key)) = (options.client_cert_path(), options.client_key_path()) else {
         return Ok(encrypted);
     };
-    let (chain_pem, _) = certificates(row::client_cert_path(), cert)?;
-    let identity = Identity::from_pem(chain_pem, private_key(row::client_key_path(), key)?);
+    let (cert, key) = (Pem::from(cert), Pem::from(key));
+    let identity = Identity::from_pem(
+        checked(row::client_cert_path(), &cert, |text| cert.certificates(text).map(drop))?,
+        checked(row::client_key_path(), &key, |text| key.private_key(text).map(drop))?,
+    );
     endpoint.tls_config(config.identity(identity)).map_err(|error| {
-        let reason = format!("with the certificate `{}`: {}", shown(cert), chain(&error));
-        invalid(row::client_key_path(), key, &reason)
+        let reason = format!("cannot use {key} with the certificate in {cert}: {}", chain(&error));
+        row::client_key_path().error(reason)
     })
 }
 
 /// tonic leaves out what it cannot read, and each handshake then fails with `UnknownIssuer`.
 fn authorities(path: &Path) -> Result<Vec<u8>, FlagdError> {
-    let (pem, found) = certificates(row::cert_path(), path)?;
-    match RootCertStore::empty().add_parsable_certificates(found) {
-        (0, _) => Err(invalid(row::cert_path(), path, "holds no certificate that can be read")),
-        _ => Ok(pem),
-    }
+    let pem = Pem::from(path);
+    checked(row::cert_path(), &pem, |text| pem.authorities(text).map(drop))
 }
 
-/// The file, and the certificates in it, of which there is at least one.
-fn certificates(
+/// What a file holds, once it was checked.
+fn checked(
     option: OptionInfo,
-    path: &Path,
-) -> Result<(Vec<u8>, Vec<CertificateDer<'static>>), FlagdError> {
-    let pem = read(option, path)?;
-    match CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>() {
-        Ok(found) if !found.is_empty() => Ok((pem, found)),
-        Ok(_) => Err(invalid(option, path, "holds no PEM certificate")),
-        // The error would quote a line, which may be of a key if the wrong file was named.
-        Err(_) => Err(invalid(option, path, "is no valid PEM")),
+    pem: &Pem,
+    check: impl FnOnce(&[u8]) -> Result<(), TlsError>,
+) -> Result<Vec<u8>, FlagdError> {
+    let text = pem.read().map_err(|error| invalid(option, error))?;
+    check(&text).map_err(|error| invalid(option, error))?;
+    Ok(text.into_owned())
+}
+
+/// An error of TLS as one of an option.
+fn invalid(option: OptionInfo, error: TlsError) -> FlagdError {
+    match error {
+        TlsError::File { path, source } => option.file_error(&path, source),
+        error => option.error(chain(&error)),
     }
-}
-
-fn private_key(option: OptionInfo, path: &Path) -> Result<Vec<u8>, FlagdError> {
-    let pem = read(option, path)?;
-    match PrivateKeyDer::from_pem_slice(&pem) {
-        Ok(_) => Ok(pem),
-        // As above.
-        Err(_) => Err(invalid(option, path, "holds no PEM private key (without a password)")),
-    }
-}
-
-fn invalid(option: OptionInfo, path: &Path, reason: &str) -> FlagdError {
-    option.error(format!("`{}` {reason}", shown(path)))
-}
-
-fn read(option: OptionInfo, path: &Path) -> Result<Vec<u8>, FlagdError> {
-    std::fs::read(path).map_err(|source| option.file_error(path, source))
 }
 
 #[cfg(test)]
@@ -213,12 +193,12 @@ mod tests {
             ("certPath", "text", "holds no PEM certificate", server("text")),
             ("certPath", "empty", "holds no PEM certificate", server("empty")),
             ("certPath", "key.pem", "holds no PEM certificate", server("key.pem")),
-            ("certPath", "cut.pem", "is no valid PEM", server("cut.pem")),
-            ("certPath", "line.pem", "is no valid PEM", server("line.pem")),
+            ("certPath", "cut.pem", "is not valid PEM", server("cut.pem")),
+            ("certPath", "line.pem", "is not valid PEM", server("line.pem")),
             ("certPath", "nonsense.pem", "can be read", server("nonsense.pem")),
             ("clientCertPath", "text", "no PEM certificate", files.client("text", "key.pem")),
             ("clientCertPath", "key.pem", "no PEM certificate", files.client("key.pem", "key.pem")),
-            ("clientCertPath", "line.pem", "no valid PEM", files.client("line.pem", "key.pem")),
+            ("clientCertPath", "line.pem", "not valid PEM", files.client("line.pem", "key.pem")),
             ("clientKeyPath", "text", "no PEM private key", files.client("cert.pem", "text")),
             ("clientKeyPath", "cert.pem", "no PEM private", files.client("cert.pem", "cert.pem")),
             ("clientKeyPath", "line.pem", "no PEM private", files.client("cert.pem", "line.pem")),

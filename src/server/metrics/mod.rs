@@ -78,14 +78,23 @@ pub(crate) struct Counted<'g>(&'g Gauge);
 
 impl Gauge {
     pub(crate) fn count(&self) -> Counted<'_> {
-        self.0.fetch_add(1, Relaxed);
+        self.enter();
         Counted(self)
+    }
+
+    /// Counts one more, until it [leaves](Self::leave).
+    pub(crate) fn enter(&self) {
+        self.0.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn leave(&self) {
+        self.0.fetch_sub(1, Relaxed);
     }
 }
 
 impl Drop for Counted<'_> {
     fn drop(&mut self) {
-        self.0.0.fetch_sub(1, Relaxed);
+        self.0.leave();
     }
 }
 

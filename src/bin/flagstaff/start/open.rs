@@ -5,15 +5,15 @@ use std::{fs::File, io, path::Path, time::Duration};
 use flagstaff::{
     FlagdError, FlagdOptions,
     flagd::{Resolver, SyncSource},
-    server::ServerError,
-    source::{FileSource, FlagSource, HttpSource},
+    http::ClientError,
+    source::{FileSource, FlagSource, HttpSource, HttpSourceError},
 };
 
 use super::{
     Failure,
     sources::{Kind, Source},
 };
-use crate::Exit;
+use crate::{Exit, output::with_causes};
 
 /// How often files and URLs are read, in seconds, as in flagd.
 const FILE_INTERVAL: u32 = 1;
@@ -33,7 +33,7 @@ pub(super) fn open(given: &str, source: &Source) -> Result<Box<dyn FlagSource>, 
         },
         Kind::Http => match http(source, seconds(HTTP_INTERVAL)) {
             Ok(source) => Ok(Box::new(source)),
-            Err(error) => Err(of_http(error)),
+            Err(error) => Err(of_http(&error)),
         },
     };
     opened.map_err(|(exit, message)| (exit, format!("{given}: {message}")))
@@ -59,14 +59,17 @@ fn of_sync(error: FlagdError) -> Failure {
     }
 }
 
-fn of_http(error: ServerError) -> Failure {
-    match error {
-        ServerError::Option { reason, .. } => (Exit::Usage, reason),
-        error => (Exit::No, error.to_string()),
-    }
+fn of_http(error: &HttpSourceError) -> Failure {
+    let exit = match error {
+        HttpSourceError::Client(ClientError::Url { .. })
+        | HttpSourceError::Interval { .. }
+        | HttpSourceError::Header { .. } => Exit::Usage,
+        _ => Exit::No,
+    };
+    (exit, with_causes(error))
 }
 
-fn http(source: &Source, interval: Duration) -> Result<HttpSource, ServerError> {
+fn http(source: &Source, interval: Duration) -> Result<HttpSource, HttpSourceError> {
     let mut opened = HttpSource::new(&source.uri, interval)?;
     if let Some(authorization) = &source.authorization {
         opened = opened.authorization(authorization);
@@ -75,7 +78,7 @@ fn http(source: &Source, interval: Duration) -> Result<HttpSource, ServerError> 
         opened = opened.header(name, value)?;
     }
     match &source.cert_path {
-        Some(path) => opened.authorities(path),
+        Some(path) => opened.authorities(Path::new(path)),
         None => Ok(opened),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, collections::BTreeMap, fmt};
 
-use flagstaff::source::public_name;
+use flagstaff::http::public_name;
 use serde_json::{Map, Value as Json};
 
 /// A source of flags, not opened yet.

@@ -1,4 +1,4 @@
-//! Connections that wait for a client to read, with a bound.
+//! The write timeout: how long a connection waits for its client to read.
 
 use std::{
     io::{self, IoSlice},
@@ -12,25 +12,23 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
-/// How long a client may take nothing of what waits for it: three keep-alives of an event stream.
-/// HTTP/2 has its pings; over HTTP/1.1 nothing else tells that a client has stopped reading.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// A connection that fails once its client has taken nothing for so long. However slow a client is,
-/// each byte that it takes begins the time anew.
-pub(crate) struct Patient<S> {
+/// A connection that fails once its client has read nothing for the time of the timeout. However slow
+/// a client is, each byte that it reads restarts the timeout. HTTP/2 has pings; over HTTP/1.1 nothing
+/// else shows that a client has stopped reading.
+pub(crate) struct WriteTimeout<S> {
     stream: S,
+    timeout: Duration,
     /// Ends the wait, while there is one.
     stuck: Option<Pin<Box<Sleep>>>,
 }
 
-impl<S> Patient<S> {
-    pub(crate) fn new(stream: S) -> Self {
-        Self { stream, stuck: None }
+impl<S> WriteTimeout<S> {
+    pub(crate) fn new(stream: S, timeout: Duration) -> Self {
+        Self { stream, timeout, stuck: None }
     }
 }
 
-impl<S: AsyncWrite + Unpin> Patient<S> {
+impl<S: AsyncWrite + Unpin> WriteTimeout<S> {
     fn write(
         &mut self,
         context: &mut Context<'_>,
@@ -41,14 +39,15 @@ impl<S: AsyncWrite + Unpin> Patient<S> {
             self.stuck = None;
             return written;
         }
-        let stuck = self.stuck.get_or_insert_with(|| Box::pin(sleep(PATIENCE)));
+        let timeout = self.timeout;
+        let stuck = self.stuck.get_or_insert_with(|| Box::pin(sleep(timeout)));
         stuck.as_mut().poll(context).map(|()| {
             Err(io::Error::new(io::ErrorKind::TimedOut, "the client has stopped reading"))
         })
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for WriteTimeout<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -58,7 +57,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for WriteTimeout<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -97,30 +96,32 @@ mod tests {
 
     use super::*;
 
+    const TIMEOUT: Duration = Duration::from_secs(60);
+
     #[tokio::test(start_paused = true)]
     async fn a_slow_client_is_served_and_a_stuck_one_is_not() {
         let (server, mut client) = duplex(4);
-        let mut server = Patient::new(server);
+        let mut server = WriteTimeout::new(server, TIMEOUT);
         let began = Instant::now();
         let written = tokio::spawn(async move { server.write_all(&[7; 40]).await });
         for _ in 0..6 {
-            sleep(PATIENCE * 9 / 10).await;
+            sleep(TIMEOUT * 9 / 10).await;
             assert_eq!(client.read_u8().await.unwrap(), 7);
         }
-        assert!(began.elapsed() > 5 * PATIENCE && !written.is_finished());
+        assert!(began.elapsed() > 5 * TIMEOUT && !written.is_finished());
         let stopped = Instant::now();
         let error = written.await.unwrap().unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
-        assert_eq!(stopped.elapsed().as_secs(), PATIENCE.as_secs());
+        assert_eq!(stopped.elapsed().as_secs(), TIMEOUT.as_secs());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_client_for_which_nothing_waits_may_be_quiet() {
         let (server, mut client) = duplex(4);
-        let mut server = Patient::new(server);
+        let mut server = WriteTimeout::new(server, TIMEOUT);
         for _ in 0..3 {
             server.write_all(&[7; 4]).await.unwrap();
-            sleep(2 * PATIENCE).await;
+            sleep(2 * TIMEOUT).await;
             client.read_exact(&mut [0; 4]).await.unwrap();
         }
     }

@@ -1,15 +1,15 @@
-//! What a source is called, without what may be secret.
+//! What a URL is called, without what may be secret.
 
 use reqwest::Url;
 
-/// The URL without user, password, query and fragment: what a source of it is called in logs, errors,
-/// metrics, selectors, and in what clients receive.
+/// The URL without user, password, query and fragment: what it is called in errors and logs, and what a
+/// [source](crate::source) of it is called in metrics, selectors, and in what clients receive.
 ///
 /// A URL that has none of them stays as it is written. Of what cannot be parsed, nothing is left that
 /// may belong to them.
 ///
 /// ```
-/// use flagstaff::source::public_name;
+/// use flagstaff::http::public_name;
 ///
 /// let signed = "https://ann:secret@bucket.example/flags.json?signature=secret#x";
 /// assert_eq!(public_name(signed), "https://bucket.example/flags.json");

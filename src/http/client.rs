@@ -1,0 +1,530 @@
+//! The HTTP client.
+
+use std::{
+    error::Error,
+    fmt,
+    io::{self, Read as _},
+    time::Duration,
+};
+
+use flate2::read::MultiGzDecoder;
+use http::{
+    HeaderMap, HeaderValue, Method, Request, Response, StatusCode,
+    header::{
+        ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, COOKIE, LOCATION,
+        PROXY_AUTHORIZATION,
+    },
+};
+use hyper::body::Bytes;
+use reqwest::{Proxy, Url, redirect::Policy};
+use tokio::{
+    task::spawn_blocking,
+    time::{Instant, timeout_at},
+};
+
+use super::{
+    name::public_name,
+    tls::{ClientTls, TlsError},
+};
+use crate::excerpt::excerpt;
+
+/// An HTTP client whose requests end: with a response of bounded length, within a time.
+///
+/// It follows redirects of `GET` and `HEAD`, though none from `https` to `http`. Another origin
+/// receives no secret: no user name and password of the URL, no `authorization` or `cookie`, and no
+/// header whose value is [sensitive](HeaderValue::set_sensitive). A body that is compressed with gzip
+/// is decompressed.
+///
+/// Cloning it is cheap, and clones share their connections.
+///
+/// ```no_run
+/// use flagstaff::http::Client;
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let client = Client::builder().max_body(1 << 20).build()?;
+/// let request = http::Request::get("https://flags.example/flags.json").body(Vec::new())?;
+/// let response = client.send(request).await?;
+/// println!("{}", response.status());
+/// let bytes = response.into_body().bytes().await?;
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Client {
+    inner: reqwest::Client,
+    /// Whether there is any certificate authority to trust; the system may have none.
+    trusts: bool,
+    max_body: usize,
+    max_redirects: usize,
+    timeout: Duration,
+}
+
+/// The options of a [`Client`].
+#[derive(Clone, Debug)]
+pub struct ClientBuilder {
+    tls: Tls,
+    proxies: Proxies,
+    max_body: usize,
+    max_redirects: usize,
+    timeout: Duration,
+}
+
+#[derive(Clone, Debug)]
+enum Tls {
+    Files(ClientTls),
+    Config(Box<rustls::ClientConfig>),
+}
+
+#[derive(Clone)]
+enum Proxies {
+    Environment,
+    None,
+    One(String),
+}
+
+/// Without the URL, which may hold a password.
+impl fmt::Debug for Proxies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Environment => "Environment",
+            Self::None => "None",
+            Self::One(_) => "One",
+        })
+    }
+}
+
+/// Why there is no client, or no response.
+///
+/// It shows the URL without its user name, password, query and fragment, which may be secret.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClientError {
+    /// The URL is invalid.
+    #[error("`{url}` is not a valid URL: {reason}")]
+    Url {
+        /// The URL, as far as it is public.
+        url: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The TLS configuration cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The client cannot be set up.
+    #[error("cannot set up the HTTP client")]
+    Setup(#[source] Box<dyn Error + Send + Sync>),
+    /// The system has no certificate authorities, and none were given.
+    #[error(
+        "cannot get {0}: the system has no certificate authorities: install them (mostly the package \
+         `ca-certificates`), or name a PEM file"
+    )]
+    NoAuthorities(String),
+    /// The request failed: there was no connection, or it was lost.
+    #[error("cannot get {0}")]
+    Request(String, #[source] Box<dyn Error + Send + Sync>),
+    /// The response took too long.
+    #[error("{0} did not respond within {1:?}")]
+    TimedOut(String, Duration),
+    /// A redirect leads from an encrypted connection to a plain one.
+    #[error("{0} redirects from https to http")]
+    Insecure(String),
+    /// There were too many redirects.
+    #[error("{0} redirects more than {1} times")]
+    Redirects(String, usize),
+    /// The body has a content coding that is not supported.
+    #[error("the response from {0} has the content coding `{1}`: only gzip is supported")]
+    Coding(String, String),
+    /// The body is not valid gzip, though the response says so.
+    #[error("the response from {0} is not valid gzip, as its `content-encoding` says")]
+    Gzip(String, #[source] io::Error),
+    /// The body is longer than allowed, once it is decompressed.
+    #[error("the response from {0} is larger than {limit}", limit = size(*.1))]
+    TooLarge(String, usize),
+}
+
+/// Bytes as people write them.
+fn size(bytes: usize) -> String {
+    if bytes > 0 && bytes.is_multiple_of(1 << 20) {
+        format!("{} MiB", bytes >> 20)
+    } else {
+        format!("{bytes} bytes")
+    }
+}
+
+impl Default for ClientBuilder {
+    fn default() -> Self {
+        Self {
+            tls: Tls::Files(ClientTls::new()),
+            proxies: Proxies::Environment,
+            max_body: 64 << 20,
+            max_redirects: 10,
+            timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+impl ClientBuilder {
+    /// Whom to trust, and which certificate to present. Default: the system's certificate
+    /// authorities, and none.
+    #[must_use]
+    pub fn tls(mut self, tls: ClientTls) -> Self {
+        self.tls = Tls::Files(tls);
+        self
+    }
+
+    /// A TLS configuration that the program made, in place of [`tls`](Self::tls).
+    #[must_use]
+    pub fn tls_config(mut self, config: rustls::ClientConfig) -> Self {
+        self.tls = Tls::Config(Box::new(config));
+        self
+    }
+
+    /// Sends every request through this proxy. Default: as the environment says (`HTTPS_PROXY`,
+    /// `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`).
+    #[must_use]
+    pub fn proxy(mut self, url: impl Into<String>) -> Self {
+        self.proxies = Proxies::One(url.into());
+        self
+    }
+
+    /// Sends no request through a proxy.
+    #[must_use]
+    pub fn without_proxy(mut self) -> Self {
+        self.proxies = Proxies::None;
+        self
+    }
+
+    /// The longest body of a response, in bytes, once it is decompressed. Default: 64 MiB.
+    #[must_use]
+    pub fn max_body(mut self, bytes: usize) -> Self {
+        self.max_body = bytes;
+        self
+    }
+
+    /// The most redirects that one request follows. Default: 10.
+    #[must_use]
+    pub fn max_redirects(mut self, redirects: usize) -> Self {
+        self.max_redirects = redirects;
+        self
+    }
+
+    /// How long a request may take, with its redirects and the body of the response. Default: 30 s.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Makes the client, for which it reads the TLS files.
+    ///
+    /// # Errors
+    ///
+    /// When the TLS configuration or the proxy is invalid.
+    pub fn build(self) -> Result<Client, ClientError> {
+        let (config, trusts) = match self.tls {
+            Tls::Files(tls) => tls.load()?,
+            Tls::Config(config) => (*config, true),
+        };
+        // Redirects are followed here: reqwest would send headers that are secret wherever it is
+        // redirected to.
+        let builder =
+            reqwest::Client::builder().tls_backend_preconfigured(config).redirect(Policy::none());
+        let builder = match &self.proxies {
+            Proxies::Environment => builder,
+            Proxies::None => builder.no_proxy(),
+            Proxies::One(url) => builder.proxy(Proxy::all(url).map_err(setup)?),
+        };
+        Ok(Client {
+            inner: builder.build().map_err(setup)?,
+            trusts,
+            max_body: self.max_body,
+            max_redirects: self.max_redirects,
+            timeout: self.timeout,
+        })
+    }
+}
+
+fn setup(error: reqwest::Error) -> ClientError {
+    ClientError::Setup(Box::new(error.without_url()))
+}
+
+impl Client {
+    /// The options, with their defaults.
+    #[must_use]
+    pub fn builder() -> ClientBuilder {
+        ClientBuilder::default()
+    }
+
+    /// Sends a request, and returns the response whatever its status is.
+    ///
+    /// # Errors
+    ///
+    /// When the URL is invalid, when there is no response or not in time, and when there are too many
+    /// redirects.
+    pub async fn send(
+        &self,
+        request: Request<impl Into<Bytes>>,
+    ) -> Result<Response<ClientBody>, ClientError> {
+        let (parts, body) = request.into_parts();
+        let url = parts.uri.to_string();
+        let name = public_name(&url);
+        self.exchange(name, &parse(&url)?, &parts.method, &parts.headers, body.into()).await
+    }
+
+    /// Sends a request to a URL, which errors call by this name.
+    pub(crate) async fn exchange(
+        &self,
+        name: String,
+        url: &Url,
+        method: &Method,
+        headers: &HeaderMap,
+        body: Bytes,
+    ) -> Result<Response<ClientBody>, ClientError> {
+        let until = Deadline { at: Instant::now() + self.timeout, after: self.timeout };
+        let mut received =
+            until.bound(&name, self.follow(&name, url, method, headers, body)).await?;
+        let mut response = Response::new(());
+        *response.status_mut() = received.status();
+        *response.version_mut() = received.version();
+        *response.headers_mut() = std::mem::take(received.headers_mut());
+        let is_bodiless = *method == Method::HEAD
+            || matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        let coding = if is_bodiless { Coding::Identity } else { coding(response.headers()) };
+        if coding == Coding::Gzip {
+            response.headers_mut().remove(CONTENT_ENCODING);
+            response.headers_mut().remove(CONTENT_LENGTH);
+        }
+        let body = ClientBody { received, name, coding, max: self.max_body, until };
+        Ok(response.map(|()| body))
+    }
+
+    /// The response, wherever the URL redirects to.
+    async fn follow(
+        &self,
+        name: &str,
+        first: &Url,
+        method: &Method,
+        headers: &HeaderMap,
+        body: Bytes,
+    ) -> Result<reqwest::Response, ClientError> {
+        let follows = matches!(*method, Method::GET | Method::HEAD);
+        let mut url = first.clone();
+        for _ in 0..=self.max_redirects {
+            if !self.trusts && url.scheme() == "https" {
+                return Err(ClientError::NoAuthorities(name.to_owned()));
+            }
+            let headers = headers_for(&mut url, first, headers);
+            let request = self.inner.request(method.clone(), url.clone());
+            let request = request.headers(headers).body(body.clone());
+            let response = request.send().await.map_err(|error| failed(name, error))?;
+            let Some(next) = redirect(&url, &response).filter(|_| follows) else {
+                return Ok(response);
+            };
+            // What began with TLS stays with it.
+            if url.scheme() == "https" && next.scheme() != "https" {
+                return Err(ClientError::Insecure(name.to_owned()));
+            }
+            url = next;
+        }
+        Err(ClientError::Redirects(name.to_owned(), self.max_redirects))
+    }
+}
+
+/// The body of a response, which arrives while it is read.
+pub struct ClientBody {
+    received: reqwest::Response,
+    name: String,
+    coding: Coding,
+    max: usize,
+    until: Deadline,
+}
+
+impl fmt::Debug for ClientBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientBody").field("url", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl ClientBody {
+    /// Reads to the end, and decompresses what was read.
+    ///
+    /// # Errors
+    ///
+    /// When the body is too long, late or incomplete, or compressed with anything but gzip.
+    pub async fn bytes(self) -> Result<Bytes, ClientError> {
+        let Self { mut received, name, coding, max, until } = self;
+        if let Coding::Other(coding) = coding {
+            return Err(ClientError::Coding(name, coding));
+        }
+        let read = async {
+            let mut bytes = Vec::new();
+            while let Some(part) = received.chunk().await.map_err(|error| failed(&name, error))? {
+                if bytes.len() + part.len() > max {
+                    return Err(ClientError::TooLarge(name.clone(), max));
+                }
+                bytes.extend_from_slice(&part);
+            }
+            Ok(bytes)
+        };
+        let bytes = until.bound(&name, read).await?;
+        if coding == Coding::Identity {
+            return Ok(bytes.into());
+        }
+        match decompressed(bytes, max).await {
+            Ok(Some(bytes)) => Ok(bytes.into()),
+            Ok(None) => Err(ClientError::TooLarge(name, max)),
+            Err(error) => Err(ClientError::Gzip(name, error)),
+        }
+    }
+}
+
+/// When a request must have ended, with the body of its response.
+#[derive(Clone, Copy)]
+struct Deadline {
+    at: Instant,
+    after: Duration,
+}
+
+impl Deadline {
+    async fn bound<T>(
+        self,
+        name: &str,
+        step: impl Future<Output = Result<T, ClientError>>,
+    ) -> Result<T, ClientError> {
+        match timeout_at(self.at, step).await {
+            Ok(ended) => ended,
+            Err(_) => Err(ClientError::TimedOut(name.to_owned(), self.after)),
+        }
+    }
+}
+
+/// Parses a URL of HTTP.
+pub(crate) fn parse(url: &str) -> Result<Url, ClientError> {
+    let invalid = |reason: String| ClientError::Url { url: public_name(url), reason };
+    let parsed = Url::parse(url).map_err(|error| invalid(error.to_string()))?;
+    if !matches!(parsed.scheme(), "http" | "https") {
+        return Err(invalid("it must begin with http:// or https://".to_owned()));
+    }
+    Ok(parsed)
+}
+
+/// The headers for this URL, which receives the secrets of the first if it has the same origin.
+fn headers_for(url: &mut Url, first: &Url, headers: &HeaderMap) -> HeaderMap {
+    let mut headers = headers.clone();
+    headers.entry(ACCEPT_ENCODING).or_insert(HeaderValue::from_static("gzip"));
+    if url.origin() == first.origin() {
+        // A redirect may leave them out. Neither fails for a URL with a host.
+        let _ = url.set_username(first.username());
+        let _ = url.set_password(first.password());
+        return headers;
+    }
+    let secrets: Vec<_> = headers
+        .iter()
+        .filter(|(name, value)| {
+            value.is_sensitive() || [AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION].contains(name)
+        })
+        .map(|(name, _)| name.clone())
+        .collect();
+    for name in secrets {
+        headers.remove(name);
+    }
+    headers
+}
+
+/// Where a response sends the client to, if it does.
+fn redirect(from: &Url, response: &reqwest::Response) -> Option<Url> {
+    let is_redirect = matches!(
+        response.status(),
+        StatusCode::MOVED_PERMANENTLY
+            | StatusCode::FOUND
+            | StatusCode::SEE_OTHER
+            | StatusCode::TEMPORARY_REDIRECT
+            | StatusCode::PERMANENT_REDIRECT
+    );
+    let location = response.headers().get(LOCATION).filter(|_| is_redirect)?;
+    from.join(location.to_str().ok()?).ok()
+}
+
+fn failed(name: &str, error: reqwest::Error) -> ClientError {
+    ClientError::Request(name.to_owned(), Box::new(error.without_url()))
+}
+
+/// How a body is compressed.
+#[derive(Debug, PartialEq, Eq)]
+enum Coding {
+    Identity,
+    Gzip,
+    Other(String),
+}
+
+fn coding(headers: &HeaderMap) -> Coding {
+    let all = headers.get_all(CONTENT_ENCODING).iter();
+    let text: Vec<_> = all.map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
+    let text = text.join(",").to_ascii_lowercase();
+    let codings = text.split(',').map(str::trim);
+    let codings = codings.filter(|coding| !matches!(*coding, "" | "identity"));
+    match *codings.collect::<Vec<_>>() {
+        [] => Coding::Identity,
+        ["gzip" | "x-gzip"] => Coding::Gzip,
+        _ => Coding::Other(excerpt(&text).into_owned()),
+    }
+}
+
+/// Decompresses a body, away from the threads that serve requests; none if it is too large.
+async fn decompressed(bytes: Vec<u8>, max: usize) -> io::Result<Option<Vec<u8>>> {
+    let decompressed = spawn_blocking(move || {
+        let mut decompressed = Vec::new();
+        let limit = u64::try_from(max).unwrap_or(u64::MAX).saturating_add(1);
+        MultiGzDecoder::new(&*bytes).take(limit).read_to_end(&mut decompressed)?;
+        Ok(Some(decompressed).filter(|decompressed| decompressed.len() <= max))
+    });
+    // Where the runtime shuts down, nobody reads the error.
+    decompressed.await.unwrap_or_else(|error| Err(io::Error::other(error)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::bring_cryptography;
+
+    /// Nobody listens at this port: a client that trusts nobody does not even connect.
+    #[tokio::test]
+    async fn a_system_without_authorities_is_told_the_remedy() {
+        bring_cryptography();
+        let mut client = Client::builder().build().unwrap();
+        client.trusts = false;
+        let url = "https://127.0.0.1:1/flags.json";
+        let error = client.send(Request::get(url).body("").unwrap()).await.unwrap_err().to_string();
+        assert!(error.contains(url) && error.contains("ca-certificates"), "{error}");
+    }
+
+    #[test]
+    fn secrets_stay_with_the_origin() {
+        let url = |text: &str| Url::parse(text).unwrap();
+        let mut secret = HeaderValue::from_static("hush");
+        secret.set_sensitive(true);
+        let open = || HeaderValue::from_static("open");
+        let headers = HeaderMap::from_iter([
+            (AUTHORIZATION, open()),
+            (COOKIE, open()),
+            ("x-key".parse().unwrap(), secret),
+            ("x-open".parse().unwrap(), open()),
+        ]);
+        let first = url("https://zoe:hush@host/a");
+        let mut same = url("https://host:443/b");
+        assert_eq!(headers_for(&mut same, &first, &headers).len(), 5);
+        assert_eq!(same.as_str(), "https://zoe:hush@host/b");
+        for other in ["http://host/a", "https://host:444/a", "https://other/a"] {
+            let mut other = url(other);
+            let left = headers_for(&mut other, &first, &headers);
+            let mut left: Vec<_> = left.keys().map(http::HeaderName::as_str).collect();
+            left.sort_unstable();
+            assert_eq!(left, ["accept-encoding", "x-open"], "{other}");
+            assert!(!other.as_str().contains("hush"), "{other}");
+        }
+    }
+
+    #[test]
+    fn sizes() {
+        assert_eq!((&*size(64 << 20), &*size(100), &*size(0)), ("64 MiB", "100 bytes", "0 bytes"));
+    }
+}

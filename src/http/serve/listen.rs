@@ -1,0 +1,112 @@
+//! Listeners: the sockets where connections are accepted.
+
+#[cfg(unix)]
+use std::path::PathBuf;
+use std::{io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+
+use tokio::{net::TcpListener, time::sleep};
+
+use super::{
+    address::Listen,
+    connection::{self, Make, Shared},
+    phase::{Phase, reached},
+};
+
+/// A listener that is open.
+#[derive(Debug)]
+pub(crate) enum Listener {
+    Tcp(TcpListener),
+    #[cfg(unix)]
+    Unix {
+        listener: tokio::net::UnixListener,
+        /// Removed with the listener.
+        _file: SocketFile,
+    },
+}
+
+/// The file of a unix socket, removed with its listener.
+#[cfg(unix)]
+#[derive(Debug)]
+pub(crate) struct SocketFile(PathBuf);
+
+#[cfg(unix)]
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+impl Listener {
+    pub(crate) async fn bind(listen: &Listen) -> io::Result<Self> {
+        match listen {
+            Listen::Tcp(address) => TcpListener::bind(address).await.map(Self::Tcp),
+            #[cfg(unix)]
+            Listen::Unix(path) => bind_unix(path).await,
+            #[cfg(not(unix))]
+            Listen::Unix(_) => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
+    /// The address, unless it is a unix socket.
+    pub(crate) fn address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(listener) => listener.local_addr().ok(),
+            #[cfg(unix)]
+            Self::Unix { .. } => None,
+        }
+    }
+
+    /// Accepts connections until the server drains.
+    pub(crate) async fn run<M: Make>(self, shared: Arc<Shared<M>>) {
+        let mut phase = shared.phase.clone();
+        let mut draining = pin!(reached(&mut phase, Phase::Drain));
+        loop {
+            tokio::select! {
+                () = &mut draining => return,
+                accepted = self.accept(&shared) => if let Err(error) = accepted {
+                    tracing::warn!(service = shared.name, %error, "cannot accept a connection");
+                    // Such as too many open files: it passes, and must not keep a core busy.
+                    sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+    }
+
+    async fn accept<M: Make>(&self, shared: &Arc<Shared<M>>) -> io::Result<()> {
+        // Accepted before there is room, so that no listener keeps room that another needs. Clients
+        // beyond that one wait in the system's queue. The semaphore is never closed.
+        let room = async || shared.room.clone().acquire_owned().await.ok();
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, address) = listener.accept().await?;
+                // A connection that is lost already says so later.
+                let _ = stream.set_nodelay(true);
+                let room = room().await;
+                tokio::spawn(connection::accepted(stream, Some(address), shared.clone(), room));
+            }
+            #[cfg(unix)]
+            Self::Unix { listener, .. } => {
+                let (stream, _) = listener.accept().await?;
+                let room = room().await;
+                tokio::spawn(connection::accepted(stream, None, shared.clone(), room));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Replaces a socket file that nobody listens at any more.
+#[cfg(unix)]
+async fn bind_unix(path: &std::path::Path) -> io::Result<Listener> {
+    use std::os::unix::fs::FileTypeExt;
+
+    use tokio::net::{UnixListener, UnixStream};
+
+    let is_socket = std::fs::metadata(path).is_ok_and(|file| file.file_type().is_socket());
+    // Any other error may be that of a server which is busy.
+    let is_refused = |error: io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
+    if is_socket && UnixStream::connect(path).await.is_err_and(is_refused) {
+        std::fs::remove_file(path)?;
+    }
+    Ok(Listener::Unix { listener: UnixListener::bind(path)?, _file: SocketFile(path.to_owned()) })
+}

@@ -1,0 +1,71 @@
+//! The TLS of clients.
+
+use rustls::{ClientConfig, RootCertStore};
+
+use super::{cryptography::cryptography, error::TlsError, pem::Pem};
+
+/// Whom a client trusts, and the certificate it presents.
+#[derive(Clone, Debug, Default)]
+pub struct ClientTls {
+    authorities: Option<Pem>,
+    /// A certificate chain and its key.
+    identity: Option<(Pem, Pem)>,
+}
+
+impl ClientTls {
+    /// Trusts the system's certificate authorities, and presents no certificate.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Trusts these certificate authorities in place of the system's.
+    #[must_use]
+    pub fn authorities(mut self, authorities: impl Into<Pem>) -> Self {
+        self.authorities = Some(authorities.into());
+        self
+    }
+
+    /// Presents this certificate chain to a server that asks for one (mutual TLS).
+    #[must_use]
+    pub fn identity(mut self, certificate: impl Into<Pem>, key: impl Into<Pem>) -> Self {
+        self.identity = Some((certificate.into(), key.into()));
+        self
+    }
+
+    /// Reads the files, and makes a configuration of rustls.
+    ///
+    /// The system may have no certificate authorities; the configuration then trusts no server.
+    ///
+    /// # Errors
+    ///
+    /// When a file cannot be read or is invalid, or rustls has no cryptography.
+    pub fn config(&self) -> Result<ClientConfig, TlsError> {
+        self.load().map(|(config, _)| config)
+    }
+
+    /// The configuration, and whether it trusts anybody.
+    pub(crate) fn load(&self) -> Result<(ClientConfig, bool), TlsError> {
+        let mut roots = RootCertStore::empty();
+        if let Some(pem) = &self.authorities {
+            roots = pem.authorities(&pem.read()?)?;
+        } else {
+            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        }
+        let trusts = !roots.is_empty();
+        let builder = ClientConfig::builder_with_provider(cryptography()?)
+            .with_safe_default_protocol_versions()
+            .map_err(|_| TlsError::NoCryptography)?
+            .with_root_certificates(roots);
+        let config = match &self.identity {
+            None => builder.with_no_client_auth(),
+            Some((certificate, key)) => {
+                let chain = certificate.certificates(&certificate.read()?)?;
+                let private = key.private_key(&key.read()?)?;
+                let config = builder.with_client_auth_cert(chain, private);
+                config.map_err(|error| key.mismatch(certificate, error))?
+            }
+        };
+        Ok((config, trusts))
+    }
+}
