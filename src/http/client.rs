@@ -114,12 +114,12 @@ pub enum ClientError {
     Setup(#[source] Box<dyn Error + Send + Sync>),
     /// The system has no certificate authorities, and none were given.
     #[error(
-        "cannot get {0}: the system has no certificate authorities: install them (mostly the package \
-         `ca-certificates`), or name a PEM file"
+        "cannot connect to {0}: the system has no certificate authorities: install them (mostly the \
+         package `ca-certificates`), or set `ClientTls::authorities`"
     )]
     NoAuthorities(String),
     /// The request failed: there was no connection, or it was lost.
-    #[error("cannot get {0}")]
+    #[error("the request to {0} failed")]
     Request(String, #[source] Box<dyn Error + Send + Sync>),
     /// The response took too long.
     #[error("{0} did not respond within {1:?}")]

@@ -2,8 +2,8 @@
 
 use reqwest::Url;
 
-/// The URL without user, password, query and fragment: what it is called in errors and logs, and what a
-/// [source](crate::source) of it is called in metrics, selectors, and in what clients receive.
+/// The URL without user, password, query and fragment: what it is called in errors, logs and metrics,
+/// and wherever else it is shown.
 ///
 /// A URL that has none of them stays as it is written. Of what cannot be parsed, nothing is left that
 /// may belong to them.

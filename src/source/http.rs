@@ -96,13 +96,28 @@ pub enum HttpSourceError {
 #[derive(Debug, thiserror::Error)]
 enum FetchError {
     #[error(transparent)]
-    Client(#[from] ClientError),
+    Client(ClientError),
+    #[error(
+        "cannot get {0}: the system has no certificate authorities: install them (mostly the package \
+         `ca-certificates`), or name a PEM file (`certPath`, `HttpSource::authorities`)"
+    )]
+    NoAuthorities(String),
     #[error("cannot get {0}: the value of the header `authorization` is invalid")]
     Authorization(String),
     #[error("{0} answered {1}")]
     Status(String, StatusCode),
     #[error("the flag definition at {0} is not UTF-8 text")]
     NoText(String),
+}
+
+impl From<ClientError> for FetchError {
+    fn from(error: ClientError) -> Self {
+        match error {
+            // The remedy is one of the source.
+            ClientError::NoAuthorities(name) => Self::NoAuthorities(name),
+            error => Self::Client(error),
+        }
+    }
 }
 
 impl fmt::Debug for HttpSource {

@@ -202,7 +202,7 @@ where
 }
 
 fn protocols(limits: &Limits) -> Builder<TokioExecutor> {
-    // hyper refuses less.
+    // hyper accepts no smaller limit.
     let max_head = limits.max_head.max(8_192);
     let mut builder = Builder::new(TokioExecutor::new());
     builder
