@@ -190,6 +190,11 @@ async fn nothing_secret_is_logged() {
         ["-f", "http://zoe:hush@host:99999/?hush"],
         ["-f", "s3://zoe:hush@bucket/object?hush"],
         ["-f", "gopher://zoe:hush@host?hush"],
+        ["-f", "grpc://host:8015/x?token=hush"],
+        ["-f", "grpcs://host:8015#hush"],
+        ["-f", "envoy://host:8015/x?hush"],
+        ["-f", "dns:host:8015?hush"],
+        ["-s", r#"[{"uri": "https://h/x?hush", "provider": "grpc"}]"#],
         ["-s", r#"[{"uri": "host/?hush", "provider": "http"}]"#],
         [
             "-s",

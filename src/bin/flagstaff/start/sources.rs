@@ -177,8 +177,14 @@ impl Source {
         if self.uri.is_empty() {
             return Err("`uri` is missing".to_owned());
         }
-        if grpc && !self.uri.starts_with("unix:") && self.uri.contains('@') {
-            return Err("gRPC takes no user name and password".to_owned());
+        // They may hold secrets, so that the errors about targets, which quote them, must not see them.
+        if grpc && !self.uri.starts_with("unix:") {
+            if self.uri.contains('@') {
+                return Err("a gRPC target cannot have a user name or password".to_owned());
+            }
+            if self.uri.contains(['?', '#']) {
+                return Err("a gRPC target cannot have a query or fragment".to_owned());
+            }
         }
         Ok(())
     }
