@@ -1,7 +1,9 @@
 //! What an error or a log line quotes of somebody else: text cut to a length that fits a header, and
 //! the causes of an error.
 
-use std::{borrow::Cow, error::Error, fmt::Write as _, path::Path};
+use std::borrow::Cow;
+#[cfg(feature = "rpc")]
+use std::{error::Error, fmt::Write as _, path::Path};
 
 /// The longest quotation, in characters.
 ///
@@ -18,13 +20,15 @@ pub(crate) fn excerpt(text: &str) -> Cow<'_, str> {
 }
 
 /// A path, as far as an error quotes it.
+#[cfg(feature = "rpc")]
 pub(crate) fn shown(path: &Path) -> String {
     excerpt(&path.to_string_lossy()).into_owned()
 }
 
 /// An error and all its causes in one line, for where a chain cannot be kept
-/// ([`EvaluationError`] is no [`Error`], and an event holds text). A cause whose text stands in the
+/// ([`EvaluationError`] is not an [`Error`], and an event holds text). A cause whose text stands in the
 /// line already is left out.
+#[cfg(feature = "rpc")]
 pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
     let mut line = error.to_string();
     let mut cause = error.source();
