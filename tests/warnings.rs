@@ -169,6 +169,25 @@ async fn the_server_logs_what_its_sources_give() {
     server.shutdown().await;
 }
 
+/// Each by the name that it has in logs, metrics and selectors.
+#[tokio::test]
+async fn sources_of_one_name_are_told_apart() {
+    let (logged, _listening) = Logged::listen();
+    let mut server = Server::builder().ephemeral();
+    for key in ["a", "b", "c"] {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        sender.send(Definition::json(flags(&[(key, bad())]).to_string())).unwrap();
+        server = server.source(Sent(receiver));
+    }
+    let server = server.bind().await.unwrap();
+    let warnings = logged.take(3).await;
+    let mut seen: Vec<_> =
+        warnings.iter().map(|warning| (&*warning["flag"], &*warning["source"])).collect();
+    seen.sort_unstable();
+    assert_eq!(seen, [("a", "sent"), ("b", "sent#2"), ("c", "sent#3")]);
+    server.shutdown().await;
+}
+
 #[tokio::test]
 async fn the_server_logs_what_the_program_sets() {
     let (logged, _listening) = Logged::listen();

@@ -74,7 +74,7 @@ impl Feed {
         if self.warned.is_new(&definition.text, definition.format) {
             let warnings = warned::look(definition).await;
             if let Some(flags) = &core.store.snapshot().sources()[self.index].flags {
-                self.warned.log(self.source.name(), &warnings, flags);
+                self.warned.log(&self.name, &warnings, flags);
             }
         }
     }
