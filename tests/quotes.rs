@@ -9,9 +9,12 @@ mod support;
 use std::time::Duration;
 
 use flagstaff::{FlagdError, FlagdOptions, FlagdProvider, ProviderEvent};
+use open_feature::{EvaluationContext, provider::FeatureProvider as _};
+use serde_json::json;
 use support::{
     provider::{boolean, error, initialize, near, next, provider, ready, started},
     scripted::{Flag, ScriptedServer},
+    wait::bounded,
 };
 use tonic::Status;
 
@@ -44,6 +47,12 @@ async fn the_key_of_a_flag() {
         check(None).await;
         check(Some(Flag::disabled())).await;
         check(Some(Flag::from("of another type"))).await;
+        server.set(&key, json!({ "list": [null] }));
+        let context = EvaluationContext::default();
+        let null = provider.resolve_struct_value(&key, &context);
+        let null = bounded("an evaluation", null).await.unwrap_err().message.unwrap();
+        assert!(null.contains("`$.list[0]` is null"), "{null}");
+        is_cut(&null);
         server.set(&key, true);
         assert!(boolean(&provider, &key).await.unwrap().value, "the key itself is whole");
     }

@@ -75,8 +75,9 @@ pub(crate) fn no_default_variant(flag_key: &str) -> EvaluationError {
 }
 
 pub(crate) fn null_in_list(flag_key: &str, NullInList { path }: &NullInList) -> EvaluationError {
+    let key = excerpt(flag_key);
     let message = format!(
-        "flag `{flag_key}`: the array item `{path}` is null, which the values of the OpenFeature SDK cannot be: \
+        "flag `{key}`: the array item `{path}` is null, which the values of the OpenFeature SDK cannot be: \
          give the item a value in the flag's definition, or evaluate with `FlagdProvider::resolve_json`"
     );
     evaluation_error(EvaluationErrorCode::ParseError, message)
