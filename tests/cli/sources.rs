@@ -201,11 +201,28 @@ async fn nothing_secret_is_logged() {
             r#"[{"uri": "http://zoe:hush@host", "provider": "http", "headers": {"k": "hush
 "}}]"#,
         ],
+        ["-s", r#"[{"uri": "http://host", "provider": "http", "bearerToken": "hush\n"}]"#],
+        ["-s", r#"[{"uri": "http://host", "provider": "http", "authHeader": "Basic hush\r\n"}]"#],
         ["-s", r#"[{"uri": "http://zoe:hush@host", "provider": "http", "hush": 1, "x": "hush"}"#],
     ] {
         let finished = run(&[&["start"], &args[..]].concat()).await;
         assert_eq!(finished.code, Some(2), "{finished:?}");
         assert!(!finished.err.contains("hush") && !finished.err.contains("zoe"), "{finished:?}");
+    }
+}
+
+/// A token that was read from a file may end in a line break: the server does not start with it.
+#[tokio::test]
+async fn an_invalid_authorization_is_named() {
+    for (field, value) in
+        [("bearerToken", "hush\n"), ("authHeader", "Basic hush\r\n"), ("bearerToken", "hu\0sh")]
+    {
+        let source = json!([{ "uri": "http://127.0.0.1:1/x", "provider": "http", field: value }]);
+        let finished =
+            run(&["start", "-p=0", "-m=0", "-g=0", "-r=0", "-s", &source.to_string()]).await;
+        assert_eq!(finished.code, Some(2), "{finished:?}");
+        let named = format!("--sources, number 1: `{field}` is not a valid header value");
+        assert!(finished.err.contains(&named), "{finished:?}");
     }
 }
 

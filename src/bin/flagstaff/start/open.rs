@@ -69,7 +69,8 @@ fn of_http(error: ServerError) -> Failure {
 fn http(source: &Source, interval: Duration) -> Result<HttpSource, ServerError> {
     let mut opened = HttpSource::new(&source.uri, interval)?;
     if let Some(authorization) = &source.authorization {
-        opened = opened.authorization(authorization);
+        // A header is checked, and marked as sensitive.
+        opened = opened.header("authorization", authorization)?;
     }
     for (name, value) in &source.headers {
         opened = opened.header(name, value)?;

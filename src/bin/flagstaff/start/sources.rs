@@ -3,6 +3,7 @@
 use std::{borrow::Cow, collections::BTreeMap, fmt};
 
 use flagstaff::source::public_name;
+use http::HeaderValue;
 use serde_json::{Map, Value as Json};
 
 /// A source of flags, not opened yet.
@@ -102,6 +103,16 @@ fn headers(fields: Json) -> Result<BTreeMap<String, String>, &'static str> {
     serde_json::from_value(fields).map_err(|_| "`headers` must be an object of strings")
 }
 
+/// A value that a header can have: a token that was read from a file may end in a line break.
+fn authorization(field: &str, value: String) -> Result<String, String> {
+    match HeaderValue::from_str(&value) {
+        Ok(_) => Ok(value),
+        Err(_) => Err(format!(
+            "`{field}` is not a valid header value: remove line breaks and other control characters"
+        )),
+    }
+}
+
 fn from_fields(fields: Map<String, Json>) -> Result<Source, String> {
     let (mut source, mut provider) = (Source::default(), String::new());
     let text = |name: &str, value: Json| match value {
@@ -118,9 +129,10 @@ fn from_fields(fields: Map<String, Json>) -> Result<Source, String> {
             "authHeader" | "bearerToken" if source.authorization.is_some() => {
                 return Err("`authHeader` and `bearerToken` exclude each other".to_owned());
             }
-            "authHeader" => source.authorization = Some(text(&name, value)?),
+            "authHeader" => source.authorization = Some(authorization(&name, text(&name, value)?)?),
             "bearerToken" => {
-                source.authorization = Some(format!("Bearer {}", text(&name, value)?));
+                let value = format!("Bearer {}", text(&name, value)?);
+                source.authorization = Some(authorization(&name, value)?);
             }
             "tls" => source.tls = value.as_bool().ok_or("`tls` must be true or false")?,
             "interval" => {
@@ -285,6 +297,15 @@ mod tests {
                 r#"[{"uri": "a", "provider": "http", "authHeader": "hush", "bearerToken": "hush"}]"#,
                 "exclude",
             ),
+            (
+                r#"[{"uri": "a", "provider": "http", "authHeader": "hush\n"}]"#,
+                "`authHeader` is not",
+            ),
+            (
+                r#"[{"uri": "a", "provider": "http", "bearerToken": "hush\r\n"}]"#,
+                "`bearerToken` is",
+            ),
+            (r#"[{"uri": "a", "provider": "http", "bearerToken": "hu\u0000sh"}]"#, "valid header"),
         ] {
             let error = from_json(text).unwrap_err();
             assert!(error.contains(message), "{error}");
