@@ -77,15 +77,20 @@ fn main() -> ExitCode {
 }
 
 /// Variables that mean nothing here do not count: empty ones, and `FLAGD_PORT=tcp://...`, which
-/// Kubernetes injects for a Service called flagd.
+/// Kubernetes injects for a Service called flagd. But without authorities for clients, the server would
+/// accept every client: that this path is empty is an error.
 fn parse() -> Result<Cli, clap::Error> {
-    let ignored = |value: &OsStr| {
-        value.is_empty() || value.to_str().is_some_and(|text| text.starts_with("tcp://"))
+    let ignored = |variable: &OsStr, value: &OsStr| {
+        (value.is_empty() && variable != "FLAGSTAFF_CLIENT_CA_PATH")
+            || value.to_str().is_some_and(|text| text.starts_with("tcp://"))
     };
     let command = Cli::command().mut_subcommands(|command| {
-        command.mut_args(|arg| match arg.get_env().and_then(env::var_os) {
-            Some(value) if ignored(&value) => arg.env(Resettable::Reset),
-            _ => arg,
+        command.mut_args(|arg| {
+            let variable = arg.get_env().and_then(|name| Some((name, env::var_os(name)?)));
+            match variable {
+                Some((name, value)) if ignored(name, &value) => arg.env(Resettable::Reset),
+                _ => arg,
+            }
         })
     });
     let matches =
