@@ -263,7 +263,9 @@ async fn pages_of_other_origins() {
     let mut stream = Stream::ready(&server, &[origin]).await;
     assert_eq!(stream.head.headers[allow], "*");
     let exposed = stream.head.headers["access-control-expose-headers"].to_str().unwrap();
-    assert!(exposed.contains("Connect-Content-Encoding"), "{exposed}");
+    for header in ["Connect-Content-Encoding", "Retry-After"] {
+        assert!(exposed.contains(header), "{exposed}");
+    }
     server.flags().set_value("bool", false).unwrap();
     assert_eq!(stream.event().await["type"], "configuration_change");
     // A page may read why it was refused.

@@ -183,6 +183,22 @@ async fn a_body_that_is_large_once_it_is_decompressed() {
     }
 }
 
+/// The same bound for a body that is not compressed.
+#[tokio::test]
+async fn a_body_that_is_large() {
+    for (extra, fits) in [(0, true), (1, false)] {
+        let body = Bytes::from(vec![b' '; (64 << 20) + extra]);
+        let (origin, _) = web(move |_, response| response.body(body.clone())).await;
+        match fetch(&origin).await {
+            Ok(text) => assert!(fits && text.len() == 64 << 20),
+            Err(error) => {
+                let expected = format!("the flag definition at {origin} is larger than 64 MiB");
+                assert!(!fits && error.starts_with(&expected), "{error}");
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_body_that_is_not_what_its_coding_says() {
     let whole = gzip(ONE.as_bytes());
@@ -200,9 +216,17 @@ async fn a_body_that_is_not_what_its_coding_says() {
 async fn secrets_stay_with_the_origin() {
     let (other, others) = web(|_, response| response.body(ONE.into())).await;
     let to = format!("{other}/elsewhere");
-    let (origin, ours) = web(move |request, response| match request.uri().path() {
-        "/flags.json" => response.status(302).header("location", "/moved").body(Bytes::new()),
-        _ => response.status(307).header("location", &to).body(Bytes::new()),
+    let (origin, ours) = web(move |request, response| {
+        let host = request.headers()["host"].to_str().unwrap();
+        match request.uri().path() {
+            "/flags.json" => response.status(302).header("location", "/moved").body(Bytes::new()),
+            // With its host, the URL has no user any more.
+            "/moved" => {
+                let to = format!("http://{host}/again");
+                response.status(302).header("location", to).body(Bytes::new())
+            }
+            _ => response.status(307).header("location", &to).body(Bytes::new()),
+        }
     })
     .await;
     let url = origin.replace("http://", "http://zoe:hush@") + "/flags.json?sig=hush";
@@ -212,7 +236,7 @@ async fn secrets_stay_with_the_origin() {
     assert_eq!(fetched(&mut { source }).await.as_deref(), Ok(ONE));
     {
         let (ours, others) = (ours.lock().unwrap(), others.lock().unwrap());
-        assert_eq!((ours.len(), others.len()), (2, 1));
+        assert_eq!((ours.len(), others.len()), (3, 1));
         for request in ours.iter() {
             assert_eq!(request.headers()["x-key"], "hush");
             assert_eq!(request.headers()["authorization"], "Basic em9lOmh1c2g=");
