@@ -29,7 +29,7 @@ pub enum DefinitionError {
     },
     /// Parts of the definition are invalid. These are all of them; the text of the error lists the
     /// first 20.
-    #[error("the flag definition is not valid: {}", Listed(.0))]
+    #[error("the flag definition is invalid: {}", Listed(.0))]
     Invalid(Vec<Problem>),
 }
 

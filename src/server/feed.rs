@@ -62,7 +62,12 @@ impl Feed {
                     core.metrics.source(self.index).failed();
                     let delay = backoff.failed(Instant::now());
                     let error = chain(&error);
-                    tracing::warn!(source = &*self.name, error, ?delay, "a source gives no flags");
+                    tracing::warn!(
+                        source = &*self.name,
+                        error,
+                        ?delay,
+                        "cannot load flags from a source"
+                    );
                     sleep(delay).await;
                 }
             }
@@ -90,8 +95,8 @@ impl Feed {
             Err(error) => {
                 core.metrics.source(self.index).failed();
                 let had_flags = core.store.snapshot().sources()[self.index].flags.is_some();
-                let kept = if had_flags { "the former one" } else { "nothing" };
-                tracing::warn!(source = name, %error, kept, "a flag definition is refused");
+                let kept = if had_flags { "the last valid one" } else { "nothing" };
+                tracing::warn!(source = name, %error, kept, "a flag definition was rejected");
             }
         }
     }

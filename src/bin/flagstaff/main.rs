@@ -61,7 +61,9 @@ fn main() -> ExitCode {
     };
     let runtime = match builder.enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return failed(Exit::No, &format!("no runtime: {error}")).into(),
+        Err(error) => {
+            return failed(Exit::No, &format!("cannot start the runtime: {error}")).into();
+        }
     };
     if !matches!(command, Command::Start(_)) {
         log_when_asked();

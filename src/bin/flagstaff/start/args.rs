@@ -59,7 +59,7 @@ pub(crate) struct Args {
     /// spaces].
     #[arg(short = 'f', long = "uri", value_name = "URI", value_delimiter = ',')]
     pub(super) uris: Vec<String>,
-    /// More sources, as a JSON list of objects: uri, provider, and more by provider
+    /// More sources, as a JSON array of objects: uri, provider, and more by provider
     /// (interval, selector, tls, certPath, providerID, authHeader, bearerToken, headers).
     #[arg(short, long, env = "FLAGD_SOURCES", value_name = "JSON", hide_env_values = true)]
     pub(super) sources: Option<String>,
@@ -83,7 +83,7 @@ pub(crate) struct Args {
 
     /// Origins of web pages that may read responses, separated by commas; can be repeated. An origin
     /// is written as `https://shop.example`, without a slash at the end; one `*` in it stands for any
-    /// text, and `*` alone for every origin [env: `FLAGD_CORS_ORIGIN`, separated by spaces].
+    /// characters, and `*` alone for every origin [env: `FLAGD_CORS_ORIGIN`, separated by spaces].
     #[arg(short = 'C', long = "cors-origin", value_name = "ORIGIN", value_delimiter = ',')]
     pub(super) cors_origins: Vec<String>,
     /// Fields to add to every evaluation context, `name=value,...`, whose values are strings; can be

@@ -43,7 +43,7 @@ pub(super) fn open(given: &str, source: &Source) -> Result<Box<dyn FlagSource>, 
 fn check_file(path: &Path) -> io::Result<()> {
     // To open a pipe would wait for its other end.
     if !path.metadata()?.is_file() {
-        return Err(io::Error::other("it is no regular file"));
+        return Err(io::Error::other("it is not a regular file"));
     }
     File::open(path).map(drop)
 }

@@ -65,12 +65,12 @@ pub(super) fn from_uri(text: &str) -> Result<Source, String> {
     {
         source(Kind::Grpc, text)
     } else if STORES.iter().any(|store| text.starts_with(store)) {
-        return Err(format!("source `{shown}` is of a kind that is not supported; use {SCHEMES}"));
+        return Err(format!("source `{shown}` is not supported; use {SCHEMES}"));
     } else {
         return Err(format!("source `{shown}` must begin with {SCHEMES}"));
     };
     if found.uri.is_empty() {
-        return Err(format!("source `{shown}` names nothing"));
+        return Err(format!("source `{shown}` has no path or address"));
     }
     match found.check() {
         Ok(()) => Ok(found),
@@ -85,7 +85,7 @@ pub(super) fn shown(uri: &str) -> Cow<'_, str> {
 
 /// The sources of `--sources`. Errors show no values, of which some are secrets.
 pub(super) fn from_json(text: &str) -> Result<Vec<Source>, String> {
-    const INVALID: &str = "--sources is no JSON list of objects";
+    const INVALID: &str = "--sources is not a JSON array of objects";
     let list: Json = serde_json::from_str(text).map_err(|error| format!("{INVALID}: {error}"))?;
     let Json::Array(list) = list else { return Err(INVALID.to_owned()) };
     let numbered = list.into_iter().enumerate();
@@ -117,7 +117,7 @@ fn from_fields(fields: Map<String, Json>) -> Result<Source, String> {
     let (mut source, mut provider) = (Source::default(), String::new());
     let text = |name: &str, value: Json| match value {
         Json::String(text) => Ok(text),
-        _ => Err(format!("`{name}` must be a text")),
+        _ => Err(format!("`{name}` must be a string")),
     };
     for (name, value) in fields {
         match &*name {
@@ -127,7 +127,7 @@ fn from_fields(fields: Map<String, Json>) -> Result<Source, String> {
             "providerID" => source.provider_id = Some(text(&name, value)?),
             "selector" => source.selector = Some(text(&name, value)?),
             "authHeader" | "bearerToken" if source.authorization.is_some() => {
-                return Err("`authHeader` and `bearerToken` exclude each other".to_owned());
+                return Err("set either `authHeader` or `bearerToken`, not both".to_owned());
             }
             "authHeader" => source.authorization = Some(authorization(&name, text(&name, value)?)?),
             "bearerToken" => {
@@ -138,7 +138,9 @@ fn from_fields(fields: Map<String, Json>) -> Result<Source, String> {
             "interval" => {
                 let seconds = value.as_u64().and_then(|seconds| u32::try_from(seconds).ok());
                 let seconds = seconds.filter(|seconds| *seconds > 0);
-                source.interval = Some(seconds.ok_or("`interval` must be a number of seconds")?);
+                source.interval = Some(
+                    seconds.ok_or("`interval` must be a whole number of seconds, at least 1")?,
+                );
             }
             "headers" => source.headers = headers(value)?,
             // What they would change does not happen here.
@@ -183,7 +185,7 @@ impl Source {
             (!self.headers.is_empty(), self.kind != Kind::File, "headers"),
         ] {
             if given && !fits {
-                return Err(format!("`{name}` has no meaning for this provider"));
+                return Err(format!("`{name}` does not apply to this provider"));
             }
         }
         if self.uri.is_empty() {
@@ -274,12 +276,15 @@ mod tests {
     #[test]
     fn what_is_not_understood_is_refused_and_no_secret_shown() {
         for (text, message) in [
-            ("{}", "no JSON list"),
-            (r#""https://ann:hush@host""#, "no JSON list"),
-            (r#"["https://ann:hush@host"]"#, "no JSON list"),
+            ("{}", "not a JSON array"),
+            (r#""https://ann:hush@host""#, "not a JSON array"),
+            (r#"["https://ann:hush@host"]"#, "not a JSON array"),
             (r#"[{"uri": "a", "provider": "http", "headers": {"k": ["hush"]}}]"#, "`headers` must"),
             (r#"[{"uri": "a", "provider": "http", "headers": "hush"}]"#, "`headers` must"),
-            (r#"[{"uri": "a", "provider": "file", "headers": {"k": "hush"}}]"#, "no meaning"),
+            (
+                r#"[{"uri": "a", "provider": "file", "headers": {"k": "hush"}}]"#,
+                "`headers` does not apply",
+            ),
             (
                 r#"[{"uri": "a", "provider": "grpc", "incrementalUpdates": true}]"#,
                 "`incrementalUpdates` is not",
@@ -287,7 +292,7 @@ mod tests {
             (r#"[{"uri": "a"}]"#, "`provider` is missing"),
             (r#"[{"provider": "file"}]"#, "`uri` is missing"),
             (r#"[{"uri": "a", "provider": "s3"}]"#, "`s3` is not supported"),
-            (r#"[{"uri": "a", "provider": "file", "tls": true}]"#, "`tls` has no meaning"),
+            (r#"[{"uri": "a", "provider": "file", "tls": true}]"#, "`tls` does not apply"),
             (r#"[{"uri": "a", "provider": "http", "interval": 0}]"#, "`interval` must be"),
             (
                 r#"[{"uri": "a", "provider": "http", "oauth": {"secret": "hush"}}]"#,
@@ -295,7 +300,7 @@ mod tests {
             ),
             (
                 r#"[{"uri": "a", "provider": "http", "authHeader": "hush", "bearerToken": "hush"}]"#,
-                "exclude",
+                "not both",
             ),
             (
                 r#"[{"uri": "a", "provider": "http", "authHeader": "hush\n"}]"#,

@@ -55,7 +55,7 @@ pub(crate) async fn serve(
     let answer = async {
         let timeout = checked(&parts.headers, &CONTENT_ENCODING)?;
         if timeout.is_some_and(|timeout| timeout.is_zero()) {
-            return Err(Status::deadline_exceeded("the time that the client waits is over"));
+            return Err(Status::deadline_exceeded("the client's timeout has passed"));
         }
         let bytes = body::read(body, core.max_body).await;
         let bytes = bytes.map_err(|error| grpc::unread(&error, core.max_body))?;
