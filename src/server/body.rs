@@ -57,11 +57,9 @@ impl Received {
         if self.body.is_end_stream() {
             return true;
         }
-        // Whether such a client sends the body after an error is up to the client.
-        if self.is_held_back {
-            return false;
-        }
-        if self.body.size_hint().lower() <= MOST_DISCARDED as u64 {
+        // A client that was held back may send the body after the error, or not. hyper writes the response
+        // before it reads on, so that the task below does not make it send `100 Continue`.
+        if !self.is_held_back && self.body.size_hint().lower() <= MOST_DISCARDED as u64 {
             let rest = discard(&mut self.body, MOST_DISCARDED);
             if timeout(DISCARD_TIMEOUT, rest).await == Ok(true) {
                 return true;
