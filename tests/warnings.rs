@@ -284,6 +284,39 @@ async fn a_provider_logs_what_its_source_gives() {
     assert_eq!(logged.take(1).await[0]["flag"], "z");
 }
 
+/// Gives an invalid definition, then one with a warning, and then fails.
+struct Long(String, u8);
+
+#[async_trait]
+impl FlagSource for Long {
+    fn name(&self) -> &str {
+        &self.0
+    }
+
+    async fn next(&mut self) -> Result<Definition, SourceError> {
+        self.1 += 1;
+        match self.1 {
+            1 => Ok(Definition::json("{")),
+            2 => Ok(Definition::json(flags(&[("a", bad())]).to_string())),
+            3 => Err(SourceError::new("text")),
+            _ => std::future::pending().await,
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_name_of_a_source_is_cut() {
+    for character in ["x", "é"] {
+        let (logged, _listening) = Logged::listen();
+        let source = Long(character.repeat(5000), 0);
+        let server = Server::builder().source(source).ephemeral().bind().await.unwrap();
+        let warnings = logged.take(3).await;
+        let cut = format!("{}…", character.repeat(200));
+        assert!(warnings.iter().all(|warning| warning["source"] == cut), "{warnings:?}");
+        server.shutdown().await;
+    }
+}
+
 #[tokio::test]
 async fn long_names_are_cut() {
     let (logged, _listening) = Logged::listen();

@@ -87,25 +87,31 @@ struct Known {
 #[derive(Debug, thiserror::Error)]
 enum FetchError {
     #[error(
-        "cannot get {0}: the system has no certificate authorities: install them (mostly the package \
-         `ca-certificates`), or name a PEM file (`certPath`, `HttpSource::authorities`)"
+        "cannot get {}: the system has no certificate authorities: install them (mostly the package \
+         `ca-certificates`), or name a PEM file (`certPath`, `HttpSource::authorities`)",
+        excerpt(.0)
     )]
     NoAuthorities(String),
-    #[error("cannot get {0}")]
+    #[error("cannot get {}", excerpt(.0))]
     Request(String, #[source] reqwest::Error),
-    #[error("{0} answered {1}")]
+    #[error("{name} responded with {1}", name = excerpt(.0))]
     Status(String, StatusCode),
-    #[error("{0} redirects from https to http")]
+    #[error("{} redirects from https to http", excerpt(.0))]
     Insecure(String),
-    #[error("{0} redirects more than {REDIRECTIONS} times")]
+    #[error("{} redirects more than {REDIRECTIONS} times", excerpt(.0))]
     Redirections(String),
-    #[error("the flag definition at {0} has the content coding `{1}`: only gzip is supported")]
+    #[error(
+        "the flag definition at {name} has the content coding `{1}`: only gzip is supported",
+        name = excerpt(.0)
+    )]
     Coding(String, String),
-    #[error("the flag definition at {0} is not valid gzip, as its `content-encoding` says")]
+    #[error(
+        "the flag definition at {} is not valid gzip, as its `content-encoding` says", excerpt(.0)
+    )]
     Gzip(String, #[source] io::Error),
-    #[error("the flag definition at {0} is larger than {MAX_MIB} MiB")]
+    #[error("the flag definition at {} is larger than {MAX_MIB} MiB", excerpt(.0))]
     TooLarge(String),
-    #[error("the flag definition at {0} is no text in UTF-8")]
+    #[error("the flag definition at {} is not valid UTF-8", excerpt(.0))]
     NoText(String),
 }
 
@@ -168,12 +174,12 @@ impl HttpSource {
     /// When the name or the value is not valid in a header.
     pub fn header(mut self, name: &str, value: &str) -> Result<Self, ServerError> {
         let invalid = |what: &str| {
-            let reason = format!("{}: header `{}`: {what}", self.name, excerpt(name));
+            let reason = format!("{}: header `{}`: {what}", excerpt(&self.name), excerpt(name));
             ServerError::option("http source", reason)
         };
-        let name: HeaderName = name.parse().map_err(|_| invalid("the name is not valid"))?;
+        let name: HeaderName = name.parse().map_err(|_| invalid("the name is invalid"))?;
         let mut value =
-            HeaderValue::from_str(value).map_err(|_| invalid("the value is not valid"))?;
+            HeaderValue::from_str(value).map_err(|_| invalid("the value is invalid"))?;
         value.set_sensitive(true);
         self.headers.insert(name, value);
         Ok(self)
@@ -325,13 +331,15 @@ fn redirection(from: &Url, response: &Response) -> Option<Url> {
 
 fn invalid(url: &str, reason: &str) -> ServerError {
     let shown = if url.is_empty() { "the URL".to_owned() } else { public_name(url) };
-    ServerError::option("http source", format!("{shown}: {reason}"))
+    ServerError::option("http source", format!("{}: {reason}", excerpt(&shown)))
 }
 
 fn client(tls: ClientTls, name: &str) -> Result<Client, ServerError> {
     // reqwest would send headers, which may be secrets, wherever it is redirected to.
     let builder = Client::builder().tls_backend_preconfigured(tls.config).redirect(Policy::none());
-    builder.build().map_err(|error| ServerError::option("http source", format!("{name}: {error}")))
+    builder
+        .build()
+        .map_err(|error| ServerError::option("http source", format!("{}: {error}", excerpt(name))))
 }
 
 fn format(url: &Url, response: &Response) -> Format {

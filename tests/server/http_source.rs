@@ -251,6 +251,37 @@ async fn secrets_stay_with_the_origin() {
     assert!(!others.lock().unwrap()[1].headers().contains_key("authorization"));
 }
 
+/// Whatever goes wrong, an error holds the beginning of a long URL.
+#[tokio::test]
+async fn a_long_url_is_cut() {
+    let path = "x".repeat(3000);
+    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let (failing, _) = web(|_, response| response.status(403).body(Bytes::new())).await;
+    let (text, _) = web(|_, response| response.body(Bytes::from_static(b"\xff"))).await;
+    let (coding, _) =
+        web(|_, response| response.header("content-encoding", "br").body(Bytes::new())).await;
+    let (gzip, _) =
+        web(|_, response| response.header("content-encoding", "gzip").body(Bytes::new())).await;
+    let (circle, _) =
+        web(|_, response| response.status(302).header("location", "/").body(Bytes::new())).await;
+    let mut errors = Vec::new();
+    for origin in [format!("http://{closed}"), failing, text, coding, gzip, circle] {
+        errors.push(fetch(&format!("{origin}/{path}")).await.unwrap_err());
+    }
+    for (url, interval) in [
+        (format!("ftp://host/{path}"), OFTEN),
+        (format!("http://{path}:99999"), OFTEN),
+        (format!("http://host/{path}"), Duration::ZERO),
+    ] {
+        errors.push(HttpSource::new(&url, interval).unwrap_err().to_string());
+    }
+    let source = HttpSource::new(&format!("http://host/{path}"), OFTEN).unwrap();
+    errors.push(source.header("no name", "x").unwrap_err().to_string());
+    for error in errors {
+        assert!(error.contains("xxx…") && error.len() < 600, "{error}");
+    }
+}
+
 #[tokio::test]
 async fn headers_are_checked() {
     for (name, value) in [("no name", "hush"), ("x-key", "hush\n")] {

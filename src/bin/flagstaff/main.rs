@@ -7,6 +7,7 @@ mod check;
 mod connection;
 mod context;
 mod eval;
+mod excerpt;
 mod health;
 mod json;
 mod output;
@@ -96,7 +97,7 @@ fn parse() -> Result<Cli, clap::Error> {
         })
     });
     let matches =
-        command.clone().try_get_matches().map_err(|error| with_variable(error, &command))?;
+        command.clone().try_get_matches().map_err(|error| cut(with_variable(error, &command)))?;
     Cli::from_arg_matches(&matches)
 }
 
@@ -116,6 +117,15 @@ fn with_variable(mut error: clap::Error, command: &clap::Command) -> clap::Error
     {
         let shown = format!("{shown} ({})", variable.display());
         error.insert(ContextKind::InvalidArg, ContextValue::String(shown));
+    }
+    error
+}
+
+/// The error with the beginning of a value that is long.
+fn cut(mut error: clap::Error) -> clap::Error {
+    if let Some(ContextValue::String(value)) = error.get(ContextKind::InvalidValue) {
+        let value = ContextValue::String(excerpt::excerpt(value).into_owned());
+        error.insert(ContextKind::InvalidValue, value);
     }
     error
 }

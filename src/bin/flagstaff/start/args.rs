@@ -12,6 +12,7 @@ use clap::{
 };
 
 use super::{duration, unsupported::Unsupported};
+use crate::excerpt::excerpt;
 
 /// Start a server in place of flagd.
 ///
@@ -171,8 +172,11 @@ impl Args {
             let Some(text) = lookup(name).filter(|text| !text.is_empty()) else {
                 return Ok(Vec::new());
             };
-            let fields: BTreeMap<String, String> = serde_json::from_str(&text)
-                .map_err(|error| format!("{name}: expected a JSON object of strings: {error}"))?;
+            let fields: BTreeMap<String, String> =
+                serde_json::from_str(&text).map_err(|error| {
+                    let error = error.to_string();
+                    format!("{name}: expected a JSON object of strings: {}", excerpt(&error))
+                })?;
             Ok(fields.into_iter().collect())
         };
         if self.uris.is_empty() {

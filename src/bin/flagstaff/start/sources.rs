@@ -6,6 +6,8 @@ use flagstaff::source::public_name;
 use http::HeaderValue;
 use serde_json::{Map, Value as Json};
 
+use crate::excerpt::excerpt;
+
 /// A source of flags, not opened yet.
 #[derive(Clone, Default, PartialEq)]
 pub(super) struct Source {
@@ -78,9 +80,12 @@ pub(super) fn from_uri(text: &str) -> Result<Source, String> {
     }
 }
 
-/// The URI without what may be secret.
+/// As much of the URI as a message shows: nothing that may be secret.
 pub(super) fn shown(uri: &str) -> Cow<'_, str> {
-    if uri.starts_with("file:") { uri.into() } else { public_name(uri).into() }
+    if uri.starts_with("file:") {
+        return excerpt(uri);
+    }
+    excerpt(&public_name(uri)).into_owned().into()
 }
 
 /// The sources of `--sources`. Errors show no values, of which some are secrets.
@@ -146,7 +151,7 @@ fn from_fields(fields: Map<String, Json>) -> Result<Source, String> {
             // What they would change does not happen here.
             "maxMsgSize" | "intervalSeed" => without_effect(&name),
             "incrementalUpdates" if value == false => without_effect(&name),
-            _ => return Err(format!("`{name}` is not supported")),
+            _ => return Err(format!("`{}` is not supported", excerpt(&name))),
         }
     }
     source.kind = match &*provider {
@@ -155,6 +160,7 @@ fn from_fields(fields: Map<String, Json>) -> Result<Source, String> {
         "grpc" => Kind::Grpc,
         "" => return Err("`provider` is missing".to_owned()),
         _ => {
+            let provider = excerpt(&provider);
             return Err(format!("provider `{provider}` is not supported; use file, http or grpc"));
         }
     };
@@ -169,7 +175,7 @@ fn without_effect(field: &str) {
 impl Source {
     /// What the source is called in messages.
     pub(super) fn shown(&self) -> Cow<'_, str> {
-        if self.kind == Kind::File { (&*self.uri).into() } else { shown(&self.uri) }
+        if self.kind == Kind::File { excerpt(&self.uri) } else { shown(&self.uri) }
     }
 
     /// Each field must mean something to the kind.
