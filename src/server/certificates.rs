@@ -83,10 +83,10 @@ impl Certificates {
         match read.and_then(|pem| tls::server(&self.files, &pem)) {
             Ok(config) => {
                 self.config.store(config);
-                tracing::info!("the certificates of the server were reloaded");
+                tracing::info!("the server certificates were reloaded");
             }
             Err(error) => {
-                tracing::warn!(%error, "the certificates of the server are invalid: those in use stay");
+                tracing::warn!(%error, "the server certificates are invalid: the current ones stay in use");
             }
         }
     }

@@ -126,7 +126,7 @@ pub(crate) async fn accepted<S>(
             match accepted {
                 Ok(Ok(stream)) => connection(stream, service, connections).await,
                 Ok(Err(error)) => {
-                    tracing::debug!(service = service.name(), %error, "no TLS connection");
+                    tracing::debug!(service = service.name(), %error, "a TLS handshake failed");
                 }
                 Err(_) => {}
             }

@@ -48,13 +48,13 @@ pub(crate) fn server(files: &TlsFiles, pem: &Pem) -> Result<Arc<ServerConfig>, S
     let TlsFiles { certificate, key, clients } = files;
     let chain: Vec<_> = CertificateDer::pem_slice_iter(&pem.certificate)
         .collect::<Result<_, _>>()
-        .map_err(|_| invalid(certificate, "it is no valid PEM"))?;
+        .map_err(|_| invalid(certificate, "it is not valid PEM"))?;
     if chain.is_empty() {
-        return Err(invalid(certificate, "it holds no PEM certificate"));
+        return Err(invalid(certificate, "it contains no PEM certificate"));
     }
     // The error would quote a line, which may be of the key.
     let private = PrivateKeyDer::from_pem_slice(&pem.key)
-        .map_err(|_| invalid(key, "it holds no PEM private key (without a password)"))?;
+        .map_err(|_| invalid(key, "it contains no PEM private key (without a password)"))?;
     let cryptography = cryptography()?;
     let verifier = match (clients, &pem.clients) {
         (Some(path), Some(pem)) => {
@@ -82,9 +82,9 @@ fn authorities(path: &Path, pem: &[u8]) -> Result<RootCertStore, ServerError> {
     let mut roots = RootCertStore::empty();
     let found: Vec<_> = CertificateDer::pem_slice_iter(pem)
         .collect::<Result<_, _>>()
-        .map_err(|_| invalid(path, "it is no valid PEM"))?;
+        .map_err(|_| invalid(path, "it is not valid PEM"))?;
     if roots.add_parsable_certificates(found).0 == 0 {
-        return Err(invalid(path, "it holds no certificate that can be read"));
+        return Err(invalid(path, "it contains no certificate that can be read"));
     }
     Ok(roots)
 }

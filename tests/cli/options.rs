@@ -198,11 +198,10 @@ async fn clients_show_a_certificate() {
         }
     }
     // Nobody is let in because a path is empty, or TLS is not there.
-    const NONE: Variables = &[];
     for (args, environment) in [
-        (&[A, "--client-ca-path", &ca][..], NONE),
-        (&[A, "-c", &cert, "-k", &key, "--client-ca-path", ""], NONE),
-        (&[A, "-c", "", "-k", "", "--client-ca-path", &ca], NONE),
+        (&[A, "--client-ca-path", &ca][..], &[][..]),
+        (&[A, "-c", &cert, "-k", &key, "--client-ca-path", ""], &[]),
+        (&[A, "-c", "", "-k", "", "--client-ca-path", &ca], &[]),
         (&[A, "-c", &cert, "-k", &key], &[("FLAGSTAFF_CLIENT_CA_PATH", "")]),
         (&[A], &[("FLAGSTAFF_CLIENT_CA_PATH", "")]),
     ] {

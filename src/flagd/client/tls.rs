@@ -59,7 +59,7 @@ pub(crate) fn with_tls(
 fn authorities(path: &Path) -> Result<Vec<u8>, FlagdError> {
     let (pem, found) = certificates(row::cert_path(), path)?;
     match RootCertStore::empty().add_parsable_certificates(found) {
-        (0, _) => Err(invalid(row::cert_path(), path, "holds no certificate that can be read")),
+        (0, _) => Err(invalid(row::cert_path(), path, "contains no certificate that can be read")),
         _ => Ok(pem),
     }
 }
@@ -72,9 +72,9 @@ fn certificates(
     let pem = read(option, path)?;
     match CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>() {
         Ok(found) if !found.is_empty() => Ok((pem, found)),
-        Ok(_) => Err(invalid(option, path, "holds no PEM certificate")),
+        Ok(_) => Err(invalid(option, path, "contains no PEM certificate")),
         // The error would quote a line, which may be of a key if the wrong file was named.
-        Err(_) => Err(invalid(option, path, "is no valid PEM")),
+        Err(_) => Err(invalid(option, path, "is not valid PEM")),
     }
 }
 
@@ -83,7 +83,7 @@ fn private_key(option: OptionInfo, path: &Path) -> Result<Vec<u8>, FlagdError> {
     match PrivateKeyDer::from_pem_slice(&pem) {
         Ok(_) => Ok(pem),
         // As above.
-        Err(_) => Err(invalid(option, path, "holds no PEM private key (without a password)")),
+        Err(_) => Err(invalid(option, path, "contains no PEM private key (without a password)")),
     }
 }
 
@@ -210,15 +210,15 @@ mod tests {
         let files = Files::new();
         let server = |name: &str| FlagdOptions::builder().cert_path(files.path(name));
         for (option, file, reason, builder) in [
-            ("certPath", "text", "holds no PEM certificate", server("text")),
-            ("certPath", "empty", "holds no PEM certificate", server("empty")),
-            ("certPath", "key.pem", "holds no PEM certificate", server("key.pem")),
-            ("certPath", "cut.pem", "is no valid PEM", server("cut.pem")),
-            ("certPath", "line.pem", "is no valid PEM", server("line.pem")),
+            ("certPath", "text", "contains no PEM certificate", server("text")),
+            ("certPath", "empty", "contains no PEM certificate", server("empty")),
+            ("certPath", "key.pem", "contains no PEM certificate", server("key.pem")),
+            ("certPath", "cut.pem", "is not valid PEM", server("cut.pem")),
+            ("certPath", "line.pem", "is not valid PEM", server("line.pem")),
             ("certPath", "nonsense.pem", "can be read", server("nonsense.pem")),
             ("clientCertPath", "text", "no PEM certificate", files.client("text", "key.pem")),
             ("clientCertPath", "key.pem", "no PEM certificate", files.client("key.pem", "key.pem")),
-            ("clientCertPath", "line.pem", "no valid PEM", files.client("line.pem", "key.pem")),
+            ("clientCertPath", "line.pem", "not valid PEM", files.client("line.pem", "key.pem")),
             ("clientKeyPath", "text", "no PEM private key", files.client("cert.pem", "text")),
             ("clientKeyPath", "cert.pem", "no PEM private", files.client("cert.pem", "cert.pem")),
             ("clientKeyPath", "line.pem", "no PEM private", files.client("cert.pem", "line.pem")),
