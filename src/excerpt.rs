@@ -26,7 +26,7 @@ pub(crate) fn shown(path: &Path) -> String {
 }
 
 /// An error and all its causes in one line, for where a chain cannot be kept
-/// ([`EvaluationError`] is no [`Error`], and an event holds text). A cause whose text stands in the
+/// ([`EvaluationError`] is not an [`Error`], and an event holds text). A cause whose text stands in the
 /// line already is left out.
 #[cfg(feature = "rpc")]
 pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {

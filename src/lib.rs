@@ -55,7 +55,7 @@ mod bucketing;
 mod context_source;
 #[cfg(feature = "evaluator")]
 pub mod evaluator;
-#[cfg(any(feature = "rpc", feature = "tls"))]
+#[cfg(any(feature = "rpc", feature = "tls", feature = "evaluator"))]
 mod excerpt;
 #[cfg(feature = "rpc")]
 pub mod flagd;

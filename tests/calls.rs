@@ -263,7 +263,7 @@ async fn a_call_that_is_reset_is_made_once_more() {
         assert_eq!(server.calls(), 2);
         server.reset([reason; 100]);
         let error = error(&provider, "on").await;
-        assert_contains(&message(&error, &Code::ProviderNotReady), &["broken off", "127.0.0.1:"]);
+        assert_contains(&message(&error, &Code::ProviderNotReady), &["aborted", "127.0.0.1:"]);
         assert_eq!((server.calls(), provider.state()), (2, State::Ready), "{reason:?}");
     }
 }
@@ -311,7 +311,7 @@ async fn in_error_one_call_probes_and_its_success_opens_the_way() {
     for _ in 0..49 {
         let refused = asked.join_next().await.unwrap().unwrap().unwrap_err();
         let text = message(&refused, &Code::ProviderNotReady);
-        assert_contains(&text, &["not asked again yet", "no stream"]);
+        assert_contains(&text, &["not called again yet", "no stream"]);
     }
     assert_eq!((server.observed().unary(), gate.waiting()), (1, 1), "49 have not waited for one");
 
@@ -440,7 +440,7 @@ async fn calls_that_are_not_answered_open_the_circuit() {
     let refused = asked.iter().find(|error| error.code == Code::ProviderNotReady).unwrap();
     assert_contains(
         refused.message.as_ref().unwrap(),
-        &["not asked again yet", "maxUnansweredCalls"],
+        &["not called again yet", "maxUnansweredCalls"],
     );
 
     server.recover_all();

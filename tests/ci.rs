@@ -43,6 +43,20 @@ fn every_fuzz_target_runs_and_is_documented() {
     assert_eq!(targets.difference(&documented).next(), None, "in CONTRIBUTING.md");
 }
 
+/// In the workflow too, for as long as is promised.
+#[test]
+fn every_fuzz_target_runs_every_night() {
+    let (manifest, workflow) = (read("fuzz/Cargo.toml"), read(".github/workflows/fuzz.yml"));
+    let targets = manifest.split("[[bin]]\nname = \"").skip(1);
+    let targets: BTreeSet<_> = targets.filter_map(|text| text.split('"').next()).collect();
+    assert_eq!(words(between(&workflow, "\n        target: [", "]")), targets);
+    let seconds: u64 = between(&workflow, "-max_total_time=", " ").parse().unwrap();
+    assert_eq!(seconds, 600);
+    let minutes: u64 = between(&workflow, "timeout-minutes: ", "\n").parse().unwrap();
+    assert!(minutes * 60 > 2 * seconds, "{minutes} minutes leave no time to build");
+    assert!(workflow.contains("\n    - cron: "), "it runs by itself");
+}
+
 #[test]
 fn versions_agree() {
     let (manifest, readme) = (read("Cargo.toml"), read("README.md"));

@@ -5,8 +5,8 @@
 mod support;
 
 use flagstaff::{
-    FlagdOptions, FlagdProvider, ProviderEvent, async_trait,
-    flagd::{Resolver, State},
+    FlagdOptions, FlagdProvider, ProviderEvent, State, async_trait,
+    flagd::Resolver,
     source::{Definition, FlagSource, SourceError},
 };
 use open_feature::OpenFeature;

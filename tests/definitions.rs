@@ -172,6 +172,35 @@ fn deep_texts_are_refused() {
     }
 }
 
+/// A log line and an event hold the text; a program sees all problems.
+#[test]
+fn the_text_of_an_error_is_bounded() {
+    let invalid = |count| wide((0..count).map(|n| format!(r#""f{n}":{{"state":1}}"#)));
+    for (count, end) in
+        [(20, "`f19` (line 1, column "), (21, "; and 1 more"), (5000, "; and 4980 more")]
+    {
+        let error = FlagSet::parse(&invalid(count)).unwrap_err();
+        let DefinitionError::Invalid(problems) = &error else { panic!("{error}") };
+        assert_eq!(problems.len(), count);
+        let text = error.to_string();
+        assert!(text.contains(end) && text.contains("`f0` ") && !text.contains("`f20` "), "{text}");
+        assert_eq!(text.contains(" more"), count > 20, "{text}");
+        assert!(text.len() < 4000, "{} bytes", text.len());
+    }
+    for character in ["x", "é"] {
+        let (key, variant) = (character.repeat(100_000), character.repeat(50_000));
+        let flag = format!(
+            r#""{key}":{{"state":"ENABLED","variants":{{}},"defaultVariant":"{variant}"}}"#
+        );
+        let error = FlagSet::parse(&wide(std::iter::once(flag))).unwrap_err();
+        let DefinitionError::Invalid(problems) = &error else { panic!("{error}") };
+        assert!(problems[0].message.contains(&variant));
+        for text in [error.to_string(), problems[0].to_string()] {
+            assert!(text.contains('…') && text.chars().count() < 600, "{} bytes", text.len());
+        }
+    }
+}
+
 /// A definition in one line.
 fn wide(flags: impl Iterator<Item = String>) -> String {
     format!(r#"{{"flags":{{{}}}}}"#, flags.collect::<Vec<_>>().join(","))

@@ -117,7 +117,7 @@ async fn initialization_ends_at_once_when_the_port_is_closed() {
         let provider = started(near(closed_port()).deadline(deadline)).await;
         let error = error(&provider, "on").await;
         let text = message(&error, &NOT_READY);
-        assert_contains(&text, &["127.0.0.1:", "no connection", "refused"]);
+        assert_contains(&text, &["127.0.0.1:", "cannot connect", "refused"]);
         assert_eq!(provider.state(), State::Error);
     }
 }

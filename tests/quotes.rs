@@ -9,9 +9,12 @@ mod support;
 use std::time::Duration;
 
 use flagstaff::{FlagdError, FlagdOptions, FlagdProvider, ProviderEvent};
+use open_feature::{EvaluationContext, provider::FeatureProvider as _};
+use serde_json::json;
 use support::{
     provider::{boolean, error, initialize, near, next, provider, ready, started},
     scripted::{Flag, ScriptedServer},
+    wait::bounded,
 };
 use tonic::Status;
 
@@ -43,7 +46,14 @@ async fn the_key_of_a_flag() {
         };
         check(None).await;
         check(Some(Flag::disabled())).await;
+        check(Some(Flag::no_default())).await;
         check(Some(Flag::from("of another type"))).await;
+        server.set(&key, json!({ "list": [null] }));
+        let context = EvaluationContext::default();
+        let null = provider.resolve_struct_value(&key, &context);
+        let null = bounded("an evaluation", null).await.unwrap_err().message.unwrap();
+        assert!(null.contains("`$.list[0]` is null"), "{null}");
+        is_cut(&null);
         server.set(&key, true);
         assert!(boolean(&provider, &key).await.unwrap().value, "the key itself is whole");
     }
@@ -147,4 +157,60 @@ async fn a_program_sees_the_whole_path() {
     };
     is_cut(&error.to_string());
     assert!(matches!(error, FlagdError::File { path: whole, .. } if whole.as_os_str() == &*path));
+}
+
+#[cfg(feature = "in-process")]
+mod in_process {
+    use flagstaff::{
+        async_trait,
+        flagd::Resolver,
+        source::{Definition, FlagSource, SourceError},
+    };
+    use support::{provider::swift, sync_server::SyncServer};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_key_of_a_flag() {
+        for key in long_texts() {
+            let definition = json!({ "flags": {
+                &key: { "state": "ENABLED", "variants": { "v": "of another type" }, "defaultVariant": "v" },
+            } });
+            let server = SyncServer::start(&definition);
+            let provider = ready(near(server.port()).resolver(Resolver::InProcess)).await;
+            for key in [key.clone(), format!("{key} absent")] {
+                is_cut(&error(&provider, &key).await.message.unwrap());
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn where_flagd_is() {
+        let host = format!("{}.invalid", "x".repeat(1200));
+        let options = near(1).resolver(Resolver::InProcess).host(host);
+        is_cut(&of_initialization(provider(options)).await);
+    }
+
+    /// Gives one definition, which is invalid.
+    struct Long(String);
+
+    #[async_trait]
+    impl FlagSource for Long {
+        fn name(&self) -> &str {
+            &self.0
+        }
+
+        async fn next(&mut self) -> Result<Definition, SourceError> {
+            Ok(Definition::json("{"))
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_source_is_called() {
+        for name in long_texts() {
+            let options = swift().build_with_env(|_| None).unwrap();
+            let provider = FlagdProvider::with_source(options, Long(name));
+            is_cut(&of_initialization(provider).await);
+        }
+    }
 }

@@ -169,6 +169,25 @@ async fn the_server_logs_what_its_sources_give() {
     server.shutdown().await;
 }
 
+/// Each by the name that it has in logs, metrics and selectors.
+#[tokio::test]
+async fn sources_of_one_name_are_told_apart() {
+    let (logged, _listening) = Logged::listen();
+    let mut server = Server::builder().ephemeral();
+    for key in ["a", "b", "c"] {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        sender.send(Definition::json(flags(&[(key, bad())]).to_string())).unwrap();
+        server = server.source(Sent(receiver));
+    }
+    let server = server.bind().await.unwrap();
+    let warnings = logged.take(3).await;
+    let mut seen: Vec<_> =
+        warnings.iter().map(|warning| (&*warning["flag"], &*warning["source"])).collect();
+    seen.sort_unstable();
+    assert_eq!(seen, [("a", "sent"), ("b", "sent#2"), ("c", "sent#3")]);
+    server.shutdown().await;
+}
+
 #[tokio::test]
 async fn the_server_logs_what_the_program_sets() {
     let (logged, _listening) = Logged::listen();
@@ -263,6 +282,39 @@ async fn a_provider_logs_what_its_source_gives() {
     sender.send(Definition::json(many(1).to_string())).unwrap();
     sender.send(Definition::json(flags(&[("z", bad())]).to_string())).unwrap();
     assert_eq!(logged.take(1).await[0]["flag"], "z");
+}
+
+/// Gives an invalid definition, then one with a warning, and then fails.
+struct Long(String, u8);
+
+#[async_trait]
+impl FlagSource for Long {
+    fn name(&self) -> &str {
+        &self.0
+    }
+
+    async fn next(&mut self) -> Result<Definition, SourceError> {
+        self.1 += 1;
+        match self.1 {
+            1 => Ok(Definition::json("{")),
+            2 => Ok(Definition::json(flags(&[("a", bad())]).to_string())),
+            3 => Err(SourceError::new("text")),
+            _ => std::future::pending().await,
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_name_of_a_source_is_cut() {
+    for character in ["x", "é"] {
+        let (logged, _listening) = Logged::listen();
+        let source = Long(character.repeat(5000), 0);
+        let server = Server::builder().source(source).ephemeral().bind().await.unwrap();
+        let warnings = logged.take(3).await;
+        let cut = format!("{}…", character.repeat(200));
+        assert!(warnings.iter().all(|warning| warning["source"] == cut), "{warnings:?}");
+        server.shutdown().await;
+    }
 }
 
 #[tokio::test]

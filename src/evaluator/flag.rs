@@ -141,7 +141,7 @@ impl Fields {
         let entries = match referred.unwrap_or(json) {
             Json::Object(entries) => entries,
             Json::Null => Map::new(),
-            _ => return Err(refused("an object was expected")),
+            _ => return Err(refused("expected an object")),
         };
         let (mut fields, mut faults) = (Self::default(), Vec::new());
         for (name, value) in sorted(entries) {
@@ -170,7 +170,7 @@ impl Fields {
                 }
                 ("metadata", Json::Object(metadata)) => fields.metadata.extend(metadata),
                 (_, Json::Null) | ("source", Json::String(_)) => {}
-                ("key" | "state" | "source" | "defaultvariant", _) => expected = Some("a text"),
+                ("key" | "state" | "source" | "defaultvariant", _) => expected = Some("a string"),
                 ("variants" | "metadata", _) => expected = Some("an object"),
                 _ => {}
             }

@@ -72,7 +72,7 @@ impl FlagSet {
 
     /// Parses a flag definition in YAML: the first document of the text. `yes`, `no`, `on` and `off`
     /// are texts, as in YAML 1.2; dates and times that are not in quotes become texts in the form of
-    /// RFC 3339; `<<` merges; a name that is there twice is an error.
+    /// RFC 3339; `<<` merges; a name that occurs twice is an error.
     ///
     /// # Errors
     ///
@@ -182,7 +182,7 @@ mod tests {
             problems,
             [
                 "flag `a` (line 2, column 64): the default variant `off` is not among its variants",
-                "flag `b` (line 3, column 32): `state` must be a text",
+                "flag `b` (line 3, column 32): `state` must be a string",
                 "flag `b` (line 3, column 47): `variants` must be an object",
                 "line 5, column 28: `metadata` must be an object",
             ]
@@ -289,7 +289,7 @@ mod tests {
         let broken = "flags:\n  f:\n    state: 1\n  g:\n    defaultVariant: x\nmetadata: []\n";
         let error = FlagSet::parse_yaml(broken).unwrap_err().to_string();
         for part in [
-            "flag `f` (line 3, column 12): `state` must be a text",
+            "flag `f` (line 3, column 12): `state` must be a string",
             "flag `g` (line 5, column 21): the default variant `x` is not among its variants",
             "line 6, column 11: `metadata` must be an object",
         ] {

@@ -2,14 +2,23 @@
 
 use std::fmt;
 
-use crate::evaluator::load::location::{Lines, Position};
+use crate::{
+    evaluator::load::location::{Lines, Position},
+    excerpt::excerpt,
+};
+
+/// How many problems an error lists; of the others it says the number.
+const MOST_LISTED: usize = 20;
 
 /// Why a definition was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DefinitionError {
     /// The text is no JSON or no YAML, or nested too deeply.
-    #[error("the flag definition cannot be read: {message} (line {line}, column {column})")]
+    #[error(
+        "the flag definition cannot be read: {} (line {line}, column {column})",
+        excerpt(message)
+    )]
     Syntax {
         /// What is wrong.
         message: String,
@@ -18,8 +27,9 @@ pub enum DefinitionError {
         /// Where in the line, in characters, counted from 1.
         column: usize,
     },
-    /// Parts of the definition are not what they must be: all of them are named.
-    #[error("the flag definition is not valid: {}", Listed(.0))]
+    /// Parts of the definition are invalid. These are all of them; the text of the error lists the
+    /// first 20.
+    #[error("the flag definition is invalid: {}", Listed(.0))]
     Invalid(Vec<Problem>),
 }
 
@@ -50,7 +60,8 @@ pub(crate) fn write_finding(
     (line, column): (usize, usize),
     message: &str,
 ) -> fmt::Result {
-    match flag {
+    let message = excerpt(message);
+    match flag.map(excerpt) {
         Some(flag) => write!(f, "flag `{flag}` (line {line}, column {column}): {message}"),
         None => write!(f, "line {line}, column {column}: {message}"),
     }
@@ -60,10 +71,13 @@ struct Listed<'p>(&'p [Problem]);
 
 impl fmt::Display for Listed<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, problem) in self.0.iter().enumerate() {
+        for (index, problem) in self.0.iter().take(MOST_LISTED).enumerate() {
             write!(f, "{}{problem}", if index > 0 { "; " } else { "" })?;
         }
-        Ok(())
+        match self.0.len().saturating_sub(MOST_LISTED) {
+            0 => Ok(()),
+            more => write!(f, "; and {more} more"),
+        }
     }
 }
 

@@ -63,21 +63,24 @@ pub(crate) fn general(message: String) -> EvaluationError {
     evaluation_error(general_code(), message)
 }
 
+const CALLERS_DEFAULT: &str = "the default value supplied by the caller applies";
+
 pub(crate) fn disabled(flag_key: &str) -> EvaluationError {
     let key = excerpt(flag_key);
-    Marked::Disabled.error(format_args!("flag `{key}` is disabled; the caller's default applies"))
+    Marked::Disabled.error(format_args!("flag `{key}` is disabled; {CALLERS_DEFAULT}"))
 }
 
 pub(crate) fn no_default_variant(flag_key: &str) -> EvaluationError {
     let key = excerpt(flag_key);
-    let message = format_args!("flag `{key}` gave no value; the caller's default applies");
+    let message = format_args!("flag `{key}` resolved to no value; {CALLERS_DEFAULT}");
     Marked::NoDefaultVariant.error(message)
 }
 
 pub(crate) fn null_in_list(flag_key: &str, NullInList { path }: &NullInList) -> EvaluationError {
+    let key = excerpt(flag_key);
     let message = format!(
-        "flag `{flag_key}`: the array item `{path}` is null, which the values of the OpenFeature SDK cannot be: \
-         give the item a value in the flag's definition, or evaluate with `FlagdProvider::resolve_json`"
+        "flag `{key}`: the array item `{path}` is null, which values of the OpenFeature SDK cannot represent: \
+         replace it in the flag's definition, or evaluate with `FlagdProvider::resolve_json`"
     );
     evaluation_error(EvaluationErrorCode::ParseError, message)
 }

@@ -26,6 +26,7 @@ use crate::{
     bucketing::Bucketing,
     context_source::ContextSource,
     evaluator::FlagSet,
+    excerpt::excerpt,
     http::{
         BindError, Bound, Certificates, Listen,
         tls::{Pem, ServerTls},
@@ -449,7 +450,7 @@ fn distinct<'n>(names: impl Iterator<Item = &'n str>) -> Vec<Arc<str>> {
 }
 
 fn header_name(text: &str) -> Result<HeaderName, ServerError> {
-    let reason = |_| format!("`{text}` is not a valid header name");
+    let reason = |_| format!("`{}` is not a valid header name", excerpt(text));
     text.parse().map_err(|error: http::header::InvalidHeaderName| {
         ServerError::option("context from header", reason(error))
     })

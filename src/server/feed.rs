@@ -12,7 +12,7 @@ use crate::{
     backoff::Backoff,
     bucketing::Bucketing,
     evaluator::DefinitionError,
-    excerpt::chain,
+    excerpt::{chain, excerpt},
     source::{
         Definition, FlagSource,
         warned::{self, Warned},
@@ -62,7 +62,8 @@ impl Feed {
                     core.metrics.source(self.index).failed();
                     let delay = backoff.failed(Instant::now());
                     let error = chain(&error);
-                    tracing::warn!(source = &*self.name, error, ?delay, "a source gives no flags");
+                    let source = &*excerpt(&self.name);
+                    tracing::warn!(source, error, ?delay, "cannot load flags from a source");
                     sleep(delay).await;
                 }
             }
@@ -74,24 +75,24 @@ impl Feed {
         if self.warned.is_new(&definition.text, definition.format) {
             let warnings = warned::look(definition).await;
             if let Some(flags) = &core.store.snapshot().sources()[self.index].flags {
-                self.warned.log(self.source.name(), &warnings, flags);
+                self.warned.log(&self.name, &warnings, flags);
             }
         }
     }
 
     fn took(&self, core: &Core, taken: Result<(), DefinitionError>) {
-        let name = &*self.name;
+        let source = &*excerpt(&self.name);
         core.awaited.given(self.index);
         match taken {
             Ok(()) => {
                 core.metrics.source(self.index).took();
-                tracing::info!(source = name, "flags were loaded");
+                tracing::info!(source, "flags were loaded");
             }
             Err(error) => {
                 core.metrics.source(self.index).failed();
                 let had_flags = core.store.snapshot().sources()[self.index].flags.is_some();
-                let kept = if had_flags { "the former one" } else { "nothing" };
-                tracing::warn!(source = name, %error, kept, "a flag definition is refused");
+                let kept = if had_flags { "the last valid one" } else { "nothing" };
+                tracing::warn!(source, %error, kept, "a flag definition was rejected");
             }
         }
     }

@@ -63,10 +63,7 @@ async fn answer(
         return respond::with(response, ACCEPT_ENCODING, envelope::IDENTITY);
     }
     match body::read(body, core.max_body).await {
-        Ok(bytes) => match core.answerable(|| None).await {
-            Ok(()) => evaluate(core, key, headers, &bytes).await,
-            Err(status) => unavailable(status.message()),
-        },
+        Ok(bytes) => evaluate(core, key, headers, &bytes).await,
         Err(ReadError::TooLarge) => {
             let body = r#"{"errorDetails":"request body too large"}"#;
             respond::content(StatusCode::PAYLOAD_TOO_LARGE, JSON, body)
@@ -135,6 +132,10 @@ async fn evaluate(
         Ok(selector) => selector,
         Err(error) => return failed(key, "GENERAL", &format!("invalid selector: {error}")),
     };
+    // A request that is invalid does not wait for the flags.
+    if let Err(status) = core.answerable(|| None).await {
+        return unavailable(status.message());
+    }
     let fields = match core.fields(&context).await {
         Ok(fields) => fields,
         Err(status) => return unavailable(status.message()),

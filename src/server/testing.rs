@@ -51,7 +51,7 @@ impl TestServer {
     pub async fn start() -> Self {
         match Server::builder().ephemeral().bind().await {
             Ok(server) => Self { server },
-            Err(error) => panic!("no server for the test: {error}"),
+            Err(error) => panic!("cannot start the test server: {error}"),
         }
     }
 

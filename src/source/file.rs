@@ -70,11 +70,11 @@ enum Seen {
 enum ReadError {
     #[error("cannot read {path}", path = shown(.0))]
     Io(PathBuf, #[source] io::Error),
-    #[error("{path} is no file", path = shown(.0))]
+    #[error("{path} is not a regular file", path = shown(.0))]
     NoFile(PathBuf),
     #[error("{path} is larger than {MAX_MIB} MiB", path = shown(.0))]
     TooLarge(PathBuf),
-    #[error("{path} is no text", path = shown(.0))]
+    #[error("{path} is not valid UTF-8", path = shown(.0))]
     NoText(PathBuf, #[source] FromUtf8Error),
 }
 
@@ -213,10 +213,14 @@ mod tests {
         let path = directory.path().join("flags.json");
         let shown = path.display();
         assert!(error(&path).starts_with(&format!("cannot read {shown}: ")), "{}", error(&path));
-        let no_file = format!("{} is no file", directory.path().display());
+        let no_file = format!("{} is not a regular file", directory.path().display());
         assert_eq!(error(directory.path()), no_file);
         std::fs::write(&path, b"\xff").unwrap();
-        assert!(error(&path).starts_with(&format!("{shown} is no text: ")), "{}", error(&path));
+        assert!(
+            error(&path).starts_with(&format!("{shown} is not valid UTF-8: ")),
+            "{}",
+            error(&path)
+        );
         File::create(&path).unwrap().set_len((MAX_MIB << 20) + 1).unwrap();
         assert_eq!(error(&path), format!("{shown} is larger than 64 MiB"));
         File::create(&path).unwrap().set_len(MAX_MIB << 20).unwrap();

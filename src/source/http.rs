@@ -98,15 +98,16 @@ enum FetchError {
     #[error(transparent)]
     Client(ClientError),
     #[error(
-        "cannot get {0}: the system has no certificate authorities: install them (mostly the package \
-         `ca-certificates`), or name a PEM file (`certPath`, `HttpSource::authorities`)"
+        "cannot get {}: the system has no certificate authorities: install them (mostly the package \
+         `ca-certificates`), or name a PEM file (`certPath`, `HttpSource::authorities`)",
+        excerpt(.0)
     )]
     NoAuthorities(String),
-    #[error("cannot get {0}: the value of the header `authorization` is invalid")]
+    #[error("cannot get {}: the value of the header `authorization` is invalid", excerpt(.0))]
     Authorization(String),
-    #[error("{0} answered {1}")]
+    #[error("{name} responded with {1}", name = excerpt(.0))]
     Status(String, StatusCode),
-    #[error("the flag definition at {0} is not UTF-8 text")]
+    #[error("the flag definition at {} is not valid UTF-8", excerpt(.0))]
     NoText(String),
 }
 

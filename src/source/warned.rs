@@ -88,6 +88,7 @@ impl Warned {
         let is_new =
             |warning: &&Warning| former.get(&warning.flag) != self.flags.get(&warning.flag);
         let mut new = warnings.iter().filter(is_new);
+        let source = &*excerpt(source);
         for Warning { flag, message, line, column, .. } in new.by_ref().take(MOST) {
             let flag = flag.as_deref().map(excerpt);
             let flag = flag.as_deref();

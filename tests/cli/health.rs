@@ -67,7 +67,7 @@ async fn a_server_is_found_by_ipv6() {
     std::fs::write(flags.path(), one_flag().to_string()).unwrap();
     let uri = format!("file:{}", flags.path().display());
     let (_child, addresses) = start(&["--host", "::1", "-f", &uri]).await;
-    for host in ["::1", "::"] {
+    for host in ["::1", "::", "[::1]", "[::]"] {
         let run = health(port(&addresses, "management"), &["--host", host]).await;
         assert_eq!(run.code, Some(0), "{host}: {run:?}");
     }

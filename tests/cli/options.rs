@@ -198,13 +198,15 @@ async fn clients_show_a_certificate() {
         }
     }
     // Nobody is let in because a path is empty, or TLS is not there.
-    for args in [
-        &[A, "--client-ca-path", &ca][..],
-        &[A, "-c", &cert, "-k", &key, "--client-ca-path", ""],
-        &[A, "-c", "", "-k", "", "--client-ca-path", &ca],
+    for (args, environment) in [
+        (&[A, "--client-ca-path", &ca][..], &[][..]),
+        (&[A, "-c", &cert, "-k", &key, "--client-ca-path", ""], &[]),
+        (&[A, "-c", "", "-k", "", "--client-ca-path", &ca], &[]),
+        (&[A, "-c", &cert, "-k", &key], &[("FLAGSTAFF_CLIENT_CA_PATH", "")]),
+        (&[A], &[("FLAGSTAFF_CLIENT_CA_PATH", "")]),
     ] {
         let mut command = flagstaff(&[&["start", "-p=0", "-m=0", "-g=0", "-r=0"], args].concat());
-        command.current_dir(files.path());
+        command.current_dir(files.path()).envs(environment.iter().copied());
         let finished = finish(command).await;
         assert!(finished.code.is_some_and(|code| code != 0), "{finished:?}");
         assert!(finished.err.contains("client"), "{finished:?}");

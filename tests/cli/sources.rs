@@ -190,17 +190,77 @@ async fn nothing_secret_is_logged() {
         ["-f", "http://zoe:hush@host:99999/?hush"],
         ["-f", "s3://zoe:hush@bucket/object?hush"],
         ["-f", "gopher://zoe:hush@host?hush"],
+        ["-f", "grpc://host:8015/x?token=hush"],
+        ["-f", "grpcs://host:8015#hush"],
+        ["-f", "envoy://host:8015/x?hush"],
+        ["-f", "dns:host:8015?hush"],
+        ["-s", r#"[{"uri": "https://h/x?hush", "provider": "grpc"}]"#],
         ["-s", r#"[{"uri": "host/?hush", "provider": "http"}]"#],
         [
             "-s",
             r#"[{"uri": "http://zoe:hush@host", "provider": "http", "headers": {"k": "hush
 "}}]"#,
         ],
+        ["-s", r#"[{"uri": "http://host", "provider": "http", "bearerToken": "hush\n"}]"#],
+        ["-s", r#"[{"uri": "http://host", "provider": "http", "authHeader": "Basic hush\r\n"}]"#],
         ["-s", r#"[{"uri": "http://zoe:hush@host", "provider": "http", "hush": 1, "x": "hush"}"#],
     ] {
         let finished = run(&[&["start"], &args[..]].concat()).await;
         assert_eq!(finished.code, Some(2), "{finished:?}");
         assert!(!finished.err.contains("hush") && !finished.err.contains("zoe"), "{finished:?}");
+    }
+}
+
+/// Fields of flagd's that mean nothing here are ignored, and the log says so.
+#[tokio::test]
+async fn fields_without_an_effect_are_logged() {
+    let (uri, _) = web().await;
+    let sources = json!([{
+        "uri": uri, "provider": "http",
+        "maxMsgSize": 5, "intervalSeed": 3, "incrementalUpdates": false,
+    }]);
+    let log = tempfile::NamedTempFile::new().unwrap();
+    let mut command = flagstaff(&["start", "-z=json", "-p=0", "-m=0", "-g=0", "-r=0", "-s"]);
+    command.arg(sources.to_string()).stderr(log.reopen().unwrap());
+    let _server = command.spawn().unwrap();
+    let read = || std::fs::read_to_string(log.path()).unwrap();
+    eventually("the server to listen", || read().contains("\"listening\"")).await;
+    let text = read();
+    let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let warned: Vec<_> = lines.filter(|line| line["level"] == "WARN").collect();
+    let fields: std::collections::BTreeSet<_> =
+        warned.iter().map(|line| line["field"].as_str().unwrap()).collect();
+    assert_eq!(fields, ["incrementalUpdates", "intervalSeed", "maxMsgSize"].into());
+    for line in warned {
+        assert_eq!(line["message"], "a field of --sources has no effect");
+    }
+}
+
+/// The proxy of the environment is asked for a host that only it may know.
+#[tokio::test]
+async fn a_url_is_asked_over_the_proxy_of_the_environment() {
+    let (uri, asked) = web().await;
+    let proxy = uri.strip_suffix("/flags.json").unwrap();
+    let args = ["-f=http://flags.invalid/flags.json"];
+    let environment = [("HTTP_PROXY", proxy), ("NO_PROXY", ""), ("no_proxy", "")];
+    let server = Started::new(&TempDir::new().unwrap(), &args, &environment).await;
+    let answer = server.ofrep("flag", "", "").await;
+    assert!(answer.contains(r#""value":true"#), "{answer}");
+    assert_eq!(asked.lock().unwrap()[0].1["host"], "flags.invalid");
+}
+
+/// A token that was read from a file may end in a line break: the server does not start with it.
+#[tokio::test]
+async fn an_invalid_authorization_is_named() {
+    for (field, value) in
+        [("bearerToken", "hush\n"), ("authHeader", "Basic hush\r\n"), ("bearerToken", "hu\0sh")]
+    {
+        let source = json!([{ "uri": "http://127.0.0.1:1/x", "provider": "http", field: value }]);
+        let finished =
+            run(&["start", "-p=0", "-m=0", "-g=0", "-r=0", "-s", &source.to_string()]).await;
+        assert_eq!(finished.code, Some(2), "{finished:?}");
+        let named = format!("--sources, number 1: `{field}` is not a valid header value");
+        assert!(finished.err.contains(&named), "{finished:?}");
     }
 }
 

@@ -123,6 +123,53 @@ async fn an_option_of_no_use_is_wrong_usage() {
     }
 }
 
+/// What an error quotes of a value, it cuts.
+#[tokio::test]
+async fn long_values_are_cut() {
+    let directory = directory();
+    let long = "x".repeat(3000);
+    let field = format!(r#"[{{"uri": "a", "provider": "file", "{long}": 1}}]"#);
+    let provider = format!(r#"[{{"uri": "a", "provider": "{long}"}}]"#);
+    let path = format!(r#"[{{"uri": "{long}", "provider": "file"}}]"#);
+    let digits = "1".repeat(3000);
+    for args in [
+        ["start", "-f", &format!("gopher://{long}")],
+        ["start", "-f", &format!("file:{long}")],
+        ["start", "-f", &format!("http://{long}:99999")],
+        ["start", "-f", &format!("grpc://{long}:99999")],
+        ["start", "-s", &field],
+        ["start", "-s", &provider],
+        ["start", "-s", &path],
+        ["start", "-H", &format!("{long} x=a")],
+        ["start", "-X", &long],
+        ["start", "--host", &long],
+        ["start", "--stream-deadline", &long],
+        ["eval", "f", &format!("-c={long}")],
+        ["eval", "f", &format!("-c={long} =1")],
+        ["eval", "f", &format!("-c={long}:=x")],
+        ["eval", "f", &format!("-c=a={digits}")],
+        ["eval", "f", &format!("-c=targetingKey:={digits}.5")],
+        ["eval", "f", &format!("-c=targetingKey:=[\"{long}\"]")],
+    ] {
+        let mut command = flagstaff(&args);
+        if args[0] == "start" {
+            command.args(ports()).current_dir(directory.path());
+            if args[1] != "-f" && args[1] != "-s" {
+                command.args(["-f", "file:flags.json"]);
+            }
+        }
+        let (code, message) = ended(command).await;
+        assert!(matches!(code, Some(1 | 2)), "{message}");
+        assert!(message.contains('…') && message.len() < 1500, "{message}");
+    }
+    for variable in ["FLAGD_CONTEXT_VALUE", "FLAGD_CONTEXT_FROM_HEADER"] {
+        let mut command = start(&directory, &["-f", "file:flags.json"]);
+        command.env(variable, format!("\"{long}\""));
+        let (_, message) = ended(command).await;
+        assert!(message.contains(variable) && message.len() < 1500, "{message}");
+    }
+}
+
 #[tokio::test]
 async fn a_port_in_use_is_named() {
     let taken = listen();

@@ -98,7 +98,7 @@ fn what_cannot_be_used_is_named() {
     let shown = |path: &Path| format!("`{}`", path.display());
     let garbage = Pem::Memory(b"-----BEGIN CERTIFICATE-----\nhush".to_vec());
     for (tls, place, reason) in [
-        (ServerTls::new(&*key, &*key), shown(&key), "holds no PEM certificate"),
+        (ServerTls::new(&*key, &*key), shown(&key), "contains no PEM certificate"),
         (ServerTls::new(&*certificate, &*certificate), shown(&certificate), "no PEM private key"),
         (ServerTls::new(&*certificate, other.server_key()), shown(&certificate), "cannot use"),
         (ServerTls::new(Path::new("/nowhere"), &*key), "`/nowhere`".to_owned(), "cannot read"),
@@ -106,7 +106,7 @@ fn what_cannot_be_used_is_named() {
         (
             ServerTls::new(&*certificate, &*key).client_authorities(&*key),
             shown(&key),
-            "holds no PEM certificate",
+            "contains no PEM certificate",
         ),
     ] {
         let error = tls.config().unwrap_err();

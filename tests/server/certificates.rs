@@ -164,7 +164,7 @@ async fn a_renewed_pair_is_shown_to_new_connections() {
     // And back, which is a change like any other.
     pair.rename("tls.crt", &first.server_cert());
     pair.rename("tls.key", &first.server_key());
-    becomes_true("the former one", async || shows(&server, &first, &second).await).await;
+    becomes_true("the last valid one", async || shows(&server, &first, &second).await).await;
 }
 
 /// As Kubernetes updates a volume: the files are links by way of a link, which alone is replaced.

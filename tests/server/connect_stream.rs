@@ -141,8 +141,8 @@ async fn refusals() {
     let ok = || envelope(0, "{}");
     let long = json!({ "x": "x".repeat(1000) }).to_string();
     for (header, body, code, message) in [
-        (None, Bytes::new(), "unimplemented", "holds no message"),
-        (None, envelope(2, "{}"), "unimplemented", "holds no message"),
+        (None, Bytes::new(), "unimplemented", "contains no message"),
+        (None, envelope(2, "{}"), "unimplemented", "contains no message"),
         (None, [ok(), ok()].concat().into(), "unimplemented", "more than one message"),
         (None, Bytes::from_static(&[0, 0]), "invalid_argument", "before the length"),
         (None, ok().slice(..6), "invalid_argument", "1 bytes into a message of 2"),
@@ -263,7 +263,9 @@ async fn pages_of_other_origins() {
     let mut stream = Stream::ready(&server, &[origin]).await;
     assert_eq!(stream.head.headers[allow], "*");
     let exposed = stream.head.headers["access-control-expose-headers"].to_str().unwrap();
-    assert!(exposed.contains("Connect-Content-Encoding"), "{exposed}");
+    for header in ["Connect-Content-Encoding", "Retry-After"] {
+        assert!(exposed.contains(header), "{exposed}");
+    }
     server.flags().set_value("bool", false).unwrap();
     assert_eq!(stream.event().await["type"], "configuration_change");
     // A page may read why it was refused.

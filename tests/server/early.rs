@@ -37,7 +37,9 @@ use super::{
 const FLAGS: &str = r#"{"flags": {"f": {"variants": {"v": "one"}, "defaultVariant": "v"}}}"#;
 const NONE: &str = r#"{"flags": {}}"#;
 const OFREP: &str = "/ofrep/v1/evaluate/flags";
+const RESOLVE_ALL: &str = "/flagd.evaluation.v1.Service/ResolveAll";
 const RESOLVE: &str = "/flagd.evaluation.v1.Service/ResolveString";
+const FETCH: &str = "/flagd.sync.v1.FlagSyncService/FetchAllFlags";
 const JSON: (&str, &str) = ("content-type", "application/json");
 
 /// A server with one source, whose definitions the test sends.
@@ -262,14 +264,18 @@ async fn a_silent_source_does_not_keep_the_flags_of_others() {
     assert_eq!(ready.r#type, "provider_ready");
 }
 
-/// A call of gRPC whose client waits for so long; the status, wherever it is written. tonic's client
-/// would give up by itself.
-async fn call(address: Option<SocketAddr>, timeout: &str) -> Option<String> {
-    let message = v1::ResolveStringRequest { flag_key: "f".to_owned(), context: None };
-    let request = Request::post(format!("http://localhost{RESOLVE}"))
+/// A call of gRPC with this header; the status, wherever it is written. tonic's client would give up by
+/// itself.
+async fn call(
+    address: Option<SocketAddr>,
+    path: &str,
+    message: Vec<u8>,
+    (name, value): (&str, &str),
+) -> Option<String> {
+    let request = Request::post(format!("http://localhost{path}"))
         .header("content-type", "application/grpc")
-        .header("grpc-timeout", timeout)
-        .body(Full::new(envelope(0, message.encode_to_vec())))
+        .header(name, value)
+        .body(Full::new(envelope(0, message)))
         .unwrap();
     let io = TokioIo::new(TcpStream::connect(address.unwrap()).await.unwrap());
     let (mut sender, connection) = http2::handshake(TokioExecutor::new(), io).await.unwrap();
@@ -278,6 +284,10 @@ async fn call(address: Option<SocketAddr>, timeout: &str) -> Option<String> {
     let trailers = body.collect().await.unwrap().trailers().cloned().unwrap_or_default();
     let status = head.headers.get("grpc-status").or(trailers.get("grpc-status"))?;
     Some(status.to_str().unwrap().to_owned())
+}
+
+fn resolve_message() -> Vec<u8> {
+    v1::ResolveStringRequest { flag_key: "f".to_owned(), context: None }.encode_to_vec()
 }
 
 #[tokio::test]
@@ -291,18 +301,60 @@ async fn requests_wait_no_longer_than_their_clients() {
         outcome(&answer, |answer| answer)
     };
     let began = Instant::now();
-    assert_eq!(bounded("a status", call(address, "50m")).await.as_deref(), UNAVAILABLE);
+    for (address, path, message) in
+        [(address, RESOLVE, resolve_message()), (server.sync_addr(), FETCH, Vec::new())]
+    {
+        let status = call(address, path, message, ("grpc-timeout", "50m"));
+        assert_eq!(bounded("a status", status).await.as_deref(), UNAVAILABLE, "{path}");
+    }
     assert_eq!(connect("50").await, r#"503 "unavailable""#);
     assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
-    assert!(began.elapsed() >= Duration::from_millis(100), "{:?}", began.elapsed());
+    assert!(began.elapsed() >= Duration::from_millis(150), "{:?}", began.elapsed());
     // Nor longer than 5 s, whatever they say, and be it no time.
-    let mut asked: JoinSet<_> =
-        ["1H", "soon"].into_iter().map(|timeout| call(address, timeout)).collect();
+    let mut asked: JoinSet<_> = ["1H", "soon"]
+        .into_iter()
+        .map(|timeout| call(address, RESOLVE, resolve_message(), ("grpc-timeout", timeout)))
+        .collect();
     all_wait(&server, &mut asked).await;
     tokio::time::pause();
     for status in asked.join_all().await {
         assert_eq!(status.as_deref(), UNAVAILABLE);
     }
+}
+
+/// That it will never be answered is known without the flags: an error at once, and not to be tried
+/// again.
+#[tokio::test]
+async fn invalid_requests_do_not_wait() {
+    const INVALID_ARGUMENT: Option<&str> = Some("3");
+    let (server, _sender) = serve().await;
+    let (evaluation, ofrep) = (server.evaluation_addr(), server.ofrep_addr());
+    let selector = ("flagd-selector", "bogus=1");
+    let began = Instant::now();
+    for (address, path, message) in [
+        (evaluation, RESOLVE, resolve_message()),
+        (evaluation, "/flagd.evaluation.v2.Service/ResolveString", resolve_message()),
+        (evaluation, RESOLVE_ALL, Vec::new()),
+        (server.sync_addr(), FETCH, Vec::new()),
+    ] {
+        let status = bounded("a status", call(address, path, message, selector)).await;
+        assert_eq!(status.as_deref(), INVALID_ARGUMENT, "{path}");
+    }
+    for (address, path, headers, body) in [
+        (evaluation, RESOLVE, &[JSON, selector][..], r#"{"flagKey": "f"}"#),
+        (evaluation, RESOLVE_ALL, &[JSON, selector], "{}"),
+        (evaluation, RESOLVE, &[JSON], r#"{"flagKey": "f", "context": 5}"#),
+        (evaluation, RESOLVE_ALL, &[JSON], r#"{"context": 5}"#),
+        (evaluation, RESOLVE, &[JSON], "{"),
+        (ofrep, OFREP, &[selector], "{}"),
+        (ofrep, "/ofrep/v1/evaluate/flags/f", &[selector], "{}"),
+        (ofrep, OFREP, &[], "{"),
+        (ofrep, "/ofrep/v1/evaluate/flags/f", &[], "{"),
+    ] {
+        let answer = bounded("an answer", post(address, path, headers, body)).await;
+        assert_eq!(answer.status.as_u16(), 400, "{path} {headers:?} {body}");
+    }
+    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
 }
 
 #[tokio::test]

@@ -183,6 +183,22 @@ async fn a_body_that_is_large_once_it_is_decompressed() {
     }
 }
 
+/// The same bound for a body that is not compressed.
+#[tokio::test]
+async fn a_body_that_is_large() {
+    for (extra, fits) in [(0, true), (1, false)] {
+        let body = Bytes::from(vec![b' '; (64 << 20) + extra]);
+        let (origin, _) = web(move |_, response| response.body(body.clone())).await;
+        match fetch(&origin).await {
+            Ok(text) => assert!(fits && text.len() == 64 << 20),
+            Err(error) => {
+                let expected = format!("the flag definition at {origin} is larger than 64 MiB");
+                assert!(!fits && error.starts_with(&expected), "{error}");
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_body_that_is_not_what_its_coding_says() {
     let whole = gzip(ONE.as_bytes());
@@ -200,9 +216,17 @@ async fn a_body_that_is_not_what_its_coding_says() {
 async fn secrets_stay_with_the_origin() {
     let (other, others) = web(|_, response| response.body(ONE.into())).await;
     let to = format!("{other}/elsewhere");
-    let (origin, ours) = web(move |request, response| match request.uri().path() {
-        "/flags.json" => response.status(302).header("location", "/moved").body(Bytes::new()),
-        _ => response.status(307).header("location", &to).body(Bytes::new()),
+    let (origin, ours) = web(move |request, response| {
+        let host = request.headers()["host"].to_str().unwrap();
+        match request.uri().path() {
+            "/flags.json" => response.status(302).header("location", "/moved").body(Bytes::new()),
+            // With its host, the URL has no user any more.
+            "/moved" => {
+                let to = format!("http://{host}/again");
+                response.status(302).header("location", to).body(Bytes::new())
+            }
+            _ => response.status(307).header("location", &to).body(Bytes::new()),
+        }
     })
     .await;
     let url = origin.replace("http://", "http://zoe:hush@") + "/flags.json?sig=hush";
@@ -212,7 +236,7 @@ async fn secrets_stay_with_the_origin() {
     assert_eq!(fetched(&mut { source }).await.as_deref(), Ok(ONE));
     {
         let (ours, others) = (ours.lock().unwrap(), others.lock().unwrap());
-        assert_eq!((ours.len(), others.len()), (2, 1));
+        assert_eq!((ours.len(), others.len()), (3, 1));
         for request in ours.iter() {
             assert_eq!(request.headers()["x-key"], "hush");
             assert_eq!(request.headers()["authorization"], "Basic em9lOmh1c2g=");
@@ -225,6 +249,37 @@ async fn secrets_stay_with_the_origin() {
     fetched(&mut { source }).await.unwrap();
     assert_eq!(ours.lock().unwrap().last().unwrap().headers()["authorization"], "Bearer hush");
     assert!(!others.lock().unwrap()[1].headers().contains_key("authorization"));
+}
+
+/// Whatever goes wrong, an error holds the beginning of a long URL.
+#[tokio::test]
+async fn a_long_url_is_cut() {
+    let path = "x".repeat(3000);
+    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let (failing, _) = web(|_, response| response.status(403).body(Bytes::new())).await;
+    let (text, _) = web(|_, response| response.body(Bytes::from_static(b"\xff"))).await;
+    let (coding, _) =
+        web(|_, response| response.header("content-encoding", "br").body(Bytes::new())).await;
+    let (gzip, _) =
+        web(|_, response| response.header("content-encoding", "gzip").body(Bytes::new())).await;
+    let (circle, _) =
+        web(|_, response| response.status(302).header("location", "/").body(Bytes::new())).await;
+    let mut errors = Vec::new();
+    for origin in [format!("http://{closed}"), failing, text, coding, gzip, circle] {
+        errors.push(fetch(&format!("{origin}/{path}")).await.unwrap_err());
+    }
+    for (url, interval) in [
+        (format!("ftp://host/{path}"), OFTEN),
+        (format!("http://{path}:99999"), OFTEN),
+        (format!("http://host/{path}"), Duration::ZERO),
+    ] {
+        errors.push(HttpSource::new(&url, interval).unwrap_err().to_string());
+    }
+    let source = HttpSource::new(&format!("http://host/{path}"), OFTEN).unwrap();
+    errors.push(source.header("no name", "x").unwrap_err().to_string());
+    for error in errors {
+        assert!(error.contains("xxx…") && error.len() < 600, "{error}");
+    }
 }
 
 #[tokio::test]

@@ -265,6 +265,26 @@ async fn clients_that_expect_leave_to_send() {
     }
 }
 
+/// A client may send the body without waiting for leave: it can send all of it, and reads the error.
+#[tokio::test]
+async fn clients_that_do_not_wait_for_leave() {
+    let server = serve_with(Server::builder().max_request_body(1000)).await;
+    let body = "x".repeat(5_000_000);
+    let json = "content-type: application/json\r\nexpect: 100-continue\r\n";
+    for (address, method, path, status) in [
+        (server.ofrep_addr(), "POST", FLAG, 413),
+        (server.evaluation_addr(), "POST", RESOLVE, 429),
+        (server.evaluation_addr(), "POST", "/nope", 404),
+        (server.ofrep_addr(), "PUT", FLAG, 405),
+    ] {
+        let mut connection = Connection::open(address).await;
+        connection.send(&request(method, path, json, &body)).await;
+        let answer = connection.answer().await;
+        assert_eq!((answer.status, answer.closes()), (status, true), "{path}: {}", answer.head);
+        connection.ended().await;
+    }
+}
+
 /// hyper's client, which keeps connections: it needs one for all requests that are not too long, and
 /// loses none that are.
 #[tokio::test]

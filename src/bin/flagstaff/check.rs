@@ -118,7 +118,8 @@ fn check(file: &Path, yaml: bool) -> Vec<Finding<'_>> {
         found(Level::Warning, line, column, flag, message)
     }));
     if !is_input(file) && !is_named(file) {
-        let message = "flagd takes only names that end in `.json`, `.yaml` or `.yml`".to_owned();
+        let message =
+            "flagd accepts only file names that end in `.json`, `.yaml` or `.yml`".to_owned();
         findings.push(Finding { file, level: Level::Warning, place: None, flag: None, message });
     }
     findings.sort_by_key(|finding| finding.place);

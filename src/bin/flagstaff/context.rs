@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value as Json, error::Result as Parsed};
 
+use crate::excerpt::excerpt;
+
 /// Fields of an evaluation context.
 pub(crate) type Fields = Map<String, Json>;
 
@@ -16,11 +18,14 @@ pub(crate) fn parse(text: &str) -> Result<Fields, String> {
         let forms = "expected NAME=VALUE, NAME:=JSON or a JSON object";
         let (name, value) = text.split_once('=').ok_or(forms)?;
         let (name, value) = match name.strip_suffix(':') {
-            Some(name) => (name, exact(value, &format!("invalid JSON after `{name}:=`"))?),
+            Some(name) => {
+                (name, exact(value, &format!("invalid JSON after `{}:=`", excerpt(name)))?)
+            }
             None if name == TARGETING_KEY || !is_json(value) => (name, value.into()),
             None => (name, exact(value, "invalid JSON")?),
         };
         if name.is_empty() || name.trim() != name {
+            let name = excerpt(name);
             return Err(format!("invalid name `{name}`: {forms}, without spaces around the name"));
         }
         Map::from_iter([(name.to_owned(), value)])
@@ -28,7 +33,8 @@ pub(crate) fn parse(text: &str) -> Result<Fields, String> {
     match fields.get(TARGETING_KEY) {
         None | Some(Json::String(_)) => Ok(fields),
         Some(value) => Err(format!(
-            "`{TARGETING_KEY}` must be a string, got {value}; write `{TARGETING_KEY}=VALUE`"
+            "`{TARGETING_KEY}` must be a string, got {}; write `{TARGETING_KEY}=VALUE`",
+            excerpt(&value.to_string())
         )),
     }
 }
@@ -50,9 +56,12 @@ fn exact<T: serde::de::DeserializeOwned>(text: &str, what: &str) -> Result<T, St
     let parsed = parsed.map_err(|error| format!("{what}: {error}"))?;
     match rounded(text) {
         None => Ok(parsed),
-        Some(number) => Err(format!(
-            "{number} is too large for an exact number; write it as a string: \"{number}\""
-        )),
+        Some(number) => {
+            let number = excerpt(&number);
+            Err(format!(
+                "{number} is too large for an exact number; write it as a string: \"{number}\""
+            ))
+        }
     }
 }
 

@@ -82,7 +82,7 @@ pub(crate) async fn run(args: Args) -> Exit {
     };
     match written {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            failed(Exit::No, &format!("the answer cannot be written: {error}"))
+            failed(Exit::No, &format!("cannot write the result: {error}"))
         }
         _ if from_file && report.exit() == Exit::Unreachable => Exit::No,
         _ => report.exit(),
@@ -187,7 +187,7 @@ impl fmt::Display for Report<'_> {
                 Ok(())
             }
             Err(error) => {
-                let message = error.message.as_deref().unwrap_or("no reason given");
+                let message = error.message.as_deref().unwrap_or("no reason was provided");
                 write!(f, "{}: {message}", error.code)
             }
         }

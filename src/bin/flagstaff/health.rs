@@ -41,12 +41,15 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args) -> Exit {
     let (path, healthy) =
         if args.readiness { ("/readyz", "ready") } else { ("/healthz", "healthy") };
-    let authority = match args.host.parse() {
+    // As in a URL, an IPv6 address may come in brackets.
+    let host = args.host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let host = host.unwrap_or(&args.host);
+    let authority = match host.parse() {
         Ok(IpAddr::V6(host)) => format!("[{host}]:{}", args.management_port),
-        _ => format!("{}:{}", args.host, args.management_port),
+        _ => format!("{host}:{}", args.management_port),
     };
     let url = format!("http://{authority}{path}");
-    let response = status(&args.host, args.management_port, &authority, path);
+    let response = status(host, args.management_port, &authority, path);
     match timeout(Duration::from_millis(args.deadline_ms), response).await {
         Ok(Ok(StatusCode::OK)) => {
             // The exit code counts, whether the line is read or not.

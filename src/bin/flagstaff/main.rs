@@ -7,6 +7,7 @@ mod check;
 mod connection;
 mod context;
 mod eval;
+mod excerpt;
 mod health;
 mod json;
 mod output;
@@ -61,7 +62,9 @@ fn main() -> ExitCode {
     };
     let runtime = match builder.enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return failed(Exit::No, &format!("no runtime: {error}")).into(),
+        Err(error) => {
+            return failed(Exit::No, &format!("cannot start the runtime: {error}")).into();
+        }
     };
     if !matches!(command, Command::Start(_)) {
         log_when_asked();
@@ -77,19 +80,24 @@ fn main() -> ExitCode {
 }
 
 /// Variables that mean nothing here do not count: empty ones, and `FLAGD_PORT=tcp://...`, which
-/// Kubernetes injects for a Service called flagd.
+/// Kubernetes injects for a Service called flagd. But without authorities for clients, the server would
+/// accept every client: that this path is empty is an error.
 fn parse() -> Result<Cli, clap::Error> {
-    let ignored = |value: &OsStr| {
-        value.is_empty() || value.to_str().is_some_and(|text| text.starts_with("tcp://"))
+    let ignored = |variable: &OsStr, value: &OsStr| {
+        (value.is_empty() && variable != "FLAGSTAFF_CLIENT_CA_PATH")
+            || value.to_str().is_some_and(|text| text.starts_with("tcp://"))
     };
     let command = Cli::command().mut_subcommands(|command| {
-        command.mut_args(|arg| match arg.get_env().and_then(env::var_os) {
-            Some(value) if ignored(&value) => arg.env(Resettable::Reset),
-            _ => arg,
+        command.mut_args(|arg| {
+            let variable = arg.get_env().and_then(|name| Some((name, env::var_os(name)?)));
+            match variable {
+                Some((name, value)) if ignored(name, &value) => arg.env(Resettable::Reset),
+                _ => arg,
+            }
         })
     });
     let matches =
-        command.clone().try_get_matches().map_err(|error| with_variable(error, &command))?;
+        command.clone().try_get_matches().map_err(|error| cut(with_variable(error, &command)))?;
     Cli::from_arg_matches(&matches)
 }
 
@@ -109,6 +117,15 @@ fn with_variable(mut error: clap::Error, command: &clap::Command) -> clap::Error
     {
         let shown = format!("{shown} ({})", variable.display());
         error.insert(ContextKind::InvalidArg, ContextValue::String(shown));
+    }
+    error
+}
+
+/// The error with the beginning of a value that is long.
+fn cut(mut error: clap::Error) -> clap::Error {
+    if let Some(ContextValue::String(value)) = error.get(ContextKind::InvalidValue) {
+        let value = ContextValue::String(excerpt::excerpt(value).into_owned());
+        error.insert(ContextKind::InvalidValue, value);
     }
     error
 }

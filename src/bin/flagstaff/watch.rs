@@ -29,7 +29,7 @@ pub(crate) async fn run(args: Args) -> Exit {
     };
     let mut signals = match Signals::listen() {
         Ok(signals) => signals,
-        Err(error) => return failed(Exit::No, &format!("signals: {error}")),
+        Err(error) => return failed(Exit::No, &format!("cannot listen for signals: {error}")),
     };
     let provider = FlagdProvider::new(options);
     let exit = tokio::select! {

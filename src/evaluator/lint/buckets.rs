@@ -68,13 +68,13 @@ impl<'t> Linter<'t> {
             pure.then(|| evaluated(first).ok())?
         });
         if value.is_some_and(|value| value.is_string()) {
-            self.warn(first.at, "this is one value for everybody, who all get the same variant");
+            self.warn(first.at, "this value is the same for everybody: all get the same variant");
         } else if !kinds.meets(Kinds::STRING | Kinds::NULL) {
             // An array is a bucket.
             let so = if kinds.meets(Kinds::ARRAY) {
                 ""
             } else {
-                ": `fractional` is always null in flagd to 0.16"
+                ": `fractional` is always null up to flagd 0.16"
             };
             let message = format!("expected a string to bucket by, got {kinds}{so}");
             self.warn(first.at, message);
@@ -112,7 +112,7 @@ impl<'t> Linter<'t> {
                 }
                 weight if weight < 0.0 => "a weight below 0 counts as 0",
                 weight if weight > GREATEST => {
-                    "a weight above 2147483647 is not valid: `fractional` is always null"
+                    "a weight above 2147483647 is invalid: `fractional` is always null"
                 }
                 _ => return,
             },

@@ -100,7 +100,7 @@ impl<'t> Linter<'t> {
             }
             (_, Some(_)) => {}
             (Some(key), None) => self.warn(key.at, "`key` should be a string, and not empty"),
-            (None, None) => self.warn(flag.at, "a flag in a list needs a `key`"),
+            (None, None) => self.warn(flag.at, "a flag in an array needs a `key`"),
         }
         self.flag(flag);
     }
@@ -119,7 +119,7 @@ impl<'t> Linter<'t> {
             let lower = folded(name);
             if let Some(meant) = known.iter().find(|known| known.to_ascii_lowercase() == lower) {
                 let message =
-                    format!("other providers than flagd know `{meant}` only, not `{name}`");
+                    format!("providers other than flagd know only `{meant}`, not `{name}`");
                 self.warn(entry.at, message);
             } else if let Some(meant) = near(name, known.iter().copied())
                 && !fields.iter().any(|field| field.name == meant)
@@ -222,7 +222,8 @@ impl<'t> Linter<'t> {
                 self.warn(tree.at, message);
             }
             Kind::Scalar(_) => {
-                let message = "this number is too large for a 64-bit float, and read as a string";
+                let message =
+                    "this number is too large for a 64-bit float, and is read as a string";
                 self.warn(tree.at, message);
             }
             Kind::List(items) => items.iter().for_each(|item| self.numbers(item)),

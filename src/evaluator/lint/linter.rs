@@ -85,7 +85,7 @@ impl<'t> Linter<'t> {
             if is_last {
                 counted.push(entry);
             } else {
-                let message = format!("`{}` is there twice: only the last counts", entry.name);
+                let message = format!("`{}` occurs twice: only the last counts", entry.name);
                 self.warn(entry.at, message);
             }
         }

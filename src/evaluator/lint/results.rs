@@ -131,8 +131,8 @@ impl<'t> Linter<'t> {
         }
         let message = match value.as_str() {
             Some(name) if variants.contains(name) => format!(
-                "the variant `{name}` is out of reach of a rule, since JSON text escapes a \
-                 character of its name (GENERAL)"
+                "a rule cannot choose the variant `{name}`, because JSON escapes a character in \
+                 its name (GENERAL)"
             ),
             _ => {
                 let near = suggestion(&text, variants.iter().copied());

@@ -45,7 +45,7 @@ impl<'t> Linter<'t> {
         match (&argument.kind, operation(argument)) {
             (_, Some(reference)) if reference.name == "$ref" => self.reference(reference),
             (_, Some(operation)) => {
-                // Warns of a name that is there twice.
+                // Warns of a name that occurs twice.
                 self.entries(argument);
                 self.operation(argument, operation);
             }
@@ -84,10 +84,10 @@ impl<'t> Linter<'t> {
             let message = if known {
                 format!(
                     "flagd does not find an evaluator of this name: `{name}` has characters \
-                    that JSON text escapes"
+                    that JSON escapes"
                 )
             } else {
-                format!("there is not an evaluator `{name}`: the rule fails (PARSE_ERROR){near}")
+                format!("the evaluator `{name}` does not exist: the rule fails (PARSE_ERROR){near}")
             };
             self.warn(at, message);
         }
@@ -213,8 +213,8 @@ impl<'t> Linter<'t> {
             Takes::Buckets => self.buckets(value),
             Takes::Unknown => {
                 let message = format!(
-                    "`{name}` is an operator of flagd's alone: its schema and other providers \
-                     do not know it"
+                    "only flagd knows the operator `{name}`: its schema and other providers do \
+                     not"
                 );
                 self.warn(operation.at, message);
                 self.argument(value);
@@ -280,7 +280,7 @@ impl<'t> Linter<'t> {
             let Kind::List(bounds) = &item.kind else { continue };
             let numbers = bounds.iter().all(|bound| Kinds::NUMBER.meets(self.kinds(bound)));
             if bounds.len() != 2 || !numbers {
-                let message = "an array inside of the array is a range of numbers: expected two";
+                let message = "an array inside the array is a range of numbers: expected two";
                 self.warn(item.at, message);
             }
         }

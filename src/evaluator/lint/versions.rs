@@ -38,7 +38,7 @@ impl<'t> Linter<'t> {
             Some(known) if COMPARISONS.contains(&known) => return,
             None if Kinds::of(argument) == Kinds::OBJECT => {
                 self.argument(argument);
-                "flagd's schema accepts no rule as the operator of `sem_ver`".to_owned()
+                "flagd's schema does not accept a rule as the operator of `sem_ver`".to_owned()
             }
             written => {
                 let near = match written {

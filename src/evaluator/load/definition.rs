@@ -90,7 +90,7 @@ impl<'t> Reader<'t> {
     fn definition(&mut self) -> Result<(), DefinitionError> {
         if !self.text.trim_ascii_start().starts_with('{') {
             self.whole::<IgnoredAny>()?;
-            self.problem(Vec::new(), "an object was expected");
+            self.problem(Vec::new(), "expected an object");
             return Ok(());
         }
         let (mut flags, mut metadata, mut rules) = (None, Vec::new(), BTreeMap::new());
@@ -225,7 +225,7 @@ impl<'t> Reader<'t> {
                 }
             }
             "null" => {}
-            _ => self.problem(path([title]), "`flags` must be an object or a list"),
+            _ => self.problem(path([title]), "`flags` must be an object or an array"),
         }
         Ok(())
     }

@@ -17,7 +17,7 @@ pub(crate) struct TooLarge;
 
 impl TooLarge {
     pub(crate) const MESSAGE: &str = "references to evaluators make the definition too large: \
-        make the evaluators smaller, or the flags that refer to them fewer";
+        make the evaluators smaller, or refer to them in fewer flags";
 }
 
 /// The rules of `$evaluators` by their names.

@@ -107,7 +107,7 @@ fn operation(name: &str, values: &Json, room: usize) -> Result<Node, TooDeep> {
         (Operator::Lazy(lazy), Json::Array(items)) => lazily(lazy, items, room),
         (Operator::Lazy(_), _) => {
             check_depth(values, room)?;
-            Ok(Node::Fail("the arguments are no list"))
+            Ok(Node::Fail("the arguments are not an array"))
         }
     }
 }
@@ -161,7 +161,7 @@ fn lazily(lazy: Lazy, items: &[Json], room: usize) -> Result<Node, TooDeep> {
                 let room = deeper(room)?;
                 let body = node(rule, room)?;
                 let start = match start {
-                    Json::Array(_) => Node::Fail("a list is no start"),
+                    Json::Array(_) => Node::Fail("the initial value is an array"),
                     start => node(start, room)?,
                 };
                 Ok(Node::Reduce(Box::new(Reduce {

@@ -36,6 +36,6 @@ fn json_text_has_the_escapes_of_html() {
     assert_eq!(text, escaped);
     assert_eq!(
         Value::Number(f64::NAN).write_json(&mut text),
-        Err(Fail("a number without JSON form"))
+        Err(Fail("a number that JSON cannot represent"))
     );
 }

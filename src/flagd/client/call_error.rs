@@ -64,7 +64,7 @@ impl CallError {
             Self::Status(status) => from_status(&status, flag_key, &target, deadline),
             Self::Transport(error) => not_ready(format!("flagd at {target}: {error}")),
             Self::Deadline(deadline) => Marked::DeadlineExceeded.error(format_args!(
-                "flagd at {target} gave no answer within {deadline:?} (option `deadlineMs`)"
+                "flagd at {target} did not respond within {deadline:?} (option `deadlineMs`)"
             )),
         }
     }

@@ -102,7 +102,7 @@ fn with_tls(_: Endpoint, _: &FlagdOptions, _: &Target) -> Result<Endpoint, Flagd
 
 #[cfg(not(unix))]
 fn connect_lazy(_: &Endpoint, _: &std::path::Path) -> Result<Channel, String> {
-    Err("this system has no unix sockets; set host and port in its place".to_owned())
+    Err("this system has no unix sockets; set `host` and `port` instead".to_owned())
 }
 
 /// The option that leads to a unix socket.
@@ -113,7 +113,7 @@ fn socket_option(options: &FlagdOptions) -> OptionInfo {
 fn headers(options: &FlagdOptions) -> Result<HeaderMap, FlagdError> {
     let mut headers = HeaderMap::new();
     for (name, value) in options.headers().exposed() {
-        let invalid = || row::headers().error(format!("`{}` is no valid header", excerpt(name)));
+        let invalid = || row::headers().error(format!("`{}` is not a valid header", excerpt(name)));
         let name = HeaderName::try_from(name).map_err(|_| invalid())?;
         let mut value = HeaderValue::from_str(value).map_err(|_| invalid())?;
         value.set_sensitive(true);
@@ -121,7 +121,7 @@ fn headers(options: &FlagdOptions) -> Result<HeaderMap, FlagdError> {
     }
     if let Some(selector) = options.selector() {
         let value = HeaderValue::from_str(selector)
-            .map_err(|_| row::selector().error("it is no valid header"))?;
+            .map_err(|_| row::selector().error("it is not a valid header value"))?;
         headers.insert(SELECTOR, value);
     }
     Ok(headers)

@@ -36,14 +36,18 @@ impl Plan {
     pub(crate) fn new(options: &FlagdOptions) -> Result<Self, FlagdError> {
         let code = |name: &String| {
             code_named(name).ok_or_else(|| {
-                let reason =
-                    format!("`{}` is no gRPC status, such as PERMISSION_DENIED", excerpt(name));
+                let reason = format!(
+                    "`{}` is not a gRPC status code, such as PERMISSION_DENIED",
+                    excerpt(name)
+                );
                 row::fatal_status_codes().error(reason)
             })
         };
         if !options.tls() && (options.cert_path().is_some() || options.client_cert_path().is_some())
         {
-            tracing::warn!("certificates are configured and `tls` is not: nothing is encrypted");
+            tracing::warn!(
+                "certificates are configured but `tls` is not: the connection is not encrypted"
+            );
         }
         let fatal = options.fatal_status_codes().iter().map(code).collect::<Result<_, _>>()?;
         Ok(Self { target: Target::new(options)?, fatal })

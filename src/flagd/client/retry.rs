@@ -29,7 +29,7 @@ pub(crate) struct Retries {
     attempts: u32,
     /// Whether the call has had a connection.
     connected: bool,
-    /// Whether the call was broken off, while its connection was well.
+    /// Whether the call was aborted, while its connection was well.
     broken: bool,
     end: Instant,
 }

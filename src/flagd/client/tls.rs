@@ -190,9 +190,9 @@ mod tests {
         let files = Files::new();
         let server = |name: &str| FlagdOptions::builder().cert_path(files.path(name));
         for (option, file, reason, builder) in [
-            ("certPath", "text", "holds no PEM certificate", server("text")),
-            ("certPath", "empty", "holds no PEM certificate", server("empty")),
-            ("certPath", "key.pem", "holds no PEM certificate", server("key.pem")),
+            ("certPath", "text", "contains no PEM certificate", server("text")),
+            ("certPath", "empty", "contains no PEM certificate", server("empty")),
+            ("certPath", "key.pem", "contains no PEM certificate", server("key.pem")),
             ("certPath", "cut.pem", "is not valid PEM", server("cut.pem")),
             ("certPath", "line.pem", "is not valid PEM", server("line.pem")),
             ("certPath", "nonsense.pem", "can be read", server("nonsense.pem")),

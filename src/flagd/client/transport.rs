@@ -45,9 +45,9 @@ pub(crate) enum TransportError {
 impl fmt::Display for TransportError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Connect(text) => write!(f, "no connection: {text}"),
+            Self::Connect(text) => write!(f, "cannot connect: {text}"),
             Self::Lost(text) | Self::Closed(text) => write!(f, "the connection was lost: {text}"),
-            Self::Broken(text) => write!(f, "the call was broken off: {text}"),
+            Self::Broken(text) => write!(f, "the call was aborted: {text}"),
             Self::TimedOut => f.write_str("the deadline passed"),
         }
     }
@@ -93,13 +93,14 @@ fn text(error: &(dyn Error + 'static)) -> String {
 /// Cuts the text, and adds the remedy where the cause is known and its text is of no help.
 fn explained(text: &str) -> String {
     let remedy = if text.contains("CaUsedAsEndEntity") {
-        "the server shows a certificate authority as its own certificate, as `openssl req -x509` makes it: \
+        "the server presents the certificate of an authority as its own, as `openssl req -x509` creates it: \
          let an authority sign a certificate without CA:TRUE for the server, and trust that authority with `certPath`"
     } else if text.contains("UnknownIssuer") {
-        "the server's certificate is signed by no trusted authority: name its PEM file with `certPath`"
+        "the server's certificate is not signed by a trusted authority: \
+         set `certPath` to the PEM file of its authority"
     } else if text.contains("BadSignature") {
-        "the authority in `certPath` bears the name of the one that signed the server's certificate, but not its key: \
-         name the PEM file of the right one"
+        "the authority in `certPath` has the name of the one that signed the server's certificate, but not its key: \
+         set `certPath` to the PEM file of the right one"
     } else if text.contains("InvalidContentType") {
         "the server does not speak TLS on this port: see the option `tls`"
     } else if text.contains("frame with invalid size") {
@@ -215,7 +216,10 @@ pub(crate) fn status_of_other_protocol(response: &Response<Body>) -> Option<toni
         StatusCode::NOT_FOUND => " (evaluation is at flagd's port 8013, synchronization at 8015)",
         _ => "",
     };
-    Some(tonic::Status::new(code_of(http), format!("the answer is HTTP {http} and not gRPC{hint}")))
+    Some(tonic::Status::new(
+        code_of(http),
+        format!("the response is HTTP {http} and not gRPC{hint}"),
+    ))
 }
 
 /// The status code for an answer that has none of its own.

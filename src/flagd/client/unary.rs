@@ -119,7 +119,7 @@ fn failure(mut headers: HeaderMap) -> Option<Status> {
 }
 
 fn missing() -> Status {
-    Status::internal("the response holds no message")
+    Status::internal("the response contains no message")
 }
 
 /// What has come of a message, what precedes it included.
@@ -139,10 +139,10 @@ impl Message {
         }
         match self.len()? {
             Some(len) if len > limit => Err(Status::out_of_range(format!(
-                "the response has {len} bytes, and {limit} are the limit"
+                "the response has {len} bytes, but the limit is {limit}"
             ))),
             Some(len) if self.0.len() > HEAD + len => {
-                Err(Status::internal("the response holds more than one message"))
+                Err(Status::internal("the response contains more than one message"))
             }
             _ => Ok(()),
         }
@@ -155,7 +155,8 @@ impl Message {
         };
         if compressed != 0 {
             return Err(Status::internal(format!(
-                "the response is compressed, which was not offered (its first byte is {compressed})"
+                "the response is compressed, although the request accepts no compression (its first \
+                 byte is {compressed})"
             )));
         }
         usize::try_from(u32::from_be_bytes(len))

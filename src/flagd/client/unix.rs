@@ -22,7 +22,7 @@ use crate::excerpt::shown;
 pub(crate) fn connect_lazy(endpoint: &Endpoint, path: &Path) -> Result<Channel, String> {
     match fs::metadata(path) {
         Ok(metadata) if !metadata.file_type().is_socket() => {
-            Err(format!("`{}` is no unix socket", shown(path)))
+            Err(format!("`{}` is not a unix socket", shown(path)))
         }
         _ => Ok(endpoint.connect_with_connector_lazy(UnixConnector(path.to_owned()))),
     }

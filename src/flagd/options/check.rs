@@ -49,7 +49,7 @@ fn check_address(options: &FlagdOptions) -> Result<(), FlagdError> {
 
 fn check_file(options: &FlagdOptions) -> Result<(), FlagdError> {
     if options.resolver() == Resolver::File && options.offline_flag_source_path().is_none() {
-        let reason = "it is not set, and the resolver `file` needs it";
+        let reason = "it is not set, but the resolver `file` requires it";
         return Err(row::offline_flag_source_path().error(reason));
     }
     Ok(())
@@ -84,12 +84,12 @@ fn check_headers(options: &FlagdOptions) -> Result<(), FlagdError> {
     for (index, (name, value)) in options.headers().exposed().enumerate() {
         let Ok(name) = HeaderName::from_str(name) else {
             let number = index + 1;
-            return invalid(format!("header {number} has a name that no header can have"));
+            return invalid(format!("the name of header {number} is invalid"));
         };
         let text = name.as_str();
         let name = excerpt(text);
         if RESERVED.contains(&text) || text.starts_with("grpc-") {
-            return invalid(format!("`{name}` belongs to the connection"));
+            return invalid(format!("`{name}` is reserved for the connection"));
         }
         if text.ends_with("-bin") {
             return invalid(format!("`{name}` would be binary metadata, which is not supported"));

@@ -67,7 +67,7 @@ fn parse_uri(uri: &str, port: u16) -> Result<(Address, Option<Authority>), Strin
     if let Some(path) = uri.strip_prefix("unix:") {
         let path = path.strip_prefix("//").unwrap_or(path);
         return match path {
-            "" => Err("it names no socket; write `unix:///path`".to_owned()),
+            "" => Err("the path of the socket is missing; write `unix:///path`".to_owned()),
             path => Ok((Address::Unix(PathBuf::from(path)), None)),
         };
     }
@@ -89,7 +89,8 @@ fn without_dns(uri: &str) -> Result<&str, String> {
         },
         Some((address, None)) => Ok(address),
         None if uri.contains("://") => {
-            Err("the scheme is none of `dns`, `unix`, `envoy`; `host:port` needs none".to_owned())
+            Err("the scheme is not `dns`, `unix` or `envoy`; `host:port` needs no scheme"
+                .to_owned())
         }
         None => Ok(uri),
     }

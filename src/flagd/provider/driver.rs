@@ -16,7 +16,7 @@ use crate::flagd::client::{plan, stream::at};
 const RUNTIME_ENDED: &str = "the runtime on which the provider was initialized has ended: \
                              initialize it on one that lives as long as it does";
 
-const PANICKED: &str = "the provider's task has panicked, which is a mistake in flagstaff or in the \
+const PANICKED: &str = "the provider's task has panicked, which is a bug in flagstaff or in the \
                         runtime's configuration (it needs time and I/O)";
 
 /// A lifecycle, and those who are told of it.

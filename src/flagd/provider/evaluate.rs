@@ -80,7 +80,7 @@ impl FlagdProvider {
         let connection = connection(shared, &snapshot)?;
         let Some(_admission) = shared.breaker.admit(snapshot.state == State::Error) else {
             return Err(error::not_ready(format!(
-                "not asked again yet: {}",
+                "not called again yet: {}",
                 why(shared, &snapshot)
             )));
         };
@@ -150,7 +150,7 @@ async fn added(
 fn why(shared: &Shared, snapshot: &Snapshot) -> String {
     match shared.options.max_unanswered_calls() {
         calls if shared.breaker.is_open() => {
-            format!("flagd gave no answer to {calls} calls in a row (option `maxUnansweredCalls`)")
+            format!("flagd did not respond to {calls} calls in a row (option `maxUnansweredCalls`)")
         }
         _ => snapshot.message(),
     }

@@ -90,7 +90,7 @@ impl Supervisor {
             };
             // Who learns of the loss finds the new connection in place.
             if let Err(error) = self.renew_connection(&plan) {
-                tracing::debug!(error = chain(&error), "no new connection for now");
+                tracing::debug!(error = chain(&error), "cannot set up a new connection yet");
             }
             let target = plan.target.to_string();
             self.lose(format!("flagd at {}: {}", excerpt(&target), failure.message), refused);
@@ -165,7 +165,7 @@ impl Supervisor {
                 },
                 () = &mut tripped => {
                     let calls = shared.options.max_unanswered_calls();
-                    let message = format!("{calls} calls in a row got no answer");
+                    let message = format!("{calls} calls in a row got no response");
                     return (End::Failed(Failure::stream(&message)), stream.age());
                 }
                 // Until its end the old stream may tell what the new one does not.
@@ -231,7 +231,7 @@ impl Supervisor {
     }
 
     fn lose(&mut self, message: String, refused: bool) {
-        tracing::debug!(error = message, "no event stream");
+        tracing::debug!(error = message, "the event stream failed");
         self.driver.step(Input::Lost { message, failures: self.backoff.failures(), refused });
     }
 }
@@ -258,7 +258,7 @@ async fn open(
     match tokio::time::timeout(patience, EventStream::open(&connection, limits)).await {
         Ok(opened) => opened,
         Err(_) => Err(Failure {
-            message: format!("it opened no event stream within {patience:?}"),
+            message: format!("it did not open an event stream within {patience:?}"),
             cause: Cause::Status(Code::DeadlineExceeded),
         }),
     }

@@ -96,7 +96,7 @@ pub(crate) fn happened(event: &ProviderEvent, state: State) {
             tracing::warn!(
                 feature_flag.provider.name = PROVIDER_NAME,
                 error.message = message,
-                "an update is refused, the former flags stay"
+                "an update was rejected; the last valid configuration stays in use"
             );
         }
         ProviderEvent::Error { message, fatal } => {
@@ -104,7 +104,7 @@ pub(crate) fn happened(event: &ProviderEvent, state: State) {
                 feature_flag.provider.name = PROVIDER_NAME,
                 error.message = message,
                 fatal,
-                "the provider is in error"
+                "the provider failed"
             );
         }
         ProviderEvent::ConfigurationChanged(flags) => {

@@ -240,11 +240,10 @@ impl Unread {
     pub(crate) async fn discard(&self) -> bool {
         let state = std::mem::replace(&mut *self.state(), State::Responded);
         let State::Left(mut rest) = state else { return true };
-        // Whether such a client sends the body after an error is up to the client.
-        if rest.is_held_back {
-            return false;
-        }
-        if rest.incoming.size_hint().lower() <= MOST_DISCARDED as u64
+        // A client that was held back may send the body after the error, or not. hyper writes the
+        // response before it reads on, so the task below does not make it send `100 Continue`.
+        if !rest.is_held_back
+            && rest.incoming.size_hint().lower() <= MOST_DISCARDED as u64
             && timeout(DISCARD_TIMEOUT, rest.discard(MOST_DISCARDED)).await == Ok(true)
         {
             return true;

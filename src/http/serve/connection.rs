@@ -116,7 +116,7 @@ pub(crate) async fn accepted<S, M: Make>(
             let peer = Peer::new(address, Some(stream.get_ref().1), draining);
             connection(stream, peer, shared).await;
         }
-        Ok(Err(error)) => tracing::debug!(service = shared.name, %error, "no TLS connection"),
+        Ok(Err(error)) => tracing::debug!(service = shared.name, %error, "a TLS handshake failed"),
         Err(_) => {}
     }
 }

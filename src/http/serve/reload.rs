@@ -116,11 +116,14 @@ fn replace(config: &ArcSwap<ServerConfig>, built: Result<ServerConfig, TlsError>
     match built {
         Ok(new) => {
             config.store(Arc::new(new));
-            tracing::info!("the certificates of the server were reloaded");
+            tracing::info!("the server certificates were reloaded");
         }
         Err(error) => {
             let error: &dyn Error = &error;
-            tracing::warn!(error, "the certificates of the server are invalid: those in use stay");
+            tracing::warn!(
+                error,
+                "the server certificates are invalid: the current ones stay in use"
+            );
         }
     }
 }

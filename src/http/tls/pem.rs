@@ -87,7 +87,7 @@ impl Pem {
     ) -> Result<Vec<CertificateDer<'static>>, TlsError> {
         match CertificateDer::pem_slice_iter(text).collect::<Result<Vec<_>, _>>() {
             Ok(found) if !found.is_empty() => Ok(found),
-            Ok(_) => Err(self.invalid("holds no PEM certificate")),
+            Ok(_) => Err(self.invalid("contains no PEM certificate")),
             // The error would quote a line, which may be of a key if the wrong file was named.
             Err(_) => Err(self.invalid("is not valid PEM")),
         }
@@ -98,7 +98,7 @@ impl Pem {
     pub(crate) fn authorities(&self, text: &[u8]) -> Result<RootCertStore, TlsError> {
         let mut roots = RootCertStore::empty();
         match roots.add_parsable_certificates(self.certificates(text)?) {
-            (0, _) => Err(self.invalid("holds no certificate that can be read")),
+            (0, _) => Err(self.invalid("contains no certificate that can be read")),
             _ => Ok(roots),
         }
     }
@@ -107,7 +107,7 @@ impl Pem {
     pub(crate) fn private_key(&self, text: &[u8]) -> Result<PrivateKeyDer<'static>, TlsError> {
         // As above.
         PrivateKeyDer::from_pem_slice(text)
-            .map_err(|_| self.invalid("holds no PEM private key (without a password)"))
+            .map_err(|_| self.invalid("contains no PEM private key (without a password)"))
     }
 
     pub(crate) fn invalid(&self, reason: impl Into<String>) -> TlsError {

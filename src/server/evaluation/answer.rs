@@ -1,5 +1,7 @@
 //! From a request to its answer, whatever the protocol, and the answer in protobuf.
 
+use std::time::Duration;
+
 use http::HeaderMap;
 use prost::{
     bytes::BytesMut,
@@ -24,10 +26,11 @@ use crate::{
 /// A request to resolve a flag; all versions and types have the same fields.
 pub(crate) type ResolveRequest = ResolveBooleanRequest;
 
-/// What a request asks with: its headers and its context.
+/// What a request asks with: its headers and its context; and how long its client waits.
 pub(crate) struct Asked<'r> {
     pub(crate) headers: &'r HeaderMap,
     pub(crate) context: &'r (dyn Context + Sync),
+    pub(crate) patience: &'r (dyn Fn() -> Option<Duration> + Sync),
 }
 
 impl Asked<'_> {
@@ -47,14 +50,16 @@ impl Asked<'_> {
         self.ask(core, answer).await?
     }
 
-    /// Answers a question about the flags as they are now.
+    /// Answers a question about the flags as they are now, or as they are first loaded. A request that
+    /// is invalid does not wait for them.
     pub(crate) async fn ask<T>(
         &self,
         core: &Core,
         answer: impl FnOnce(&Question<'_>) -> T,
     ) -> Result<T, Status> {
-        let Self { headers, context } = *self;
+        let Self { headers, context, patience } = *self;
         let selector = selector(core, headers)?;
+        core.answerable(patience).await?;
         let fields = core.fields(context).await?;
         let flags = core.store.snapshot();
         let (selector, fields) = (&selector, fields.as_deref());

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, Request, Response};
+use http::{Request, Response};
 
 use super::{
     answer::{Asked, ResolveRequest, selector, write},
@@ -31,9 +31,9 @@ pub(crate) async fn call(
     match procedure {
         Procedure::Resolve(kind, version) => {
             let (headers, message) = grpc::receive::<ResolveRequest>(request, limit).await?;
-            answerable(core, &headers).await?;
             let context = message.context.unwrap_or_default();
-            let asked = Asked { headers: &headers, context: &context };
+            let patience = &|| grpc::patience(&headers);
+            let asked = Asked { headers: &headers, context: &context, patience };
             let answer = |resolved: &Resolved<'_>| {
                 grpc::answer(envelope::wrap(|out| write(resolved, version, out)))
             };
@@ -41,9 +41,9 @@ pub(crate) async fn call(
         }
         Procedure::ResolveAll => {
             let (headers, message) = grpc::receive::<ResolveAllRequest>(request, limit).await?;
-            answerable(core, &headers).await?;
             let context = message.context.unwrap_or_default();
-            let asked = Asked { headers: &headers, context: &context };
+            let patience = &|| grpc::patience(&headers);
+            let asked = Asked { headers: &headers, context: &context, patience };
             let answer = |question: &Question<'_>| {
                 grpc::answer(envelope::wrap(|out| resolve_all::write(question, out)))
             };
@@ -58,10 +58,4 @@ pub(crate) async fn call(
         }
     }
     .map_err(grpc::failed)
-}
-
-/// Waits for the flags before the first load.
-async fn answerable(core: &Core, headers: &HeaderMap) -> Result<(), Response<Reply>> {
-    let ready = core.answerable(|| grpc::patience(headers)).await;
-    ready.map_err(grpc::failed)
 }

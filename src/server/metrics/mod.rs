@@ -170,25 +170,25 @@ impl Metrics {
             (
                 "flagstaff_source_updates_total",
                 "counter",
-                "Flag definitions that were taken.",
+                "Flag definitions that were accepted.",
                 |source| source.taken.load(Relaxed),
             ),
             (
                 "flagstaff_source_errors_total",
                 "counter",
-                "Flag definitions that were refused, and attempts to get one that failed.",
+                "Flag definitions that were rejected, and failed attempts to load one.",
                 |source| source.failed.load(Relaxed),
             ),
             (
                 "flagstaff_source_up",
                 "gauge",
-                "Whether the last attempt to get a flag definition gave one that was taken.",
+                "Whether the last attempt to load a flag definition returned one that was accepted.",
                 |source| source.is_up.load(Relaxed).into(),
             ),
             (
                 "flagstaff_source_last_update_timestamp_seconds",
                 "gauge",
-                "Unix time of the last flag definition that was taken; 0 before the first.",
+                "Unix time of the last flag definition that was accepted; 0 before the first.",
                 |source| source.updated.load(Relaxed),
             ),
         ];

@@ -57,10 +57,10 @@ pub(crate) fn not_encoded(headers: &HeaderMap, header: &HeaderName) -> Result<()
 /// The one message of a request.
 pub(crate) fn message(mut bytes: Bytes, framing: Framing) -> Result<Bytes, Status> {
     let message = next(&mut bytes, framing)?
-        .ok_or_else(|| Status::unimplemented("the request holds no message"))?;
+        .ok_or_else(|| Status::unimplemented("the request contains no message"))?;
     match next(&mut bytes, framing)? {
         None => Ok(message),
-        Some(_) => Err(Status::unimplemented("the request holds more than one message")),
+        Some(_) => Err(Status::unimplemented("the request contains more than one message")),
     }
 }
 

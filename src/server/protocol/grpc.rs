@@ -94,7 +94,7 @@ pub(crate) fn unread(error: &ReadError, limit: usize) -> Status {
         ReadError::TooLarge => {
             Status::resource_exhausted(format!("the request is longer than {limit} bytes"))
         }
-        ReadError::Incomplete => Status::cancelled("the request did not arrive as a whole"),
+        ReadError::Incomplete => Status::cancelled("the request is incomplete"),
     }
 }
 
@@ -105,7 +105,7 @@ pub(crate) fn malformed(error: &dyn std::fmt::Display) -> Status {
 
 /// The status of a call of an unknown procedure.
 pub(crate) fn unknown(procedure: &str) -> Status {
-    Status::unimplemented(format!("there is no procedure {:?}", excerpt(procedure)))
+    Status::unimplemented(format!("unknown procedure {:?}", excerpt(procedure)))
 }
 
 fn response(reply: Reply) -> Response<Reply> {

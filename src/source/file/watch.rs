@@ -23,7 +23,8 @@ impl Watch {
     pub(crate) fn new(path: &Path) -> Option<Self> {
         Self::begin(path)
             .inspect_err(|error| {
-                tracing::debug!(%error, path = %path.display(), "the file is read at intervals only");
+                let path = path.display();
+                tracing::debug!(%error, %path, "changes of the file are only noticed by polling");
             })
             .ok()
     }

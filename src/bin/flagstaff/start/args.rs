@@ -14,6 +14,7 @@ use clap::{
 };
 
 use super::{duration, unsupported::Unsupported};
+use crate::excerpt::excerpt;
 
 /// Start a server in place of flagd.
 ///
@@ -61,7 +62,7 @@ pub(crate) struct Args {
     /// spaces].
     #[arg(short = 'f', long = "uri", value_name = "URI", value_delimiter = ',')]
     pub(super) uris: Vec<String>,
-    /// More sources, as a JSON list of objects: uri, provider, and more by provider
+    /// More sources, as a JSON array of objects: uri, provider, and more by provider
     /// (interval, selector, tls, certPath, providerID, authHeader, bearerToken, headers).
     #[arg(short, long, env = "FLAGD_SOURCES", value_name = "JSON", hide_env_values = true)]
     pub(super) sources: Option<String>,
@@ -90,7 +91,7 @@ pub(crate) struct Args {
 
     /// Origins of web pages that may read responses, separated by commas; can be repeated. An origin
     /// is written as `https://shop.example`, without a slash at the end; one `*` in it stands for any
-    /// text, and `*` alone for every origin [env: `FLAGD_CORS_ORIGIN`, separated by spaces].
+    /// characters, and `*` alone for every origin [env: `FLAGD_CORS_ORIGIN`, separated by spaces].
     #[arg(short = 'C', long = "cors-origin", value_name = "ORIGIN", value_delimiter = ',')]
     pub(super) cors_origins: Vec<String>,
     /// Fields to add to every evaluation context, `name=value,...`, whose values are strings; can be
@@ -178,8 +179,11 @@ impl Args {
             let Some(text) = lookup(name).filter(|text| !text.is_empty()) else {
                 return Ok(Vec::new());
             };
-            let fields: BTreeMap<String, String> = serde_json::from_str(&text)
-                .map_err(|error| format!("{name}: expected a JSON object of strings: {error}"))?;
+            let fields: BTreeMap<String, String> =
+                serde_json::from_str(&text).map_err(|error| {
+                    let error = error.to_string();
+                    format!("{name}: expected a JSON object of strings: {}", excerpt(&error))
+                })?;
             Ok(fields.into_iter().collect())
         };
         if self.uris.is_empty() {

@@ -30,14 +30,14 @@ pub(crate) async fn run(args: Args) -> Exit {
     // Before anybody can know that it runs.
     let mut signals = match Signals::listen() {
         Ok(signals) => signals,
-        Err(error) => return failed(Exit::No, &format!("signals: {error}")),
+        Err(error) => return failed(Exit::No, &format!("cannot listen for signals: {error}")),
     };
     let server = match start(args).await {
         Ok(server) => server,
         Err((exit, message)) => return failed(exit, &message),
     };
     signals.next().await;
-    tracing::info!("shutting down; another signal ends it at once");
+    tracing::info!("shutting down; send another signal to exit at once");
     tokio::select! {
         () = server.shutdown() => {}
         () = signals.next() => {}
@@ -52,7 +52,7 @@ async fn start(args: Args) -> Result<RunningServer, Failure> {
     logging::init(args.log_format, args.debug);
     let sources = sources(&args).map_err(usage)?;
     if sources.is_empty() {
-        let message = "no source of flags: give --uri or --sources (FLAGD_URI, FLAGD_SOURCES)";
+        let message = "no source of flags: set --uri or --sources (FLAGD_URI, FLAGD_SOURCES)";
         return Err((Exit::No, message.to_owned()));
     }
     for variable in ["FLAGD_PORT", "FLAGD_MANAGEMENT_PORT", "FLAGD_SYNC_PORT", "FLAGD_OFREP_PORT"] {

@@ -43,7 +43,7 @@ pub(super) fn open(given: &str, source: &Source) -> Result<Box<dyn FlagSource>, 
 fn check_file(path: &Path) -> io::Result<()> {
     // To open a pipe would wait for its other end.
     if !path.metadata()?.is_file() {
-        return Err(io::Error::other("it is no regular file"));
+        return Err(io::Error::other("it is not a regular file"));
     }
     File::open(path).map(drop)
 }
@@ -72,7 +72,8 @@ fn of_http(error: &HttpSourceError) -> Failure {
 fn http(source: &Source, interval: Duration) -> Result<HttpSource, HttpSourceError> {
     let mut opened = HttpSource::new(&source.uri, interval)?;
     if let Some(authorization) = &source.authorization {
-        opened = opened.authorization(authorization);
+        // A header is checked, and marked as sensitive.
+        opened = opened.header("authorization", authorization)?;
     }
     for (name, value) in &source.headers {
         opened = opened.header(name, value)?;

@@ -3,7 +3,10 @@
 use std::{borrow::Cow, collections::BTreeMap, fmt};
 
 use flagstaff::http::public_name;
+use http::HeaderValue;
 use serde_json::{Map, Value as Json};
+
+use crate::excerpt::excerpt;
 
 /// A source of flags, not opened yet.
 #[derive(Clone, Default, PartialEq)]
@@ -64,12 +67,12 @@ pub(super) fn from_uri(text: &str) -> Result<Source, String> {
     {
         source(Kind::Grpc, text)
     } else if STORES.iter().any(|store| text.starts_with(store)) {
-        return Err(format!("source `{shown}` is of a kind that is not supported; use {SCHEMES}"));
+        return Err(format!("source `{shown}` is not supported; use {SCHEMES}"));
     } else {
         return Err(format!("source `{shown}` must begin with {SCHEMES}"));
     };
     if found.uri.is_empty() {
-        return Err(format!("source `{shown}` names nothing"));
+        return Err(format!("source `{shown}` has no path or address"));
     }
     match found.check() {
         Ok(()) => Ok(found),
@@ -77,14 +80,17 @@ pub(super) fn from_uri(text: &str) -> Result<Source, String> {
     }
 }
 
-/// The URI without what may be secret.
+/// As much of the URI as a message shows: nothing that may be secret.
 pub(super) fn shown(uri: &str) -> Cow<'_, str> {
-    if uri.starts_with("file:") { uri.into() } else { public_name(uri).into() }
+    if uri.starts_with("file:") {
+        return excerpt(uri);
+    }
+    excerpt(&public_name(uri)).into_owned().into()
 }
 
 /// The sources of `--sources`. Errors show no values, of which some are secrets.
 pub(super) fn from_json(text: &str) -> Result<Vec<Source>, String> {
-    const INVALID: &str = "--sources is no JSON list of objects";
+    const INVALID: &str = "--sources is not a JSON array of objects";
     let list: Json = serde_json::from_str(text).map_err(|error| format!("{INVALID}: {error}"))?;
     let Json::Array(list) = list else { return Err(INVALID.to_owned()) };
     let numbered = list.into_iter().enumerate();
@@ -102,11 +108,21 @@ fn headers(fields: Json) -> Result<BTreeMap<String, String>, &'static str> {
     serde_json::from_value(fields).map_err(|_| "`headers` must be an object of strings")
 }
 
+/// A value that a header can have: a token that was read from a file may end in a line break.
+fn authorization(field: &str, value: String) -> Result<String, String> {
+    match HeaderValue::from_str(&value) {
+        Ok(_) => Ok(value),
+        Err(_) => Err(format!(
+            "`{field}` is not a valid header value: remove line breaks and other control characters"
+        )),
+    }
+}
+
 fn from_fields(fields: Map<String, Json>) -> Result<Source, String> {
     let (mut source, mut provider) = (Source::default(), String::new());
     let text = |name: &str, value: Json| match value {
         Json::String(text) => Ok(text),
-        _ => Err(format!("`{name}` must be a text")),
+        _ => Err(format!("`{name}` must be a string")),
     };
     for (name, value) in fields {
         match &*name {
@@ -116,23 +132,26 @@ fn from_fields(fields: Map<String, Json>) -> Result<Source, String> {
             "providerID" => source.provider_id = Some(text(&name, value)?),
             "selector" => source.selector = Some(text(&name, value)?),
             "authHeader" | "bearerToken" if source.authorization.is_some() => {
-                return Err("`authHeader` and `bearerToken` exclude each other".to_owned());
+                return Err("set either `authHeader` or `bearerToken`, not both".to_owned());
             }
-            "authHeader" => source.authorization = Some(text(&name, value)?),
+            "authHeader" => source.authorization = Some(authorization(&name, text(&name, value)?)?),
             "bearerToken" => {
-                source.authorization = Some(format!("Bearer {}", text(&name, value)?));
+                let value = format!("Bearer {}", text(&name, value)?);
+                source.authorization = Some(authorization(&name, value)?);
             }
             "tls" => source.tls = value.as_bool().ok_or("`tls` must be true or false")?,
             "interval" => {
                 let seconds = value.as_u64().and_then(|seconds| u32::try_from(seconds).ok());
                 let seconds = seconds.filter(|seconds| *seconds > 0);
-                source.interval = Some(seconds.ok_or("`interval` must be a number of seconds")?);
+                source.interval = Some(
+                    seconds.ok_or("`interval` must be a whole number of seconds, at least 1")?,
+                );
             }
             "headers" => source.headers = headers(value)?,
             // What they would change does not happen here.
             "maxMsgSize" | "intervalSeed" => without_effect(&name),
             "incrementalUpdates" if value == false => without_effect(&name),
-            _ => return Err(format!("`{name}` is not supported")),
+            _ => return Err(format!("`{}` is not supported", excerpt(&name))),
         }
     }
     source.kind = match &*provider {
@@ -141,6 +160,7 @@ fn from_fields(fields: Map<String, Json>) -> Result<Source, String> {
         "grpc" => Kind::Grpc,
         "" => return Err("`provider` is missing".to_owned()),
         _ => {
+            let provider = excerpt(&provider);
             return Err(format!("provider `{provider}` is not supported; use file, http or grpc"));
         }
     };
@@ -155,7 +175,7 @@ fn without_effect(field: &str) {
 impl Source {
     /// What the source is called in messages.
     pub(super) fn shown(&self) -> Cow<'_, str> {
-        if self.kind == Kind::File { (&*self.uri).into() } else { shown(&self.uri) }
+        if self.kind == Kind::File { excerpt(&self.uri) } else { shown(&self.uri) }
     }
 
     /// Each field must mean something to the kind.
@@ -171,14 +191,20 @@ impl Source {
             (!self.headers.is_empty(), self.kind != Kind::File, "headers"),
         ] {
             if given && !fits {
-                return Err(format!("`{name}` has no meaning for this provider"));
+                return Err(format!("`{name}` does not apply to this provider"));
             }
         }
         if self.uri.is_empty() {
             return Err("`uri` is missing".to_owned());
         }
-        if grpc && !self.uri.starts_with("unix:") && self.uri.contains('@') {
-            return Err("gRPC takes no user name and password".to_owned());
+        // They may hold secrets, so that the errors about targets, which quote them, must not see them.
+        if grpc && !self.uri.starts_with("unix:") {
+            if self.uri.contains('@') {
+                return Err("a gRPC target cannot have a user name or password".to_owned());
+            }
+            if self.uri.contains(['?', '#']) {
+                return Err("a gRPC target cannot have a query or fragment".to_owned());
+            }
         }
         Ok(())
     }
@@ -256,12 +282,15 @@ mod tests {
     #[test]
     fn what_is_not_understood_is_refused_and_no_secret_shown() {
         for (text, message) in [
-            ("{}", "no JSON list"),
-            (r#""https://ann:hush@host""#, "no JSON list"),
-            (r#"["https://ann:hush@host"]"#, "no JSON list"),
+            ("{}", "not a JSON array"),
+            (r#""https://ann:hush@host""#, "not a JSON array"),
+            (r#"["https://ann:hush@host"]"#, "not a JSON array"),
             (r#"[{"uri": "a", "provider": "http", "headers": {"k": ["hush"]}}]"#, "`headers` must"),
             (r#"[{"uri": "a", "provider": "http", "headers": "hush"}]"#, "`headers` must"),
-            (r#"[{"uri": "a", "provider": "file", "headers": {"k": "hush"}}]"#, "no meaning"),
+            (
+                r#"[{"uri": "a", "provider": "file", "headers": {"k": "hush"}}]"#,
+                "`headers` does not apply",
+            ),
             (
                 r#"[{"uri": "a", "provider": "grpc", "incrementalUpdates": true}]"#,
                 "`incrementalUpdates` is not",
@@ -269,7 +298,7 @@ mod tests {
             (r#"[{"uri": "a"}]"#, "`provider` is missing"),
             (r#"[{"provider": "file"}]"#, "`uri` is missing"),
             (r#"[{"uri": "a", "provider": "s3"}]"#, "`s3` is not supported"),
-            (r#"[{"uri": "a", "provider": "file", "tls": true}]"#, "`tls` has no meaning"),
+            (r#"[{"uri": "a", "provider": "file", "tls": true}]"#, "`tls` does not apply"),
             (r#"[{"uri": "a", "provider": "http", "interval": 0}]"#, "`interval` must be"),
             (
                 r#"[{"uri": "a", "provider": "http", "oauth": {"secret": "hush"}}]"#,
@@ -277,8 +306,17 @@ mod tests {
             ),
             (
                 r#"[{"uri": "a", "provider": "http", "authHeader": "hush", "bearerToken": "hush"}]"#,
-                "exclude",
+                "not both",
             ),
+            (
+                r#"[{"uri": "a", "provider": "http", "authHeader": "hush\n"}]"#,
+                "`authHeader` is not",
+            ),
+            (
+                r#"[{"uri": "a", "provider": "http", "bearerToken": "hush\r\n"}]"#,
+                "`bearerToken` is",
+            ),
+            (r#"[{"uri": "a", "provider": "http", "bearerToken": "hu\u0000sh"}]"#, "valid header"),
         ] {
             let error = from_json(text).unwrap_err();
             assert!(error.contains(message), "{error}");

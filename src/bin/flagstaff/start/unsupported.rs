@@ -35,12 +35,12 @@ macro_rules! unsupported {
 
 unsupported! {
     metrics_exporter, 't', "metrics-exporter", "FLAGD_METRICS_EXPORTER",
-        "metrics are for Prometheus to read, at /metrics of the management port";
+        "Prometheus reads metrics at /metrics on the management port";
     otel_collector_uri, 'o', "otel-collector-uri", "FLAGD_OTEL_COLLECTOR_URI",
-        "there is no export of telemetry; metrics are at /metrics of the management port";
-    otel_ca_path, 'A', "otel-ca-path", "FLAGD_OTEL_CA_PATH", "there is no export of telemetry";
-    otel_cert_path, 'D', "otel-cert-path", "FLAGD_OTEL_CERT_PATH", "there is no export of telemetry";
-    otel_key_path, 'K', "otel-key-path", "FLAGD_OTEL_KEY_PATH", "there is no export of telemetry";
+        "telemetry is not exported; metrics are at /metrics on the management port";
+    otel_ca_path, 'A', "otel-ca-path", "FLAGD_OTEL_CA_PATH", "telemetry is not exported";
+    otel_cert_path, 'D', "otel-cert-path", "FLAGD_OTEL_CERT_PATH", "telemetry is not exported";
+    otel_key_path, 'K', "otel-key-path", "FLAGD_OTEL_KEY_PATH", "telemetry is not exported";
     otel_reload_interval, 'I', "otel-reload-interval", "FLAGD_OTEL_RELOAD_INTERVAL",
-        "there is no export of telemetry";
+        "telemetry is not exported";
 }

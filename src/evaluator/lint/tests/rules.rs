@@ -132,11 +132,7 @@ fn arguments() {
             &["PARSE_ERROR"],
         ),
         (r#"{"%":[1]}"#, &["`%` takes 2 arguments, and has 1"], &["PARSE_ERROR"]),
-        (
-            r#"{"in":[5,"5a"]}"#,
-            &["`in` fails (PARSE_ERROR): a text was expected"],
-            &["PARSE_ERROR"],
-        ),
+        (r#"{"in":[5,"5a"]}"#, &["`in` fails (PARSE_ERROR): expected a string"], &["PARSE_ERROR"]),
         (r#"{"if":[{"var":true},"a"]}"#, &["`var` fails (PARSE_ERROR)"], &["PARSE_ERROR"]),
         (
             r#"{"reduce":[{"var":"x"},{"var":"current"},[]]}"#,
@@ -281,7 +277,7 @@ fn weights() {
         ),
         (
             r#"{"fractional":[["a",2147483648],["b",1]]}"#,
-            &["a weight above 2147483647 is not valid"],
+            &["a weight above 2147483647 is invalid"],
             &["null"],
         ),
         (
@@ -488,7 +484,7 @@ fn what_the_schema_rejects() {
         ),
         (
             r#"{"sem_ver":[{"var":"x"},{"var":"y"},"1.2.3"]}"#,
-            "flagd's schema accepts no rule as the operator of `sem_ver`",
+            "flagd's schema does not accept a rule as the operator of `sem_ver`",
         ),
         (
             r#"{"fractional":[["a",1,2],["b",1]]}"#,
@@ -497,7 +493,7 @@ fn what_the_schema_rejects() {
         (r#"{"fractional":[["a",null],["b",1]]}"#, "a weight of null counts as 1"),
         (
             r#"{"if":[{"abs":[{"var":"x"}]},"a"]}"#,
-            "`abs` is an operator of flagd's alone: its schema and other providers do not know it",
+            "only flagd knows the operator `abs`: its schema and other providers do not",
         ),
         (
             r#"{"var":["x","a","b"]}"#,
@@ -505,9 +501,9 @@ fn what_the_schema_rejects() {
         ),
         (
             r#"{"in":[{"var":"x"},[["a","b"]]]}"#,
-            "an array inside of the array is a range of numbers: expected two",
+            "an array inside the array is a range of numbers: expected two",
         ),
-        (r#"{"if":[1,2],"if":[true,"a"]}"#, "`if` is there twice: only the last counts"),
+        (r#"{"if":[1,2],"if":[true,"a"]}"#, "`if` occurs twice: only the last counts"),
     ] {
         assert_eq!(of_rule(rule), [message], "{rule}");
     }

@@ -199,9 +199,9 @@ fn name_part(
     seen: &mut HashSet<Rc<str>>,
     at: Position,
 ) -> Result<Part, DefinitionError> {
-    let text = part.text.clone().ok_or_else(|| refused(at, "a name must be a text"))?;
+    let text = part.text.clone().ok_or_else(|| refused(at, "a name must be a string"))?;
     if !seen.insert(text.clone()) {
-        return Err(refused(at, format!("the name `{text}` is there twice")));
+        return Err(refused(at, format!("the name `{text}` occurs twice")));
     }
     Ok(part)
 }
@@ -266,8 +266,8 @@ mod tests {
             json("1.0: {1.0: 1, true: 2, ~: 3}"),
             r#"{"1.0":{"1":1,"true":2,"\u003cnil\u003e":3}}"#
         );
-        assert!(json("a: 1\nb: 2\n\"a\": 3").contains("`a` is there twice (line 3, column 1)"));
-        assert!(json("? [a]\n: 1").contains("a name must be a text"));
+        assert!(json("a: 1\nb: 2\n\"a\": 3").contains("`a` occurs twice (line 3, column 1)"));
+        assert!(json("? [a]\n: 1").contains("a name must be a string"));
     }
 
     #[test]

@@ -8,7 +8,7 @@ pub(crate) fn resolve(text: &str, plain: bool, tag: Option<&str>) -> Result<Json
     match tag {
         None if plain => guess(text, true),
         None | Some("str" | "") => Ok(as_text()),
-        Some("binary") => Err("`!!binary` is not supported: write the text itself".to_owned()),
+        Some("binary") => Err("`!!binary` is not supported: write the string itself".to_owned()),
         Some("timestamp") => timestamp(text).map(Json::String).ok_or_else(|| wrong(text, "date")),
         Some(kind) => {
             let value = guess(text, false)?;
@@ -25,7 +25,7 @@ pub(crate) fn resolve(text: &str, plain: bool, tag: Option<&str>) -> Result<Json
 }
 
 fn wrong(text: &str, kind: &str) -> String {
-    format!("`{text}` is no {kind}")
+    format!("`{text}` is not a valid {kind}")
 }
 
 fn guess(text: &str, dates: bool) -> Result<Json, String> {
@@ -35,7 +35,7 @@ fn guess(text: &str, dates: bool) -> Result<Json, String> {
         "false" | "False" | "FALSE" => Json::Bool(false),
         ".nan" | ".NaN" | ".NAN" | ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF"
         | "-.inf" | "-.Inf" | "-.INF" => {
-            return Err(format!("`{text}` has no form in JSON"));
+            return Err(format!("JSON cannot represent `{text}`"));
         }
         _ => {
             let date = if dates { timestamp(text).map(Json::String) } else { None };

@@ -221,7 +221,7 @@ fn exact(value: i64, path: &Path<'_>) -> Converted<f64> {
 fn finite(value: f64, path: &Path<'_>) -> Converted<f64> {
     // Protobuf's JSON mapping has no such numbers, so flagd's rules could not read them.
     if !value.is_finite() {
-        return Err(path.invalid(&format!("is {value}, and flagd takes finite numbers only")));
+        return Err(path.invalid(&format!("is {value}, but flagd accepts only finite numbers")));
     }
     Ok(value)
 }
@@ -240,7 +240,7 @@ fn json_number(value: &serde_json::Number, path: &Path<'_>) -> Converted<f64> {
 fn date_time(value: &OffsetDateTime, path: &Path<'_>) -> Converted<String> {
     value
         .format(&Rfc3339)
-        .map_err(|e| path.invalid(&format!("is no date that RFC 3339 can express: {e}")))
+        .map_err(|e| path.invalid(&format!("is not a date that RFC 3339 can express: {e}")))
 }
 
 impl Path<'_> {
@@ -253,7 +253,7 @@ impl Path<'_> {
     }
 
     fn too_big(&self) -> EvaluationError {
-        self.invalid("is a whole number beyond ±2^53, which flagd would round: pass it as text")
+        self.invalid("is a whole number beyond ±2^53, which flagd would round: pass it as a string")
     }
 
     fn invalid(&self, what: &str) -> EvaluationError {

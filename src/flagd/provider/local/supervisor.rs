@@ -159,7 +159,7 @@ impl Supervisor {
     }
 
     fn lose(&mut self, message: String, refused: bool) {
-        tracing::debug!(error = message, "no flag definition");
+        tracing::debug!(error = message, "no flag definition was received");
         let failures = self.backoff.failures();
         self.driver.step(Input::Lost { message, failures, refused });
     }

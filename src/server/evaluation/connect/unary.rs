@@ -1,6 +1,6 @@
 //! Unary calls over Connect: plain requests and answers, errors by the status of HTTP.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use http::{
     HeaderMap, HeaderValue, Request, Response, StatusCode,
@@ -55,13 +55,11 @@ pub(crate) async fn serve(
     let answer = async {
         let timeout = checked(&parts.headers, &CONTENT_ENCODING)?;
         if timeout.is_some_and(|timeout| timeout.is_zero()) {
-            return Err(Status::deadline_exceeded("the time that the client waits is over"));
+            return Err(Status::deadline_exceeded("the client's timeout has passed"));
         }
         let bytes = body::read(body, core.max_body).await;
         let bytes = bytes.map_err(|error| grpc::unread(&error, core.max_body))?;
-        // Once the flags are loaded, the answer is at hand, and needs no timer.
-        core.answerable(|| timeout).await?;
-        answer(core, procedure, codec, &parts.headers, &bytes).await
+        answer(core, procedure, codec, &parts.headers, timeout, &bytes).await
     };
     match answer.await {
         Ok(bytes) => respond::content(StatusCode::OK, content_type, bytes),
@@ -74,10 +72,11 @@ async fn answer(
     procedure: Procedure,
     codec: Codec,
     headers: &HeaderMap,
+    timeout: Option<Duration>,
     bytes: &Bytes,
 ) -> Result<Bytes, Status> {
     let (key, message) = decode(procedure, codec, bytes)?;
-    let asked = Asked { headers, context: message.context() };
+    let asked = Asked { headers, context: message.context(), patience: &|| timeout };
     let Procedure::Resolve(kind, version) = procedure else {
         let answer = |question: &Question<'_>| match codec {
             Codec::Proto => proto(|out| resolve_all::write(question, out)),
