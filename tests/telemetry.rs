@@ -198,7 +198,7 @@ async fn a_flagd_out_of_reach_is_written_as_an_error() {
         let errors: Vec<_> =
             lines.iter().filter(|line| line.ours && line.level == Level::ERROR).collect();
         let [line] = errors.as_slice() else { panic!("one error in {lines:#?}") };
-        assert_contains(&line.text, &["the provider failed", fatal]);
+        assert_contains(&line.text, &["the provider is in an error state", fatal]);
         let (_, reason) = line.text.split_once("error.message=").unwrap();
         assert_contains(reason, &[&cause]);
     }

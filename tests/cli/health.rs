@@ -81,7 +81,7 @@ async fn a_server_without_flags_is_healthy_but_not_ready() {
     assert_eq!(health(management, &[]).await.code, Some(0));
     let run = health(management, &["--readiness"]).await;
     assert_eq!((run.code, &*run.out), (Some(1), ""));
-    assert!(run.err.contains("/readyz: not every source has given valid flags"), "{run:?}");
+    assert!(run.err.contains("/readyz: not every source has provided valid flags"), "{run:?}");
 
     let run = health(port(&addresses, "ofrep"), &[]).await;
     assert_eq!(run.code, Some(1), "another port has another answer");

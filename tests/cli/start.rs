@@ -131,7 +131,8 @@ async fn long_values_are_cut() {
     let field = format!(r#"[{{"uri": "a", "provider": "file", "{long}": 1}}]"#);
     let provider = format!(r#"[{{"uri": "a", "provider": "{long}"}}]"#);
     let path = format!(r#"[{{"uri": "{long}", "provider": "file"}}]"#);
-    let digits = "1".repeat(3000);
+    // More digits exceed the range of floats, and are taken as a string.
+    let digits = "1".repeat(300);
     for args in [
         ["start", "-f", &format!("gopher://{long}")],
         ["start", "-f", &format!("file:{long}")],
@@ -148,7 +149,6 @@ async fn long_values_are_cut() {
         ["eval", "f", &format!("-c={long} =1")],
         ["eval", "f", &format!("-c={long}:=x")],
         ["eval", "f", &format!("-c=a={digits}")],
-        ["eval", "f", &format!("-c=targetingKey:={digits}.5")],
         ["eval", "f", &format!("-c=targetingKey:=[\"{long}\"]")],
     ] {
         let mut command = flagstaff(&args);

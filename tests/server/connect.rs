@@ -102,7 +102,7 @@ async fn errors_in_json() {
         (&[JSON], String::new(), 400, "invalid_argument", "zero-length payload"),
         (&bogus, key("bool"), 400, "invalid_argument", "invalid selector key \"bogus\""),
         (&version, key("bool"), 400, "invalid_argument", "Connect-Protocol-Version"),
-        (&late, key("bool"), 504, "deadline_exceeded", "the client waits"),
+        (&late, key("bool"), 504, "deadline_exceeded", "the client's timeout"),
         (&endless, key("bool"), 400, "invalid_argument", "Connect-Timeout-Ms"),
         (
             &[("content-type", "application/proto")],

@@ -19,7 +19,7 @@ use crate::{Exit, failed, output};
 /// Exit code 0: healthy; 1: not healthy; 2: usage error; 3: it is unreachable.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Check that every source has given flags (`/readyz`), and not only that the server runs
+    /// Check that every source has provided flags (`/readyz`), and not only that the server runs
     /// (`/healthz`).
     #[arg(long)]
     readiness: bool,
@@ -57,7 +57,7 @@ pub(crate) async fn run(args: Args) -> Exit {
             Exit::Success
         }
         Ok(Ok(StatusCode::PRECONDITION_FAILED)) if args.readiness => {
-            failed(Exit::No, &format!("{url}: not every source has given valid flags"))
+            failed(Exit::No, &format!("{url}: not every source has provided valid flags"))
         }
         Ok(Ok(status)) => failed(Exit::No, &format!("{url}: {status}")),
         Ok(Err(error)) => failed(Exit::Unreachable, &format!("{url}: {error}")),

@@ -218,7 +218,7 @@ impl<'t> Linter<'t> {
             Kind::Scalar(Json::Number(number)) => {
                 let read = number.as_f64().unwrap_or_default();
                 let message =
-                    format!("a 64-bit float does not hold this number, which is read as {read}");
+                    format!("a 64-bit float cannot represent this number, which is read as {read}");
                 self.warn(tree.at, message);
             }
             Kind::Scalar(_) => {

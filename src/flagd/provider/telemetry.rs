@@ -104,7 +104,7 @@ pub(crate) fn happened(event: &ProviderEvent, state: State) {
                 feature_flag.provider.name = PROVIDER_NAME,
                 error.message = message,
                 fatal,
-                "the provider failed"
+                "the provider is in an error state"
             );
         }
         ProviderEvent::ConfigurationChanged(flags) => {

@@ -47,7 +47,7 @@ pub(crate) fn not_encoded(headers: &HeaderMap, header: &HeaderName) -> Result<()
     match headers.get(header) {
         Some(encoding) if !encoding.is_empty() && encoding != IDENTITY => {
             let encoding = respond::quoted(encoding);
-            let text = format!("unknown compression {encoding}: send {IDENTITY}, or no {header}");
+            let text = format!("unknown compression {encoding}: send {IDENTITY}, or omit {header}");
             Err(Status::unimplemented(text))
         }
         _ => Ok(()),

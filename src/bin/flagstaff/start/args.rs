@@ -28,7 +28,7 @@ use crate::excerpt::excerpt;
 // Of an option that is given twice the last counts, as in flagd.
 #[command(args_override_self = true)]
 pub(crate) struct Args {
-    /// The IP address to listen on, for all ports; `::` is every interface, by IPv4 and IPv6.
+    /// The IP address to listen on, for all ports; `::` is every interface, over IPv4 and IPv6.
     // Not FLAGD_HOST, which says to clients where flagd is.
     #[arg(long, env = "FLAGSTAFF_HOST", value_name = "IP", default_value = "127.0.0.1")]
     #[arg(value_parser = address)]
@@ -78,7 +78,7 @@ pub(crate) struct Args {
     pub(super) server_key_path: Option<PathBuf>,
 
     /// PEM file with the authorities of clients: on the ports of evaluation and synchronization, only
-    /// clients with a certificate of theirs are accepted.
+    /// clients with a certificate that they issued are accepted.
     // An empty path would let everybody in.
     #[arg(long, env = "FLAGSTAFF_CLIENT_CA_PATH", value_name = "PATH")]
     #[arg(requires = "server_cert_path")]

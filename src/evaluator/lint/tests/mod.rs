@@ -202,7 +202,7 @@ fn names_of_fields_that_are_nearly_known() {
     );
     assert_eq!(
         message(r#""defaultvariant":"a""#),
-        "other providers than flagd know `defaultVariant` only, not `defaultvariant`"
+        "providers other than flagd know only `defaultVariant`, not `defaultvariant`"
     );
     for fields in
         [r#""key":"f""#, r#""source":"x""#, r#""owner":1"#, r#""targeting":{},"target":1"#]
@@ -233,7 +233,7 @@ fn flags_that_are_left_out() {
 fn numbers_that_are_read_as_others() {
     let of = |value: &str| of_flag(&format!(r#""state":"ENABLED","variants":{{"a":{value}}}"#));
     let warning = |read: &str| {
-        vec![format!("a 64-bit float does not hold this number, which is read as {read}")]
+        vec![format!("a 64-bit float cannot represent this number, which is read as {read}")]
     };
     assert_eq!(of("9007199254740993"), warning("9007199254740992"));
     assert_eq!(of(r#"{"x":[-9007199254740993]}"#), warning("-9007199254740992"));

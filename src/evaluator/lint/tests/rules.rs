@@ -82,7 +82,7 @@ fn references() {
     assert_true(&[
         (
             r#"{"if":[{"$ref":"x"},"a"]}"#,
-            &["there is not an evaluator `x`: the rule fails (PARSE_ERROR)"],
+            &["the evaluator `x` does not exist: the rule fails (PARSE_ERROR)"],
             &["PARSE_ERROR"],
         ),
         (r#"{"if":[{"$ref":"tow"},"a"]}"#, &["; did you mean `two`?"], &["PARSE_ERROR"]),
@@ -302,12 +302,12 @@ fn weights() {
         (r#"{"fractional":[["a",7]]}"#, &["a single bucket takes everybody"], &["a", "null"]),
         (
             r#"{"fractional":["seed",["a",1],["b",1]]}"#,
-            &["this is one value for everybody"],
+            &["this value is the same for everybody"],
             &["b"],
         ),
         (
             r#"{"fractional":[{"cat":["se","ed"]},["a",1],["b",1]]}"#,
-            &["this is one value for everybody"],
+            &["this value is the same for everybody"],
             &["b"],
         ),
         (

@@ -75,7 +75,7 @@ fn dates_are_rfc_3339() {
     let before_year_0 = OffsetDateTime::from_unix_timestamp(-62_167_219_201).unwrap();
     for date in [odd, before_year_0] {
         let message = converted(date).unwrap_err();
-        assert!(message.starts_with("context field `f` is no date"), "{message}");
+        assert!(message.starts_with("context field `f` is not a date"), "{message}");
     }
 }
 
@@ -96,7 +96,7 @@ fn ints_beyond_2_to_the_53_are_invalid() {
     for field in beyond {
         let message = converted(field).unwrap_err();
         assert!(message.starts_with("context field `f` is"), "{message}");
-        assert!(message.ends_with("pass it as text"), "{message}");
+        assert!(message.ends_with("pass it as a string"), "{message}");
     }
 }
 
