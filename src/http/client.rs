@@ -99,7 +99,7 @@ impl fmt::Debug for Proxies {
 #[non_exhaustive]
 pub enum ClientError {
     /// The URL is invalid.
-    #[error("`{url}` is not a valid URL: {reason}")]
+    #[error("`{shown}` is not a valid URL: {reason}", shown = excerpt(url))]
     Url {
         /// The URL, as far as it is public.
         url: String,
@@ -114,30 +114,37 @@ pub enum ClientError {
     Setup(#[source] Box<dyn Error + Send + Sync>),
     /// The system has no certificate authorities, and none were given.
     #[error(
-        "cannot connect to {0}: the system has no certificate authorities: install them (mostly the \
-         package `ca-certificates`), or set `ClientTls::authorities`"
+        "cannot connect to {name}: the system has no certificate authorities: install them (mostly the \
+         package `ca-certificates`), or set `ClientTls::authorities`",
+        name = excerpt(.0)
     )]
     NoAuthorities(String),
     /// The request failed: there was no connection, or it was lost.
-    #[error("the request to {0} failed")]
+    #[error("the request to {name} failed", name = excerpt(.0))]
     Request(String, #[source] Box<dyn Error + Send + Sync>),
     /// The response took too long.
-    #[error("{0} did not respond within {1:?}")]
+    #[error("{name} did not respond within {1:?}", name = excerpt(.0))]
     TimedOut(String, Duration),
     /// A redirect leads from an encrypted connection to a plain one.
-    #[error("{0} redirects from https to http")]
+    #[error("{name} redirects from https to http", name = excerpt(.0))]
     Insecure(String),
     /// There were too many redirects.
-    #[error("{0} redirects more than {1} times")]
+    #[error("{name} redirects more than {1} times", name = excerpt(.0))]
     Redirects(String, usize),
     /// The body has a content coding that is not supported.
-    #[error("the response from {0} has the content coding `{1}`: only gzip is supported")]
+    #[error(
+        "the response from {name} has the content coding `{1}`: only gzip is supported",
+        name = excerpt(.0)
+    )]
     Coding(String, String),
     /// The body is not valid gzip, though the response says so.
-    #[error("the response from {0} is not valid gzip, as its `content-encoding` says")]
+    #[error(
+        "the response from {name} is not valid gzip, as its `content-encoding` says",
+        name = excerpt(.0)
+    )]
     Gzip(String, #[source] io::Error),
     /// The body is longer than allowed, once it is decompressed.
-    #[error("the response from {0} is larger than {limit}", limit = size(*.1))]
+    #[error("the response from {name} is larger than {limit}", limit = size(*.1), name = excerpt(.0))]
     TooLarge(String, usize),
 }
 

@@ -75,13 +75,13 @@ pub enum HttpSourceError {
     #[error(transparent)]
     Client(#[from] ClientError),
     /// The interval is 0.
-    #[error("{url}: the interval must not be 0")]
+    #[error("{shown}: the interval must not be 0", shown = excerpt(url))]
     Interval {
         /// The URL, without what may be secret.
         url: String,
     },
     /// A header is invalid.
-    #[error("{url}: header `{name}`: {reason}")]
+    #[error("{shown}: header `{name}`: {reason}", shown = excerpt(url))]
     Header {
         /// The URL, without what may be secret.
         url: String,

@@ -192,7 +192,7 @@ async fn a_body_that_is_large() {
         match fetch(&origin).await {
             Ok(text) => assert!(fits && text.len() == 64 << 20),
             Err(error) => {
-                let expected = format!("the flag definition at {origin} is larger than 64 MiB");
+                let expected = format!("the response from {origin} is larger than 64 MiB");
                 assert!(!fits && error.starts_with(&expected), "{error}");
             }
         }
