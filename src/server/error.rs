@@ -2,12 +2,13 @@
 
 use std::{io, path::PathBuf};
 
-/// Why a server does not start, or a source cannot be used.
+/// Why a server does not start, or a source cannot be used. Its text does not repeat the cause,
+/// which is its [`source`](std::error::Error::source).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServerError {
     /// A listener cannot be opened.
-    #[error("cannot listen for {service} at `{address}`: {source}")]
+    #[error("cannot listen for {service} at `{address}`")]
     Listen {
         /// What the listener is for: `evaluation`, `sync`, `ofrep` or `management`.
         service: &'static str,

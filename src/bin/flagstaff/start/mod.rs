@@ -20,7 +20,7 @@ use flagstaff::{
 
 pub(crate) use self::args::Args;
 use self::{args::Generation, sources::Source};
-use crate::{Exit, failed, signals::Signals};
+use crate::{Exit, failed, output, signals::Signals};
 
 /// Why there is no server, and the exit code.
 type Failure = (Exit, String);
@@ -68,7 +68,7 @@ async fn start(args: Args) -> Result<RunningServer, Failure> {
     }
     let server = builder.bind().await.map_err(|error| match error {
         ServerError::Option { .. } => usage(error.to_string()),
-        _ => (Exit::No, error.to_string()),
+        _ => (Exit::No, output::chain(&error)),
     })?;
     for (service, address) in [
         ("evaluation", server.evaluation_addr()),

@@ -13,7 +13,7 @@ use super::{
     Failure,
     sources::{Kind, Source},
 };
-use crate::Exit;
+use crate::{Exit, output::chain};
 
 /// How often files and URLs are read, in seconds, as in flagd.
 const FILE_INTERVAL: u32 = 1;
@@ -55,14 +55,14 @@ fn of_sync(error: FlagdError) -> Failure {
         FlagdError::InvalidOption { option, reason, .. } => {
             (Exit::Usage, format!("{option}: {reason}"))
         }
-        error => (Exit::No, error.to_string()),
+        error => (Exit::No, chain(&error)),
     }
 }
 
 fn of_http(error: ServerError) -> Failure {
     match error {
         ServerError::Option { reason, .. } => (Exit::Usage, reason),
-        error => (Exit::No, error.to_string()),
+        error => (Exit::No, chain(&error)),
     }
 }
 
