@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 #[cfg(feature = "rpc")]
-use std::{error::Error, fmt::Write as _, path::Path};
+use std::{error::Error, iter::successors, path::Path};
 
 /// The longest quotation, in characters.
 ///
@@ -25,21 +25,15 @@ pub(crate) fn shown(path: &Path) -> String {
     excerpt(&path.to_string_lossy()).into_owned()
 }
 
-/// An error and all its causes in one line, for where a chain cannot be kept
-/// ([`EvaluationError`] is not an [`Error`], and an event holds text). A cause whose text stands in the
-/// line already is left out.
+/// An error and all its causes in one line, for where a chain cannot be kept (an
+/// [`EvaluationError`](open_feature::EvaluationError) is not an [`Error`], and an event holds a string).
 #[cfg(feature = "rpc")]
 pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
-    let mut line = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let text = error.to_string();
-        if !line.contains(&text) {
-            let _ = write!(line, ": {text}"); // writing to a String cannot fail
-        }
-        cause = error.source();
-    }
-    line
+    let causes = successors(Some(error), |&error| error.source());
+    let mut texts: Vec<_> = causes.map(ToString::to_string).collect();
+    // Wrappers in tonic and hyper have the text of what they wrap, and it as their cause.
+    texts.dedup();
+    texts.join(": ")
 }
 
 #[cfg(test)]
@@ -51,6 +45,20 @@ mod tests {
         for text in ["", "short", &"x".repeat(MAX_CHARS), &"é".repeat(MAX_CHARS)] {
             assert!(matches!(excerpt(text), Cow::Borrowed(same) if same == text), "{text}");
         }
+    }
+
+    #[test]
+    fn causes_follow_each_other_and_wrappers_count_once() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("{0}")]
+        struct Caused(&'static str, #[source] Option<Box<Caused>>);
+        let caused = |text, cause| Some(Box::new(Caused(text, cause)));
+        let cause = caused("refused", None);
+        let error = caused("no stream", caused("no connection", caused("no connection", cause)));
+        assert_eq!(chain(&*error.unwrap()), "no stream: no connection: refused");
+        // A cause that is part of a text before it is a cause nonetheless.
+        let error = Caused("refused by a", caused("refused", None));
+        assert_eq!(chain(&error), "refused by a: refused");
     }
 
     #[test]

@@ -10,6 +10,7 @@
 //! | definition or question | flagd | here |
 //! |---|---|---|
 //! | an integer is asked for, and the number is beyond 64 bits | -2^63 | [`ErrorCode::TypeMismatch`] |
+//! | a rule takes the string `0x1p4` or `1_000` for a number | 16, 1000 | is not a number |
 //! | a definition or rule is nested more than about 120 deep | evaluates, or overflows its stack | is refused |
 //! | a rule takes more than 5 million steps, or evaluates itself without end | hangs, runs out of memory or overflows its stack | [`ErrorCode::ParseError`] |
 //! | a reference within an evaluator | is replaced or not, by chance, if written without spaces (always so in YAML); else not | is never replaced, so the rule is a [`ErrorCode::ParseError`] when it is evaluated |

@@ -1,17 +1,9 @@
 //! Numbers as flagd reads and writes them.
 
-use std::borrow::Cow;
-
-/// The number that a text stands for: decimal, hexadecimal with an exponent, `inf`, `nan`; one
-/// underscore may stand between two digits. A number too large for 64 bits is infinite. Nothing
-/// else, no spaces either.
+/// The number that a string stands for: decimal, `inf`, `nan`. A number too large for 64 bits is
+/// infinite. Nothing else, no spaces either.
 pub(crate) fn parse(text: &str) -> Option<f64> {
-    let text = without_underscores(text)?;
-    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(&text);
-    if let Some(digits) = unsigned.strip_prefix("0x").or_else(|| unsigned.strip_prefix("0X")) {
-        let size = hexadecimal(digits)?;
-        return Some(if text.starts_with('-') { -size } else { size });
-    }
+    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
     // Go takes no sign before `nan`; Rust does.
     if unsigned.len() != text.len() && unsigned.eq_ignore_ascii_case("nan") {
         return None;
@@ -19,84 +11,11 @@ pub(crate) fn parse(text: &str) -> Option<f64> {
     text.parse().ok()
 }
 
-/// The text without underscores, which must lie between digits or after `0x`.
-fn without_underscores(text: &str) -> Option<Cow<'_, str>> {
-    if !text.contains('_') {
-        return Some(Cow::Borrowed(text));
-    }
-    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
-    let hexadecimal = unsigned.starts_with("0x") || unsigned.starts_with("0X");
-    let digits = if hexadecimal { &unsigned[2..] } else { unsigned };
-    let (mut after_digit, mut after_underscore) = (hexadecimal, false);
-    for c in digits.chars() {
-        let is_digit = c.is_digit(if hexadecimal { 16 } else { 10 });
-        if c == '_' && !after_digit || c != '_' && after_underscore && !is_digit {
-            return None;
-        }
-        (after_digit, after_underscore) = (is_digit, c == '_');
-    }
-    (!after_underscore).then(|| Cow::Owned(text.replace('_', "")))
-}
-
 /// As [`parse`], for comparisons: there a number out of range is none.
 pub(crate) fn parse_in_range(text: &str) -> Option<f64> {
     let number = parse(text)?;
     let spelled = text.trim_start_matches(['+', '-']).starts_with(['i', 'I']);
     (number.is_finite() || number.is_nan() || spelled).then_some(number)
-}
-
-/// `digits` is what follows `0x`; the exponent is mandatory.
-fn hexadecimal(digits: &str) -> Option<f64> {
-    let (mantissa, exponent) = digits.split_once(['p', 'P'])?;
-    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    let signless = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
-    let any = !(whole.is_empty() && fraction.is_empty());
-    if !any || signless.is_empty() || !signless.bytes().all(|b| b.is_ascii_digit()) {
-        return None;
-    }
-    let limit = if exponent.starts_with('-') { -1_000_000_000 } else { 1_000_000_000 };
-    let mut exponent = exponent.parse::<i64>().unwrap_or(limit).clamp(-limit.abs(), limit.abs());
-    let mut value = 0u64;
-    for (digit, scale) in whole.chars().map(|c| (c, 0)).chain(fraction.chars().map(|c| (c, 4))) {
-        let digit = u64::from(digit.to_digit(16)?);
-        if value >> 60 == 0 {
-            value = value << 4 | digit;
-            exponent -= scale;
-        } else {
-            // For rounding it matters only whether anything follows.
-            value |= u64::from(digit != 0);
-            exponent += 4 - scale;
-        }
-    }
-    Some(scaled(value, exponent))
-}
-
-/// `value` times the `exponent`th power of two, to the nearest, of two as near the even one.
-#[allow(clippy::cast_precision_loss)]
-fn scaled(value: u64, exponent: i64) -> f64 {
-    let power = |exponent: i64| {
-        let bits = if exponent < -1022 { 1 << (exponent + 1074) } else { (exponent + 1023) << 52 };
-        f64::from_bits(bits.unsigned_abs())
-    };
-    let bits = i64::from(u64::BITS - value.leading_zeros());
-    let highest = exponent + bits - 1;
-    if value == 0 || highest < -1075 {
-        return 0.0;
-    }
-    if highest > 1023 {
-        return f64::INFINITY;
-    }
-    // A small number has fewer bits than 53.
-    let dropped = (bits - 53).max(-1074 - exponent).max(0);
-    let (unit, rest) = match dropped {
-        64.. => return if value > 1 << 63 { power(-1074) } else { 0.0 },
-        _ => (value >> dropped, value & ((1 << dropped) - 1)),
-    };
-    let half = if dropped == 0 { 1 } else { 1 << (dropped - 1) };
-    let up = rest > half || dropped > 0 && rest == half && unit % 2 == 1;
-    let unit = (unit + u64::from(up)) as f64;
-    let exponent = exponent + dropped;
-    if exponent > 900 { unit * power(900) * power(exponent - 900) } else { unit * power(exponent) }
 }
 
 /// The whole number towards zero. What does not fit 64 bits is the smallest of them, as on the
@@ -212,25 +131,6 @@ mod tests {
             ("1e400", f64::INFINITY),
             ("-INF", f64::NEG_INFINITY),
             ("Infinity", f64::INFINITY),
-            ("0x1p4", 16.0),
-            ("-0x1.8P1", -3.0),
-            ("0x_1p-2", 0.25),
-            ("1_000", 1000.0),
-            ("-1_0.0_1e0_1", -100.1),
-            ("0x_1_2.3_4_5p+1_2", 74565.0),
-            ("0x1p-1074", 5e-324),
-            ("0x1p-1075", 0.0),
-            ("0x1.8p-1075", 5e-324),
-            ("0x3p-1075", 1e-323),
-            ("0x.8p-1073", 5e-324),
-            ("0x1.fffffffffffff8p1023", f64::INFINITY),
-            ("0x1.fffffffffffff7p1023", f64::MAX),
-            ("0x1p1023", 8.988_465_674_311_58e307),
-            ("0x1.00000000000008p0", 1.0),
-            ("0x1.000000000000080000000000001p0", 1.000_000_000_000_000_2),
-            ("0x100000000000000000p-68", 1.0),
-            ("0x1p99999999999999999999", f64::INFINITY),
-            ("0x1p-99999999999999999999", 0.0),
         ];
         for (text, number) in numbers {
             assert_eq!(parse(text), Some(number), "{text}");
@@ -241,9 +141,8 @@ mod tests {
     #[test]
     fn texts_that_are_no_numbers() {
         for text in [
-            "", " 1", "1 ", "abc", "0x10", "0b1", "+nan", "1e", ".", "infin", "0xp1", "_1", "1_",
-            "1__0", "1_.5", "1._5", "1e_5", "1_e5", "0_x1p1", "in_f", "0x1_p1", "0b_1", "0x1p",
-            "0x.p1",
+            "", " 1", "1 ", "abc", "0x10", "0x1p4", "0b1", "+nan", "1e", ".", "infin", "1_000",
+            "in_f",
         ] {
             assert_eq!(parse(text), None, "{text}");
         }

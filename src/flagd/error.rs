@@ -4,7 +4,8 @@ use std::{error::Error, io, path::PathBuf, time::Duration};
 
 use crate::excerpt::{excerpt, shown};
 
-/// What goes wrong outside of an evaluation.
+/// What goes wrong outside of an evaluation. Its text does not repeat the cause, which is its
+/// [`source`](Error::source).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FlagdError {
@@ -19,7 +20,7 @@ pub enum FlagdError {
         reason: String,
     },
     /// A file that an option names cannot be read.
-    #[error("option `{option}` ({variable}): cannot read {path}: {source}", path = shown(path))]
+    #[error("option `{option}` ({variable}): cannot read {path}", path = shown(path))]
     File {
         /// The name of the option in [`FlagdOptions::TABLE`](crate::flagd::options::table::FlagdOptions::TABLE).
         option: &'static str,

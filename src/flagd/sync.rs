@@ -16,10 +16,12 @@ use crate::{
         client::{
             channel::Connection,
             plan::{self, Plan},
-            stream::{Cause, End, Failure, at},
-            sync_stream::{Opening, SyncStream, open},
+            rotation::{Rotation, Turn},
+            stream::{Cause, Failure},
+            sync_stream::SyncStream,
         },
         options::table::FlagdOptions,
+        proto::sync::SyncFlagsRequest,
     },
     source::{Definition, FlagSource, SourceError},
 };
@@ -49,9 +51,7 @@ pub struct SyncSource {
     /// Whether an attempt has failed.
     failed: bool,
     connection: Option<Arc<Connection>>,
-    stream: Option<SyncStream>,
-    /// The first stream, or the one that is to follow.
-    opening: Option<Opening>,
+    rotation: Rotation<SyncStream>,
     /// A digest of what was given last.
     last: Option<u64>,
     hasher: RandomState,
@@ -65,15 +65,15 @@ impl SyncSource {
     /// [`FlagdError::InvalidOption`] when the target URI does not parse, or a status code is none.
     pub fn new(options: FlagdOptions) -> Result<Self, FlagdError> {
         let plan = Plan::new(&options)?;
+        let patience = plan::first_attempt(&options);
         Ok(Self {
             name: plan.target.to_string(),
-            patience: plan::first_attempt(&options),
+            rotation: Rotation::new(plan::rotation(&options, patience)),
+            patience,
             options,
             plan,
             failed: false,
             connection: None,
-            stream: None,
-            opening: None,
             last: None,
             hasher: RandomState::new(),
         })
@@ -81,60 +81,28 @@ impl SyncSource {
 
     /// Waits for the next definition, the same as the last perhaps.
     async fn receive(&mut self) -> Result<Definition, Failure> {
-        loop {
-            if self.stream.is_none() && self.opening.is_none() {
-                self.begin()?;
-            }
-            let due = self.stream.as_ref().and_then(|stream| stream.successor_due);
-            tokio::select! {
-                biased;
-                opened = resolve(&mut self.opening) => {
-                    self.opening = None;
-                    match opened {
-                        // The old stream has nothing to tell that the new one does not.
-                        Ok((stream, definition)) => {
-                            self.stream = Some(stream);
-                            return Ok(definition);
-                        }
-                        Err(failure) if self.stream.is_none() => return Err(failure),
-                        Err(failure) => {
-                            tracing::debug!(error = failure.message, "the next stream did not open");
-                        }
-                    }
-                }
-                received = pull(&mut self.stream) => match received {
-                    Ok(definition) => return Ok(definition),
-                    Err((End::Failed(failure), _)) => return Err(failure),
-                    // A server that ends streams at once, whatever it says, must not be asked at once.
-                    Err((End::Planned, age)) if age < self.options.retry_backoff() => {
-                        let message = "it ends its streams at once".to_owned();
-                        return Err(Failure { message, cause: Cause::Stream });
-                    }
-                    Err((End::Planned, _)) => self.stream = None,
-                },
-                () = at(due) => {
-                    self.begin()?;
-                    if let Some(stream) = &mut self.stream {
-                        stream.successor_due = None;
-                    }
-                }
+        let connection = match &self.connection {
+            Some(connection) => connection,
+            None => self.connection.insert(
+                Connection::new(&self.options, &self.plan.target, self.patience)
+                    .map(Arc::new)
+                    .map_err(|error| Failure { message: chain(&error), cause: Cause::Options })?,
+            ),
+        };
+        let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
+        let open = || {
+            let connection = connection.clone();
+            let request = SyncFlagsRequest {
+                provider_id: text(self.options.provider_id()),
+                selector: text(self.options.selector()),
+            };
+            async move { SyncStream::open(&connection, request).await }
+        };
+        match self.rotation.next(open).await? {
+            Turn::Opened(definition) | Turn::Replaced(definition) | Turn::Item(definition) => {
+                Ok(definition)
             }
         }
-    }
-
-    /// Begins to open a stream, over the connection in use or a new one.
-    fn begin(&mut self) -> Result<(), Failure> {
-        let connection = match self.connection.clone() {
-            Some(connection) => connection,
-            None => Connection::new(&self.options, &self.plan.target, self.patience)
-                .map(Arc::new)
-                .map_err(|error| Failure { message: chain(&error), cause: Cause::Options })?,
-        };
-        self.connection = Some(connection.clone());
-        let lifetime = self.options.stream_deadline();
-        let (provider, selector) = (self.options.provider_id(), self.options.selector());
-        self.opening = Some(open(connection, provider, selector, lifetime, self.patience));
-        Ok(())
     }
 
     /// What is lost is begun anew, the connection included: one that went silent is not mended, and
@@ -149,7 +117,8 @@ impl SyncSource {
         };
         self.failed = true;
         self.patience = plan::later_attempt(&self.options);
-        (self.connection, self.stream, self.opening, self.last) = (None, None, None, None);
+        self.rotation = Rotation::new(plan::rotation(&self.options, self.patience));
+        (self.connection, self.last) = (None, None);
         if fatal { SourceError::fatal(message) } else { SourceError::new(message) }
     }
 }
@@ -179,19 +148,5 @@ impl FlagSource for SyncSource {
 impl fmt::Debug for SyncSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SyncSource").field("options", &self.options).finish_non_exhaustive()
-    }
-}
-
-async fn resolve(opening: &mut Option<Opening>) -> Result<(SyncStream, Definition), Failure> {
-    match opening {
-        Some(opening) => opening.await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn pull(stream: &mut Option<SyncStream>) -> Result<Definition, (End, Duration)> {
-    match stream {
-        Some(stream) => stream.next().await.map_err(|end| (end, stream.age())),
-        None => std::future::pending().await,
     }
 }

@@ -4,7 +4,8 @@ use std::io;
 
 use crate::http::tls::TlsError;
 
-/// Why a server does not start.
+/// Why a server does not start. Its text does not repeat the cause, which is its
+/// [`source`](std::error::Error::source).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServerError {

@@ -6,11 +6,14 @@ use open_feature::{EvaluationContext, provider::FeatureProvider};
 use serde_json::Value;
 
 use super::{builder::Server, flags::Flags, running::RunningServer};
-use crate::flagd::{
-    FlagdProvider,
-    options::{
-        kind::{CacheType, Resolver},
-        table::{FlagdOptions, FlagdOptionsBuilder},
+use crate::{
+    excerpt::chain,
+    flagd::{
+        FlagdProvider,
+        options::{
+            kind::{CacheType, Resolver},
+            table::{FlagdOptions, FlagdOptionsBuilder},
+        },
     },
 };
 
@@ -51,7 +54,7 @@ impl TestServer {
     pub async fn start() -> Self {
         match Server::builder().ephemeral().bind().await {
             Ok(server) => Self { server },
-            Err(error) => panic!("cannot start the test server: {error}"),
+            Err(error) => panic!("cannot start the test server: {}", chain(&error)),
         }
     }
 
@@ -115,7 +118,7 @@ impl TestServer {
     pub async fn provider(&self) -> FlagdProvider {
         let options = match self.options().cache(CacheType::Disabled).build() {
             Ok(options) => options,
-            Err(error) => panic!("{error}"),
+            Err(error) => panic!("{}", chain(&error)),
         };
         let mut provider = FlagdProvider::new(options);
         provider.initialize(&EvaluationContext::default()).await;

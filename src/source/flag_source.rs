@@ -1,6 +1,6 @@
 //! What a source of flag definitions is, and what it gives.
 
-use std::{error::Error, path::Path, time::Duration};
+use std::{error::Error, fmt, path::Path, time::Duration};
 
 use async_trait::async_trait;
 use serde_json::{Map, Value};
@@ -97,13 +97,23 @@ impl Definition {
     }
 }
 
-/// Why a source gives no flag definition for now.
-#[derive(Debug, thiserror::Error)]
-#[error("{cause}")]
+/// Why a source gives no flag definition for now: in text and causes, the error that it was made of.
+#[derive(Debug)]
 pub struct SourceError {
-    #[source]
     cause: Box<dyn Error + Send + Sync>,
     fatal: bool,
+}
+
+impl fmt::Display for SourceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.cause.fmt(f)
+    }
+}
+
+impl Error for SourceError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.cause.source()
+    }
 }
 
 impl SourceError {

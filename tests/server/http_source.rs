@@ -94,10 +94,7 @@ async fn fetched(source: &mut HttpSource) -> Result<String, String> {
             let mut text = error.to_string();
             let mut cause = std::error::Error::source(&error);
             while let Some(error) = cause {
-                // The error and its cause may be one.
-                if !text.ends_with(&error.to_string()) {
-                    text = format!("{text}: {error}");
-                }
+                text = format!("{text}: {error}");
                 cause = error.source();
             }
             Err(text)

@@ -57,7 +57,7 @@ enum Type {
 pub(crate) async fn run(args: Args) -> Exit {
     let options = match args.connection.options() {
         Ok(options) => options,
-        Err(error) => return failed(Exit::Usage, &error.to_string()),
+        Err(error) => return failed(Exit::Usage, &output::chain(&error)),
     };
     let from_file = options.resolver() == Resolver::File;
     let fields: Fields = args.contexts.into_iter().flatten().collect();

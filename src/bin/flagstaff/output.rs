@@ -3,6 +3,7 @@
 use std::{
     error::Error,
     io::{self, Write as _},
+    iter::successors,
 };
 
 /// Writes a line at once. An error means that nobody reads any more.
@@ -17,8 +18,10 @@ pub(crate) fn complain(message: &str) {
     let _ = writeln!(io::stderr(), "flagstaff: {message}");
 }
 
-/// An error and its causes in one line.
-pub(crate) fn with_causes(error: &(dyn Error + 'static)) -> String {
-    let causes = std::iter::successors(Some(error), |error| (*error).source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+/// An error and all its causes in one line.
+pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
+    let causes = successors(Some(error), |&error| error.source());
+    let mut texts: Vec<_> = causes.map(ToString::to_string).collect();
+    texts.dedup(); // as in wrappers that have the text of what they wrap
+    texts.join(": ")
 }

@@ -25,7 +25,7 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args) -> Exit {
     let options = match args.connection.options() {
         Ok(options) => options,
-        Err(error) => return failed(Exit::Usage, &error.to_string()),
+        Err(error) => return failed(Exit::Usage, &output::chain(&error)),
     };
     let mut signals = match Signals::listen() {
         Ok(signals) => signals,

@@ -1,6 +1,8 @@
 //! `sem_ver`: comparison of semantic versions.
 
-use std::{borrow::Cow, cmp::Ordering};
+use std::borrow::Cow;
+
+use semver::{BuildMetadata, Prerelease};
 
 use super::args::Args;
 use crate::evaluator::{number, value::Value};
@@ -41,105 +43,43 @@ fn text<'v>(value: &'v Value<'_>) -> Option<Cow<'v, str>> {
     }
 }
 
-/// Build metadata is checked and forgotten.
-#[derive(Debug, PartialEq, Eq)]
+/// Compared number by number, then by pre-release. Build metadata is checked and forgotten.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Version<'v> {
-    /// Digits without leading zeros, of any length.
-    numbers: [&'v str; 3],
-    prerelease: Option<&'v str>,
+    /// Of any length: the count of digits, and the digits without leading zeros.
+    numbers: [(usize, &'v str); 3],
+    prerelease: Prerelease,
 }
 
 impl<'v> Version<'v> {
     /// A version of one, two or three numbers, after an optional `v` or `V`.
     fn parse(text: &'v str) -> Option<Self> {
         let text = text.strip_prefix(['v', 'V']).unwrap_or(text);
-        let (text, build) = match text.split_once('+') {
-            Some((text, build)) => (text, Some(build)),
-            None => (text, None),
-        };
-        let (core, prerelease) = match text.split_once('-') {
-            Some((core, prerelease)) => (core, Some(prerelease)),
-            None => (text, None),
-        };
-        let mut numbers = ["0"; 3];
+        let (text, build) = split(text, b'+')?;
+        let (core, prerelease) = split(text, b'-')?;
+        let mut numbers = [(1, "0"); 3];
         let mut count = 0;
         for part in core.split('.') {
-            *numbers.get_mut(count)? = part;
-            count += 1;
-            if !is_number(part) || has_leading_zero(part) {
+            let is_number = !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+            if !is_number || part.len() > 1 && part.starts_with('0') {
                 return None;
             }
+            *numbers.get_mut(count)? = (part.len(), part);
+            count += 1;
         }
-        let identifiers = |list: &str, strict: bool| {
-            list.split('.').all(|part| is_identifier(part) && !(strict && is_zero_padded(part)))
-        };
-        let complete = count == 3 || prerelease.is_none() && build.is_none();
-        let valid = complete
-            && prerelease.is_none_or(|list| identifiers(list, true))
-            && build.is_none_or(|list| identifiers(list, false));
-        valid.then_some(Self { numbers, prerelease })
+        BuildMetadata::new(build).ok()?;
+        let prerelease = Prerelease::new(prerelease).ok()?;
+        let complete = count == 3 || prerelease.is_empty() && build.is_empty();
+        complete.then_some(Self { numbers, prerelease })
     }
 }
 
-fn is_number(part: &str) -> bool {
-    !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit())
-}
-
-fn has_leading_zero(part: &str) -> bool {
-    part.len() > 1 && part.starts_with('0')
-}
-
-fn is_zero_padded(part: &str) -> bool {
-    is_number(part) && has_leading_zero(part)
-}
-
-fn is_identifier(part: &str) -> bool {
-    !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
-}
-
-fn compare_numbers(a: &str, b: &str) -> Ordering {
-    a.len().cmp(&b.len()).then_with(|| a.cmp(b))
-}
-
-fn compare_identifiers(a: &str, b: &str) -> Ordering {
-    match (is_number(a), is_number(b)) {
-        (true, true) => compare_numbers(a, b),
-        (true, false) => Ordering::Less,
-        (false, true) => Ordering::Greater,
-        (false, false) => a.cmp(b),
-    }
-}
-
-impl Ord for Version<'_> {
-    fn cmp(&self, other: &Self) -> Ordering {
-        let numbers = self.numbers.iter().zip(&other.numbers);
-        let by_number = numbers
-            .map(|(a, b)| compare_numbers(a, b))
-            .find(|order| order.is_ne())
-            .unwrap_or(Ordering::Equal);
-        by_number.then_with(|| match (self.prerelease, other.prerelease) {
-            (None, None) => Ordering::Equal,
-            (None, Some(_)) => Ordering::Greater,
-            (Some(_), None) => Ordering::Less,
-            (Some(a), Some(b)) => {
-                let (mut a, mut b) = (a.split('.'), b.split('.'));
-                loop {
-                    match (a.next(), b.next()) {
-                        (None, None) => return Ordering::Equal,
-                        (None, Some(_)) => return Ordering::Less,
-                        (Some(_), None) => return Ordering::Greater,
-                        (Some(a), Some(b)) if a == b => {}
-                        (Some(a), Some(b)) => return compare_identifiers(a, b),
-                    }
-                }
-            }
-        })
-    }
-}
-
-impl PartialOrd for Version<'_> {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
+/// What is before and after a mark; without the mark nothing is after it, and with it something must.
+fn split(text: &str, mark: u8) -> Option<(&str, &str)> {
+    // Faster than `split_once` where strings are as short as versions.
+    match text.bytes().position(|b| b == mark) {
+        None => Some((text, "")),
+        Some(at) => (at + 1 < text.len()).then(|| (&text[..at], &text[at + 1..])),
     }
 }
 

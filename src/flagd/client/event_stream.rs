@@ -9,26 +9,20 @@ use tonic::Streaming;
 use super::{
     call_error::CallError,
     channel::Connection,
+    rotation::Rotated,
     rpc,
-    stream::{Cause, End, Failure, at, planned},
+    stream::{Cause, End, Failure, at},
 };
 use crate::{
     excerpt::excerpt,
     flagd::{event::ChangedFlags, proto::EventStreamResponse},
 };
 
-/// The longest lives that a stream may have; zero is without end.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct StreamLimits {
-    pub(crate) lifetime: Duration,
-    pub(crate) idle: Duration,
-}
-
 /// A stream over which flagd has said that it is ready.
 pub(crate) struct EventStream {
     messages: Streaming<EventStreamResponse>,
-    limits: StreamLimits,
-    opened: Instant,
+    /// How long it may be silent; zero is without end.
+    idle: Duration,
     last_message: Instant,
     /// Silence means nothing until the server has shown that it does not stay silent.
     sends_keep_alive: bool,
@@ -39,13 +33,10 @@ const SHUTDOWN: &str = "flagd is shutting down";
 impl EventStream {
     /// Opens a stream and waits until flagd says that it is ready. A server without v2 is asked by
     /// v1; it may say so with the headers, or in the trailers of a stream that opened.
-    pub(crate) async fn open(
-        connection: &Connection,
-        limits: StreamLimits,
-    ) -> Result<Self, Failure> {
+    pub(crate) async fn open(connection: &Connection, idle: Duration) -> Result<Self, Failure> {
         let mut v1 = connection.speaks_v1_only();
         loop {
-            match Self::ready(connection, limits, v1).await {
+            match Self::ready(connection, idle, v1).await {
                 Err(failure) if failure.is_unimplemented() => {
                     connection.speak_v1_only(!v1);
                     if v1 {
@@ -58,65 +49,28 @@ impl EventStream {
         }
     }
 
-    async fn ready(
-        connection: &Connection,
-        limits: StreamLimits,
-        v1: bool,
-    ) -> Result<Self, Failure> {
+    async fn ready(connection: &Connection, idle: Duration, v1: bool) -> Result<Self, Failure> {
         let messages = rpc::event_stream(connection, v1).await?;
-        let now = Instant::now();
-        let mut stream =
-            Self { messages, limits, opened: now, last_message: now, sends_keep_alive: false };
+        let last_message = Instant::now();
+        let mut stream = Self { messages, idle, last_message, sends_keep_alive: false };
         loop {
-            match stream.message().await {
-                Ok(Message::Ready) => return Ok(stream),
-                Ok(Message::Shutdown) => return Err(Failure::stream(SHUTDOWN)),
-                Ok(_) => {}
-                Err(End::Planned) => return Err(Failure::stream("it ended before it was ready")),
-                Err(End::Failed(failure)) => return Err(failure),
+            match stream.message().await? {
+                Message::Ready => return Ok(stream),
+                Message::Shutdown => return Err(Failure::stream(SHUTDOWN)),
+                _ => {}
             }
         }
     }
 
-    /// How long the stream has been open.
-    pub(crate) fn age(&self) -> Duration {
-        self.opened.elapsed()
-    }
-
-    /// When the next stream is to be opened, so that it is ready before this one ends.
-    pub(crate) fn successor_due(&self, lead: Duration) -> Option<Instant> {
-        let lifetime = self.limits.lifetime;
-        (!lifetime.is_zero()).then(|| self.opened + lifetime - lead.min(lifetime / 10))
-    }
-
-    /// The next change of flags. It can be cancelled without loss.
-    pub(crate) async fn next(&mut self) -> Result<ChangedFlags, End> {
-        loop {
-            match self.message().await.map_err(planned)? {
-                Message::Changed(flags) => return Ok(flags),
-                Message::Shutdown => {
-                    return Err(End::Failed(Failure {
-                        cause: Cause::Shutdown,
-                        ..Failure::stream(SHUTDOWN)
-                    }));
-                }
-                Message::Ready | Message::KeepAlive | Message::Unknown => {}
-            }
-        }
-    }
-
-    async fn message(&mut self) -> Result<Message, End> {
-        let limits = self.limits;
-        let over = (!limits.lifetime.is_zero()).then(|| self.opened + limits.lifetime);
-        let idle = (self.sends_keep_alive && !limits.idle.is_zero())
-            .then(|| self.last_message + limits.idle);
+    async fn message(&mut self) -> Result<Message, Failure> {
+        let idle =
+            (self.sends_keep_alive && !self.idle.is_zero()).then(|| self.last_message + self.idle);
         let received = tokio::select! {
             biased;
             received = self.messages.message() => received,
-            () = at(over) => return Err(End::Planned),
             () = at(idle) => {
-                let text = format!("flagd has been silent for {:?}", limits.idle);
-                return Err(End::Failed(Failure::stream(&text)));
+                let text = format!("flagd has been silent for {:?}", self.idle);
+                return Err(Failure::stream(text));
             }
         };
         self.last_message = Instant::now();
@@ -126,8 +80,29 @@ impl EventStream {
                 self.sends_keep_alive |= message == Message::KeepAlive;
                 Ok(message)
             }
-            Ok(None) => Err(End::Failed(Failure::stream("flagd closed the event stream"))),
-            Err(status) => Err(End::Failed(CallError::from_status(status, Duration::ZERO).into())),
+            Ok(None) => Err(Failure::stream("flagd closed the event stream")),
+            Err(status) => Err(CallError::from_status(status, Duration::ZERO).into()),
+        }
+    }
+}
+
+impl Rotated for EventStream {
+    type First = ();
+    type Item = ChangedFlags;
+    /// A change just before the new stream was ready is in the old one alone.
+    const LINGERS: bool = true;
+    const NOT_OPENED: &str = "it did not open an event stream";
+
+    async fn next(&mut self) -> Result<ChangedFlags, End> {
+        loop {
+            match self.message().await.map_err(Failure::of_ready_stream)? {
+                Message::Changed(flags) => return Ok(flags),
+                Message::Shutdown => {
+                    let message = SHUTDOWN.to_owned();
+                    return Err(End::Failed(Failure { message, cause: Cause::Shutdown }));
+                }
+                Message::Ready | Message::KeepAlive | Message::Unknown => {}
+            }
         }
     }
 }

@@ -6,6 +6,7 @@ pub(crate) mod circuit_breaker;
 pub(crate) mod event_stream;
 pub(crate) mod plan;
 pub(crate) mod retry;
+pub(crate) mod rotation;
 pub(crate) mod rpc;
 pub(crate) mod status;
 pub(crate) mod stream;

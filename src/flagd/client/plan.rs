@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tonic::Code;
 
-use super::status::code_named;
+use super::{rotation::Limits, status::code_named};
 use crate::{
     excerpt::excerpt,
     flagd::{
@@ -71,4 +71,10 @@ pub(crate) fn first_attempt(options: &FlagdOptions) -> Duration {
 /// hangs must not be the last.
 pub(crate) fn later_attempt(options: &FlagdOptions) -> Duration {
     first_attempt(options).min(ATTEMPT.max(options.retry_backoff_max()))
+}
+
+/// How long streams are used.
+pub(crate) fn rotation(options: &FlagdOptions, patience: Duration) -> Limits {
+    let shortest = options.retry_backoff().min(options.retry_backoff_max());
+    Limits { lifetime: options.stream_deadline(), patience, shortest }
 }

@@ -38,8 +38,17 @@ pub(crate) enum Cause {
 }
 
 impl Failure {
-    pub(crate) fn stream(message: &str) -> Self {
-        Self { message: message.to_owned(), cause: Cause::Stream }
+    pub(crate) fn stream(message: impl Into<String>) -> Self {
+        Self { message: message.into(), cause: Cause::Stream }
+    }
+
+    /// A server that was ready ends a stream with this status when its own `--stream-deadline` has
+    /// passed.
+    pub(crate) fn of_ready_stream(self) -> End {
+        match self.cause {
+            Cause::Status(Code::DeadlineExceeded) => End::Planned,
+            _ => End::Failed(self),
+        }
     }
 
     pub(crate) fn is_unimplemented(&self) -> bool {
@@ -70,14 +79,6 @@ fn chain_of(status: &tonic::Status) -> String {
     match std::error::Error::source(status) {
         Some(source) if status.message().is_empty() => excerpt(&chain(source)).into_owned(),
         _ => said(status).into_owned(),
-    }
-}
-
-/// A server that was ready ends a stream so when its own `--stream-deadline` has passed.
-pub(crate) fn planned(end: End) -> End {
-    match end {
-        End::Failed(Failure { cause: Cause::Status(Code::DeadlineExceeded), .. }) => End::Planned,
-        end => end,
     }
 }
 

@@ -1,19 +1,19 @@
 //! One stream of flag definitions: open it, then take them until it ends.
 
-use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::time::Duration;
 
 use http::uri::PathAndQuery;
 use prost_types::Struct;
 use serde_json::{Map, Value};
-use tokio::time::{Instant, timeout};
 use tonic::{Code, Request, Status, Streaming};
 use tonic_prost::ProstCodec;
 
 use super::{
     call_error::CallError,
     channel::Connection,
+    rotation::Rotated,
     rpc,
-    stream::{Cause, End, Failure, at, planned},
+    stream::{End, Failure},
 };
 use crate::{
     flagd::{
@@ -25,90 +25,51 @@ use crate::{
     source::Definition,
 };
 
-/// A stream that is being opened, up to its first definition.
-pub(crate) type Opening =
-    Pin<Box<dyn Future<Output = Result<(SyncStream, Definition), Failure>> + Send>>;
-
 /// A stream over which a definition has come.
 pub(crate) struct SyncStream {
     messages: Streaming<SyncFlagsResponse>,
-    opened: Instant,
-    /// When it is over; without a time, it has no end.
-    over: Option<Instant>,
-    /// When the next is to be opened, so that it is there before this one ends.
-    pub(crate) successor_due: Option<Instant>,
     /// The facts for definitions that come without any.
     facts: Map<String, Value>,
 }
 
-/// Opens a stream. It may live for `lifetime` (zero is without end), and take `patience` to open.
-pub(crate) fn open(
-    connection: Arc<Connection>,
-    provider_id: Option<&str>,
-    selector: Option<&str>,
-    lifetime: Duration,
-    patience: Duration,
-) -> Opening {
-    let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
-    let request = SyncFlagsRequest { provider_id: text(provider_id), selector: text(selector) };
-    Box::pin(async move {
-        let opened = timeout(patience, first(&connection, request)).await;
-        let (messages, definition, facts) = opened.unwrap_or_else(|_| {
-            let message = format!("it sent no flags within {patience:?}");
-            Err(Failure { message, cause: Cause::Status(Code::DeadlineExceeded) })
-        })?;
-        let opened = Instant::now();
-        let over = (!lifetime.is_zero()).then(|| opened + lifetime);
-        let successor_due = over.map(|over| over - patience.min(lifetime / 10));
-        Ok((SyncStream { messages, opened, over, successor_due, facts }, definition))
-    })
-}
-
-type First = (Streaming<SyncFlagsResponse>, Definition, Map<String, Value>);
-
-async fn first(connection: &Connection, request: SyncFlagsRequest) -> Result<First, Failure> {
-    let mut messages = sync_flags(connection, request).await?;
-    let response = match received(messages.message().await) {
-        Ok(response) => response,
-        Err(End::Failed(failure)) => return Err(failure),
-        Err(End::Planned) => return Err(failure("it ended the stream before it sent flags")),
-    };
-    let facts = match &response.sync_context {
-        Some(_) => Map::new(),
-        None => sync_metadata(connection).await?.map(struct_to_json).unwrap_or_default(),
-    };
-    let definition = definition(response, &facts);
-    Ok((messages, definition, facts))
-}
-
 impl SyncStream {
-    /// How long it has been open.
-    pub(crate) fn age(&self) -> Duration {
-        self.opened.elapsed()
-    }
-
-    /// The next definition. It can be cancelled without loss.
-    pub(crate) async fn next(&mut self) -> Result<Definition, End> {
-        let message = tokio::select! {
-            biased;
-            message = self.messages.message() => message,
-            () = at(self.over) => return Err(End::Planned),
+    /// Opens a stream, up to its first definition.
+    pub(crate) async fn open(
+        connection: &Connection,
+        request: SyncFlagsRequest,
+    ) -> Result<(Self, Definition), Failure> {
+        let mut messages = sync_flags(connection, request).await?;
+        let response = received(messages.message().await)?;
+        let facts = match &response.sync_context {
+            Some(_) => Map::new(),
+            None => sync_metadata(connection).await?.map(struct_to_json).unwrap_or_default(),
         };
-        let response = received(message).map_err(planned)?;
+        let definition = definition(response, &facts);
+        Ok((Self { messages, facts }, definition))
+    }
+}
+
+impl Rotated for SyncStream {
+    type First = Definition;
+    type Item = Definition;
+    /// Each definition is a whole one, and one of the old stream may be older.
+    const LINGERS: bool = false;
+    const NOT_OPENED: &str = "it sent no flags";
+
+    async fn next(&mut self) -> Result<Definition, End> {
+        let response = received(self.messages.message().await).map_err(Failure::of_ready_stream)?;
         Ok(definition(response, &self.facts))
     }
 }
 
-fn received(message: Result<Option<SyncFlagsResponse>, Status>) -> Result<SyncFlagsResponse, End> {
+fn received(
+    message: Result<Option<SyncFlagsResponse>, Status>,
+) -> Result<SyncFlagsResponse, Failure> {
     match message {
         Ok(Some(response)) => Ok(response),
-        Ok(None) => Err(End::Failed(failure("it closed the stream"))),
-        Err(status) => Err(End::Failed(CallError::from_status(status, Duration::ZERO).into())),
+        Ok(None) => Err(Failure::stream("it closed the stream")),
+        Err(status) => Err(CallError::from_status(status, Duration::ZERO).into()),
     }
-}
-
-fn failure(message: &str) -> Failure {
-    Failure { message: message.to_owned(), cause: Cause::Stream }
 }
 
 fn definition(response: SyncFlagsResponse, facts: &Map<String, Value>) -> Definition {

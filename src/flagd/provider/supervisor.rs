@@ -1,6 +1,6 @@
 //! The only task of a provider: opens event streams, feeds the lifecycle, publishes what follows.
 
-use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use tokio::{sync::oneshot, time::Instant};
 use tonic::Code;
@@ -16,9 +16,10 @@ use crate::{
     flagd::{
         client::{
             channel::Connection,
-            event_stream::{EventStream, StreamLimits},
+            event_stream::EventStream,
             plan::{self, Plan},
-            stream::{Cause, End, Failure, at},
+            rotation::{Rotation, Turn},
+            stream::{Cause, Failure, at},
         },
         error::FlagdError,
         event::ChangedFlags,
@@ -106,89 +107,44 @@ impl Supervisor {
         }
     }
 
-    /// Opens streams, the next when the time of one is over, until one fails.
+    /// Passes on the changes of streams in rotation, until one fails or the circuit breaker opens.
     async fn connect_and_follow(&mut self, plan: &Plan) -> Failure {
-        loop {
-            let connection = match self.connection(plan) {
-                Ok(connection) => connection,
-                Err(error) => return Failure { message: chain(&error), cause: Cause::Options },
-            };
-            self.attempted = Instant::now();
-            let stream = match self
-                .driver
-                .drive(open(connection.clone(), self.limits(), self.patience))
-                .await
-            {
-                Ok(stream) => stream,
-                Err(failure) => return failure,
-            };
-            self.backoff.ready(Instant::now());
-            if self.driver.lifecycle.was_ready() {
-                self.shared().count_reconnection();
-            }
-            self.driver.step(Input::Ready(Some(ChangedFlags::All)));
-            match self.follow(stream, connection).await {
-                // A server that ends streams at once, whatever it says, must not be called at once.
-                (End::Planned, age) if age >= self.backoff.first() => {}
-                (End::Planned, _) => {
-                    return Failure::stream("flagd ends its event streams at once");
-                }
-                (End::Failed(Failure { message, cause: Cause::Shutdown }), age)
-                    if age < self.backoff.first() =>
-                {
-                    return Failure { message, cause: Cause::Stream };
-                }
-                (End::Failed(failure), _) => return failure,
-            }
-        }
-    }
-
-    /// Passes on the changes of a stream, and of those that replace it in time, until one ends, or
-    /// the circuit breaker opens.
-    async fn follow(
-        &mut self,
-        mut stream: EventStream,
-        connection: Arc<Connection>,
-    ) -> (End, Duration) {
+        let connection = match self.connection(plan) {
+            Ok(connection) => connection,
+            Err(error) => return Failure { message: chain(&error), cause: Cause::Options },
+        };
         let shared = self.shared().clone();
+        let mut rotation = Rotation::new(plan::rotation(&shared.options, self.patience));
+        let mut opened = false;
         let mut tripped = std::pin::pin!(shared.tripped.notified());
-        // Also when it rings while a change is passed on.
-        tripped.as_mut().enable();
-        let mut due = stream.successor_due(self.patience);
-        let mut opening: Option<Opening> = None;
-        let mut retiring: Option<EventStream> = None;
         loop {
-            tokio::select! {
-                next = stream.next() => match next {
-                    Ok(flags) => self.driver.step(Input::Changed(flags)),
-                    Err(end) => return (end, stream.age()),
-                },
-                () = &mut tripped => {
+            let open = || {
+                self.attempted = Instant::now();
+                let (connection, idle) = (connection.clone(), shared.options.stream_idle());
+                async move { Ok((EventStream::open(&connection, idle).await?, ())) }
+            };
+            let turn = tokio::select! {
+                turn = self.driver.drive(rotation.next(open)) => turn,
+                () = &mut tripped, if opened => {
                     let calls = shared.options.max_unanswered_calls();
-                    let message = format!("{calls} calls in a row got no response");
-                    return (End::Failed(Failure::stream(&message)), stream.age());
+                    return Failure::stream(format!("{calls} calls in a row got no response"));
                 }
-                // Until its end the old stream may tell what the new one does not.
-                next = pull(&mut retiring) => match next {
-                    Ok(flags) => self.driver.step(Input::Changed(flags)),
-                    Err(_) => retiring = None,
-                },
-                () = at(due) => {
-                    due = None;
-                    opening = Some(Box::pin(open(connection.clone(), self.limits(), self.patience)));
-                }
-                opened = resolve(&mut opening) => {
-                    opening = None;
-                    match opened {
-                        Ok(next) => {
-                            due = next.successor_due(self.patience);
-                            retiring = Some(std::mem::replace(&mut stream, next));
-                        }
-                        Err(failure) => {
-                            tracing::debug!(error = failure.message, "the next event stream did not open");
-                        }
+            };
+            match turn {
+                Ok(Turn::Opened(())) => {
+                    self.backoff.ready(Instant::now());
+                    if self.driver.lifecycle.was_ready() {
+                        shared.count_reconnection();
                     }
+                    self.driver.step(Input::Ready(Some(ChangedFlags::All)));
+                    opened = true;
+                    // Also when it rings while a change is passed on.
+                    tripped.set(shared.tripped.notified());
+                    tripped.as_mut().enable();
                 }
+                Ok(Turn::Replaced(())) => {}
+                Ok(Turn::Item(flags)) => self.driver.step(Input::Changed(flags)),
+                Err(failure) => return failure,
             }
         }
     }
@@ -225,11 +181,6 @@ impl Supervisor {
         connection
     }
 
-    fn limits(&self) -> StreamLimits {
-        let options = &self.shared().options;
-        StreamLimits { lifetime: options.stream_deadline(), idle: options.stream_idle() }
-    }
-
     fn lose(&mut self, message: String, refused: bool) {
         tracing::debug!(error = message, "the event stream failed");
         self.driver.step(Input::Lost { message, failures: self.backoff.failures(), refused });
@@ -246,34 +197,4 @@ fn plan_of(options: &FlagdOptions) -> Result<Plan, FlagdError> {
         return Err(row::resolver().error(reason));
     }
     Plan::new(options)
-}
-
-type Opening = Pin<Box<dyn Future<Output = Result<EventStream, Failure>> + Send>>;
-
-async fn open(
-    connection: Arc<Connection>,
-    limits: StreamLimits,
-    patience: Duration,
-) -> Result<EventStream, Failure> {
-    match tokio::time::timeout(patience, EventStream::open(&connection, limits)).await {
-        Ok(opened) => opened,
-        Err(_) => Err(Failure {
-            message: format!("it did not open an event stream within {patience:?}"),
-            cause: Cause::Status(Code::DeadlineExceeded),
-        }),
-    }
-}
-
-async fn pull(stream: &mut Option<EventStream>) -> Result<ChangedFlags, End> {
-    match stream {
-        Some(stream) => stream.next().await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn resolve(opening: &mut Option<Opening>) -> Result<EventStream, Failure> {
-    match opening {
-        Some(opening) => opening.await,
-        None => std::future::pending().await,
-    }
 }

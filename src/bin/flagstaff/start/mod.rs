@@ -69,7 +69,7 @@ async fn start(args: Args) -> Result<RunningServer, Failure> {
     }
     let server = builder.bind().await.map_err(|error| match error {
         ServerError::Option { .. } => usage(error.to_string()),
-        _ => (Exit::No, output::with_causes(&error)),
+        _ => (Exit::No, output::chain(&error)),
     })?;
     for (service, address) in [
         ("evaluation", server.evaluation_addr()),

@@ -13,7 +13,7 @@ use super::{
     Failure,
     sources::{Kind, Source},
 };
-use crate::{Exit, output::with_causes};
+use crate::{Exit, output::chain};
 
 /// How often files and URLs are read, in seconds, as in flagd.
 const FILE_INTERVAL: u32 = 1;
@@ -55,7 +55,7 @@ fn of_sync(error: FlagdError) -> Failure {
         FlagdError::InvalidOption { option, reason, .. } => {
             (Exit::Usage, format!("{option}: {reason}"))
         }
-        error => (Exit::No, error.to_string()),
+        error => (Exit::No, chain(&error)),
     }
 }
 
@@ -66,7 +66,7 @@ fn of_http(error: &HttpSourceError) -> Failure {
         | HttpSourceError::Header { .. } => Exit::Usage,
         _ => Exit::No,
     };
-    (exit, with_causes(error))
+    (exit, chain(error))
 }
 
 fn http(source: &Source, interval: Duration) -> Result<HttpSource, HttpSourceError> {
