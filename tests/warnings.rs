@@ -20,6 +20,7 @@ use flagstaff::{
 use serde_json::{Map, Value as Json, json};
 use support::{
     provider::{near, next, swift, watched},
+    sent::Sent,
     sync_server::SyncServer,
     wait::{bounded, eventually},
 };
@@ -104,23 +105,6 @@ fn many(count: usize) -> Json {
 
 const UNKNOWN: &str = "`endswith` is not an operator: the rule fails (PARSE_ERROR); did you mean \
     `ends_with`?";
-
-/// Gives what is sent to it.
-struct Sent(mpsc::UnboundedReceiver<Definition>);
-
-#[async_trait]
-impl FlagSource for Sent {
-    fn name(&self) -> &'static str {
-        "sent"
-    }
-
-    async fn next(&mut self) -> Result<Definition, SourceError> {
-        match self.0.recv().await {
-            Some(definition) => Ok(definition),
-            None => std::future::pending().await,
-        }
-    }
-}
 
 /// What every resolver and the server do with the definitions that `give` gives them.
 async fn assert_each_warning_is_logged_once(logged: &Logged, source: &str, give: impl Fn(&Json)) {

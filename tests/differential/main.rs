@@ -12,6 +12,8 @@
 #![allow(clippy::unwrap_used, clippy::needless_pass_by_value)]
 
 mod generate;
+#[path = "../support/go.rs"]
+mod go;
 mod oracle;
 
 use std::{

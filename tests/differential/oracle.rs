@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::generate::Case;
+use crate::{generate::Case, go};
 
 /// Where the Go program is built to.
 const BINARY: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/jsonlogic-oracle");
@@ -27,17 +27,7 @@ pub(crate) enum Answer {
 
 /// Builds the program; an error says what is missing.
 pub(crate) fn build() -> Result<PathBuf, String> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/differential");
-    let output = Command::new("go")
-        .args(["build", "-o", BINARY, "."])
-        .env("GOFLAGS", "-mod=readonly")
-        .current_dir(folder)
-        .output()
-        .map_err(|error| format!("no Go on the PATH: {error}"))?;
-    if !output.status.success() {
-        return Err(format!("`go build`: {}", String::from_utf8_lossy(&output.stderr).trim()));
-    }
-    Ok(BINARY.into())
+    go::build("tests/differential", BINARY).map(|()| BINARY.into())
 }
 
 /// Asks for all cases, of a new process after each that overflows its stack.

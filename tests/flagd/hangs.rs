@@ -74,12 +74,7 @@ async fn before_any_keep_alive() {
     subject.error().await;
     one_of_many_runs_into_the_deadline(&subject).await;
 
-    flagd.write_flags(&flags("new"));
-    flagd.cont();
-    subject.recovered().await;
-    subject.until("flag", "new").await;
-    subject.cache("flag", "new").await;
-    subject.shut_down().await;
+    goes_on(&mut flagd, subject).await;
 }
 
 /// STALE, ERROR, and READY once flagd goes on.
@@ -101,6 +96,11 @@ async fn longer_than_the_idle_deadline() {
     assert!(message.contains(&flagd.port().to_string()), "{message}");
     one_of_many_runs_into_the_deadline(&subject).await;
 
+    goes_on(&mut flagd, subject).await;
+}
+
+/// flagd goes on with other flags, and the provider sees them.
+async fn goes_on(flagd: &mut FlagdProcess, mut subject: Subject) {
     flagd.write_flags(&flags("new"));
     flagd.cont();
     subject.recovered().await;
@@ -155,11 +155,7 @@ async fn longer_than_pings_wait() {
     flagd.stop();
     // Pings wait 20 s for their answer.
     assert_eq!(subject.event_within(PATIENCE * 2).await, ProviderEvent::Stale);
-    flagd.write_flags(&flags("new"));
-    flagd.cont();
-    subject.recovered().await;
-    subject.until("flag", "new").await;
-    subject.shut_down().await;
+    goes_on(&mut flagd, subject).await;
 }
 
 /// Initialization ends at the deadline; flagd is picked up when it goes on.

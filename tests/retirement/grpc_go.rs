@@ -6,24 +6,13 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use crate::{accepts_connections, every_call_is_answered, provider, support::ports};
+use crate::{accepts_connections, every_call_is_answered, go, provider, support::ports};
 
 const BINARY: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/aging-server");
 
 /// Builds the program; an error says what is missing.
 pub(crate) fn build() -> Result<PathBuf, String> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/retirement/server");
-    let output = Command::new("go")
-        .args(["build", "-o", BINARY, "."])
-        .env("GOFLAGS", "-mod=readonly")
-        .current_dir(folder)
-        .output()
-        .map_err(|error| format!("no Go on the PATH: {error}"))?;
-    if output.status.success() {
-        Ok(BINARY.into())
-    } else {
-        Err(format!("`go build`: {}", String::from_utf8_lossy(&output.stderr).trim()))
-    }
+    go::build("tests/retirement/server", BINARY).map(|()| BINARY.into())
 }
 
 pub(crate) async fn retires(program: PathBuf) {

@@ -9,6 +9,8 @@
 // A failure panics; the documentation quotes the contract.
 #![allow(clippy::doc_markdown, clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "../support/go.rs"]
+mod go;
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -27,9 +27,9 @@ use super::{
         Answer, get, post, sync, sync_v1::FetchAllFlagsRequest, v1 as client_v1, v2 as client_v2,
     },
     envelopes::envelope,
-    events::Sent,
     support::{
         proto::{v1, v2},
+        sent::Sent,
         wait::{becomes_true, bounded},
     },
 };

@@ -3,9 +3,8 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use flagstaff::{
-    async_trait,
     server::{Server, ServerBuilder},
-    source::{Definition, FlagSource, SourceError},
+    source::Definition,
 };
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -18,26 +17,10 @@ use super::{
     },
     support::{
         proto::{v1, v2},
+        sent::Sent,
         wait::bounded,
     },
 };
-
-/// A source whose definitions the test sends.
-pub struct Sent(pub mpsc::UnboundedReceiver<Definition>);
-
-#[async_trait]
-impl FlagSource for Sent {
-    fn name(&self) -> &'static str {
-        "sent"
-    }
-
-    async fn next(&mut self) -> Result<Definition, SourceError> {
-        match self.0.recv().await {
-            Some(definition) => Ok(definition),
-            None => std::future::pending().await,
-        }
-    }
-}
 
 fn change(flags: &Value) -> (String, Value) {
     ("configuration_change".to_owned(), json!({"flags": flags}))

@@ -10,9 +10,9 @@ use tonic::{Code, Request, client::Grpc};
 
 use super::{
     client::{FLAGS, channel, get, post, serve, v1 as client_v1},
-    events::Sent,
     support::{
         proto::v1,
+        sent::Sent,
         wait::{becomes_true, bounded},
     },
 };

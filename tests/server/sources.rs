@@ -19,9 +19,9 @@ use tokio_rustls::TlsAcceptor;
 
 use super::{
     client::{event, events, post, v1 as client_v1},
-    events::Sent,
     support::{
         certs::Certificates,
+        sent::Sent,
         wait::{becomes_true, bounded, eventually},
     },
 };

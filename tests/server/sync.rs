@@ -14,8 +14,7 @@ use tonic::{Code, Streaming};
 
 use super::{
     client::{event, events, serve, sync, sync_v1, v1 as client_v1, with_header},
-    events::Sent,
-    support::{proto::v1, wait::bounded},
+    support::{proto::v1, sent::Sent, wait::bounded},
 };
 
 use sync_v1::{FetchAllFlagsRequest, SyncFlagsRequest, SyncFlagsResponse};

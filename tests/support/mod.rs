@@ -21,5 +21,7 @@ pub mod provider;
 pub mod raw;
 pub mod resetting;
 pub mod scripted;
+#[cfg(feature = "in-process")]
+pub mod sent;
 pub mod sync_server;
 pub mod wait;

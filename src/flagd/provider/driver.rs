@@ -10,7 +10,10 @@ use super::{
     shared::Shared,
     telemetry,
 };
-use crate::flagd::client::{plan, stream::at};
+use crate::{
+    backoff::Backoff,
+    flagd::client::{plan, stream::at},
+};
 
 /// The remedy is in the program: the task cannot be moved.
 const RUNTIME_ENDED: &str = "the runtime on which the provider was initialized has ended: \
@@ -23,6 +26,7 @@ const PANICKED: &str = "the provider's task has panicked, which is a bug in flag
 pub(crate) struct Driver {
     pub(crate) shared: Arc<Shared>,
     pub(crate) lifecycle: Lifecycle,
+    pub(crate) backoff: Backoff,
     /// Whether calls, too, are known to get no answer: when the state becomes ERROR, they are made
     /// one at a time.
     pub(crate) unreachable: bool,
@@ -31,11 +35,28 @@ pub(crate) struct Driver {
 impl Driver {
     /// Initialization begins now. `awaited` is what must be ready in time.
     pub(crate) fn new(shared: Arc<Shared>, retries: Option<u32>, awaited: &str) -> Self {
-        let allowed = plan::initialization(&shared.options);
-        let limits = Limits { grace: shared.options.retry_grace_period(), retries };
+        let options = &shared.options;
+        let allowed = plan::initialization(options);
+        let limits = Limits { grace: options.retry_grace_period(), retries };
         let message = format!("{awaited} was not ready within {allowed:?} (option `deadlineMs`)");
         let lifecycle = Lifecycle::initializing(limits, Instant::now() + allowed, message);
-        Self { shared, lifecycle, unreachable: true }
+        let backoff = Backoff::new(options.retry_backoff(), options.retry_backoff_max());
+        Self { shared, lifecycle, backoff, unreachable: true }
+    }
+
+    /// The connection to flagd, or the source of flags, is there.
+    pub(crate) fn connected(&mut self) {
+        self.backoff.ready(Instant::now());
+        if self.lifecycle.was_ready() {
+            self.shared.count_reconnection();
+        }
+    }
+
+    /// The connection was lost, or none was made; `refused` if no further attempt can mend that.
+    pub(crate) fn lose(&mut self, message: String, refused: bool) {
+        tracing::debug!(error = message, "disconnected");
+        let failures = self.backoff.failures();
+        self.step(Input::Lost { message, failures, refused });
     }
 
     pub(crate) fn step(&mut self, input: Input) {

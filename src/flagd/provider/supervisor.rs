@@ -11,7 +11,6 @@ use super::{
     shared::Shared,
 };
 use crate::{
-    backoff::Backoff,
     excerpt::{chain, excerpt},
     flagd::{
         client::{
@@ -46,7 +45,6 @@ pub(crate) async fn run(shared: Arc<Shared>, stopped: oneshot::Receiver<()>) {
 
 struct Supervisor {
     driver: Driver,
-    backoff: Backoff,
     /// How long one attempt to open a stream may take.
     patience: Duration,
     attempted: Instant,
@@ -56,7 +54,6 @@ impl Supervisor {
     fn new(shared: &Arc<Shared>) -> Self {
         let options = &shared.options;
         Self {
-            backoff: Backoff::new(options.retry_backoff(), options.retry_backoff_max()),
             patience: plan::first_attempt(options),
             attempted: Instant::now(),
             driver: Driver::new(shared.clone(), options.max_event_stream_retries(), "flagd"),
@@ -70,7 +67,7 @@ impl Supervisor {
     async fn serve(&mut self) {
         let plan = match plan_of(&self.shared().options) {
             Ok(plan) => plan,
-            Err(error) => return self.lose(chain(&error), true),
+            Err(error) => return self.driver.lose(chain(&error), true),
         };
         loop {
             let failure = self.connect_and_follow(&plan).await;
@@ -84,7 +81,7 @@ impl Supervisor {
                 Cause::Status(code) => matches!(code, Code::Unavailable | Code::DeadlineExceeded),
                 Cause::Options | Cause::Stream | Cause::Shutdown => true,
             };
-            let backoff = self.backoff.failed(Instant::now());
+            let backoff = self.driver.backoff.failed(Instant::now());
             let delay = match failure.cause {
                 Cause::Shutdown => Duration::ZERO,
                 Cause::Status(_) | Cause::Options | Cause::Stream => backoff,
@@ -94,7 +91,8 @@ impl Supervisor {
                 tracing::debug!(error = chain(&error), "cannot set up a new connection yet");
             }
             let target = plan.target.to_string();
-            self.lose(format!("flagd at {}: {}", excerpt(&target), failure.message), refused);
+            self.driver
+                .lose(format!("flagd at {}: {}", excerpt(&target), failure.message), refused);
             if self.driver.lifecycle.state() == State::Fatal {
                 return;
             }
@@ -132,10 +130,7 @@ impl Supervisor {
             };
             match turn {
                 Ok(Turn::Opened(())) => {
-                    self.backoff.ready(Instant::now());
-                    if self.driver.lifecycle.was_ready() {
-                        shared.count_reconnection();
-                    }
+                    self.driver.connected();
                     self.driver.step(Input::Ready(Some(ChangedFlags::All)));
                     opened = true;
                     // Also when it rings while a change is passed on.
@@ -153,7 +148,7 @@ impl Supervisor {
     async fn pause(&mut self, delay: Duration) {
         let shared = self.shared().clone();
         let due = Instant::now() + delay;
-        let earliest = due.min(self.attempted + self.backoff.first());
+        let earliest = due.min(self.attempted + self.driver.backoff.first());
         self.driver
             .drive(async {
                 tokio::select! {
@@ -179,11 +174,6 @@ impl Supervisor {
         let connection = connection.map(Arc::new);
         self.shared().set_connection(connection.as_ref().ok().cloned());
         connection
-    }
-
-    fn lose(&mut self, message: String, refused: bool) {
-        tracing::debug!(error = message, "the event stream failed");
-        self.driver.step(Input::Lost { message, failures: self.backoff.failures(), refused });
     }
 }
 

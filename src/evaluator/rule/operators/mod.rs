@@ -127,7 +127,7 @@ impl Comparison {
     pub(crate) fn of_plain(self, a: Plain<'_>, b: Plain<'_>) -> Option<bool> {
         match (a, b) {
             (Plain::Text(a), Plain::Text(b)) => Some(self.of_texts(a, b)),
-            (Plain::Number(a), Plain::Number(b)) => self.of_numbers(a, b),
+            (Plain::Number(a), Plain::Number(b)) => self.of_ordered(a, b),
             (a, b) => self.of(&a.to_value(), &b.to_value()),
         }
     }
@@ -135,20 +135,15 @@ impl Comparison {
     #[inline]
     fn of_texts(self, a: &str, b: &str) -> bool {
         match self {
-            Self::Equal | Self::Same => a == b,
-            Self::NotEqual | Self::NotSame => a != b,
-            Self::Less => a < b,
-            Self::AtMost => a <= b,
-            Self::Greater => a > b,
-            Self::AtLeast => a >= b,
             Self::StartsWith => a.starts_with(b),
             Self::EndsWith => a.ends_with(b),
+            _ => self.of_ordered(a, b) == Some(true),
         }
     }
 
+    /// Compares two strings or two numbers; none of two numbers starts or ends with the other.
     #[inline]
-    #[allow(clippy::float_cmp)]
-    fn of_numbers(self, a: f64, b: f64) -> Option<bool> {
+    fn of_ordered<T: Copy + PartialOrd>(self, a: T, b: T) -> Option<bool> {
         Some(match self {
             Self::Equal | Self::Same => a == b,
             Self::NotEqual | Self::NotSame => a != b,

@@ -1,4 +1,4 @@
-use std::{cell::RefCell, collections::VecDeque, rc::Rc};
+use std::collections::VecDeque;
 
 use tokio::{
     sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
@@ -38,7 +38,7 @@ struct Rig<const LINGERS: bool> {
     rotation: Rotation<Scripted<LINGERS>>,
     attempts: VecDeque<Attempt>,
     /// The other ends of the streams.
-    streams: Rc<RefCell<Vec<UnboundedSender<Result<u32, End>>>>>,
+    streams: Vec<UnboundedSender<Result<u32, End>>>,
     began: Instant,
     /// When each attempt was made.
     attempted: Vec<Duration>,
@@ -51,7 +51,7 @@ impl<const LINGERS: bool> Rig<LINGERS> {
         Self {
             rotation: Rotation::new(LIMITS),
             attempts: attempts.into(),
-            streams: Rc::default(),
+            streams: Vec::new(),
             began: Instant::now(),
             attempted: Vec::new(),
         }
@@ -63,9 +63,9 @@ impl<const LINGERS: bool> Rig<LINGERS> {
             let (takes, succeeds) = self.attempts.pop_front().expect("an attempt too many");
             let (sender, receiver) = unbounded_channel();
             if succeeds {
-                self.streams.borrow_mut().push(sender);
+                self.streams.push(sender);
             }
-            let number = u32::try_from(self.streams.borrow().len()).unwrap();
+            let number = u32::try_from(self.streams.len()).unwrap();
             async move {
                 sleep(takes).await;
                 if !succeeds {
@@ -78,12 +78,12 @@ impl<const LINGERS: bool> Rig<LINGERS> {
     }
 
     fn send(&self, stream: usize, next: Result<u32, End>) {
-        let _ = self.streams.borrow()[stream - 1].send(next); // a dropped stream takes nothing
+        let _ = self.streams[stream - 1].send(next); // a dropped stream takes nothing
     }
 
     /// Whether the rotation still reads a stream.
     fn reads(&self, stream: usize) -> bool {
-        !self.streams.borrow()[stream - 1].is_closed()
+        !self.streams[stream - 1].is_closed()
     }
 
     /// Whether nothing happens for so long.

@@ -11,7 +11,6 @@ use tokio::{
 
 use super::rules::{Custom, Given, Local, Origin, Rules, source};
 use crate::{
-    backoff::Backoff,
     evaluator::{DefinitionError, FlagSet},
     excerpt::{chain, excerpt},
     flagd::{
@@ -44,16 +43,13 @@ pub(crate) async fn run(local: Arc<Local>, shared: Arc<Shared>, stopped: oneshot
 struct Supervisor {
     driver: Driver,
     local: Arc<Local>,
-    backoff: Backoff,
     /// Whether the source has failed since it last gave a definition, or never gave one.
     away: bool,
 }
 
 impl Supervisor {
     fn new(local: Arc<Local>, shared: &Arc<Shared>) -> Self {
-        let options = &shared.options;
         Self {
-            backoff: Backoff::new(options.retry_backoff(), options.retry_backoff_max()),
             // How long it hopes is for the grace period alone to say.
             driver: Driver::new(shared.clone(), None, "the source of flags"),
             local,
@@ -65,7 +61,7 @@ impl Supervisor {
         match &self.local.origin {
             Origin::Options => match source(&self.driver.shared.options) {
                 Ok(source) => self.follow(&mut Custom { source, last: None }).await,
-                Err(error) => self.lose(chain(&error), true),
+                Err(error) => self.driver.lose(chain(&error), true),
             },
             Origin::Custom(custom) => {
                 // Only a task that is about to end can hold it.
@@ -97,8 +93,8 @@ impl Supervisor {
                 Err(error) => {
                     custom.last = None;
                     self.away = true;
-                    let delay = self.backoff.failed(Instant::now());
-                    self.lose(chain(&error), error.is_fatal());
+                    let delay = self.driver.backoff.failed(Instant::now());
+                    self.driver.lose(chain(&error), error.is_fatal());
                     if self.driver.lifecycle.state() == State::Fatal {
                         return;
                     }
@@ -144,10 +140,7 @@ impl Supervisor {
     /// The source is there, and has given rules, or nothing of use.
     fn accept(&mut self, rules: Result<Arc<Rules>, String>, changed: Option<ChangedFlags>) {
         if std::mem::take(&mut self.away) {
-            self.backoff.ready(Instant::now());
-            if self.driver.lifecycle.was_ready() {
-                self.driver.shared.count_reconnection();
-            }
+            self.driver.connected();
         }
         match rules {
             Ok(rules) => {
@@ -156,12 +149,6 @@ impl Supervisor {
             }
             Err(message) => self.driver.step(Input::Invalid { message }),
         }
-    }
-
-    fn lose(&mut self, message: String, refused: bool) {
-        tracing::debug!(error = message, "no flag definition was received");
-        let failures = self.backoff.failures();
-        self.driver.step(Input::Lost { message, failures, refused });
     }
 }
 
