@@ -239,7 +239,7 @@ async fn a_lost_call_ends_with_its_deadline() {
     let lost = bounded("the error", asked).await.unwrap().unwrap_err();
     assert!(start.elapsed() >= deadline / 2, "{:?}", start.elapsed());
     let target = format!("127.0.0.1:{}", network.port());
-    assert_contains(&message(&lost, &Code::ProviderNotReady), &["connection", &target]);
+    assert_contains(&message(&lost, &Code::ProviderNotReady), &["connect", &target]);
 }
 
 /// A call that the server refuses to begin with (REFUSED_STREAM) is as good as lost: it goes on.

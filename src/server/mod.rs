@@ -45,7 +45,6 @@ mod flags;
 mod management;
 mod metrics;
 mod ofrep;
-mod origin;
 mod protocol;
 mod running;
 mod store;

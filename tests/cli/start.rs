@@ -102,6 +102,11 @@ async fn an_option_of_no_use_is_wrong_usage() {
     const NONE: (&str, &str) = ("FLAGD_URI", "");
     for (args, (variable, value), message) in [
         (&["-C", "*,https://shop.example/"][..], NONE, "write `https://shop.example`"),
+        (&["-C", "https://a.example:0443"], NONE, "write `https://a.example`"),
+        (&["-C", "http://a.example:08080"], NONE, "write `http://a.example:8080`"),
+        (&["-C", "https://127.1"], NONE, "write `https://127.0.0.1`"),
+        (&["-C", "https://[0:0:0:0:0:0:0:1]"], NONE, "write `https://[::1]`"),
+        (&["-C", "https://*.*.example"], NONE, "at most one `*`"),
         (
             &[],
             ("FLAGD_CORS_ORIGIN", "https://a.example shop.example"),

@@ -13,7 +13,7 @@ use flagstaff::{
 };
 use serde_json::{Value as Json, json};
 
-use crate::{Exit, output};
+use crate::{exit::Exit, output};
 
 /// The longest definition that a source reads, in bytes.
 const LIMIT: u64 = 64 << 20;

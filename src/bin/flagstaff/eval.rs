@@ -11,10 +11,10 @@ use open_feature::{
 use serde_json::{Map, Value as Json, json};
 
 use crate::{
-    Exit,
     connection::Connection,
     context::{self, Fields},
-    failed, json as convert, output,
+    exit::{Exit, failed},
+    json as convert, output,
 };
 
 /// Evaluate a flag in flagd or flagstaff or, with --in-process or --file, in this program.

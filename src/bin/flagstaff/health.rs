@@ -12,7 +12,10 @@ use hyper::{body::Bytes, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use tokio::{net::TcpStream, time::timeout};
 
-use crate::{Exit, failed, output};
+use crate::{
+    exit::{Exit, failed},
+    output,
+};
 
 /// Check the health of a running flagd or flagstaff, at its management port.
 ///

@@ -8,6 +8,7 @@ mod connection;
 mod context;
 mod eval;
 mod excerpt;
+mod exit;
 mod health;
 mod json;
 mod output;
@@ -25,6 +26,8 @@ use clap::{
 use tokio::runtime::Builder;
 use tracing_subscriber::EnvFilter;
 
+use self::exit::{Exit, failed};
+
 /// Feature flags: a server in place of flagd, and tools to evaluate, watch and check flags.
 #[derive(Parser)]
 #[command(name = "flagstaff", version, arg_required_else_help = true)]
@@ -40,15 +43,6 @@ enum Command {
     Health(health::Args),
     Start(Box<start::Args>),
     Watch(watch::Args),
-}
-
-/// How the program ends, and its exit code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Exit {
-    Success = 0,
-    No = 1,
-    Usage = 2,
-    Unreachable = 3,
 }
 
 fn main() -> ExitCode {
@@ -128,18 +122,6 @@ fn cut(mut error: clap::Error) -> clap::Error {
         error.insert(ContextKind::InvalidValue, value);
     }
     error
-}
-
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
-        Self::from(exit as u8)
-    }
-}
-
-/// Says on standard error what went wrong.
-fn failed(exit: Exit, message: &str) -> Exit {
-    output::complain(message);
-    exit
 }
 
 /// What the provider logs, on standard error, for those who set `RUST_LOG`.

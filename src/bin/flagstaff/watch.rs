@@ -7,7 +7,12 @@ use open_feature::{EvaluationContext, provider::FeatureProvider as _};
 use serde_json::{Value as Json, json};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use crate::{Exit, connection::Connection, failed, output, signals::Signals};
+use crate::{
+    connection::Connection,
+    exit::{Exit, failed},
+    output,
+    signals::Signals,
+};
 
 /// Print the states of a provider and the flags that change, until SIGINT or SIGTERM.
 ///

@@ -12,9 +12,5 @@ pub(crate) mod status;
 pub(crate) mod stream;
 #[cfg(feature = "in-process")]
 pub(crate) mod sync_stream;
-#[cfg(feature = "tls")]
-mod tls;
 pub(crate) mod transport;
 mod unary;
-#[cfg(unix)]
-mod unix;

@@ -20,11 +20,12 @@ use flagstaff::{
 };
 
 pub(crate) use self::args::Args;
-use self::{args::Generation, sources::Source};
-use crate::{Exit, failed, output, signals::Signals};
-
-/// Why there is no server, and the exit code.
-type Failure = (Exit, String);
+use self::{args::Generation, open::Failure, sources::Source};
+use crate::{
+    exit::{Exit, failed},
+    output,
+    signals::Signals,
+};
 
 pub(crate) async fn run(args: Args) -> Exit {
     // Before anybody can know that it runs.

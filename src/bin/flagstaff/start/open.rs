@@ -9,11 +9,11 @@ use flagstaff::{
     source::{FileSource, FlagSource, HttpSource, HttpSourceError},
 };
 
-use super::{
-    Failure,
-    sources::{Kind, Source},
-};
-use crate::{Exit, output::chain};
+use super::sources::{Kind, Source};
+use crate::{exit::Exit, output::chain};
+
+/// How the program ends, and what it says.
+pub(super) type Failure = (Exit, String);
 
 /// How often files and URLs are read, in seconds, as in flagd.
 const FILE_INTERVAL: u32 = 1;

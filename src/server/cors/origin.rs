@@ -19,8 +19,8 @@ pub(crate) enum Origin {
 /// Texts that a `*` can stand for; where none of them makes an origin, no other does.
 const FILLINGS: [&str; 6] = ["1", "x", "1.1", "1.1.1", "://x", "x://x"];
 
-const EXPECTED: &str =
-    "expected SCHEME://HOST or SCHEME://HOST:PORT, such as `https://shop.example`";
+const EXPECTED: &str = "expected SCHEME://HOST or SCHEME://HOST:PORT, with at most one `*`, such as \
+    `https://shop.example`";
 
 impl Origin {
     /// Parses an origin as browsers send it (<https://fetch.spec.whatwg.org/#origin-header>), in

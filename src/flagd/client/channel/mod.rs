@@ -1,5 +1,10 @@
 //! Makes a connection from the options: TCP or unix socket, with or without TLS, and its headers.
 
+#[cfg(feature = "tls")]
+mod tls;
+#[cfg(unix)]
+mod unix;
+
 use std::{
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
@@ -9,10 +14,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use tonic::transport::{Channel, Endpoint};
 
 #[cfg(feature = "tls")]
-use super::tls::with_tls;
-use super::transport::Transport;
+use self::tls::with_tls;
 #[cfg(unix)]
-use super::unix::connect_lazy;
+use self::unix::connect_lazy;
+use super::transport::Transport;
 use crate::{
     excerpt::excerpt,
     flagd::{

@@ -1,5 +1,7 @@
 //! Which web pages may read answers (cross-origin resource sharing).
 
+mod origin;
+
 use http::{
     HeaderMap, HeaderValue, Method, Request, Response, StatusCode,
     header::{
@@ -9,10 +11,10 @@ use http::{
     },
 };
 
+use self::origin::Origin;
 use super::{
     body::{Received, Reply},
     error::ServerError,
-    origin::Origin,
 };
 
 /// What a page may read of an answer besides its body.
