@@ -101,9 +101,10 @@ impl FlagdProvider {
         let request = convert::request(flag_key, context, added.as_deref())?;
         tracing::trace!(context = ?convert::shown(&request));
         let epoch = shared.cache.epoch();
+        let begun = Instant::now();
         let called = call::resolve::<T>(shared, &connection, request, deadline).await;
-        shared
-            .note_call(called.as_ref().map_or_else(CallError::outcome, |_| CallOutcome::Answered));
+        let outcome = called.as_ref().map_or_else(CallError::outcome, |_| CallOutcome::Answered);
+        shared.note_call(outcome, begun);
         let answer = called
             .map_err(|error| error.into_evaluation_error(flag_key, &connection.target, deadline))?;
         let details = call::details(answer, flag_key)?;

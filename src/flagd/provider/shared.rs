@@ -164,9 +164,9 @@ impl Shared {
         self.publish(State::Error, Some(message.into()), Outcome::clear(vec![event]));
     }
 
-    /// Notes what became of a call.
-    pub(crate) fn note_call(&self, outcome: CallOutcome) {
-        if self.breaker.note(outcome, Instant::now) {
+    /// Notes what became of a call that began at `begun`.
+    pub(crate) fn note_call(&self, outcome: CallOutcome, begun: Instant) {
+        if self.breaker.note(outcome, begun, Instant::now) {
             self.tripped.notify_waiters();
         }
         if outcome == CallOutcome::Answered && self.snapshot.borrow().state == State::Error {

@@ -49,6 +49,8 @@ struct Supervisor {
     /// How long one attempt to open a stream may take.
     patience: Duration,
     attempted: Instant,
+    /// Whether the circuit breaker, and nothing else, has ended the last stream.
+    tripped: bool,
 }
 
 impl Supervisor {
@@ -58,6 +60,7 @@ impl Supervisor {
             backoff: Backoff::new(options.retry_backoff(), options.retry_backoff_max()),
             patience: plan::first_attempt(options),
             attempted: Instant::now(),
+            tripped: false,
             driver: Driver::new(shared.clone(), options.max_event_stream_retries(), "flagd"),
         }
     }
@@ -77,16 +80,19 @@ impl Supervisor {
                 Cause::Status(code) => plan.fatal.contains(&code),
                 // Later, a file may be half way through being replaced.
                 Cause::Options => self.driver.lifecycle.state() == State::NotReady,
-                Cause::Stream | Cause::Shutdown => false,
+                Cause::Stream | Cause::Shutdown | Cause::Unanswered => false,
             };
+            self.tripped = matches!(failure.cause, Cause::Unanswered);
             self.driver.unreachable = match failure.cause {
                 Cause::Status(code) => matches!(code, Code::Unavailable | Code::DeadlineExceeded),
-                Cause::Options | Cause::Stream | Cause::Shutdown => true,
+                Cause::Options | Cause::Stream | Cause::Shutdown | Cause::Unanswered => true,
             };
             let backoff = self.backoff.failed(Instant::now());
             let delay = match failure.cause {
                 Cause::Shutdown => Duration::ZERO,
-                Cause::Status(_) | Cause::Options | Cause::Stream => backoff,
+                // At once: how long the next stream takes shows whether flagd hangs, or its calls only.
+                Cause::Unanswered if self.backoff.failures() <= 1 => Duration::ZERO,
+                Cause::Status(_) | Cause::Options | Cause::Stream | Cause::Unanswered => backoff,
             };
             // Who learns of the loss finds the new connection in place.
             if let Err(error) = self.renew_connection(&plan) {
@@ -125,6 +131,10 @@ impl Supervisor {
             self.backoff.ready(Instant::now());
             if self.driver.lifecycle.was_ready() {
                 self.shared().count_reconnection();
+            }
+            if self.was_away() {
+                // Whoever learns that the state is READY finds the circuit closed.
+                self.shared().breaker.reset();
             }
             self.driver.step(Input::Ready(Some(ChangedFlags::All)));
             match self.follow(stream, connection).await {
@@ -166,7 +176,8 @@ impl Supervisor {
                 () = &mut tripped => {
                     let calls = shared.options.max_unanswered_calls();
                     let message = format!("{calls} calls in a row got no answer");
-                    return (End::Failed(Failure::stream(&message)), stream.age());
+                    let failure = Failure { message, cause: Cause::Unanswered };
+                    return (End::Failed(failure), stream.age());
                 }
                 // Until its end the old stream may tell what the new one does not.
                 next = pull(&mut retiring) => match next {
@@ -191,6 +202,12 @@ impl Supervisor {
                 }
             }
         }
+    }
+
+    /// Whether the stream that has opened shows that flagd is back, and calls may be made again. It
+    /// does not where streams were well all along and only calls hang: an answer must show it then.
+    fn was_away(&self) -> bool {
+        !self.tripped || self.attempted.elapsed() >= self.shared().options.deadline()
     }
 
     /// Waits before the next attempt. A call that flagd answers meanwhile shortens the wait.
