@@ -496,3 +496,50 @@ async fn a_circuit_that_has_no_reason_to_open_stays_closed() {
         assert_eq!((provider.state(), provider.stats().reconnections), (State::Ready, 0));
     }
 }
+
+/// Makes calls and drops each after this time, until the circuit opens or so many were made.
+async fn give_up(provider: &FlagdProvider, calls: usize, after: Duration) {
+    for _ in 0..calls {
+        if provider.state() != State::Ready {
+            return;
+        }
+        let _ = tokio::time::timeout(after, boolean(provider, "on")).await;
+    }
+}
+
+/// Callers with a timeout of their own, shorter than the deadline, learn of a flagd that hangs, too.
+#[tokio::test]
+async fn calls_that_are_given_up_open_the_circuit() {
+    let deadline = Duration::from_millis(500);
+    let server = ScriptedServer::start();
+    server.set("on", Flag::new(true).reason("TARGETING_MATCH"));
+    for after in [200, 400] {
+        let provider = ready(near(server.port()).deadline(deadline)).await;
+        server.streams(StreamMode::Hang);
+        server.hang_all();
+        give_up(&provider, 30, Duration::from_millis(after)).await;
+        assert_eq!(provider.state(), State::Stale, "{after} ms");
+        server.streams(StreamMode::Ready);
+        server.recover_all();
+        provider.wait_ready(PATIENCE).await.unwrap();
+        assert!(boolean(&provider, "on").await.unwrap().value);
+    }
+}
+
+/// A caller that waits for hardly any time says nothing of flagd, and neither does one whose call is
+/// answered now and then.
+#[tokio::test]
+async fn calls_that_are_given_up_soon_do_not_open_the_circuit() {
+    let deadline = Duration::from_millis(500);
+    let server = ScriptedServer::start();
+    server.set("on", Flag::new(true).reason("TARGETING_MATCH"));
+    server.set("other", Flag::new(true).reason("TARGETING_MATCH"));
+    let provider = ready(near(server.port()).deadline(deadline)).await;
+    server.hang("on");
+    give_up(&provider, 60, Duration::from_millis(20)).await;
+    for _ in 0..3 {
+        give_up(&provider, 4, Duration::from_millis(300)).await;
+        assert!(boolean(&provider, "other").await.unwrap().value);
+    }
+    assert_eq!((provider.state(), provider.stats().reconnections), (State::Ready, 0));
+}

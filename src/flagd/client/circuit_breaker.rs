@@ -92,6 +92,11 @@ impl CircuitBreaker {
         self.unreachable.load(Ordering::Acquire)
     }
 
+    /// Whether a call that has waited so long for its answer says something of flagd.
+    pub(crate) fn is_long(&self, waited: Duration) -> bool {
+        !self.deadline.is_zero() && waited >= self.deadline / LONG
+    }
+
     /// Calls are known to get no answer, from elsewhere.
     pub(crate) fn set_unreachable(&self) {
         self.unreachable.store(true, Ordering::Release);
@@ -130,7 +135,7 @@ impl CircuitBreaker {
     }
 
     fn count(&self, begun: Instant, now: Instant) -> bool {
-        if now.duration_since(begun) < self.deadline / LONG {
+        if !self.is_long(now.duration_since(begun)) {
             return false;
         }
         let mut unanswered = self.unanswered.lock().unwrap_or_else(PoisonError::into_inner);
