@@ -20,6 +20,7 @@ use support::{
         ALL_CHANGED, assert_contains, boolean, connected, error, expect, message, near, ready,
         started, swift, value,
     },
+    raw::PlainHttp,
     resetting::ResettingServer,
     scripted::{Call, Flag, ScriptedServer, StreamMode, Versions},
     wait::{PATIENCE, bounded, eventually},
@@ -265,6 +266,34 @@ async fn a_call_that_is_reset_is_made_once_more() {
         let error = error(&provider, "on").await;
         assert_contains(&message(&error, &Code::ProviderNotReady), &["broken off", "127.0.0.1:"]);
         assert_eq!((server.calls(), provider.state()), (2, State::Ready), "{reason:?}");
+    }
+}
+
+/// A proxy that has no server for a moment says so with a page of HTTP: the call waits, as it does
+/// where it finds no connection. Another status is final.
+#[tokio::test]
+async fn a_call_waits_for_a_proxy_to_find_a_server() {
+    let server = ScriptedServer::start();
+    server.set("on", Flag::new(true).reason("TARGETING_MATCH"));
+    let network = TcpGate::to_port(server.port());
+    let provider = ready(near(network.port())).await;
+    for status in [502, 503, 504, 500] {
+        let proxy = PlainHttp::start(status);
+        network.lead_to(proxy.port());
+        network.cut();
+        eventually("STALE", || provider.state() == State::Stale).await;
+        let mut asked = tokio::spawn({
+            let provider = provider.clone();
+            async move { boolean(&provider, "on").await }
+        });
+        let early = tokio::time::timeout(Duration::from_millis(100), &mut asked).await;
+        assert_eq!(early.is_ok(), status == 500, "HTTP {status}: {early:?}");
+        network.lead_to(server.port());
+        network.cut();
+        if early.is_err() {
+            assert!(asked.await.unwrap().unwrap().value, "HTTP {status}");
+        }
+        provider.wait_ready(PATIENCE).await.unwrap();
     }
 }
 
