@@ -130,14 +130,22 @@ async fn the_sync_port_sends_errors_in_the_only_headers() {
     }
 }
 
-/// "health unknown", measured: headers, then trailers.
+/// "health unknown", and a procedure that does not exist, measured: headers, then trailers.
 #[tokio::test]
 async fn health_sends_headers_first() {
     let server = serve().await;
     // The field that holds the key of a flag here has the name of a service there.
     let asked = resolve("no.Service");
-    let path = "/grpc.health.v1.Health/Check";
-    let answer = call(server.management_addr(), path, &asked, &HeaderMap::new()).await;
-    assert_eq!(answer.status().code(), Code::NotFound);
-    assert!(answer.trailers.is_some(), "{:?}", answer.headers);
+    for (procedure, code) in [
+        ("Check", Code::NotFound),
+        ("Nope", Code::Unimplemented),
+        ("check", Code::Unimplemented),
+        ("", Code::Unimplemented),
+    ] {
+        let path = format!("/grpc.health.v1.Health/{procedure}");
+        let answer = call(server.management_addr(), &path, &asked, &HeaderMap::new()).await;
+        assert_eq!(answer.status().code(), code, "{procedure}");
+        assert!(answer.trailers.is_some(), "{procedure}: {:?}", answer.headers);
+        assert!(!answer.headers.contains_key("grpc-status"), "{procedure}");
+    }
 }

@@ -131,13 +131,18 @@ pub(crate) fn stream(messages: mpsc::Receiver<Result<Bytes, Status>>) -> Respons
 /// the first message.
 pub(crate) fn failed(status: Status) -> Response<Reply> {
     let is_unimplemented = status.code() == Code::Unimplemented;
-    let mut response = response(Reply::Failure(Some(status)));
+    let mut response = failed_in_trailers(status);
     if is_unimplemented {
         let identity = HeaderValue::from_static(envelope::IDENTITY);
         response.headers_mut().insert("grpc-accept-encoding", identity);
         response = in_headers(response);
     }
     response
+}
+
+/// As [`failed`], with `UNIMPLEMENTED` in trailers as well, as on flagd's management port.
+pub(crate) fn failed_in_trailers(status: Status) -> Response<Reply> {
+    response(Reply::Failure(Some(status)))
 }
 
 /// The same response with the status in its only headers ("Trailers-Only"), as on flagd's sync port.
