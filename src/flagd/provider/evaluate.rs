@@ -105,7 +105,6 @@ impl FlagdProvider {
             }
         };
         let request = convert::request(flag_key, context, added.as_deref())?;
-        tracing::trace!(context = ?convert::shown(&request));
         let epoch = shared.cache.epoch();
         let underway = Underway::begin(shared);
         let called = call::resolve::<T>(shared, &connection, request, deadline).await;
