@@ -20,6 +20,7 @@ use support::{
         ALL_CHANGED, assert_contains, boolean, connected, error, expect, message, near, ready,
         started, swift, value,
     },
+    raw::PlainHttp,
     resetting::ResettingServer,
     scripted::{Call, Flag, ScriptedServer, StreamMode, Versions},
     wait::{PATIENCE, bounded, eventually},
@@ -268,6 +269,34 @@ async fn a_call_that_is_reset_is_made_once_more() {
     }
 }
 
+/// A proxy that has no server for a moment says so with a page of HTTP: the call waits, as it does
+/// where it finds no connection. Another status is final.
+#[tokio::test]
+async fn a_call_waits_for_a_proxy_to_find_a_server() {
+    let server = ScriptedServer::start();
+    server.set("on", Flag::new(true).reason("TARGETING_MATCH"));
+    let network = TcpGate::to_port(server.port());
+    let provider = ready(near(network.port())).await;
+    for status in [502, 503, 504, 500] {
+        let proxy = PlainHttp::start(status);
+        network.lead_to(proxy.port());
+        network.cut();
+        eventually("STALE", || provider.state() == State::Stale).await;
+        let mut asked = tokio::spawn({
+            let provider = provider.clone();
+            async move { boolean(&provider, "on").await }
+        });
+        let early = tokio::time::timeout(Duration::from_millis(100), &mut asked).await;
+        assert_eq!(early.is_ok(), status == 500, "HTTP {status}: {early:?}");
+        network.lead_to(server.port());
+        network.cut();
+        if early.is_err() {
+            assert!(asked.await.unwrap().unwrap().value, "HTTP {status}");
+        }
+        provider.wait_ready(PATIENCE).await.unwrap();
+    }
+}
+
 /// The second attempt has the rest of the time, not all of it anew.
 #[tokio::test]
 async fn a_retry_has_the_rest_of_the_deadline() {
@@ -495,4 +524,51 @@ async fn a_circuit_that_has_no_reason_to_open_stays_closed() {
     for provider in [provider, off] {
         assert_eq!((provider.state(), provider.stats().reconnections), (State::Ready, 0));
     }
+}
+
+/// Makes calls and drops each after this time, until the circuit opens or so many were made.
+async fn give_up(provider: &FlagdProvider, calls: usize, after: Duration) {
+    for _ in 0..calls {
+        if provider.state() != State::Ready {
+            return;
+        }
+        let _ = tokio::time::timeout(after, boolean(provider, "on")).await;
+    }
+}
+
+/// Callers with a timeout of their own, shorter than the deadline, learn of a flagd that hangs, too.
+#[tokio::test]
+async fn calls_that_are_given_up_open_the_circuit() {
+    let deadline = Duration::from_millis(500);
+    let server = ScriptedServer::start();
+    server.set("on", Flag::new(true).reason("TARGETING_MATCH"));
+    for after in [200, 400] {
+        let provider = ready(near(server.port()).deadline(deadline)).await;
+        server.streams(StreamMode::Hang);
+        server.hang_all();
+        give_up(&provider, 30, Duration::from_millis(after)).await;
+        assert_eq!(provider.state(), State::Stale, "{after} ms");
+        server.streams(StreamMode::Ready);
+        server.recover_all();
+        provider.wait_ready(PATIENCE).await.unwrap();
+        assert!(boolean(&provider, "on").await.unwrap().value);
+    }
+}
+
+/// A caller that waits for hardly any time says nothing of flagd, and neither does one whose call is
+/// answered now and then.
+#[tokio::test]
+async fn calls_that_are_given_up_soon_do_not_open_the_circuit() {
+    let deadline = Duration::from_millis(500);
+    let server = ScriptedServer::start();
+    server.set("on", Flag::new(true).reason("TARGETING_MATCH"));
+    server.set("other", Flag::new(true).reason("TARGETING_MATCH"));
+    let provider = ready(near(server.port()).deadline(deadline)).await;
+    server.hang("on");
+    give_up(&provider, 60, Duration::from_millis(20)).await;
+    for _ in 0..3 {
+        give_up(&provider, 4, Duration::from_millis(300)).await;
+        assert!(boolean(&provider, "other").await.unwrap().value);
+    }
+    assert_eq!((provider.state(), provider.stats().reconnections), (State::Ready, 0));
 }

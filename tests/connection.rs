@@ -159,7 +159,7 @@ mod tls {
     use super::*;
     use crate::support::{
         certs::Certificates,
-        provider::{ALL_CHANGED, expect_error},
+        provider::{ALL_CHANGED, boolean, expect_error},
         wait::{PATIENCE, becomes_true},
     };
 
@@ -344,5 +344,31 @@ mod tls {
         assert_eq!((provider.state(), provider.is_fatal()), (State::Stale, false));
         trust(&third);
         provider.wait_ready(PATIENCE).await.unwrap();
+    }
+
+    /// A call that is lost while the certificates are rotated goes on over the connection that has read
+    /// the new ones: the old connection would never trust the server.
+    #[tokio::test]
+    async fn a_lost_call_goes_on_with_rotated_certificates() {
+        let directory = tempfile::tempdir().unwrap();
+        let trusted = directory.path().join("trusted.pem");
+        let [first, second] = [(); 2].map(|()| Certificates::new());
+        fs::copy(first.ca(), &trusted).unwrap();
+        let server = encrypted(&first);
+        server.set("on", true);
+        let options = near(server.port()).host("localhost").tls(true).cert_path(&trusted);
+        let provider = ready(options).await;
+        let gate = server.gate("on");
+        let asked = tokio::spawn({
+            let provider = provider.clone();
+            async move { boolean(&provider, "on").await.map(|details| details.value) }
+        });
+        gate.wait_for(1).await;
+        fs::copy(second.ca(), &trusted).unwrap();
+        server.set_tls(second.server_config());
+        server.restart();
+        server.wait_until("the second attempt", |seen| seen.unary() == 2).await;
+        gate.release();
+        assert!(asked.await.unwrap().unwrap());
     }
 }

@@ -113,7 +113,7 @@ impl SyncSource {
             Cause::Status(code) => self.plan.fatal.contains(&code),
             // Later, a file may be half way through being replaced.
             Cause::Options => !self.failed,
-            Cause::Stream | Cause::Shutdown => false,
+            Cause::Stream | Cause::Shutdown | Cause::Unanswered => false,
         };
         self.failed = true;
         self.patience = plan::later_attempt(&self.options);

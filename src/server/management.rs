@@ -66,7 +66,7 @@ async fn health(core: &Arc<Core>, request: Request<&mut Received>) -> Response<R
         "Check" if is_known => grpc::answer(status(serving(core))),
         "Check" => grpc::failed(Status::not_found("unknown service")),
         "Watch" => grpc::stream(watch(core, is_known)),
-        _ => grpc::failed(grpc::unknown(procedure)),
+        _ => grpc::failed_in_trailers(grpc::unknown(procedure)),
     }
 }
 

@@ -55,6 +55,7 @@ fn main() -> ExitCode {
         trial("a_proxy_drops_what_comes_after_its_goaway", || Ok(()), |()| proxy::retires_often()),
         trial("a_stream_is_replaced_past_a_retired_connection", || Ok(()), |()| proxy::streams()),
         trial("nginx_retires_connections", nginx::find, nginx::retires),
+        trial("nginx_without_a_server_for_a_moment", nginx::find, nginx::restarts),
         trial("grpc_go_bounds_the_age_of_connections", grpc_go::build, grpc_go::retires),
         trial("a_rolling_restart_of_two_servers", || Ok(()), |()| restart::gentle()),
         trial("a_rolling_restart_of_two_servers_that_are_killed", || Ok(()), |()| restart::hard()),

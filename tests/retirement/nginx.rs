@@ -4,11 +4,15 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    time::Duration,
 };
 
+use tokio::time::sleep;
+
 use crate::{
-    accepts_connections, every_call_is_answered, program, provider, support::ports,
-    upstream::Upstream,
+    accepts_connections, every_call_is_answered, program, provider,
+    support::ports,
+    upstream::{Upstream, scripted},
 };
 
 pub(crate) fn find() -> Result<PathBuf, String> {
@@ -24,6 +28,29 @@ pub(crate) async fn retires(program: PathBuf) {
     }
 }
 
+/// Two servers behind nginx, each stopped in turn for a moment. A call that has reached a server which
+/// then stops ends with HTTP 502, since nginx does not repeat a POST.
+pub(crate) async fn restarts(program: PathBuf) {
+    let servers = [scripted(), scripted()];
+    let upstreams = [servers[0].port(), servers[1].port()];
+    let nginx = Nginx::before(&program, &upstreams, 1_000_000).await;
+    let calling = tokio::spawn({
+        let provider = provider(nginx.port).await;
+        async move { every_call_is_answered(&provider, 16).await }
+    });
+    let mut restarts = 0;
+    while !calling.is_finished() {
+        let server = &servers[restarts % 2];
+        server.stop();
+        sleep(Duration::from_millis(100)).await;
+        server.restart();
+        sleep(Duration::from_millis(200)).await;
+        restarts += 1;
+    }
+    assert!(restarts >= 5, "{restarts} restarts");
+    calling.await.unwrap();
+}
+
 struct Nginx {
     port: u16,
     child: Child,
@@ -32,19 +59,25 @@ struct Nginx {
 
 impl Nginx {
     async fn start(program: &Path, upstream: u16, requests: usize) -> Self {
+        Self::before(program, &[upstream], requests).await
+    }
+
+    async fn before(program: &Path, upstreams: &[u16], requests: usize) -> Self {
+        let servers = upstreams.iter().map(|port| format!("server 127.0.0.1:{port} max_fails=0;"));
+        let servers: String = servers.collect();
         let folder = tempfile::tempdir().unwrap();
         let port = ports::free_port();
         let configuration = folder.path().join("nginx.conf");
         fs::write(
             &configuration,
             format!(
-                "daemon off; worker_processes 1; pid nginx.pid; error_log stderr warn;
+                "daemon off; worker_processes 1; pid nginx.pid; error_log stderr crit;
                 events {{ worker_connections 1024; }}
                 http {{
                     access_log off;
                     client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi;
                     uwsgi_temp_path uwsgi; scgi_temp_path scgi;
-                    upstream flagd {{ server 127.0.0.1:{upstream}; keepalive 64; }}
+                    upstream flagd {{ {servers} keepalive 64; }}
                     server {{
                         listen 127.0.0.1:{port} http2;
                         keepalive_requests {requests};

@@ -116,6 +116,35 @@ async fn unimplemented_is_sent_in_the_only_headers() {
     }
 }
 
+/// Measured: a unary call whose timeout cannot be read, or has passed when its message is there, fails.
+#[tokio::test]
+async fn unary_calls_obey_their_timeout() {
+    let server = serve().await;
+    let (evaluation, sync) = (server.evaluation_addr(), server.sync_addr());
+    let health = "/grpc.health.v1.Health/Check".to_owned();
+    let nothing = resolve("");
+    for (address, path, message) in [
+        (evaluation, format!("{V1}/ResolveBoolean"), &resolve("bool")),
+        (evaluation, format!("{V1}/ResolveAll"), &nothing),
+        (sync, format!("{SYNC}/FetchAllFlags"), &nothing),
+        (sync, format!("{SYNC}/GetMetadata"), &nothing),
+        (server.management_addr(), health, &nothing),
+    ] {
+        for (timeout, code) in [
+            ("soon", Code::InvalidArgument),
+            ("1", Code::InvalidArgument),
+            ("123456789S", Code::InvalidArgument),
+            ("1n", Code::DeadlineExceeded),
+            ("0m", Code::DeadlineExceeded),
+            ("", Code::Ok),
+            ("1H", Code::Ok),
+        ] {
+            let answer = call(address, &path, message, &header("grpc-timeout", timeout)).await;
+            assert_eq!(answer.status().code(), code, "{path}, {timeout}");
+        }
+    }
+}
+
 /// "sync bad selector", measured: one block of headers.
 #[tokio::test]
 async fn the_sync_port_sends_errors_in_the_only_headers() {
@@ -130,14 +159,22 @@ async fn the_sync_port_sends_errors_in_the_only_headers() {
     }
 }
 
-/// "health unknown", measured: headers, then trailers.
+/// "health unknown", and a procedure that does not exist, measured: headers, then trailers.
 #[tokio::test]
 async fn health_sends_headers_first() {
     let server = serve().await;
     // The field that holds the key of a flag here has the name of a service there.
     let asked = resolve("no.Service");
-    let path = "/grpc.health.v1.Health/Check";
-    let answer = call(server.management_addr(), path, &asked, &HeaderMap::new()).await;
-    assert_eq!(answer.status().code(), Code::NotFound);
-    assert!(answer.trailers.is_some(), "{:?}", answer.headers);
+    for (procedure, code) in [
+        ("Check", Code::NotFound),
+        ("Nope", Code::Unimplemented),
+        ("check", Code::Unimplemented),
+        ("", Code::Unimplemented),
+    ] {
+        let path = format!("/grpc.health.v1.Health/{procedure}");
+        let answer = call(server.management_addr(), &path, &asked, &HeaderMap::new()).await;
+        assert_eq!(answer.status().code(), code, "{procedure}");
+        assert!(answer.trailers.is_some(), "{procedure}: {:?}", answer.headers);
+        assert!(!answer.headers.contains_key("grpc-status"), "{procedure}");
+    }
 }

@@ -46,7 +46,7 @@ impl CallError {
             }
             Self::Status(status) if status.code() == Code::Unavailable => CallOutcome::Unreachable,
             Self::Status(_) => CallOutcome::Answered,
-            // Made again until the deadline: no answer came in time, and each call costs as much.
+            // Where it was made again until the deadline, it costs as much as one that hangs.
             Self::Transport(TransportError::Lost(_)) | Self::Deadline(_) => CallOutcome::Unanswered,
             Self::Transport(_) => CallOutcome::Unreachable,
         }
@@ -105,13 +105,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_call_that_has_waited_for_its_answer_is_unanswered() {
+    fn only_a_call_that_may_have_waited_for_its_answer_is_unanswered() {
         let text = || "text".to_owned();
         let late = Duration::from_secs(1);
         for (error, outcome) in [
             (CallError::Deadline(late), CallOutcome::Unanswered),
             (CallError::Status(Status::deadline_exceeded("")), CallOutcome::Unanswered),
-            // Made again until its deadline.
+            // Perhaps made again until its deadline.
             (CallError::Transport(TransportError::Lost(text())), CallOutcome::Unanswered),
             (CallError::Transport(TransportError::Connect(text())), CallOutcome::Unreachable),
             (CallError::Transport(TransportError::Broken(text())), CallOutcome::Unreachable),

@@ -15,6 +15,10 @@ use tokio::time::Instant;
 /// together and fail together say little.
 const DEADLINES: u32 = 2;
 
+/// A call has waited long when it has waited for this part of the deadline. One that ended sooner, such
+/// as with a connection that was closed, does not show that flagd hangs.
+const LONG: u32 = 4;
+
 /// What became of a call, as far as it tells whether flagd is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CallOutcome {
@@ -22,7 +26,7 @@ pub(crate) enum CallOutcome {
     Answered,
     /// There was no connection, or flagd said that it is unavailable.
     Unreachable,
-    /// The deadline passed without an answer.
+    /// It ended without an answer, perhaps after a long wait for it.
     Unanswered,
 }
 
@@ -88,14 +92,24 @@ impl CircuitBreaker {
         self.unreachable.load(Ordering::Acquire)
     }
 
+    /// Whether a call that has waited so long for its answer says something of flagd.
+    pub(crate) fn is_long(&self, waited: Duration) -> bool {
+        !self.deadline.is_zero() && waited >= self.deadline / LONG
+    }
+
     /// Calls are known to get no answer, from elsewhere.
     pub(crate) fn set_unreachable(&self) {
         self.unreachable.store(true, Ordering::Release);
     }
 
-    /// Notes what became of a call; true when that opened the circuit. An answered call writes
-    /// nothing while all is well: every call in the program comes here.
-    pub(crate) fn note(&self, outcome: CallOutcome, now: impl FnOnce() -> Instant) -> bool {
+    /// Notes what became of a call that began at `begun`; true when that opened the circuit. An
+    /// answered call writes nothing while all is well: every call in the program comes here.
+    pub(crate) fn note(
+        &self,
+        outcome: CallOutcome,
+        begun: Instant,
+        now: impl FnOnce() -> Instant,
+    ) -> bool {
         let unreachable = outcome != CallOutcome::Answered;
         if self.unreachable.load(Ordering::Relaxed) != unreachable {
             self.unreachable.store(unreachable, Ordering::Release);
@@ -108,7 +122,7 @@ impl CircuitBreaker {
                 false
             }
             CallOutcome::Unreachable => false,
-            CallOutcome::Unanswered => self.count(now()),
+            CallOutcome::Unanswered => self.count(begun, now()),
         }
     }
 
@@ -120,11 +134,13 @@ impl CircuitBreaker {
         self.open.store(false, Ordering::Release);
     }
 
-    fn count(&self, now: Instant) -> bool {
+    fn count(&self, begun: Instant, now: Instant) -> bool {
+        if !self.is_long(now.duration_since(begun)) {
+            return false;
+        }
         let mut unanswered = self.unanswered.lock().unwrap_or_else(PoisonError::into_inner);
         self.counting.store(true, Ordering::Relaxed);
-        let began = now.checked_sub(self.deadline).unwrap_or(now);
-        let row = unanswered.get_or_insert(Unanswered { calls: 0, since: began });
+        let row = unanswered.get_or_insert(Unanswered { calls: 0, since: begun });
         row.calls = row.calls.saturating_add(1);
         let opens = self.limit > 0
             && row.calls >= self.limit
@@ -153,12 +169,26 @@ mod tests {
         CircuitBreaker::new(5, DEADLINE)
     }
 
-    /// Outcomes at these milliseconds; gives the times at which the circuit opened.
+    /// Outcomes at these milliseconds, of calls that took a deadline; gives the times at which the
+    /// circuit opened.
     fn opened(breaker: &CircuitBreaker, outcomes: &[(u64, CallOutcome)]) -> Vec<u64> {
+        opened_after(DEADLINE, breaker, outcomes)
+    }
+
+    fn opened_after(
+        taken: Duration,
+        breaker: &CircuitBreaker,
+        outcomes: &[(u64, CallOutcome)],
+    ) -> Vec<u64> {
         let start = Instant::now() + Duration::from_secs(3600);
         let at = |millis: u64| start + Duration::from_millis(millis);
-        let noted = outcomes.iter().filter(|(ms, outcome)| breaker.note(*outcome, || at(*ms)));
+        let opens = |ms, outcome| breaker.note(outcome, at(ms) - taken, || at(ms));
+        let noted = outcomes.iter().filter(|(ms, outcome)| opens(*ms, *outcome));
         noted.map(|(ms, _)| *ms).collect()
+    }
+
+    fn note(breaker: &CircuitBreaker, outcome: CallOutcome) {
+        breaker.note(outcome, Instant::now(), Instant::now);
     }
 
     #[test]
@@ -192,6 +222,17 @@ mod tests {
     }
 
     #[test]
+    fn only_calls_that_have_waited_long_count() {
+        let calls: Vec<_> = (1..=30).map(|n| (n * 200, Unanswered)).collect();
+        for (taken, times) in [(0, vec![]), (124, vec![]), (125, vec![1200]), (200, vec![1000])] {
+            let breaker = breaker();
+            let taken = Duration::from_millis(taken);
+            assert_eq!(opened_after(taken, &breaker, &calls), times, "{taken:?}");
+            assert!(breaker.is_unreachable());
+        }
+    }
+
+    #[test]
     fn without_a_limit_or_a_deadline_it_never_opens() {
         for breaker in [CircuitBreaker::new(0, DEADLINE), CircuitBreaker::new(5, Duration::ZERO)] {
             let calls: Vec<_> = (1..100).map(|n| (n * 500, Unanswered)).collect();
@@ -216,7 +257,7 @@ mod tests {
         drop(probe);
         let probe = breaker.admit(false);
         assert!(probe.is_some(), "the next one probes");
-        breaker.note(Answered, Instant::now);
+        note(&breaker, Answered);
         assert!(breaker.admit(false).is_some() && breaker.admit(false).is_some());
     }
 
@@ -226,9 +267,9 @@ mod tests {
         let probe = breaker.admit(true);
         assert!(probe.is_some() && breaker.admit(true).is_none());
         assert!(breaker.admit(false).is_some(), "in another state all may call");
-        breaker.note(Answered, Instant::now);
+        note(&breaker, Answered);
         assert!(breaker.admit(true).is_some() && breaker.admit(true).is_some());
-        breaker.note(Unreachable, Instant::now);
+        note(&breaker, Unreachable);
         assert!(breaker.admit(true).is_none(), "the probe of before is still under way");
         drop(probe);
         assert!(breaker.admit(true).is_some());

@@ -35,6 +35,8 @@ pub(crate) enum Cause {
     Stream,
     /// flagd says that it shuts down; another replica may be at hand.
     Shutdown,
+    /// The stream was well, but unary calls got no response, so that it was given up.
+    Unanswered,
 }
 
 impl Failure {

@@ -29,7 +29,7 @@ use crate::excerpt::{chain, excerpt};
 /// what is local could no longer be told from what the server said.
 #[derive(Clone, Debug)]
 pub(crate) enum TransportError {
-    /// No connection was made, so nothing was sent.
+    /// No connection to flagd was made, by this side or by a proxy.
     Connect(String),
     /// The connection went away under the call, or does not accept it: the next one may.
     Lost(String),
@@ -177,8 +177,9 @@ impl Service<Request<Body>> for Transport {
         let response = self.channel.call(request);
         Box::pin(async move {
             let response = response.await.map_err(|error| TransportError::new(&error))?;
-            Ok(match status_of_other_protocol(&response) {
-                Some(status) => status.into_http(),
+            Ok(match other_protocol(&response) {
+                Some(OtherProtocol::NoServer(error)) => return Err(error),
+                Some(OtherProtocol::Status(status)) => status.into_http(),
                 None => readable(response),
             })
         })
@@ -202,9 +203,26 @@ fn readable(mut response: Response<Body>) -> Response<Body> {
     })
 }
 
-/// The status of an answer that is not gRPC, by the table of the gRPC specification
-/// (`http-grpc-status-mapping.md`). tonic would take the text of the page for a message.
-pub(crate) fn status_of_other_protocol(response: &Response<Body>) -> Option<tonic::Status> {
+/// What a response that is not gRPC amounts to.
+#[derive(Debug)]
+pub(crate) enum OtherProtocol {
+    /// A proxy has no server behind it, for now: the next attempt may find one.
+    NoServer(TransportError),
+    /// By the table of the gRPC specification (`http-grpc-status-mapping.md`).
+    Status(tonic::Status),
+}
+
+impl From<OtherProtocol> for tonic::Status {
+    fn from(other: OtherProtocol) -> Self {
+        match other {
+            OtherProtocol::NoServer(error) => error.into(),
+            OtherProtocol::Status(status) => status,
+        }
+    }
+}
+
+/// What to make of a response that is not gRPC. tonic would take the text of the page for a message.
+pub(crate) fn other_protocol(response: &Response<Body>) -> Option<OtherProtocol> {
     let is_grpc = |value: &HeaderValue| value.as_bytes().starts_with(b"application/grpc");
     if response.headers().get(CONTENT_TYPE).is_some_and(is_grpc)
         || response.headers().contains_key("grpc-status")
@@ -214,12 +232,14 @@ pub(crate) fn status_of_other_protocol(response: &Response<Body>) -> Option<toni
     let http = response.status();
     let hint = match http {
         StatusCode::NOT_FOUND => " (evaluation is at flagd's port 8013, synchronization at 8015)",
+        StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => {
+            let text = format!("a proxy responded with HTTP {http}");
+            return Some(OtherProtocol::NoServer(TransportError::Connect(text)));
+        }
         _ => "",
     };
-    Some(tonic::Status::new(
-        code_of(http),
-        format!("the response is HTTP {http} and not gRPC{hint}"),
-    ))
+    let text = format!("the response is HTTP {http} and not gRPC{hint}");
+    Some(OtherProtocol::Status(tonic::Status::new(code_of(http), text)))
 }
 
 /// The status code for an answer that has none of its own.
@@ -257,23 +277,34 @@ mod tests {
             (403, Code::PermissionDenied),
             (404, Code::Unimplemented),
             (429, Code::Unavailable),
-            (502, Code::Unavailable),
-            (503, Code::Unavailable),
-            (504, Code::Unavailable),
             (200, Code::Unknown),
             (500, Code::Unknown),
         ] {
-            let made = status_of_other_protocol(&answer(status, Some("text/plain")));
-            assert_eq!(made.map(|status| status.code()), Some(code), "HTTP {status}");
-            assert!(status_of_other_protocol(&answer(status, None)).is_some(), "HTTP {status}");
+            for content_type in [Some("text/plain"), None] {
+                let made = other_protocol(&answer(status, content_type));
+                let made = made.map(|other| tonic::Status::from(other).code());
+                assert_eq!(made, Some(code), "HTTP {status}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_proxy_without_a_server_is_no_connection() {
+        for status in [502, 503, 504] {
+            let made = other_protocol(&answer(status, Some("text/html")));
+            assert!(
+                matches!(made, Some(OtherProtocol::NoServer(TransportError::Connect(_)))),
+                "HTTP {status}: {made:?}"
+            );
         }
     }
 
     #[test]
     fn grpc_answers_pass_whatever_their_http_status() {
         for content_type in ["application/grpc", "application/grpc+proto"] {
-            assert!(status_of_other_protocol(&answer(200, Some(content_type))).is_none());
-            assert!(status_of_other_protocol(&answer(404, Some(content_type))).is_none());
+            for status in [200, 404, 502, 503] {
+                assert!(other_protocol(&answer(status, Some(content_type))).is_none());
+            }
         }
     }
 

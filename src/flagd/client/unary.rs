@@ -13,7 +13,7 @@ use http_body_util::{BodyExt, Full};
 use prost::bytes::{Bytes, BytesMut};
 use tonic::{Status, body::Body};
 
-use super::transport::{DETAILS, Transport, TransportError, code_of, status_of_other_protocol};
+use super::transport::{DETAILS, Transport, TransportError, code_of, other_protocol};
 
 const TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 const STATUS: HeaderName = HeaderName::from_static("grpc-status");
@@ -64,8 +64,8 @@ fn request(
 
 /// What is to be read, unless the headers say that there is nothing.
 fn begin(response: Response<Body>) -> Result<(StatusCode, Body), Status> {
-    if let Some(status) = status_of_other_protocol(&response) {
-        return Err(status);
+    if let Some(other) = other_protocol(&response) {
+        return Err(other.into());
     }
     let (parts, body) = response.into_parts();
     if parts.headers.contains_key(STATUS) {

@@ -11,7 +11,7 @@ mod path;
 mod received;
 pub(crate) mod value;
 
-pub(crate) use context::{request, shown};
+pub(crate) use context::request;
 pub(crate) use json::object_to_json;
 #[cfg(feature = "in-process")]
 pub(crate) use json::{json_to_metadata, json_to_value};

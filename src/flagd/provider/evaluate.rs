@@ -11,8 +11,14 @@ use tokio::time::{Instant, timeout};
 use tracing::Instrument as _;
 
 use super::{
-    FlagdProvider, cache::Cached, call, lifecycle::State, sdk::Boxed, shared::Shared,
-    snapshot::Snapshot, telemetry,
+    FlagdProvider,
+    cache::Cached,
+    call,
+    lifecycle::State,
+    sdk::Boxed,
+    shared::{Shared, Underway},
+    snapshot::Snapshot,
+    telemetry,
 };
 use crate::{
     context_source::{ContextSource, Subject},
@@ -99,11 +105,11 @@ impl FlagdProvider {
             }
         };
         let request = convert::request(flag_key, context, added.as_deref())?;
-        tracing::trace!(context = ?convert::shown(&request));
         let epoch = shared.cache.epoch();
+        let underway = Underway::begin(shared);
         let called = call::resolve::<T>(shared, &connection, request, deadline).await;
-        shared
-            .note_call(called.as_ref().map_or_else(CallError::outcome, |_| CallOutcome::Answered));
+        let outcome = called.as_ref().map_or_else(CallError::outcome, |_| CallOutcome::Answered);
+        underway.end(outcome);
         let answer = called
             .map_err(|error| error.into_evaluation_error(flag_key, &connection.target, deadline))?;
         let details = call::details(answer, flag_key)?;

@@ -52,6 +52,34 @@ pub(crate) struct Shared {
     connection: RwLock<Option<Arc<Connection>>>,
 }
 
+/// A call that is being made: noted when it ends, and also when its caller gives it up before.
+pub(crate) struct Underway<'a> {
+    shared: &'a Shared,
+    begun: Instant,
+    ended: bool,
+}
+
+impl<'a> Underway<'a> {
+    /// The call begins now.
+    pub(crate) fn begin(shared: &'a Shared) -> Self {
+        Self { shared, begun: Instant::now(), ended: false }
+    }
+
+    pub(crate) fn end(mut self, outcome: CallOutcome) {
+        self.ended = true;
+        self.shared.note_call(outcome, self.begun);
+    }
+}
+
+impl Drop for Underway<'_> {
+    /// A caller with a timeout shorter than the deadline must not hide that flagd hangs.
+    fn drop(&mut self) {
+        if !self.ended && self.shared.breaker.is_long(self.begun.elapsed()) {
+            self.shared.note_call(CallOutcome::Unanswered, self.begun);
+        }
+    }
+}
+
 impl Shared {
     pub(crate) fn new(
         options: FlagdOptions,
@@ -164,9 +192,9 @@ impl Shared {
         self.publish(State::Error, Some(message.into()), Outcome::clear(vec![event]));
     }
 
-    /// Notes what became of a call.
-    pub(crate) fn note_call(&self, outcome: CallOutcome) {
-        if self.breaker.note(outcome, Instant::now) {
+    /// Notes what became of a call that began at `begun`.
+    fn note_call(&self, outcome: CallOutcome, begun: Instant) {
+        if self.breaker.note(outcome, begun, Instant::now) {
             self.tripped.notify_waiters();
         }
         if outcome == CallOutcome::Answered && self.snapshot.borrow().state == State::Error {

@@ -48,6 +48,8 @@ struct Supervisor {
     /// How long one attempt to open a stream may take.
     patience: Duration,
     attempted: Instant,
+    /// Whether the circuit breaker, and nothing else, has ended the last stream.
+    tripped: bool,
 }
 
 impl Supervisor {
@@ -56,6 +58,7 @@ impl Supervisor {
         Self {
             patience: plan::first_attempt(options),
             attempted: Instant::now(),
+            tripped: false,
             driver: Driver::new(shared.clone(), options.max_event_stream_retries(), "flagd"),
         }
     }
@@ -75,16 +78,19 @@ impl Supervisor {
                 Cause::Status(code) => plan.fatal.contains(&code),
                 // Later, a file may be half way through being replaced.
                 Cause::Options => self.driver.lifecycle.state() == State::NotReady,
-                Cause::Stream | Cause::Shutdown => false,
+                Cause::Stream | Cause::Shutdown | Cause::Unanswered => false,
             };
+            self.tripped = matches!(failure.cause, Cause::Unanswered);
             self.driver.unreachable = match failure.cause {
                 Cause::Status(code) => matches!(code, Code::Unavailable | Code::DeadlineExceeded),
-                Cause::Options | Cause::Stream | Cause::Shutdown => true,
+                Cause::Options | Cause::Stream | Cause::Shutdown | Cause::Unanswered => true,
             };
             let backoff = self.driver.backoff.failed(Instant::now());
             let delay = match failure.cause {
                 Cause::Shutdown => Duration::ZERO,
-                Cause::Status(_) | Cause::Options | Cause::Stream => backoff,
+                // At once: how long the next stream takes shows whether flagd hangs, or its calls only.
+                Cause::Unanswered if self.driver.backoff.failures() <= 1 => Duration::ZERO,
+                Cause::Status(_) | Cause::Options | Cause::Stream | Cause::Unanswered => backoff,
             };
             // Who learns of the loss finds the new connection in place.
             if let Err(error) = self.renew_connection(&plan) {
@@ -125,12 +131,17 @@ impl Supervisor {
                 turn = self.driver.drive(rotation.next(open)) => turn,
                 () = &mut tripped, if opened => {
                     let calls = shared.options.max_unanswered_calls();
-                    return Failure::stream(format!("{calls} calls in a row got no response"));
+                    let message = format!("{calls} calls in a row got no response");
+                    return Failure { message, cause: Cause::Unanswered };
                 }
             };
             match turn {
                 Ok(Turn::Opened(())) => {
                     self.driver.connected();
+                    if self.was_away() {
+                        // Whoever learns that the state is READY finds the circuit closed.
+                        self.shared().breaker.reset();
+                    }
                     self.driver.step(Input::Ready(Some(ChangedFlags::All)));
                     opened = true;
                     // Also when it rings while a change is passed on.
@@ -142,6 +153,12 @@ impl Supervisor {
                 Err(failure) => return failure,
             }
         }
+    }
+
+    /// Whether the stream that has opened shows that flagd is back, and calls may be made again. It
+    /// does not where streams were well all along and only calls hang: an answer must show it then.
+    fn was_away(&self) -> bool {
+        !self.tripped || self.attempted.elapsed() >= self.shared().options.deadline()
     }
 
     /// Waits before the next attempt. A call that flagd answers meanwhile shortens the wait.

@@ -1,6 +1,6 @@
 //! gRPC: messages in HTTP/2 bodies, and the status in trailers.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Version,
@@ -32,7 +32,7 @@ pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
         .is_some_and(|kind| kind == CONTENT || kind == "application/grpc+proto")
 }
 
-/// Reads the one message of a request.
+/// Reads the one message of a request, in the time that its client waits.
 pub(crate) async fn receive<M: Message + Default>(
     request: Request<&mut Received>,
     limit: usize,
@@ -42,10 +42,18 @@ pub(crate) async fn receive<M: Message + Default>(
     }
     let (parts, body) = request.into_parts();
     let message = async {
+        let (timeout, begun) = (timeout(&parts.headers)?, Instant::now());
         envelope::not_encoded(&parts.headers, &ENCODING)?;
         let bytes = body::read(body, limit.saturating_add(envelope::PREFIX)).await;
         let bytes = bytes.map_err(|error| unread(&error, limit))?;
-        M::decode(envelope::message(bytes, Framing::Grpc)?).map_err(|error| malformed(&error))
+        let message = envelope::message(bytes, Framing::Grpc)?;
+        let message = M::decode(message).map_err(|error| malformed(&error))?;
+        match timeout {
+            Some(timeout) if begun.elapsed() >= timeout => {
+                Err(Status::deadline_exceeded("context deadline exceeded"))
+            }
+            _ => Ok(message),
+        }
     };
     match message.await {
         Ok(message) => Ok((parts.headers, message)),
@@ -83,7 +91,7 @@ pub(crate) fn timeout(headers: &HeaderMap) -> Result<Option<Duration>, Status> {
     parsed.map(Some).ok_or_else(invalid)
 }
 
-/// How long the client of a unary call waits, if it says so in a form that can be read.
+/// How long the client of a unary call waits, if it says so: [`receive`] has checked the form.
 pub(crate) fn patience(headers: &HeaderMap) -> Option<Duration> {
     timeout(headers).ok().flatten()
 }
@@ -131,13 +139,18 @@ pub(crate) fn stream(messages: mpsc::Receiver<Result<Bytes, Status>>) -> Respons
 /// the first message.
 pub(crate) fn failed(status: Status) -> Response<Reply> {
     let is_unimplemented = status.code() == Code::Unimplemented;
-    let mut response = response(Reply::Failure(Some(status)));
+    let mut response = failed_in_trailers(status);
     if is_unimplemented {
         let identity = HeaderValue::from_static(envelope::IDENTITY);
         response.headers_mut().insert("grpc-accept-encoding", identity);
         response = in_headers(response);
     }
     response
+}
+
+/// As [`failed`], with `UNIMPLEMENTED` in trailers as well, as on flagd's management port.
+pub(crate) fn failed_in_trailers(status: Status) -> Response<Reply> {
+    response(Reply::Failure(Some(status)))
 }
 
 /// The same response with the status in its only headers ("Trailers-Only"), as on flagd's sync port.

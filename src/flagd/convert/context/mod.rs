@@ -1,12 +1,12 @@
 //! The SDK's evaluation context, as the request that flagd reads, and its fields as JSON.
 
-use std::{any::Any, fmt};
+use std::any::Any;
 
 use open_feature::{
     EvaluationContext, EvaluationContextFieldValue, EvaluationError, EvaluationErrorCode,
     StructValue, Value,
 };
-use prost::{Message, bytes::Bytes};
+use prost::bytes::Bytes;
 use serde_json::{Map, Value as Json};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
@@ -15,10 +15,7 @@ use super::{
     metadata::MAX_EXACT_INT,
     path::{Path, Step},
 };
-use crate::{
-    context_source::TARGETING_KEY,
-    flagd::{proto::ResolveBooleanRequest, wire::writer::Writer},
-};
+use crate::{context_source::TARGETING_KEY, flagd::wire::writer::Writer};
 
 /// How many objects and lists may lie within one another in a field.
 // flagd 0.16 takes 3000. A server that refuses 100 levels of messages, as prost does, would take
@@ -57,11 +54,6 @@ pub(crate) fn request(
         .map_err(|_| invalid("the context is longer than 4 GiB".to_owned()))?;
     frame[1..HEAD].copy_from_slice(&len.to_be_bytes());
     Ok(frame.into())
-}
-
-/// The context in a [`request`], for people.
-pub(crate) fn shown(request: &[u8]) -> Option<impl fmt::Debug> {
-    ResolveBooleanRequest::decode(request.get(HEAD..)?).ok()?.context
 }
 
 /// Enough for a context without structs, so that it is written without another allocation.
@@ -269,6 +261,9 @@ fn invalid(message: String) -> EvaluationError {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 pub(crate) fn context_to_struct(context: &EvaluationContext) -> Converted<prost_types::Struct> {
+    use crate::flagd::proto::ResolveBooleanRequest;
+    use prost::Message as _;
+
     let frame = request("flag", context, None)?;
     let message = ResolveBooleanRequest::decode(&frame[HEAD..]).unwrap();
     assert_eq!(message.flag_key, "flag");
