@@ -17,8 +17,19 @@ pub(crate) fn weight(bucket: &Tree) -> Option<f64> {
     let Kind::List(parts) = &bucket.kind else { return None };
     match parts.get(1).map(|weight| &weight.kind) {
         None | Some(Kind::Scalar(Json::Null)) => Some(1.0),
-        Some(Kind::Scalar(Json::Number(weight))) => weight.as_f64().map(|weight| weight.max(0.0)),
+        Some(Kind::Scalar(Json::Number(weight))) => {
+            let weight = weight.as_f64()?;
+            (weight.fract() == 0.0 && weight <= GREATEST).then_some(weight.max(0.0))
+        }
         Some(_) => None,
+    }
+}
+
+/// The variant of a bucket.
+fn variant(bucket: &Tree) -> Option<&Tree> {
+    match &bucket.kind {
+        Kind::List(parts) => parts.first().map(|variant| &**variant),
+        _ => None,
     }
 }
 
@@ -35,16 +46,10 @@ impl<'t> Linter<'t> {
         if let Some(first) = parts.first().filter(|first| !matches!(first.kind, Kind::List(_))) {
             self.bucketed_by(first);
         }
-        let before = self.warnings.len();
         let buckets: Vec<&Tree> = shares(value).collect();
-        for bucket in &buckets {
-            self.bucket(bucket);
-        }
-        if self.warnings.len() > before || parts.is_empty() {
-            return;
-        }
-        let weights: Option<Vec<f64>> = buckets.iter().map(|bucket| weight(bucket)).collect();
-        let Some(weights) = weights else { return };
+        let weights: Vec<_> = buckets.iter().map(|bucket| self.bucket(bucket)).collect();
+        let weights: Option<Vec<f64>> = weights.into_iter().collect();
+        let Some(weights) = weights.filter(|_| !parts.is_empty()) else { return };
         let total: f64 = weights.iter().sum();
         if total > GREATEST {
             let message = "the sum of the weights is above 2147483647: `fractional` is always null";
@@ -53,6 +58,23 @@ impl<'t> Linter<'t> {
             self.warn(value.at, "there is no weight above 0: `fractional` chooses no variant");
         } else if weights.len() == 1 {
             self.warn(value.at, "a single bucket takes everybody, whatever its weight is");
+        } else {
+            let chosen = buckets.iter().zip(&weights).filter(|(_, weight)| **weight > 0.0);
+            self.all_weight(
+                value,
+                &chosen.filter_map(|(bucket, _)| variant(bucket)).collect::<Vec<_>>(),
+            );
+        }
+    }
+
+    /// Warns if all buckets that have a weight are of one variant.
+    fn all_weight(&mut self, value: &Tree, variants: &[&Tree]) {
+        let Some((first, others)) = variants.split_first() else { return };
+        let first = literal(first);
+        if others.iter().all(|other| first.is_some() && literal(other) == first) {
+            let name = first.as_ref().and_then(Json::as_str);
+            let on = name.map_or_else(|| "one bucket".to_owned(), |name| format!("`{name}`"));
+            self.warn(value.at, format!("all of the weight is on {on}"));
         }
     }
 
@@ -62,12 +84,21 @@ impl<'t> Linter<'t> {
             self.rule(first);
         }
         let kinds = self.kinds(first);
-        let value = literal(first).or_else(|| {
-            let arguments = operation(first).and_then(|operation| literal(&operation.value))?;
-            let pure = !arguments.is_null() && kinds == Kinds::STRING;
-            pure.then(|| evaluated(first).ok())?
-        });
-        if value.is_some_and(|value| value.is_string()) {
+        let same = match operation(first) {
+            None => kinds == Kinds::STRING,
+            Some(_) if self.is_flag_key(first) => true,
+            Some(operation) if kinds == Kinds::STRING => match &operation.value.kind {
+                Kind::List(items) => {
+                    let fixed = |item| literal(item).is_some() || self.is_flag_key(item);
+                    items.iter().all(|item| fixed(item))
+                        && evaluated(&operation.name, &operation.value).is_ok()
+                }
+                Kind::Scalar(value) => !value.is_null(),
+                Kind::Object(_) => false,
+            },
+            Some(_) => false,
+        };
+        if same {
             self.warn(first.at, "this value is the same for everybody: all get the same variant");
         } else if !kinds.meets(Kinds::STRING | Kinds::NULL) {
             // An array is a bucket.
@@ -81,12 +112,17 @@ impl<'t> Linter<'t> {
         }
     }
 
-    fn bucket(&mut self, bucket: &'t Tree) {
+    /// The weight of a bucket, unless it is not valid or depends on the context.
+    fn bucket(&mut self, bucket: &'t Tree) -> Option<f64> {
         const SHAPE: &str = "a bucket should be an array of a variant and its weight";
-        let Kind::List(parts) = &bucket.kind else { return self.warn(bucket.at, SHAPE) };
+        let Kind::List(parts) = &bucket.kind else {
+            self.warn(bucket.at, SHAPE);
+            return None;
+        };
         if !(1..=2).contains(&parts.len()) {
             self.warn(bucket.at, SHAPE);
         }
+        let mut known = weight(bucket).filter(|_| !parts.is_empty());
         if let Some(variant) = parts.first() {
             self.argument(variant);
             let kinds = self.kinds(variant);
@@ -94,15 +130,16 @@ impl<'t> Linter<'t> {
                 let message =
                     format!("expected a variant, got {kinds}: `fractional` is always null");
                 self.warn(variant.at, message);
+                known = None;
             }
         }
-        let Some(weight) = parts.get(1) else { return };
+        let Some(weight) = parts.get(1) else { return known };
         let message = match &weight.kind {
             Kind::Object(_) => {
                 self.rule(weight);
                 let kinds = self.kinds(weight);
                 if kinds.meets(Kinds::NUMBER | Kinds::NULL) {
-                    return;
+                    return known;
                 }
                 "a weight should be a number: `fractional` is always null"
             }
@@ -114,11 +151,12 @@ impl<'t> Linter<'t> {
                 weight if weight > GREATEST => {
                     "a weight above 2147483647 is invalid: `fractional` is always null"
                 }
-                _ => return,
+                _ => return known,
             },
             Kind::Scalar(Json::Null) => "a weight of null counts as 1",
             _ => "a weight should be a number: `fractional` is always null",
         };
         self.warn(weight.at, message);
+        known
     }
 }

@@ -42,6 +42,8 @@ pub(crate) enum Scope {
     Context,
     /// An item of a list, of which nothing is known.
     Item,
+    /// An item of a list of scalars.
+    Scalar,
     /// The fields that the body of `reduce` sees.
     Accumulation,
 }

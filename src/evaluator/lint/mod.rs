@@ -2,6 +2,7 @@
 //! that can never work, or that cannot be meant.
 
 mod buckets;
+mod constants;
 mod definition;
 mod linter;
 mod near;
@@ -11,6 +12,7 @@ mod results;
 mod targeting;
 #[cfg(test)]
 mod tests;
+mod variables;
 mod versions;
 
 use self::linter::Linter;
@@ -26,21 +28,21 @@ pub use linter::Warning;
 /// Finds what is wrong in a flag definition in JSON although flagd (and
 /// [`FlagSet::parse`](super::FlagSet::parse)) accepts it. The warnings come in the order of the text.
 ///
-/// It warns of all that flagd's schema rejects, and of all else that can be seen to be wrong without a
+/// It warns of all that flagd's schema rejects, and of this, which can be seen to be wrong without a
 /// context:
 ///
 /// | warning | because |
 /// |---|---|
 /// | a reference within an evaluator, also in a circle; a reference to an evaluator that is not there | always `PARSE_ERROR` |
 /// | an unknown operator (`endswith`), with the nearest that is known | always `PARSE_ERROR` |
-/// | arguments that an operator fails with (`{"+": [true, 1]}`), or too few of them | always `PARSE_ERROR` |
-/// | a result of the rule that is not a variant of the flag: a value, a branch of `if`, a bucket of `fractional`, `true` and `false` of a comparison; its name needs an escape in JSON | always `GENERAL` |
+/// | arguments that an operator fails with (`{"+": [true, 1]}`), or too few of them; a divisor of 0, where its result is that of the rule | always `PARSE_ERROR` |
+/// | a result of the rule that is not a variant of the flag: a value, a branch of `if`, a bucket of `fractional`, `true` and `false` of a comparison; an array, an object (`{"var": ""}`) or a number, where no variant has such a name; its name needs an escape in JSON | always `GENERAL` |
 /// | `starts_with`, `ends_with` and `sem_ver` with another number of arguments, another type, an unknown operator or an invalid version | always null |
-/// | comparisons of values that are written there, or of types that are never equal (`{"===": [{"cat": [1]}, 1]}`); conditions that are neither rules nor booleans | always true or always false |
-/// | `in` with an array as the first argument, or with neither string nor array as the second; in an array, arrays that are not ranges of two numbers | never holds |
-/// | weights of `fractional` whose sum is 0 or above 2^31-1, that are below 0, or not whole numbers; a single bucket; one bucketing value for everybody | everybody or nobody is chosen |
+/// | comparisons of values that are written there, or of types that are never equal (`{"===": [{"cat": [1]}, 1]}`); conditions of `if`, `and` and `or` that are neither rules nor booleans; `!` and `!!` of a value; bounds that nothing lies between (`{"<": [5, {"var": "x"}, 3]}`); `missing_some` of 0 variables, or of more than it names | always true or always false, or of no effect |
+/// | `in` with an array as the first argument, or with neither string nor array as the second, or with an empty array; in an array, ranges that hold nothing, and arrays that are not ranges of two numbers | never holds, or fails |
+/// | weights of `fractional` whose sum is 0 or above 2^31-1, that are below 0, or not whole numbers; a single bucket; all of the weight on one variant; one bucketing value for everybody, such as the key of the flag | everybody or nobody is chosen |
 /// | objects of several names where one operator is expected | never evaluated |
-/// | names of variables that differ from `targetingKey`, `$flagd`, `$flagd.flagKey` and `$flagd.timestamp` in case; unknown fields of `$flagd`; other variables than `current` and `accumulator` in the body of `reduce` | always null |
+/// | names of variables that differ from `targetingKey`, `$flagd`, `$flagd.flagKey` and `$flagd.timestamp` in case; unknown fields of `$flagd`; fields of its fields and of `targetingKey`, which is a string; other variables than `current` and `accumulator` in the body of `reduce`, and these two in the body of another operator on an array of scalars | always null |
 /// | numbers that a 64-bit float does not hold (`9007199254740993`); in YAML, those that become strings (`1e400`) | other values than are written |
 /// | names of fields that are misspelled (`defaultvariant`, `targetting`), or there twice; two flags with one key in a list | ignored, by flagd or by other providers |
 /// | an empty `flagSetId` | the flags are left out |

@@ -119,9 +119,14 @@ impl Operator {
         }
     }
 
-    /// Whether it compares, and so gives true or false.
+    /// Whether it gives true or false, or null where it cannot compare.
     pub(crate) fn compares(&self) -> bool {
-        !self.gives.meets(Kinds(!TRUTH.0)) && !matches!(self.takes, Takes::One)
+        !self.gives.meets(Kinds(!TRUTH.0))
+    }
+
+    /// Whether it reads the context itself, so that the same arguments may give different results.
+    pub(crate) fn reads(&self) -> bool {
+        matches!(self.takes, Takes::Variable | Takes::Names | Takes::SomeNames | Takes::Buckets)
     }
 }
 

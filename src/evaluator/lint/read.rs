@@ -2,9 +2,11 @@
 
 use serde_json::{Map, Value as Json};
 
+use super::operators::{self, Operator};
 use crate::{
     bucketing::Bucketing,
     evaluator::{
+        json_text,
         load::tree::{Entry, Kind, Tree},
         rule::{compile, eval, run::Run},
         value::{Fail, Object, Root, Value},
@@ -32,10 +34,23 @@ pub(crate) fn literal(tree: &Tree) -> Option<Json> {
     }
 }
 
-/// What a rule gives that reads nothing of its context.
-pub(crate) fn evaluated(rule: &Tree) -> Result<Json, Fail> {
-    let mut json = String::new();
-    rule.write_json(&mut json);
+/// The value, if it is the same in every context: a literal, or an operation on literals.
+pub(crate) fn fixed(tree: &Tree) -> Option<Json> {
+    literal(tree).or_else(|| {
+        let operation = operation(tree)?;
+        let reads = operators::find(&operation.name).is_none_or(Operator::reads);
+        let fixed = !reads && literal(&operation.value).is_some();
+        fixed.then(|| evaluated(&operation.name, &operation.value).ok())?
+    })
+}
+
+/// What an operation gives that reads nothing of its context. Infinity and NaN are objects.
+pub(crate) fn evaluated(operator: &str, arguments: &Tree) -> Result<Json, Fail> {
+    let mut json = String::from("{");
+    json_text::write_text(operator, &mut json);
+    json.push(':');
+    arguments.write_json(&mut json);
+    json.push('}');
     let json = serde_json::from_str(&json).map_err(|_| Fail("it cannot be read"))?;
     let node = compile::part(&json).map_err(|_| Fail("the rule is nested too deeply"))?;
     let root = Root { context: &Map::new(), flag_key: "", timestamp: Some(0), kept: None };

@@ -38,13 +38,12 @@ impl<'t> Linter<'t> {
             }
             return;
         };
-        let Kind::List(arguments) = &operation.value.kind else {
-            if operation.name == "$ref" {
-                self.referring(operation, referred);
-            }
-            return;
+        let arguments = match &operation.value.kind {
+            Kind::List(arguments) => &**arguments,
+            _ => &[],
         };
         match &*operation.name {
+            "$ref" => self.referring(operation, referred),
             "if" | "?:" => {
                 for clause in arguments.chunks(2) {
                     let (condition, result) = match clause {
@@ -72,7 +71,7 @@ impl<'t> Linter<'t> {
                     }
                 }
             }
-            "var" => {
+            "var" if self.kinds(rule) == Kinds::ANY => {
                 if let Some(default) = arguments.get(1).filter(|_| arguments.len() == 2) {
                     self.result(default, referred);
                 }
@@ -109,14 +108,29 @@ impl<'t> Linter<'t> {
     /// The result of any other operator.
     fn computed(&mut self, rule: &'t Tree, operation: &'t Entry, at: Position) {
         let Some(operator) = operators::find(&operation.name) else { return };
-        if operator.compares() || operator.gives == Kinds::BOOLEAN {
+        if !operator.reads() && literal(&operation.value).is_some() {
+            // The walk warns of what fails, and of infinity and NaN.
+            let value = evaluated(&operation.name, &operation.value);
+            if let Some(value) = value.ok().filter(|value| !value.is_object()) {
+                self.given(at, &value);
+            }
+            return;
+        }
+        if operator.compares() {
             return [true, false].into_iter().for_each(|value| self.given(at, &Json::Bool(value)));
         }
-        if literal(&operation.value).is_some()
-            && operator.gives == Kinds::STRING
-            && let Ok(value) = evaluated(rule)
-        {
-            self.given(at, &value);
+        let kinds = self.kinds(rule);
+        let Some(variants) = &self.variants else { return };
+        // The result is the name of a variant as JSON text without quotation marks.
+        for (kind, begins) in [
+            (Kinds::ARRAY, (|c| c == '[') as fn(char) -> bool),
+            (Kinds::OBJECT, |c| c == '{'),
+            (Kinds::NUMBER, |c| c == '-' || c.is_ascii_digit()),
+        ] {
+            let only = kinds == kind || kinds == kind | Kinds::NULL;
+            if only && !variants.iter().any(|variant| variant.starts_with(begins)) {
+                return self.warn(at, format!("{kind} is not a variant of the flag (GENERAL)"));
+            }
         }
     }
 

@@ -1,17 +1,14 @@
 //! Warnings of targeting rules: a walk over the tree of a rule, operator by operator.
 
-use serde_json::Value as Json;
-
 use super::{
     linter::{Linter, Scope, text},
     near::suggestion,
     operators::{self, Kinds, Operator, Takes},
-    read::{evaluated, literal, operation},
+    read::operation,
 };
 use crate::evaluator::{
     json_text,
     load::tree::{Entry, Kind, Tree},
-    value::{Fail, Value},
 };
 
 impl<'t> Linter<'t> {
@@ -47,7 +44,7 @@ impl<'t> Linter<'t> {
             (_, Some(operation)) => {
                 // Warns of a name that occurs twice.
                 self.entries(argument);
-                self.operation(argument, operation);
+                self.operation(operation);
             }
             (Kind::Object(entries), None) if entries.is_empty() => {
                 self.warn(argument.at, "an empty object is not a valid argument");
@@ -93,7 +90,7 @@ impl<'t> Linter<'t> {
         }
     }
 
-    fn operation(&mut self, rule: &'t Tree, operation: &'t Entry) {
+    fn operation(&mut self, operation: &'t Entry) {
         let name = &*operation.name;
         let Some(operator) = operators::find(name) else {
             let near = suggestion(name, operators::names());
@@ -105,7 +102,7 @@ impl<'t> Linter<'t> {
         self.arguments(operation, operator);
         self.types(operation, operator);
         if self.warnings.len() == before {
-            self.constant(rule, operation, operator);
+            self.constant(operation, operator);
         }
     }
 
@@ -124,6 +121,7 @@ impl<'t> Linter<'t> {
                 return self.warn(item.at, message);
             }
         }
+        self.extremes(name, items);
         let [a, b] = *kinds else { return };
         let strict = matches!(&**name, "===" | "!==");
         let null =
@@ -140,6 +138,7 @@ impl<'t> Linter<'t> {
         let given = |operation: &Entry| operators::find(&operation.name).map(|known| known.gives);
         match operation(argument) {
             None => Kinds::of(argument),
+            Some(variable) if variable.name == "var" => self.variable_kinds(&variable.value),
             Some(reference) if reference.name == "$ref" => {
                 let rule = self.referred(reference);
                 rule.map_or(Kinds::ANY, |rule| match operation(rule) {
@@ -156,23 +155,6 @@ impl<'t> Linter<'t> {
         text(&reference.value)
             .filter(|name| !self.in_evaluator && json_text::is_plain(name))
             .and_then(|name| self.evaluators.get(name).copied())
-    }
-
-    /// What always fails, and comparisons of values that are written there.
-    fn constant(&mut self, rule: &'t Tree, operation: &'t Entry, operator: &Operator) {
-        let name = &operation.name;
-        if literal(&operation.value).is_none() {
-            return;
-        }
-        match evaluated(rule) {
-            Err(Fail(reason)) => {
-                self.warn(operation.at, format!("`{name}` fails (PARSE_ERROR): {reason}"));
-            }
-            Ok(Json::Bool(value)) if operator.compares() => {
-                self.warn(operation.at, format!("`{name}` is always {value} of these values"));
-            }
-            Ok(_) => {}
-        }
     }
 
     fn arguments(&mut self, operation: &'t Entry, operator: &Operator) {
@@ -194,6 +176,7 @@ impl<'t> Linter<'t> {
                         self.warn(count.at, "`missing_some` should begin with a number");
                     }
                     if let Kind::List(names) = &names.kind {
+                        self.wanted(count, names.len());
                         self.names(&names.iter().map(|name| &**name).collect::<Vec<_>>());
                     } else {
                         let message = "`missing_some` should end with an array of names";
@@ -224,13 +207,16 @@ impl<'t> Linter<'t> {
 
     /// Arguments, of which some are evaluated on other data than the context.
     fn scoped(&mut self, name: &str, arguments: &[&'t Tree]) {
+        let scalars = |list: &Tree| match &list.kind {
+            Kind::List(items) => items.iter().all(|item| matches!(item.kind, Kind::Scalar(_))),
+            _ => false,
+        };
         let body = match name {
-            "map" | "filter" | "all" | "none" | "some" => Some(Scope::Item),
-            "reduce" => Some(Scope::Accumulation),
-            "if" => {
-                self.conditions(arguments);
-                None
+            "map" | "filter" | "all" | "none" | "some" => {
+                let scalars = arguments.first().is_some_and(|list| scalars(list));
+                Some(if scalars { Scope::Scalar } else { Scope::Item })
             }
+            "reduce" => Some(Scope::Accumulation),
             "in" => {
                 self.ranges(arguments);
                 None
@@ -256,32 +242,13 @@ impl<'t> Linter<'t> {
                     self.argument(argument);
                     self.scope = scope;
                 }
-                _ => self.argument(argument),
-            }
-        }
-    }
-
-    /// The conditions of `if`: true and false are meant, other values hardly.
-    fn conditions(&mut self, clauses: &[&'t Tree]) {
-        for clause in clauses.chunks_exact(2) {
-            if let Some(value) = literal(clause[0])
-                && !value.is_boolean()
-            {
-                let holds = Value::from(&value).is_true();
-                self.warn(clause[0].at, format!("this condition is always {holds}"));
-            }
-        }
-    }
-
-    /// A list inside of the list that `in` looks through.
-    fn ranges(&mut self, arguments: &[&'t Tree]) {
-        let Some(Tree { kind: Kind::List(items), .. }) = arguments.get(1) else { return };
-        for item in items {
-            let Kind::List(bounds) = &item.kind else { continue };
-            let numbers = bounds.iter().all(|bound| Kinds::NUMBER.meets(self.kinds(bound)));
-            if bounds.len() != 2 || !numbers {
-                let message = "an array inside the array is a range of numbers: expected two";
-                self.warn(item.at, message);
+                _ => {
+                    let before = self.warnings.len();
+                    self.argument(argument);
+                    if self.warnings.len() == before {
+                        self.condition(name, argument, index, arguments.len());
+                    }
+                }
             }
         }
     }
@@ -315,68 +282,5 @@ impl<'t> Linter<'t> {
             format!("`{name}` takes {takes} argument{plural}, and has {}{so}", items.len());
         self.warn(value.at, message);
         items
-    }
-
-    fn names(&mut self, names: &[&'t Tree]) {
-        for name in names {
-            match text(name) {
-                Some(text) => self.variable_name(name, text),
-                None => self.warn(name.at, "the name of a variable should be a string"),
-            }
-        }
-    }
-
-    pub(crate) fn variable(&mut self, value: &'t Tree) {
-        match &value.kind {
-            Kind::List(items) => {
-                if items.len() > 2 {
-                    let message = "`var` takes a name and a default value: with more, the default \
-                        value is ignored";
-                    self.warn(value.at, message);
-                }
-                match items.first().map(|name| (name, text(name))) {
-                    Some((name, Some(text))) => self.variable_name(name, text),
-                    Some((name, None)) => self.argument(name),
-                    None => {}
-                }
-                items.iter().skip(1).for_each(|item| self.argument(item));
-            }
-            Kind::Scalar(Json::String(text)) => self.variable_name(value, text),
-            _ => self.argument(value),
-        }
-    }
-
-    fn variable_name(&mut self, name: &Tree, text: &str) {
-        let mut parts = text.split('.').filter(|part| !part.is_empty());
-        let (Some(first), second) = (parts.next(), parts.next()) else { return };
-        match self.scope {
-            Scope::Item => {}
-            Scope::Context => {
-                for known in ["targetingKey", "$flagd"] {
-                    if first != known && first.eq_ignore_ascii_case(known) {
-                        let near = text.replacen(first, known, 1);
-                        let message = format!("names are case-sensitive: did you mean `{near}`?");
-                        self.warn(name.at, message);
-                    }
-                }
-                if let Some(field) = second.filter(|_| first == "$flagd") {
-                    self.field(name, field, &["flagKey", "timestamp"], "`$flagd`");
-                }
-            }
-            Scope::Accumulation => {
-                let fields = &["current", "accumulator", "valueType"];
-                self.field(name, first, fields, "what `reduce` evaluates");
-            }
-        }
-    }
-
-    /// Warns of a field that an object of known fields does not have.
-    fn field(&mut self, at: &Tree, field: &str, fields: &[&str], of: &str) {
-        if !fields.contains(&field) {
-            let near = suggestion(field, fields.iter().copied());
-            let has =
-                fields.iter().map(|field| format!("`{field}`")).collect::<Vec<_>>().join(", ");
-            self.warn(at.at, format!("{of} has only the fields {has}{near}"));
-        }
     }
 }

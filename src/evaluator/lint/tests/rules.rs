@@ -14,13 +14,15 @@ fn definition(rule: &str) -> String {
     let flag = format!(
         r#"{{"state":"ENABLED","variants":{variants},"defaultVariant":"d","targeting":{rule}}}"#
     );
-    let evaluators = r#"{"e":{"==":[{"var":"x"},1]},"two":{"if":[{"var":"x"},"a","zz"]}}"#;
+    let evaluators = r#"{"e":{"==":[{"var":"x"},1]},"two":{"if":[{"var":"x"},"a","zz"]},
+        "on":"on"}"#;
     format!(r#"{{"$evaluators":{evaluators},"flags":{{"f":{flag}}}}}"#)
 }
 
 /// The messages for a rule.
 fn of_rule(rule: &str) -> Vec<String> {
-    lint(&definition(rule)).unwrap().into_iter().map(|warning| warning.message).collect()
+    let warnings = lint(&definition(rule)).unwrap().into_iter();
+    warnings.filter(|warning| warning.flag.is_some()).map(|warning| warning.message).collect()
 }
 
 fn contexts() -> Vec<Json> {
@@ -123,7 +125,10 @@ fn arguments() {
     assert_true(&[
         (
             r#"{"+":[{"var":"$flagd.timestamp"},true]}"#,
-            &["`+` fails (PARSE_ERROR): expected a number or a string, got a boolean"],
+            &[
+                "a number is not a variant of the flag (GENERAL)",
+                "`+` fails (PARSE_ERROR): expected a number or a string, got a boolean",
+            ],
             &["PARSE_ERROR"],
         ),
         (
@@ -298,7 +303,24 @@ fn weights() {
             &["a weight should be a number: `fractional` is always null"],
             &["null"],
         ),
-        (r#"{"fractional":[["a",-1],["b",1]]}"#, &["a weight below 0 counts as 0"], &["b", "null"]),
+        (
+            r#"{"fractional":[["a",-1],["b",1]]}"#,
+            &["all of the weight is on `b`", "a weight below 0 counts as 0"],
+            &["b", "null"],
+        ),
+        (
+            r#"{"fractional":[["a",-5],["b",-1]]}"#,
+            &["there is no weight above 0", "counts as 0", "counts as 0"],
+            &["null"],
+        ),
+        (r#"{"fractional":[["a",0],["b",100]]}"#, &["all of the weight is on `b`"], &["b", "null"]),
+        (r#"{"fractional":[["zz",0],["a",1]]}"#, &["all of the weight is on `a`"], &["a", "null"]),
+        (r#"{"fractional":[["a",50],["a",50]]}"#, &["all of the weight is on `a`"], &["a", "null"]),
+        (
+            r#"{"fractional":[[{"if":[{"var":"y"},"a","b"]},1],["a",0]]}"#,
+            &["all of the weight is on one bucket"],
+            &["a", "b", "null"],
+        ),
         (r#"{"fractional":[["a",7]]}"#, &["a single bucket takes everybody"], &["a", "null"]),
         (
             r#"{"fractional":["seed",["a",1],["b",1]]}"#,
@@ -307,6 +329,16 @@ fn weights() {
         ),
         (
             r#"{"fractional":[{"cat":["se","ed"]},["a",1],["b",1]]}"#,
+            &["this value is the same for everybody"],
+            &["b"],
+        ),
+        (
+            r#"{"fractional":[{"var":"$flagd.flagKey"},["a",1],["b",1]]}"#,
+            &["this value is the same for everybody"],
+            &["a"],
+        ),
+        (
+            r#"{"fractional":[{"cat":[{"var":"$flagd.flagKey"},"-s"]},["a",1],["b",1]]}"#,
             &["this value is the same for everybody"],
             &["b"],
         ),
@@ -356,6 +388,154 @@ fn names_of_variables() {
     ]);
 }
 
+#[test]
+fn results_of_a_type_that_no_variant_has() {
+    let array = "an array is not a variant of the flag (GENERAL)";
+    let object = "an object is not a variant of the flag (GENERAL)";
+    let number = "a number is not a variant of the flag (GENERAL)";
+    assert_true(&[
+        (r#"{"+":[1,2]}"#, &["`3` is not a variant of the flag (GENERAL)"], &["GENERAL"]),
+        (r#"{"+":[{"var":"$flagd.timestamp"},1]}"#, &[number], &["GENERAL"]),
+        (r#"{"max":[1,{"var":"x"}]}"#, &[number], &["GENERAL", "PARSE_ERROR"]),
+        (r#"{"merge":[["on"]]}"#, &["`[on]` is not a variant of the flag (GENERAL)"], &["GENERAL"]),
+        (r#"{"merge":[{"var":"x"}]}"#, &[array], &["GENERAL"]),
+        (r#"{"missing":["a"]}"#, &[array], &["GENERAL"]),
+        (r#"{"missing":"a"}"#, &[array, "`missing` takes an array"], &["GENERAL"]),
+        (r#"{"if":[{"missing":["zz"]},{"missing":["zz"]}]}"#, &[array], &["GENERAL"]),
+        (r#"{"filter":[[1,2],{"var":""}]}"#, &[array], &["GENERAL"]),
+        (r#"{"var":""}"#, &[object], &["GENERAL"]),
+        (r#"{"var":[]}"#, &[object], &["GENERAL"]),
+        (r#"{"var":["."]}"#, &[object], &["GENERAL"]),
+        (r#"{"var":"$flagd"}"#, &[object], &["GENERAL"]),
+        (r#"{"var":"$flagd.timestamp"}"#, &[number], &["GENERAL"]),
+        (r#"{"var":["$flagd.timestamp","zz"]}"#, &[number], &["GENERAL"]),
+    ]);
+    // Such variants may be.
+    let of = |variant: &str, rule: &str| {
+        let variants = json!({variant: 1});
+        let flag = json!({"state": "ENABLED", "variants": variants, "targeting": "RULE"});
+        let text = json!({"flags": {"f": flag}}).to_string().replace("\"RULE\"", rule);
+        let flags = FlagSet::parse(&text).unwrap();
+        let outcome = flags.evaluate("f", &serde_json::Map::new());
+        (lint(&text).unwrap().len(), outcome.variant.map(str::to_owned))
+    };
+    for (variant, rule) in [
+        ("[a]", r#"{"missing":["a"]}"#),
+        ("-1", r#"{"-":[{"var":["n",1]}]}"#),
+        ("3", r#"{"+":[1,2]}"#),
+        ("false", r#"{"!":{"cat":["a"]}}"#),
+    ] {
+        let (warnings, given) = of(variant, rule);
+        let negation = rule.starts_with(r#"{"!""#);
+        assert_eq!(warnings, usize::from(negation), "{rule}");
+        assert_eq!(given.as_deref(), Some(variant), "{rule}");
+    }
+}
+
+#[test]
+fn divisions_by_zero() {
+    let fails = "as the result of the rule, it fails (PARSE_ERROR)";
+    let number = "a number is not a variant of the flag (GENERAL)";
+    for rule in
+        [r#"{"%":[{"var":"x"},0]}"#, r#"{"/":[{"var":"x"},0]}"#, r#"{"/":[{"var":"x"},"none"]}"#]
+    {
+        assert_true(&[(rule, &[number, fails], &["PARSE_ERROR"])]);
+    }
+    assert_true(&[
+        (r#"{"/":[1,0]}"#, &[fails], &["PARSE_ERROR"]),
+        (r#"{"%":[1,-0.0]}"#, &[fails], &["PARSE_ERROR"]),
+        (r#"{"if":[{"/":[1,0]},"a","b"]}"#, &[fails], &["a"]),
+    ]);
+}
+
+#[test]
+fn conditions_that_never_change() {
+    assert_true(&[
+        (r#"{"!":["x"]}"#, &["`!` is always false of these values"], &["false"]),
+        (r#"{"!!":["x"]}"#, &["`!!` is always true of these values"], &["true"]),
+        (r#"{"!":"x"}"#, &["`!` is always false of these values"], &["false"]),
+        (r#"{"in":[{"var":"x"},[]]}"#, &["`in` never holds: the array is empty"], &["false"]),
+        (
+            r#"{"<":[5,{"var":"x"},3]}"#,
+            &["`<` is always false: nothing lies between 5 and 3"],
+            &["false"],
+        ),
+        (r#"{"<":[1,{"var":"x"},1]}"#, &["nothing lies between 1 and 1"], &["false"]),
+        (r#"{"<=":[2,{"var":"x"},1]}"#, &["nothing lies between 2 and 1"], &["false"]),
+        (
+            r#"{"in":[{"+":[{"var":"$flagd.timestamp"}]},[[3,1]]]}"#,
+            &["nothing lies in this range, from 3 to 1"],
+            &["false"],
+        ),
+        (r#"{"and":["a","b"]}"#, &["this is always true, and has no effect in `and`"], &["b"]),
+        (
+            r#"{"and":[0,"b"]}"#,
+            &["`0` is not a variant", "this is always false: `and` never evaluates what follows"],
+            &["GENERAL"],
+        ),
+        (
+            r#"{"or":["a",{"var":"x"}]}"#,
+            &["this is always true: `or` never evaluates what follows"],
+            &["a"],
+        ),
+        (r#"{"or":["","a"]}"#, &["this is always false, and has no effect in `or`"], &["a"]),
+        (
+            r#"{"if":[{"missing_some":[0,["nope","no"]]},"a","b"]}"#,
+            &["no variable is wanted: `missing_some` is always empty"],
+            &["b"],
+        ),
+        (
+            r#"{"if":[{"missing_some":[3,["nope","x"]]},"a","b"]}"#,
+            &["3 of 2 names are never there: use `missing`, which gives the same"],
+            &["a"],
+        ),
+        (r#"{"if":[{"+":[0]},"a","b"]}"#, &["this condition is always false"], &["b"]),
+        (r#"{"if":[{"$ref":"on"},"a","b"]}"#, &["this condition is always true"], &["a"]),
+        (
+            r#"{"if":[{"or":[{"var":"x"},"a"]},"a","b"]}"#,
+            &["this condition is always true"],
+            &["a"],
+        ),
+        (
+            r#"{"if":[{"and":[{"var":"x"},{"+":[0]}]},"a","b"]}"#,
+            &["this condition is always false"],
+            &["b"],
+        ),
+        (
+            r#"{"if":[{"and":["a","b"]},"a","b"]}"#,
+            &["this is always true, and has no effect in `and`"],
+            &["a"],
+        ),
+    ]);
+}
+
+#[test]
+fn variables_without_fields() {
+    assert_true(&[
+        (
+            r#"{"if":[{"var":"$flagd.timestamp.x"},"a","b"]}"#,
+            &["`$flagd.timestamp` has no fields: `$flagd.timestamp.x` is always null"],
+            &["b"],
+        ),
+        (r#"{"if":[{"var":"$flagd.flagKey.0"},"a","b"]}"#, &["`$flagd.flagKey` has no"], &["b"]),
+        (
+            r#"{"if":[{"var":"targetingKey.x"},"a","b"]}"#,
+            &["`targetingKey` has no fields: `targetingKey.x` is always null"],
+            &["b"],
+        ),
+        (
+            r#"{"if":[{"map":[["u",1],{"var":"current"}]},"a","b"]}"#,
+            &["only the rule of `reduce` has `current`: here the item itself is `{\"var\": \"\"}`"],
+            &["a"],
+        ),
+        (
+            r#"{"if":[{"filter":[["u",1],{"==":[{"var":"accumulator.x"},"u"]}]},"a","b"]}"#,
+            &["only the rule of `reduce` has `accumulator`"],
+            &["b"],
+        ),
+    ]);
+}
+
 /// Rules that nearly are what is warned of, and that work: no warning, and no error at least for some.
 #[test]
 fn rules_that_are_right() {
@@ -374,9 +554,8 @@ fn rules_that_are_right() {
         r#"{"in":[{"var":"x"},["a",[1,3]]]}"#,
         r#"{"in":[{"var":"x"},"abc"]}"#,
         r#"{"<":[1,{"var":"x"},3]}"#,
-        r#"{"fractional":[["a",0],["b",100]]}"#,
         r#"{"fractional":[["a",25.0],["b"]]}"#,
-        r#"{"fractional":[["zz",0],["a",1]]}"#,
+        r#"{"fractional":[["zz",0],["a",1],["b",1]]}"#,
         r#"{"fractional":[["a",2147483646],["b",1]]}"#,
         r#"{"fractional":[{"var":"x"},["a",1],["b",1]]}"#,
         r#"{"fractional":[{"cat":["seed",{"var":"targetingKey"}]},["a",1],["b",{"+":[1]}]]}"#,
@@ -388,6 +567,18 @@ fn rules_that_are_right() {
         r#"{"if":[{"reduce":[{"var":"x"},{"+":[{"var":"current"},{"var":"accumulator"}]},0]},"a"]}"#,
         r#"{"if":[{">":[{"var":"$flagd.timestamp"},9007199254740992]},"a","b"]}"#,
         r#"{"if":[{"!":[{"var":"x"}]},"a"]}"#,
+        r#"{"or":[true,{"var":"x"}]}"#,
+        r#"{"and":[false,"a"]}"#,
+        r#"{"if":[{"and":[{"var":"x"},"a"]},"a"]}"#,
+        r#"{"if":[{"or":[{"var":"x"},true]},"a"]}"#,
+        r#"{"if":[{"<=":[1,{"var":"x"},1]},"a","b"]}"#,
+        r#"{"if":[{"<":["5",{"var":"x"},"3"]},"a","b"]}"#,
+        r#"{"in":[{"var":"x"},[[3,3]]]}"#,
+        r#"{"if":[{"/":[1,{"var":"x"}]},"a"]}"#,
+        r#"{"if":[{"some":[[{"a":1}],{"var":"current"}]},"a","b"]}"#,
+        r#"{"fractional":[["a",1],["b",0],["b",1]]}"#,
+        r#"{"fractional":[{"cat":[{"var":"$flagd.flagKey"},{"var":"x"}]},["a",1],["b",1]]}"#,
+        r#"{"if":[{"missing_some":[2,["a","b"]]},"a"]}"#,
         r#"{"if":[{"missing_some":[1,["a","b"]]},"a"]}"#,
     ] {
         assert_eq!(of_rule(rule), [""; 0], "{rule}");
@@ -436,9 +627,19 @@ fn no_warning_is_false() {
                     assert_eq!(outcomes(), ["PARSE_ERROR"], "{rule}: {warning}");
                 } else if says("is always null") {
                     assert_eq!(outcomes(), ["null"], "{rule}: {warning}");
-                } else if says("is always true") && name != "if" {
+                } else if says("GENERAL") && !matches!(name, "if" | "and" | "or" | "fractional") {
+                    // What fails does so first.
+                    let wrong = outcomes().into_iter().find(|it| !it.ends_with("ERROR"));
+                    assert_eq!(
+                        wrong.unwrap_or("GENERAL".to_owned()),
+                        "GENERAL",
+                        "{rule}: {warning}"
+                    );
+                } else if matches!(name, "if" | "and" | "or") {
+                    continue;
+                } else if says("is always true") {
                     assert_eq!(outcomes(), ["true"], "{rule}: {warning}");
-                } else if says("is always false") && name != "if" {
+                } else if says("is always false") {
                     assert_eq!(outcomes(), ["false"], "{rule}: {warning}");
                 } else if says("never holds") {
                     assert!(!outcomes().contains(&"true".to_owned()), "{rule}: {warning}");

@@ -1,0 +1,142 @@
+//! Warnings of what is the same in every context.
+
+use std::rc::Rc;
+
+use serde_json::Value as Json;
+
+use super::{
+    linter::Linter,
+    operators::{Kinds, Operator},
+    read::{evaluated, fixed, literal, operation},
+};
+use crate::evaluator::{
+    load::tree::{Entry, Kind, Tree},
+    number,
+    value::{Fail, Value},
+};
+
+/// The number that is written there.
+fn number(tree: &Tree) -> Option<f64> {
+    literal(tree)?.as_f64()
+}
+
+impl<'t> Linter<'t> {
+    /// What always fails, and comparisons of values that are written there.
+    pub(crate) fn constant(&mut self, operation: &'t Entry, operator: &Operator) {
+        let name = &operation.name;
+        if literal(&operation.value).is_none() {
+            return;
+        }
+        match evaluated(name, &operation.value) {
+            Err(Fail(reason)) => {
+                self.warn(operation.at, format!("`{name}` fails (PARSE_ERROR): {reason}"));
+            }
+            Ok(value) if operator.compares() && value.is_boolean() => {
+                self.warn(operation.at, format!("`{name}` is always {value} of these values"));
+            }
+            Ok(_) => {}
+        }
+    }
+
+    /// A condition of `if`, or an item of `and` or `or`: true and false are meant, other values
+    /// hardly.
+    pub(crate) fn condition(&mut self, operator: &str, item: &'t Tree, index: usize, items: usize) {
+        let is_last = index + 1 == items;
+        if is_last || !matches!(operator, "if" | "and" | "or") || operator == "if" && index % 2 == 1
+        {
+            return;
+        }
+        let Some(holds) = self.holds(item) else { return };
+        let message = match operator {
+            "if" => format!("this condition is always {holds}"),
+            _ if holds == (operator == "or") => {
+                format!("this is always {holds}: `{operator}` never evaluates what follows")
+            }
+            _ => format!("this is always {holds}, and has no effect in `{operator}`"),
+        };
+        self.warn(item.at, message);
+    }
+
+    /// Whether a condition always holds or never does; None for true and false, and what depends on
+    /// the context.
+    fn holds(&self, condition: &'t Tree) -> Option<bool> {
+        let other = |value: &Json| !value.is_boolean();
+        let value = match operation(condition) {
+            None => literal(condition).filter(other),
+            Some(reference) if reference.name == "$ref" => {
+                self.referred(reference).and_then(literal).filter(other)
+            }
+            Some(junction) if matches!(&*junction.name, "and" | "or") => {
+                let Kind::List(items) = &junction.value.kind else { return None };
+                let or = junction.name == "or";
+                let held: Vec<_> = items.iter().map(|item| self.holds(item)).collect();
+                return if held.contains(&Some(or)) {
+                    Some(or)
+                } else {
+                    held.iter().all(|holds| *holds == Some(!or)).then_some(!or)
+                };
+            }
+            Some(_) => fixed(condition),
+        };
+        value.map(|value| Value::from(&value).is_true())
+    }
+
+    /// Numbers that no result can come of.
+    pub(crate) fn extremes(&mut self, operator: &str, items: &[Rc<Tree>]) {
+        match (operator, items) {
+            ("/" | "%", [_, divisor]) => {
+                let divisor_is_zero = literal(divisor)
+                    .is_some_and(|value| Value::from(&value).to_number() == Ok(0.0));
+                if divisor_is_zero {
+                    let message = "a number divided by 0 cannot be written as JSON: as the result \
+                        of the rule, it fails (PARSE_ERROR)";
+                    self.warn(divisor.at, message);
+                }
+            }
+            ("<" | "<=", [low, _, high]) => {
+                if let (Some(a), Some(b)) = (number(low), number(high))
+                    && (if operator == "<" { a >= b } else { a > b })
+                {
+                    let message =
+                        format!("`{operator}` is always false: nothing lies between {a} and {b}");
+                    self.warn(low.at, message);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// How many variables `missing_some` wants of so many.
+    pub(crate) fn wanted(&mut self, count: &'t Tree, names: usize) {
+        let Some(wanted) = number(count).map(number::to_integer) else { return };
+        if wanted <= 0 {
+            self.warn(count.at, "no variable is wanted: `missing_some` is always empty");
+        } else if usize::try_from(wanted).is_ok_and(|wanted| wanted > names) {
+            let message = format!(
+                "{wanted} of {names} names are never there: use `missing`, which gives the same"
+            );
+            self.warn(count.at, message);
+        }
+    }
+
+    /// The array that `in` looks through, in which an array is a range of numbers.
+    pub(crate) fn ranges(&mut self, arguments: &[&'t Tree]) {
+        let Some(Tree { at, kind: Kind::List(items), .. }) = arguments.get(1) else { return };
+        if items.is_empty() {
+            return self.warn(*at, "`in` never holds: the array is empty");
+        }
+        for item in items {
+            let Kind::List(bounds) = &item.kind else { continue };
+            if bounds.len() != 2
+                || !bounds.iter().all(|bound| self.kinds(bound).meets(Kinds::NUMBER))
+            {
+                let message = "an array inside the array is a range of numbers: expected two";
+                self.warn(item.at, message);
+            } else if let (Some(low), Some(high)) = (number(&bounds[0]), number(&bounds[1]))
+                && low > high
+            {
+                self.warn(item.at, format!("nothing lies in this range, from {low} to {high}"));
+            }
+        }
+    }
+}

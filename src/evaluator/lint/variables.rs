@@ -1,0 +1,127 @@
+//! Warnings of variables: their names, and what flagd sets itself.
+
+use serde_json::Value as Json;
+
+use super::{
+    linter::{Linter, Scope, text},
+    near::suggestion,
+    operators::Kinds,
+    read::operation,
+};
+use crate::evaluator::load::tree::{Kind, Tree};
+
+impl<'t> Linter<'t> {
+    pub(crate) fn names(&mut self, names: &[&'t Tree]) {
+        for name in names {
+            match text(name) {
+                Some(text) => self.variable_name(name, text),
+                None => self.warn(name.at, "the name of a variable should be a string"),
+            }
+        }
+    }
+
+    pub(crate) fn variable(&mut self, value: &'t Tree) {
+        match &value.kind {
+            Kind::List(items) => {
+                if items.len() > 2 {
+                    let message = "`var` takes a name and a default value: with more, the default \
+                        value is ignored";
+                    self.warn(value.at, message);
+                }
+                match items.first().map(|name| (name, text(name))) {
+                    Some((name, Some(text))) => self.variable_name(name, text),
+                    Some((name, None)) => self.argument(name),
+                    None => {}
+                }
+                items.iter().skip(1).for_each(|item| self.argument(item));
+            }
+            Kind::Scalar(Json::String(text)) => self.variable_name(value, text),
+            _ => self.argument(value),
+        }
+    }
+
+    fn variable_name(&mut self, name: &Tree, text: &str) {
+        let mut parts = text.split('.').filter(|part| !part.is_empty());
+        let Some(first) = parts.next() else { return };
+        let (second, third) = (parts.next(), parts.next());
+        match self.scope {
+            Scope::Item => {}
+            Scope::Scalar => {
+                if matches!(first, "current" | "accumulator") {
+                    let message = format!(
+                        "only the rule of `reduce` has `{first}`: here the item itself is \
+                         `{{\"var\": \"\"}}`"
+                    );
+                    self.warn(name.at, message);
+                }
+            }
+            Scope::Context => {
+                for known in ["targetingKey", "$flagd"] {
+                    if first != known && first.eq_ignore_ascii_case(known) {
+                        let near = text.replacen(first, known, 1);
+                        let message = format!("names are case-sensitive: did you mean `{near}`?");
+                        self.warn(name.at, message);
+                    }
+                }
+                if let Some(field) = second.filter(|_| first == "$flagd") {
+                    self.field(name, field, &["flagKey", "timestamp"], "`$flagd`");
+                }
+                match (first, second, third) {
+                    ("$flagd", Some(scalar @ ("flagKey" | "timestamp")), Some(field)) => {
+                        self.fieldless(name, &format!("$flagd.{scalar}"), field);
+                    }
+                    ("targetingKey", Some(field), _) => self.fieldless(name, first, field),
+                    _ => {}
+                }
+            }
+            Scope::Accumulation => {
+                let fields = &["current", "accumulator", "valueType"];
+                self.field(name, first, fields, "what `reduce` evaluates");
+            }
+        }
+    }
+
+    /// Warns of a field that an object of known fields does not have.
+    fn field(&mut self, at: &Tree, field: &str, fields: &[&str], of: &str) {
+        if !fields.contains(&field) {
+            let near = suggestion(field, fields.iter().copied());
+            let has =
+                fields.iter().map(|field| format!("`{field}`")).collect::<Vec<_>>().join(", ");
+            self.warn(at.at, format!("{of} has only the fields {has}{near}"));
+        }
+    }
+
+    /// Warns of a field of what is a string or a number.
+    fn fieldless(&mut self, at: &Tree, variable: &str, field: &str) {
+        let message = format!("`{variable}` has no fields: `{variable}.{field}` is always null");
+        self.warn(at.at, message);
+    }
+
+    /// The types of a variable, of which those that flagd itself sets are known.
+    pub(crate) fn variable_kinds(&self, value: &Tree) -> Kinds {
+        // An evaluator may be referred to where names stand for something else.
+        if self.scope != Scope::Context || self.in_evaluator {
+            return Kinds::ANY;
+        }
+        let name = match &value.kind {
+            Kind::List(items) => items.first().map_or(Some(""), |first| text(first)),
+            _ => text(value),
+        };
+        let Some(name) = name else { return Kinds::ANY };
+        let parts: Vec<_> = name.split('.').filter(|part| !part.is_empty()).take(3).collect();
+        match *parts {
+            // The whole context.
+            [] | ["$flagd"] => Kinds::OBJECT,
+            ["$flagd", "flagKey"] => Kinds::STRING,
+            ["$flagd", "timestamp"] => Kinds::NUMBER,
+            _ => Kinds::ANY,
+        }
+    }
+
+    /// Whether this is the key of the flag.
+    pub(crate) fn is_flag_key(&self, tree: &Tree) -> bool {
+        let variable = operation(tree).filter(|operation| operation.name == "var");
+        self.scope == Scope::Context
+            && variable.and_then(|variable| text(&variable.value)) == Some("$flagd.flagKey")
+    }
+}
