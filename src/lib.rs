@@ -71,10 +71,18 @@ mod testing;
 /// The attribute for implementations of [`ContextSource`] and [`FlagSource`](source::FlagSource).
 #[cfg(feature = "rpc")]
 pub use async_trait::async_trait;
+#[cfg(any(feature = "rpc", feature = "evaluator"))]
+pub use bucketing::Bucketing;
 #[cfg(feature = "rpc")]
 pub use context_source::{ContextSource, Subject};
 #[cfg(feature = "rpc")]
-pub use flagd::{FlagdError, FlagdOptions, FlagdProvider, ProviderEvent, State, reason};
+pub use flagd::{
+    error::FlagdError,
+    evaluation_error::reason,
+    event::ProviderEvent,
+    options::table::FlagdOptions,
+    provider::{FlagdProvider, lifecycle::State},
+};
 /// The SDK that the provider is for.
 #[cfg(feature = "rpc")]
 pub use open_feature;

@@ -5,7 +5,8 @@
 #![allow(clippy::unwrap_used)]
 
 use flagstaff::{
-    evaluator::{Bucketing, FlagSet, Reason},
+    Bucketing,
+    evaluator::{FlagSet, Reason},
     flagd::LocalContext,
 };
 use open_feature::EvaluationContext;

@@ -7,10 +7,7 @@ mod support;
 
 use std::time::Duration;
 
-use flagstaff::{
-    FlagdProvider, ProviderEvent,
-    flagd::{CacheType, State},
-};
+use flagstaff::{FlagdProvider, ProviderEvent, State, flagd::CacheType};
 use open_feature::{
     EvaluationContext, EvaluationReason as Reason, FlagMetadataValue, StructValue,
     provider::FeatureProvider,

@@ -8,10 +8,7 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use flagstaff::{
-    FlagdProvider, ProviderEvent,
-    flagd::{FlagdOptionsBuilder, State},
-};
+use flagstaff::{FlagdProvider, ProviderEvent, State, flagd::FlagdOptionsBuilder};
 use h2::Reason as Reset;
 use open_feature::{EvaluationErrorCode as Code, EvaluationReason as Reason};
 use support::{

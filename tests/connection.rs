@@ -8,7 +8,7 @@ mod support;
 
 use std::net::Ipv6Addr;
 
-use flagstaff::flagd::{FlagdOptionsBuilder, State};
+use flagstaff::{State, flagd::FlagdOptionsBuilder};
 use open_feature::{EvaluationErrorCode as Code, EvaluationReason as Reason};
 use support::{
     authority_proxy::AuthorityProxy,

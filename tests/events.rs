@@ -9,8 +9,8 @@ mod support;
 use std::{future::Future, pin::pin, task::Poll, time::Duration};
 
 use flagstaff::{
-    FlagdProvider, ProviderEvent,
-    flagd::{ChangedFlags, Events, State},
+    FlagdProvider, ProviderEvent, State,
+    flagd::{ChangedFlags, Events},
 };
 use open_feature::{EvaluationReason, OpenFeature};
 use support::{

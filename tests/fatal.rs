@@ -10,10 +10,7 @@ use std::{fs, time::Duration};
 
 #[cfg(not(feature = "in-process"))]
 use flagstaff::flagd::Resolver;
-use flagstaff::{
-    FlagdError, FlagdProvider, ProviderEvent,
-    flagd::{FlagdOptionsBuilder, State},
-};
+use flagstaff::{FlagdError, FlagdProvider, ProviderEvent, State, flagd::FlagdOptionsBuilder};
 use open_feature::{
     EvaluationErrorCode,
     provider::{FeatureProvider, ProviderStatus},

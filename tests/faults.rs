@@ -9,8 +9,8 @@ mod support;
 use std::time::{Duration, Instant};
 
 use flagstaff::{
-    FlagdProvider, ProviderEvent,
-    flagd::{Events, FlagdOptionsBuilder, State},
+    FlagdProvider, ProviderEvent, State,
+    flagd::{Events, FlagdOptionsBuilder},
 };
 use open_feature::EvaluationReason as Reason;
 use serde_json::json;

@@ -13,8 +13,8 @@ use std::{
 };
 
 use flagstaff::{
-    ProviderEvent,
-    flagd::{FlagdOptionsBuilder, Resolver, State},
+    ProviderEvent, State,
+    flagd::{FlagdOptionsBuilder, Resolver},
     source::{FileSource, FlagSource, Format},
 };
 use open_feature::EvaluationReason;

@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 
 use flagd_evaluation_engine::targeting::Operator;
 use flagstaff::{
-    evaluator::{Bucketing, FlagSet, Reason},
+    Bucketing,
+    evaluator::{FlagSet, Reason},
     flagd::LocalContext,
 };
 use open_feature::{EvaluationContext, EvaluationContextFieldValue, StructValue};

@@ -7,7 +7,7 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use flagstaff::{FlagdError, ProviderEvent, flagd::State};
+use flagstaff::{FlagdError, ProviderEvent, State};
 use open_feature::{
     EvaluationErrorCode, EvaluationReason, OpenFeature,
     provider::{FeatureProvider, ProviderStatus},

@@ -8,10 +8,7 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use flagstaff::{
-    FlagdProvider,
-    flagd::{FlagdOptionsBuilder, State},
-};
+use flagstaff::{FlagdProvider, State, flagd::FlagdOptionsBuilder};
 use open_feature::{EvaluationError, EvaluationErrorCode as Code};
 use support::{
     gate::TcpGate,

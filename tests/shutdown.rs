@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use flagstaff::{FlagdProvider, flagd::State};
+use flagstaff::{FlagdProvider, State};
 use open_feature::{
     EvaluationContext, EvaluationErrorCode, EvaluationReason, OpenFeature,
     provider::FeatureProvider,

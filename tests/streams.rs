@@ -9,8 +9,8 @@ mod support;
 use std::time::Duration;
 
 use flagstaff::{
-    FlagdOptions, FlagdProvider, ProviderEvent,
-    flagd::{Events, FlagdOptionsBuilder, State},
+    FlagdOptions, FlagdProvider, ProviderEvent, State,
+    flagd::{Events, FlagdOptionsBuilder},
 };
 use open_feature::EvaluationReason as Reason;
 use support::{

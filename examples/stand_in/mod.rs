@@ -7,16 +7,12 @@
 
 use std::{env, error::Error, path::PathBuf, time::Duration};
 
-use flagstaff::{
-    FlagdOptions, FlagdProvider,
-    server::{RunningServer, Server},
-    source::FileSource,
-};
+use flagstaff::{FlagdOptions, FlagdProvider, server::Server, source::FileSource};
 
 /// A provider, and its server if that runs in this process.
 pub struct Flags {
     pub provider: FlagdProvider,
-    pub server: Option<RunningServer>,
+    pub server: Option<Server>,
 }
 
 impl Flags {

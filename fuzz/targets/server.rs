@@ -8,7 +8,7 @@
 
 use std::{sync::LazyLock, time::Duration};
 
-use flagstaff::server::{RunningServer, Server};
+use flagstaff::server::Server;
 use http_body_util::{BodyExt as _, Full};
 use hyper::{Request, Version, body::Bytes, client::conn::http2::SendRequest, header::HeaderValue};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -56,7 +56,7 @@ struct World {
     evaluation: SendRequest<Full<Bytes>>,
     ofrep: SendRequest<Full<Bytes>>,
     sync: SendRequest<Full<Bytes>>,
-    _server: RunningServer,
+    _server: Server,
 }
 
 static WORLD: LazyLock<World> = LazyLock::new(|| {

@@ -4,7 +4,7 @@
 //! parser.
 #![no_main]
 
-use flagstaff::evaluator::{Bucketing, FlagSet};
+use flagstaff::{Bucketing, evaluator::FlagSet};
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Map, Value, json};
 

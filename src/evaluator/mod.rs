@@ -49,7 +49,6 @@ mod problem;
 mod rule;
 mod value;
 
-pub use crate::bucketing::Bucketing;
 pub use changes::Change;
 pub use context::{Context, Items, ValueRef};
 pub use flag_set::FlagSet;

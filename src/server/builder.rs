@@ -19,7 +19,7 @@ use super::{
     feed::Feed,
     flags::{self, Flags},
     metrics::Metrics,
-    running::RunningServer,
+    running::Server,
     store::{Store, selector::Selector},
 };
 use crate::{
@@ -33,30 +33,6 @@ use crate::{
     },
     source::{FlagSource, warned::Warned},
 };
-
-/// A server that speaks flagd's protocols.
-///
-/// ```
-/// use flagstaff::server::Server;
-///
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let server = Server::builder().ephemeral().bind().await?;
-/// server.flags().set_value("new-checkout", true)?;
-/// println!("evaluation at {:?}", server.evaluation_addr());
-/// server.shutdown().await;
-/// # Ok(()) }
-/// ```
-#[derive(Debug)]
-pub struct Server;
-
-impl Server {
-    /// Options with the defaults of flagd, except that the server listens on loopback.
-    #[must_use]
-    pub fn builder() -> ServerBuilder {
-        ServerBuilder::default()
-    }
-}
 
 /// The options of a server.
 pub struct ServerBuilder {
@@ -89,6 +65,14 @@ impl std::fmt::Debug for ServerBuilder {
             .field("sync", &self.sync)
             .field("ofrep", &self.ofrep)
             .finish_non_exhaustive()
+    }
+}
+
+impl Server {
+    /// Options with the defaults of flagd, except that the server listens on loopback.
+    #[must_use]
+    pub fn builder() -> ServerBuilder {
+        ServerBuilder::default()
     }
 }
 
@@ -303,7 +287,7 @@ impl ServerBuilder {
     }
 
     /// Opens the listeners and starts to serve. The flags are loaded meanwhile:
-    /// [`RunningServer::ready`] waits for them.
+    /// [`Server::ready`] waits for them.
     ///
     /// Event streams and the sync service tell nothing before each source has given a definition,
     /// be it one that is refused, but wait no longer than 5 s: a source that is broken does not keep
@@ -321,7 +305,7 @@ impl ServerBuilder {
     /// # Panics
     ///
     /// Outside of a tokio runtime.
-    pub async fn bind(self) -> Result<RunningServer, ServerError> {
+    pub async fn bind(self) -> Result<Server, ServerError> {
         let Self {
             sources,
             evaluation,
@@ -404,7 +388,7 @@ impl ServerBuilder {
                 tokio::spawn(feed.run(core.clone())).abort_handle()
             })
             .collect();
-        Ok(RunningServer::start(core.clone(), memory, tasks, ports))
+        Ok(Server::start(core.clone(), memory, tasks, ports))
     }
 }
 

@@ -52,7 +52,7 @@ mod stream;
 mod sync;
 pub mod testing;
 
-pub use builder::{Server, ServerBuilder};
+pub use builder::ServerBuilder;
 pub use error::ServerError;
 pub use flags::{Draft, Flags};
-pub use running::RunningServer;
+pub use running::Server;

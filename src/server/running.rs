@@ -1,4 +1,4 @@
-//! A server that runs.
+//! A running server.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -9,25 +9,37 @@ use super::{
     core::Core,
     flags::Flags,
 };
-use crate::http::{Bound, Server};
+use crate::http::{self, Bound};
 
 /// How long a shutdown waits for requests to finish, and for clients to read their last event.
 const DRAIN: Duration = Duration::from_secs(5);
 
-/// A server that runs, until it is shut down or dropped.
+/// A running server that speaks flagd's protocols, until it is shut down or dropped.
+///
+/// ```
+/// use flagstaff::server::Server;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let server = Server::builder().ephemeral().bind().await?;
+/// server.flags().set_value("new-checkout", true)?;
+/// println!("evaluation at {:?}", server.evaluation_addr());
+/// server.shutdown().await;
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
-pub struct RunningServer {
+pub struct Server {
     core: Arc<Core>,
     flags: Flags,
     /// Those that read sources and certificates.
     tasks: Vec<AbortHandle>,
     addresses: Addresses,
-    services: Vec<Server>,
+    services: Vec<http::Server>,
     /// Closed last, so that probes see how a shutdown goes.
-    management: Option<Server>,
+    management: Option<http::Server>,
 }
 
-impl RunningServer {
+impl Server {
     pub(crate) fn start(
         core: Arc<Core>,
         flags: Flags,
@@ -109,7 +121,7 @@ impl RunningServer {
     }
 }
 
-impl Drop for RunningServer {
+impl Drop for Server {
     fn drop(&mut self) {
         self.core.stopping.send_replace(true);
         for task in &self.tasks {

@@ -5,15 +5,15 @@ use std::{net::SocketAddr, time::Duration};
 use open_feature::{EvaluationContext, provider::FeatureProvider};
 use serde_json::Value;
 
-use super::{builder::Server, flags::Flags, running::RunningServer};
+use super::{flags::Flags, running::Server};
 use crate::{
     excerpt::chain,
     flagd::{
-        FlagdProvider,
         options::{
             kind::{CacheType, Resolver},
             table::{FlagdOptions, FlagdOptionsBuilder},
         },
+        provider::FlagdProvider,
     },
 };
 
@@ -40,7 +40,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// ```
 #[derive(Debug)]
 pub struct TestServer {
-    server: RunningServer,
+    server: Server,
 }
 
 // `remove` is called for what it does.
@@ -99,7 +99,7 @@ impl TestServer {
     /// Options for a provider of one's own, which takes nothing from the environment.
     ///
     /// With a cache, which is the default, a change is seen once its event has arrived: wait for
-    /// [`ConfigurationChanged`](crate::flagd::ProviderEvent::ConfigurationChanged).
+    /// [`ConfigurationChanged`](crate::ProviderEvent::ConfigurationChanged).
     pub fn options(&self) -> FlagdOptionsBuilder {
         of(self.server.evaluation_addr())
     }
@@ -130,7 +130,7 @@ impl TestServer {
 
     /// The server itself.
     #[must_use]
-    pub fn server(&self) -> &RunningServer {
+    pub fn server(&self) -> &Server {
         &self.server
     }
 

@@ -4,8 +4,8 @@
 use std::{path::Path, time::Duration};
 
 use flagstaff::{
-    FlagdProvider, ProviderEvent,
-    flagd::{ChangedFlags, FlagdOptionsBuilder, Resolver, State},
+    FlagdProvider, ProviderEvent, State,
+    flagd::{ChangedFlags, FlagdOptionsBuilder, Resolver},
 };
 use open_feature::{EvaluationContext, EvaluationReason};
 use serde_json::{Value as Json, json};

@@ -10,8 +10,8 @@ use std::{
 };
 
 use flagstaff::{
-    ProviderEvent,
-    flagd::{CacheType, ChangedFlags, State},
+    ProviderEvent, State,
+    flagd::{CacheType, ChangedFlags},
 };
 use open_feature::{EvaluationErrorCode, EvaluationReason};
 use tokio::task::JoinSet;

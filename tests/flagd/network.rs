@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use flagstaff::{ProviderEvent, flagd::State};
+use flagstaff::{ProviderEvent, State};
 use open_feature::{EvaluationErrorCode, EvaluationReason};
 
 use crate::{

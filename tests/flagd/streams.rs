@@ -3,10 +3,7 @@
 
 use std::time::Duration;
 
-use flagstaff::{
-    ProviderEvent,
-    flagd::{ChangedFlags, State},
-};
+use flagstaff::{ProviderEvent, State, flagd::ChangedFlags};
 use open_feature::{EvaluationContext, EvaluationReason, provider::FeatureProvider};
 
 use crate::{

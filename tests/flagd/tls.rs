@@ -2,7 +2,7 @@
 
 use std::{fs, time::Duration};
 
-use flagstaff::{ProviderEvent, flagd::FlagdOptionsBuilder, flagd::State};
+use flagstaff::{ProviderEvent, State, flagd::FlagdOptionsBuilder};
 use open_feature::EvaluationErrorCode;
 use tokio::time::sleep;
 

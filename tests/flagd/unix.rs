@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use flagstaff::{ProviderEvent, flagd::FlagdOptionsBuilder, flagd::State};
+use flagstaff::{ProviderEvent, State, flagd::FlagdOptionsBuilder};
 use open_feature::EvaluationErrorCode;
 
 use crate::{

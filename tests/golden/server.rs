@@ -2,7 +2,7 @@
 // A server or a client that fails is no answer: it panics.
 #![allow(clippy::unwrap_used)]
 
-use flagstaff::server::{RunningServer, Server};
+use flagstaff::server::Server;
 use http::StatusCode;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
@@ -24,7 +24,7 @@ pub(crate) struct Served {
 }
 
 struct Clients {
-    server: RunningServer,
+    server: Server,
     asker: Asker,
 }
 

@@ -1,6 +1,6 @@
 //! Changes of flags: which keys are told, and when none are.
 
-use flagstaff::{ProviderEvent, flagd::State};
+use flagstaff::{ProviderEvent, State};
 use open_feature::EvaluationReason;
 use serde_json::json;
 

@@ -1,6 +1,6 @@
 //! The facts that a server sends along with its flags, and the request that it gets.
 
-use flagstaff::{ProviderEvent, flagd::State};
+use flagstaff::{ProviderEvent, State};
 use open_feature::EvaluationContext;
 use serde_json::{Map, json};
 use tonic::Status;

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
-use flagstaff::{flagd::Bucketing, reason};
+use flagstaff::{Bucketing, reason};
 use open_feature::{
     EvaluationContext, EvaluationErrorCode, EvaluationReason, FlagMetadataValue, StructValue,
     Value, provider::FeatureProvider,

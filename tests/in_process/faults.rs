@@ -2,10 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use flagstaff::{
-    FlagdError, FlagdOptions, FlagdProvider, ProviderEvent,
-    flagd::{Resolver, State},
-};
+use flagstaff::{FlagdError, FlagdOptions, FlagdProvider, ProviderEvent, State, flagd::Resolver};
 use open_feature::{EvaluationErrorCode, EvaluationReason};
 use tonic::Status;
 

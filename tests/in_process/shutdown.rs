@@ -1,6 +1,6 @@
 //! The end of a provider, and its beginning anew.
 
-use flagstaff::{ProviderEvent, flagd::State};
+use flagstaff::{ProviderEvent, State};
 use open_feature::EvaluationErrorCode;
 
 use super::{of, switches};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use flagstaff::{ProviderEvent, flagd::State};
+use flagstaff::{ProviderEvent, State};
 use tonic::Status;
 
 use super::{of, switches};

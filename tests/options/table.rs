@@ -5,8 +5,8 @@ use std::fmt::Debug;
 use std::{ffi::OsString, os::unix::ffi::OsStringExt};
 
 use flagstaff::{
-    FlagdOptions,
-    flagd::{Bucketing, CacheType, FlagdOptionsBuilder, OptionInfo, Resolver},
+    Bucketing, FlagdOptions,
+    flagd::{CacheType, FlagdOptionsBuilder, OptionInfo, Resolver},
 };
 use std::time::Duration;
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use flagstaff::{FlagdProvider, flagd::State};
+use flagstaff::{FlagdProvider, State};
 use tokio::task::JoinHandle;
 
 use crate::{

@@ -10,8 +10,9 @@ use std::{
 };
 
 use flagstaff::{
-    flagd::{FlagdOptionsBuilder, Resolver, State, SyncSource},
-    server::{RunningServer, Server, ServerBuilder, ServerError},
+    State,
+    flagd::{FlagdOptionsBuilder, Resolver, SyncSource},
+    server::{Server, ServerBuilder, ServerError},
     source::FlagSource,
 };
 use tempfile::TempDir;
@@ -71,14 +72,14 @@ impl Pair {
     }
 }
 
-async fn serve(builder: ServerBuilder) -> RunningServer {
+async fn serve(builder: ServerBuilder) -> Server {
     let server = builder.ephemeral().bind().await.unwrap();
     server.flags().replace(FLAGS).unwrap();
     server
 }
 
 /// The ports with TLS.
-fn ports(server: &RunningServer) -> [SocketAddr; 2] {
+fn ports(server: &Server) -> [SocketAddr; 2] {
     [server.evaluation_addr(), server.sync_addr()].map(Option::unwrap)
 }
 
@@ -127,7 +128,7 @@ async fn answers(connection: &mut Connection) -> bool {
 }
 
 /// Whether the server shows the certificate of the first to new connections, on both ports.
-async fn shows(server: &RunningServer, shown: &Certificates, other: &Certificates) -> bool {
+async fn shows(server: &Server, shown: &Certificates, other: &Certificates) -> bool {
     let expected = CertificateDer::from_pem_file(shown.server_cert()).unwrap();
     for address in ports(server) {
         let mut connection = connect(address, [shown, other], None).await.unwrap();

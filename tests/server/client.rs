@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use flagstaff::server::{RunningServer, Server, ServerBuilder};
+use flagstaff::server::{Server, ServerBuilder};
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::{body::Bytes, client::conn::http1};
@@ -48,12 +48,12 @@ pub const FLAGS: &str = r#"{
 }"#;
 
 /// A server with [`FLAGS`].
-pub async fn serve() -> RunningServer {
+pub async fn serve() -> Server {
     serve_with(Server::builder()).await
 }
 
 /// A server with these options and [`FLAGS`].
-pub async fn serve_with(builder: ServerBuilder) -> RunningServer {
+pub async fn serve_with(builder: ServerBuilder) -> Server {
     let server = builder.ephemeral().bind().await.unwrap();
     server.flags().replace(FLAGS).unwrap();
     server
@@ -63,15 +63,15 @@ pub async fn channel(address: Option<SocketAddr>) -> Channel {
     connect(format!("http://{}", address.unwrap())).await
 }
 
-pub async fn v1(server: &RunningServer) -> V1 {
+pub async fn v1(server: &Server) -> V1 {
     V1::new(channel(server.evaluation_addr()).await)
 }
 
-pub async fn v2(server: &RunningServer) -> V2 {
+pub async fn v2(server: &Server) -> V2 {
     V2::new(channel(server.evaluation_addr()).await)
 }
 
-pub async fn sync(server: &RunningServer) -> Sync {
+pub async fn sync(server: &Server) -> Sync {
     Sync::new(channel(server.sync_addr()).await)
 }
 

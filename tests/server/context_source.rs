@@ -12,8 +12,8 @@ use std::{
 };
 
 use flagstaff::{
-    ContextSource, FlagdProvider, ProviderEvent, Subject, async_trait,
-    flagd::{CacheType, ChangedFlags, State},
+    ContextSource, FlagdProvider, ProviderEvent, State, Subject, async_trait,
+    flagd::{CacheType, ChangedFlags},
     server::{Server, testing::TestServer},
 };
 use open_feature::{

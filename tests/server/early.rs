@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use flagstaff::{
-    server::{RunningServer, Server},
+    server::Server,
     source::{Definition, FileSource, HttpSource},
 };
 use futures_core::future::BoxFuture;
@@ -43,7 +43,7 @@ const FETCH: &str = "/flagd.sync.v1.FlagSyncService/FetchAllFlags";
 const JSON: (&str, &str) = ("content-type", "application/json");
 
 /// A server with one source, whose definitions the test sends.
-async fn serve() -> (RunningServer, mpsc::UnboundedSender<Definition>) {
+async fn serve() -> (Server, mpsc::UnboundedSender<Definition>) {
     let (sender, receiver) = mpsc::unbounded_channel();
     let server = Server::builder().source(Sent(receiver)).ephemeral().bind().await.unwrap();
     (server, sender)
@@ -64,7 +64,7 @@ fn outcome(answer: &Answer, read: impl FnOnce(serde_json::Value) -> serde_json::
 }
 
 /// Asks for the flag in every way that there is, each at the same time.
-async fn ask(server: &RunningServer) -> JoinSet<(&'static str, String)> {
+async fn ask(server: &Server) -> JoinSet<(&'static str, String)> {
     let (evaluation, ofrep) = (server.evaluation_addr(), server.ofrep_addr());
     let (mut one, mut all) = (client_v1(server).await, client_v1(server).await);
     let (mut two, mut sync) = (client_v2(server).await, sync(server).await);
@@ -149,7 +149,7 @@ async fn ask(server: &RunningServer) -> JoinSet<(&'static str, String)> {
 }
 
 /// The requests are under way, each over a connection of its own, and none is answered.
-async fn all_wait<T: std::fmt::Debug + 'static>(server: &RunningServer, asked: &mut JoinSet<T>) {
+async fn all_wait<T: std::fmt::Debug + 'static>(server: &Server, asked: &mut JoinSet<T>) {
     let connections = format!("\nflagstaff_connections {}\n", asked.len() + 1);
     becomes_true("the connections", async || {
         get(server.management_addr(), "/metrics").await.text().contains(&connections)

@@ -1,6 +1,6 @@
 //! A client of Connect's streams.
 
-use flagstaff::server::RunningServer;
+use flagstaff::server::Server;
 use http::{Request, response::Parts};
 use http_body_util::{BodyExt, Full};
 use hyper::{
@@ -33,7 +33,7 @@ pub struct Stream {
 impl Stream {
     /// Opens a stream by HTTP/1.1, or 2.
     pub async fn open(
-        server: &RunningServer,
+        server: &Server,
         version: u8,
         path: &str,
         headers: &[(&str, &str)],
@@ -63,7 +63,7 @@ impl Stream {
     }
 
     /// A stream of JSON that is ready.
-    pub async fn ready(server: &RunningServer, headers: &[(&str, &str)]) -> Self {
+    pub async fn ready(server: &Server, headers: &[(&str, &str)]) -> Self {
         let headers = [&[JSON], headers].concat();
         let mut stream = Self::open(server, 1, V1, &headers, envelope(0, "{}")).await;
         assert_eq!(stream.event().await, json!({"type": "provider_ready", "data": {}}));

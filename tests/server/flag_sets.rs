@@ -5,7 +5,7 @@ use flagstaff::{
     FlagdProvider, ProviderEvent,
     evaluator::DefinitionError,
     flagd::{ChangedFlags, Resolver},
-    server::{RunningServer, Server},
+    server::Server,
 };
 use http::Method;
 use open_feature::{EvaluationContext, EvaluationErrorCode, provider::FeatureProvider};
@@ -15,13 +15,13 @@ use super::client::{event, events, send, v1};
 use crate::support::{provider::near, wait::bounded};
 
 /// A server with the flag `limit` in two flag sets, and one without a flag set.
-async fn shops() -> RunningServer {
+async fn shops() -> Server {
     let server = Server::builder().ephemeral().bind().await.unwrap();
     fill(&server);
     server
 }
 
-fn fill(server: &RunningServer) {
+fn fill(server: &Server) {
     let flags = server.flags();
     flags.flag_set("shop").set_value("limit", 10).unwrap();
     flags.flag_set("billing").set_value("limit", 500).unwrap();
@@ -29,7 +29,7 @@ fn fill(server: &RunningServer) {
 }
 
 /// The value of a flag over OFREP; null where it does not exist.
-async fn value(server: &RunningServer, key: &str, selector: Option<&str>) -> Value {
+async fn value(server: &Server, key: &str, selector: Option<&str>) -> Value {
     let path = format!("/ofrep/v1/evaluate/flags/{key}");
     let headers: Vec<_> = selector.map(|text| ("flagd-selector", text)).into_iter().collect();
     let answer = send(server.ofrep_addr(), Method::POST, &path, &headers, "{}").await;
@@ -37,7 +37,7 @@ async fn value(server: &RunningServer, key: &str, selector: Option<&str>) -> Val
 }
 
 /// A provider of the flag set `id`, which evaluates in flagd or in process.
-async fn provider(server: &RunningServer, resolver: Resolver, id: &str) -> FlagdProvider {
+async fn provider(server: &Server, resolver: Resolver, id: &str) -> FlagdProvider {
     let address = match resolver {
         Resolver::Rpc => server.evaluation_addr(),
         _ => server.sync_addr(),

@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, net::SocketAddr, time::Duration};
 
-use flagstaff::server::{RunningServer, Server};
+use flagstaff::server::Server;
 use http::Request;
 use http_body_util::Full;
 use hyper::{body::Bytes, client::conn::http2};
@@ -22,12 +22,12 @@ use super::{
     },
 };
 
-fn ports(server: &RunningServer) -> [SocketAddr; 4] {
+fn ports(server: &Server) -> [SocketAddr; 4] {
     [server.evaluation_addr(), server.sync_addr(), server.ofrep_addr(), server.management_addr()]
         .map(Option::unwrap)
 }
 
-async fn is_well(server: &RunningServer) {
+async fn is_well(server: &Server) {
     let answer = post(server.ofrep_addr(), "/ofrep/v1/evaluate/flags/bool", &[], "").await;
     assert_eq!(answer.json()["value"], true);
     let request = v1::ResolveBooleanRequest { flag_key: "bool".to_owned(), context: None };
@@ -185,7 +185,7 @@ fn length_of_varint(value: usize) -> usize {
 }
 
 /// An HTTP/2 connection with an event stream whose client grants no room and reads nothing.
-pub async fn stuck_stream(server: &RunningServer) -> TcpStream {
+pub async fn stuck_stream(server: &Server) -> TcpStream {
     let path = "/flagd.evaluation.v1.Service/EventStream";
     let stream = stuck_call(server.evaluation_addr(), path).await;
     streams(server, 1).await;
@@ -300,7 +300,7 @@ async fn a_client_of_http_1_that_reads_nothing_is_dropped() {
 }
 
 /// Waits until so many event streams are open.
-async fn streams(server: &RunningServer, wanted: u32) {
+async fn streams(server: &Server, wanted: u32) {
     becomes_true("the number of streams", async || {
         let answer = get(server.management_addr(), "/metrics").await;
         answer.text().contains(&format!("flagstaff_event_streams {wanted}\n"))
@@ -309,7 +309,7 @@ async fn streams(server: &RunningServer, wanted: u32) {
 }
 
 /// The only stream ends, and its connection, within the time that a client may be stuck.
-async fn is_dropped(server: &RunningServer) {
+async fn is_dropped(server: &Server) {
     tokio::time::pause();
     let gone = async {
         loop {

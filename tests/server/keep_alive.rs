@@ -3,7 +3,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use flagstaff::server::{RunningServer, Server};
+use flagstaff::server::Server;
 use http::Request;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
@@ -30,7 +30,7 @@ const FLAG: &str = "/ofrep/v1/evaluate/flags/bool";
 type Rejected = (Option<SocketAddr>, &'static str, &'static str, &'static str, u16);
 
 /// What each port rejects before it has read the body.
-fn rejected(server: &RunningServer) -> Vec<Rejected> {
+fn rejected(server: &Server) -> Vec<Rejected> {
     let (evaluation, ofrep) = (server.evaluation_addr(), server.ofrep_addr());
     let json = "content-type: application/json\r\n";
     vec![
@@ -126,7 +126,7 @@ fn chunked(method: &str, path: &str, headers: &str, chunks: &[&str]) -> String {
 }
 
 /// The next request on each port, and what its answer holds.
-fn good(server: &RunningServer, address: Option<SocketAddr>) -> (String, &'static str) {
+fn good(server: &Server, address: Option<SocketAddr>) -> (String, &'static str) {
     if address == server.evaluation_addr() {
         let json = "content-type: application/json\r\n";
         (request("POST", RESOLVE, json, r#"{"flagKey": "bool"}"#), "\"value\":true")

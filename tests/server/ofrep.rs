@@ -4,11 +4,11 @@ use http::Method;
 use serde_json::json;
 
 use super::client::{Answer, get, post, send, serve};
-use flagstaff::server::RunningServer;
+use flagstaff::server::Server;
 
 const PATH: &str = "/ofrep/v1/evaluate/flags";
 
-async fn ask(server: &RunningServer, key: &str, body: &str) -> Answer {
+async fn ask(server: &Server, key: &str, body: &str) -> Answer {
     post(server.ofrep_addr(), &format!("{PATH}/{key}"), &[], body.to_owned()).await
 }
 

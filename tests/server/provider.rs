@@ -1,6 +1,6 @@
 //! The provider of this crate before the embedded server, and the helper for tests.
 
-use flagstaff::{ProviderEvent, flagd::State, server::testing::TestServer};
+use flagstaff::{ProviderEvent, State, server::testing::TestServer};
 use open_feature::{EvaluationContext, EvaluationReason, StructValue, provider::FeatureProvider};
 use serde_json::json;
 

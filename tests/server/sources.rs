@@ -6,7 +6,7 @@ use std::{
 };
 
 use flagstaff::{
-    server::{RunningServer, Server},
+    server::Server,
     source::{Definition, FileSource, FlagSource, HttpSource},
 };
 use http::{HeaderMap, Response, StatusCode};
@@ -31,12 +31,12 @@ const TWO: &str = r#"{"flags": {"f": {"variants": {"v": "two"}, "defaultVariant"
 const YAML: &str = "flags:\n  f:\n    variants: {v: yaml}\n    defaultVariant: v\n";
 const OFTEN: Duration = Duration::from_millis(10);
 
-async fn value(server: &RunningServer) -> String {
+async fn value(server: &Server) -> String {
     let answer = post(server.ofrep_addr(), "/ofrep/v1/evaluate/flags/f", &[], "").await;
     answer.json()["value"].as_str().unwrap_or_default().to_owned()
 }
 
-async fn becomes(server: &RunningServer, expected: &str) {
+async fn becomes(server: &Server, expected: &str) {
     becomes_true(expected, async || value(server).await == expected).await;
 }
 

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use flagstaff::{
-    FlagdOptions, FlagdProvider, ProviderEvent,
-    flagd::{ChangedFlags, Events, FlagdOptionsBuilder, State},
+    FlagdOptions, FlagdProvider, ProviderEvent, State,
+    flagd::{ChangedFlags, Events, FlagdOptionsBuilder},
 };
 use open_feature::{
     EvaluationContext, EvaluationError, EvaluationErrorCode, EvaluationReason, EvaluationResult,

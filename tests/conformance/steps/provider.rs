@@ -1,6 +1,6 @@
 //! Steps about the provider and its state.
 
-use flagstaff::flagd::State;
+use flagstaff::State;
 
 use super::{equal, step};
 use crate::{

@@ -14,9 +14,9 @@ use std::{
 };
 
 use flagstaff::{
-    evaluator::Bucketing,
+    Bucketing,
     http::Listen,
-    server::{RunningServer, Server, ServerBuilder, ServerError},
+    server::{Server, ServerBuilder, ServerError},
 };
 
 pub(crate) use self::args::Args;
@@ -46,7 +46,7 @@ pub(crate) async fn run(args: Args) -> Exit {
     Exit::Success
 }
 
-async fn start(args: Args) -> Result<RunningServer, Failure> {
+async fn start(args: Args) -> Result<Server, Failure> {
     let usage = |message| (Exit::Usage, message);
     args.unsupported.check().map_err(usage)?;
     let args = args.with_environment(|name| env::var(name).ok()).map_err(usage)?;
