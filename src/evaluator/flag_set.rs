@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value as Json};
 
-use super::{by_name::ByName, flag::Flag, problem::DefinitionError};
+use super::{by_name::ByName, diagnostic::DefinitionError, flag::Flag};
 use crate::{
     bucketing::Bucketing,
     evaluator::load::{

@@ -38,6 +38,7 @@
 mod by_name;
 mod changes;
 mod context;
+mod diagnostic;
 mod flag;
 mod flag_set;
 mod json_text;
@@ -45,13 +46,12 @@ mod lint;
 pub(crate) mod load;
 mod number;
 mod outcome;
-mod problem;
 mod rule;
 mod value;
 
 pub use changes::Change;
 pub use context::{Context, Items, ValueRef};
+pub use diagnostic::{DefinitionError, Diagnostic};
 pub use flag_set::FlagSet;
-pub use lint::{Warning, lint, lint_yaml};
+pub use lint::{lint, lint_yaml};
 pub use outcome::{ErrorCode, Outcome, Reason};
-pub use problem::{DefinitionError, Problem};

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::core::Core;
 use crate::{
     bucketing::Bucketing,
-    evaluator::{DefinitionError, FlagSet, Warning, lint},
+    evaluator::{DefinitionError, Diagnostic, FlagSet, lint},
     source::{Format, warned::Warned},
 };
 
@@ -188,7 +188,7 @@ impl Flags {
     }
 
     /// Logs what is wrong with flags that are served already.
-    fn warn(&self, definition: &str, log: impl FnOnce(&mut Warned, &[Warning])) {
+    fn warn(&self, definition: &str, log: impl FnOnce(&mut Warned, &[Diagnostic])) {
         let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
         if warned.is_new(definition, Format::Json)
             && let Ok(warnings) = lint(definition)

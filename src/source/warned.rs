@@ -8,7 +8,7 @@ use tracing::Level;
 
 use super::flag_source::{Definition, Format};
 use crate::{
-    evaluator::{FlagSet, Warning, lint, lint_yaml},
+    evaluator::{Diagnostic, FlagSet, lint, lint_yaml},
     excerpt::excerpt,
 };
 
@@ -27,7 +27,7 @@ pub(crate) struct Warned {
 }
 
 /// Looks a definition through, beside the runtime's threads: it may be large.
-pub(crate) async fn look(definition: Arc<Definition>) -> Vec<Warning> {
+pub(crate) async fn look(definition: Arc<Definition>) -> Vec<Diagnostic> {
     let looked = spawn_blocking(move || match definition.format {
         Format::Json => lint(&definition.text),
         Format::Yaml => lint_yaml(&definition.text),
@@ -47,7 +47,7 @@ impl Warned {
     }
 
     /// Logs the warnings of a whole definition and its flags.
-    pub(crate) fn log(&mut self, source: &str, warnings: &[Warning], flags: &FlagSet) {
+    pub(crate) fn log(&mut self, source: &str, warnings: &[Diagnostic], flags: &FlagSet) {
         let former = std::mem::take(&mut self.flags);
         self.log_anew(source, warnings, flags, &former);
     }
@@ -57,7 +57,7 @@ impl Warned {
     pub(crate) fn log_some(
         &mut self,
         source: &str,
-        warnings: &[Warning],
+        warnings: &[Diagnostic],
         flags: &FlagSet,
         removed: &[String],
     ) {
@@ -73,11 +73,11 @@ impl Warned {
     fn log_anew(
         &mut self,
         source: &str,
-        warnings: &[Warning],
+        warnings: &[Diagnostic],
         flags: &FlagSet,
         former: &HashMap<Option<String>, u64>,
     ) {
-        for Warning { flag, message, .. } in warnings {
+        for Diagnostic { flag, message, .. } in warnings {
             let definition = || flag.as_ref().and_then(|key| flags.definition(key));
             let hash = self
                 .flags
@@ -86,10 +86,10 @@ impl Warned {
             *hash = self.hasher.hash_one((*hash, message));
         }
         let is_new =
-            |warning: &&Warning| former.get(&warning.flag) != self.flags.get(&warning.flag);
+            |warning: &&Diagnostic| former.get(&warning.flag) != self.flags.get(&warning.flag);
         let mut new = warnings.iter().filter(is_new);
         let source = &*excerpt(source);
-        for Warning { flag, message, line, column, .. } in new.by_ref().take(MOST) {
+        for Diagnostic { flag, message, line, column, .. } in new.by_ref().take(MOST) {
             let flag = flag.as_deref().map(excerpt);
             let flag = flag.as_deref();
             tracing::warn!(source, flag, line, column, "{}", excerpt(message));
@@ -109,7 +109,7 @@ impl Warned {
 mod tests {
     use super::*;
 
-    fn warnings(text: &str) -> (Vec<Warning>, FlagSet) {
+    fn warnings(text: &str) -> (Vec<Diagnostic>, FlagSet) {
         (lint(text).unwrap(), FlagSet::parse(text).unwrap())
     }
 

@@ -8,7 +8,7 @@ use std::{
 };
 
 use flagstaff::{
-    evaluator::{DefinitionError, FlagSet, Problem, Warning, lint, lint_yaml},
+    evaluator::{DefinitionError, Diagnostic, FlagSet, lint, lint_yaml},
     source::Format,
 };
 use serde_json::{Value as Json, json};
@@ -102,7 +102,7 @@ fn check(file: &Path, yaml: bool) -> Vec<Finding<'_>> {
         }
         Err(DefinitionError::Invalid(problems)) => problems
             .into_iter()
-            .map(|Problem { flag, message, line, column, .. }| {
+            .map(|Diagnostic { flag, message, line, column, .. }| {
                 found(Level::Error, line, column, flag, message)
             })
             .collect(),
@@ -112,9 +112,9 @@ fn check(file: &Path, yaml: bool) -> Vec<Finding<'_>> {
     let warnings = if yaml { lint_yaml(&text) } else { lint(&text) }.unwrap_or_default();
     let errors: Vec<_> = findings.iter().map(|error| error.place).collect();
     // What is an error needs no warning besides.
-    let beyond = |warning: &Warning| !errors.contains(&Some((warning.line, warning.column)));
+    let beyond = |warning: &Diagnostic| !errors.contains(&Some((warning.line, warning.column)));
     findings.extend(warnings.into_iter().filter(beyond).map(|warning| {
-        let Warning { flag, message, line, column, .. } = warning;
+        let Diagnostic { flag, message, line, column, .. } = warning;
         found(Level::Warning, line, column, flag, message)
     }));
     if !is_input(file) && !is_named(file) {

@@ -10,11 +10,11 @@ use super::{
     operators::Kinds,
 };
 use crate::evaluator::{
+    diagnostic::DefinitionError,
     load::{
         text::folded,
         tree::{Entry, Kind, Tree, Unread},
     },
-    problem::DefinitionError,
 };
 
 const SECTIONS: [&str; 3] = ["flags", "metadata", "$evaluators"];

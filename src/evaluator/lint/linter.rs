@@ -2,38 +2,16 @@
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
-    fmt,
     rc::Rc,
 };
 
 use crate::evaluator::{
+    diagnostic::Diagnostic,
     load::{
         location::Position,
         tree::{Entry, Kind, Tree},
     },
-    problem,
 };
-
-/// What is doubtful in a flag definition, though it is valid.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Warning {
-    /// The flag, unless it is the definition itself.
-    pub flag: Option<String>,
-    /// What is doubtful.
-    pub message: String,
-    /// Where, counted from 1.
-    pub line: usize,
-    /// Where in the line, in characters, counted from 1.
-    pub column: usize,
-}
-
-impl fmt::Display for Warning {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let place = (self.line, self.column);
-        problem::write_finding(f, self.flag.as_deref(), place, &self.message)
-    }
-}
 
 /// What the names of variables stand for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -58,14 +36,14 @@ pub(crate) struct Linter<'t> {
     /// The names of the flag's variants, if it has any.
     pub(crate) variants: Option<HashSet<&'t str>>,
     pub(crate) scope: Scope,
-    pub(crate) warnings: Vec<Warning>,
+    pub(crate) warnings: Vec<Diagnostic>,
 }
 
 impl<'t> Linter<'t> {
     pub(crate) fn warn(&mut self, at: Position, message: impl Into<String>) {
         let flag = self.flag.map(str::to_owned);
         let Position { line, column } = at;
-        self.warnings.push(Warning { flag, message: message.into(), line, column });
+        self.warnings.push(Diagnostic { flag, message: message.into(), line, column });
     }
 
     /// The entries of an object, of two with one name the later; None if it is no object.

@@ -16,14 +16,13 @@ mod variables;
 mod versions;
 
 use self::linter::Linter;
-use super::problem::DefinitionError;
+use super::diagnostic::{DefinitionError, Diagnostic};
 use crate::evaluator::load::{
     surrogates,
     text::without_bom,
     tree::{Tree, Unread},
     yaml,
 };
-pub use linter::Warning;
 
 /// Finds what is wrong in a flag definition in JSON although flagd (and
 /// [`FlagSet::parse`](super::FlagSet::parse)) accepts it. The warnings come in the order of the text.
@@ -52,7 +51,7 @@ pub use linter::Warning;
 /// # Errors
 ///
 /// When the text is not JSON. What else `parse` rejects is not looked for.
-pub fn lint(text: &str) -> Result<Vec<Warning>, DefinitionError> {
+pub fn lint(text: &str) -> Result<Vec<Diagnostic>, DefinitionError> {
     let text = surrogates::mended(without_bom(text));
     let (outline, unread) = Tree::outline(&text)?;
     warnings(&outline, Some(&unread))
@@ -63,14 +62,14 @@ pub fn lint(text: &str) -> Result<Vec<Warning>, DefinitionError> {
 /// # Errors
 ///
 /// When the text is not YAML.
-pub fn lint_yaml(text: &str) -> Result<Vec<Warning>, DefinitionError> {
+pub fn lint_yaml(text: &str) -> Result<Vec<Diagnostic>, DefinitionError> {
     warnings(&*yaml::parse(without_bom(text))?, None)
 }
 
 fn warnings(
     definition: &Tree,
     unread: Option<&Unread<'_>>,
-) -> Result<Vec<Warning>, DefinitionError> {
+) -> Result<Vec<Diagnostic>, DefinitionError> {
     let mut linter = Linter::default();
     linter.definition(definition, unread)?;
     let mut warnings = linter.warnings;

@@ -18,9 +18,9 @@ use super::{
 };
 use crate::evaluator::{
     by_name::ByName,
+    diagnostic::DefinitionError,
     flag::{Broken, Fault, Flag, Metadata},
     json_text,
-    problem::DefinitionError,
 };
 
 /// The names and values of a JSON object in their order, each as a part of the text.

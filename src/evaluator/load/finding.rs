@@ -4,7 +4,7 @@ use super::{
     location::Position,
     tree::{Places, Step, Tree},
 };
-use crate::evaluator::problem::Problem;
+use crate::evaluator::diagnostic::Diagnostic;
 
 /// A problem whose place in the text is not known yet.
 #[derive(Debug)]
@@ -16,12 +16,12 @@ pub(crate) struct Finding {
 }
 
 /// The problems with their places, in the order of the text. No place is known without a tree.
-pub(crate) fn located(findings: Vec<Finding>, tree: Option<&Tree>) -> Vec<Problem> {
+pub(crate) fn located(findings: Vec<Finding>, tree: Option<&Tree>) -> Vec<Diagnostic> {
     let mut places = Places::default();
     let located = findings.into_iter().map(|Finding { flag, message, path }| {
         let nowhere = Position { line: 1, column: 1 };
         let place = tree.map_or(nowhere, |tree| places.place(tree, &path));
-        Problem { flag, message, line: place.line, column: place.column }
+        Diagnostic { flag, message, line: place.line, column: place.column }
     });
     let mut problems: Vec<_> = located.collect();
     problems.sort_by_key(|problem| (problem.line, problem.column));

@@ -10,7 +10,7 @@ use super::{
     location::{Cursor, Position},
     text::folded,
 };
-use crate::evaluator::{json_text, number, problem::DefinitionError};
+use crate::evaluator::{diagnostic::DefinitionError, json_text, number};
 
 /// How deep a tree may be, counted in lists and objects: as deep as JSON may be.
 pub(crate) const MAX_DEPTH: usize = 127;

@@ -262,7 +262,7 @@ fn examples_are_right() {
 
 #[test]
 fn a_byte_order_mark_is_skipped() {
-    type Lint = fn(&str) -> Result<Vec<Warning>, DefinitionError>;
+    type Lint = fn(&str) -> Result<Vec<Diagnostic>, DefinitionError>;
     type Parse = fn(&str) -> Result<FlagSet, DefinitionError>;
     let flag = r#"{"f":{"state":"MAYBE","variants":{"a":1}}}"#;
     let json = format!("{{\"flags\":{flag}}}");

@@ -15,7 +15,7 @@ use super::{
     location::Position,
     tree::{Entry, Kind, MAX_DEPTH, Tree},
 };
-use crate::evaluator::{json_text, number, problem::DefinitionError};
+use crate::evaluator::{diagnostic::DefinitionError, json_text, number};
 
 /// How many times its own size a text may grow by aliases, and how many bytes it may in any case.
 const GROWTH: usize = 16;

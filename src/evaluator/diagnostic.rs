@@ -30,44 +30,36 @@ pub enum DefinitionError {
     /// Parts of the definition are invalid. These are all of them; the text of the error lists the
     /// first 20.
     #[error("the flag definition is invalid: {}", Listed(.0))]
-    Invalid(Vec<Problem>),
+    Invalid(Vec<Diagnostic>),
 }
 
-/// What is wrong with a part of a definition.
+/// A finding about a part of a definition: what makes it invalid, or what [`lint`](super::lint) warns
+/// of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Problem {
+pub struct Diagnostic {
     /// The flag, unless it is the definition itself.
     pub flag: Option<String>,
     /// What is wrong.
     pub message: String,
-    /// Where, counted from 1.
+    /// The line in the text, counted from 1.
     pub line: usize,
-    /// Where in the line, in characters, counted from 1.
+    /// The column in the line, in characters, counted from 1.
     pub column: usize,
 }
 
-impl fmt::Display for Problem {
+impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_finding(f, self.flag.as_deref(), (self.line, self.column), &self.message)
+        let Self { flag, message, line, column } = self;
+        let message = excerpt(message);
+        match flag.as_deref().map(excerpt) {
+            Some(flag) => write!(f, "flag `{flag}` (line {line}, column {column}): {message}"),
+            None => write!(f, "line {line}, column {column}: {message}"),
+        }
     }
 }
 
-/// What was found, of which flag, and in which line and column.
-pub(crate) fn write_finding(
-    f: &mut fmt::Formatter<'_>,
-    flag: Option<&str>,
-    (line, column): (usize, usize),
-    message: &str,
-) -> fmt::Result {
-    let message = excerpt(message);
-    match flag.map(excerpt) {
-        Some(flag) => write!(f, "flag `{flag}` (line {line}, column {column}): {message}"),
-        None => write!(f, "line {line}, column {column}: {message}"),
-    }
-}
-
-struct Listed<'p>(&'p [Problem]);
+struct Listed<'p>(&'p [Diagnostic]);
 
 impl fmt::Display for Listed<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
