@@ -189,6 +189,14 @@ async fn the_server_logs_what_the_program_sets() {
     memory.set_value("late", true).unwrap();
     memory.set("late", bad()).unwrap();
     assert_eq!(logged.take(1).await[0]["flag"], "late");
+    // A second removal in a row, which looks like the first.
+    memory.remove("b");
+    memory.remove("late");
+    memory.set("late", bad()).unwrap();
+    assert_eq!(logged.take(1).await[0]["flag"], "late");
+    memory.clear();
+    memory.set("late", bad()).unwrap();
+    assert_eq!(logged.take(1).await[0]["flag"], "late");
     server.shutdown().await;
 }
 
