@@ -1,7 +1,9 @@
 //! What an error or a log line quotes of somebody else: text cut to a length that fits a header, and
 //! the causes of an error.
 
-use std::{borrow::Cow, error::Error, fmt::Write as _, path::Path};
+use std::borrow::Cow;
+#[cfg(feature = "rpc")]
+use std::{error::Error, fmt::Write as _, path::Path};
 
 /// The longest quotation, in characters.
 ///
@@ -9,15 +11,34 @@ use std::{borrow::Cow, error::Error, fmt::Write as _, path::Path};
 /// HTTP/2 peers reset a stream whose header block is longer than some 16 KiB.
 pub(crate) const MAX_CHARS: usize = 200;
 
-/// The text, or its first [`MAX_CHARS`] characters and an ellipsis.
+/// The text, or its first [`MAX_CHARS`] characters and an ellipsis. Characters that would begin another
+/// line or change how the line is displayed are escaped, so that what is quoted cannot forge a line.
 pub(crate) fn excerpt(text: &str) -> Cow<'_, str> {
-    match text.char_indices().nth(MAX_CHARS) {
-        None => Cow::Borrowed(text),
-        Some((end, _)) => Cow::Owned(format!("{}…", &text[..end])),
+    let (cut, more) = match text.char_indices().nth(MAX_CHARS) {
+        None => (text, ""),
+        Some((end, _)) => (&text[..end], "…"),
+    };
+    if more.is_empty() && !cut.contains(is_control) {
+        return Cow::Borrowed(text);
     }
+    let mut quoted = String::with_capacity(cut.len() + more.len());
+    for character in cut.chars() {
+        if is_control(character) {
+            quoted.extend(character.escape_default());
+        } else {
+            quoted.push(character);
+        }
+    }
+    Cow::Owned(quoted + more)
+}
+
+/// Control characters, and those that end a line or change its direction.
+fn is_control(character: char) -> bool {
+    character.is_control() || matches!(character, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// A path, as far as an error quotes it.
+#[cfg(feature = "rpc")]
 pub(crate) fn shown(path: &Path) -> String {
     excerpt(&path.to_string_lossy()).into_owned()
 }
@@ -25,6 +46,7 @@ pub(crate) fn shown(path: &Path) -> String {
 /// An error and all its causes in one line, for where a chain cannot be kept
 /// ([`EvaluationError`] is no [`Error`], and an event holds text). A cause whose text stands in the
 /// line already is left out.
+#[cfg(feature = "rpc")]
 pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
     let mut line = error.to_string();
     let mut cause = error.source();
@@ -47,6 +69,15 @@ mod tests {
         for text in ["", "short", &"x".repeat(MAX_CHARS), &"é".repeat(MAX_CHARS)] {
             assert!(matches!(excerpt(text), Cow::Borrowed(same) if same == text), "{text}");
         }
+    }
+
+    #[test]
+    fn control_characters_are_escaped() {
+        assert_eq!(excerpt("no\x1b[31m\npe\t\u{9b}"), r"no\u{1b}[31m\npe\t\u{9b}");
+        assert_eq!(excerpt("a\u{2028}b\u{202e}c\u{2069}"), r"a\u{2028}b\u{202e}c\u{2069}");
+        assert!(matches!(excerpt(r"a\b žluťoučký 👍 'q'"), Cow::Borrowed(_)));
+        let quoted = excerpt(&"\n".repeat(MAX_CHARS + 1)).into_owned();
+        assert_eq!(quoted, format!("{}…", r"\n".repeat(MAX_CHARS)));
     }
 
     #[test]

@@ -51,7 +51,7 @@ mod bucketing;
 mod context_source;
 #[cfg(feature = "evaluator")]
 pub mod evaluator;
-#[cfg(feature = "rpc")]
+#[cfg(any(feature = "rpc", feature = "evaluator"))]
 mod excerpt;
 #[cfg(feature = "rpc")]
 pub mod flagd;

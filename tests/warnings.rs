@@ -197,6 +197,12 @@ async fn the_server_logs_what_the_program_sets() {
     memory.clear();
     memory.set("late", bad()).unwrap();
     assert_eq!(logged.take(1).await[0]["flag"], "late");
+    // Nothing that is quoted begins a line of its own.
+    memory.set("x\ny", flag(&json!({"no\u{1b}[31m\npe": [1]}))).unwrap();
+    for warning in logged.take(2).await {
+        assert_eq!(warning["flag"], r"x\ny");
+        assert!(!warning["message"].contains(char::is_control), "{warning:?}");
+    }
     server.shutdown().await;
 }
 

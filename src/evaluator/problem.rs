@@ -2,14 +2,20 @@
 
 use std::fmt;
 
-use crate::evaluator::load::location::{Lines, Position};
+use crate::{
+    evaluator::load::location::{Lines, Position},
+    excerpt::excerpt,
+};
 
 /// Why a definition was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DefinitionError {
     /// The text is no JSON or no YAML, or nested too deeply.
-    #[error("the flag definition cannot be read: {message} (line {line}, column {column})")]
+    #[error(
+        "the flag definition cannot be read: {} (line {line}, column {column})",
+        excerpt(message)
+    )]
     Syntax {
         /// What is wrong.
         message: String,
@@ -50,7 +56,8 @@ pub(crate) fn write_finding(
     (line, column): (usize, usize),
     message: &str,
 ) -> fmt::Result {
-    match flag {
+    let message = excerpt(message);
+    match flag.map(excerpt) {
         Some(flag) => write!(f, "flag `{flag}` (line {line}, column {column}): {message}"),
         None => write!(f, "line {line}, column {column}: {message}"),
     }

@@ -129,3 +129,14 @@ async fn rules_that_can_never_work_are_warned_of() {
     ];
     assert_eq!(lines, expected, "{checked:#?}");
 }
+
+/// What a definition says cannot forge a line, nor reach the terminal.
+#[tokio::test]
+async fn control_characters_are_escaped() {
+    let text = r#"{"flags": {"a\nb\u001b": {"state": "ENABLED", "variants": {"on": true},
+        "targeting": {"no\u001b[31m\npe": [1]}}}}"#;
+    let checked = run_with_input(&["check", "-"], text).await;
+    assert_eq!(checked.out.lines().count(), 2, "{checked:?}");
+    assert!(!checked.out.contains('\u{1b}'), "{checked:?}");
+    assert!(checked.out.contains(r"flag `a\nb\u{1b}`: `no\u{1b}[31m\npe` is not"), "{checked:?}");
+}

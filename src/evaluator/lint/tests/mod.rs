@@ -279,3 +279,14 @@ fn a_byte_order_mark_is_skipped() {
     }
     assert!(FlagSet::parse("\u{feff}\u{feff}{}").is_err());
 }
+
+#[test]
+fn what_is_quoted_stays_in_its_line() {
+    let text = r#"{"flags": {"a\nb": {"state": "ENABLED", "variants": {"on": true},
+        "targeting": {"no\u001b[31m\npe": [1]}}}}"#;
+    let warned = warned(text);
+    assert!(warned.iter().all(|warning| !warning.contains(char::is_control)), "{warned:?}");
+    assert!(warned[1].contains(r"flag `a\nb`") && warned[1].contains(r"`no\u{1b}[31m\npe` is"));
+    let error = lint_yaml("flags:\n  \"a\\e\": 1\n  \"a\\e\": 2\n").unwrap_err().to_string();
+    assert!(error.contains(r"a\u{1b}"), "{error}");
+}
