@@ -15,7 +15,7 @@ impl<'v, 'a> Args<'v, 'a> {
     pub(crate) fn list(self) -> Result<&'v [Value<'a>], Fail> {
         match self {
             Args::List(items) => Ok(items),
-            Args::Single(_) => Err(Fail("the arguments are no list")),
+            Args::Single(_) => Err(Fail("the arguments are not an array")),
         }
     }
 }

@@ -288,7 +288,7 @@ impl<'a> Value<'a> {
             Value::Number(number) => Ok(*number),
             Value::IntegerZero => Ok(0.0),
             Value::Text(text) => Ok(number::parse(text).unwrap_or(0.0)),
-            _ => Err(Fail("a number was expected")),
+            _ => Err(Fail("expected a number")),
         }
     }
 
@@ -299,7 +299,7 @@ impl<'a> Value<'a> {
             Value::Text(text) => Ok(text.clone()),
             Value::Number(number) => Ok(Cow::Owned(number::plain(*number))),
             Value::IntegerZero => Ok(Cow::Borrowed("0")),
-            _ => Err(Fail("a text was expected")),
+            _ => Err(Fail("expected a string")),
         }
     }
 

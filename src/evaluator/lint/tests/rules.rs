@@ -139,7 +139,7 @@ fn arguments() {
         (r#"{"%":[1]}"#, &["`%` takes 2 arguments, and has 1"], &["PARSE_ERROR"]),
         (
             r#"{"in":[5,"5a"]}"#,
-            &["`in` fails (PARSE_ERROR): a text was expected"],
+            &["`in` fails (PARSE_ERROR): expected a string"],
             &["PARSE_ERROR"],
         ),
         (r#"{"if":[{"var":true},"a"]}"#, &["`var` fails (PARSE_ERROR)"], &["PARSE_ERROR"]),

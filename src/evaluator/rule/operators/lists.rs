@@ -19,7 +19,7 @@ pub(crate) fn is_in<'a>(args: Args<'_, 'a>, run: &Run) -> Answer<'a> {
     let needle = argument(items, 0)?;
     let found = match items.get(1) {
         Some(Value::Text(text)) => {
-            text.contains(needle.as_text().ok_or(Fail("a text was expected"))?)
+            text.contains(needle.as_text().ok_or(Fail("expected a string"))?)
         }
         Some(Value::List(List::Json(items))) if matches!(needle, Value::Text(_)) => {
             run.charge(items.len() / 4)?;
@@ -71,7 +71,7 @@ fn any<'a>(
 
 /// Bounds are included.
 fn in_range(needle: &Value<'_>, range: &List<'_>, run: &Run) -> Result<bool, Fail> {
-    let bound = |index| range.get(index).ok_or(Fail("a range needs two bounds"));
+    let bound = |index| range.get(index).ok_or(Fail("a range needs two numbers"));
     let (low, high) = (bound(0)?, bound(1)?);
     run.charge(needle.steps() + low.steps() + high.steps())?;
     Ok(needle.to_number()? >= low.to_number()? && high.to_number()? >= needle.to_number()?)
@@ -86,7 +86,7 @@ fn identical(a: &Value<'_>, b: &Value<'_>) -> Result<bool, Fail> {
         (Value::Number(a), Value::Number(b)) => a == b,
         (Value::Text(a), Value::Text(b)) => a == b,
         (Value::List(_), Value::List(_)) | (Value::Object(_), Value::Object(_)) => {
-            return Err(Fail("lists and objects cannot be compared"));
+            return Err(Fail("arrays and objects cannot be compared"));
         }
         _ => false,
     })
@@ -96,7 +96,7 @@ fn identical(a: &Value<'_>, b: &Value<'_>) -> Result<bool, Fail> {
 pub(crate) fn merge<'a>(args: Args<'_, 'a>, run: &Run) -> Answer<'a> {
     let items = match args {
         Args::Single(Value::Null | Value::Object(_)) => {
-            return Err(Fail("a list was expected"));
+            return Err(Fail("expected an array"));
         }
         Args::Single(value) => std::slice::from_ref(value),
         Args::List(items) => items,
@@ -139,7 +139,7 @@ pub(crate) fn missing<'a>(args: Args<'_, 'a>, data: &Value<'a>, run: &Run) -> An
 pub(crate) fn missing_some<'a>(args: Args<'_, 'a>, data: &Value<'a>, run: &Run) -> Answer<'a> {
     let items = args.list()?;
     let wanted = number::to_integer(argument(items, 0)?.to_number()?);
-    let Value::List(names) = argument(items, 1)? else { return Err(Fail("a list was expected")) };
+    let Value::List(names) = argument(items, 1)? else { return Err(Fail("expected an array")) };
     let mut missing = Vec::new();
     for name in names.iter() {
         if is_missing(&name, data, run)? {
