@@ -102,8 +102,8 @@ fn many(count: usize) -> Json {
     json!({"flags": flags.collect::<Map<_, _>>()})
 }
 
-const UNKNOWN: &str = "`endswith` is not an operator: the rule fails (PARSE_ERROR); did you mean \
-    `ends_with`?";
+const UNKNOWN: &str = "`endswith` is not an operator: it fails (PARSE_ERROR) where it is evaluated; \
+    did you mean `ends_with`?";
 
 /// Gives what is sent to it.
 struct Sent(mpsc::UnboundedReceiver<Definition>);

@@ -118,11 +118,11 @@ async fn rules_that_can_never_work_are_warned_of() {
     assert_eq!(checked.code, Some(1));
     let lines: Vec<&str> = checked.out.lines().collect();
     let expected = [
-        "-:2:24: warning: flag `a`: `endswith` is not an operator: the rule fails (PARSE_ERROR); \
-            did you mean `ends_with`?",
+        "-:2:24: warning: flag `a`: `endswith` is not an operator: it fails (PARSE_ERROR) where it is \
+            evaluated; did you mean `ends_with`?",
         "-:2:74: warning: flag `a`: `no` is not a variant of the flag (GENERAL); did you mean `on`?",
-        "-:3:12: warning: flag `a`: there is not an evaluator `staf`: the rule fails (PARSE_ERROR); \
-            did you mean `staff`?",
+        "-:3:12: warning: flag `a`: evaluator `staf` does not exist: the reference fails (PARSE_ERROR) \
+            where it is evaluated; did you mean `staff`?",
         "-:4:42: warning: names are case-sensitive: did you mean `targetingKey`?",
         "-:4:59: warning: a 64-bit float does not hold this number, which is read as \
             9007199254740992",

@@ -145,8 +145,8 @@ impl<'t> Linter<'t> {
         }
         let message = match value.as_str() {
             Some(name) if variants.contains(name) => format!(
-                "the variant `{name}` is out of reach of a rule, since JSON text escapes a \
-                 character of its name (GENERAL)"
+                "no rule can choose the variant `{name}` (GENERAL), since JSON text escapes a \
+                 character of its name"
             ),
             _ => {
                 let near = suggestion(&text, variants.iter().copied());
