@@ -167,11 +167,11 @@ impl fmt::Display for Finding<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut line = format!("{}:", self.file.display());
         if let Some((row, column)) = self.place {
-            line += &format!("{row}:{column}:");
+            write!(line, "{row}:{column}:")?;
         }
-        line += &format!(" {}: ", self.level.as_str());
+        write!(line, " {}: ", self.level.as_str())?;
         if let Some(flag) = &self.flag {
-            line += &format!("flag `{flag}`: ");
+            write!(line, "flag `{flag}`: ")?;
         }
         line += &self.message;
         line.chars().try_for_each(|character| {
