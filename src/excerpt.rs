@@ -11,12 +11,30 @@ use std::{error::Error, iter::successors, path::Path};
 /// HTTP/2 peers reset a stream whose header block is longer than some 16 KiB.
 pub(crate) const MAX_CHARS: usize = 200;
 
-/// The text, or its first [`MAX_CHARS`] characters and an ellipsis.
+/// The text, or its first [`MAX_CHARS`] characters and an ellipsis. Characters that would begin another
+/// line or change how the line is displayed are escaped, so that what is quoted cannot forge a line.
 pub(crate) fn excerpt(text: &str) -> Cow<'_, str> {
-    match text.char_indices().nth(MAX_CHARS) {
-        None => Cow::Borrowed(text),
-        Some((end, _)) => Cow::Owned(format!("{}…", &text[..end])),
+    let (cut, more) = match text.char_indices().nth(MAX_CHARS) {
+        None => (text, ""),
+        Some((end, _)) => (&text[..end], "…"),
+    };
+    if more.is_empty() && !cut.contains(is_control) {
+        return Cow::Borrowed(text);
     }
+    let mut quoted = String::with_capacity(cut.len() + more.len());
+    for character in cut.chars() {
+        if is_control(character) {
+            quoted.extend(character.escape_default());
+        } else {
+            quoted.push(character);
+        }
+    }
+    Cow::Owned(quoted + more)
+}
+
+/// Control characters, and those that end a line or change its direction.
+fn is_control(character: char) -> bool {
+    character.is_control() || matches!(character, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// A path, as far as an error quotes it.
@@ -59,6 +77,15 @@ mod tests {
         // A cause that is part of a text before it is a cause nonetheless.
         let error = Caused("refused by a", caused("refused", None));
         assert_eq!(chain(&error), "refused by a: refused");
+    }
+
+    #[test]
+    fn control_characters_are_escaped() {
+        assert_eq!(excerpt("no\x1b[31m\npe\t\u{9b}"), r"no\u{1b}[31m\npe\t\u{9b}");
+        assert_eq!(excerpt("a\u{2028}b\u{202e}c\u{2069}"), r"a\u{2028}b\u{202e}c\u{2069}");
+        assert!(matches!(excerpt(r"a\b žluťoučký 👍 'q'"), Cow::Borrowed(_)));
+        let quoted = excerpt(&"\n".repeat(MAX_CHARS + 1)).into_owned();
+        assert_eq!(quoted, format!("{}…", r"\n".repeat(MAX_CHARS)));
     }
 
     #[test]

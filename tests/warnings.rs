@@ -103,8 +103,8 @@ fn many(count: usize) -> Json {
     json!({"flags": flags.collect::<Map<_, _>>()})
 }
 
-const UNKNOWN: &str = "`endswith` is not an operator: the rule fails (PARSE_ERROR); did you mean \
-    `ends_with`?";
+const UNKNOWN: &str = "`endswith` is not an operator: it fails (PARSE_ERROR) where it is evaluated; \
+    did you mean `ends_with`?";
 
 /// What every resolver and the server do with the definitions that `give` gives them.
 async fn assert_each_warning_is_logged_once(logged: &Logged, source: &str, give: impl Fn(&Json)) {
@@ -192,6 +192,20 @@ async fn the_server_logs_what_the_program_sets() {
     memory.set_value("late", true).unwrap();
     memory.set("late", bad()).unwrap();
     assert_eq!(logged.take(1).await[0]["flag"], "late");
+    // A second removal in a row, which looks like the first.
+    memory.remove("b");
+    memory.remove("late");
+    memory.set("late", bad()).unwrap();
+    assert_eq!(logged.take(1).await[0]["flag"], "late");
+    memory.clear();
+    memory.set("late", bad()).unwrap();
+    assert_eq!(logged.take(1).await[0]["flag"], "late");
+    // Nothing that is quoted begins a line of its own.
+    memory.set("x\ny", flag(&json!({"no\u{1b}[31m\npe": [1]}))).unwrap();
+    for warning in logged.take(2).await {
+        assert_eq!(warning["flag"], r"x\ny");
+        assert!(!warning["message"].contains(char::is_control), "{warning:?}");
+    }
     server.shutdown().await;
 }
 

@@ -74,12 +74,17 @@ fn to_nearest(number: f64, mut text: String) -> String {
 }
 
 /// Whether a number is what its text in JSON or YAML says: a whole number beyond 2^53 may be rounded,
-/// and a small one become 0. A fraction is taken for exact, since nearly all are rounded.
+/// and a small one become 0. A fraction is taken for exact, since nearly all are rounded, and so is a
+/// whole number that is printed as it is written.
 pub(crate) fn is_exact(text: &str, number: &serde_json::Number) -> bool {
     /// Whole numbers with fewer digits are exact.
     const FEWEST: usize = 16;
     let value = number.as_f64().unwrap_or(f64::INFINITY);
     let written = text.trim_start_matches(['+', '-']);
+    let prints = |digits: &str| {
+        let value = value.abs();
+        value.to_string() == digits || format!("{value:.0}") == digits
+    };
     if value == 0.0 {
         let mantissa = written.split(['e', 'E']).next().unwrap_or_default();
         return !mantissa.bytes().any(|byte| byte.is_ascii_digit() && byte != b'0');
@@ -87,10 +92,10 @@ pub(crate) fn is_exact(text: &str, number: &serde_json::Number) -> bool {
     // In YAML, more than digits stand for a whole number, up to 64 bits.
     if number.is_u64() || number.is_i64() {
         let digits = number.to_string();
-        return digits.len() < FEWEST || format!("{value:.0}") == digits;
+        return digits.len() < FEWEST || prints(digits.trim_start_matches('-'));
     }
     let whole = written.bytes().all(|byte| byte.is_ascii_digit());
-    !whole || format!("{:.0}", value.abs()) == written.trim_start_matches('0')
+    !whole || prints(written.trim_start_matches('0'))
 }
 
 /// How much room the text of a short number takes.
@@ -178,6 +183,9 @@ mod tests {
             "-9007199254740992",
             "18446744073709551616",
             "100000000000000000000",
+            "100000000000000000000000",
+            "-100000000000000000000000",
+            "18446744073709552000",
             "1e300",
             "5e-324",
             "123456789012345678.5",

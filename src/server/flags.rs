@@ -6,12 +6,13 @@ use std::{
 };
 
 use serde_json::{Map, Value, json};
+use tracing::Level;
 
 use super::core::Core;
 use crate::{
     bucketing::Bucketing,
     evaluator::{DefinitionError, Diagnostic, FlagSet, lint},
-    source::{Format, warned::Warned},
+    source::warned::Warned,
 };
 
 /// What flags that the program sets are called as a source.
@@ -79,6 +80,7 @@ impl Flags {
     /// Removes all flags of this handle: those of its flag set, or those without one.
     pub fn clear(&self) {
         self.change(|_| FlagSet::default().with_bucketing(self.bucketing));
+        *self.warned.lock().unwrap_or_else(PoisonError::into_inner) = Warned::default();
     }
 
     /// Sets a flag: an object as in a flag definition, with `state`, `variants`, `defaultVariant` and so
@@ -190,7 +192,8 @@ impl Flags {
     /// Logs what is wrong with flags that are served already.
     fn warn(&self, definition: &str, log: impl FnOnce(&mut Warned, &[Diagnostic])) {
         let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
-        if warned.is_new(definition, Format::Json)
+        // The same change may come again after others: what was logged of each flag decides.
+        if tracing::enabled!(Level::WARN)
             && let Ok(warnings) = lint(definition)
         {
             log(&mut warned, &warnings);

@@ -118,14 +118,25 @@ async fn rules_that_can_never_work_are_warned_of() {
     assert_eq!(checked.code, Some(1));
     let lines: Vec<&str> = checked.out.lines().collect();
     let expected = [
-        "-:2:24: warning: flag `a`: `endswith` is not an operator: the rule fails (PARSE_ERROR); \
-            did you mean `ends_with`?",
+        "-:2:24: warning: flag `a`: `endswith` is not an operator: it fails (PARSE_ERROR) where it is \
+            evaluated; did you mean `ends_with`?",
         "-:2:74: warning: flag `a`: `no` is not a variant of the flag (GENERAL); did you mean `on`?",
-        "-:3:12: warning: flag `a`: the evaluator `staf` does not exist: the rule fails (PARSE_ERROR); \
-            did you mean `staff`?",
+        "-:3:12: warning: flag `a`: evaluator `staf` does not exist: the reference fails (PARSE_ERROR) \
+            where it is evaluated; did you mean `staff`?",
         "-:4:42: warning: names are case-sensitive: did you mean `targetingKey`?",
         "-:4:59: warning: a 64-bit float cannot represent this number, which is read as \
             9007199254740992",
     ];
     assert_eq!(lines, expected, "{checked:#?}");
+}
+
+/// What a definition says cannot forge a line, nor reach the terminal.
+#[tokio::test]
+async fn control_characters_are_escaped() {
+    let text = r#"{"flags": {"a\nb\u001b": {"state": "ENABLED", "variants": {"on": true},
+        "targeting": {"no\u001b[31m\npe": [1]}}}}"#;
+    let checked = run_with_input(&["check", "-"], text).await;
+    assert_eq!(checked.out.lines().count(), 2, "{checked:?}");
+    assert!(!checked.out.contains('\u{1b}'), "{checked:?}");
+    assert!(checked.out.contains(r"flag `a\nb\u{1b}`: `no\u{1b}[31m\npe` is not"), "{checked:?}");
 }

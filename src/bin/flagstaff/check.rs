@@ -1,7 +1,7 @@
 //! `flagstaff check`: flag definitions before they are deployed.
 
 use std::{
-    fmt,
+    fmt::{self, Write as _},
     fs::File,
     io::{self, Read as _},
     path::{Path, PathBuf},
@@ -163,17 +163,24 @@ impl Finding<'_> {
     }
 }
 
-/// As compilers write it, so that editors find the place.
+/// As compilers write it, so that editors find the place, and in one line, whatever is quoted.
 impl fmt::Display for Finding<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:", self.file.display())?;
-        if let Some((line, column)) = self.place {
-            write!(f, "{line}:{column}:")?;
+        let mut line = format!("{}:", self.file.display());
+        if let Some((row, column)) = self.place {
+            write!(line, "{row}:{column}:")?;
         }
-        write!(f, " {}: ", self.level.as_str())?;
+        write!(line, " {}: ", self.level.as_str())?;
         if let Some(flag) = &self.flag {
-            write!(f, "flag `{flag}`: ")?;
+            write!(line, "flag `{flag}`: ")?;
         }
-        f.write_str(&self.message)
+        line += &self.message;
+        line.chars().try_for_each(|character| {
+            if character.is_control() {
+                write!(f, "{}", character.escape_default())
+            } else {
+                f.write_char(character)
+            }
+        })
     }
 }

@@ -127,10 +127,14 @@ impl<'t> Linter<'t> {
         }
         for item in items {
             let Kind::List(bounds) = &item.kind else { continue };
-            if bounds.len() != 2
-                || !bounds.iter().all(|bound| self.kinds(bound).meets(Kinds::NUMBER))
-            {
-                let message = "an array inside the array is a range of numbers: expected two";
+            let numbers = bounds.iter().all(|bound| self.kinds(bound).meets(Kinds::NUMBER));
+            if bounds.len() < 2 {
+                let message = "an array in the array is a range, which needs two numbers: `in` fails \
+                    (PARSE_ERROR) where it compares with this one";
+                self.warn(item.at, message);
+            } else if bounds.len() > 2 || !numbers {
+                let message = "an array in the array is a range of two numbers: a string that is not \
+                    a number counts as 0, other types fail (PARSE_ERROR), and what follows is ignored";
                 self.warn(item.at, message);
             } else if let (Some(low), Some(high)) = (number(&bounds[0]), number(&bounds[1]))
                 && low > high

@@ -20,14 +20,23 @@ use crate::evaluator::{
 const SECTIONS: [&str; 3] = ["flags", "metadata", "$evaluators"];
 const FIELDS: [&str; 5] = ["state", "variants", "defaultVariant", "targeting", "metadata"];
 
-/// The value of a field, by its name without regard to case: so flagd reads them.
+/// The value of a field, by its name without regard to case: so flagd reads them, in the order of their
+/// names, of which the last counts.
 fn field<'t>(fields: &[&'t Entry], name: &str) -> Option<&'t Tree> {
-    let exact = fields.iter().find(|field| field.name == name);
-    let found = exact.or_else(|| {
-        let name = name.to_ascii_lowercase();
-        fields.iter().find(|field| folded(&field.name) == name)
-    });
-    found.map(|field| &*field.value)
+    let name = name.to_ascii_lowercase();
+    let named = fields.iter().filter(|field| folded(&field.name) == name);
+    named.max_by(|a, b| a.name.cmp(&b.name)).map(|field| &*field.value)
+}
+
+/// The field that takes the place of this one, which means `meant` as well.
+fn instead<'t>(fields: &[&'t Entry], entry: &Entry, meant: &str) -> Option<&'t Entry> {
+    let is_null = |field: &Entry| matches!(field.value.kind, Kind::Scalar(Json::Null));
+    // The fields of these add up.
+    let counts = !matches!(meant, "variants" | "metadata" | "$evaluators");
+    let other = |field: &&Entry| {
+        field.name.eq_ignore_ascii_case(meant) && field.name > entry.name && !is_null(field)
+    };
+    fields.iter().copied().find(|field| counts && other(field))
 }
 
 impl<'t> Linter<'t> {
@@ -114,12 +123,17 @@ impl<'t> Linter<'t> {
 
     /// Names that are nearly those of fields.
     fn spelling(&mut self, fields: &[&'t Entry], known: &[&str], of: &str) {
-        for entry in fields.iter().filter(|entry| !known.contains(&&*entry.name)) {
-            let name = &entry.name;
+        for entry in fields {
+            let name = &*entry.name;
             let lower = folded(name);
             if let Some(meant) = known.iter().find(|known| known.to_ascii_lowercase() == lower) {
-                let message =
-                    format!("providers other than flagd know only `{meant}`, not `{name}`");
+                let message = if let Some(other) = instead(fields, entry, meant) {
+                    format!("flagd ignores `{name}` beside `{}`", other.name)
+                } else if name == *meant {
+                    continue;
+                } else {
+                    format!("providers other than flagd know only `{meant}`, not `{name}`")
+                };
                 self.warn(entry.at, message);
             } else if let Some(meant) = near(name, known.iter().copied())
                 && !fields.iter().any(|field| field.name == meant)

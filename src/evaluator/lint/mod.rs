@@ -32,8 +32,8 @@ use crate::evaluator::load::{
 ///
 /// | warning | because |
 /// |---|---|
-/// | a reference within an evaluator, also in a circle; a reference to an evaluator that is not there | always `PARSE_ERROR` |
-/// | an unknown operator (`endswith`), with the nearest that is known | always `PARSE_ERROR` |
+/// | a reference within an evaluator, also in a circle; a reference to an evaluator that does not exist | `PARSE_ERROR` where it is evaluated |
+/// | an unknown operator (`endswith`, `ref`), with the nearest that is known | `PARSE_ERROR` where it is evaluated |
 /// | arguments that an operator fails with (`{"+": [true, 1]}`), or too few of them; a divisor of 0, where its result is that of the rule | always `PARSE_ERROR` |
 /// | a result of the rule that is not a variant of the flag: a value, a branch of `if`, a bucket of `fractional`, `true` and `false` of a comparison; an array, an object (`{"var": ""}`) or a number, where no variant has such a name; its name needs an escape in JSON | always `GENERAL` |
 /// | `starts_with`, `ends_with` and `sem_ver` with another number of arguments, another type, an unknown operator or an invalid version | always null |
@@ -42,8 +42,8 @@ use crate::evaluator::load::{
 /// | weights of `fractional` whose sum is 0 or above 2^31-1, that are below 0, or not whole numbers; a single bucket; all of the weight on one variant; one bucketing value for everybody, such as the key of the flag | everybody or nobody is chosen |
 /// | objects of several names where one operator is expected | never evaluated |
 /// | names of variables that differ from `targetingKey`, `$flagd`, `$flagd.flagKey` and `$flagd.timestamp` in case; unknown fields of `$flagd`; fields of its fields and of `targetingKey`, which is a string; other variables than `current` and `accumulator` in the body of `reduce`, and these two in the body of another operator on an array of scalars | always null |
-/// | numbers that a 64-bit float does not hold (`9007199254740993`); in YAML, those that become strings (`1e400`) | other values than are written |
-/// | names of fields that are misspelled (`defaultvariant`, `targetting`), or there twice; two flags with one key in a list | ignored, by flagd or by other providers |
+/// | numbers that a 64-bit float does not hold and that print otherwise (`9007199254740993`); in YAML, those that become strings (`1e400`) | other values than are written |
+/// | names of fields that are misspelled (`defaultvariant`, `targetting`), or there twice, also in another case; two flags with one key in a list | ignored, by flagd or by other providers |
 /// | an empty `flagSetId` | the flags are left out |
 ///
 /// What depends on the context is not looked for, and neither is `{"if": [true, ...]}`.

@@ -135,7 +135,7 @@ const FAILS: &str = "fails (PARSE_ERROR)";
 const NULL: &str = "is always null";
 const FALSE: &str = "is always false";
 const TRUE: &str = "is always true";
-const IDLE: &str = "has no array to go through";
+const IDLE: &str = "has no array to iterate";
 
 /// Numbers, or strings that stand for them.
 const NUMERIC: Kinds = Kinds(Kinds::NUMBER.0 | Kinds::STRING.0);

@@ -145,8 +145,8 @@ impl<'t> Linter<'t> {
         }
         let message = match value.as_str() {
             Some(name) if variants.contains(name) => format!(
-                "a rule cannot choose the variant `{name}`, because JSON escapes a character in \
-                 its name (GENERAL)"
+                "no rule can choose the variant `{name}` (GENERAL), because JSON escapes a character \
+                 in its name"
             ),
             _ => {
                 let near = suggestion(&text, variants.iter().copied());

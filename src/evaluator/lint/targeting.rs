@@ -4,7 +4,7 @@ use super::{
     linter::{Linter, Scope, text},
     near::suggestion,
     operators::{self, Kinds, Operator, Takes},
-    read::operation,
+    read::{evaluated, literal, operation},
 };
 use crate::evaluator::{
     json_text,
@@ -69,12 +69,15 @@ impl<'t> Linter<'t> {
     fn reference(&mut self, reference: &'t Entry) {
         let at = reference.value.at;
         let Some(name) = text(&reference.value) else {
-            return self.warn(at, "`$ref` should be a string: the rule fails (PARSE_ERROR)");
+            return self.warn(
+                at,
+                "`$ref` should be a string: it fails (PARSE_ERROR) where it is evaluated",
+            );
         };
         let known = self.evaluators.contains_key(name);
         if self.in_evaluator {
-            let message = "a reference within an evaluator is not replaced: the rule fails \
-                (PARSE_ERROR)";
+            let message = "a reference within an evaluator is not replaced: it fails \
+                (PARSE_ERROR) where it is evaluated";
             self.warn(reference.at, message);
         } else if !known || !json_text::is_plain(name) {
             let near = suggestion(name, self.evaluators.keys().copied().filter(|n| *n != name));
@@ -84,7 +87,10 @@ impl<'t> Linter<'t> {
                     that JSON escapes"
                 )
             } else {
-                format!("the evaluator `{name}` does not exist: the rule fails (PARSE_ERROR){near}")
+                format!(
+                    "evaluator `{name}` does not exist: the reference fails (PARSE_ERROR) where it \
+                     is evaluated{near}"
+                )
             };
             self.warn(at, message);
         }
@@ -93,9 +99,10 @@ impl<'t> Linter<'t> {
     fn operation(&mut self, operation: &'t Entry) {
         let name = &*operation.name;
         let Some(operator) = operators::find(name) else {
-            let near = suggestion(name, operators::names());
-            let message =
-                format!("`{name}` is not an operator: the rule fails (PARSE_ERROR){near}");
+            let near = suggestion(name, operators::names().chain(["$ref"]));
+            let message = format!(
+                "`{name}` is not an operator: it fails (PARSE_ERROR) where it is evaluated{near}"
+            );
             return self.warn(operation.at, message);
         };
         let before = self.warnings.len();
@@ -262,7 +269,7 @@ impl<'t> Linter<'t> {
         most: usize,
     ) -> Vec<&'t Tree> {
         let Kind::List(items) = &value.kind else {
-            self.warn(value.at, format!("`{name}` takes an array"));
+            self.warn(value.at, format!("`{name}` takes an array{}", consequence(name, value)));
             self.argument(value);
             return Vec::new();
         };
@@ -276,11 +283,22 @@ impl<'t> Linter<'t> {
             (least, most) => format!("{least} to {most}"),
         };
         let plural = if takes == "1" { "" } else { "s" };
-        let null = matches!(name, "starts_with" | "ends_with" | "sem_ver");
-        let so = if null { ": it is always null" } else { "" };
+        let so = consequence(name, value);
         let message =
             format!("`{name}` takes {takes} argument{plural}, and has {}{so}", items.len());
         self.warn(value.at, message);
         items
+    }
+}
+
+/// What other arguments than an operator takes always lead to, if that can be seen.
+fn consequence(name: &str, arguments: &Tree) -> &'static str {
+    let null = matches!(name, "starts_with" | "ends_with" | "sem_ver");
+    if null && matches!(arguments.kind, Kind::List(_)) {
+        ": it is always null"
+    } else if literal(arguments).is_some() && evaluated(name, arguments).is_err() {
+        ": it fails (PARSE_ERROR)"
+    } else {
+        ""
     }
 }

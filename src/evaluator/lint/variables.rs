@@ -10,6 +10,9 @@ use super::{
 };
 use crate::evaluator::load::tree::{Kind, Tree};
 
+/// What flagd adds to the context, in `$flagd`.
+const FLAGD_FIELDS: [&str; 2] = ["flagKey", "timestamp"];
+
 impl<'t> Linter<'t> {
     pub(crate) fn names(&mut self, names: &[&'t Tree]) {
         for name in names {
@@ -58,13 +61,19 @@ impl<'t> Linter<'t> {
             Scope::Context => {
                 for known in ["targetingKey", "$flagd"] {
                     if first != known && first.eq_ignore_ascii_case(known) {
-                        let near = text.replacen(first, known, 1);
+                        let mut near = text.replacen(first, known, 1);
+                        if let Some(field) = second.filter(|_| known == "$flagd")
+                            && let Some(meant) =
+                                FLAGD_FIELDS.iter().find(|it| it.eq_ignore_ascii_case(field))
+                        {
+                            near = near.replacen(field, meant, 1);
+                        }
                         let message = format!("names are case-sensitive: did you mean `{near}`?");
                         self.warn(name.at, message);
                     }
                 }
                 if let Some(field) = second.filter(|_| first == "$flagd") {
-                    self.field(name, field, &["flagKey", "timestamp"], "`$flagd`");
+                    self.field(name, field, &FLAGD_FIELDS, "`$flagd`");
                 }
                 match (first, second, third) {
                     ("$flagd", Some(scalar @ ("flagKey" | "timestamp")), Some(field)) => {

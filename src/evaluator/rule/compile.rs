@@ -161,7 +161,7 @@ fn lazily(lazy: Lazy, items: &[Json], room: usize) -> Result<Node, TooDeep> {
                 let room = deeper(room)?;
                 let body = node(rule, room)?;
                 let start = match start {
-                    Json::Array(_) => Node::Fail("the initial value is an array"),
+                    Json::Array(_) => Node::Fail("`reduce` cannot start with an array"),
                     start => node(start, room)?,
                 };
                 Ok(Node::Reduce(Box::new(Reduce {

@@ -126,7 +126,8 @@ fn evaluators_that_do_not_work() {
     let flag = |rule: &str| {
         format!(r#""flags":{{"f":{{"state":"ENABLED","variants":{{"a":1}},"targeting":{rule}}}}}"#)
     };
-    let within = "a reference within an evaluator is not replaced: the rule fails (PARSE_ERROR)";
+    let within = "a reference within an evaluator is not replaced: it fails (PARSE_ERROR) where it \
+        is evaluated";
     for (evaluators, rule, expected) in [
         (r#"{"p":{"!":[{"$ref":"q"}]},"q":{"!!":{"var":"x"}}}"#, r#"{"if":[{"$ref":"p"},"a"]}"#, 1),
         (r#"{"p":{"and":[{"$ref":"p"}]}}"#, r#"{"if":[{"$ref":"p"},"a"]}"#, 1),
@@ -181,34 +182,56 @@ fn true_and_false_are_variants_too() {
     assert_eq!(of(r#"{"on":1,"off":2}"#, rule), expected);
     let escaped = of(r#"{"<on>":1}"#, r#"{"if":[true,"<on>"]}"#);
     assert!(
-        escaped[0].starts_with("a rule cannot choose the variant `<on>`, because JSON"),
+        escaped[0].starts_with("no rule can choose the variant `<on>` (GENERAL)"),
         "{escaped:?}"
     );
 }
 
 #[test]
 fn names_of_fields_that_are_nearly_known() {
-    let message = |fields: &str| {
+    let message_of = |fields: &str| {
         let fields = format!(r#""state":"ENABLED","variants":{{"a":1}},{fields}"#);
         of_flag(&fields).join("; ")
     };
     assert_eq!(
-        message(r#""targetting":{}"#),
+        message_of(r#""targetting":{}"#),
         "`targetting` is not a field of a flag: did you mean `targeting`?"
     );
     assert_eq!(
-        message(r#""default_variant":"a""#),
+        message_of(r#""default_variant":"a""#),
         "`default_variant` is not a field of a flag: did you mean `defaultVariant`?"
     );
     assert_eq!(
-        message(r#""defaultvariant":"a""#),
+        message_of(r#""defaultvariant":"a""#),
         "providers other than flagd know only `defaultVariant`, not `defaultvariant`"
     );
     for fields in
         [r#""key":"f""#, r#""source":"x""#, r#""owner":1"#, r#""targeting":{},"target":1"#]
     {
-        assert_eq!(message(fields), "", "{fields}");
+        assert_eq!(message_of(fields), "", "{fields}");
     }
+    // Of two that differ in case only one counts, which is looked at.
+    for (fields, message) in [
+        (
+            r#""Targeting":{"nope":[]},"targeting":{"if":[true,"a"]}"#,
+            "flagd ignores `Targeting` beside `targeting`",
+        ),
+        (
+            r#""defaultvariant":"a","defaultVariant":1"#,
+            "providers other than flagd know only `defaultVariant`, not `defaultvariant`; flagd \
+             ignores `defaultVariant` beside `defaultvariant`",
+        ),
+        (
+            r#""Metadata":{"x":1},"metadata":{"y":1}"#,
+            "other providers than flagd know `metadata` only, not `Metadata`",
+        ),
+    ] {
+        assert_eq!(message_of(fields), message);
+    }
+    let text = r#"{"flags":{"f":{"variants":{"a":1},"targeting":"a","Targeting":{"nope":[]}}}}"#;
+    let flags = FlagSet::parse(text).unwrap();
+    let outcome = flags.evaluate("f", &serde_json::Map::new());
+    assert_eq!(outcome.variant, Some("a"));
     // What flagd reads is looked at, whatever its case.
     let flag = r#"{"State":"on","Variants":{"a":1},"TARGETING":{"nope":[]}}"#;
     let warned = warned(&format!(r#"{{"Flags":{{"f":{flag}}}}}"#));
@@ -281,4 +304,15 @@ fn a_byte_order_mark_is_skipped() {
         }
     }
     assert!(FlagSet::parse("\u{feff}\u{feff}{}").is_err());
+}
+
+#[test]
+fn what_is_quoted_stays_in_its_line() {
+    let text = r#"{"flags": {"a\nb": {"state": "ENABLED", "variants": {"on": true},
+        "targeting": {"no\u001b[31m\npe": [1]}}}}"#;
+    let warned = warned(text);
+    assert!(warned.iter().all(|warning| !warning.contains(char::is_control)), "{warned:?}");
+    assert!(warned[1].contains(r"flag `a\nb`") && warned[1].contains(r"`no\u{1b}[31m\npe` is"));
+    let error = lint_yaml("flags:\n  \"a\\e\": 1\n  \"a\\e\": 2\n").unwrap_err().to_string();
+    assert!(error.contains(r"a\u{1b}"), "{error}");
 }

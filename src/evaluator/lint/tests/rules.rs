@@ -84,15 +84,13 @@ fn references() {
     assert_true(&[
         (
             r#"{"if":[{"$ref":"x"},"a"]}"#,
-            &["the evaluator `x` does not exist: the rule fails (PARSE_ERROR)"],
+            &[
+                "evaluator `x` does not exist: the reference fails (PARSE_ERROR) where it is evaluated",
+            ],
             &["PARSE_ERROR"],
         ),
         (r#"{"if":[{"$ref":"tow"},"a"]}"#, &["; did you mean `two`?"], &["PARSE_ERROR"]),
-        (
-            r#"{"and":[{"$ref":1}]}"#,
-            &["`$ref` should be a string: the rule fails"],
-            &["PARSE_ERROR"],
-        ),
+        (r#"{"and":[{"$ref":1}]}"#, &["`$ref` should be a string: it fails"], &["PARSE_ERROR"]),
     ]);
 }
 
@@ -102,7 +100,7 @@ fn operators_that_are_unknown() {
         (
             r#"{"endswith":[{"var":"x"},"a"]}"#,
             &[
-                "`endswith` is not an operator: the rule fails (PARSE_ERROR); did you mean `ends_with`?",
+                "`endswith` is not an operator: it fails (PARSE_ERROR) where it is evaluated; did you mean `ends_with`?",
             ],
             &["PARSE_ERROR"],
         ),
@@ -114,15 +112,44 @@ fn operators_that_are_unknown() {
         (r#"{"fraction":[["a",1],["b",1]]}"#, &["`fraction` is not an operator"], &["PARSE_ERROR"]),
         (
             r#"{"nope":[1]}"#,
-            &["`nope` is not an operator: the rule fails (PARSE_ERROR)"],
+            &["`nope` is not an operator: it fails (PARSE_ERROR) where it is evaluated"],
             &["PARSE_ERROR"],
         ),
+    ]);
+}
+
+/// Where it is not evaluated, it does not fail.
+#[test]
+fn operators_that_are_not_reached() {
+    let unreached = "fails (PARSE_ERROR) where it is evaluated";
+    assert_true(&[
+        (r#"{"if":[false,{"nope":[1]},"a"]}"#, &[unreached], &["a"]),
+        (r#"{"if":[false,{"$ref":"gone"},"a"]}"#, &[unreached], &["a"]),
+        (r#"{"if":[{"ref":"e"},"a"]}"#, &["; did you mean `$ref`?"], &["PARSE_ERROR"]),
+        (r#"{"if":[{"$REF":"e"},"a"]}"#, &["; did you mean `$ref`?"], &["PARSE_ERROR"]),
     ]);
 }
 
 #[test]
 fn arguments() {
     assert_true(&[
+        (r#"{"if":"a"}"#, &["`if` takes an array: it fails (PARSE_ERROR)"], &["PARSE_ERROR"]),
+        (r#"{"%":[1]}"#, &["and has 1: it fails (PARSE_ERROR)"], &["PARSE_ERROR"]),
+        (
+            r#"{"in":[{"+":[{"var":"$flagd.timestamp"}]},[["a"]]]}"#,
+            &["needs two numbers: `in` fails (PARSE_ERROR) where it compares with this one"],
+            &["PARSE_ERROR"],
+        ),
+        (
+            r#"{"in":[{"+":[{"var":"$flagd.timestamp"}]},[[true,1]]]}"#,
+            &["other types fail (PARSE_ERROR)"],
+            &["PARSE_ERROR"],
+        ),
+        (
+            r#"{"if":[{"var":"$FLAGD.FLAGKEY"},"a","b"]}"#,
+            &["names are case-sensitive: did you mean `$flagd.flagKey`?"],
+            &["b"],
+        ),
         (
             r#"{"+":[{"var":"$flagd.timestamp"},true]}"#,
             &[
@@ -702,7 +729,8 @@ fn what_the_schema_rejects() {
         ),
         (
             r#"{"in":[{"var":"x"},[["a","b"]]]}"#,
-            "an array inside the array is a range of numbers: expected two",
+            "an array in the array is a range of two numbers: a string that is not a number counts \
+             as 0, other types fail (PARSE_ERROR), and what follows is ignored",
         ),
         (r#"{"if":[1,2],"if":[true,"a"]}"#, "`if` occurs twice: only the last counts"),
     ] {

@@ -155,7 +155,7 @@ impl<'a> Test<'a> {
 
     fn check(&self, rule: &Json) -> Result<(), Fail> {
         if self.strict && !rule.is_object() {
-            return Err(Fail("the condition is not a rule"));
+            return Err(Fail("a condition should be a rule"));
         }
         Ok(())
     }
@@ -182,7 +182,7 @@ pub(crate) fn reduce<'a>(reduce: &'a Reduce, data: &Value<'a>, run: &Run) -> Ans
     let mut accumulator = start;
     for item in items(subject)?.iter().filter(|item| !item.is_null()) {
         run.charge(1)?;
-        let body = reduce.body.as_ref().ok_or(Fail("the body is not a rule"))?;
+        let body = reduce.body.as_ref().ok_or(Fail("the second argument should be a rule"))?;
         let scope = Value::from(BTreeMap::from([
             ("accumulator".to_owned(), accumulator),
             ("current".to_owned(), item),

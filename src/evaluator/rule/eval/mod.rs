@@ -203,7 +203,7 @@ fn on_stack<'a, const N: usize>(
 
 /// The value of a variable whose name was computed: a name, or a list of name and default.
 pub(crate) fn variable<'a>(name: &Value<'a>, data: &Value<'a>, run: &Run) -> Answer<'a> {
-    let no_name = Fail("the name of a variable is not a string");
+    let no_name = Fail("the name of a variable should be a string");
     let or = |value: Value<'a>, default| if value.is_null() { default } else { value };
     match name {
         Value::Null if matches!(data, Value::List(_) | Value::Object(_)) => Ok(Value::Null),

@@ -71,7 +71,7 @@ fn any<'a>(
 
 /// Bounds are included.
 fn in_range(needle: &Value<'_>, range: &List<'_>, run: &Run) -> Result<bool, Fail> {
-    let bound = |index| range.get(index).ok_or(Fail("a range needs two bounds"));
+    let bound = |index| range.get(index).ok_or(Fail("a range needs two numbers"));
     let (low, high) = (bound(0)?, bound(1)?);
     run.charge(needle.steps() + low.steps() + high.steps())?;
     Ok(needle.to_number()? >= low.to_number()? && high.to_number()? >= needle.to_number()?)

@@ -12,7 +12,7 @@ pub(crate) fn set<'a>(args: Args<'_, 'a>, data: &Value<'a>, run: &Run) -> Answer
         return Ok(items.first().cloned().unwrap_or(Value::Null));
     };
     let Some(fields) = object.as_object() else { return Ok(object.clone()) };
-    let name = name.as_text().ok_or(Fail("the name of a field is not a string"))?;
+    let name = name.as_text().ok_or(Fail("the name of a field should be a string"))?;
     let mut fields = fields.fields();
     run.charge(fields.len())?;
     fields.insert(name.to_owned(), eval::eval_value(value, data, run)?);
