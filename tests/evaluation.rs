@@ -229,7 +229,7 @@ async fn answers_that_are_not_grpc_are_told_as_what_they_mean() {
     assert_contains(&message(&missing, &general()), &["UNIMPLEMENTED", &target, "404"]);
     peer.set_status(503);
     let away = error(&provider, "on").await;
-    assert_contains(&message(&away, &Code::ProviderNotReady), &["UNAVAILABLE", &target, "503"]);
+    assert_contains(&message(&away, &Code::ProviderNotReady), &["cannot connect", &target, "503"]);
     peer.set_status(401);
     let unknown = error(&provider, "on").await;
     assert_contains(&message(&unknown, &general()), &["UNAUTHENTICATED", &target, "401"]);

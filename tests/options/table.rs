@@ -344,7 +344,8 @@ fn a_malformed_value_is_an_error_with_option_variable_and_value() {
     for (row, case) in rows() {
         for value in case.malformed {
             let text = invalid(from_variables(&[(row.variable, value)]), row.name, row.variable);
-            assert!(text.contains(&format!("`{value}`")), "{text}");
+            let shown = value.replace('\n', r"\n");
+            assert!(text.contains(&format!("`{shown}`")), "{text}");
         }
     }
 }

@@ -223,7 +223,7 @@ fn names_of_fields_that_are_nearly_known() {
         ),
         (
             r#""Metadata":{"x":1},"metadata":{"y":1}"#,
-            "other providers than flagd know `metadata` only, not `Metadata`",
+            "providers other than flagd know only `metadata`, not `Metadata`",
         ),
     ] {
         assert_eq!(message_of(fields), message);
