@@ -11,25 +11,28 @@ use std::{error::Error, iter::successors, path::Path};
 /// HTTP/2 peers reset a stream whose header block is longer than some 16 KiB.
 pub(crate) const MAX_CHARS: usize = 200;
 
-/// The text, or its first [`MAX_CHARS`] characters and an ellipsis. Characters that would begin another
-/// line or change how the line is displayed are escaped, so that what is quoted cannot forge a line.
+/// The text, or its beginning and an ellipsis: [`MAX_CHARS`] characters at most. Characters that would
+/// begin another line or change how the line is displayed are escaped, so that what is quoted cannot
+/// forge a line.
 pub(crate) fn excerpt(text: &str) -> Cow<'_, str> {
-    let (cut, more) = match text.char_indices().nth(MAX_CHARS) {
-        None => (text, ""),
-        Some((end, _)) => (&text[..end], "…"),
-    };
-    if more.is_empty() && !cut.contains(is_control) {
+    if text.chars().nth(MAX_CHARS).is_none() && !text.contains(is_control) {
         return Cow::Borrowed(text);
     }
-    let mut quoted = String::with_capacity(cut.len() + more.len());
-    for character in cut.chars() {
-        if is_control(character) {
-            quoted.extend(character.escape_default());
-        } else {
-            quoted.push(character);
+    let (mut quoted, mut room) = (String::new(), MAX_CHARS);
+    for character in text.chars() {
+        let escaped = is_control(character).then(|| character.escape_default());
+        let width = escaped.as_ref().map_or(1, ExactSizeIterator::len);
+        let Some(rest) = room.checked_sub(width) else {
+            quoted.push('…');
+            break;
+        };
+        room = rest;
+        match escaped {
+            Some(escaped) => quoted.extend(escaped),
+            None => quoted.push(character),
         }
     }
-    Cow::Owned(quoted + more)
+    Cow::Owned(quoted)
 }
 
 /// Control characters, and those that end a line or change its direction.
@@ -85,7 +88,7 @@ mod tests {
         assert_eq!(excerpt("a\u{2028}b\u{202e}c\u{2069}"), r"a\u{2028}b\u{202e}c\u{2069}");
         assert!(matches!(excerpt(r"a\b žluťoučký 👍 'q'"), Cow::Borrowed(_)));
         let quoted = excerpt(&"\n".repeat(MAX_CHARS + 1)).into_owned();
-        assert_eq!(quoted, format!("{}…", r"\n".repeat(MAX_CHARS)));
+        assert_eq!(quoted, format!("{}…", r"\n".repeat(MAX_CHARS / 2)));
     }
 
     #[test]
