@@ -90,6 +90,21 @@ async fn from_memory_and_from_the_program() {
     }
 }
 
+/// A pipe that nobody writes to must not keep a server from its certificates for ever.
+#[cfg(unix)]
+#[test]
+fn what_is_not_a_regular_file_is_not_read() {
+    let pki = Pki::new();
+    let directory = tempfile::tempdir().unwrap();
+    let pipe = directory.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    for path in [&*pipe, directory.path()] {
+        let error = ServerTls::new(path, &*pki.server_key()).config().unwrap_err();
+        let TlsError::File { path: named, source } = error else { panic!("{error}") };
+        assert_eq!((&*named, source.to_string()), (path, "not a regular file".to_owned()));
+    }
+}
+
 /// Errors name the file and what is wrong with it, and never quote it.
 #[test]
 fn what_cannot_be_used_is_named() {

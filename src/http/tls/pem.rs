@@ -2,7 +2,7 @@
 
 use std::{
     borrow::Cow,
-    fmt, fs,
+    fmt, fs, io,
     path::{Path, PathBuf},
 };
 
@@ -64,6 +64,14 @@ impl fmt::Debug for Pem {
     }
 }
 
+/// Reads a regular file: reading a pipe would wait for a writer, perhaps without end.
+fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+    if fs::metadata(path)?.is_file() {
+        return fs::read(path);
+    }
+    Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"))
+}
+
 impl Pem {
     /// Reads the text.
     ///
@@ -72,7 +80,7 @@ impl Pem {
     /// When the file cannot be read.
     pub fn read(&self) -> Result<Cow<'_, [u8]>, TlsError> {
         match self {
-            Self::File(path) => match fs::read(path) {
+            Self::File(path) => match read_file(path) {
                 Ok(text) => Ok(text.into()),
                 Err(source) => Err(TlsError::File { path: path.clone(), source }),
             },
