@@ -27,7 +27,7 @@
 //! # `fractional`
 //!
 //! Three generations of `fractional` exist, which put one user into different variants: see
-//! [`Bucketing`]. The default is what the newest release of flagd does;
+//! [`Bucketing`](crate::Bucketing). The default is what the newest release of flagd does;
 //! [`FlagSet::with_bucketing`] chooses.
 //!
 //! # Warnings

@@ -1,4 +1,4 @@
-//! The provider for flagd: [`FlagdProvider`], its options, its events and its errors.
+//! The provider for flagd: [`FlagdProvider`](crate::FlagdProvider), its options, its events and its errors.
 
 pub(crate) mod client;
 pub(crate) mod convert;
