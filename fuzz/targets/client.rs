@@ -90,7 +90,8 @@ impl Reply {
     fn fuzzed(how: u8, code: u8, text: &[u8], messages: Vec<Vec<u8>>) -> Self {
         let is = |bit: u8| how & (1 << bit) != 0;
         let mut reply = Self::good(&[]);
-        reply.http_status = [200, 200, 404, 503][usize::from(how & 3)];
+        // Not 503: after it a call is made again until its deadline.
+        reply.http_status = [200, 200, 404, 500][usize::from(how & 3)];
         if is(2) {
             reply.headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html"));
         }
@@ -250,7 +251,8 @@ async fn started(socket: &Path, resolver: Resolver) -> FlagdProvider {
         .socket_path(socket)
         .deadline(DEADLINE)
         .max_cache_size(0)
-        .build_with_env(|_| None)
+        .without_env()
+        .build()
         .unwrap();
     let mut provider = FlagdProvider::new(options);
     provider.initialize(&EvaluationContext::default()).await;
