@@ -77,7 +77,7 @@ mod tests {
         let cause = caused("refused", None);
         let error = caused("no stream", caused("no connection", caused("no connection", cause)));
         assert_eq!(chain(&*error.unwrap()), "no stream: no connection: refused");
-        // A cause that is part of a text before it is a cause nonetheless.
+        // A cause counts even if the message before it contains its text.
         let error = Caused("refused by a", caused("refused", None));
         assert_eq!(chain(&error), "refused by a: refused");
     }

@@ -10,11 +10,11 @@ use crate::{
 /// How many problems an error lists; of the others it says the number.
 const MOST_LISTED: usize = 20;
 
-/// Why a definition was refused.
+/// Why a definition was rejected.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DefinitionError {
-    /// The text is no JSON or no YAML, or nested too deeply.
+    /// The text is not valid JSON or YAML, or is nested too deeply.
     #[error(
         "the flag definition cannot be read: {} (line {line}, column {column})",
         excerpt(message)
@@ -74,12 +74,12 @@ impl fmt::Display for Listed<'_> {
 }
 
 impl DefinitionError {
-    /// What is wrong with a text.
+    /// The syntax error of a whole definition.
     pub(crate) fn in_text(error: &serde_json::Error, text: &str) -> Self {
         Self::at(error, text, 0, text)
     }
 
-    /// What is wrong with a part of a text.
+    /// The syntax error of one part of a definition, located in the whole text.
     pub(crate) fn in_part(error: &serde_json::Error, text: &str, part: &str) -> Self {
         Self::at(error, text, part.as_ptr().addr() - text.as_ptr().addr(), part)
     }

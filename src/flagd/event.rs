@@ -13,8 +13,8 @@ pub enum ProviderEvent {
     /// `PROVIDER_STALE`: the connection is lost, or the newest flag definition is not valid; what is
     /// cached, or was read before, may be out of date.
     Stale,
-    /// `PROVIDER_ERROR`: flagd, or the source of flags, is out of reach; or a flag definition is not
-    /// valid, of which the message names flag, line and column.
+    /// `PROVIDER_ERROR`: flagd, or the source of flags, is unreachable; or a flag definition is
+    /// invalid, and the message names the flag, the line and the column.
     Error {
         /// What went wrong.
         message: String,

@@ -7,8 +7,8 @@ use crate::{
     evaluator::value::{Answer, Fail},
 };
 
-/// How many steps an evaluation may take: a rule that would run (or grow a text) without bound
-/// fails, where flagd would hang or run out of memory.
+/// The most steps of one evaluation. A rule that would run, or build a string, without end fails;
+/// flagd would hang or run out of memory.
 const MAX_STEPS: u32 = 5_000_000;
 
 /// How deep rules may be evaluated: a rule read from the context that reads itself fails, where

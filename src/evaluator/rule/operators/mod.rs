@@ -68,7 +68,7 @@ fn compare_any<'a>(comparison: Comparison, args: Args<'_, 'a>) -> Answer<'a> {
     }
 }
 
-/// A text or a number: what is compared most.
+/// A string or a number, which most comparisons are between.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Plain<'v> {
     Text(&'v str),
