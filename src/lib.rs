@@ -61,6 +61,8 @@ mod excerpt;
 pub mod flagd;
 #[cfg(feature = "tls")]
 pub mod http;
+#[cfg(feature = "optoggles")]
+pub mod optoggles;
 #[cfg(feature = "server")]
 pub mod server;
 #[cfg(feature = "in-process")]

@@ -1,0 +1,28 @@
+//! The engine, without I/O: what sources answered and targets reported goes in, what is to be asked
+//! and written comes out.
+//!
+//! [`Machine`] holds a [`Question`] for each toggle and a [`Cell`] for each target of each toggle. All
+//! that is known is in them; time is an argument. For every question and for every cell at most one
+//! piece of work is under way, so that results cannot overtake each other, and what arrives meanwhile
+//! is looked at when it has ended: fifty changes during an outage are one write after it.
+//!
+//! ```text
+//!            trigger, resync          answer                     policy
+//!   source ────────────────► Question ──────► hold back? ───────────────► Cell ──────► target
+//!                               ▲   undefined: nothing             held, limit │
+//!                               └── empty: ask again later        retry ◄──────┘ failure
+//! ```
+
+mod cell;
+mod machine;
+mod question;
+mod retry;
+mod settings;
+
+pub(crate) use self::{
+    cell::{Cell, Withheld},
+    machine::{Action, Machine, Toggle},
+    question::Question,
+    retry::Retry,
+    settings::Settings,
+};

@@ -1,0 +1,120 @@
+//! A secret, given as it is or in a file that is read whenever the secret is needed.
+
+use std::{fmt, fs, io, path::PathBuf};
+
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::excerpt::shown;
+
+/// The longest secret in a file, in bytes.
+const MAX: u64 = 64 << 10;
+
+/// A secret: its text, or the file that has it.
+///
+/// A file is read for each request, so that a renewed one takes effect; white space around its text is
+/// left out.
+#[derive(Clone)]
+#[non_exhaustive]
+pub enum Secret {
+    /// The text.
+    Text(SecretString),
+    /// The path of a file that has the text.
+    File(PathBuf),
+}
+
+/// Why there is no secret.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SecretError {
+    #[error("cannot read the secret in {}", shown(.0))]
+    Read(PathBuf, #[source] io::Error),
+    #[error("the secret in {} is longer than {MAX} bytes", shown(.0))]
+    TooLong(PathBuf),
+}
+
+impl Secret {
+    /// The text, read from the file if it is in one.
+    pub(crate) fn read(&self) -> Result<SecretString, SecretError> {
+        match self {
+            Self::Text(text) => Ok(text.clone()),
+            Self::File(path) => {
+                let failed = |error| SecretError::Read(path.clone(), error);
+                let metadata = fs::metadata(path).map_err(failed)?;
+                if !metadata.is_file() {
+                    let error = io::Error::new(io::ErrorKind::InvalidInput, "not a regular file");
+                    return Err(failed(error));
+                }
+                if metadata.len() > MAX {
+                    return Err(SecretError::TooLong(path.clone()));
+                }
+                let text = SecretString::from(fs::read_to_string(path).map_err(failed)?);
+                Ok(text.expose_secret().trim().into())
+            }
+        }
+    }
+}
+
+impl From<&str> for Secret {
+    fn from(text: &str) -> Self {
+        Self::Text(text.into())
+    }
+}
+
+impl From<String> for Secret {
+    fn from(text: String) -> Self {
+        Self::Text(text.into())
+    }
+}
+
+/// Two secrets in files are equal if the files are the same.
+impl PartialEq for Secret {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Text(a), Self::Text(b)) => a.expose_secret() == b.expose_secret(),
+            (Self::File(a), Self::File(b)) => a == b,
+            _ => false,
+        }
+    }
+}
+
+/// The path of a file, and nothing of a text.
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(_) => f.write_str("Text"),
+            Self::File(path) => f.debug_tuple("File").field(path).finish(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_renewed_file_takes_effect() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let secret = Secret::File(file.path().to_owned());
+        for text in ["first\n", " second\r\n"] {
+            fs::write(file.path(), text).unwrap();
+            assert_eq!(secret.read().unwrap().expose_secret(), text.trim());
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_of_no_use_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let missing = directory.path().join("token");
+        let error = Secret::File(missing.clone()).read().unwrap_err().to_string();
+        assert_eq!(error, format!("cannot read the secret in {}", missing.display()));
+        let error = Secret::File(directory.path().to_owned()).read().unwrap_err();
+        assert!(matches!(error, SecretError::Read(..)), "{error}");
+        fs::write(&missing, " ".repeat(70_000)).unwrap();
+        let error = Secret::File(missing).read().unwrap_err();
+        assert!(error.to_string().ends_with("longer than 65536 bytes"), "{error}");
+    }
+
+    #[test]
+    fn debug_shows_no_text() {
+        assert_eq!(format!("{:?}", Secret::from("hush")), "Text");
+    }
+}

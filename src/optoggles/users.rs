@@ -1,0 +1,202 @@
+//! A set of user names, as small as it can be: a thousand toggles have ten million of them.
+
+use std::{cmp::Ordering, fmt, sync::Arc};
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error, SeqAccess, Visitor},
+};
+
+/// A sorted set of user names. Cloning it is cheap.
+///
+/// The names stand one after the other in a single string, with the end of each beside it, which
+/// takes four bytes a name instead of the 24 or more of a `String`.
+///
+/// ```
+/// use flagstaff::optoggles::Users;
+///
+/// let users: Users = ["bob", "alice", "bob"].into_iter().collect();
+/// assert_eq!(users.iter().collect::<Vec<_>>(), ["alice", "bob"]);
+/// assert!(users.contains("bob"));
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Users(Arc<Names>);
+
+#[derive(PartialEq, Eq, Hash)]
+struct Names {
+    /// All names, sorted, one after the other.
+    text: Box<str>,
+    /// Where each name ends in the text, in bytes.
+    ends: Box<[u32]>,
+}
+
+impl Users {
+    /// The number of users.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.ends.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.ends.is_empty()
+    }
+
+    /// The names, sorted by their bytes.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &str> {
+        (0..self.len()).map(|index| self.name(index))
+    }
+
+    /// Whether the user is one of them.
+    #[must_use]
+    pub fn contains(&self, user: &str) -> bool {
+        let (mut low, mut high) = (0, self.len());
+        while low < high {
+            let middle = low.midpoint(high);
+            match self.name(middle).cmp(user) {
+                Ordering::Less => low = middle + 1,
+                Ordering::Greater => high = middle,
+                Ordering::Equal => return true,
+            }
+        }
+        false
+    }
+
+    /// Those that `other` does not have.
+    #[must_use]
+    pub fn without(&self, other: &Self) -> Self {
+        let mut others = other.iter().peekable();
+        let is_left = |user: &&str| {
+            while others.next_if(|other| *other < *user).is_some() {}
+            others.peek() != Some(user)
+        };
+        Self::sorted(self.iter().filter(is_left))
+    }
+
+    /// Those of either.
+    #[must_use]
+    pub fn with(&self, other: &Self) -> Self {
+        if other.is_empty() {
+            return self.clone();
+        }
+        self.iter().chain(other.iter()).collect()
+    }
+
+    fn name(&self, index: usize) -> &str {
+        let Names { text, ends } = &*self.0;
+        let start = if index == 0 { 0 } else { ends[index - 1] };
+        &text[start as usize..ends[index] as usize]
+    }
+
+    /// The set of names that are sorted, and of which none comes twice.
+    fn sorted<'n>(names: impl Iterator<Item = &'n str>) -> Self {
+        let (mut text, mut ends) = (String::new(), Vec::new());
+        for name in names {
+            text.push_str(name);
+            let end = u32::try_from(text.len());
+            assert!(end.is_ok(), "the names of a set of users must not exceed 4 GiB");
+            ends.extend(end);
+        }
+        Self(Arc::new(Names { text: text.into(), ends: ends.into() }))
+    }
+}
+
+/// No users.
+impl Default for Users {
+    fn default() -> Self {
+        Self::sorted(std::iter::empty())
+    }
+}
+
+/// # Panics
+///
+/// When the names are longer than 4 GiB in all.
+impl<S: AsRef<str>> FromIterator<S> for Users {
+    fn from_iter<I: IntoIterator<Item = S>>(names: I) -> Self {
+        let mut names: Vec<_> = names.into_iter().collect();
+        names.sort_unstable_by(|a, b| a.as_ref().cmp(b.as_ref()));
+        names.dedup_by(|a, b| a.as_ref() == b.as_ref());
+        Self::sorted(names.iter().map(AsRef::as_ref))
+    }
+}
+
+/// How many there are: who they are does not belong in a log.
+impl fmt::Debug for Users {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} users", self.len())
+    }
+}
+
+/// From an array of strings, of which one may come twice, and in any order.
+impl<'de> Deserialize<'de> for Users {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(NamesVisitor)
+    }
+}
+
+struct NamesVisitor;
+
+impl<'de> Visitor<'de> for NamesVisitor {
+    type Value = Users;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array of strings")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Users, A::Error> {
+        // Gathered in one string too, and sorted by where they stand in it.
+        let (mut text, mut spans) = (String::new(), Vec::<(u32, u32)>::new());
+        while let Some(name) = items.next_element::<std::borrow::Cow<'de, str>>()? {
+            let place = |offset| u32::try_from(offset).map_err(|_| A::Error::custom("too long"));
+            let start = place(text.len())?;
+            text.push_str(&name);
+            spans.push((start, place(text.len())?));
+        }
+        let name = |&(start, end): &(u32, u32)| &text[start as usize..end as usize];
+        spans.sort_unstable_by(|a, b| name(a).cmp(name(b)));
+        spans.dedup_by(|a, b| name(a) == name(b));
+        Ok(Users::sorted(spans.iter().map(name)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn users(names: &str) -> Users {
+        names.split_whitespace().collect()
+    }
+
+    #[test]
+    fn they_are_a_set() {
+        let found: Users = serde_json::from_str(r#"["b", "a", "b", "\u00e9", ""]"#).unwrap();
+        assert_eq!(found.iter().collect::<Vec<_>>(), ["", "a", "b", "é"]);
+        assert_eq!(found, ["é", "b", "", "a", "a"].into_iter().collect());
+        assert!(found.contains("") && found.contains("é") && !found.contains("c"));
+        assert!(!Users::default().contains(""));
+        assert_eq!(format!("{found:?}"), "4 users");
+    }
+
+    #[test]
+    fn names_are_told_from_their_neighbours() {
+        assert_ne!(users("ab c"), users("a bc"));
+        assert_ne!(users("abc"), users("ab c"));
+    }
+
+    #[test]
+    fn differences() {
+        assert_eq!(users("a b c d").without(&users("b d e")), users("a c"));
+        assert_eq!(users("a b").without(&users("")), users("a b"));
+        assert_eq!(users("a b").without(&users("a b c")), users(""));
+        assert_eq!(users("b").with(&users("a c b")), users("a b c"));
+        assert_eq!(users("b").with(&users("")), users("b"));
+    }
+
+    #[test]
+    fn what_is_no_array_of_strings_is_an_error() {
+        for text in ["1", "null", r#"{"a": true}"#, r#"["a", 1]"#, r#"["a", null]"#, r#"[["a"]]"#] {
+            serde_json::from_str::<Users>(text).unwrap_err();
+        }
+    }
+}
