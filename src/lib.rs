@@ -53,6 +53,8 @@ mod backoff;
 mod bucketing;
 #[cfg(feature = "rpc")]
 mod context_source;
+#[cfg(feature = "optoggles")]
+mod duration;
 #[cfg(feature = "evaluator")]
 pub mod evaluator;
 #[cfg(any(feature = "rpc", feature = "tls", feature = "evaluator"))]

@@ -21,8 +21,7 @@ use crate::{
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What is escaped in a segment of a path: all but what RFC 3986 calls unreserved.
-const SEGMENT: &AsciiSet =
-    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// A base URL, and how requests to it are made.
 #[derive(Clone, Debug)]
@@ -52,13 +51,7 @@ pub(crate) enum ApiError {
     },
     /// Without the text of serde, which quotes what it has found: a name, or a secret.
     #[error("{name} answered with {found} at line {line}, column {column}: expected {expected}")]
-    Body {
-        name: String,
-        found: &'static str,
-        line: usize,
-        column: usize,
-        expected: &'static str,
-    },
+    Body { name: String, found: &'static str, line: usize, column: usize, expected: &'static str },
 }
 
 fn said(reason: &Option<String>) -> String {

@@ -2,9 +2,12 @@
 //! users are authorized, and the toggles of flagd, LaunchDarkly or a REST service follow.
 
 mod api;
-mod engine;
+mod callbacks;
+mod config;
 mod failure;
+mod machine;
 mod record;
+mod runtime;
 mod secret;
 mod source;
 mod target;
@@ -12,9 +15,15 @@ mod toggle;
 mod users;
 
 pub use self::{
-    record::{Record, RecordError},
-    secret::Secret,
+    callbacks::NoRandomNumbers,
+    config::{Config, ConfigError, Problem},
     failure::{Failure, FailureKind},
+    record::{Record, RecordError},
+    runtime::{
+        CellStatus, Engine, EngineBuilder, EngineError, FailureStatus, HeldBack, PartStatus,
+        Running, Status, ToggleStatus,
+    },
+    secret::Secret,
     source::{Answer, OpaSource, OpaSourceBuilder, OpalSource, OpalSourceBuilder, PolicySource},
     target::{
         FlagdTarget, FlagdTargetBuilder, Held, LaunchDarklyTarget, LaunchDarklyTargetBuilder,

@@ -212,10 +212,14 @@ fn parse(
         let mut value: BTreeMap<String, Value> = serde_json::from_value(value)?;
         let created = value.remove("created").unwrap_or_default();
         let added = value.remove("added").unwrap_or_default();
-        Ok(Entry { created: serde_json::from_value(created)?, added: serde_json::from_value(added)? })
+        Ok(Entry {
+            created: serde_json::from_value(created)?,
+            added: serde_json::from_value(added)?,
+        })
     };
     let targets: BTreeMap<String, BTreeMap<String, Value>> =
-        serde_json::from_value(root["targets"].take()).map_err(|error| invalid(error.to_string()))?;
+        serde_json::from_value(root["targets"].take())
+            .map_err(|error| invalid(error.to_string()))?;
     let toggles = |toggles: BTreeMap<String, Value>| -> Result<BTreeMap<_, _>, serde_json::Error> {
         toggles.into_iter().map(|(key, value)| Ok((key, entry(value)?))).collect()
     };
@@ -276,7 +280,10 @@ mod tests {
         for (text, expected) in [
             ("{", "is not a state file"),
             ("{}", "its version is not 1"),
-            (r#"{"version":1,"instance":"b","targets":{}}"#, "belongs to the instance `b`, not `a`"),
+            (
+                r#"{"version":1,"instance":"b","targets":{}}"#,
+                "belongs to the instance `b`, not `a`",
+            ),
             (r#"{"version":1,"instance":"a","targets":[]}"#, "is not a state file"),
             (r#"{"version":1,"instance":"a","targets":{"t":{"k":{"added":{"l":[1]}}}}}"#, "is not"),
         ] {

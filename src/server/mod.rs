@@ -43,7 +43,7 @@ mod evaluation;
 mod feed;
 mod flags;
 mod management;
-mod metrics;
+pub(crate) mod metrics;
 mod ofrep;
 mod protocol;
 mod running;

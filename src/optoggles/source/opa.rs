@@ -64,7 +64,8 @@ impl Opa {
 
     async fn result(&self, rule: &Rule) -> Result<Option<Users>, Failure> {
         let sent = self.get(rule.path()).await?;
-        let response: Response<Users> = sent.json("an array of strings as the value of the rule")?;
+        let response: Response<Users> =
+            sent.json("an array of strings as the value of the rule")?;
         Ok(response.result)
     }
 

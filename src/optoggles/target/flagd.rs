@@ -255,11 +255,8 @@ impl FlagdTargetBuilder {
     /// Makes the target.
     #[must_use]
     pub fn build(self) -> FlagdTarget {
-        let state = State {
-            definitions: Definitions::default(),
-            version: 0,
-            changed: BTreeSet::new(),
-        };
+        let state =
+            State { definitions: Definitions::default(), version: 0, changed: BTreeSet::new() };
         let outlets = Outlets { server: self.server, published: 0, is_recovered: false };
         FlagdTarget {
             state: Mutex::new(state),

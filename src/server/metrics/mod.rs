@@ -1,7 +1,7 @@
 //! Counters, and how Prometheus reads them. The names are flagd's where flagd has such a metric.
 
 pub(crate) mod requests;
-mod text;
+pub(crate) mod text;
 
 use std::{
     hash::BuildHasher,

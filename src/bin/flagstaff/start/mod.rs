@@ -1,6 +1,7 @@
 //! `flagstaff start`: a server in flagd's place.
 
 mod args;
+#[path = "../../../duration.rs"]
 mod duration;
 mod logging;
 mod open;

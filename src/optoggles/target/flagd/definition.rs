@@ -1,10 +1,7 @@
 //! The flag definitions of a set of toggles: how they are written, and read again after a restart.
 //! Without I/O.
 
-use std::{
-    collections::BTreeMap,
-    fmt::Write as _,
-};
+use std::{collections::BTreeMap, fmt::Write as _};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -89,7 +86,8 @@ impl Definitions {
         // Without users the rule would never hold, which is worth a warning to others.
         if !users.is_empty() {
             let users: Vec<_> = users.iter().collect();
-            flag["targeting"] = json!({"if": [{"in": [{"var": "targetingKey"}, users]}, "on", "off"]});
+            flag["targeting"] =
+                json!({"if": [{"in": [{"var": "targetingKey"}, users]}, "on", "off"]});
         }
         Some(flag)
     }
@@ -108,9 +106,8 @@ impl Definitions {
 
     /// Reads a definition that was written by [`text`](Self::text).
     pub(super) fn parse(text: &[u8]) -> Result<Self, ForeignFlag> {
-        let foreign = |error: &serde_json::Error| {
-            ForeignFlag { line: error.line(), column: error.column() }
-        };
+        let foreign =
+            |error: &serde_json::Error| ForeignFlag { line: error.line(), column: error.column() };
         let whole: Whole = serde_json::from_slice(text).map_err(|error| foreign(&error))?;
         let mut definitions = Self::default();
         for (key, flag) in whole.flags {
@@ -127,7 +124,8 @@ const TAIL: &str = "\n}}\n";
 
 /// Writes the flag of a toggle as a member of an object.
 fn write_flag(out: &mut String, key: &str, users: &Users) {
-    let rest = r#": {"state": "ENABLED", "variants": {"on": true, "off": false}, "defaultVariant": "off""#;
+    let rest =
+        r#": {"state": "ENABLED", "variants": {"on": true, "off": false}, "defaultVariant": "off""#;
     let _ = write!(out, "{}{rest}", json!(key));
     if !users.is_empty() {
         out.push_str(r#", "targeting": {"if": [{"in": [{"var": "targetingKey"}, ["#);
@@ -148,7 +146,10 @@ struct Whole {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
-#[allow(dead_code, reason = "that they are there, and nothing else, is what tells the flag of a toggle")]
+#[allow(
+    dead_code,
+    reason = "that they are there, and nothing else, is what tells the flag of a toggle"
+)]
 struct Written {
     state: String,
     variants: BTreeMap<String, bool>,

@@ -86,7 +86,8 @@ impl Environment {
     /// The users of this context kind that are targeted with a variation.
     fn targeted(&self, kind: &str, variation: usize) -> Users {
         let all = self.targets.iter().chain(&self.context_targets);
-        let ours = all.filter(|target| target.context_kind == kind && target.variation == variation);
+        let ours =
+            all.filter(|target| target.context_kind == kind && target.variation == variation);
         ours.fold(Users::default(), |users, target| users.with(&target.values))
     }
 
@@ -105,9 +106,8 @@ impl Environment {
     /// Whether nobody is targeted but with `true` and by this context kind.
     pub(super) fn is_only(&self, kind: &str, variations: &Variations) -> bool {
         let all = self.targets.iter().chain(&self.context_targets);
-        let mut others = all.filter(|target| {
-            target.context_kind != kind || target.variation != variations.on.0
-        });
+        let mut others =
+            all.filter(|target| target.context_kind != kind || target.variation != variations.on.0);
         others.all(|target| target.values.is_empty())
     }
 

@@ -86,9 +86,13 @@ fn user() -> String {
 /// Why a flag cannot be kept in step.
 #[derive(Debug, thiserror::Error)]
 enum FlagError {
-    #[error("toggle `{0}`: its spec needs `projKey` (a string) and `environments` (a list of strings)")]
+    #[error(
+        "toggle `{0}`: its spec needs `projKey` (a string) and `environments` (a list of strings)"
+    )]
     Spec(String),
-    #[error("LaunchDarkly's flag `{0}` is not a boolean flag: delete it, or give the toggle another key")]
+    #[error(
+        "LaunchDarkly's flag `{0}` is not a boolean flag: delete it, or give the toggle another key"
+    )]
     Kind(String),
     #[error("LaunchDarkly's flag `{0}` has no environment `{1}`: the project has none of this key")]
     Environment(String, String),
@@ -257,7 +261,8 @@ impl LaunchDarklyTarget {
         let list = environment.users(kind, &known.variations);
         let barred = barred(environment, kind, &known.variations);
         let merge = merge(users, &list, &recorded, &barred);
-        let add = |users: &Users| record.add(target, &list_key, name, users).map_err(Failure::temporary);
+        let add =
+            |users: &Users| record.add(target, &list_key, name, users).map_err(Failure::temporary);
         add(&recorded.with(&merge.added))?;
         let instructions = merged(kind, &known.variations, &merge.list, environment);
         self.apply(key, spec, name, instructions).await?;

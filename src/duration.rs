@@ -1,4 +1,4 @@
-//! Durations as flagd writes them: `30s`, `1h0m0s`, `1.5s`, `300ms`, `0`.
+//! Durations as flagd and Go write them: `30s`, `1h0m0s`, `1.5s`, `300ms`, `0`.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ const UNITS: [(&str, f64); 8] = [
     ("h", 3600.0),
 ];
 
-pub(super) fn parse(text: &str) -> Result<Duration, String> {
+pub(crate) fn parse(text: &str) -> Result<Duration, String> {
     if text == "0" {
         return Ok(Duration::ZERO);
     }

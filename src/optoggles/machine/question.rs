@@ -86,6 +86,12 @@ impl Question {
         changes
     }
 
+    /// Whoever asked has gone.
+    pub(crate) fn interrupted(&mut self) {
+        self.is_wanted |= self.is_asked;
+        self.is_asked = false;
+    }
+
     /// When the question is to be looked at again, if nothing happens before.
     pub(crate) fn due(&self) -> Option<Instant> {
         // After a failure there is nothing to confirm.

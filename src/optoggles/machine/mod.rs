@@ -1,4 +1,4 @@
-//! The engine, without I/O: what sources answered and targets reported goes in, what is to be asked
+//! The state machine of the engine, without I/O: what sources answered and targets reported goes in, what is to be asked
 //! and written comes out.
 //!
 //! [`Machine`] holds a [`Question`] for each toggle and a [`Cell`] for each target of each toggle. All
@@ -14,15 +14,14 @@
 //! ```
 
 mod cell;
-mod machine;
 mod question;
 mod retry;
 mod settings;
+mod whole;
 
 pub(crate) use self::{
-    cell::{Cell, Withheld},
-    machine::{Action, Machine, Toggle},
-    question::Question,
+    cell::Cell,
     retry::Retry,
     settings::Settings,
+    whole::{Action, Machine, Toggle},
 };

@@ -72,6 +72,27 @@ impl Machine {
         Self { settings, touched: (0..toggles.len()).collect(), toggles }
     }
 
+    /// Takes over what another machine knows of a toggle: the answers, and what those targets hold
+    /// of which `is_same` says that they are the same.
+    pub(crate) fn adopt(
+        &mut self,
+        toggle: usize,
+        former: &mut Self,
+        index: usize,
+        is_same: impl Fn(usize, usize) -> bool,
+    ) {
+        let (new, old) = (&mut self.toggles[toggle], &mut former.toggles[index]);
+        new.question = std::mem::take(&mut old.question);
+        new.question.interrupted();
+        for (target, cell) in &mut new.cells {
+            let found = old.cells.iter_mut().find(|(former, _)| is_same(*former, *target));
+            if let Some((_, former)) = found {
+                *cell = std::mem::take(former);
+                cell.interrupted();
+            }
+        }
+    }
+
     /// The answers of a source may have changed.
     pub(crate) fn trigger(&mut self, source: usize, now: Instant) {
         for (index, toggle) in self.toggles.iter_mut().enumerate() {
@@ -140,7 +161,10 @@ impl Machine {
     pub(crate) fn confirm(&mut self, toggle: usize) -> usize {
         let Toggle { question, cells, .. } = &mut self.toggles[toggle];
         self.touched.insert(toggle);
-        cells.iter_mut().filter_map(|(_, cell)| cell.confirm(question.policy()).then_some(())).count()
+        cells
+            .iter_mut()
+            .filter_map(|(_, cell)| cell.confirm(question.policy()).then_some(()))
+            .count()
     }
 
     /// What is to be done now. Each action counts as under way until its result is given.

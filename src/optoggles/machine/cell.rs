@@ -139,6 +139,13 @@ impl Cell {
         self.retry.hasten(now);
     }
 
+    /// Whoever worked on it has gone, and it is not known how far that work came.
+    pub(crate) fn interrupted(&mut self) {
+        if std::mem::take(&mut self.work) != Work::None {
+            self.held = None;
+        }
+    }
+
     /// The policy has changed, so that what lasted may have passed.
     pub(crate) fn hasten(&mut self, now: Instant) {
         self.retry.hasten(now);
@@ -172,6 +179,11 @@ impl Cell {
     /// The failures since the last success.
     pub(crate) fn retry(&self) -> &Retry {
         &self.retry
+    }
+
+    /// Whether nothing was tried yet.
+    pub(crate) fn is_new(&self) -> bool {
+        self.held.is_none() && self.retry.failure().is_none()
     }
 
     /// Whether something is under way.

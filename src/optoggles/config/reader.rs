@@ -1,0 +1,234 @@
+//! Reads typed values from the tree of a configuration, and gathers what is wrong with it.
+
+use std::{
+    collections::HashMap,
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
+
+use serde_json::{Map, Value};
+
+use super::{Problem, table::keys, variables::substituted};
+use crate::{
+    duration,
+    evaluator::load::{
+        location::Position,
+        tree::{Kind, Tree},
+    },
+    http::Listen,
+};
+
+/// Reads values, and gathers problems.
+pub(super) struct Reader<'e> {
+    pub(super) variable: &'e dyn Fn(&str) -> Option<String>,
+    pub(super) problems: Vec<Problem>,
+}
+
+/// The members of an object that were found, by the names of the table.
+pub(super) struct Fields<'t> {
+    pub(super) at: Position,
+    found: HashMap<&'static str, &'t Tree>,
+}
+
+impl<'t> Fields<'t> {
+    /// The value of a key; null counts as left out.
+    pub(super) fn get(&self, key: &str) -> Option<&'t Tree> {
+        let value = self.found.get(key).copied();
+        value.filter(|value| !matches!(value.kind, Kind::Scalar(Value::Null)))
+    }
+}
+
+impl Reader<'_> {
+    /// Notes a problem.
+    pub(super) fn problem(&mut self, at: Position, message: impl Into<String>) {
+        self.problems.push(Problem { line: at.line, column: at.column, message: message.into() });
+    }
+
+    /// The members of an object, of which the table lists the keys below `prefix`.
+    pub(super) fn fields<'t>(&mut self, tree: &'t Tree, prefix: &str) -> Fields<'t> {
+        let mut fields = Fields { at: tree.at, found: HashMap::new() };
+        let Kind::Object(entries) = &tree.kind else {
+            let place = prefix.trim_end_matches(['.', '[', ']']);
+            let place = if place.is_empty() { "the configuration" } else { place };
+            self.problem(tree.at, format!("{place} must be an object"));
+            return fields;
+        };
+        let known = keys(prefix);
+        for entry in entries {
+            match known.iter().find(|key| key.eq_ignore_ascii_case(&entry.name)) {
+                None => {
+                    let message = format!(
+                        "unknown key `{prefix}{}`: expected {}",
+                        entry.name,
+                        listed(&known)
+                    );
+                    self.problem(entry.at, message);
+                }
+                Some(key) => {
+                    if fields.found.insert(key, &entry.value).is_some() {
+                        self.problem(entry.at, format!("`{prefix}{key}` is given twice"));
+                    }
+                }
+            }
+        }
+        fields
+    }
+
+    /// The value of a key that must be there.
+    pub(super) fn required<'t>(&mut self, fields: &Fields<'t>, key: &str) -> Option<&'t Tree> {
+        let found = fields.get(key);
+        if found.is_none() {
+            self.problem(fields.at, format!("`{key}` is missing"));
+        }
+        found
+    }
+
+    /// A string, with the values of variables in it. Numbers and booleans are taken as they are
+    /// written in JSON.
+    pub(super) fn string(&mut self, tree: &Tree, key: &str) -> Option<String> {
+        let text = match &tree.kind {
+            Kind::Scalar(Value::String(text)) => text.clone(),
+            Kind::Scalar(scalar @ (Value::Number(_) | Value::Bool(_))) => scalar.to_string(),
+            _ => {
+                self.problem(tree.at, format!("`{key}` must be a string"));
+                return None;
+            }
+        };
+        match substituted(&text, self.variable) {
+            Ok(text) => Some(text),
+            Err(reason) => {
+                self.problem(tree.at, format!("`{key}`: {reason}"));
+                None
+            }
+        }
+    }
+
+    /// The string of a key, if it is there and not empty.
+    pub(super) fn optional(&mut self, fields: &Fields<'_>, key: &str) -> Option<String> {
+        let tree = fields.get(key)?;
+        self.string(tree, key).filter(|text| !text.is_empty())
+    }
+
+    /// The string of a key, which must be there and not empty.
+    pub(super) fn text(&mut self, fields: &Fields<'_>, key: &str) -> Option<String> {
+        let tree = self.required(fields, key)?;
+        let text = self.string(tree, key)?;
+        if text.is_empty() {
+            self.problem(tree.at, format!("`{key}` must not be empty"));
+            return None;
+        }
+        Some(text)
+    }
+
+    /// One of some words, of which the first is the default.
+    pub(super) fn word<T: Copy>(
+        &mut self,
+        fields: &Fields<'_>,
+        key: &str,
+        words: &[(&str, T)],
+    ) -> T {
+        let default = words[0].1;
+        let Some(tree) = fields.get(key) else { return default };
+        let Some(text) = self.string(tree, key) else { return default };
+        let found = words.iter().find(|(word, _)| word.eq_ignore_ascii_case(&text));
+        if let Some((_, value)) = found {
+            return *value;
+        }
+        let words: Vec<_> = words.iter().map(|(word, _)| *word).collect();
+        self.problem(tree.at, format!("`{key}`: expected {}, got `{text}`", listed(&words)));
+        default
+    }
+
+    /// A duration such as `30s` or `5m`; 0 is none.
+    pub(super) fn duration(
+        &mut self,
+        fields: &Fields<'_>,
+        key: &str,
+        default: Duration,
+    ) -> Duration {
+        let Some(text) = self.optional(fields, key) else { return default };
+        duration::parse(&text).unwrap_or_else(|reason| {
+            let at = fields.get(key).map_or(fields.at, |tree| tree.at);
+            self.problem(at, format!("`{key}`: {reason}, got `{text}`"));
+            default
+        })
+    }
+
+    /// An address to listen at: `host:port`, or `:port` for every interface.
+    pub(super) fn listen(&mut self, tree: &Tree, key: &str) -> Option<Listen> {
+        let text = self.string(tree, key)?;
+        let found = address(&text);
+        if found.is_none() {
+            let message =
+                format!("`{key}`: expected an address such as `127.0.0.1:8080`, got `{text}`");
+            self.problem(tree.at, message);
+        }
+        found
+    }
+
+    /// The items of a list.
+    pub(super) fn list<'t>(&mut self, fields: &Fields<'t>, key: &str) -> Vec<&'t Tree> {
+        match fields.get(key).map(|tree| (tree, &tree.kind)) {
+            None => Vec::new(),
+            Some((_, Kind::List(items))) => items.iter().map(|item| &**item).collect(),
+            Some((tree, _)) => {
+                self.problem(tree.at, format!("`{key}` must be a list"));
+                Vec::new()
+            }
+        }
+    }
+
+    /// The strings of a list, with their places.
+    pub(super) fn strings(&mut self, fields: &Fields<'_>, key: &str) -> Vec<(Position, String)> {
+        let items = self.list(fields, key);
+        items.into_iter().filter_map(|item| Some((item.at, self.string(item, key)?))).collect()
+    }
+
+    /// An object as JSON, with the values of variables in its strings.
+    pub(super) fn object(&mut self, fields: &Fields<'_>, key: &str) -> Map<String, Value> {
+        let Some(tree) = fields.get(key) else { return Map::new() };
+        match self.json(tree, key) {
+            Value::Object(object) => object,
+            _ => {
+                self.problem(tree.at, format!("`{key}` must be an object"));
+                Map::new()
+            }
+        }
+    }
+
+    fn json(&mut self, tree: &Tree, key: &str) -> Value {
+        match &tree.kind {
+            Kind::Scalar(Value::String(_)) => {
+                self.string(tree, key).map_or(Value::Null, Value::String)
+            }
+            Kind::Scalar(scalar) => scalar.clone(),
+            Kind::List(items) => items.iter().map(|item| self.json(item, key)).collect(),
+            Kind::Object(entries) => {
+                let member = |entry: &crate::evaluator::load::tree::Entry| {
+                    (entry.name.clone(), self.json(&entry.value, key))
+                };
+                Value::Object(entries.iter().map(member).collect())
+            }
+        }
+    }
+}
+
+/// Words as a person lists them.
+fn listed(words: &[&str]) -> String {
+    let quoted: Vec<_> = words.iter().map(|word| format!("`{word}`")).collect();
+    match quoted.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
+        Some((last, _)) => last.clone(),
+        None => "nothing".to_owned(),
+    }
+}
+
+fn address(text: &str) -> Option<Listen> {
+    if let Some(port) = text.strip_prefix(':') {
+        return Some(Listen::from((IpAddr::from([0, 0, 0, 0]), port.parse().ok()?)));
+    }
+    if let Some(port) = text.strip_prefix("localhost:") {
+        return Some(Listen::from((IpAddr::from([127, 0, 0, 1]), port.parse().ok()?)));
+    }
+    text.parse::<SocketAddr>().ok().map(Listen::from)
+}

@@ -1,0 +1,253 @@
+//! From a configuration to sources, targets and toggles, and from those to an engine that runs.
+
+use std::{
+    collections::HashMap,
+    net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket},
+    path::PathBuf,
+    sync::Arc,
+};
+
+use secrecy::ExposeSecret as _;
+use tokio::sync::mpsc;
+
+use super::{
+    engine::EngineError,
+    http::{self, Shared},
+    parts::{Entry, Parts, Source, Target},
+    running::{Reload, Running, Servers},
+};
+use crate::{
+    http::{Listen, Server},
+    optoggles::{
+        callbacks::Tokens,
+        config::{Config, SourceConfig, SourceKind, TargetConfig},
+        record::Record,
+        source::{OpaSource, OpalSource},
+        target::{FlagdTarget, LaunchDarklyTarget, RestTarget},
+    },
+};
+
+/// What makes parts of a configuration, when it is read and whenever it is read again.
+#[derive(Clone)]
+pub(super) struct Factory {
+    tokens: Tokens,
+    record: Option<Record>,
+    /// The port of the HTTP server, for callbacks.
+    port: u16,
+    instance: String,
+}
+
+/// Starts an engine of a configuration.
+pub(super) async fn start_config(
+    config: Config,
+    path: Option<PathBuf>,
+) -> Result<Running, EngineError> {
+    let tokens = match &config.callback_secret {
+        Some(secret) => Tokens::derived(&secret.read()?),
+        None => Tokens::random()?,
+    };
+    let record = config.state.as_ref().map(|path| Record::open(path, &config.instance));
+    let record = record.transpose()?;
+    if let Listen::Tcp(address) = config.bind
+        && address.ip().is_unspecified()
+    {
+        tracing::warn!(%address, "callbacks and health are served on every interface: see `bind`");
+    }
+    let (commands, receiver) = mpsc::channel(64);
+    let public = Server::builder().name("optoggles").max_body(http::MAX_CALLBACK);
+    let public = public.listen(config.bind.clone()).bind().await?;
+    let management = Server::builder().name("optoggles-management");
+    let management = management.listen(config.management_bind.clone()).bind().await?;
+    let port = public.addresses().first().map_or(0, SocketAddr::port);
+    let factory =
+        Factory { tokens: tokens.clone(), record, port, instance: config.instance.clone() };
+    let parts = factory.parts(&config, &Parts::default()).await?;
+    let shared = Shared {
+        commands: commands.clone(),
+        tokens,
+        confirm_token: config.confirm_token.clone(),
+        sources: Arc::default(),
+    };
+    let router = http::public(shared.clone());
+    let public = public.serve(move |_peer| router.clone());
+    let router = http::management(shared.clone());
+    let management = management.serve(move |_peer| router.clone());
+    tracing::info!(address = ?public.addresses(), management = ?management.addresses(), "listening");
+    let servers = Servers { public: Some(public), management: Some(management) };
+    let reload = path.map(|path| Reload { path, config: Box::new(config), factory });
+    Ok(Running::start(parts, servers, shared, receiver, reload))
+}
+
+/// Starts an engine of parts that a program has made.
+pub(super) async fn start_parts(
+    parts: Parts,
+    listen: Option<Listen>,
+) -> Result<Running, EngineError> {
+    let (commands, receiver) = mpsc::channel(64);
+    let shared = Shared {
+        commands,
+        tokens: Tokens::random()?,
+        confirm_token: None,
+        sources: Arc::default(),
+    };
+    let management = match listen {
+        None => None,
+        Some(listen) => {
+            let builder = Server::builder().name("optoggles-management").listen(listen);
+            let router = http::management(shared.clone());
+            Some(builder.bind().await?.serve(move |_peer| router.clone()))
+        }
+    };
+    let servers = Servers { public: None, management };
+    Ok(Running::start(parts, servers, shared, receiver, None))
+}
+
+impl Factory {
+    /// The parts of a configuration. Sources and targets that are configured as they were are taken
+    /// over.
+    pub(super) async fn parts(
+        &self,
+        config: &Config,
+        former: &Parts,
+    ) -> Result<Parts, EngineError> {
+        let mut sources = Vec::new();
+        for (id, source) in &config.sources {
+            let same = |other: &&Source| other.id == *id && other.config.as_ref() == Some(source);
+            match former.sources.iter().find(same) {
+                Some(same) => sources.push(same.clone()),
+                None => sources.push(self.source(id, source)?),
+            }
+        }
+        let mut targets = Vec::new();
+        for (id, target) in &config.targets {
+            let same = |other: &&Target| other.id == *id && other.config.as_ref() == Some(target);
+            match former.targets.iter().find(same) {
+                Some(same) => targets.push(same.clone()),
+                None => targets.push(self.target(id, target).await?),
+            }
+        }
+        let index = |ids: &HashMap<&str, usize>, id: &str| ids.get(id).copied();
+        let source_ids: HashMap<_, _> =
+            config.sources.iter().enumerate().map(|(index, (id, _))| (&**id, index)).collect();
+        let target_ids: HashMap<_, _> =
+            config.targets.iter().enumerate().map(|(index, (id, _))| (&**id, index)).collect();
+        // A configuration that is valid names nothing that does not exist.
+        let entry = |toggle: &crate::optoggles::config::ToggleConfig| {
+            let targets = toggle.targets.iter().filter_map(|id| index(&target_ids, id)).collect();
+            let source = index(&source_ids, &toggle.source)?;
+            Some(Entry { toggle: Arc::new(toggle.toggle.clone()), source, targets })
+        };
+        Ok(Parts {
+            toggles: config.toggles.iter().filter_map(entry).collect(),
+            sources,
+            targets,
+            settings: config.settings,
+            resync: config.resync,
+            removal: config.removal,
+            record: self.record.clone(),
+        })
+    }
+
+    fn source(&self, id: &str, config: &SourceConfig) -> Result<Source, EngineError> {
+        let failed = |source| EngineError::Source { id: id.to_owned(), source };
+        let SourceConfig { kind, url, token, guard } = config;
+        let mut source = match kind {
+            SourceKind::Opa { interval } => {
+                let mut builder = OpaSource::builder(url).poll_interval(*interval).guard(guard);
+                if let Some(token) = token {
+                    builder = builder.token(token.clone());
+                }
+                Source::new(id, Arc::new(builder.build().map_err(failed)?))
+            }
+            SourceKind::Opal { advertised_address, opa_url, opa_token } => {
+                let mut builder = OpalSource::builder(url).guard(guard);
+                if let Some(token) = token {
+                    builder = builder.token(token.clone());
+                }
+                if let Some(url) = opa_url {
+                    builder = builder.opa_url(url);
+                }
+                if let Some(token) = opa_token {
+                    builder = builder.opa_token(token.clone());
+                }
+                let address = match advertised_address {
+                    Some(address) => address.clone(),
+                    None => SocketAddr::new(own_address(url), self.port).to_string(),
+                };
+                let base = match address.contains("://") {
+                    true => address.trim_end_matches('/').to_owned(),
+                    false => format!("http://{address}"),
+                };
+                let token = self.tokens.of(id);
+                // Replicas behind one address have names of their own, as containers do.
+                let host = std::env::var("HOSTNAME").unwrap_or_default();
+                let key = format!("optoggles-{}-{id}-{host}-{address}", self.instance);
+                let url = format!("{base}/opa_update");
+                let opal = builder.build(&key, url, token.expose_secret()).map_err(failed)?;
+                let opal = Arc::new(opal);
+                let mut source = Source::new(id, opal.clone());
+                source.opal = Some(opal);
+                source
+            }
+        };
+        source.config = Some(config.clone());
+        Ok(source)
+    }
+
+    async fn target(&self, id: &str, config: &TargetConfig) -> Result<Target, EngineError> {
+        let failed = |source| EngineError::Target { id: id.to_owned(), source };
+        let mut target = match config {
+            TargetConfig::LaunchDarkly { token, base, merges } => {
+                let mut builder = LaunchDarklyTarget::builder(token.clone());
+                if let Some(base) = base {
+                    builder = builder.base_uri(base);
+                }
+                if let Some(record) = self.record.as_ref().filter(|_| *merges) {
+                    builder = builder.merge(id, record.clone());
+                }
+                Target::new(id, Arc::new(builder.build().map_err(failed)?))
+            }
+            TargetConfig::Rest { url, headers } => {
+                let mut builder = RestTarget::builder(url);
+                for (name, value) in headers {
+                    builder = builder.header(name, value.expose_secret());
+                }
+                Target::new(id, Arc::new(builder.build().map_err(failed)?))
+            }
+            TargetConfig::Flagd { file, evaluation, sync, ofrep } => {
+                let mut builder = FlagdTarget::builder();
+                if let Some(file) = file {
+                    builder = builder.file(file);
+                }
+                if evaluation.is_some() || sync.is_some() || ofrep.is_some() {
+                    if sync.is_some() {
+                        tracing::info!(
+                            target = id,
+                            "the sync port publishes the names of all users"
+                        );
+                    }
+                    let served =
+                        builder.serve(evaluation.clone(), sync.clone(), ofrep.clone()).await;
+                    let failed = |source| EngineError::Server { id: id.to_owned(), source };
+                    builder = served.map_err(failed)?;
+                }
+                Target::new(id, Arc::new(builder.build()))
+            }
+        };
+        target.config = Some(config.clone());
+        Ok(target)
+    }
+}
+
+/// The address of this machine that a host is reached from, which nothing is sent to find out.
+fn own_address(url: &str) -> IpAddr {
+    let found = || {
+        let url = reqwest::Url::parse(url).ok()?;
+        let peer = *url.socket_addrs(|| None).ok()?.first()?;
+        let any: IpAddr = if peer.is_ipv4() { [0; 4].into() } else { [0_u8; 16].into() };
+        let socket = UdpSocket::bind((any, 0)).ok()?;
+        socket.connect(peer).ok()?;
+        Some(socket.local_addr().ok()?.ip())
+    };
+    found().unwrap_or(Ipv4Addr::LOCALHOST.into())
+}

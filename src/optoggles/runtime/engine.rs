@@ -1,0 +1,310 @@
+//! An engine before it runs: what it is made of.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use super::{
+    build,
+    parts::{Entry, Parts, Source, Target},
+    running::Running,
+};
+use crate::{
+    http::{BindError, ClientError, Listen},
+    optoggles::{
+        callbacks::NoRandomNumbers,
+        config::{Config, ConfigError},
+        failure::Failure,
+        machine::Settings,
+        record::RecordError,
+        secret::SecretError,
+        source::PolicySource,
+        target::ToggleTarget,
+        toggle::Toggle,
+    },
+    server::ServerError,
+};
+
+/// Keeps toggles in step with a policy, once it is [started](Self::start).
+///
+/// ```no_run
+/// use flagstaff::optoggles::Engine;
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let engine = Engine::from_config("config.yaml")?;
+/// let running = engine.start().await?;
+/// // On SIGTERM:
+/// running.shutdown().await;
+/// # Ok(()) }
+/// ```
+///
+/// With sources and targets of the program's own:
+///
+/// ```no_run
+/// use flagstaff::optoggles::{Engine, FlagdTarget, OpaSource, Rule, Toggle};
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let running = Engine::builder()
+///     .source("opa", OpaSource::builder("http://127.0.0.1:8181").build()?)
+///     .target("flagd", FlagdTarget::builder().file("flags.json").build())
+///     .toggle("opa", Toggle::new("us-only", Rule::new("app.rbac", "us_users")))
+///     .build()?
+///     .start()
+///     .await?;
+/// # Ok(()) }
+/// ```
+#[derive(Debug)]
+pub struct Engine(Kind);
+
+enum Kind {
+    /// Of a file, which is read again when it changes.
+    Config {
+        config: Box<Config>,
+        path: Option<PathBuf>,
+    },
+    Parts {
+        parts: Box<Parts>,
+        listen: Option<Listen>,
+    },
+}
+
+impl std::fmt::Debug for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Config { path, .. } => {
+                f.debug_struct("Config").field("path", path).finish_non_exhaustive()
+            }
+            Self::Parts { .. } => f.debug_struct("Parts").finish_non_exhaustive(),
+        }
+    }
+}
+
+/// What an [`Engine`] is made of.
+#[derive(Default)]
+pub struct EngineBuilder {
+    sources: Vec<Source>,
+    targets: Vec<Target>,
+    toggles: Vec<(String, Toggle, Option<Vec<String>>)>,
+    settings: Settings,
+    resync: Option<Duration>,
+    management: Option<Listen>,
+}
+
+impl std::fmt::Debug for EngineBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EngineBuilder")
+            .field("toggles", &self.toggles.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why an engine does not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EngineError {
+    /// There is no valid configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The state cannot be used.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// A source cannot be made.
+    #[error("source `{id}`")]
+    Source {
+        /// Its id.
+        id: String,
+        /// Why.
+        source: Failure,
+    },
+    /// A target cannot be made.
+    #[error("target `{id}`")]
+    Target {
+        /// Its id.
+        id: String,
+        /// Why.
+        source: Failure,
+    },
+    /// The embedded server of a target cannot be started.
+    #[error("target `{id}`")]
+    Server {
+        /// Its id.
+        id: String,
+        /// Why.
+        source: ServerError,
+    },
+    /// An address cannot be listened at.
+    #[error("cannot start the HTTP server")]
+    Bind(#[from] BindError),
+    /// There are no HTTP requests.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// A secret cannot be read.
+    #[error("cannot read the secret for callbacks")]
+    Secret(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Callback tokens cannot be made.
+    #[error(transparent)]
+    Random(#[from] NoRandomNumbers),
+    /// A toggle names a source or a target that does not exist, or comes twice.
+    #[error("toggle `{key}`: {reason}")]
+    Toggle {
+        /// Its key.
+        key: String,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+impl From<SecretError> for EngineError {
+    fn from(error: SecretError) -> Self {
+        Self::Secret(Box::new(error))
+    }
+}
+
+impl Engine {
+    /// An engine of a configuration file, which is read again when it changes.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read or is invalid.
+    pub fn from_config(path: impl AsRef<Path>) -> Result<Self, EngineError> {
+        let path = path.as_ref();
+        let config = Box::new(Config::load(path)?);
+        Ok(Self(Kind::Config { config, path: Some(path.to_owned()) }))
+    }
+
+    /// An engine of sources, targets and toggles that the program gives it.
+    #[must_use]
+    pub fn builder() -> EngineBuilder {
+        EngineBuilder::default()
+    }
+
+    /// Starts to keep the toggles in step: opens the listeners, and asks the sources.
+    ///
+    /// It does not wait for sources and targets, which may be unreachable; see
+    /// [`Running::started`].
+    ///
+    /// # Errors
+    ///
+    /// When an address cannot be used, the state cannot be read, or a source or a target cannot be
+    /// made of the configuration.
+    pub async fn start(self) -> Result<Running, EngineError> {
+        match self.0 {
+            Kind::Config { config, path } => build::start_config(*config, path).await,
+            Kind::Parts { parts, listen } => build::start_parts(*parts, listen).await,
+        }
+    }
+}
+
+impl From<Config> for Engine {
+    fn from(config: Config) -> Self {
+        Self(Kind::Config { config: Box::new(config), path: None })
+    }
+}
+
+impl EngineBuilder {
+    /// Adds a source.
+    #[must_use]
+    pub fn source(mut self, id: impl Into<String>, source: impl PolicySource) -> Self {
+        self.sources.push(Source::new(id, Arc::new(source)));
+        self
+    }
+
+    /// Adds a target.
+    #[must_use]
+    pub fn target(self, id: impl Into<String>, target: impl ToggleTarget) -> Self {
+        self.shared_target(id, Arc::new(target))
+    }
+
+    /// Adds a target that the program keeps a handle to.
+    #[must_use]
+    pub fn shared_target(mut self, id: impl Into<String>, target: Arc<dyn ToggleTarget>) -> Self {
+        self.targets.push(Target::new(id, target));
+        self
+    }
+
+    /// Adds a toggle of the source of this id, for all targets.
+    #[must_use]
+    pub fn toggle(mut self, source: impl Into<String>, toggle: Toggle) -> Self {
+        self.toggles.push((source.into(), toggle, None));
+        self
+    }
+
+    /// Adds a toggle of the source of this id, for the targets of these ids.
+    #[must_use]
+    pub fn toggle_for(
+        mut self,
+        source: impl Into<String>,
+        toggle: Toggle,
+        targets: impl IntoIterator<Item = impl Into<String>>,
+    ) -> Self {
+        let targets = targets.into_iter().map(Into::into).collect();
+        self.toggles.push((source.into(), toggle, Some(targets)));
+        self
+    }
+
+    /// How often everything is looked at again; zero is never. Default: 5 minutes.
+    #[must_use]
+    pub fn resync_interval(mut self, interval: Duration) -> Self {
+        self.resync = Some(interval);
+        self
+    }
+
+    /// How long a set of users must stay empty before it is written, unless its source vouches for
+    /// it. Default: 30 s.
+    #[must_use]
+    pub fn empty_confirmation(mut self, pause: Duration) -> Self {
+        self.settings.empty_confirmation = pause;
+        self
+    }
+
+    /// The largest share of the users of a toggle that one write may remove, from 0 to 1; a larger
+    /// change is held back until it is [confirmed](Running::confirm). Default: none.
+    #[must_use]
+    pub fn max_removed(mut self, share: f64) -> Self {
+        self.settings.max_removed = Some(share);
+        self
+    }
+
+    /// Serves metrics and details at this address. Default: nowhere.
+    #[must_use]
+    pub fn management(mut self, listen: impl Into<Listen>) -> Self {
+        self.management = Some(listen.into());
+        self
+    }
+
+    /// Makes the engine.
+    ///
+    /// # Errors
+    ///
+    /// When a toggle comes twice, or names a source or a target that does not exist.
+    pub fn build(self) -> Result<Engine, EngineError> {
+        let Self { sources, targets, toggles, settings, resync, management } = self;
+        let mut entries: Vec<Entry> = Vec::new();
+        for (source, toggle, named) in toggles {
+            let key = toggle.key.clone();
+            let error = |reason: String| EngineError::Toggle { key: key.clone(), reason };
+            if entries.iter().any(|entry| entry.toggle.key == key) {
+                return Err(error("it is given twice".to_owned()));
+            }
+            let found = sources.iter().position(|other| other.id == source);
+            let source = found.ok_or_else(|| error(format!("there is no source `{source}`")))?;
+            let targets = match named {
+                None => (0..targets.len()).collect(),
+                Some(named) => {
+                    let index = |id: &String| {
+                        let found = targets.iter().position(|target| target.id == *id);
+                        found.ok_or_else(|| error(format!("there is no target `{id}`")))
+                    };
+                    named.iter().map(index).collect::<Result<_, _>>()?
+                }
+            };
+            entries.push(Entry { toggle: Arc::new(toggle), source, targets });
+        }
+        let resync = resync.unwrap_or(Duration::from_secs(5 * 60));
+        let parts =
+            Parts { sources, targets, toggles: entries, settings, resync, ..Parts::default() };
+        Ok(Engine(Kind::Parts { parts: Box::new(parts), listen: management }))
+    }
+}

@@ -1,0 +1,97 @@
+//! Metrics in Prometheus' text format.
+
+use super::{
+    counters::{BOUNDS, Counters},
+    status::Status,
+};
+use crate::server::metrics::text::Exposition;
+
+/// The metrics of an engine.
+pub(super) fn expose(status: &Status, counters: &Counters) -> String {
+    let mut text = Exposition::default();
+    gauges(&mut text, status);
+    let name = "flagstaff_optoggles_failures_total";
+    text.head(name, "counter", "Failed questions to sources and failed writes to targets.");
+    for ((part, id, kind), count) in &counters.failures {
+        let labels = [("part", *part), ("id", id), ("kind", kind)];
+        text.sample(name, &labels, &count.to_string());
+    }
+    let name = "flagstaff_optoggles_writes_total";
+    text.head(name, "counter", "Lists of users that were written to a target.");
+    for (target, count) in &counters.writes {
+        text.sample(name, &[("target", target)], &count.to_string());
+    }
+    let name = "flagstaff_optoggles_sync_duration_seconds";
+    let help = "From the notice of a change to the last write that came of it, by source.";
+    text.head(name, "histogram", help);
+    for (source, durations) in &counters.syncs {
+        let mut sum = 0;
+        for (class, count) in durations.classes.iter().enumerate() {
+            sum += count;
+            let bound = BOUNDS.get(class).map_or("+Inf".to_owned(), ToString::to_string);
+            let labels = [("source", &**source), ("le", &*bound)];
+            text.sample(&format!("{name}_bucket"), &labels, &sum.to_string());
+        }
+        let total = durations.sum.as_secs_f64().to_string();
+        text.sample(&format!("{name}_sum"), &[("source", source)], &total);
+        text.sample(&format!("{name}_count"), &[("source", source)], &sum.to_string());
+    }
+    text.0
+}
+
+fn gauges(text: &mut Exposition, status: &Status) {
+    let up = |healthy: bool| if healthy { "1" } else { "0" };
+    let name = "flagstaff_optoggles_healthy";
+    text.head(name, "gauge", "Whether nothing fails.");
+    text.sample(name, &[], up(status.healthy));
+    let name = "flagstaff_optoggles_source_up";
+    text.head(name, "gauge", "Whether changes of a source are noticed and its toggles answered.");
+    for source in &status.sources {
+        let is_up = source.failure.is_none() && source.failing == 0;
+        text.sample(name, &[("source", &source.id)], up(is_up));
+    }
+    let name = "flagstaff_optoggles_target_up";
+    text.head(name, "gauge", "Whether a target takes all toggles.");
+    for target in &status.targets {
+        text.sample(name, &[("target", &target.id)], up(target.failing == 0));
+    }
+    let name = "flagstaff_optoggles_users";
+    text.head(name, "gauge", "The users whom the policy authorizes, by toggle.");
+    for toggle in &status.toggles {
+        if let Some(users) = toggle.users {
+            text.sample(name, &[("toggle", &toggle.key)], &users.to_string());
+        }
+    }
+    let name = "flagstaff_optoggles_empty_seconds";
+    let help = "For how long the answer for a toggle has been empty and waits to be confirmed.";
+    text.head(name, "gauge", help);
+    for toggle in &status.toggles {
+        if let Some(empty) = toggle.empty_for {
+            text.sample(name, &[("toggle", &toggle.key)], &empty.to_string());
+        }
+    }
+    let cells = || {
+        status.toggles.iter().flat_map(|toggle| {
+            toggle
+                .targets
+                .iter()
+                .map(move |cell| (cell, [("toggle", &*toggle.key), ("target", &*cell.target)]))
+        })
+    };
+    let name = "flagstaff_optoggles_last_sync_age_seconds";
+    let help = "Since when a target was last seen to have what the policy says.";
+    text.head(name, "gauge", help);
+    for (cell, labels) in cells() {
+        if let Some(age) = cell.in_step {
+            text.sample(name, &labels, &age.to_string());
+        }
+    }
+    let name = "flagstaff_optoggles_held_back_users";
+    let help = "How many users a change would remove that is held back.";
+    text.head(name, "gauge", help);
+    for (cell, labels) in cells() {
+        if let Some(held_back) = cell.held_back {
+            text.sample(name, &labels, &held_back.removed.to_string());
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! The engine at work: the task that owns the state machine, what it works on, and how it is seen
+//! from outside.
+
+mod build;
+mod coordinator;
+mod counters;
+mod engine;
+mod http;
+mod metrics;
+mod parts;
+mod removal;
+mod running;
+mod status;
+
+pub use self::{
+    engine::{Engine, EngineBuilder, EngineError},
+    running::Running,
+    status::{CellStatus, FailureStatus, HeldBack, PartStatus, Status, ToggleStatus},
+};
