@@ -6,6 +6,7 @@ mod callbacks;
 mod config;
 mod failure;
 mod machine;
+mod plan;
 mod record;
 mod runtime;
 mod secret;
@@ -18,6 +19,7 @@ pub use self::{
     callbacks::NoRandomNumbers,
     config::{Config, ConfigError, Problem},
     failure::{Failure, FailureKind},
+    plan::{Plan, PlannedAction, PlannedChange},
     record::{Record, RecordError},
     runtime::{
         CellStatus, Engine, EngineBuilder, EngineError, FailureStatus, HeldBack, PartStatus,

@@ -6,11 +6,15 @@
 mod check;
 mod connection;
 mod context;
+#[path = "../../duration.rs"]
+mod duration;
 mod eval;
 mod excerpt;
 mod exit;
 mod health;
 mod json;
+mod logging;
+mod optoggles;
 mod output;
 mod signals;
 mod start;
@@ -41,6 +45,7 @@ enum Command {
     Check(check::Args),
     Eval(eval::Args),
     Health(health::Args),
+    Optoggles(Box<optoggles::Args>),
     Start(Box<start::Args>),
     Watch(watch::Args),
 }
@@ -50,8 +55,8 @@ fn main() -> ExitCode {
         Ok(cli) => cli.command,
         Err(error) => error.exit(),
     };
-    let mut builder = match command {
-        Command::Start(_) => Builder::new_multi_thread(),
+    let mut builder = match &command {
+        Command::Start(_) | Command::Optoggles(_) => Builder::new_multi_thread(),
         _ => Builder::new_current_thread(),
     };
     let runtime = match builder.enable_all().build() {
@@ -60,13 +65,15 @@ fn main() -> ExitCode {
             return failed(Exit::No, &format!("cannot start the runtime: {error}")).into();
         }
     };
-    if !matches!(command, Command::Start(_)) {
+    let logs = matches!(&command, Command::Optoggles(args) if args.runs());
+    if !logs && !matches!(command, Command::Start(_)) {
         log_when_asked();
     }
     let exit = match command {
         Command::Check(args) => check::run(&args),
         Command::Eval(args) => runtime.block_on(eval::run(args)),
         Command::Health(args) => runtime.block_on(health::run(args)),
+        Command::Optoggles(args) => runtime.block_on(optoggles::run(*args)),
         Command::Start(args) => runtime.block_on(start::run(*args)),
         Command::Watch(args) => runtime.block_on(watch::run(args)),
     };

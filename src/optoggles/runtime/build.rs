@@ -78,6 +78,21 @@ pub(super) async fn start_config(
     Ok(Running::start(parts, servers, shared, receiver, reload))
 }
 
+/// The parts of a configuration that nobody calls back and that serve nothing: to look, and to change
+/// nothing.
+pub(super) async fn passive_parts(config: &Config) -> Result<Parts, EngineError> {
+    let mut config = config.clone();
+    for (_, target) in &mut config.targets {
+        if let TargetConfig::Flagd { evaluation, sync, ofrep, .. } = target {
+            (*evaluation, *sync, *ofrep) = (None, None, None);
+        }
+    }
+    let record = config.state.as_ref().map(|path| Record::open(path, &config.instance));
+    let (record, tokens) = (record.transpose()?, Tokens::random()?);
+    let factory = Factory { tokens, record, port: 0, instance: config.instance.clone() };
+    factory.parts(&config, &Parts::default()).await
+}
+
 /// Starts an engine of parts that a program has made.
 pub(super) async fn start_parts(
     parts: Parts,

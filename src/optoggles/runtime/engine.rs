@@ -18,6 +18,7 @@ use crate::{
         config::{Config, ConfigError},
         failure::Failure,
         machine::Settings,
+        plan::{Plan, plan},
         record::RecordError,
         secret::SecretError,
         source::PolicySource,
@@ -178,6 +179,42 @@ impl Engine {
     #[must_use]
     pub fn builder() -> EngineBuilder {
         EngineBuilder::default()
+    }
+
+    /// What a sync would change now. It asks the sources, reads the targets, and changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// When the state cannot be read, or a source or a target cannot be made of the configuration.
+    pub async fn plan(&self) -> Result<Plan, EngineError> {
+        Ok(plan(self.passive_parts().await?).await)
+    }
+
+    /// Whether sources and targets answer and accept their tokens: what fails, by the id of the
+    /// source or the target.
+    ///
+    /// # Errors
+    ///
+    /// As of [`plan`](Self::plan).
+    pub async fn check(&self) -> Result<Vec<(String, Failure)>, EngineError> {
+        let parts = self.passive_parts().await?;
+        let mut failures = Vec::new();
+        for source in &parts.sources {
+            let checked = source.source.check().await;
+            failures.extend(checked.err().map(|failure| (source.id.clone(), failure)));
+        }
+        for target in &parts.targets {
+            let checked = target.target.check().await;
+            failures.extend(checked.err().map(|failure| (target.id.clone(), failure)));
+        }
+        Ok(failures)
+    }
+
+    async fn passive_parts(&self) -> Result<Parts, EngineError> {
+        match &self.0 {
+            Kind::Config { config, .. } => build::passive_parts(config).await,
+            Kind::Parts { parts, .. } => Ok((**parts).clone()),
+        }
     }
 
     /// Starts to keep the toggles in step: opens the listeners, and asks the sources.

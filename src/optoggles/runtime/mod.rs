@@ -12,6 +12,7 @@ mod removal;
 mod running;
 mod status;
 
+pub(crate) use self::parts::Parts;
 pub use self::{
     engine::{Engine, EngineBuilder, EngineError},
     running::Running,

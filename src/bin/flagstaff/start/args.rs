@@ -13,8 +13,9 @@ use clap::{
     },
 };
 
-use super::{duration, unsupported::Unsupported};
+use super::unsupported::Unsupported;
 use crate::excerpt::excerpt;
+use crate::{duration, logging::LogFormat};
 
 /// Start a server in place of flagd.
 ///
@@ -156,12 +157,6 @@ pub(super) type Pair = (String, String);
 pub(super) enum Generation {
     String,
     Cbor,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum LogFormat {
-    Console,
-    Json,
 }
 
 /// What flagd reads in another form from variables than from the command line.

@@ -1,9 +1,6 @@
 //! `flagstaff start`: a server in flagd's place.
 
 mod args;
-#[path = "../../../duration.rs"]
-mod duration;
-mod logging;
 mod open;
 mod sources;
 mod unsupported;
@@ -24,7 +21,7 @@ pub(crate) use self::args::Args;
 use self::{args::Generation, open::Failure, sources::Source};
 use crate::{
     exit::{Exit, failed},
-    output,
+    logging, output,
     signals::Signals,
 };
 

@@ -1,13 +1,20 @@
-//! Logs of the server, on standard error.
+//! Logs of what runs until it is told to stop, on standard error.
 
 use std::io;
 
+use clap::ValueEnum;
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
-use super::args::LogFormat;
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum LogFormat {
+    #[default]
+    Console,
+    Json,
+}
 
 /// `RUST_LOG` decides where it is set, else `--debug`.
-pub(super) fn init(format: LogFormat, debug: bool) {
+pub(crate) fn init(format: LogFormat, debug: bool) {
     let level = if debug { LevelFilter::DEBUG } else { LevelFilter::INFO };
     let filter = EnvFilter::builder().with_default_directive(level.into()).from_env_lossy();
     let subscriber = tracing_subscriber::fmt()

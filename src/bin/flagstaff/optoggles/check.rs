@@ -1,0 +1,57 @@
+//! `flagstaff optoggles check`: a configuration before it is deployed.
+
+use flagstaff::optoggles::{Config, ConfigError, Engine};
+
+use super::file::File;
+use crate::{
+    exit::{Exit, failed},
+    output,
+};
+
+/// Check a configuration: unknown keys, duplicates and references to nothing are errors, each with line
+/// and column.
+///
+/// Exit code 0: it is valid; 1: it is invalid, or (with --live) a source or a target does not answer or
+/// rejects its token; 2: usage error.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    file: File,
+    /// Also ask every source and target whether it answers and accepts its token.
+    #[arg(long)]
+    live: bool,
+}
+
+pub(super) async fn run(args: Args) -> Exit {
+    let path = match args.file.path() {
+        Ok(path) => path,
+        Err(error) => return failed(Exit::Usage, &output::chain(&error)),
+    };
+    let config = match Config::load(&path) {
+        Ok(config) => config,
+        Err(ConfigError::Invalid(problems)) => {
+            for problem in problems {
+                let place = format!("{}:{}:{}", path.display(), problem.line, problem.column);
+                if output::line(&format!("{place}: error: {}", problem.message)).is_err() {
+                    break;
+                }
+            }
+            return Exit::No;
+        }
+        Err(error) => return failed(Exit::No, &output::chain(&error)),
+    };
+    if !args.live {
+        return Exit::Success;
+    }
+    match Engine::from(config).check().await {
+        Ok(failures) => {
+            for (id, failure) in &failures {
+                if output::line(&format!("{id}: {}", output::chain(failure))).is_err() {
+                    break;
+                }
+            }
+            if failures.is_empty() { Exit::Success } else { Exit::No }
+        }
+        Err(error) => failed(Exit::No, &output::chain(&error)),
+    }
+}
