@@ -154,7 +154,7 @@ impl Cell {
     /// Lets the change that is held back be made, unless the policy changes once more. Returns
     /// whether there is one.
     pub(crate) fn confirm(&mut self, policy: Option<&Users>) -> bool {
-        let is_withheld = self.withheld.is_some();
+        let is_withheld = self.withheld.take().is_some();
         if is_withheld {
             self.confirmed = policy.cloned();
         }

@@ -17,6 +17,8 @@ mod cell;
 mod question;
 mod retry;
 mod settings;
+#[cfg(test)]
+mod tests;
 mod whole;
 
 pub(crate) use self::{

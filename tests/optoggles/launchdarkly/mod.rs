@@ -1,0 +1,1 @@
+//! LaunchDarkly, as its own API document describes it.
