@@ -136,7 +136,7 @@ mod tests {
         for (error, outcome) in [
             (CallError::Deadline(late), CallOutcome::Unanswered),
             (CallError::Status(Status::deadline_exceeded("")), CallOutcome::Unanswered),
-            // Perhaps made again until its deadline.
+            // It may have been repeated until its deadline.
             (CallError::Transport(TransportError::Lost(text())), CallOutcome::Unanswered),
             (CallError::Transport(TransportError::Connect(text())), CallOutcome::Unreachable),
             (CallError::Transport(TransportError::Broken(text())), CallOutcome::Unreachable),

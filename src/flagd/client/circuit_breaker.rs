@@ -213,8 +213,8 @@ mod tests {
         CircuitBreaker::new(5, DEADLINE)
     }
 
-    /// Outcomes at these milliseconds, of calls that took a deadline; gives the times at which the
-    /// circuit opened.
+    /// Notes outcomes at these times in milliseconds, of calls that took a whole deadline, and
+    /// returns the times at which the circuit opened.
     fn opened(breaker: &CircuitBreaker, outcomes: &[(u64, CallOutcome)]) -> Vec<u64> {
         opened_after(DEADLINE, breaker, outcomes)
     }

@@ -124,7 +124,8 @@ mod tests {
         TransportError::Closed("the runtime has ended".to_owned())
     }
 
-    /// The pauses, in milliseconds, of a call that fails by these errors, the last one for ever.
+    /// The pauses, in milliseconds, of a call that fails with these errors, and then always with the
+    /// last one.
     fn pauses(errors: &[TransportError], deadline: Option<Duration>) -> Vec<u64> {
         pauses_where(Outlook::Doubtful, errors, deadline)
     }

@@ -277,7 +277,7 @@ mod tests {
         fields.collect()
     }
 
-    /// What comes of frames of data, and of trailers.
+    /// What is read from frames of data and from trailers.
     async fn received(
         data: impl IntoIterator<Item = &[u8]>,
         trailers: &[(&'static str, &'static str)],
@@ -312,7 +312,7 @@ mod tests {
             assert_eq!(code(received([data], OK).await), Code::Internal, "{data:?}");
         }
         assert_eq!(code(received([&one[..], &one[..5]], OK).await), Code::Internal);
-        // It is not waited for.
+        // The rest of the message is not awaited.
         assert_eq!(code(received([&framed(&[0; 1001])[..5]], OK).await), Code::OutOfRange);
         assert_eq!(received([&framed(&[0; 1000])[..]], OK).await.unwrap().len(), 1000);
     }

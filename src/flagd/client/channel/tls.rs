@@ -126,7 +126,7 @@ mod tests {
             files.write("text", "no PEM at all");
             files.write("empty", "");
             files.write("cut.pem", &cert.pem()[..cert.pem().len() / 2]);
-            // What becomes of a PEM whose line breaks were lost in a variable.
+            // A PEM file whose line breaks were lost, as happens in an environment variable.
             files.write("line.pem", &files.key_pem.replace('\n', ""));
             files.write("cut-key.pem", &files.key_pem[..files.key_pem.len() / 2]);
             files.write("nonsense.pem", &pem_of("CERTIFICATE"));
@@ -257,7 +257,7 @@ mod tests {
             let shown = format!("{error:?} {text}");
             for line in files.key_pem.lines().filter(|line| !line.starts_with("-----")) {
                 assert!(!shown.contains(line), "{file}: {text}");
-                // Errors of the PEM parser hold lines as lists of bytes.
+                // `Debug` of the PEM parser's errors shows lines as lists of bytes.
                 let bytes = format!("{:?}", &line.as_bytes()[..8]);
                 assert!(!shown.contains(bytes.trim_matches(['[', ']'])), "{file}: {text}");
             }
