@@ -59,6 +59,21 @@ pub enum ProviderEvent {
 }
 
 /// Which flags have changed.
+///
+/// ```
+/// use flagstaff::flagd::ChangedFlags;
+///
+/// /// Keeps values by flag key, as long as the flags do not change.
+/// fn forget(kept: &mut Vec<(String, f64)>, changed: &ChangedFlags) {
+///     kept.retain(|(key, _)| !changed.contains(key));
+/// }
+///
+/// let mut kept = vec![("limit".to_owned(), 10.0), ("ratio".to_owned(), 0.5)];
+/// forget(&mut kept, &ChangedFlags::Keys(["limit".to_owned()].into()));
+/// assert_eq!(kept, [("ratio".to_owned(), 0.5)]);
+/// forget(&mut kept, &ChangedFlags::All);
+/// assert!(kept.is_empty());
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ChangedFlags {
     /// Any flag may have changed.

@@ -120,7 +120,7 @@ impl CircuitBreaker {
         (!taken).then(|| Admission { breaker: self, probe: guarded })
     }
 
-    /// Whether the circuit is open.
+    /// Whether the circuit is open, so that only probes are made.
     pub(crate) fn is_open(&self) -> bool {
         self.open.load(Ordering::Acquire)
     }

@@ -2,7 +2,8 @@
 //!
 //! It knows how to reach flagd and what may go wrong on the way, but nothing of
 //! states, the cache or events: those are in `provider`, which pulls streams and
-//! makes calls. Nothing here spawns a task.
+//! makes calls. Nothing here runs in the background, apart from the task of
+//! tonic's connection, which ends when the connection is dropped.
 //!
 //! | module | what it is |
 //! |---|---|

@@ -1,9 +1,9 @@
 //! Streams in rotation: the next one is opened before the time of the current one
 //! is over, so that no change is missed between them.
 //!
-//! Streams have a limited lifetime (`streamDeadlineMs`), so that clients move to
-//! other replicas and dead connections are noticed. With a lifetime of 10 minutes
-//! and 5 s for opening:
+//! Streams have a limited lifetime (`streamDeadlineMs`), so that a connection that
+//! died silently is noticed in the end. With a lifetime of 10 minutes, and 5 s for
+//! opening a stream:
 //!
 //! ```text
 //! 0:00            9:55   9:56     10:00               19:51

@@ -8,9 +8,9 @@
 //! {"flagConfiguration": "{\"flags\": {...}}", "syncContext": {"region": "eu"}}
 //! ```
 //!
-//! flagd sends the sync context in the same message. For servers that do not, it
-//! is requested once per stream with `GetMetadata`, which the [specification]
-//! has instead. See "Sync service" in `docs/flagd.md`.
+//! flagd sends the sync context in the same message. Servers that do not are called
+//! for it once per stream, with `GetMetadata`, as the [specification] describes.
+//! See "Sync service" in `docs/flagd.md`.
 //!
 //! [specification]: https://flagd.dev/reference/specifications/providers/#sync-metadata-properties-in-the-evaluation-context
 

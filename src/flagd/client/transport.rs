@@ -193,8 +193,8 @@ impl Transport {
     }
 }
 
-/// The error becomes the source of the status, where
-/// [`CallError::from_status`](super::call_error::CallError::from_status) finds it.
+/// The error becomes the source of the status, where `CallError::from_status` finds
+/// it.
 impl From<TransportError> for tonic::Status {
     fn from(error: TransportError) -> Self {
         Self::from_error(error.into())

@@ -121,6 +121,22 @@ impl<'a> LocalContext<'a> {
     /// Adds the fields of a [`ContextSource`](crate::ContextSource), which hide the
     /// caller's fields with the same name. A field `targetingKey` is ignored: the
     /// targeting key is always the caller's.
+    ///
+    /// ```
+    /// use flagstaff::{evaluator::FlagSet, flagd::LocalContext};
+    /// use open_feature::EvaluationContext;
+    /// use serde_json::{Map, json};
+    ///
+    /// let flags = FlagSet::parse(
+    ///     r#"{"flags": {"color": {"variants": {"gold": "#fc0", "free": "#ccc"},
+    ///         "defaultVariant": "free", "targeting": {"var": "tier"}}}}"#,
+    /// )?;
+    /// let fields = Map::from_iter([("tier".to_owned(), json!("gold"))]);
+    /// let caller = EvaluationContext::default();
+    /// let context = LocalContext::new(&caller).with_fields(&fields);
+    /// assert_eq!(flags.evaluate("color", &context).string(), Ok(Some("#fc0")));
+    /// # Ok::<(), flagstaff::evaluator::DefinitionError>(())
+    /// ```
     #[must_use]
     pub fn with_fields(mut self, fields: &'a Map<String, Json>) -> Self {
         self.added = Some(fields);

@@ -128,6 +128,17 @@ impl FlagdOptionsBuilder {
     /// problems are only found later and make the provider fatal when it is
     /// initialized: a target URI that does not parse, files that cannot be read,
     /// unknown status codes, and a resolver that is not part of the build.
+    ///
+    /// ```
+    /// use flagstaff::{FlagdOptions, flagd::Resolver};
+    ///
+    /// let without_file = FlagdOptions::builder().resolver(Resolver::File).without_env().build();
+    /// assert_eq!(
+    ///     without_file.unwrap_err().to_string(),
+    ///     "option `offlineFlagSourcePath` (FLAGD_OFFLINE_FLAG_SOURCE_PATH): \
+    ///      it is not set, but the resolver `file` requires it",
+    /// );
+    /// ```
     pub fn build(self) -> Result<FlagdOptions, FlagdError> {
         let reads_environment = !self.without_env;
         self.build_with_env(|name| reads_environment.then(|| std::env::var_os(name))?)

@@ -1,10 +1,10 @@
 //! What options must satisfy, whether they come from the program, the
 //! environment or the defaults. No I/O.
 //!
-//! [`read`](super::read) checks what a variable's string can be wrong about;
-//! what typed values can be wrong about is checked here, once for both. The
-//! checks are those that do not depend on the machine: a file that is missing now
-//! may be there when the provider is initialized.
+//! The module [`read`](super::read) checks the syntax of variables. What can be
+//! wrong with a value of the right type is checked here, wherever the value comes
+//! from. Nothing here depends on the machine: a file that is missing now may be
+//! there when the provider is initialized.
 
 use std::{str::FromStr, time::Duration};
 

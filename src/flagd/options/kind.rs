@@ -50,6 +50,17 @@ impl fmt::Display for Resolver {
 
 /// Whether results with the reason STATIC are [cached].
 ///
+/// It only has an effect with the resolver `rpc`. Disable the cache if each
+/// evaluation must be seen by flagd, for example in its metrics.
+///
+/// ```
+/// use flagstaff::{FlagdOptions, flagd::CacheType};
+///
+/// let options = FlagdOptions::builder().cache(CacheType::Disabled).without_env().build()?;
+/// assert_eq!(options.cache(), CacheType::Disabled);
+/// # Ok::<(), flagstaff::FlagdError>(())
+/// ```
+///
 /// [cached]: https://flagd.dev/reference/specifications/providers/#flag-evaluation-caching
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]

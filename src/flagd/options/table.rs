@@ -2,7 +2,7 @@
 //! setters, and [`FlagdOptions::TABLE`] are generated from it, so that they cannot
 //! differ.
 //!
-//! To add an option, add a row to [`options!`]. What uses it must then read it;
+//! To add an option, add a row to `options!`. What uses it must then read it;
 //! what has to hold for its value belongs into [`check`](super::check). The table
 //! in `docs/options.md` is generated from [`FlagdOptions::TABLE`] by a test.
 
@@ -148,7 +148,8 @@ macro_rules! options {
 
         /// Collects options for the provider.
         ///
-        /// Each setter replaces the value set before; none of them can fail.
+        /// Each setter replaces the value set before, except
+        /// [`header`](Self::header), which adds one. None of them can fail.
         /// [`build`](Self::build) takes what is not set from the environment and the
         /// defaults, and checks the result.
         ///

@@ -46,7 +46,7 @@ pub(crate) fn with_tls(
     target: &Target,
 ) -> Result<Endpoint, FlagdError> {
     cryptography().map_err(|error| invalid(row::tls(), error))?;
-    // An IPv6 address stands in brackets in an authority, and without them in a certificate.
+    // An IPv6 address is in brackets in an authority, but not in a certificate.
     let server_name = target.authority.host().trim_matches(['[', ']']);
     let config = ClientTlsConfig::new().domain_name(server_name);
     let config = match options.cert_path() {

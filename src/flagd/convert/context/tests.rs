@@ -1,4 +1,4 @@
-//! What becomes of each kind of field, and of what cannot be sent.
+//! How each kind of field is converted, and which fields are rejected.
 
 use std::{collections::BTreeSet, mem, sync::Arc};
 
@@ -14,7 +14,7 @@ const MAX: i64 = 1 << 53;
 
 type Field = EvaluationContextFieldValue;
 
-/// What becomes of a context whose only field, `f`, is `value`.
+/// Converts a context whose only field, `f`, is `value`; the error is its message.
 fn converted(value: impl Into<Field>) -> Result<Kind, String> {
     let context = EvaluationContext::default().with_custom_field("f", value);
     match context_to_struct(&context) {
@@ -166,7 +166,7 @@ fn nested_objects(levels: usize) -> serde_json::Value {
 
 #[test]
 fn nesting_is_taken_to_its_limit_only() {
-    // prost would not read it.
+    // Not read back, because prost would reject messages as deep as these.
     let fits = |field: Field| {
         let context = EvaluationContext::default().with_custom_field("f", field);
         request("flag", &context, None).unwrap();
