@@ -46,8 +46,8 @@ const LONG: u32 = 4;
 pub(crate) enum CallOutcome {
     /// flagd responded, with a value or an error.
     Answered,
-    /// There was no connection, or the response was `UNAVAILABLE`. The call failed
-    /// fast.
+    /// There was no connection, the call was aborted, or the response was
+    /// `UNAVAILABLE`. Such calls fail fast.
     Unreachable,
     /// The call ended without a response, possibly after a long wait.
     Unanswered,

@@ -17,8 +17,8 @@
 //! HEADERS  grpc-status 0
 //! ```
 //!
-//! An error has no DATA; its `grpc-status` and `grpc-message` are in the trailers,
-//! or in the only headers. The status decides: a message before an error status is
+//! An error usually has no DATA; its `grpc-status` and `grpc-message` are in the
+//! trailers, or in the only headers. The status decides: a message before an error status is
 //! ignored, and a message without a status is an error.
 //!
 //! [specification]: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md

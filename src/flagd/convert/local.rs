@@ -128,13 +128,13 @@ impl<'a> LocalContext<'a> {
     /// use serde_json::{Map, json};
     ///
     /// let flags = FlagSet::parse(
-    ///     r#"{"flags": {"color": {"variants": {"gold": "#fc0", "free": "#ccc"},
+    ///     r#"{"flags": {"color": {"variants": {"gold": "yellow", "free": "gray"},
     ///         "defaultVariant": "free", "targeting": {"var": "tier"}}}}"#,
     /// )?;
     /// let fields = Map::from_iter([("tier".to_owned(), json!("gold"))]);
     /// let caller = EvaluationContext::default();
     /// let context = LocalContext::new(&caller).with_fields(&fields);
-    /// assert_eq!(flags.evaluate("color", &context).string(), Ok(Some("#fc0")));
+    /// assert_eq!(flags.evaluate("color", &context).string(), Ok(Some("yellow")));
     /// # Ok::<(), flagstaff::evaluator::DefinitionError>(())
     /// ```
     #[must_use]
