@@ -112,7 +112,7 @@ impl<T: FlagType> Answer<T> {
 /// The reason of the SDK for flagd's string. Strings that OpenFeature does not
 /// define are kept as they are: its reasons are an [open set].
 ///
-/// [open set]: https://openfeature.dev/specification/types/#resolution-reason
+/// [open set]: https://openfeature.dev/specification/types/#resolution-details
 fn reason(text: &str) -> EvaluationReason {
     match text {
         "STATIC" => EvaluationReason::Static,
