@@ -1,4 +1,20 @@
 //! The errors that an evaluation returns to the SDK.
+//!
+//! The SDK's `EvaluationError` has a code and a message, and the codes are
+//! those of the [OpenFeature specification]. Three cases need more than a code:
+//! a disabled flag, a flag without a default variant, and a call that exceeded
+//! its deadline. Their messages begin with a word, such as `DISABLED: `, by
+//! which [`reason()`] and the log recognize them:
+//!
+//! | case | code | message begins with |
+//! |---|---|---|
+//! | the flag is disabled | `GENERAL` | `DISABLED: ` |
+//! | no default variant, and no rule chose one | `FLAG_NOT_FOUND` | `DEFAULT: ` |
+//! | the deadline passed | `GENERAL` | `DEADLINE_EXCEEDED: ` |
+//!
+//! How a gRPC status becomes a code is in `client::call_error`.
+//!
+//! [OpenFeature specification]: https://openfeature.dev/specification/types/#error-code
 
 use std::fmt::Display;
 
@@ -6,15 +22,17 @@ use open_feature::{EvaluationError, EvaluationErrorCode, EvaluationReason};
 
 use crate::{excerpt::excerpt, flagd::convert::value::NullInList};
 
-/// Errors that a program, or the log, must tell from others of the same code. The SDK gives a provider
-/// no other place for that than the message, which begins with a word for each.
+/// Errors that a program, or the log, must distinguish from others with the same
+/// code. The only place that the SDK leaves for that is the message, which begins
+/// with the [`word`](Self::word) of the case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Marked {
-    /// The flag is disabled: the default value of the caller applies.
+    /// The flag is disabled: the default value supplied by the caller applies.
     Disabled,
-    /// The flag gave no value: the default value of the caller applies.
+    /// No rule chose a variant, and there is no default variant: the default
+    /// value supplied by the caller applies.
     NoDefaultVariant,
-    /// The call took too long.
+    /// flagd, or a context source, did not respond within `deadlineMs`.
     DeadlineExceeded,
 }
 
@@ -36,11 +54,15 @@ impl Marked {
         }
     }
 
+    /// The error for this case, its message marked with the word.
     pub(crate) fn error(self, message: impl Display) -> EvaluationError {
         evaluation_error(self.code(), format!("{}: {message}", self.word()))
     }
 
-    /// Which of these an error is.
+    /// The case of an error; `None` for any other error.
+    ///
+    /// Word and code must both match, because a message of flagd could begin
+    /// with one of the words by chance.
     pub(crate) fn of(error: &EvaluationError) -> Option<Self> {
         let (word, _) = error.message.as_deref()?.split_once(": ")?;
         Self::ALL.into_iter().find(|it| it.word() == word && it.code() == error.code)
@@ -51,31 +73,39 @@ pub(crate) fn evaluation_error(code: EvaluationErrorCode, message: String) -> Ev
     EvaluationError { code, message: Some(message) }
 }
 
+/// `PROVIDER_NOT_READY`: flagd, or the source of flags, is unreachable.
 pub(crate) fn not_ready(message: impl Into<String>) -> EvaluationError {
     evaluation_error(EvaluationErrorCode::ProviderNotReady, message.into())
 }
 
+/// The SDK's enum holds the name of codes that it has no variant for.
 fn general_code() -> EvaluationErrorCode {
     EvaluationErrorCode::General("GENERAL".to_owned())
 }
 
+/// `GENERAL`: everything that no other code describes.
 pub(crate) fn general(message: String) -> EvaluationError {
     evaluation_error(general_code(), message)
 }
 
+/// How the messages that are not failures end.
 const CALLERS_DEFAULT: &str = "the default value supplied by the caller applies";
 
+/// The error for a disabled flag, which [`reason()`] recognizes.
 pub(crate) fn disabled(flag_key: &str) -> EvaluationError {
     let key = excerpt(flag_key);
     Marked::Disabled.error(format_args!("flag `{key}` is disabled; {CALLERS_DEFAULT}"))
 }
 
+/// The error for a flag without a value of its own, which [`reason()`] recognizes.
 pub(crate) fn no_default_variant(flag_key: &str) -> EvaluationError {
     let key = excerpt(flag_key);
     let message = format_args!("flag `{key}` resolved to no value; {CALLERS_DEFAULT}");
     Marked::NoDefaultVariant.error(message)
 }
 
+/// `PARSE_ERROR`: the value has an array that contains null; see "Null" in
+/// `docs/resolvers.md`.
 pub(crate) fn null_in_list(flag_key: &str, NullInList { path }: &NullInList) -> EvaluationError {
     let key = excerpt(flag_key);
     let message = format!(
@@ -85,15 +115,21 @@ pub(crate) fn null_in_list(flag_key: &str, NullInList { path }: &NullInList) -> 
     evaluation_error(EvaluationErrorCode::ParseError, message)
 }
 
-/// The reason behind an evaluation error of this provider.
+/// Returns the reason behind an evaluation error of this provider.
 ///
-/// A flag that is disabled, or that has no default variant and matched no rule, has no value of its
-/// own: the caller's default is right, and nothing is wrong. The SDK for Rust gives a provider no
-/// way to return the caller's default, so these are errors too; this function tells them apart.
+/// A flag that is disabled, or that has no default variant while no rule chose
+/// one, has no value of its own: the default value supplied by the caller
+/// applies, and nothing is wrong. A provider for the Rust SDK cannot return
+/// that default value, so it returns an error in these cases too. Use this
+/// function to distinguish them from failures, for example before you log an
+/// error:
 ///
 /// * [`Disabled`](EvaluationReason::Disabled): the flag is disabled.
-/// * [`Default`](EvaluationReason::Default): the flag gave no value.
-/// * [`Error`](EvaluationReason::Error): everything else.
+/// * [`Default`](EvaluationReason::Default): the flag has no value.
+/// * [`Error`](EvaluationReason::Error): anything else.
+///
+/// It reads the code and the beginning of the message, and so works only for
+/// errors that come from this provider unchanged.
 ///
 /// ```
 /// use flagstaff::reason;
@@ -104,6 +140,9 @@ pub(crate) fn null_in_list(flag_key: &str, NullInList { path }: &NullInList) -> 
 ///     .message("DISABLED: flag `beta` is disabled")
 ///     .build();
 /// assert_eq!(reason(&error), EvaluationReason::Disabled);
+///
+/// let error = EvaluationError::builder().code(EvaluationErrorCode::TypeMismatch).build();
+/// assert_eq!(reason(&error), EvaluationReason::Error);
 /// ```
 #[must_use]
 pub fn reason(error: &EvaluationError) -> EvaluationReason {

@@ -1,4 +1,20 @@
-//! The five types of flags: what tells them apart in the SDK, on the wire and in the cache.
+//! The five types of flags: what distinguishes them in the SDK, on the wire and
+//! in the cache.
+//!
+//! The five `resolve_*` methods of the SDK differ only in the type of the value.
+//! [`FlagType`] says what a Rust type means in each place, and everything else
+//! is generic over it, so that evaluation is written once:
+//!
+//! | Rust type | [`ValueType`] | procedure | in a response |
+//! |---|---|---|---|
+//! | `bool` | `Bool` | `ResolveBoolean` | `bool` |
+//! | `i64` | `Int` | `ResolveInt` | `int64` |
+//! | `f64` | `Float` | `ResolveFloat` | `double` |
+//! | `String` | `String` | `ResolveString` | `string` |
+//! | `StructValue` | `Struct` | `ResolveObject` | `google.protobuf.Struct` |
+//! | `Map<String, Json>` | `Struct` | `ResolveObject` | `google.protobuf.Struct` |
+//!
+//! The last row is for `FlagdProvider::resolve_json`, which keeps nulls.
 
 use http::uri::PathAndQuery;
 use open_feature::{EvaluationReason, FlagMetadata, StructValue, Value};
@@ -16,7 +32,10 @@ use crate::flagd::{
     },
 };
 
-/// The type that a caller asks for.
+/// The type that a caller requests.
+///
+/// It is part of the cache key: flagd converts a number to the type that is
+/// requested, so that one flag has different results as `Int` and as `Float`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum ValueType {
     Bool,
@@ -27,9 +46,13 @@ pub(crate) enum ValueType {
 }
 
 impl ValueType {
+    /// Every type once.
     pub(crate) const ALL: [Self; 5] =
         [Self::Bool, Self::Int, Self::Float, Self::String, Self::Struct];
 
+    /// The path of the procedure, such as
+    /// `/flagd.evaluation.v2.Service/ResolveBoolean`, in version 1 or 2 of the
+    /// evaluation service.
     pub(crate) fn path(self, v1: bool) -> PathAndQuery {
         macro_rules! path {
             ($method:literal) => {
@@ -50,16 +73,31 @@ impl ValueType {
     }
 }
 
-/// An answer of flagd, whatever its type.
+/// flagd's response to a call, in types of the SDK.
+///
+/// What it means depends on the version of the service; see "Results" in
+/// `docs/flagd.md`. This type holds what was in the message, and its user
+/// interprets what was not.
 pub(crate) struct Answer<T> {
+    /// `None` if the message has no value: in v2, the default value supplied by
+    /// the caller applies; in v1, it is the type's zero. An error if the value
+    /// cannot be represented in the SDK.
     pub(crate) value: Result<Option<T>, NullInList>,
+    /// [`Unknown`](EvaluationReason::Unknown) if the message has none.
     pub(crate) reason: EvaluationReason,
+    /// May be the empty string, where a server writes that explicitly.
     pub(crate) variant: Option<String>,
+    /// May be without values, if the message has an empty struct.
     pub(crate) metadata: Option<FlagMetadata>,
 }
 
 impl<T: FlagType> Answer<T> {
-    /// Reads the response to a call.
+    /// Reads the message of a response, without the frame around it.
+    ///
+    /// # Errors
+    ///
+    /// The bytes are not a valid message. A value that is valid, but cannot be
+    /// represented in the SDK, is an error in [`value`](Self::value).
     pub(crate) fn read(message: &[u8]) -> Result<Self, Malformed> {
         let response = Response::<T::Wire<'_>>::read(message)?;
         Ok(Self {
@@ -71,6 +109,10 @@ impl<T: FlagType> Answer<T> {
     }
 }
 
+/// The reason of the SDK for flagd's string. Strings that OpenFeature does not
+/// define are kept as they are: its reasons are an [open set].
+///
+/// [open set]: https://openfeature.dev/specification/types/#resolution-details
 fn reason(text: &str) -> EvaluationReason {
     match text {
         "STATIC" => EvaluationReason::Static,
@@ -85,10 +127,12 @@ fn reason(text: &str) -> EvaluationReason {
     }
 }
 
-/// Why an outcome gives no value of a type.
+/// Why an outcome of the evaluator has no value of the requested type.
 #[cfg(feature = "in-process")]
 pub(crate) enum Unfit {
+    /// The evaluation failed, or its value has another type.
     Error(ErrorCode),
+    /// The value is an object that the SDK cannot represent.
     Null(NullInList),
 }
 
@@ -106,21 +150,33 @@ impl From<NullInList> for Unfit {
     }
 }
 
-/// A Rust type that flags have.
+/// A Rust type in which flags are resolved.
+///
+/// `Default` is the zero value that v1 leaves out of a response: `false`, 0,
+/// the empty string or the empty object.
 pub(crate) trait FlagType: Default + Send + 'static {
+    /// The type to request from flagd, and for the cache key.
     const OF: ValueType;
-    /// The value in a response.
+    /// The value as it is read from a response, borrowed where possible.
     type Wire<'a>: Merge<'a>;
 
+    /// Converts the value of a response. Only objects can fail.
     fn from_wire(value: Self::Wire<'_>) -> Result<Self, NullInList>;
-    /// What the cache keeps; none if it cannot.
+    /// The value that the cache keeps; `None` if results of this type cannot be
+    /// cached.
     fn to_value(&self) -> Option<Value>;
+    /// The inverse of [`to_value`](Self::to_value); `None` if the value has
+    /// another type.
     fn from_value(value: &Value) -> Option<Self>;
-    /// None where the caller's default is to be used.
+    /// The value of an evaluation in this process; `None` if the default value
+    /// supplied by the caller applies.
     #[cfg(feature = "in-process")]
     fn from_outcome(outcome: &Outcome<'_>) -> Result<Option<Self>, Unfit>;
 }
 
+/// Implements [`FlagType`] for a type that is a variant of the SDK's `Value`:
+/// the type, its variant, the type in a response, how to convert that, and how
+/// to take the value from an outcome.
 macro_rules! flag_type {
     ($type:ty, $variant:ident, |$a:lifetime| $wire:ty, |$value:ident| $decode:expr, $outcome:expr) => {
         impl FlagType for $type {
@@ -161,7 +217,8 @@ flag_type!(StructValue, Struct, |'a| Object<'a>, |object| convert::object_to_val
     Ok(outcome.object()?.map(convert::json_to_value).transpose()?)
 });
 
-/// An object with its nulls, which the SDK's values, and so the cache, cannot hold.
+/// An object with its nulls. The SDK's values cannot hold them, and so neither
+/// can the cache.
 impl FlagType for Map<String, Json> {
     const OF: ValueType = ValueType::Struct;
     type Wire<'a> = Object<'a>;

@@ -1,4 +1,18 @@
-//! Why a call to flagd gave no answer, and the sole map from a gRPC status to an OpenFeature error code.
+//! Why a unary call failed, and the only mapping from gRPC status codes to
+//! OpenFeature error codes.
+//!
+//! ```text
+//! HTTP/2 error, local timeout ─> TransportError ─┐
+//! gRPC status, HTTP status ────> Status ─────────┴> CallError ─> EvaluationError
+//!                                                       └─> CallOutcome (circuit breaker)
+//! ```
+//!
+//! tonic reports everything as a `Status`, also what happened on this side. A
+//! local error is therefore carried as the source of its status, and separated
+//! from what the server said in [`CallError::from_status`]. This matters because
+//! a call that was lost may be repeated, while a status of the server is final.
+//!
+//! The mapping is that of "Status codes" in `docs/flagd.md`.
 
 use std::{error::Error, time::Duration};
 
@@ -15,19 +29,21 @@ use crate::{
     flagd::evaluation_error::{Marked, evaluation_error, general, not_ready},
 };
 
-/// What became of a unary call that gave no answer.
+/// Why a unary call has no result.
 #[derive(Debug)]
 pub(crate) enum CallError {
-    /// flagd, or something on the way, answered with a status.
+    /// flagd, or a proxy on the way, responded with a status.
     Status(Status),
     /// The connection could not be made, or was lost.
     Transport(TransportError),
-    /// The deadline passed.
+    /// This deadline passed on this side.
     Deadline(Duration),
 }
 
 impl CallError {
-    /// A status that was made on this side carries its cause.
+    /// Separates statuses that were made on this side, which have a
+    /// [`TransportError`] as their source, from those of the server. `deadline` is
+    /// that of the call, for the message.
     pub(crate) fn from_status(status: Status, deadline: Duration) -> Self {
         let local = status.source().and_then(|source| source.downcast_ref::<TransportError>());
         match local {
@@ -37,22 +53,25 @@ impl CallError {
         }
     }
 
-    /// What it tells of flagd.
+    /// What the error says about flagd, for the circuit breaker.
     pub(crate) fn outcome(&self) -> CallOutcome {
         match self {
-            // A proxy that keeps the deadline itself may be a little earlier than this side.
+            // A proxy that enforces the deadline may do so a little earlier than this side.
             Self::Status(status) if status.code() == Code::DeadlineExceeded => {
                 CallOutcome::Unanswered
             }
             Self::Status(status) if status.code() == Code::Unavailable => CallOutcome::Unreachable,
             Self::Status(_) => CallOutcome::Answered,
-            // Where it was made again until the deadline, it costs as much as one that hangs.
+            // If it was repeated until the deadline, it cost as much as a call that hangs.
             Self::Transport(TransportError::Lost(_)) | Self::Deadline(_) => CallOutcome::Unanswered,
             Self::Transport(_) => CallOutcome::Unreachable,
         }
     }
 
-    /// The error that the SDK gets.
+    /// The error for the SDK. Its message names the flag, or the target and the
+    /// deadline, depending on where the remedy is.
+    ///
+    /// `deadline` is that of the call; zero is without one.
     pub(crate) fn into_evaluation_error(
         self,
         flag_key: &str,
@@ -70,6 +89,11 @@ impl CallError {
     }
 }
 
+/// Maps a status of the server; see "Status codes" in `docs/flagd.md`.
+///
+/// `UNKNOWN` is flagd's general evaluation error, so its message names the flag.
+/// Codes that flagd does not use for evaluations come from a proxy or from a
+/// server that is not flagd, so their messages name the target.
 fn from_status(
     status: &Status,
     flag_key: &str,
@@ -79,7 +103,8 @@ fn from_status(
     let (text, flag_key) = (said(status), excerpt(flag_key));
     let code = match status.code() {
         Code::NotFound => EvaluationErrorCode::FlagNotFound,
-        // flagd refuses a selector with the same status as a value of another type.
+        // flagd rejects an invalid selector with the same status as a type mismatch. Only the
+        // message distinguishes them.
         Code::InvalidArgument if status.message().contains("selector") => {
             EvaluationErrorCode::InvalidContext
         }
@@ -111,7 +136,7 @@ mod tests {
         for (error, outcome) in [
             (CallError::Deadline(late), CallOutcome::Unanswered),
             (CallError::Status(Status::deadline_exceeded("")), CallOutcome::Unanswered),
-            // Perhaps made again until its deadline.
+            // It may have been repeated until its deadline.
             (CallError::Transport(TransportError::Lost(text())), CallOutcome::Unanswered),
             (CallError::Transport(TransportError::Connect(text())), CallOutcome::Unreachable),
             (CallError::Transport(TransportError::Broken(text())), CallOutcome::Unreachable),

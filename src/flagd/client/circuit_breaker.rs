@@ -1,5 +1,26 @@
-//! Who may call a flagd that does not answer: everybody, or one call at a time while the others fail
-//! at once. Pure: time is passed in.
+//! The circuit breaker: limits calls to a flagd that does not respond. Pure: time
+//! is passed in.
+//!
+//! While the circuit is closed, every call is made. While it is open, one call at
+//! a time is made as a probe, and the others fail immediately. Without it, a
+//! flagd that hangs would cost every evaluation its deadline.
+//!
+//! ```text
+//!          `limit` unanswered calls in a row, over two deadlines
+//! closed ─────────────────────────────────────────────────────────> open
+//!    ^                                                                │
+//!    └──────── a call gets a response, or `reset` ────────────────────┘
+//! ```
+//!
+//! Only calls that have waited for a quarter of the deadline count, because only
+//! they show that flagd hangs. A flagd that refuses connections fails fast anyway
+//! and does not open the circuit. There is no timer that half-opens it, unlike in
+//! most circuit breakers: the probe is simply the next call of the program, so
+//! that a program that makes no calls sends none either.
+//!
+//! The same rule of one call at a time holds in the state ERROR while calls get
+//! no response, whether or not the circuit is open. See `maxUnansweredCalls` in
+//! `docs/options.md`.
 
 use std::{
     sync::{
@@ -11,58 +32,72 @@ use std::{
 
 use tokio::time::Instant;
 
-/// Calls must go unanswered for so many deadlines before the circuit opens: a few calls that began
-/// together and fail together say little.
+/// For how many deadlines calls must go unanswered before the circuit opens. Calls
+/// that began together also fail together, and show only one problem.
 const DEADLINES: u32 = 2;
 
-/// A call has waited long when it has waited for this part of the deadline. One that ended sooner, such
-/// as with a connection that was closed, does not show that flagd hangs.
+/// A call counts if it has waited for the deadline divided by this. One that ended
+/// sooner, for example because its connection was closed, does not show that
+/// flagd hangs.
 const LONG: u32 = 4;
 
-/// What became of a call, as far as it tells whether flagd is there.
+/// The outcome of a call, as far as it says whether flagd responds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CallOutcome {
-    /// flagd answered, with a value or an error.
+    /// flagd responded, with a value or an error.
     Answered,
-    /// There was no connection, or flagd said that it is unavailable.
+    /// There was no connection, the call was aborted, or the response was
+    /// `UNAVAILABLE`. Such calls fail fast.
     Unreachable,
-    /// It ended without an answer, perhaps after a long wait for it.
+    /// The call ended without a response, possibly after a long wait.
     Unanswered,
 }
 
-/// Without it, a flagd that hangs would cost every evaluation its deadline.
+/// Decides which calls may be made; see the [module](self).
+///
+/// It is shared by all calls of a provider. The flags are atomics, and a lock is
+/// only taken for unanswered calls that count, and for the first response after
+/// them.
 pub(crate) struct CircuitBreaker {
-    /// So many unanswered calls in a row open the circuit; 0 is never.
+    /// How many unanswered calls in a row open the circuit; 0 means that it never
+    /// opens.
     limit: u32,
+    /// The deadline of a call; zero is without one.
     deadline: Duration,
-    /// The last call got no answer. At first no call did.
+    /// Whether the last call got no response. True at first, when there was no call.
     unreachable: AtomicBool,
-    /// The circuit is open: calls have gone unanswered for too long, and none was answered since.
+    /// Whether the circuit is open: calls have gone unanswered for too long, and
+    /// none has got a response since.
     open: AtomicBool,
+    /// Whether a probe is being made.
     probing: AtomicBool,
-    /// Whether `unanswered` holds anything, for calls that are answered to look at.
+    /// Whether `unanswered` is set, so that a call that gets a response need not
+    /// lock it.
     counting: AtomicBool,
     unanswered: Mutex<Option<Unanswered>>,
 }
 
-/// Calls in a row without an answer.
+/// The unanswered calls in a row, of those that have waited long enough to count.
 #[derive(Clone, Copy, Debug)]
 struct Unanswered {
     calls: u32,
-    /// When the first of them began.
+    /// When the call that failed first began.
     since: Instant,
 }
 
-/// The right to make one call.
+/// Permission to make one call. Keep it until the call has ended: dropping that
+/// of a probe lets the next probe through, also if the call was cancelled.
 pub(crate) struct Admission<'a> {
     breaker: &'a CircuitBreaker,
+    /// Whether the call is a probe, the only one at its time.
     probe: bool,
 }
 
 impl CircuitBreaker {
+    /// A closed circuit, for the options `maxUnansweredCalls` and `deadlineMs`.
     pub(crate) fn new(limit: u32, deadline: Duration) -> Self {
         Self {
-            // Without a deadline there is no time by which a call is unanswered.
+            // Without a deadline, a call is never late.
             limit: if deadline.is_zero() { 0 } else { limit },
             deadline,
             unreachable: AtomicBool::new(true),
@@ -73,8 +108,11 @@ impl CircuitBreaker {
         }
     }
 
-    /// Lets a call through, or not: one at a time while the circuit is open, and while the last call
-    /// got no answer in the state ERROR.
+    /// Permits a call, or returns `None` if it must fail immediately.
+    ///
+    /// One call at a time is permitted while the circuit is open, and also in the
+    /// state ERROR while the last call got no response. Any number is permitted
+    /// otherwise.
     pub(crate) fn admit(&self, in_error: bool) -> Option<Admission<'_>> {
         let guarded = self.open.load(Ordering::Acquire)
             || in_error && self.unreachable.load(Ordering::Acquire);
@@ -82,28 +120,33 @@ impl CircuitBreaker {
         (!taken).then(|| Admission { breaker: self, probe: guarded })
     }
 
-    /// Whether the circuit is open.
+    /// Whether the circuit is open, so that only probes are made.
     pub(crate) fn is_open(&self) -> bool {
         self.open.load(Ordering::Acquire)
     }
 
-    /// Whether the last call got no answer.
+    /// Whether the last call got no response.
     pub(crate) fn is_unreachable(&self) -> bool {
         self.unreachable.load(Ordering::Acquire)
     }
 
-    /// Whether a call that has waited so long for its answer says something of flagd.
+    /// Whether a call that ended without a response after this time counts.
     pub(crate) fn is_long(&self, waited: Duration) -> bool {
         !self.deadline.is_zero() && waited >= self.deadline / LONG
     }
 
-    /// Calls are known to get no answer, from elsewhere.
+    /// Notes that calls get no response, if that is known from the event stream.
     pub(crate) fn set_unreachable(&self) {
         self.unreachable.store(true, Ordering::Release);
     }
 
-    /// Notes what became of a call that began at `begun`; true when that opened the circuit. An
-    /// answered call writes nothing while all is well: every call in the program comes here.
+    /// Notes the outcome of a call that began at `begun`, and returns whether that
+    /// has opened the circuit.
+    ///
+    /// Every call of the program passes here, so one with a response writes
+    /// nothing while there is nothing to reset: a shared cache line that is only
+    /// read does not slow down other cores. `now` is only called for outcomes that
+    /// need the time.
     pub(crate) fn note(
         &self,
         outcome: CallOutcome,
@@ -126,7 +169,7 @@ impl CircuitBreaker {
         }
     }
 
-    /// Closes the circuit.
+    /// Closes the circuit, and forgets the unanswered calls.
     pub(crate) fn reset(&self) {
         let mut unanswered = self.unanswered.lock().unwrap_or_else(PoisonError::into_inner);
         *unanswered = None;
@@ -134,6 +177,7 @@ impl CircuitBreaker {
         self.open.store(false, Ordering::Release);
     }
 
+    /// Counts an unanswered call, and returns whether that has opened the circuit.
     fn count(&self, begun: Instant, now: Instant) -> bool {
         if !self.is_long(now.duration_since(begun)) {
             return false;
@@ -169,8 +213,8 @@ mod tests {
         CircuitBreaker::new(5, DEADLINE)
     }
 
-    /// Outcomes at these milliseconds, of calls that took a deadline; gives the times at which the
-    /// circuit opened.
+    /// Notes outcomes at these times in milliseconds, of calls that took a whole deadline, and
+    /// returns the times at which the circuit opened.
     fn opened(breaker: &CircuitBreaker, outcomes: &[(u64, CallOutcome)]) -> Vec<u64> {
         opened_after(DEADLINE, breaker, outcomes)
     }

@@ -1,4 +1,19 @@
-//! The event stream of flagd as a source that is pulled: open it, then take changes until it ends.
+//! flagd's event stream, which is pulled: open it, then take changes until it ends.
+//!
+//! A stream counts as open once flagd has sent `provider_ready`. Of the messages
+//! that follow, only changes are yielded:
+//!
+//! ```text
+//! {"type": "provider_ready", "data": {}}                               -> open
+//! {"type": "configuration_change", "data": {"flags": {"a": {...}}}}    -> Keys(["a"])
+//! {"type": "configuration_change", "data": {"flagKey": "a", ...}}      -> Keys(["a"])
+//! {"type": "configuration_change"}                                     -> All
+//! {"type": "keep_alive"}                                               -> resets the idle time
+//! {"type": "provider_shutdown", "data": {}}                            -> the end
+//! ```
+//!
+//! See "Event stream" in `docs/flagd.md` for when flagd sends them. Whether the
+//! state changes, and what leaves the cache, is decided in `provider`.
 
 use std::time::Duration;
 
@@ -18,21 +33,30 @@ use crate::{
     flagd::{event::ChangedFlags, proto::EventStreamResponse},
 };
 
-/// A stream over which flagd has said that it is ready.
+/// An event stream over which flagd has sent `provider_ready`.
 pub(crate) struct EventStream {
     messages: Streaming<EventStreamResponse>,
-    /// How long it may be silent; zero is without end.
+    /// How long it may be silent; zero is unlimited.
     idle: Duration,
+    /// When the last message was received, of any type.
     last_message: Instant,
-    /// Silence means nothing until the server has shown that it does not stay silent.
+    /// Whether the server has sent a `keep_alive`. Silence means nothing before:
+    /// other servers, and old versions of flagd, may never send one.
     sends_keep_alive: bool,
 }
 
+/// The message for `provider_shutdown`.
 const SHUTDOWN: &str = "flagd is shutting down";
 
 impl EventStream {
-    /// Opens a stream and waits until flagd says that it is ready. A server without v2 is asked by
-    /// v1; it may say so with the headers, or in the trailers of a stream that opened.
+    /// Opens a stream and waits for `provider_ready`.
+    ///
+    /// If the server does not have evaluation v2, the stream is opened with v1. The
+    /// status `UNIMPLEMENTED` may come with the headers, or after the stream has
+    /// opened. What the server has is remembered in the connection, for unary calls
+    /// as well. If it has neither version, the next attempt begins with v2 again.
+    ///
+    /// Has no time limit of its own.
     pub(crate) async fn open(connection: &Connection, idle: Duration) -> Result<Self, Failure> {
         let mut v1 = connection.speaks_v1_only();
         loop {
@@ -49,6 +73,7 @@ impl EventStream {
         }
     }
 
+    /// Opens a stream of one version and waits for `provider_ready`.
     async fn ready(connection: &Connection, idle: Duration, v1: bool) -> Result<Self, Failure> {
         let messages = rpc::event_stream(connection, v1).await?;
         let last_message = Instant::now();
@@ -62,6 +87,7 @@ impl EventStream {
         }
     }
 
+    /// The next message, of any type. Fails after `idle` without one. Cancel-safe.
     async fn message(&mut self) -> Result<Message, Failure> {
         let idle =
             (self.sends_keep_alive && !self.idle.is_zero()).then(|| self.last_message + self.idle);
@@ -89,7 +115,7 @@ impl EventStream {
 impl Rotated for EventStream {
     type First = ();
     type Item = ChangedFlags;
-    /// A change just before the new stream was ready is in the old one alone.
+    /// A change just before the new stream was ready is only in the old one.
     const LINGERS: bool = true;
     const NOT_OPENED: &str = "it did not open an event stream";
 
@@ -107,13 +133,19 @@ impl Rotated for EventStream {
     }
 }
 
-/// What flagd says over the stream.
+/// A message of the event stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Message {
+    /// `provider_ready`. A second one on the same stream is ignored.
     Ready,
+    /// `configuration_change`.
     Changed(ChangedFlags),
+    /// `keep_alive`, which only shows that the connection works.
     KeepAlive,
+    /// `provider_shutdown`.
     Shutdown,
+    /// Any other type, the empty one included. It is ignored, as a newer flagd may
+    /// add types.
     Unknown,
 }
 
@@ -132,13 +164,14 @@ impl From<EventStreamResponse> for Message {
     }
 }
 
-/// The flags that a `configuration_change` names. Data that names none, or makes no sense, may mean
-/// any flag.
+/// The flags that a `configuration_change` names. Data that names none, or cannot
+/// be read, means that any flag may have changed: a result that is removed from
+/// the cache without need costs one call, while one that is kept would be wrong.
 fn changed(data: Option<&Struct>) -> ChangedFlags {
     let named = |field: &str| data.and_then(|data| data.fields.get(field)?.kind.as_ref());
     let keys: Vec<String> = match (named("flags"), named("flagKey")) {
         (Some(Kind::StructValue(flags)), _) => flags.fields.keys().cloned().collect(),
-        // The oldest form describes one flag.
+        // Old versions of flagd describe one flag, directly in the data.
         (None, Some(Kind::StringValue(key))) => vec![key.clone()],
         _ => Vec::new(),
     };

@@ -1,4 +1,14 @@
-//! What a task needs of the options to reach flagd: checked, and with the times that follow.
+//! What follows from the options for reaching flagd: the address, the fatal status
+//! codes, and how long attempts may take.
+//!
+//! | | limit | with the defaults |
+//! |---|---|---|
+//! | initialization | `deadlineMs` | 500 ms |
+//! | the first attempt to open a stream | `retryBackoffMaxMs`, up to 20 s, or `deadlineMs` if that is longer | 5 s |
+//! | later attempts | the same, but at most 5 s, or `retryBackoffMaxMs` if that is longer | 5 s |
+//!
+//! An attempt may therefore outlast initialization: the provider is then in ERROR, and
+//! becomes ready when the attempt succeeds.
 
 use std::time::Duration;
 
@@ -16,23 +26,36 @@ use crate::{
     },
 };
 
-/// How long initialization may take when the deadline is off.
+/// How long initialization may take without a deadline. It is never unbounded,
+/// because a program waits for it before it starts.
 const INITIALIZATION: Duration = Duration::from_millis(500);
 
-/// An attempt may take as long as the longest delay between attempts, but not longer than this.
+/// An attempt may take as long as the longest delay between attempts, but not
+/// longer than this, unless the deadline is.
 const LONGEST_ATTEMPT: Duration = Duration::from_secs(20);
 
-/// So long may each attempt after the first take, at least, where the deadline is longer.
+/// Attempts after the first may take this long even if the delay between attempts
+/// is shorter, as far as the first may.
 const ATTEMPT: Duration = Duration::from_secs(5);
 
-/// What the options come to.
+/// The options that have to be parsed before flagd can be reached.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     pub(crate) target: Target,
+    /// The [fatal status codes], with which a provider that was never ready gives
+    /// up.
+    ///
+    /// [fatal status codes]: https://flagd.dev/reference/specifications/providers/#fatal-status-codes
     pub(crate) fatal: Vec<Code>,
 }
 
 impl Plan {
+    /// Parses the target and the names of status codes, and logs a warning if
+    /// there are certificates but no TLS: that is valid, but rarely intended.
+    ///
+    /// # Errors
+    ///
+    /// [`FlagdError::InvalidOption`] for the option that does not parse.
     pub(crate) fn new(options: &FlagdOptions) -> Result<Self, FlagdError> {
         let code = |name: &String| {
             code_named(name).ok_or_else(|| {
@@ -54,7 +77,9 @@ impl Plan {
     }
 }
 
-/// How long initialization may take.
+/// How long initialization may take: the [deadline], or half a second without one.
+///
+/// [deadline]: https://flagd.dev/reference/specifications/providers/#flagd-provider-lifecycle
 pub(crate) fn initialization(options: &FlagdOptions) -> Duration {
     match options.deadline() {
         Duration::ZERO => INITIALIZATION,
@@ -62,18 +87,21 @@ pub(crate) fn initialization(options: &FlagdOptions) -> Duration {
     }
 }
 
-/// How long the first attempt to open a stream may take.
+/// How long the first attempt to open a stream may take, connecting included.
 pub(crate) fn first_attempt(options: &FlagdOptions) -> Duration {
     initialization(options).max(options.retry_backoff_max().min(LONGEST_ATTEMPT))
 }
 
-/// How long a later one may take. A deadline of minutes is for initialization; an attempt that
-/// hangs must not be the last.
+/// How long later attempts may take. A deadline of minutes makes sense for
+/// initialization, but an attempt that hangs for minutes would delay the
+/// reconnection by as much.
 pub(crate) fn later_attempt(options: &FlagdOptions) -> Duration {
     first_attempt(options).min(ATTEMPT.max(options.retry_backoff_max()))
 }
 
-/// How long streams are used.
+/// The limits for streams. A stream that ends sooner than the shortest delay
+/// between attempts counts as failed, so that streams cannot be opened more often
+/// than attempts are made.
 pub(crate) fn rotation(options: &FlagdOptions, patience: Duration) -> Limits {
     let shortest = options.retry_backoff().min(options.retry_backoff_max());
     Limits { lifetime: options.stream_deadline(), patience, shortest }

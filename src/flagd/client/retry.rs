@@ -1,4 +1,23 @@
-//! When a call that was lost with its connection is made again. Pure: time is passed in.
+//! When a unary call that was lost is repeated. Pure: time is passed in.
+//!
+//! Evaluations are idempotent, so a call may be repeated even if flagd has
+//! already processed it. What is worth repeating depends on the error and on what
+//! is known of flagd:
+//!
+//! | error | [`Good`](Outlook::Good) | [`Doubtful`](Outlook::Doubtful) | [`Bad`](Outlook::Bad) |
+//! |---|---|---|---|
+//! | [`Lost`](TransportError::Lost) | until the deadline | until the deadline | once |
+//! | [`Connect`](TransportError::Connect), after the call was lost | until the deadline | until the deadline | no |
+//! | [`Connect`](TransportError::Connect) otherwise | until the deadline | no | no |
+//! | [`Broken`](TransportError::Broken) | once | once | once |
+//! | [`Closed`](TransportError::Closed), [`TimedOut`](TransportError::TimedOut) | no | no | no |
+//!
+//! A gRPC status of flagd is never repeated: it is a response. In particular,
+//! flagd uses `UNKNOWN` for evaluation errors, which the retry policy of the
+//! [flagd provider specification] would repeat. See "Lost calls and connections"
+//! in `docs/lifecycle.md`.
+//!
+//! [flagd provider specification]: https://flagd.dev/reference/specifications/providers/#grpc-retry-policy
 
 use std::time::Duration;
 
@@ -6,45 +25,53 @@ use tokio::time::Instant;
 
 use super::transport::TransportError;
 
-/// Without a deadline, a lost call is made again for so long.
+/// How long a lost call is repeated if it has no deadline.
 const WITHOUT_DEADLINE: Duration = Duration::from_secs(5);
 
 /// The longest pause between two attempts.
 const LONGEST: Duration = Duration::from_millis(100);
 
-/// Whether flagd is likely to accept the next attempt.
+/// Whether flagd is likely to accept the next attempt, as far as the provider
+/// knows from its state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outlook {
     /// It is ready, or was a moment ago: it may be restarting, or have a replica.
     Good,
-    /// It has been disconnected for a while, or answers calls only.
+    /// It has been disconnected for a while, or it responds to calls while no
+    /// event stream can be opened.
     Doubtful,
-    /// It is unavailable, as far as is known: calls must not cost their deadline.
+    /// It is unavailable, as far as is known: calls must fail early instead of
+    /// costing the program their deadline.
     Bad,
 }
 
-/// The attempts of one call since the first of them failed.
+/// The repetitions of one call. Created when its first attempt fails, so that a
+/// call that succeeds costs nothing.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Retries {
+    /// How many repetitions were allowed so far.
     attempts: u32,
-    /// Whether the call has had a connection.
+    /// Whether an attempt had a connection, and lost it.
     connected: bool,
-    /// Whether the call was aborted, while its connection was well.
+    /// Whether an attempt was aborted while the connection stayed usable.
     broken: bool,
+    /// No repetition begins at this time or later.
     end: Instant,
 }
 
 impl Retries {
-    /// The first attempt fails now; the call's deadline is at `deadline`.
+    /// The first attempt has failed at `now`; the call must end at `deadline`.
     pub(crate) fn new(now: Instant, deadline: Option<Instant>) -> Self {
         let end = deadline.unwrap_or(now + WITHOUT_DEADLINE);
         Self { attempts: 0, connected: false, broken: false, end }
     }
 
-    /// How long to pause before the next attempt: not at all before the first, which most often
-    /// finds a new connection, then 1, 2, 4... up to 100 ms, since a server that retires its
-    /// connections may close the next one too. None where the time is over by then, or where the
-    /// error is final.
+    /// How long to pause before the next attempt; `None` if there is none, because
+    /// the error is final or the deadline would pass during the pause.
+    ///
+    /// There is no pause before the first repetition, which most often finds a
+    /// new connection. Then it is 1, 2, 4 and so on up to 100 ms, because a proxy
+    /// that retires its connections may close the next one too.
     pub(crate) fn pause(
         &mut self,
         error: &TransportError,
@@ -62,6 +89,7 @@ impl Retries {
         (now + pause < self.end).then_some(pause)
     }
 
+    /// The table of the [module](self), and the memory that it needs.
     fn goes_on(&mut self, error: &TransportError, outlook: Outlook) -> bool {
         match error {
             TransportError::Lost(_) => {
@@ -96,7 +124,8 @@ mod tests {
         TransportError::Closed("the runtime has ended".to_owned())
     }
 
-    /// The pauses, in milliseconds, of a call that fails by these errors, the last one for ever.
+    /// The pauses, in milliseconds, of a call that fails with these errors, and then always with the
+    /// last one.
     fn pauses(errors: &[TransportError], deadline: Option<Duration>) -> Vec<u64> {
         pauses_where(Outlook::Doubtful, errors, deadline)
     }

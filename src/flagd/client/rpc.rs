@@ -1,4 +1,7 @@
-//! Calls to flagd: evaluation v2, and v1 where the server does not know v2.
+//! Calls to the evaluation service, in version 1 or 2, and the opening of streams.
+//!
+//! Which version to use, and whether to repeat a call, is the caller's decision.
+//! Unary calls are made by [`unary`], for speed; streams by tonic.
 
 use std::time::Duration;
 
@@ -14,11 +17,22 @@ use crate::flagd::{
     value_type::{Answer, FlagType},
 };
 
-/// The largest message taken. tonic's own limit of 4 MiB is little for an event or an object that
-/// names thousands of flags.
+/// The largest message that is accepted, in bytes: 64 MiB.
+///
+/// tonic's default of 4 MiB is exceeded by a definition of about 10,000 flags; see
+/// "Sync service" in `docs/flagd.md`.
 const MAX_MESSAGE: usize = 64 << 20;
 
-/// Calls flagd once for one flag.
+/// Calls flagd once for one flag. `message` is the framed request, and `end` the
+/// time at which the call's deadline passes.
+///
+/// The time is sent as `grpc-timeout` and enforced by the server, by tonic's
+/// channel, and by the caller.
+///
+/// # Errors
+///
+/// A status of the server, a local error as the source of a status, or `INTERNAL`
+/// if the message of the response is malformed.
 pub(crate) async fn call<T: FlagType>(
     connection: &Connection,
     message: Bytes,
@@ -32,7 +46,8 @@ pub(crate) async fn call<T: FlagType>(
         .map_err(|error| Status::internal(format!("the response is not a valid message: {error}")))
 }
 
-/// Opens the event stream of this version.
+/// Opens the event stream of this version. That it has opened says little: a
+/// server without this version may end it only then.
 pub(crate) async fn event_stream(
     connection: &Connection,
     v1: bool,
@@ -46,10 +61,12 @@ pub(crate) async fn event_stream(
     opened.map_err(|status| CallError::from_status(status, Duration::ZERO))
 }
 
-/// A connection that a proxy retires may still take the first attempts, and lose them.
+/// How often opening a stream is attempted. A connection that a proxy is about to
+/// close may still accept the first attempts, and lose them.
 const STREAM_ATTEMPTS: u32 = 3;
 
-/// Opens a stream.
+/// Opens a stream of responses to one request, and repeats that if the connection
+/// is lost meanwhile.
 pub(crate) async fn open<Q, A>(
     connection: &Connection,
     path: PathAndQuery,
@@ -68,12 +85,15 @@ where
     }
 }
 
+/// Whether the call was lost with its connection.
 fn is_lost(status: &Status) -> bool {
     let source = std::error::Error::source(status);
     let error = source.and_then(|source| source.downcast_ref::<TransportError>());
     matches!(error, Some(TransportError::Lost(_)))
 }
 
+/// Opens a stream with one attempt: waits for the connection, then for the headers
+/// of the response.
 async fn open_once<Q, A>(
     connection: &Connection,
     path: PathAndQuery,
@@ -89,7 +109,7 @@ where
     Ok(grpc.server_streaming(Request::new(request), path, codec).await?.into_inner())
 }
 
-/// The calls that tonic makes.
+/// tonic's client over the connection, for all calls but evaluations.
 pub(crate) fn grpc(connection: &Connection) -> Grpc<super::transport::Transport> {
     Grpc::new(connection.transport.clone()).max_decoding_message_size(MAX_MESSAGE)
 }

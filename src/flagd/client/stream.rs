@@ -1,4 +1,9 @@
-//! Why a stream of flagd ends.
+//! Why a stream of flagd ends or cannot be opened.
+//!
+//! A stream that ends is normal or not: one that has served its time is replaced
+//! without notice ([`End::Planned`]), while anything else is a [`Failure`], which
+//! the provider reports as a lost connection. The [`Cause`] of a failure decides
+//! on what follows: whether the provider gives up, and how long it waits.
 
 use tokio::time::{Instant, sleep_until};
 use tonic::Code;
@@ -9,43 +14,51 @@ use super::{
 };
 use crate::excerpt::{chain, excerpt};
 
-/// Why there is no stream, or no longer.
+/// Why a stream ended.
 #[derive(Debug)]
 pub(crate) enum End {
-    /// Its time was over: no sign that anything is wrong.
+    /// Its time was over, which does not mean that anything is wrong.
     Planned,
     /// It failed.
     Failed(Failure),
 }
 
-/// A failure in words, and by its cause, which may be fatal.
+/// Why a stream failed.
 #[derive(Debug)]
 pub(crate) struct Failure {
+    /// What happened, without the address of flagd, which the caller adds.
     pub(crate) message: String,
     pub(crate) cause: Cause,
 }
 
+/// The kind of a failure.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Cause {
-    /// A call failed so.
+    /// A gRPC status, or what amounts to one: without a connection it is
+    /// `UNAVAILABLE`, and after too long an attempt `DEADLINE_EXCEEDED`. Fatal if
+    /// it is one of the `fatalStatusCodes`.
     Status(Code),
-    /// What the options ask for cannot be done.
+    /// The options cannot be used, such as a certificate that cannot be read. Fatal
+    /// at first; later, a file may be in the middle of being replaced.
     Options,
-    /// The stream was opened and went away.
+    /// The stream was open and ended, or fell silent.
     Stream,
-    /// flagd says that it shuts down; another replica may be at hand.
+    /// flagd announced that it shuts down. Another replica may be available
+    /// immediately.
     Shutdown,
-    /// The stream was well, but unary calls got no response, so that it was given up.
+    /// The stream worked, but unary calls got no response, so it was given up.
     Unanswered,
 }
 
 impl Failure {
+    /// A failure of a stream that was open.
     pub(crate) fn stream(message: impl Into<String>) -> Self {
         Self { message: message.into(), cause: Cause::Stream }
     }
 
-    /// A server that was ready ends a stream with this status when its own `--stream-deadline` has
-    /// passed.
+    /// What the failure means for a stream that was ready. A server ends such a
+    /// stream with `DEADLINE_EXCEEDED` when its own `--stream-deadline` has passed,
+    /// which is planned.
     pub(crate) fn of_ready_stream(self) -> End {
         match self.cause {
             Cause::Status(Code::DeadlineExceeded) => End::Planned,
@@ -53,11 +66,13 @@ impl Failure {
         }
     }
 
+    /// Whether the server does not have the service in this version.
     pub(crate) fn is_unimplemented(&self) -> bool {
         matches!(self.cause, Cause::Status(Code::Unimplemented))
     }
 }
 
+/// The failure of the call that opens a stream, or of reading from it.
 impl From<CallError> for Failure {
     fn from(error: CallError) -> Self {
         match error {
@@ -76,7 +91,8 @@ impl From<CallError> for Failure {
     }
 }
 
-/// tonic shows a status with code and metadata; the message is what a reader needs.
+/// The message of a status, or its causes if it has none. (`Display` of a status
+/// also shows its metadata, which a reader does not need.)
 fn chain_of(status: &tonic::Status) -> String {
     match std::error::Error::source(status) {
         Some(source) if status.message().is_empty() => excerpt(&chain(source)).into_owned(),
@@ -84,7 +100,8 @@ fn chain_of(status: &tonic::Status) -> String {
     }
 }
 
-/// Sleeps until then; for ever without a time.
+/// Sleeps until this time; forever if there is none, for a branch of `select!`
+/// that is turned off. Cancel-safe.
 pub(crate) async fn at(time: Option<Instant>) {
     match time {
         Some(time) => sleep_until(time).await,

@@ -1,5 +1,21 @@
-//! The layer between gRPC and the HTTP/2 channel: adds the headers, marks errors made on this side,
-//! and turns answers that are not gRPC into statuses.
+//! The layer between gRPC and the HTTP/2 channel: adds the headers, marks errors
+//! made on this side, and turns responses that are not gRPC into statuses.
+//!
+//! ```text
+//! unary calls (`unary`)     streams (tonic's client)
+//!        │ ready, send             │ Service
+//!        └────────> Transport <────┘
+//!                       │
+//!                  tonic's Channel, HTTP/2
+//! ```
+//!
+//! Why it is needed: tonic reports a lost connection, a refused connection, a
+//! passed deadline and a status of the server all as a `Status`, often with the
+//! same code. Whether a call may be repeated depends on which of them it was.
+//! [`TransportError`] says so, and travels as the source of the status.
+//!
+//! Responses come from servers and proxies that may be broken or hostile. What
+//! tonic cannot handle is removed here: see [`DETAILS`].
 
 use std::{
     error::Error,
@@ -23,20 +39,23 @@ use tower_service::Service;
 
 use crate::excerpt::{chain, excerpt};
 
-/// What happened to a call on this side of the wire.
+/// An error that was made on this side, and not sent by the server.
 ///
-/// It has no source on purpose: tonic looks into the chain of causes for a status of its own, and
-/// what is local could no longer be told from what the server said.
+/// It has no source on purpose, only the text of its causes: tonic searches the
+/// chain of causes for a status and would return that in place of this error, so
+/// that what is local could no longer be distinguished from what the server said.
 #[derive(Clone, Debug)]
 pub(crate) enum TransportError {
-    /// No connection to flagd was made, by this side or by a proxy.
+    /// There is no connection to flagd, from this side or from a proxy.
     Connect(String),
-    /// The connection went away under the call, or does not accept it: the next one may.
+    /// The connection was lost during the call, or does not accept it. flagd may
+    /// have processed the call. The next connection may be better.
     Lost(String),
-    /// The server reset this call, or its response is not valid HTTP/2: the next attempt is likely to
-    /// end so too.
+    /// The server reset this call, or its response is not valid HTTP/2. The next
+    /// attempt is likely to fail in the same way.
     Broken(String),
-    /// The connection carries no calls any more, and is not made again.
+    /// The channel does not accept calls any more, and does not reconnect. This
+    /// happens when its runtime has ended.
     Closed(String),
     /// The time in the call's `grpc-timeout` header has passed.
     TimedOut,
@@ -56,6 +75,8 @@ impl fmt::Display for TransportError {
 impl Error for TransportError {}
 
 impl TransportError {
+    /// Classifies an error of the channel, or of a response body, by its causes.
+    /// What is not known counts as lost, because it may then be repeated.
     pub(crate) fn new(error: &(dyn Error + 'static)) -> Self {
         let text = explained(&text(error));
         let mut cause = Some(error);
@@ -75,14 +96,19 @@ impl TransportError {
     }
 }
 
-/// Whether the next attempt is likely to fail in the same way. It is not when the server has not begun
-/// to process the call (`REFUSED_STREAM`), or ends the connection.
+/// Whether the next attempt is likely to fail in the same way: the server has reset
+/// the stream, or this side has found a protocol error. It is not likely if the
+/// server has not begun to process the call ([`REFUSED_STREAM`]) or closes the
+/// connection (`GOAWAY`).
+///
+/// [`REFUSED_STREAM`]: https://www.rfc-editor.org/rfc/rfc9113#section-8.7
 fn is_repeatable(error: &h2::Error) -> bool {
     let is_reset = error.is_reset() && error.reason() != Some(h2::Reason::REFUSED_STREAM);
     is_reset || error.is_library()
 }
 
-/// The causes in one line. tonic shows a status of its own, and what is behind it, as a debugger does.
+/// The error and its causes in one line. `Display` of a tonic `Status` would show its
+/// code, metadata and source in debug format, so only the essential part is taken.
 fn text(error: &(dyn Error + 'static)) -> String {
     match error.downcast_ref::<tonic::Status>() {
         None => chain(error),
@@ -90,7 +116,11 @@ fn text(error: &(dyn Error + 'static)) -> String {
     }
 }
 
-/// Cuts the text, and adds the remedy where the cause is known and its text is of no help.
+/// Cuts the text, and adds the remedy if the cause is known and its text does not
+/// help.
+///
+/// The causes are recognized by their text. If the text of a library changes, only
+/// the remedy is missing.
 fn explained(text: &str) -> String {
     let remedy = if text.contains("CaUsedAsEndEntity") {
         "the server presents the certificate of an authority as its own, as `openssl req -x509` creates it: \
@@ -114,18 +144,22 @@ fn explained(text: &str) -> String {
     format!("{} ({remedy})", excerpt(text))
 }
 
-/// A channel with the headers of the options.
+/// A channel that adds the headers of the options to each request. Clones share
+/// the connection.
 #[derive(Clone)]
 pub(crate) struct Transport {
     channel: Channel,
+    /// The headers of the options, and the selector.
     headers: Arc<HeaderMap>,
 }
 
 impl Transport {
+    /// Wraps a channel. `headers` are appended to those of each request.
     pub(crate) fn new(channel: Channel, headers: HeaderMap) -> Self {
         Self { channel, headers: Arc::new(headers) }
     }
 
+    /// Appends, so that a name may occur more than once.
     fn add_headers(&self, request: &mut Request<Body>) {
         let headers = request.headers_mut();
         for (name, value) in &*self.headers {
@@ -133,12 +167,13 @@ impl Transport {
         }
     }
 
-    /// How many headers each request is given.
+    /// How many headers are added to each request, for a map of the right size.
     pub(crate) fn extra_headers(&self) -> usize {
         self.headers.len()
     }
 
-    /// Waits until a request can be sent.
+    /// Waits until a request can be sent, which includes connecting, and returns the
+    /// channel to pass to [`send`](Self::send). Cancel-safe.
     pub(crate) async fn ready(&self) -> Result<Channel, TransportError> {
         let mut channel = self.channel.clone();
         match poll_fn(|cx| channel.poll_ready(cx)).await {
@@ -147,21 +182,26 @@ impl Transport {
         }
     }
 
-    /// Sends a request without the boxes that [`Service`] needs, over a channel that is ready. The
-    /// errors are those of the channel: [`TransportError::new`] makes of them what they are elsewhere.
+    /// Sends a request over a channel that is ready, without the boxed future that
+    /// [`Service`] needs.
+    ///
+    /// The error is that of the channel: pass it to [`TransportError::new`]. The
+    /// response is not checked: see [`other_protocol`].
     pub(crate) fn send(&self, mut channel: Channel, mut request: Request<Body>) -> ResponseFuture {
         self.add_headers(&mut request);
         channel.call(request)
     }
 }
 
-/// The error stays the status's source.
+/// The error becomes the source of the status, where `CallError::from_status` finds
+/// it.
 impl From<TransportError> for tonic::Status {
     fn from(error: TransportError) -> Self {
         Self::from_error(error.into())
     }
 }
 
+/// For tonic's client, which makes the streams.
 impl Service<Request<Body>> for Transport {
     type Response = Response<Body>;
     type Error = TransportError;
@@ -186,10 +226,12 @@ impl Service<Request<Body>> for Transport {
     }
 }
 
-/// Details of a status. Nobody reads them, and tonic panics where they are not base64.
+/// The header with the details of a status. It is removed from every response: the
+/// provider does not use it, and tonic panics if it is not valid base64.
 pub(crate) const DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin");
 
-/// The response without details, the errors of its body told by their causes.
+/// The response without [`DETAILS`] in headers and trailers, and with the errors of
+/// its body classified.
 fn readable(mut response: Response<Body>) -> Response<Body> {
     response.headers_mut().remove(DETAILS);
     response.map(|body| {
@@ -203,12 +245,13 @@ fn readable(mut response: Response<Body>) -> Response<Body> {
     })
 }
 
-/// What a response that is not gRPC amounts to.
+/// What a response that is not gRPC means.
 #[derive(Debug)]
 pub(crate) enum OtherProtocol {
-    /// A proxy has no server behind it, for now: the next attempt may find one.
+    /// A proxy has no server to pass the call to, for now. The next attempt may find
+    /// one, so this counts as no connection.
     NoServer(TransportError),
-    /// By the table of the gRPC specification (`http-grpc-status-mapping.md`).
+    /// The status for the HTTP status; see [`code_of`].
     Status(tonic::Status),
 }
 
@@ -221,7 +264,12 @@ impl From<OtherProtocol> for tonic::Status {
     }
 }
 
-/// What to make of a response that is not gRPC. tonic would take the text of the page for a message.
+/// What a response means that is not gRPC; `None` if it is gRPC.
+///
+/// It is gRPC if its content type says so, or if it has a `grpc-status`. tonic would
+/// try to read the body of any other response, such as the error page of a proxy,
+/// as a message. Among them is flagd's own 404 for a service that it does not have;
+/// see "Servers without evaluation v2" in `docs/flagd.md`.
 pub(crate) fn other_protocol(response: &Response<Body>) -> Option<OtherProtocol> {
     let is_grpc = |value: &HeaderValue| value.as_bytes().starts_with(b"application/grpc");
     if response.headers().get(CONTENT_TYPE).is_some_and(is_grpc)
@@ -242,7 +290,10 @@ pub(crate) fn other_protocol(response: &Response<Body>) -> Option<OtherProtocol>
     Some(OtherProtocol::Status(tonic::Status::new(code_of(http), text)))
 }
 
-/// The status code for an answer that has none of its own.
+/// The status code for a response without one, after the [table] of the gRPC
+/// specification.
+///
+/// [table]: https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md
 pub(crate) fn code_of(http: StatusCode) -> Code {
     match http {
         StatusCode::BAD_REQUEST => Code::Internal,

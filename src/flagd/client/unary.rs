@@ -1,6 +1,27 @@
-//! A unary call of gRPC: one message there, one back, by HTTP/2's frames.
+//! A unary gRPC call over HTTP/2: one message there, one back.
 //!
-//! tonic's client makes streams of both, which costs a call more than all else that it does.
+//! tonic's client treats both as streams, which costs more than everything else
+//! that a call does. This module does the same with one buffer each way, after the
+//! [specification]. On the wire:
+//!
+//! ```text
+//! HEADERS  :method POST, :path /flagd.evaluation.v2.Service/ResolveBoolean,
+//!          te trailers, content-type application/grpc, grpc-timeout 500000u
+//! DATA     00 | 00 00 00 08 | 0a 04 'f' 'l' 'a' 'g' 12 00
+//!          │    │             └ the message
+//!          │    └ its length, big-endian
+//!          └ not compressed
+//!
+//! HEADERS  :status 200, content-type application/grpc
+//! DATA     00 | 00 00 00 0a | 08 01 12 06 'S' 'T' 'A' 'T' 'I' 'C'
+//! HEADERS  grpc-status 0
+//! ```
+//!
+//! An error usually has no DATA; its `grpc-status` and `grpc-message` are in the
+//! trailers, or in the only headers. The status decides: a message before an error status is
+//! ignored, and a message without a status is an error.
+//!
+//! [specification]: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
 
 use std::time::Duration;
 
@@ -15,17 +36,34 @@ use tonic::{Status, body::Body};
 
 use super::transport::{DETAILS, Transport, TransportError, code_of, other_protocol};
 
+/// The time that is left for the call, for the server; see [`encoded`].
 const TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
+/// The status code of a response, as a decimal number.
 const STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
-/// The headers of a call, the channel's `user-agent` included.
+/// How many headers a call has, including the `user-agent` of the channel and not
+/// including those of the options.
 const HEADERS: usize = 4;
 
-/// The length of what precedes a message: whether it is compressed, and its length.
+/// The number of bytes before a message: one says whether it is compressed, and four
+/// are its length.
 const HEAD: usize = 5;
 
-/// Sends a message that is framed already, and gives the message that comes back, no longer than
-/// `limit`.
+/// Makes a call. `frame` is the request with its head, and the result is the message
+/// of the response without one.
+///
+/// `timeout` is sent to the server and enforced by the channel up to the headers of
+/// the response; without it, the call is unbounded. Cancel-safe: if the future is
+/// dropped, the server is told to stop (`RST_STREAM`).
+///
+/// # Errors
+///
+/// - The status of the server.
+/// - A status with a [`TransportError`] as its source, if it was made on this side.
+/// - `OUT_OF_RANGE` if the message is longer than `limit` bytes. It is not read to
+///   its end, and no memory is reserved for it.
+/// - `INTERNAL` if there is not exactly one message, or it is compressed.
+/// - By the HTTP status, if the response is not gRPC or has no gRPC status.
 pub(crate) async fn call(
     transport: &Transport,
     path: PathAndQuery,
@@ -40,8 +78,9 @@ pub(crate) async fn call(
     read(http, body, limit).await
 }
 
-// What is moved into an async function takes room in it until its end, and an evaluation allocates
-// that room; so it is left to functions that are not.
+/// The request of a call.
+// What is moved into an async function takes room in its future until the end, and each evaluation
+// allocates that room. This is therefore left to functions that are not async.
 fn request(
     transport: &Transport,
     path: PathAndQuery,
@@ -62,7 +101,8 @@ fn request(
     request
 }
 
-/// What is to be read, unless the headers say that there is nothing.
+/// The HTTP status and the body to read, if the headers do not already end the
+/// response.
 fn begin(response: Response<Body>) -> Result<(StatusCode, Body), Status> {
     if let Some(other) = other_protocol(&response) {
         return Err(other.into());
@@ -74,8 +114,12 @@ fn begin(response: Response<Body>) -> Result<(StatusCode, Body), Status> {
     Ok((parts.status, body))
 }
 
-/// The time in the finest unit that has room for it in eight digits. It is rounded up, to a tenth of a
-/// millisecond: HTTP/2 does not send a header again that is the same in one call after the other.
+/// The value of `grpc-timeout`: at most eight digits in the finest unit that has room
+/// for them, such as `500000u` for 500 ms and `100000S` for 100,000 s.
+///
+/// It is rounded up, never down, so that the server does not give up before this
+/// side. Rounding to a tenth of a millisecond makes the header of most calls the
+/// same, and HTTP/2 then sends an index of one or two bytes in its place.
 fn encoded(timeout: Duration) -> HeaderValue {
     const MAX: u128 = 99_999_999;
     let micros = timeout.as_micros().div_ceil(100) * 100;
@@ -86,6 +130,7 @@ fn encoded(timeout: Duration) -> HeaderValue {
     HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("99999999H"))
 }
 
+/// Reads the message and the trailers, in which the status is.
 async fn read(http: StatusCode, mut body: Body, limit: usize) -> Result<Bytes, Status> {
     let mut message = Message::default();
     let mut end = None;
@@ -108,9 +153,9 @@ async fn read(http: StatusCode, mut body: Body, limit: usize) -> Result<Bytes, S
     }
 }
 
-/// The status, unless it is OK.
+/// The status; `None` if it is OK, or if there is none.
 fn failure(mut headers: HeaderMap) -> Option<Status> {
-    // The usual case, for which a `Status`, which holds a copy of the headers, would be a waste.
+    // The usual case. A `Status` would copy the headers.
     if headers.get(STATUS)? == "0" {
         return None;
     }
@@ -118,16 +163,22 @@ fn failure(mut headers: HeaderMap) -> Option<Status> {
     Status::from_header_map(&headers)
 }
 
+/// The status is OK, but there is no message.
 fn missing() -> Status {
     Status::internal("the response contains no message")
 }
 
-/// What has come of a message, what precedes it included.
+/// The bytes that were received so far, including the head.
 #[derive(Default)]
 struct Message(Bytes);
 
 impl Message {
-    /// Adds what has come; one message may be in several frames, if seldom.
+    /// Adds the data of a frame. Most messages are in one frame, which is kept as it
+    /// is; more of them are copied together.
+    ///
+    /// # Errors
+    ///
+    /// The head says that the message is longer than `limit` or compressed.
     fn add(&mut self, data: Bytes, limit: usize) -> Result<(), Status> {
         if self.0.is_empty() {
             self.0 = data;
@@ -148,7 +199,8 @@ impl Message {
         }
     }
 
-    /// The length that it will have, once that is known.
+    /// The length of the message without its head; `None` until the head is
+    /// complete.
     fn len(&self) -> Result<Option<usize>, Status> {
         let Some((&[compressed, len @ ..], _)) = self.0.split_first_chunk::<HEAD>() else {
             return Ok(None);
@@ -164,6 +216,11 @@ impl Message {
             .map_err(|_| Status::out_of_range("the response is too long"))
     }
 
+    /// The message without its head, once the response has ended.
+    ///
+    /// # Errors
+    ///
+    /// There is no message, less than one, or more than one.
     fn whole(self) -> Result<Bytes, Status> {
         match self.len()? {
             None if self.0.is_empty() => Err(missing()),
@@ -220,7 +277,7 @@ mod tests {
         fields.collect()
     }
 
-    /// What comes of frames of data, and of trailers.
+    /// What is read from frames of data and from trailers.
     async fn received(
         data: impl IntoIterator<Item = &[u8]>,
         trailers: &[(&'static str, &'static str)],
@@ -255,7 +312,7 @@ mod tests {
             assert_eq!(code(received([data], OK).await), Code::Internal, "{data:?}");
         }
         assert_eq!(code(received([&one[..], &one[..5]], OK).await), Code::Internal);
-        // It is not waited for.
+        // The rest of the message is not awaited.
         assert_eq!(code(received([&framed(&[0; 1001])[..5]], OK).await), Code::OutOfRange);
         assert_eq!(received([&framed(&[0; 1000])[..]], OK).await.unwrap().len(), 1000);
     }

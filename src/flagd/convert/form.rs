@@ -1,4 +1,8 @@
-//! What the values of an evaluation context are turned into.
+//! What the values of an evaluation context are converted to.
+//!
+//! The resolver `rpc` sends a context as protobuf, and evaluation in this process
+//! reads it as JSON. [`Form`] lets one traversal of the SDK's values make both, so
+//! that the same fields are valid, with the same errors, for every resolver.
 
 use open_feature::EvaluationError;
 #[cfg(feature = "in-process")]
@@ -8,21 +12,26 @@ use crate::flagd::wire::writer::Writer;
 
 type Result = std::result::Result<(), EvaluationError>;
 
-/// Takes one value, of which it makes its own form: protobuf's bytes for the wire, JSON for
-/// evaluation in this process.
+/// Receives one value and represents it in its own way: as bytes of protobuf for the
+/// wire, or as JSON for evaluation in this process.
+///
+/// Exactly one method is called for a value. Those for arrays and objects pass a
+/// fresh form for each item or field to `each`, which does the same with it. An
+/// error of `each` is returned, and what was made so far is then of no use.
 pub(crate) trait Form {
     fn null(&mut self);
     fn boolean(&mut self, value: bool);
-    /// The number is finite.
+    /// `value` must be finite: JSON has no other numbers.
     fn number(&mut self, value: f64);
     fn text(&mut self, value: &str);
-    /// `each` makes an item into the form that it is given.
+    /// `each` writes an item to the form that it is given.
     fn list<T>(
         &mut self,
         items: impl Iterator<Item = T>,
         each: impl FnMut(T, &mut Self) -> Result,
     ) -> Result;
-    /// `each` makes the value of a field into the form that it is given.
+    /// `each` writes the value of a field to the form that it is given. Names must
+    /// be unique.
     fn object<'n, T>(
         &mut self,
         fields: impl Iterator<Item = (&'n String, T)>,
@@ -30,7 +39,22 @@ pub(crate) trait Form {
     ) -> Result;
 }
 
-/// The content of a `google.protobuf.Value`.
+/// Writes the content of a [`google.protobuf.Value`], a message with one of these
+/// fields:
+///
+/// ```text
+/// 1 null_value    0                      varint
+/// 2 number_value  an f64                 64 bits
+/// 3 string_value  UTF-8                  length-delimited
+/// 4 bool_value    0 or 1                 varint
+/// 5 struct_value  map<string, Value> 1   message
+/// 6 list_value    repeated Value 1       message
+/// ```
+///
+/// A value that is the default of its type (0, `false`, the empty string) is
+/// written all the same: in a `oneof`, the field that is present says the type.
+///
+/// [`google.protobuf.Value`]: https://protobuf.dev/reference/protobuf/google.protobuf/#value
 impl Form for Writer {
     fn null(&mut self) {
         self.varint(1, 0);
@@ -75,6 +99,7 @@ impl Form for Writer {
     }
 }
 
+/// Replaces itself with the value, whatever it was before.
 #[cfg(feature = "in-process")]
 impl Form for Json {
     fn null(&mut self) {

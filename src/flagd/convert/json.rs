@@ -1,4 +1,16 @@
-//! JSON, from an object off the wire and as the SDK's.
+//! JSON: from objects that were received, and to values of the SDK.
+//!
+//! There are two sources, which give the same: [`Object`], which borrows from a
+//! response, and prost's `Struct`, which the sync stream has. For evaluation in
+//! this process, JSON is also converted to the SDK's values and metadata. A
+//! property test compares that with what the resolver `rpc` makes of the same
+//! value: a result must not depend on the resolver.
+//!
+//! ```text
+//! rpc:         protobuf ──────────────────────> StructValue, FlagMetadata
+//! in-process:  JSON of the definition ────────> StructValue, FlagMetadata
+//! resolve_json: protobuf ──> JSON, or the JSON of the definition
+//! ```
 
 #[cfg(feature = "in-process")]
 use open_feature::{FlagMetadata, FlagMetadataValue, StructValue};
@@ -14,12 +26,14 @@ use super::{
 };
 use crate::flagd::wire::value::{Object, Value};
 
-/// The JSON form of `object`; a number that JSON does not know, or a value of no kind, is null.
-// Recursion needs no bound here: an object is read to 100 levels of messages at most.
+/// The object as JSON. NaN and the infinities, which JSON does not have, become
+/// null, as does a value without a kind.
+// The recursion needs no bound: an object that was read has at most 100 levels of messages.
 pub(crate) fn object_to_json(object: Object<'_>) -> Map<String, Json> {
     object.0.into_iter().map(|(name, value)| (name.to_owned(), to_json(value))).collect()
 }
 
+/// A value as JSON.
 fn to_json(value: Value<'_>) -> Json {
     match value {
         Value::Null => Json::Null,
@@ -31,12 +45,14 @@ fn to_json(value: Value<'_>) -> Json {
     }
 }
 
-/// As [`object_to_json`], of a message that prost has read.
+/// Like [`object_to_json`], for a message that prost has read, which has the same
+/// bound of its depth.
 #[cfg(feature = "in-process")]
 pub(crate) fn struct_to_json(object: Struct) -> Map<String, Json> {
     object.fields.into_iter().map(|(name, value)| (name, kind_to_json(value.kind))).collect()
 }
 
+/// A value as JSON; null if it has no kind.
 #[cfg(feature = "in-process")]
 fn kind_to_json(kind: Option<Kind>) -> Json {
     match kind {
@@ -51,12 +67,19 @@ fn kind_to_json(kind: Option<Kind>) -> Json {
     }
 }
 
-/// The SDK's form of `object`, as [`object_to_value`](super::object_to_value) gives it.
+/// The object as a value of the SDK, the same that
+/// [`object_to_value`](super::object_to_value) makes of it: numbers are floats,
+/// fields that are null are left out.
+///
+/// # Errors
+///
+/// An array contains null.
 #[cfg(feature = "in-process")]
 pub(crate) fn json_to_value(object: &Map<String, Json>) -> Result<StructValue, NullInList> {
     fields(object, &Path::root("$"))
 }
 
+/// The fields that are not null. `path` is that of the object.
 #[cfg(feature = "in-process")]
 fn fields(object: &Map<String, Json>, path: &Path<'_>) -> Result<StructValue, NullInList> {
     let mut made = StructValue::default();
@@ -68,6 +91,7 @@ fn fields(object: &Map<String, Json>, path: &Path<'_>) -> Result<StructValue, Nu
     Ok(made)
 }
 
+/// A value of the SDK; `None` for null.
 #[cfg(feature = "in-process")]
 fn sdk_value(value: &Json, path: &Path<'_>) -> Result<Option<open_feature::Value>, NullInList> {
     Ok(match value {
@@ -86,7 +110,8 @@ fn sdk_value(value: &Json, path: &Path<'_>) -> Result<Option<open_feature::Value
     })
 }
 
-/// The SDK's form of metadata, as [`object_to_metadata`](super::object_to_metadata) gives it.
+/// Metadata of the SDK, the same that
+/// [`object_to_metadata`](super::object_to_metadata) makes of it.
 #[cfg(feature = "in-process")]
 pub(crate) fn json_to_metadata(metadata: &Map<String, Json>) -> FlagMetadata {
     let value = |value: &Json| match value {
@@ -141,7 +166,7 @@ mod tests {
         })
     }
 
-    /// The same value as a server would send it.
+    /// The value as a server would send it.
     fn sent(value: &Json) -> Value {
         match value {
             Json::Null => Kind::NullValue(0).into(),
@@ -158,7 +183,7 @@ mod tests {
     }
 
     proptest! {
-        /// The resolver must not change an answer.
+        /// A result must not depend on the resolver.
         #[test]
         fn values_and_metadata_are_those_of_the_wire(
             fields in collection::btree_map("[a-c]{0,2}", json(), 0..4),

@@ -1,4 +1,17 @@
-//! The SDK's evaluation context, read by targeting rules where it stands.
+//! The SDK's evaluation context, read by targeting rules without a copy.
+//!
+//! An evaluation in this process reads few fields of the context, so converting all
+//! of them to JSON first would be most of its cost. [`LocalContext`] looks fields
+//! up in the SDK's own map when a rule reads them. Three layers are searched, and
+//! the first that has a field hides it in the others:
+//!
+//! ```text
+//! 1. the sync context            (flagd's --context-value)
+//! 2. fields of a ContextSource   (without targetingKey)
+//! 3. the caller: targeting key as `targetingKey`, then the custom fields
+//! ```
+//!
+//! `$flagd`, which hides all of them, is added by the evaluator.
 
 use std::cell::OnceCell;
 
@@ -11,16 +24,24 @@ use crate::{
     evaluator::{Context, ValueRef},
 };
 
-/// The evaluation context of a caller, for evaluation in this process.
+/// The SDK's evaluation context as a [`Context`] for the evaluator.
 ///
-/// It agrees with what the RPC resolver sends to flagd: the targeting key is the field
-/// `targetingKey`, and hides a custom field of that name; dates are RFC 3339 texts.
+/// Use it with [`FlagSet::evaluate`](crate::evaluator::FlagSet::evaluate) if you
+/// evaluate flags without a provider but with the SDK's types. A rule sees what
+/// flagd would see if the context was sent to it: the targeting key is the field
+/// `targetingKey` and hides a custom field with that name, and dates are RFC 3339
+/// strings.
 ///
-/// Fields are looked at when a rule reads them, and never before, so that an evaluation costs the
-/// same however many there are. Booleans, numbers and texts are read in place; dates and structs are
-/// converted at the first reading, and kept. A field that cannot be converted is an error therefore
-/// only if a rule reads it: the rule sees null, and [`refused`](Self::refused) gives the error, which
-/// is to be answered in place of the outcome.
+/// A field is converted when a rule reads it, so that the cost of an evaluation does
+/// not depend on the number of fields. Booleans, numbers and strings are read in
+/// place; dates and structs are converted on the first read, and the result is
+/// kept. A field that cannot be converted is therefore an error only if a rule
+/// reads it. The rule sees null then, and [`refused`](Self::refused) returns the
+/// error: check it after each evaluation, and return the error in place of the
+/// outcome.
+///
+/// Create one for each evaluation. It is not `Sync`, because it keeps what it has
+/// converted.
 ///
 /// ```
 /// use flagstaff::{evaluator::FlagSet, flagd::LocalContext};
@@ -40,16 +61,18 @@ use crate::{
 #[derive(Debug)]
 pub struct LocalContext<'a> {
     caller: &'a EvaluationContext,
-    /// What flagd, or another source of flags, sends along.
+    /// What flagd, or another source of flags, sends with its definitions.
     sync_context: Option<&'a Map<String, Json>>,
     /// The fields of a [`ContextSource`](crate::ContextSource).
     added: Option<&'a Map<String, Json>>,
+    /// The fields that were converted so far; most evaluations have none.
     converted: OnceCell<Box<Converted<'a>>>,
+    /// The first field that was read and cannot be converted.
     refused: OnceCell<EvaluationError>,
 }
 
-/// A field that was converted, and the next one: a list that only grows, so that what it holds can
-/// be borrowed.
+/// A field that was converted, and the next one. This linked list only grows, and
+/// its nodes do not move, so values in it can be borrowed while others are added.
 #[derive(Debug)]
 struct Converted<'a> {
     name: &'a str,
@@ -58,7 +81,7 @@ struct Converted<'a> {
 }
 
 impl<'a> LocalContext<'a> {
-    /// The caller's fields.
+    /// Creates a context with the caller's fields only.
     #[must_use]
     pub fn new(caller: &'a EvaluationContext) -> Self {
         Self {
@@ -70,38 +93,91 @@ impl<'a> LocalContext<'a> {
         }
     }
 
-    /// Adds the sync context, whose fields hide all others of their names, as the values of flagd
-    /// itself do.
+    /// Adds the sync context, whose fields hide all others with the same name, as
+    /// the values of `--context-value` do in flagd. It replaces a sync context that
+    /// was added before.
+    ///
+    /// ```
+    /// use flagstaff::{evaluator::FlagSet, flagd::LocalContext};
+    /// use open_feature::EvaluationContext;
+    /// use serde_json::{Map, json};
+    ///
+    /// let flags = FlagSet::parse(
+    ///     r#"{"flags": {"cdn": {"variants": {"eu": "eu.example", "us": "us.example"},
+    ///         "defaultVariant": "us", "targeting": {"var": "region"}}}}"#,
+    /// )?;
+    /// let sync_context = Map::from_iter([("region".to_owned(), json!("eu"))]);
+    /// let caller = EvaluationContext::default().with_custom_field("region", "us");
+    /// let context = LocalContext::new(&caller).with_sync_context(&sync_context);
+    /// assert_eq!(flags.evaluate("cdn", &context).string(), Ok(Some("eu.example")));
+    /// # Ok::<(), flagstaff::evaluator::DefinitionError>(())
+    /// ```
     #[must_use]
     pub fn with_sync_context(mut self, sync_context: &'a Map<String, Json>) -> Self {
         self.sync_context = Some(sync_context);
         self
     }
 
-    /// Adds the fields of a [`ContextSource`](crate::ContextSource), which hide the caller's of their
-    /// names, except the targeting key.
+    /// Adds the fields of a [`ContextSource`](crate::ContextSource), which hide the
+    /// caller's fields with the same name. A field `targetingKey` is ignored: the
+    /// targeting key is always the caller's.
+    ///
+    /// ```
+    /// use flagstaff::{evaluator::FlagSet, flagd::LocalContext};
+    /// use open_feature::EvaluationContext;
+    /// use serde_json::{Map, json};
+    ///
+    /// let flags = FlagSet::parse(
+    ///     r#"{"flags": {"color": {"variants": {"gold": "yellow", "free": "gray"},
+    ///         "defaultVariant": "free", "targeting": {"var": "tier"}}}}"#,
+    /// )?;
+    /// let fields = Map::from_iter([("tier".to_owned(), json!("gold"))]);
+    /// let caller = EvaluationContext::default();
+    /// let context = LocalContext::new(&caller).with_fields(&fields);
+    /// assert_eq!(flags.evaluate("color", &context).string(), Ok(Some("yellow")));
+    /// # Ok::<(), flagstaff::evaluator::DefinitionError>(())
+    /// ```
     #[must_use]
     pub fn with_fields(mut self, fields: &'a Map<String, Json>) -> Self {
         self.added = Some(fields);
         self
     }
 
-    /// The field of this name, unless it is the caller's.
+    /// The field with this name in the layers over the caller's; `None` if the
+    /// caller's counts.
     fn over(&self, name: &str) -> Option<&'a Json> {
         let added = self.added.filter(|_| name != TARGETING_KEY);
         let field = self.sync_context.and_then(|fields| fields.get(name));
         field.or_else(|| added?.get(name))
     }
 
-    /// The error for the first field that was read and cannot be converted.
+    /// Returns the error for the first field that was read and cannot be converted;
+    /// `None` if there was no such field.
     ///
-    /// It is `INVALID_CONTEXT`, and names the field: an int beyond ±2^53, a float that is not finite,
-    /// a date that RFC 3339 cannot express, a struct of an unknown type, or one that is nested beyond
-    /// 64 levels.
+    /// It is `INVALID_CONTEXT` and names the field: an integer beyond ±2^53, a float
+    /// that is not finite, a date that RFC 3339 cannot express, a struct of an
+    /// unknown type, or one that is nested more than 64 levels deep.
+    ///
+    /// ```
+    /// use flagstaff::{evaluator::FlagSet, flagd::LocalContext};
+    /// use open_feature::{EvaluationContext, EvaluationErrorCode};
+    ///
+    /// let flags = FlagSet::parse(
+    ///     r#"{"flags": {"new": {"variants": {"true": "yes", "false": "no"},
+    ///         "targeting": {">": [{"var": "score"}, 1]}}}}"#,
+    /// )?;
+    /// let caller = EvaluationContext::default().with_custom_field("score", f64::NAN);
+    /// let context = LocalContext::new(&caller);
+    /// let _ = flags.evaluate("new", &context);
+    /// let error = context.refused().expect("the rule has read the field");
+    /// assert_eq!(error.code, EvaluationErrorCode::InvalidContext);
+    /// # Ok::<(), flagstaff::evaluator::DefinitionError>(())
+    /// ```
     pub fn refused(&self) -> Option<&EvaluationError> {
         self.refused.get()
     }
 
+    /// A field of the caller as rules see it; null if it cannot be converted.
     fn read(&self, name: &'a str, field: &'a Field) -> ValueRef<'_> {
         let number = |number: Result<f64, _>| {
             number.map_or_else(|error| self.refuse(error), ValueRef::Number)
@@ -115,6 +191,8 @@ impl<'a> LocalContext<'a> {
         }
     }
 
+    /// A date or struct, converted on the first read. The list is searched from its
+    /// beginning: a rule that reads more than a few such fields is rare.
     fn convert(&self, name: &'a str, field: &'a Field) -> ValueRef<'_> {
         let mut end = &self.converted;
         while let Some(known) = end.get() {
@@ -133,6 +211,7 @@ impl<'a> LocalContext<'a> {
         }
     }
 
+    /// Keeps the first error; the rule sees null.
     fn refuse(&self, error: EvaluationError) -> ValueRef<'_> {
         self.refused.get_or_init(|| error);
         ValueRef::Null
@@ -191,7 +270,7 @@ mod tests {
         flagd::convert::context::context_to_struct,
     };
 
-    /// The variant that a rule gives, or the message of the refusal.
+    /// The variant that a rule chooses, or the message of the error.
     fn chosen(rule: &Json, caller: &EvaluationContext, facts: &Json) -> Result<String, String> {
         let text = json!({"cat": [rule]});
         let variants = json!({"": 0, "a": 0, "b": 0, "3": 0, "x": 0, "y": 0,
@@ -311,8 +390,8 @@ mod tests {
     }
 
     proptest! {
-        /// The resolvers agree: what is sent over RPC is what is read here, and what is refused there
-        /// is refused here once it is read.
+        /// The resolvers agree: what `rpc` sends is what rules read here, and what `rpc` rejects is
+        /// an error here once it is read.
         #[test]
         fn the_whole_context_is_what_rpc_sends(
             key in proptest::option::of("[ab]"),

@@ -1,22 +1,31 @@
-//! Metadata off the wire, as the SDK's.
+//! Metadata of flags, from the wire to the SDK.
+//!
+//! On the wire it is an object of any shape. In the SDK, as in the
+//! [specification], it is flat: strings, numbers and booleans.
+//!
+//! [specification]: https://openfeature.dev/specification/types/#flag-metadata
 
 use open_feature::{FlagMetadata, FlagMetadataValue};
 
 use crate::flagd::wire::value::{Object, Value};
 
-/// 2^53: up to here, either way, a protobuf number (an `f64`) holds every whole number.
+/// 2^53. A protobuf number is an `f64`, which represents every whole number exactly
+/// up to here, and down to the negative of it.
 pub(crate) const MAX_EXACT_INT: u64 = 1 << 53;
 
-/// The SDK's form of `metadata`: a number that is whole and within ±2^53 is an int.
+/// The metadata for the SDK: `{"version": 3, "ratio": 0.5, "owner": {...}}` becomes
+/// the integer `version` and the float `ratio`.
 ///
-/// The SDK's metadata is flat and has no null: nested values, nulls and values of no kind are
-/// left out.
+/// Objects, arrays, nulls and values without a kind are left out, because the SDK
+/// cannot represent them. They are not an error: metadata must not make an
+/// evaluation fail.
 pub(crate) fn object_to_metadata(metadata: Object<'_>) -> FlagMetadata {
     let fields = metadata.0.into_iter();
     let values = fields.filter_map(|(name, value)| Some((name.to_owned(), to_metadata(&value)?)));
     FlagMetadata { values: values.collect() }
 }
 
+/// A value of the SDK's metadata; `None` if it is left out.
 fn to_metadata(value: &Value<'_>) -> Option<FlagMetadataValue> {
     match value {
         Value::Bool(value) => Some(FlagMetadataValue::Bool(*value)),
@@ -26,6 +35,8 @@ fn to_metadata(value: &Value<'_>) -> Option<FlagMetadataValue> {
     }
 }
 
+/// A number as an integer if it is whole and within ±2^53, otherwise as a float. The
+/// wire does not distinguish the two, and -0.0 becomes 0.
 #[expect(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
@@ -61,7 +72,6 @@ mod tests {
         assert_eq!(converted("7"), Some(text));
     }
 
-    /// Section 6: "whole numbers in metadata are ints, others floats".
     #[test]
     fn whole_numbers_are_ints() {
         let limit = 9_007_199_254_740_992.0;
@@ -75,7 +85,7 @@ mod tests {
         assert!(matches!(nan, Some(FlagMetadataValue::Float(n)) if n.is_nan()));
     }
 
-    /// Section 6: "nested metadata is left out"; so is what has no value.
+    /// The SDK cannot represent them.
     #[test]
     fn nested_null_and_kindless_are_left_out() {
         assert_eq!(converted(Kind::StructValue(Struct::default())), None);

@@ -1,4 +1,12 @@
-//! A protobuf struct as the context of an evaluation, read where it stands.
+//! A received protobuf struct as the context of an evaluation, read without a copy.
+//!
+//! The server evaluates flags with the context of a request as prost has decoded
+//! it. Rules read its fields through the evaluator's [`Context`], and arrays in it
+//! through [`Items`], so that a large context of which a rule reads one field costs
+//! one lookup.
+//!
+//! The depth is bounded by prost, which rejects messages that are nested more than
+//! 100 levels deep.
 
 use prost_types::{ListValue, Struct, Value, value::Kind};
 
@@ -26,7 +34,8 @@ impl Items for ListValue {
     }
 }
 
-/// A value of no kind is null, as in flagd.
+/// A value as rules see it. One without a kind, which protobuf allows, is null, as
+/// in flagd.
 fn read(value: &Value) -> ValueRef<'_> {
     match &value.kind {
         None | Some(Kind::NullValue(_)) => ValueRef::Null,
@@ -64,7 +73,7 @@ mod tests {
         context_to_struct(&caller).unwrap()
     }
 
-    /// What the evaluator gives for a rule: seen through the text of a list, which holds any value.
+    /// The result of a rule, made visible by the text of an array, which may have any value.
     fn outcome(rule: &Json, context: &dyn Context) -> (Option<String>, String) {
         let flag = json!({"variants": {"true": 1, "false": 0, "user": 2, "[1.5,é]": 3, "{}": 4,
             "[]": 5, "2": 6, "[1,b,[true,null,{x:{y:2}}]]": 7, "{a:{$flagd:1},list:[1,b,[true,null,{x:{y:2}}]]}": 8,

@@ -1,4 +1,13 @@
-//! An object off the wire, as the SDK's value.
+//! The value of an object flag, from the wire to the SDK.
+//!
+//! ```text
+//! {"size": 3, "unit": null, "list": [1, "a"]}
+//!     -> StructValue { "size": Float(3.0), "list": Array([Float(1.0), String("a")]) }
+//! {"list": [1, null]}
+//!     -> NullInList { path: "$.list[1]" }
+//! ```
+//!
+//! See "Null" in `docs/resolvers.md`.
 
 use std::collections::HashMap;
 
@@ -7,21 +16,28 @@ use open_feature::StructValue;
 use super::path::{Path, Step};
 use crate::flagd::wire::value::{Object, Value};
 
-/// A list holds a null, which the SDK cannot: were it left out, the items after it would move up.
+/// An array contains null, which the SDK cannot represent. Leaving it out would
+/// shift the items after it, so it is an error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct NullInList {
-    /// Where in the object it is, such as `$.list[2]`.
+    /// The path of the null in the object, such as `$.list[2]`, as messages show it.
     pub(crate) path: String,
 }
 
-/// The SDK's form of `object`, nested objects and lists whole, every number a float, bit for bit.
+/// The object as a value of the SDK. Nested objects and arrays are kept whole, and
+/// every number is a float with the same bits.
 ///
-/// The SDK has no null: a field that is null, or of no kind, is left out of its object.
-// Recursion needs no bound here: an object is read to 100 levels of messages at most.
+/// A field that is null, or has no kind, is left out of its object.
+///
+/// # Errors
+///
+/// An array contains null, at any depth.
+// The recursion needs no bound: an object that was read has at most 100 levels of messages.
 pub(crate) fn object_to_value(object: Object<'_>) -> Result<StructValue, NullInList> {
     fields(object, &Path::root("$"))
 }
 
+/// The fields that are not null. `path` is that of the object.
 fn fields(object: Object<'_>, path: &Path<'_>) -> Result<StructValue, NullInList> {
     let mut fields = HashMap::with_capacity(object.0.len());
     for (name, value) in object.0 {
@@ -32,6 +48,7 @@ fn fields(object: Object<'_>, path: &Path<'_>) -> Result<StructValue, NullInList
     Ok(StructValue { fields })
 }
 
+/// A value of the SDK; `None` for null.
 fn to_value(value: Value<'_>, path: &Path<'_>) -> Result<Option<open_feature::Value>, NullInList> {
     Ok(Some(match value {
         Value::Null => return Ok(None),
@@ -70,7 +87,6 @@ mod tests {
     const NULL: prost_types::Value = prost_types::Value { kind: Some(Kind::NullValue(0)) };
     const KINDLESS: prost_types::Value = prost_types::Value { kind: None };
 
-    /// Section 6: "nested objects and lists are kept whole".
     #[test]
     fn nested_values_are_kept_whole() {
         let inner = object([("flag", true.into()), ("list", vec!["a".into()].into())]);
@@ -85,7 +101,7 @@ mod tests {
         assert_eq!(converted, Ok(expected));
     }
 
-    /// Section 6: "leave the field out".
+    /// `docs/resolvers.md`, "Null": "A field of an object that is null is left out."
     #[test]
     fn a_field_that_is_null_or_kindless_is_left_out() {
         let inner = object([("null", NULL), ("none", KINDLESS), ("kept", "x".into())]);
@@ -101,7 +117,8 @@ mod tests {
         assert_eq!(converted, Ok(expected));
     }
 
-    /// Section 6: "in a list it must not shift the others: an error".
+    /// `docs/resolvers.md`, "Null": "An array that contains null is a `PARSE_ERROR` that names the
+    /// place".
     #[test]
     fn a_null_in_a_list_is_an_error_that_says_where() {
         let list = |items: Vec<prost_types::Value>| prost_types::Value::from(items);
@@ -120,8 +137,7 @@ mod tests {
     }
 
     proptest! {
-        /// Section 6: "what the wire carries is given back exactly", and "numbers inside a
-        /// struct are floats".
+        /// `docs/resolvers.md`, "Null": "Numbers inside an object are floats with every resolver."
         #[test]
         fn numbers_come_back_bit_equal(number in any::<f64>()) {
             let converted = converted(&object([("n", number.into())])).unwrap();

@@ -1,4 +1,10 @@
-//! What options must be, wherever they come from. Without I/O.
+//! What options must satisfy, whether they come from the program, the
+//! environment or the defaults. No I/O.
+//!
+//! The module [`read`](super::read) checks the syntax of variables. What can be
+//! wrong with a value of the right type is checked here, wherever the value comes
+//! from. Nothing here depends on the machine: a file that is missing now may be
+//! there when the provider is initialized.
 
 use std::{str::FromStr, time::Duration};
 
@@ -11,10 +17,14 @@ use super::{
 };
 use crate::{excerpt::excerpt, flagd::error::FlagdError};
 
-/// Longer durations are mistakes, and overflow clocks.
+/// The longest duration of any option. Longer ones are mistakes, and `now + duration`
+/// could overflow.
 const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-/// Headers that the connection itself writes. Those that begin with `grpc-` are gRPC's too.
+/// Headers that HTTP/2 or gRPC reserve for the connection itself. Those that begin
+/// with `grpc-` are [reserved] as well.
+///
+/// [reserved]: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#requests
 const RESERVED: [&str; 10] = [
     "connection",
     "content-length",
@@ -28,6 +38,11 @@ const RESERVED: [&str; 10] = [
     "user-agent",
 ];
 
+/// Checks everything, and returns the first problem.
+///
+/// # Errors
+///
+/// [`FlagdError::InvalidOption`] for the option that has to change.
 pub(crate) fn check(options: &FlagdOptions) -> Result<(), FlagdError> {
     check_address(options)?;
     check_file(options)?;
@@ -36,6 +51,8 @@ pub(crate) fn check(options: &FlagdOptions) -> Result<(), FlagdError> {
     check_client_certificate(options)
 }
 
+/// Host, port and authority. The target URI is left to the initialization of the
+/// provider.
 fn check_address(options: &FlagdOptions) -> Result<(), FlagdError> {
     if options.port() == 0 {
         return Err(row::port().error("`0` is not a whole number from 1 to 65535"));
@@ -47,6 +64,7 @@ fn check_address(options: &FlagdOptions) -> Result<(), FlagdError> {
     Ok(())
 }
 
+/// The resolver `file` needs a file.
 fn check_file(options: &FlagdOptions) -> Result<(), FlagdError> {
     if options.resolver() == Resolver::File && options.offline_flag_source_path().is_none() {
         let reason = "it is not set, but the resolver `file` requires it";
@@ -55,6 +73,8 @@ fn check_file(options: &FlagdOptions) -> Result<(), FlagdError> {
     Ok(())
 }
 
+/// Each duration is at most a year, and at least 1 ms where 0 would mean a busy
+/// loop. The message has the unit of the variable.
 fn check_durations(options: &FlagdOptions) -> Result<(), FlagdError> {
     const MILLI: Duration = Duration::from_millis(1);
     const SECOND: Duration = Duration::from_secs(1);
@@ -78,7 +98,10 @@ fn check_durations(options: &FlagdOptions) -> Result<(), FlagdError> {
     Ok(())
 }
 
-/// A name that is none is not shown: it may be a secret that was cut in the wrong place.
+/// Headers and the selector, which is sent as one.
+///
+/// An invalid name is not shown, only its position: it may be a part of a secret,
+/// for example if a value in `FLAGD_HEADERS` contains a comma.
 fn check_headers(options: &FlagdOptions) -> Result<(), FlagdError> {
     let invalid = |reason: String| Err(row::headers().error(reason));
     for (index, (name, value)) in options.headers().exposed().enumerate() {
@@ -105,11 +128,14 @@ fn check_headers(options: &FlagdOptions) -> Result<(), FlagdError> {
     }
 }
 
-/// As gRPC has it; HTTP alone would take any text without control characters.
+/// Whether a value is printable ASCII, or tabs, as gRPC requires. HTTP alone would
+/// accept any bytes except control characters.
 fn is_ascii_value(text: &str) -> bool {
     HeaderValue::from_str(text).is_ok_and(|value| value.to_str().is_ok())
 }
 
+/// Mutual TLS needs both the certificate and its key; the error names the one
+/// that is missing.
 fn check_client_certificate(options: &FlagdOptions) -> Result<(), FlagdError> {
     match (options.client_cert_path(), options.client_key_path()) {
         (Some(_), None) => {

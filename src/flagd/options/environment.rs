@@ -1,30 +1,53 @@
 //! Completes options from the environment and the defaults.
+//!
+//! The rules for one option, in this order:
+//!
+//! 1. The value set in the program.
+//! 2. Its variable, unless that is empty. The port with the resolver
+//!    `in-process` has two variables: `FLAGD_SYNC_PORT`, then `FLAGD_PORT`.
+//! 3. The default from the table, which is read like a variable.
+//!
+//! Step 2 is skipped for host, port, target URI and socket path as soon as the
+//! program sets any of the four: `FLAGD_TARGET_URI` in the environment must not
+//! override a host that the program chose.
 
 use std::ffi::OsString;
 
 use super::kind::{OptionInfo, Resolver};
 use crate::{excerpt::excerpt, flagd::error::FlagdError};
 
-/// The options that say where flagd is; a program sets them together.
+/// The options that together form flagd's address.
 const ADDRESS: [&str; 4] = ["host", "port", "targetUri", "socketPath"];
 
-/// The variable whose value is a secret, so that no error may show it.
+/// The variable whose value is a secret, which no error may show.
 const SECRET: &str = "FLAGD_HEADERS";
 
 /// The environment as the options see it.
 pub(crate) struct Environment<'a> {
+    /// Returns the value of a variable.
     lookup: &'a dyn Fn(&str) -> Option<OsString>,
+    /// Decides on the variables and the default of the port.
     pub(crate) resolver: Resolver,
+    /// Whether the program sets a part of the address.
     address_set: bool,
 }
 
 impl<'a> Environment<'a> {
-    /// Without the resolver, which decides on the variable and the default of the port.
+    /// Creates the environment with the default resolver. The caller completes
+    /// the option `resolver` with it, and then sets [`resolver`](Self::resolver),
+    /// before it completes the other options.
     pub(crate) fn new(lookup: &'a dyn Fn(&str) -> Option<OsString>, address_set: bool) -> Self {
         Self { lookup, resolver: Resolver::Rpc, address_set }
     }
 
-    /// The value set in the program, else the variable's, else the default.
+    /// Returns the value set in the program, or else the variable's, or else the
+    /// default. An empty default in the table is the default of the type: `None`
+    /// or an empty list.
+    ///
+    /// # Errors
+    ///
+    /// The variable's value does not parse. The error names the variable that was
+    /// read, which is not always the one in the table.
     pub(crate) fn complete<T: Default>(
         &self,
         row: &OptionInfo,
@@ -48,6 +71,7 @@ impl<'a> Environment<'a> {
         }
     }
 
+    /// The variables to read, in order; the first that is set counts.
     fn variables(&self, row: &OptionInfo) -> Vec<&'static str> {
         if self.address_set && ADDRESS.contains(&row.name) {
             return Vec::new();
@@ -58,6 +82,7 @@ impl<'a> Environment<'a> {
         }
     }
 
+    /// The default as a variable would hold it; empty if there is none.
     fn default(&self, row: &OptionInfo) -> &'static str {
         match (row.name, self.resolver) {
             ("port", Resolver::InProcess) => "8015",
@@ -65,7 +90,13 @@ impl<'a> Environment<'a> {
         }
     }
 
-    /// The variable's text; none if it is empty or not meant for us.
+    /// The variable's value without surrounding whitespace; `None` if it is empty
+    /// or not meant for this program.
+    ///
+    /// Kubernetes sets `FLAGD_PORT=tcp://10.0.0.7:8013` in each pod of a namespace
+    /// that has a Service `flagd`. Such a value is ignored with a warning, because
+    /// a program would otherwise fail for a reason that is not in its
+    /// configuration.
     fn lookup(&self, variable: &str) -> Result<Option<String>, String> {
         let Some(value) = (self.lookup)(variable) else { return Ok(None) };
         let text = value.into_string().map_err(|value| match variable {

@@ -1,5 +1,17 @@
-//! The options of the provider: their [table], the [builder] that completes it from the environment,
-//! and the [checks](check).
+//! The options of the provider: their [table], the [builder] that completes
+//! them from the environment, and the [checks](check).
+//!
+//! ```text
+//! program  -> FlagdOptionsBuilder ─┐
+//! environment -> Environment, read ├─> FlagdOptions -> check -> Target, Plan
+//! table    -> defaults ────────────┘
+//! ```
+//!
+//! Building options does no I/O: whether files can be read, the target URI
+//! parses and the resolver is part of the build is only seen when the provider
+//! is initialized. A program whose configuration comes from its environment can
+//! then report the problem through the provider's state, as it reports any
+//! other.
 
 mod builder;
 mod check;

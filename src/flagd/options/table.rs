@@ -1,5 +1,10 @@
-//! The table of options. From it come the options with their accessors, the builder with its
-//! setters, and [`FlagdOptions::TABLE`], so that they cannot differ.
+//! The table of options. [`FlagdOptions`] with its accessors, the builder with its
+//! setters, and [`FlagdOptions::TABLE`] are generated from it, so that they cannot
+//! differ.
+//!
+//! To add an option, add a row to `options!`. What uses it must then read it;
+//! what has to hold for its value belongs into [`check`](super::check). The table
+//! in `docs/options.md` is generated from [`FlagdOptions::TABLE`] by a test.
 
 use std::{
     convert::identity,
@@ -16,7 +21,7 @@ use super::{
 };
 use crate::{bucketing::Bucketing, flagd::error::FlagdError};
 
-/// `"none"` for the empty text, else the text as code.
+/// `none` for an empty default, any other as code.
 macro_rules! shown_default {
     ("") => {
         "none"
@@ -26,17 +31,21 @@ macro_rules! shown_default {
     };
 }
 
-/// Writes everything from rows of this form (the second line is what documentation shows and what
-/// the environment gives; the third is what accessor and setter look like):
+/// Generates the options from rows of this form. The names, the kind and the
+/// default are shown in the documentation and used for the environment; the last
+/// line says what the accessor and the setter look like:
 ///
 /// ```text
 /// /// Documentation.
 /// field: Type,
-///     name "name", variable "VARIABLE", kind "kind", default "text", read <from a variable's text>,
+///     name "name", variable "VARIABLE", kind "kind",
+///     default "as a variable would hold it", read <&str to Type>,
 ///     get <type> = <from &Type>, set <type> = <to Type>;
 /// ```
 ///
-/// An empty default is the type's own: nothing.
+/// For example, `default "500", read read::millis` is a default of 500 ms. An empty
+/// default is that of the type, such as `None`. The documentation becomes the
+/// column "Meaning" of the table, so it is one paragraph.
 macro_rules! options {
     ($(
         $(#[doc = $meaning:literal])+
@@ -45,21 +54,25 @@ macro_rules! options {
             default $default:tt, read $read:expr,
             get $get:ty = $getter:expr, set $set:ty = $setter:expr;
     )+) => {
-        /// How the provider reaches flagd, and how it behaves while it does not.
+        /// The options of the provider: how it reaches flagd, where flags are evaluated, and
+        /// what happens while flagd is unreachable.
         ///
-        /// Made by [`FlagdOptions::builder`]. Option by option a value set in the program comes
-        /// before the environment, and the environment before the default. A program that sets any
-        /// of host, port, target URI or socket path takes none of these from the environment.
+        /// Create them with [`FlagdOptions::builder`]. For each option, a value set in the
+        /// program comes before the environment variable, and the variable before the default.
+        /// If the program sets any of host, port, target URI or socket path, none of these is
+        /// taken from the environment.
         ///
         /// Names, variables and defaults are those of the [flagd provider specification], where it
-        /// has them; [`FlagdOptions::TABLE`] lists them all.
+        /// defines them; [`FlagdOptions::TABLE`] lists them all.
+        ///
+        /// `Debug` shows all options except the values of headers.
         ///
         /// # Proxies
         ///
         /// Connections to flagd do not use the proxies in the environment variables `HTTPS_PROXY`,
-        /// `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`. To reach flagd through a proxy of gRPC, such as
+        /// `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`. To reach flagd through a gRPC proxy, such as
         /// Envoy or nginx, set `targetUri` to `envoy://proxy:port/authority`, where `authority` is the
-        /// name by which the proxy knows flagd; to reach it through a process on the same machine,
+        /// name under which the proxy knows flagd; to reach it through a process on the same machine,
         /// set `socketPath`.
         ///
         /// [flagd provider specification]: https://flagd.dev/reference/specifications/providers/#configuration
@@ -78,12 +91,13 @@ macro_rules! options {
         #[derive(Clone, Debug)]
         pub struct FlagdOptions {
             $($field: $type,)+
-            /// No text can hold it, so that it is no row.
+            /// Not a row of the table, because a variable cannot hold a function.
             #[cfg_attr(not(feature = "in-process"), allow(dead_code))]
             enricher: Enricher,
         }
 
-        /// The rows of the table, each by the name of its field.
+        /// The rows of the table, each under the name of its field, for errors that name an
+        /// option and its variable.
         pub(crate) mod row {
             use crate::flagd::options::kind::OptionInfo;
 
@@ -99,7 +113,16 @@ macro_rules! options {
         }
 
         impl FlagdOptions {
-            /// Every option: name, environment variable, type, default, meaning.
+            /// Every option that has a variable: name, environment variable, type, default and
+            /// meaning.
+            ///
+            /// ```
+            /// use flagstaff::FlagdOptions;
+            ///
+            /// for row in FlagdOptions::TABLE {
+            ///     println!("{:32} {}", row.variable, row.default);
+            /// }
+            /// ```
             pub const TABLE: &'static [OptionInfo] = &[$(row::$field()),+];
 
             $(
@@ -111,18 +134,33 @@ macro_rules! options {
                 }
             )+
 
+            /// The option `contextEnricher`.
             #[cfg(feature = "in-process")]
             pub(crate) fn enricher(&self) -> &Enricher {
                 &self.enricher
             }
 
-            /// The same options for another resolver.
+            /// The same options with another resolver. The port does not change.
             pub(crate) fn with_resolver(self, resolver: Resolver) -> Self {
                 Self { resolver, ..self }
             }
         }
 
-        /// Collects options; [`build`](Self::build) completes and checks them.
+        /// Collects options for the provider.
+        ///
+        /// Each setter replaces the value set before, except
+        /// [`header`](Self::header), which adds one. None of them can fail.
+        /// [`build`](Self::build) takes what is not set from the environment and the
+        /// defaults, and checks the result.
+        ///
+        /// ```
+        /// use flagstaff::FlagdOptions;
+        ///
+        /// let builder = FlagdOptions::builder().host("flags.internal").port(9013);
+        /// let options = builder.without_env().build()?;
+        /// assert_eq!((options.host(), options.port()), ("flags.internal", 9013));
+        /// # Ok::<(), flagstaff::FlagdError>(())
+        /// ```
         #[derive(Clone, Debug, Default)]
         #[must_use]
         pub struct FlagdOptionsBuilder {
@@ -144,7 +182,8 @@ macro_rules! options {
                 }
             )+
 
-            /// What is not set comes from the environment, or is the default.
+            /// Takes what is not set from the environment or the defaults. The result is not
+            /// checked yet.
             pub(crate) fn complete(
                 self,
                 environment: &Environment<'_>,
@@ -171,51 +210,51 @@ options! {
         default "localhost", read read::text,
         get &str = String::as_str, set impl Into<String> = Into::into;
 
-    /// The port of flagd. Evaluation in process has the default 8015, and reads `FLAGD_SYNC_PORT`
-    /// first.
+    /// The port of flagd. With the resolver `in-process`, the default is 8015, and the variable
+    /// `FLAGD_SYNC_PORT` comes first.
     port: u16,
         name "port", variable "FLAGD_PORT", kind "1 to 65535",
         default "8013", read read::port,
         get u16 = copied, set u16 = identity;
 
-    /// Where flagd is, in place of host, port and socket path: `dns:///host:port`, `host:port`,
+    /// The address of flagd, in place of host, port and socket path: `dns:///host:port`, `host:port`,
     /// `unix:///path` or `envoy://host:port/authority`
     /// ([specification](https://flagd.dev/reference/specifications/providers/#custom-name-resolution)).
-    /// A host alone has the port of the option `port`.
+    /// A host without a port gets that of the option `port`.
     target_uri: Option<String>,
         name "targetUri", variable "FLAGD_TARGET_URI", kind "URI",
         default "", read read::optional_text,
         get Option<&str> = Option::as_deref, set impl Into<String> = |text| Some(Into::into(text));
 
-    /// Encrypt the connection with TLS, and authenticate flagd by its certificate. Without it the
-    /// options about certificates have no effect, and headers travel in clear text.
+    /// Whether to encrypt the connection with TLS and to authenticate flagd by its certificate.
+    /// Without TLS, the options about certificates have no effect, and headers travel in clear text.
     tls: bool,
         name "tls", variable "FLAGD_TLS", kind "`true` or `false`",
         default "false", read read::boolean,
         get bool = copied, set bool = identity;
 
-    /// A unix socket of flagd, in place of host and port.
+    /// The path of a unix socket on which flagd listens, in place of host and port.
     socket_path: Option<PathBuf>,
         name "socketPath", variable "FLAGD_SOCKET_PATH", kind "path",
         default "", read read::optional_path,
         get Option<&Path> = Option::as_deref, set impl Into<PathBuf> = |path| Some(Into::into(path));
 
     /// A PEM file with the certificate authorities to trust in place of the system's. It is read
-    /// again at each connection.
+    /// again for each connection.
     cert_path: Option<PathBuf>,
         name "certPath", variable "FLAGD_SERVER_CERT_PATH", kind "path",
         default "", read read::optional_path,
         get Option<&Path> = Option::as_deref, set impl Into<PathBuf> = |path| Some(Into::into(path));
 
-    /// A PEM file with the certificate chain that this client shows (mutual TLS), its own
-    /// certificate first. It is read again at each connection.
+    /// A PEM file with the certificate chain that this client presents (mutual TLS), its own
+    /// certificate first. It is read again for each connection.
     client_cert_path: Option<PathBuf>,
         name "clientCertPath", variable "FLAGD_CLIENT_CERT_PATH", kind "path",
         default "", read read::optional_path,
         get Option<&Path> = Option::as_deref, set impl Into<PathBuf> = |path| Some(Into::into(path));
 
-    /// A PEM file with the private key of `clientCertPath`, not encrypted. It is read again at each
-    /// connection.
+    /// A PEM file with the private key for `clientCertPath`, not encrypted. It is read again for
+    /// each connection.
     client_key_path: Option<PathBuf>,
         name "clientKeyPath", variable "FLAGD_CLIENT_KEY_PATH", kind "path",
         default "", read read::optional_path,
@@ -228,8 +267,8 @@ options! {
         default "", read read::optional_text,
         get Option<&str> = Option::as_deref, set impl Into<String> = |text| Some(Into::into(text));
 
-    /// Headers to send with each call, such as `authorization`. Values are taken for secrets and
-    /// never shown. The variable cannot hold a value with a comma.
+    /// Headers to send with each call, such as `authorization`. Their values are treated as secrets
+    /// and never shown. The variable cannot hold a value with a comma.
     headers: Headers,
         name "headers", variable "FLAGD_HEADERS", kind "`name=value,...`",
         default "", read read::headers,
@@ -243,43 +282,45 @@ options! {
         default "", read read::optional_text,
         get Option<&str> = Option::as_deref, set impl Into<String> = |text| Some(Into::into(text));
 
-    /// How long a unary call may take as a whole, and initialization; 0 leaves calls unbounded, and
-    /// initialization ends with the first attempt, after 500 ms at most.
+    /// How long a unary call may take as a whole, and how long initialization may take. With 0,
+    /// calls are not bounded, and initialization takes at most 500 ms.
     deadline: Duration,
         name "deadlineMs", variable "FLAGD_DEADLINE_MS", kind "ms",
         default "500", read read::millis,
         get Duration = copied, set Duration = identity;
 
-    /// How many calls in a row may go unanswered, over at least two `deadlineMs`, before flagd counts
-    /// as hanging: then one call at a time is made while the others fail at once, until one is
-    /// answered, and the event stream is opened anew. 0 is never, and so is it without a deadline.
+    /// How many calls in a row may get no response, over at least two `deadlineMs`, before flagd
+    /// counts as hanging. Then one call at a time is made while the others fail immediately, until
+    /// one gets a response, and the event stream is opened again. 0 turns this off, and so does a
+    /// `deadlineMs` of 0.
     max_unanswered_calls: u32,
         name "maxUnansweredCalls", variable "FLAGD_MAX_UNANSWERED_CALLS", kind "count",
         default "5", read read::count,
         get u32 = copied, set u32 = identity;
 
-    /// How long an event stream lives before the next one replaces it; 0 is without end.
+    /// How long an event stream or sync stream is used before the next one replaces it; 0 is
+    /// unlimited.
     stream_deadline: Duration,
         name "streamDeadlineMs", variable "FLAGD_STREAM_DEADLINE_MS", kind "ms",
         default "600000", read read::millis,
         get Duration = copied, set Duration = identity;
 
-    /// How long an event stream may be silent before it counts as lost; 0 is without end. In force
-    /// once the server has shown that it sends `keep_alive`; flagd does every 20 s, so that less
-    /// than that takes a flagd that is well for lost.
+    /// How long an event stream may be silent before it counts as lost; 0 is unlimited. Applies once
+    /// the server has sent a `keep_alive`. flagd sends one after 20 s of silence, so a lower value
+    /// disconnects from a flagd that works.
     stream_idle: Duration,
         name "streamIdleMs", variable "FLAGD_STREAM_IDLE_MS", kind "ms",
         default "60000", read read::millis,
         get Duration = copied, set Duration = identity;
 
-    /// Interval of HTTP/2 pings; 0 is off. A connection that leaves a ping unanswered for 20 s is
-    /// lost. Servers may close connections that ping often.
+    /// The interval of HTTP/2 pings; 0 turns them off. A connection on which a ping gets no response
+    /// for 20 s is lost. Servers may close connections that ping often.
     keep_alive_time: Duration,
         name "keepAliveTime", variable "FLAGD_KEEP_ALIVE_TIME_MS", kind "ms",
         default "0", read read::millis,
         get Duration = copied, set Duration = identity;
 
-    /// Whether results that depend on no context (reason STATIC) are
+    /// Whether results with the reason STATIC, which do not depend on the context, are
     /// [cached](https://flagd.dev/reference/specifications/providers/#flag-evaluation-caching).
     cache: CacheType,
         name "cache", variable "FLAGD_CACHE", kind "`lru` or `disabled`",
@@ -292,8 +333,8 @@ options! {
         default "1000", read read::count,
         get usize = copied, set usize = identity;
 
-    /// How many attempts in a row to open the event stream again may fail before STALE becomes
-    /// ERROR; `-1`, or `None` in the program, is without limit. Attempts go on all the same.
+    /// How many attempts in a row to open the event stream again may fail before the state STALE
+    /// becomes ERROR; `-1`, or `None` in the program, is unlimited. Attempts continue in ERROR.
     max_event_stream_retries: Option<u32>,
         name "maxEventStreamRetries", variable "FLAGD_MAX_EVENT_STREAM_RETRIES",
         kind "count, `-1` or `unlimited`",
@@ -302,55 +343,59 @@ options! {
 
     /// The delay before the first
     /// [reconnection](https://flagd.dev/reference/specifications/providers/#stream-reconnection);
-    /// each failure doubles it, and up to a half is left out at random.
+    /// each failure doubles it, and up to a half of it is left out at random.
     retry_backoff: Duration,
         name "retryBackoffMs", variable "FLAGD_RETRY_BACKOFF_MS", kind "ms, at least 1",
         default "1000", read read::millis,
         get Duration = copied, set Duration = identity;
 
-    /// The longest delay before a reconnection. An attempt may take as long itself, though not more
-    /// than 20 s; the first may take `deadlineMs` where that is longer.
+    /// The longest delay before a reconnection. An attempt itself may take as long, up to 20 s, or
+    /// `deadlineMs` if that is longer; attempts after the first take at most 5 s, or this value if
+    /// that is longer.
     retry_backoff_max: Duration,
         name "retryBackoffMaxMs", variable "FLAGD_RETRY_BACKOFF_MAX_MS", kind "ms, at least 1",
         default "5000", read read::millis,
         get Duration = copied, set Duration = identity;
 
-    /// How long the provider is STALE, and answers from the cache, before it is in ERROR
+    /// How long the provider is STALE after a lost connection, and serves cached results or the last
+    /// valid configuration, before it is in ERROR
     /// ([specification](https://flagd.dev/reference/specifications/providers/#flagd-provider-lifecycle));
-    /// 0 is ERROR at once.
+    /// with 0, it is in ERROR immediately.
     retry_grace_period: Duration,
         name "retryGracePeriod", variable "FLAGD_RETRY_GRACE_PERIOD", kind "s",
         default "10", read read::seconds,
         get Duration = copied, set Duration = identity;
 
-    /// What evaluation in process calls itself before flagd, which may tell providers apart by it.
+    /// The name by which the resolver `in-process` identifies itself to flagd.
     provider_id: Option<String>,
         name "providerId", variable "FLAGD_PROVIDER_ID", kind "string",
         default "", read read::optional_text,
         get Option<&str> = Option::as_deref, set impl Into<String> = |text| Some(Into::into(text));
 
-    /// A file with flag definitions, YAML if it is called `.yaml` or `.yml`, else JSON. With it the
-    /// resolver `in-process` is `file`, which needs it.
+    /// A file with flag definitions: YAML if its name ends in `.yaml` or `.yml`, otherwise JSON. The
+    /// resolver `file` requires it, and the resolver `in-process` becomes `file` if it is set.
     offline_flag_source_path: Option<PathBuf>,
         name "offlineFlagSourcePath", variable "FLAGD_OFFLINE_FLAG_SOURCE_PATH", kind "path",
         default "", read read::optional_path,
         get Option<&Path> = Option::as_deref, set impl Into<PathBuf> = |path| Some(Into::into(path));
 
-    /// How often that file is read. Where the system can watch files, a change is noticed at once.
+    /// How often that file is read. Changes that the operating system reports are noticed
+    /// immediately.
     offline_poll_interval: Duration,
         name "offlinePollIntervalMs", variable "FLAGD_OFFLINE_POLL_MS", kind "ms, at least 1",
         default "5000", read read::millis,
         get Duration = copied, set Duration = identity;
 
-    /// The generation of `fractional` for evaluation in process and from a file, which decides who
-    /// gets which variant: that of flagd to 0.16 (`string`), or that of the coming flagd 1.0 (`cbor`).
+    /// The generation of `fractional` for the resolvers `in-process` and `file`, which decides who
+    /// gets which variant: that of flagd up to 0.16 (`string`), or that accepted for flagd 1.0
+    /// (`cbor`).
     bucketing: Bucketing,
         name "bucketing", variable "FLAGD_BUCKETING", kind "`string` or `cbor`",
         default "string", read read::bucketing,
         get Bucketing = copied, set Bucketing = identity;
 
-    /// Names of the gRPC status codes, such as `PERMISSION_DENIED`, with which a provider that never
-    /// was ready gives up for good
+    /// Names of gRPC status codes, such as `PERMISSION_DENIED`. If flagd responds with one of them
+    /// before the provider was ever ready, the provider gives up and does not try again
     /// ([specification](https://flagd.dev/reference/specifications/providers/#fatal-status-codes)).
     fatal_status_codes: Vec<String>,
         name "fatalStatusCodes", variable "FLAGD_FATAL_STATUS_CODES", kind "`NAME,...`",
@@ -359,10 +404,12 @@ options! {
         set impl IntoIterator<Item = impl Into<String>> = texts;
 }
 
+/// The getter of options that are small.
 fn copied<T: Copy>(value: &T) -> T {
     *value
 }
 
+/// The setter of options that are lists.
 fn texts(texts: impl IntoIterator<Item = impl Into<String>>) -> Vec<String> {
     texts.into_iter().map(Into::into).collect()
 }

@@ -1,4 +1,25 @@
-//! Where flagd is: reads the address options, without I/O.
+//! The address of flagd, from the options that form it. No I/O: names are
+//! resolved when the connection is made.
+//!
+//! The forms of the option `targetUri`, after the [specification]; the default
+//! port here is 8013:
+//!
+//! | `targetUri` | connects to | authority |
+//! |---|---|---|
+//! | `flags:9` | `flags:9` | `flags:9` |
+//! | `flags` | `flags:8013` | `flags:8013` |
+//! | `dns:///flags:9`, `dns:flags:9` | `flags:9` | `flags:9` |
+//! | `dns://8.8.8.8/flags:9` | `flags:9`, by the system's resolver | `flags:9` |
+//! | `[::1]:9` | `[::1]:9` | `[::1]:9` |
+//! | `::1` | `[::1]:8013` | `[::1]:8013` |
+//! | `unix:///run/flagd.sock` | the socket `/run/flagd.sock` | `localhost` |
+//! | `envoy://proxy:9/rpc.service` | `proxy:9` | `rpc.service` |
+//!
+//! The schemes are those of [gRPC's naming], with `envoy` added by flagd. The
+//! option `defaultAuthority` overrides the authority in each of them.
+//!
+//! [specification]: https://flagd.dev/reference/specifications/providers/#custom-name-resolution
+//! [gRPC's naming]: https://github.com/grpc/grpc/blob/master/doc/naming.md
 
 use std::{fmt, net::Ipv6Addr, path::PathBuf};
 
@@ -10,18 +31,23 @@ use super::{
 };
 use crate::{excerpt::excerpt, flagd::error::FlagdError};
 
-/// Where to connect to, and under which name.
+/// Where to connect to, and the name under which flagd is known there.
+///
+/// `Display` shows the address, as messages have it: `host:port` or `unix:/path`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Target {
     pub(crate) address: Address,
-    /// The HTTP/2 authority, and the server's name for TLS.
+    /// The HTTP/2 authority, whose host is also the name that the server's
+    /// certificate must have.
     pub(crate) authority: Authority,
 }
 
+/// What to connect to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Address {
-    /// `host:port`, an IPv6 address in brackets.
+    /// `host:port`; an IPv6 address is in brackets.
     Tcp(Authority),
+    /// The path of a unix socket.
     Unix(PathBuf),
 }
 
@@ -35,7 +61,12 @@ impl fmt::Display for Target {
 }
 
 impl Target {
-    /// `targetUri` before `socketPath` before host and port; `defaultAuthority` over all.
+    /// The target that the options name: `targetUri` before `socketPath` before
+    /// host and port. `defaultAuthority` overrides the authority of each.
+    ///
+    /// # Errors
+    ///
+    /// [`FlagdError::InvalidOption`] for the option that does not parse.
     pub(crate) fn new(options: &FlagdOptions) -> Result<Self, FlagdError> {
         let (address, authority) = match (options.target_uri(), options.socket_path()) {
             (Some(uri), _) => parse_uri(uri, options.port()).map_err(|reason| {
@@ -55,14 +86,16 @@ impl Target {
         };
         let authority = authority.unwrap_or_else(|| match &address {
             Address::Tcp(address) => address.clone(),
-            // What gRPC sends over unix sockets.
+            // The authority that gRPC libraries send over unix sockets.
             Address::Unix(_) => Authority::from_static("localhost"),
         });
         Ok(Self { address, authority })
     }
 }
 
-/// The address, and the authority where the URI names one.
+/// The address, and the authority if the URI names one.
+///
+/// The error says what is wrong; the caller adds the URI.
 fn parse_uri(uri: &str, port: u16) -> Result<(Address, Option<Authority>), String> {
     if let Some(path) = uri.strip_prefix("unix:") {
         let path = path.strip_prefix("//").unwrap_or(path);
@@ -80,7 +113,8 @@ fn parse_uri(uri: &str, port: u16) -> Result<(Address, Option<Authority>), Strin
     Ok((Address::Tcp(host_and_port(without_dns(uri)?, port)?), None))
 }
 
-/// What follows `dns:///`, `dns://resolver/` (the system resolves all the same) or `dns:`.
+/// What follows `dns:///`, `dns://resolver/` or `dns:`; the whole string if it has
+/// no scheme. The resolver in the URI is ignored: the system resolves names.
 fn without_dns(uri: &str) -> Result<&str, String> {
     match uri.strip_prefix("dns:").map(|rest| (rest, rest.strip_prefix("//"))) {
         Some((_, Some(rest))) => match rest.split_once('/') {
@@ -96,7 +130,8 @@ fn without_dns(uri: &str) -> Result<&str, String> {
     }
 }
 
-/// `host:port`, `[v6]:port`, or a host alone, which takes the default port.
+/// `host:port`, `[v6]:port`, or a host without a port, which gets the default
+/// port.
 fn host_and_port(text: &str, default: u16) -> Result<Authority, String> {
     let bare_v6 = text.parse::<Ipv6Addr>().is_ok();
     match text.rsplit_once(':') {
@@ -105,7 +140,7 @@ fn host_and_port(text: &str, default: u16) -> Result<Authority, String> {
     }
 }
 
-/// An IPv6 address may come with or without brackets.
+/// Host and port as an authority. An IPv6 address may be with or without brackets.
 pub(crate) fn join(host: &str, port: u16) -> Result<Authority, String> {
     let joined = match host.parse::<Ipv6Addr>() {
         Ok(address) => format!("[{address}]:{port}"),
@@ -115,7 +150,12 @@ pub(crate) fn join(host: &str, port: u16) -> Result<Authority, String> {
         .map_err(|_| format!("`{}` is neither a host name nor an address", excerpt(host)))
 }
 
-/// `host` or `host:port`: neither a user, which HTTP/2 forbids, nor a port that is none.
+/// Parses `host` or `host:port`.
+///
+/// An `Authority` alone would accept more: user information, which [HTTP/2]
+/// forbids, an empty host, and a port that is not a number.
+///
+/// [HTTP/2]: https://www.rfc-editor.org/rfc/rfc9113#section-8.3.1
 pub(crate) fn parse_authority(text: &str) -> Result<Authority, String> {
     let invalid = || format!("`{}` is neither `host` nor `host:port`", excerpt(text));
     let authority: Authority = text.parse().map_err(|_| invalid())?;

@@ -1,25 +1,40 @@
-//! `google.protobuf.Struct` and `Value`, borrowed from the message that they came in.
+//! `google.protobuf.Struct` and `Value`, borrowed from the message that they are in.
+//!
+//! ```text
+//! Struct     1 fields        map<string, Value>: entries with 1 key and 2 value
+//! Value      1 null_value    2 number_value  3 string_value
+//!            4 bool_value    5 struct_value  6 list_value
+//! ListValue  1 values        repeated Value
+//! ```
+//!
+//! A struct in a struct takes three levels of messages (value, struct, entry), and an
+//! array in an array two (value, list), of the 100 that the reader accepts.
 
 use std::collections::BTreeMap;
 
 use super::reader::{Field, Malformed, Merge};
 
-/// A value; one of no kind is null.
+/// A `google.protobuf.Value`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) enum Value<'a> {
+    /// Null, or a value without a kind: flagd does not distinguish them.
     #[default]
     Null,
     Bool(bool),
+    /// The only type of numbers. It may be NaN or infinite.
     Number(f64),
     Text(&'a str),
     List(Vec<Value<'a>>),
     Object(Object<'a>),
 }
 
-/// The fields of a struct.
+/// A `google.protobuf.Struct`: fields by name. The map is ordered, which makes
+/// results that list them the same in every run.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Object<'a>(pub(crate) BTreeMap<&'a str, Value<'a>>);
 
+/// Adds the fields of another struct. Of two with the same name, the last one counts,
+/// whole: as for any map, values are not merged.
 impl<'a> Merge<'a> for Object<'a> {
     fn merge(&mut self, field: Field<'_, 'a>) -> Result<(), Malformed> {
         field.message(|field| match field.tag {
@@ -38,6 +53,8 @@ impl<'a> Merge<'a> for Object<'a> {
     }
 }
 
+/// The kinds are a `oneof`: the last one counts, except that an object or array is
+/// merged with one of the same kind just before it.
 impl<'a> Merge<'a> for Value<'a> {
     fn merge(&mut self, field: Field<'_, 'a>) -> Result<(), Malformed> {
         field.message(|field| {
@@ -64,7 +81,7 @@ impl<'a> Merge<'a> for Value<'a> {
     }
 }
 
-/// `google.protobuf.ListValue`.
+/// `google.protobuf.ListValue`: adds the items of another list.
 impl<'a> Merge<'a> for Vec<Value<'a>> {
     fn merge(&mut self, field: Field<'_, 'a>) -> Result<(), Malformed> {
         field.message(|field| match field.tag {
@@ -77,12 +94,14 @@ impl<'a> Merge<'a> for Vec<Value<'a>> {
     }
 }
 
+/// Reads a field into a new value.
 fn read<'a, T: Merge<'a>>(field: Field<'_, 'a>) -> Result<T, Malformed> {
     let mut value = T::default();
     value.merge(field)?;
     Ok(value)
 }
 
+/// Lets tests compare with prost.
 #[cfg(test)]
 impl<'a> From<&'a prost_types::Struct> for Object<'a> {
     fn from(object: &'a prost_types::Struct) -> Self {
@@ -91,6 +110,7 @@ impl<'a> From<&'a prost_types::Struct> for Object<'a> {
     }
 }
 
+/// Lets tests compare with prost.
 #[cfg(test)]
 impl<'a> From<&'a prost_types::Value> for Value<'a> {
     fn from(value: &'a prost_types::Value) -> Self {

@@ -1,45 +1,69 @@
 //! Writes protobuf messages in one pass.
+//!
+//! The length of a message precedes its content. prost walks a message twice, once
+//! to compute all lengths and once to write. Here, the content is written first,
+//! after one byte that is left for the length, and moved if the length needs more:
+//!
+//! ```text
+//! 12 __ 0a 01 'f'                 the key, room for the length, the content
+//! 12 03 0a 01 'f'                 less than 128 bytes: the length fits
+//! 12 c8 01 0a 01 ...              200 bytes: the content has moved by one
+//! ```
+//!
+//! Most messages of a request are short, so that few are moved.
 
 use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint};
 
-/// The bytes of a message, to which fields are added.
+/// A buffer to which fields are appended.
+///
+/// Fields with the default value are written too. It is for the caller to leave them
+/// out where proto3 does.
 #[derive(Debug, Default)]
 pub(crate) struct Writer {
     bytes: Vec<u8>,
 }
 
 impl Writer {
+    /// An empty buffer with room for as many bytes.
     pub(crate) fn with_capacity(capacity: usize) -> Self {
         Self { bytes: Vec::with_capacity(capacity) }
     }
 
+    /// All bytes that were written.
     pub(crate) fn into_bytes(self) -> Vec<u8> {
         self.bytes
     }
 
-    /// What is no field.
+    /// Appends bytes that are not a field, such as the head of a frame.
     pub(crate) fn raw(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
     }
 
+    /// Appends a `bool`, an enum or an unsigned integer.
     pub(crate) fn varint(&mut self, tag: u32, value: u64) {
         encode_key(tag, WireType::Varint, &mut self.bytes);
         encode_varint(value, &mut self.bytes);
     }
 
+    /// Appends a `double`.
     pub(crate) fn double(&mut self, tag: u32, value: f64) {
         encode_key(tag, WireType::SixtyFourBit, &mut self.bytes);
         self.raw(&value.to_le_bytes());
     }
 
+    /// Appends a `string`.
     pub(crate) fn text(&mut self, tag: u32, value: &str) {
         encode_key(tag, WireType::LengthDelimited, &mut self.bytes);
         encode_varint(value.len() as u64, &mut self.bytes);
         self.raw(value.as_bytes());
     }
 
-    /// A message, which `write` fills. Its length goes before it and is known after it: there is room
-    /// for one byte, and a longer one moves the message.
+    /// Appends a message, whose fields `write` appends. See the [module](self) for
+    /// how its length is written.
+    ///
+    /// # Errors
+    ///
+    /// That of `write`. The buffer then ends in the middle of the message.
     pub(crate) fn message<E>(
         &mut self,
         tag: u32,
@@ -60,7 +84,8 @@ impl Writer {
         Ok(())
     }
 
-    /// An entry of a map from strings to messages.
+    /// Appends an entry of a map from strings to messages: a message with the name and
+    /// with a message that `write` fills.
     pub(crate) fn entry<E>(
         &mut self,
         tag: u32,

@@ -1,4 +1,13 @@
-//! Makes a connection from the options: TCP or unix socket, with or without TLS, and its headers.
+//! Connections to flagd: TCP or unix socket, with or without TLS, with the headers
+//! of the options.
+//!
+//! A [`Connection`] is one lazy HTTP/2 connection of tonic: it connects on first
+//! use, and connects again by itself when it is lost. It is replaced as a whole
+//! after a lost stream, because tonic cannot know that a connection went silent,
+//! and because certificates are only read when a connection is set up.
+//!
+//! What depends on the platform or on a feature has a stand-in here that returns
+//! an error with the remedy, so that the rest is the same in every build.
 
 #[cfg(feature = "tls")]
 mod tls;
@@ -30,22 +39,29 @@ use crate::{
     },
 };
 
-/// The header that selects one flag set or source.
+/// The header that selects one flag set or source. flagd reads it on every call and
+/// stream; see "Selectors" in `docs/flagd.md`.
 const SELECTOR: HeaderName = HeaderName::from_static("flagd-selector");
 
-/// One HTTP/2 connection to flagd, made at the first call, for the stream and the unary calls alike.
+/// One HTTP/2 connection to flagd, for the streams and the unary calls alike. It is
+/// established by the first call.
 pub(crate) struct Connection {
     pub(crate) transport: Transport,
-    /// Where it leads, for messages.
+    /// The address, for messages.
     pub(crate) target: String,
-    /// Set once the server has shown that it does not know evaluation v2.
+    /// Whether the server was seen not to have evaluation v2. A new connection
+    /// begins with v2, because the server may have been updated.
     v1: AtomicBool,
 }
 
 impl Connection {
-    /// Reads the certificates; no network is touched yet.
+    /// Sets up a connection and reads the certificates. It does not use the network
+    /// yet. `timeout` bounds the establishment of the connection, TLS included.
     ///
-    /// `timeout` bounds the making of the connection, TLS included.
+    /// # Errors
+    ///
+    /// [`FlagdError`] for the option that cannot be used: a file cannot be read or
+    /// has something else in it, a path is not a socket, or the build has no TLS.
     pub(crate) fn new(
         options: &FlagdOptions,
         target: &Target,
@@ -56,15 +72,20 @@ impl Connection {
         Ok(Self { transport, target: target.to_string(), v1: AtomicBool::new(false) })
     }
 
+    /// Whether to call evaluation v1 first.
     pub(crate) fn speaks_v1_only(&self) -> bool {
         self.v1.load(Ordering::Relaxed)
     }
 
+    /// Remembers whether to call evaluation v1 first. Concurrent calls may overwrite
+    /// each other's value, which costs a call at most.
     pub(crate) fn speak_v1_only(&self, v1: bool) {
         self.v1.store(v1, Ordering::Relaxed);
     }
 }
 
+/// The channel of tonic for this target. The URI says where to connect to, and the
+/// origin is what requests have as their `:scheme` and `:authority`.
 fn channel(
     options: &FlagdOptions,
     target: &Target,
@@ -99,22 +120,27 @@ fn channel(
     }
 }
 
+/// The stand-in for builds without TLS.
 #[cfg(not(feature = "tls"))]
 fn with_tls(_: Endpoint, _: &FlagdOptions, _: &Target) -> Result<Endpoint, FlagdError> {
     let reason = "this program was built without TLS; add the feature `tls-ring` or `tls-aws-lc`";
     Err(row::tls().error(reason))
 }
 
+/// The stand-in for systems without unix sockets.
 #[cfg(not(unix))]
 fn connect_lazy(_: &Endpoint, _: &std::path::Path) -> Result<Channel, String> {
     Err("this system has no unix sockets; set `host` and `port` instead".to_owned())
 }
 
-/// The option that leads to a unix socket.
+/// The option that the path of the unix socket comes from, for errors.
 fn socket_option(options: &FlagdOptions) -> OptionInfo {
     if options.target_uri().is_some() { row::target_uri() } else { row::socket_path() }
 }
 
+/// The headers that are sent with each request. Those of the option `headers` are
+/// marked as sensitive, so that neither `Debug` nor HTTP/2's compression table
+/// reveals them. The selector replaces a header with its name.
 fn headers(options: &FlagdOptions) -> Result<HeaderMap, FlagdError> {
     let mut headers = HeaderMap::new();
     for (name, value) in options.headers().exposed() {

@@ -1,4 +1,18 @@
-//! The TLS configuration of a connection, with errors that name option and file.
+//! The TLS configuration of a connection, with errors that name the option and the
+//! file.
+//!
+//! tonic parses PEM files leniently and reports problems late, without a name.
+//! They are therefore read and checked here first, and passed to tonic as they
+//! are. Each error belongs to the option that has to change:
+//!
+//! | file | problem | option |
+//! |---|---|---|
+//! | `certPath` | cannot be read, has no certificate, or an invalid one | `certPath` |
+//! | `clientCertPath` | the same | `clientCertPath` |
+//! | `clientKeyPath` | cannot be read, has no key, or an encrypted one | `clientKeyPath` |
+//! | both of the client | the key does not belong to the certificate | `clientKeyPath` |
+//!
+//! No error contains anything of what is in a file.
 
 use std::path::Path;
 
@@ -17,22 +31,29 @@ use crate::{
     http::tls::{Pem, TlsError, cryptography},
 };
 
-/// Trusts `certPath`, or the system's roots without it; shows the client's certificate if there is
-/// one. The files are read at each connection, so that renewed certificates are picked up.
+/// Adds TLS to an endpoint: it trusts the authorities in `certPath`, or those of the
+/// system without it, and presents the client's certificate if there is one.
+///
+/// The files are read whenever a connection is set up, so that renewed certificates
+/// are used.
+///
+/// # Errors
+///
+/// [`FlagdError`] for the option that cannot be used.
 pub(crate) fn with_tls(
     endpoint: Endpoint,
     options: &FlagdOptions,
     target: &Target,
 ) -> Result<Endpoint, FlagdError> {
     cryptography().map_err(|error| invalid(row::tls(), error))?;
-    // An IPv6 address stands in brackets in an authority, and without them in a certificate.
+    // An IPv6 address is in brackets in an authority, but not in a certificate.
     let server_name = target.authority.host().trim_matches(['[', ']']);
     let config = ClientTlsConfig::new().domain_name(server_name);
     let config = match options.cert_path() {
         Some(path) => config.ca_certificate(Certificate::from_pem(authorities(path)?)),
         None => config.with_native_roots(),
     };
-    // First without the client's certificate, so that each error has its own option.
+    // First without the client's certificate, so that an error below is certainly about that.
     let encrypted = endpoint.clone().tls_config(config.clone()).map_err(|error| {
         FlagdError::Transport { target: target.to_string(), source: error.into() }
     })?;
@@ -50,13 +71,14 @@ pub(crate) fn with_tls(
     })
 }
 
-/// tonic leaves out what it cannot read, and each handshake then fails with `UnknownIssuer`.
+/// The authorities in `certPath`, checked. tonic would leave out what it cannot
+/// read, and each handshake would fail with `UnknownIssuer`.
 fn authorities(path: &Path) -> Result<Vec<u8>, FlagdError> {
     let pem = Pem::from(path);
     checked(row::cert_path(), &pem, |text| pem.authorities(text).map(drop))
 }
 
-/// What a file holds, once it was checked.
+/// The content of a file, once `check` has accepted it.
 fn checked(
     option: OptionInfo,
     pem: &Pem,
@@ -67,7 +89,7 @@ fn checked(
     Ok(text.into_owned())
 }
 
-/// An error of TLS as one of an option.
+/// A TLS error as an error of an option.
 fn invalid(option: OptionInfo, error: TlsError) -> FlagdError {
     match error {
         TlsError::File { path, source } => option.file_error(&path, source),
@@ -104,7 +126,7 @@ mod tests {
             files.write("text", "no PEM at all");
             files.write("empty", "");
             files.write("cut.pem", &cert.pem()[..cert.pem().len() / 2]);
-            // What becomes of a PEM whose line breaks were lost in a variable.
+            // A PEM file whose line breaks were lost, as happens in an environment variable.
             files.write("line.pem", &files.key_pem.replace('\n', ""));
             files.write("cut-key.pem", &files.key_pem[..files.key_pem.len() / 2]);
             files.write("nonsense.pem", &pem_of("CERTIFICATE"));
@@ -235,7 +257,7 @@ mod tests {
             let shown = format!("{error:?} {text}");
             for line in files.key_pem.lines().filter(|line| !line.starts_with("-----")) {
                 assert!(!shown.contains(line), "{file}: {text}");
-                // Errors of the PEM parser hold lines as lists of bytes.
+                // `Debug` of the PEM parser's errors shows lines as lists of bytes.
                 let bytes = format!("{:?}", &line.as_bytes()[..8]);
                 assert!(!shown.contains(bytes.trim_matches(['[', ']'])), "{file}: {text}");
             }

@@ -1,4 +1,8 @@
-//! Connections over unix sockets, where there are any.
+//! Connections over unix sockets, on systems that have them.
+//!
+//! tonic connects over TCP; for another kind of socket it takes a connector, which
+//! is a service from a URI to a stream of bytes. The URI is ignored: the path is
+//! not a part of it.
 
 use std::{
     fs, io,
@@ -16,9 +20,10 @@ use tower_service::Service;
 
 use crate::excerpt::shown;
 
-/// A channel over the socket at `path`, opened at the first call.
+/// A channel over the socket at `path`, which is connected by the first call.
 ///
-/// A socket that is not there yet may come; something else in its place never becomes one.
+/// A path that does not exist is accepted, because flagd may create the socket
+/// later. A path to something else is an error, because it never becomes a socket.
 pub(crate) fn connect_lazy(endpoint: &Endpoint, path: &Path) -> Result<Channel, String> {
     match fs::metadata(path) {
         Ok(metadata) if !metadata.file_type().is_socket() => {
@@ -28,6 +33,7 @@ pub(crate) fn connect_lazy(endpoint: &Endpoint, path: &Path) -> Result<Channel, 
     }
 }
 
+/// Connects to the socket at this path, anew for each connection.
 #[derive(Clone)]
 struct UnixConnector(PathBuf);
 

@@ -13,7 +13,7 @@ const fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// A stream that gives what the test sends, and ends as the test says.
+/// A stream that yields what the test sends, and ends as the test says.
 struct Scripted<const LINGERS: bool>(UnboundedReceiver<Result<u32, End>>);
 
 impl<const LINGERS: bool> Rotated for Scripted<LINGERS> {
@@ -33,7 +33,7 @@ impl<const LINGERS: bool> Rotated for Scripted<LINGERS> {
 /// One attempt to open a stream: how long it takes, and whether it succeeds.
 type Attempt = (Duration, bool);
 
-/// A rotation whose `n`th stream brings along `n`, and the attempts to come.
+/// A rotation whose `n`th stream has `n` as its first item, and the attempts to come.
 struct Rig<const LINGERS: bool> {
     rotation: Rotation<Scripted<LINGERS>>,
     attempts: VecDeque<Attempt>,
@@ -78,7 +78,7 @@ impl<const LINGERS: bool> Rig<LINGERS> {
     }
 
     fn send(&self, stream: usize, next: Result<u32, End>) {
-        let _ = self.streams[stream - 1].send(next); // a dropped stream takes nothing
+        let _ = self.streams[stream - 1].send(next); // the stream may have been dropped
     }
 
     /// Whether the rotation still reads a stream.
@@ -86,7 +86,7 @@ impl<const LINGERS: bool> Rig<LINGERS> {
         !self.streams[stream - 1].is_closed()
     }
 
-    /// Whether nothing happens for so long.
+    /// Whether the rotation yields nothing for this long.
     async fn is_quiet(&mut self, time: Duration) -> bool {
         timeout(time, self.next()).await.is_err()
     }

@@ -1,4 +1,4 @@
-//! What becomes of each kind of field, and of what cannot be sent.
+//! How each kind of field is converted, and which fields are rejected.
 
 use std::{collections::BTreeSet, mem, sync::Arc};
 
@@ -14,7 +14,7 @@ const MAX: i64 = 1 << 53;
 
 type Field = EvaluationContextFieldValue;
 
-/// What becomes of a context whose only field, `f`, is `value`.
+/// Converts a context whose only field, `f`, is `value`; the error is its message.
 fn converted(value: impl Into<Field>) -> Result<Kind, String> {
     let context = EvaluationContext::default().with_custom_field("f", value);
     match context_to_struct(&context) {
@@ -30,12 +30,12 @@ fn text(value: &str) -> Kind {
     Kind::StringValue(value.into())
 }
 
-/// The same value as `converted` gives, for comparison with JSON literals.
+/// What `converted` returns for a JSON value, for comparison with literals.
 fn from_json(value: serde_json::Value) -> Kind {
     converted(Field::new_struct(value)).unwrap()
 }
 
-/// Section 6: "`targetingKey` at the top level".
+/// <https://flagd.dev/reference/specifications/providers/#targeting-key>
 #[test]
 fn targeting_key_is_at_the_top_level() {
     let context = EvaluationContext::default();
@@ -50,7 +50,7 @@ fn targeting_key_wins_over_a_field_of_its_name() {
     let object = context_to_struct(&context).unwrap();
     assert_eq!(object.fields["targetingKey"], "field".into());
 
-    // What is not sent is not examined either.
+    // A field that is not sent is not examined either.
     let context = context.with_custom_field("targetingKey", f64::NAN);
     let object = context_to_struct(&context.with_targeting_key("key")).unwrap();
     assert_eq!(object.fields["targetingKey"], "key".into());
@@ -65,7 +65,6 @@ fn scalars_keep_their_types() {
     assert_eq!(from_json(json!(null)), Kind::NullValue(0));
 }
 
-/// Section 6: "`DateTime` to an RFC 3339 string".
 #[test]
 fn dates_are_rfc_3339() {
     let date = OffsetDateTime::from_unix_timestamp_nanos(1_785_580_200_500_000_000).unwrap();
@@ -79,7 +78,7 @@ fn dates_are_rfc_3339() {
     }
 }
 
-/// Section 6: "so is an int beyond 2^53, which a protobuf number cannot hold".
+/// A protobuf number cannot represent them exactly.
 #[test]
 fn ints_beyond_2_to_the_53_are_invalid() {
     let at_limit = Kind::NumberValue(9_007_199_254_740_992.0);
@@ -109,7 +108,6 @@ fn floats_that_are_not_finite_are_invalid() {
     }
 }
 
-/// Section 6: "`StructValue`, `Value`, `Vec<Value>`, `serde_json`'s Value and Map are taken".
 #[test]
 fn known_structs_are_taken() {
     let tree = StructValue::default()
@@ -129,7 +127,7 @@ fn known_structs_are_taken() {
     assert_eq!(converted(list), Ok(from_json(json!([1, "a"]))));
 }
 
-/// Section 6: "all else is `INVALID_CONTEXT`"; the message says what would do.
+/// The message says which types are accepted.
 #[test]
 fn unknown_structs_are_invalid() {
     let message = converted(Field::new_struct(Some("a"))).unwrap_err();
@@ -168,7 +166,7 @@ fn nested_objects(levels: usize) -> serde_json::Value {
 
 #[test]
 fn nesting_is_taken_to_its_limit_only() {
-    // prost would not read it.
+    // Not read back, because prost would reject messages as deep as these.
     let fits = |field: Field| {
         let context = EvaluationContext::default().with_custom_field("f", field);
         request("flag", &context, None).unwrap();
@@ -193,12 +191,12 @@ fn deep_nesting_is_an_error_and_no_stack_overflow() {
     assert!(message.ends_with("beyond 64 levels"), "{message}");
 }
 
-/// Any Unicode, the empty string included.
+/// Any Unicode string, including the empty one.
 fn name() -> impl Strategy<Value = String> {
     collection::vec(any::<char>(), 0..6).prop_map(String::from_iter)
 }
 
-/// Trees of the SDK's values, `leaf` where they end.
+/// Trees of the SDK's values, with leaves of `leaf`.
 fn tree(leaf: impl Strategy<Value = Value> + 'static) -> impl Strategy<Value = Value> {
     leaf.prop_recursive(4, 24, 4, |inner| {
         let fields = collection::hash_map(name(), inner.clone(), 0..4);
@@ -253,7 +251,7 @@ fn any_field() -> impl Strategy<Value = (Field, bool)> {
 }
 
 proptest! {
-    /// Total: each context is converted whole, or is `INVALID_CONTEXT` naming a field.
+    /// Each context is converted as a whole, or is an `INVALID_CONTEXT` that names a field.
     #[test]
     fn any_context_is_converted_or_invalid(
         key in proptest::option::of(name()),
@@ -279,7 +277,6 @@ proptest! {
         }
     }
 
-    /// Section 6: "int and float to number", and nothing lost on the way.
     #[test]
     fn exact_ints_are_lossless(int in -MAX..=MAX) {
         #[expect(clippy::cast_precision_loss, reason = "exact within 2^53")]
@@ -304,7 +301,6 @@ proptest! {
         }
     }
 
-    /// Section 6: "nested objects and lists are kept whole", there and back, any key.
     #[test]
     fn trees_survive_the_round_trip(
         fields in collection::hash_map(name(), tree(leaf_without_ints()), 0..4),

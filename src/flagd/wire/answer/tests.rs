@@ -1,4 +1,4 @@
-//! Whatever bytes come, what is read is what prost reads, and an error is where prost has one.
+//! From any bytes, the reader reads what prost reads, and fails where prost fails.
 
 use proptest::{collection, prelude::*, sample::Index};
 use prost::{
@@ -10,7 +10,7 @@ use prost_types::{Struct, value::Kind};
 use super::*;
 use crate::flagd::{proto, wire::value::Value};
 
-/// Compares what is read with what prost reads, of all five types.
+/// Compares what is read with what prost reads, for all five types.
 fn compare(bytes: &[u8]) -> Result<(), TestCaseError> {
     macro_rules! compare {
         ($response:ident, $type:ty, $value:expr) => {
@@ -25,7 +25,7 @@ fn compare(bytes: &[u8]) -> Result<(), TestCaseError> {
                         variant: message.variant.as_deref(),
                         metadata: message.metadata.as_ref().map(Object::from),
                     };
-                    // By their text, in which NaN equals NaN and 0 is not -0.
+                    // As strings, in which NaN equals NaN, and 0 does not equal -0.
                     prop_assert_eq!(format!("{:?}", read), format!("{:?}", Ok::<_, ()>(expected)));
                 }
             }
@@ -43,7 +43,7 @@ fn compare(bytes: &[u8]) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// A field of any tag and wire type. Bytes that begin a message of the same make are frequent.
+/// A field with any number and wire type. Its content is often a message of such fields.
 fn field() -> impl Strategy<Value = Vec<u8>> {
     let leaf = (1..8_u32, any::<u64>(), 0..5_u8).prop_map(|(tag, number, kind)| {
         let mut field = Vec::new();
@@ -109,7 +109,7 @@ fn response() -> impl Strategy<Value = Vec<u8>> {
     )
 }
 
-/// A response whose struct lies in so many lists.
+/// A response with a value in this many nested arrays.
 fn nested(lists: usize) -> Vec<u8> {
     let value = (0..lists).fold(true.into(), |inner, _| prost_types::Value::from(vec![inner]));
     let value = Some(Struct { fields: [("a".to_owned(), value)].into() });
