@@ -21,6 +21,17 @@
 /// A provider takes the generation from the option `bucketing`, and only the
 /// resolvers `in-process` and `file` use it: with `rpc`, flagd decides.
 ///
+/// ```
+/// # #[cfg(feature = "evaluator")]
+/// # fn main() -> Result<(), flagstaff::evaluator::DefinitionError> {
+/// use flagstaff::{Bucketing, evaluator::FlagSet};
+///
+/// let flags = FlagSet::parse(r#"{"flags": {}}"#)?.with_bucketing(Bucketing::Cbor);
+/// # Ok(()) }
+/// # #[cfg(not(feature = "evaluator"))]
+/// # fn main() {}
+/// ```
+///
 /// [`fractional`]: https://flagd.dev/reference/custom-operations/fractional-operation/
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]

@@ -82,7 +82,7 @@ pub struct Client {
 
 /// The options of a [`Client`], from [`Client::builder`].
 ///
-/// ```
+/// ```no_run
 /// use std::time::Duration;
 ///
 /// use flagstaff::http::Client;
@@ -141,6 +141,19 @@ impl fmt::Debug for Proxies {
 /// The `String` that most variants hold is the [`public_name`] of the URL that was
 /// requested, even if the error is that of a URL to which it redirects. No variant
 /// contains a secret.
+///
+/// ```no_run
+/// use flagstaff::http::{Client, ClientError};
+///
+/// # async fn example(client: Client) -> Result<(), Box<dyn std::error::Error>> {
+/// let request = http::Request::get("https://flags.example/flags.json").body("")?;
+/// match client.send(request).await {
+///     Ok(response) => println!("{}", response.status()),
+///     Err(ClientError::TimedOut(name, after)) => println!("{name} is slower than {after:?}"),
+///     Err(error) => return Err(error.into()),
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClientError {

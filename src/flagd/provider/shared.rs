@@ -82,8 +82,8 @@ pub(crate) struct Shared {
 
 /// A call in progress, whose outcome the circuit breaker must learn.
 ///
-/// It is reported by [`end`](Self::end), or on drop if the caller gives the call
-/// up before it ends. Otherwise a program that puts a timeout shorter than
+/// It is reported by [`end`](Self::end), or on drop if the caller drops the call
+/// before it ends. Otherwise a program that puts a timeout shorter than
 /// `deadlineMs` around its evaluations would hide that flagd hangs.
 pub(crate) struct Underway<'a> {
     shared: &'a Shared,
@@ -98,7 +98,7 @@ impl<'a> Underway<'a> {
         Self { shared, begun: Instant::now(), ended: false }
     }
 
-    /// Reports the outcome of a call that was not given up.
+    /// Reports the outcome of a call that has ended.
     pub(crate) fn end(mut self, outcome: CallOutcome) {
         self.ended = true;
         self.shared.note_call(outcome, self.begun);
@@ -106,8 +106,8 @@ impl<'a> Underway<'a> {
 }
 
 impl Drop for Underway<'_> {
-    /// Counts a call that was given up as unanswered, if it has waited long
-    /// enough to say anything about flagd.
+    /// Counts a call that was dropped as one without a response, if it has waited
+    /// long enough to say anything about flagd.
     fn drop(&mut self) {
         if !self.ended && self.shared.breaker.is_long(self.begun.elapsed()) {
             self.shared.note_call(CallOutcome::Unanswered, self.begun);

@@ -11,9 +11,9 @@
 //!
 //! A handler may respond without reading the body, for example to reject a request.
 //! Over HTTP/1.1 the rest of the body is still on the connection, and would be taken
-//! for the next request. Closing the connection at once is not the answer either: the
-//! client is still sending, so its system discards the response together with the
-//! connection (a reset). Hence:
+//! for the next request. Closing the connection immediately would be wrong too: the
+//! client is still sending, so the close resets the connection, and its system may
+//! discard the response with it. Hence:
 //!
 //! ```text
 //! the rest is short and arrives within 1 s   discard it, keep the connection

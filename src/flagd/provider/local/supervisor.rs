@@ -14,8 +14,8 @@
 //!
 //! Definitions may be tens of megabytes. Parsing, comparing and checking them run
 //! on the blocking pool, while [`Driver::drive`] keeps the grace period running.
-//! Warnings are looked for only after the rules are in force, because they delay
-//! nobody there.
+//! Warnings are looked for only after the rules are in force, so that they do not
+//! delay an update.
 
 use std::sync::{Arc, PoisonError};
 
