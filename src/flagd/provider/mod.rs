@@ -64,8 +64,8 @@ use crate::{context_source::ContextSource, flagd::options::table::FlagdOptions};
 /// [your own source](crate::source).
 ///
 /// Where flags are evaluated is the option
-/// [`resolver`](crate::flagd::FlagdOptionsBuilder::resolver); everything else
-/// about the provider is the same with each of them.
+/// [`resolver`](crate::flagd::FlagdOptionsBuilder::resolver). The methods, states
+/// and events are the same with each of them.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -111,7 +111,8 @@ pub struct FlagdProvider {
     handle: Arc<Handle>,
 }
 
-/// What the clones of a provider share, and the task does not hold.
+/// What the clones of a provider share. The task never holds it, so that dropping the
+/// last clone ends the task.
 struct Handle {
     shared: Arc<Shared>,
     /// Evaluation in this process; `None` with the resolver `rpc`.
