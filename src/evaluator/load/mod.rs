@@ -1,4 +1,22 @@
 //! From the text of a flag definition, JSON or YAML, to its flags.
+//!
+//! ```text
+//! JSON --surrogates--> definition::read --> flags and metadata
+//!                             |
+//!                             +--> findings --tree, finding--> problems with their places
+//! YAML --yaml--> Tree --its JSON text--> definition::read
+//! ```
+//!
+//! - `definition` reads the sections of a definition, and `references` puts
+//!   shared rules in the places of references to them. Each flag is then parsed
+//!   by [`Flag::parse`](super::flag::Flag::parse).
+//! - `tree` and `location` know where each value is in the text. For valid JSON
+//!   they are not used, since most definitions are valid and nobody reads a place
+//!   then.
+//! - `text` and `surrogates` read names and escapes as Go does.
+//!
+//! Everything here works on a string. Nothing in it reads files, and nothing
+//! evaluates.
 
 pub(crate) mod definition;
 pub(crate) mod finding;
