@@ -3,51 +3,7 @@
 //! The evaluation context is a trait and not a type, because each caller has its
 //! own: the SDK's context in a provider, protobuf's `Struct` or JSON in a server,
 //! a `serde_json` map in a program that evaluates by itself. A rule usually reads
-//! one or two fields; converting the rest would cost more than the evaluation.
-//!
-//! flagd adds `$flagd` itself, with `flagKey` and `timestamp`. A field of the
-//! context with that name is never read.
-//!
-//! A type of one's own is a context once it can look up a field and visit all of
-//! them:
-//!
-//! ```
-//! use flagstaff::evaluator::{Context, FlagSet, ValueRef};
-//!
-//! struct Visitor {
-//!     id: String,
-//!     age: u8,
-//! }
-//!
-//! impl Context for Visitor {
-//!     fn get(&self, name: &str) -> Option<ValueRef<'_>> {
-//!         match name {
-//!             "targetingKey" => Some(ValueRef::Text(&self.id)),
-//!             "age" => Some(ValueRef::Number(self.age.into())),
-//!             _ => None,
-//!         }
-//!     }
-//!
-//!     fn each(&self, visit: &mut dyn FnMut(&str, ValueRef<'_>)) {
-//!         for name in ["targetingKey", "age"] {
-//!             self.get(name).into_iter().for_each(|value| visit(name, value));
-//!         }
-//!     }
-//! }
-//!
-//! let flags = FlagSet::parse(
-//!     r#"{"flags": {"wine-list": {
-//!         "variants": {"on": true, "off": false},
-//!         "defaultVariant": "off",
-//!         "targeting": {"if": [{">=": [{"var": "age"}, 18]}, "on"]}
-//!     }}}"#,
-//! )?;
-//! let adult = Visitor { id: "user-1".to_owned(), age: 44 };
-//! assert_eq!(flags.evaluate("wine-list", &adult).boolean(), Ok(Some(true)));
-//! let child = Visitor { age: 7, ..adult };
-//! assert_eq!(flags.evaluate("wine-list", &child).boolean(), Ok(Some(false)));
-//! # Ok::<(), flagstaff::evaluator::DefinitionError>(())
-//! ```
+//! one or two fields; converting the rest would be wasted.
 
 use std::fmt;
 
@@ -57,7 +13,9 @@ use serde_json::{Map, Value};
 ///
 /// The evaluation context of the [OpenFeature
 /// specification](https://openfeature.dev/specification/sections/evaluation-context),
-/// with the targeting key as the field `targetingKey`.
+/// with the targeting key as the field `targetingKey`. The evaluator adds the
+/// field `$flagd`, with `flagKey` and `timestamp`; a field of that name in the
+/// context is never read.
 ///
 /// A rule reads a field where it is. The context as a whole is converted only if
 /// a rule reads all of it, as `{"var": ""}` does.
@@ -79,6 +37,46 @@ use serde_json::{Map, Value};
 /// let context = Map::from_iter([("language".to_owned(), json!("de"))]);
 /// assert_eq!(flags.evaluate("greeting", &context).string(), Ok(Some("Hallo")));
 /// assert_eq!(flags.evaluate("greeting", &Map::new()).string(), Ok(Some("Hello")));
+/// # Ok::<(), flagstaff::evaluator::DefinitionError>(())
+/// ```
+///
+/// Any type becomes a context once it can look up a field and visit all of them:
+///
+/// ```
+/// use flagstaff::evaluator::{Context, FlagSet, ValueRef};
+///
+/// struct Visitor {
+///     id: String,
+///     age: u8,
+/// }
+///
+/// impl Context for Visitor {
+///     fn get(&self, name: &str) -> Option<ValueRef<'_>> {
+///         match name {
+///             "targetingKey" => Some(ValueRef::Text(&self.id)),
+///             "age" => Some(ValueRef::Number(self.age.into())),
+///             _ => None,
+///         }
+///     }
+///
+///     fn each(&self, visit: &mut dyn FnMut(&str, ValueRef<'_>)) {
+///         for name in ["targetingKey", "age"] {
+///             self.get(name).into_iter().for_each(|value| visit(name, value));
+///         }
+///     }
+/// }
+///
+/// let flags = FlagSet::parse(
+///     r#"{"flags": {"wine-list": {
+///         "variants": {"on": true, "off": false},
+///         "defaultVariant": "off",
+///         "targeting": {"if": [{">=": [{"var": "age"}, 18]}, "on"]}
+///     }}}"#,
+/// )?;
+/// let adult = Visitor { id: "user-1".to_owned(), age: 44 };
+/// assert_eq!(flags.evaluate("wine-list", &adult).boolean(), Ok(Some(true)));
+/// let child = Visitor { age: 7, ..adult };
+/// assert_eq!(flags.evaluate("wine-list", &child).boolean(), Ok(Some(false)));
 /// # Ok::<(), flagstaff::evaluator::DefinitionError>(())
 /// ```
 ///

@@ -161,8 +161,9 @@ impl Flag {
         let own = mem::take(&mut fields.metadata);
         let metadata = (!own.is_empty()).then(|| set.under(own));
         let text = fields.text(metadata.as_ref().unwrap_or(&set.whole));
-        // The rule is compiled from a copy. Moving its parts out of the JSON would leave a few small
-        // allocations alive among many that are freed: the heap would fragment, and later loads slow down.
+        // The rule is compiled from a copy. Moving its parts out of the JSON would leave a few
+        // small allocations alive among many that are freed: the heap would fragment, and later
+        // loads would become slower.
         let rule = fields.targeting.as_ref().filter(|_| !fields.no_rule);
         let targeting = rule.map(compile::compile).transpose().unwrap_or_else(|TooDeep| {
             fault(&fields.targeting_name, "`targeting` is nested too deeply".to_owned());

@@ -341,7 +341,7 @@ mod tests {
         }
     }
 
-    /// Of a section that is not used too, the text must be JSON of numbers that there are.
+    /// Even in a section that is not used, every number must fit a 64-bit float.
     #[test]
     fn a_number_that_is_too_large_is_refused_wherever_it_is() {
         for text in [
@@ -426,7 +426,7 @@ mod tests {
         ] {
             assert!(error.contains(part), "{error}");
         }
-        // Numbers are written before references are replaced.
+        // YAML becomes JSON first, in which `1.0` is `1`: as short as an empty rule.
         assert!(FlagSet::parse_yaml("flags: {}\n$evaluators: {r: 1.0}").is_err());
         assert!(FlagSet::parse_yaml("flags: {}\n$evaluators: {r: 1.5}").is_ok());
         assert!(FlagSet::parse_yaml("").is_err());

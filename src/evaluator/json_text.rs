@@ -6,7 +6,7 @@
 //! receive. The result of a rule names a variant by its JSON text, of which the
 //! quotes are dropped. A reference is looked up by the JSON text of its name. In
 //! all of them a difference of one character gives another result, and so
-//! serde_json's writer is not used: it keeps `1.0` where flagd writes `1`, and
+//! `serde_json`'s writer is not used: it keeps `1.0` where flagd writes `1`, and
 //! does not escape what Go's does.
 //!
 //! ```text

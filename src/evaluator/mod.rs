@@ -59,6 +59,24 @@
 //! | YAML: the escape `\/`, and control characters such as U+007F | rejected | accepted |
 //! | YAML: aliases that make a document more than 16 times as large | rejected by a limit of another kind | rejected |
 //!
+//! # Results
+//!
+//! The first case that applies decides:
+//!
+//! | the flag | value and variant | reason | error |
+//! |---|---|---|---|
+//! | does not exist | none | `ERROR` | `FLAG_NOT_FOUND` |
+//! | is disabled | none | `DISABLED` | |
+//! | has no rule | those of the default variant | `STATIC` | |
+//! | has a rule, which returns null | those of the default variant | `DEFAULT` | |
+//! | has a rule, which names a variant | those of this variant | `TARGETING_MATCH` | |
+//! | has a rule, which returns anything else | none | `ERROR` | `GENERAL` |
+//! | has a rule, which fails | none | `ERROR` | `PARSE_ERROR` |
+//!
+//! Where the default variant is needed and there is none, the outcome has no
+//! value and the reason `DEFAULT`, with or without a rule. A caller then uses its
+//! own default value.
+//!
 //! # Numbers
 //!
 //! All numbers are 64-bit floats, in definitions, contexts and results: 2^53 - 1

@@ -1,27 +1,14 @@
 //! Evaluation: from a flag and a context to an outcome.
 //!
-//! These are the steps, of which the first that applies decides:
-//!
-//! | the flag | value and variant | reason | error |
-//! |---|---|---|---|
-//! | does not exist | none | `ERROR` | `FLAG_NOT_FOUND` |
-//! | is disabled | none | `DISABLED` | |
-//! | has no rule | those of the default variant | `STATIC` | |
-//! | has a rule, which returns null | those of the default variant | `DEFAULT` | |
-//! | has a rule, which names a variant | those of this variant | `TARGETING_MATCH` | |
-//! | has a rule, which returns anything else | none | `ERROR` | `GENERAL` |
-//! | has a rule, which fails | none | `ERROR` | `PARSE_ERROR` |
-//!
-//! Where the default variant is needed and there is none, the outcome has no
-//! value and the reason `DEFAULT`, with or without a rule. A caller then uses its
-//! own default value.
+//! The table in the [documentation of the evaluator](super#results) says which
+//! outcome each case has.
 //!
 //! The type of the value is checked last, and by the caller: [`Outcome::boolean`]
 //! and its siblings fail with `TYPE_MISMATCH`. That way a request for all flags,
 //! which does not ask for a type, takes the same path.
 //!
-//! An outcome borrows everything from the flag set. Most evaluations thus
-//! allocate no memory, and copy nothing that the caller does not want.
+//! An outcome borrows everything from the flag set, so that nothing is copied
+//! that the caller does not want.
 
 use serde_json::{Map, Value as Json};
 
@@ -410,11 +397,11 @@ impl Flag {
     /// The variant that the result of a rule names, or `None` if there is no such
     /// variant.
     ///
-    /// flagd passes results as JSON text, from which it drops the quotes. So
-    /// `true` names the variant `true`, 1.0 the variant `1`, and the array `["a",
-    /// "b"]` the variant `[a,b]`, while a variant whose name contains a character
-    /// that JSON escapes cannot be chosen. For strings, booleans and small
-    /// numbers the text is known without being written.
+    /// flagd passes results as JSON text, from which it drops the quotes. So `true`
+    /// names the variant `true`, 1.0 the variant `1`, and the array `["a", "b"]`
+    /// the variant `[a,b]`, while a variant whose name contains a character that
+    /// JSON escapes cannot be chosen. For strings, booleans and small numbers the
+    /// text is known without being written.
     ///
     /// # Errors
     ///

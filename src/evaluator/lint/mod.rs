@@ -88,8 +88,8 @@ use crate::evaluator::load::{
 /// | names of fields that are misspelled (`defaultvariant`, `targetting`), or occur twice, also in another case; two flags with the same key in an array | ignored, by flagd or by other providers |
 /// | an empty `flagSetId` | the flags are left out |
 ///
-/// What depends on the context is not checked, and neither is `{"if": [true,
-/// ...]}`.
+/// What depends on the context is not checked, and neither is
+/// `{"if": [true, ...]}`.
 ///
 /// # Errors
 ///

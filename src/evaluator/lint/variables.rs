@@ -122,8 +122,8 @@ impl<'t> Linter<'t> {
     /// sets are known. A default value does not matter for them, because they are
     /// always there.
     pub(crate) fn variable_kinds(&self, value: &Tree) -> Kinds {
-        // A shared rule may be referred to in the body of an operator, where the names mean something
-        // else.
+        // A shared rule may be referred to in the body of an operator, where the names mean
+        // something else.
         if self.scope != Scope::Context || self.in_evaluator {
             return Kinds::ANY;
         }

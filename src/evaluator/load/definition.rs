@@ -51,7 +51,7 @@ use crate::evaluator::{
 /// The names and values of a JSON object in the order of the text, each as a part
 /// of the text.
 ///
-/// serde_json's maps would keep only one of two entries with the same name, and
+/// `serde_json`'s maps would keep only one of two entries with the same name, and
 /// would parse the values.
 struct Entries<'t>(Vec<(&'t RawValue, &'t RawValue)>);
 

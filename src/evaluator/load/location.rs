@@ -41,7 +41,7 @@ impl<'t> Lines<'t> {
     }
 
     /// The byte at a place whose column is counted in bytes, from 1, as
-    /// serde_json does.
+    /// `serde_json` does.
     ///
     /// A column within a character is that of the character, and a place beyond
     /// the end of the text is the end.

@@ -1,8 +1,8 @@
 //! Escapes that are half of a surrogate pair in JSON text.
 //!
 //! JSON writes characters beyond U+FFFF as two escapes, `\ud83d\ude00`. One
-//! without the other is not a character. serde_json rejects it; flagd reads it as
-//! U+FFFD, the replacement character. So that every definition that flagd loads
+//! without the other is not a character. `serde_json` rejects it; flagd reads it
+//! as U+FFFD, the replacement character. So that every definition that flagd loads
 //! also loads here, such escapes are replaced before the text is parsed. Both
 //! have six bytes, and so the places of everything else stay the same.
 

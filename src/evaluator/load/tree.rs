@@ -4,11 +4,11 @@
 //! text: the places of problems, warnings, and YAML, of which it is the parsed
 //! form.
 //!
-//! JSON is parsed in two steps. serde_json checks that the text is valid. Then
+//! JSON is parsed in two steps. `serde_json` checks that the text is valid. Then
 //! [`Source`] goes over it once more, and may be simple, because it knows that
 //! every bracket has its counterpart and every string its end; strings and
-//! numbers are again left to serde_json. A parser that reports positions would be
-//! one more dependency.
+//! numbers are again left to `serde_json`. A parser that reports positions would
+//! be one more dependency.
 //!
 //! An entry remembers the place of its name, and its value the place where that
 //! begins:
@@ -33,7 +33,7 @@ use super::{
 use crate::evaluator::{diagnostic::DefinitionError, json_text, number};
 
 /// How many arrays and objects may be nested in each other. That is also the
-/// limit of serde_json, so that YAML and JSON have the same.
+/// limit of `serde_json`, so that YAML and JSON have the same.
 pub(crate) const MAX_DEPTH: usize = 127;
 
 /// A value and the place where it begins.

@@ -13,7 +13,7 @@
 //! | `Made` | an operator | a clone, cheap for what is behind an `Rc` |
 //! | `Root`, `Flagd` | flagd's view of the context, which adds `$flagd` | a borrow |
 //!
-//! Conversions follow flagd's JsonLogic library, and each has its own rule about
+//! Conversions follow flagd's `JsonLogic` library, and each has its own rule about
 //! what it accepts: [`Value::is_true`] accepts everything, [`Value::to_number`]
 //! fails for what is neither number nor string, [`Value::to_text`] fails for
 //! booleans, arrays and objects. A failure is a [`Fail`], which makes the whole
@@ -311,7 +311,7 @@ impl<'a> Object<'a> {
 
 impl<'a> Value<'a> {
     /// Whether a condition holds, by the [rules of
-    /// JsonLogic](https://jsonlogic.com/truthy.html): not for null, false, 0, and
+    /// `JsonLogic`](https://jsonlogic.com/truthy.html): not for null, false, 0, and
     /// what is empty, here also an object. NaN holds, and so does the string
     /// `"0"`.
     pub(crate) fn is_true(&self) -> bool {

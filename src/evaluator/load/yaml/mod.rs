@@ -179,7 +179,8 @@ impl Builder {
         let kind = match open.items {
             Items::List(items) => Kind::List(items),
             Items::Object { seen, mut entries, merged, .. } => {
-                // An entry of the object itself hides a merged one, and of those the first hides the others.
+                // An entry of the object itself hides a merged one, and of those the first hides
+                // the others.
                 let mut known: HashSet<_> = seen.iter().map(ToString::to_string).collect();
                 entries.extend(merged.into_iter().filter(|e| known.insert(e.name.clone())));
                 Kind::Object(entries)

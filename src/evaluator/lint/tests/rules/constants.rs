@@ -1,4 +1,4 @@
-//! Warnings of comparisons and conditions that are the same in every context.
+//! Warnings about comparisons and conditions that are the same in every context.
 
 use super::assert_true;
 

@@ -1,4 +1,4 @@
-//! Warnings of rules, each proved by evaluation in many contexts.
+//! Warnings about rules, each proved by evaluation in many contexts.
 
 mod constants;
 mod operators;
@@ -12,7 +12,8 @@ use serde_json::{Value as Json, json};
 
 use crate::evaluator::{flag_set::FlagSet, lint::lint, outcome::Reason};
 
-/// A rule in a flag with the variants `a`, `b`, `true`, `false` and the default variant `d`.
+/// A definition with the rule in a flag, whose variants are `a`, `b`, `true`, `false` and the
+/// default variant `d`.
 fn definition(rule: &str) -> String {
     let variants = r#"{"a": 1, "b": 2, "true": 3, "false": 4, "d": 5}"#;
     let flag = format!(
@@ -23,12 +24,13 @@ fn definition(rule: &str) -> String {
     format!(r#"{{"$evaluators":{evaluators},"flags":{{"f":{flag}}}}}"#)
 }
 
-/// The messages for a rule.
+/// The messages of the warnings about a rule.
 fn of_rule(rule: &str) -> Vec<String> {
     let warnings = lint(&definition(rule)).unwrap().into_iter();
     warnings.filter(|warning| warning.flag.is_some()).map(|warning| warning.message).collect()
 }
 
+/// Contexts with values of every type, and with many users.
 fn contexts() -> Vec<Json> {
     let values = [
         json!(null),
@@ -52,7 +54,7 @@ fn contexts() -> Vec<Json> {
     values.iter().flat_map(with).chain([json!({})]).chain(users).collect()
 }
 
-/// What a rule gives in each of many contexts: a variant, `null`, or the code of an error.
+/// The outcomes of a rule in many contexts, each once: a variant, `null`, or an error code.
 fn outcomes(rule: &str) -> Vec<String> {
     let flags = FlagSet::parse(&definition(rule)).unwrap();
     let contexts = contexts().into_iter();
@@ -70,7 +72,8 @@ fn outcomes(rule: &str) -> Vec<String> {
     outcomes
 }
 
-/// Asserts for each rule the warnings, and that they are true: the outcomes are all that there are.
+/// Asserts for each rule which warnings it causes, and that they are true: over all contexts, it
+/// has exactly the given outcomes.
 #[track_caller]
 fn assert_true(cases: &[(&str, &[&str], &[&str])]) {
     for (rule, messages, expected) in cases {

@@ -1,4 +1,4 @@
-//! Warnings of references, unknown operators and arguments.
+//! Warnings about references, unknown operators and arguments.
 
 use super::assert_true;
 
@@ -41,7 +41,7 @@ fn operators_that_are_unknown() {
     ]);
 }
 
-/// Where it is not evaluated, it does not fail.
+/// An operation that is not evaluated does not fail.
 #[test]
 fn operators_that_are_not_reached() {
     let unreached = "fails (PARSE_ERROR) where it is evaluated";

@@ -1,4 +1,4 @@
-//! Warnings of results that are not variants of the flag.
+//! Warnings about results that are not variants of the flag.
 
 use serde_json::json;
 
@@ -60,7 +60,7 @@ fn results_of_a_type_that_no_variant_has() {
         (r#"{"var":"$flagd.timestamp"}"#, &[number], &["GENERAL"]),
         (r#"{"var":["$flagd.timestamp","zz"]}"#, &[number], &["GENERAL"]),
     ]);
-    // Such variants may be.
+    // Variants may have such names.
     let of = |variant: &str, rule: &str| {
         let variants = json!({variant: 1});
         let flag = json!({"state": "ENABLED", "variants": variants, "targeting": "RULE"});

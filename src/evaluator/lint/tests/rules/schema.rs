@@ -1,8 +1,8 @@
-//! Warnings of what flagd evaluates but its schema rejects.
+//! Warnings about what flagd evaluates but its schema rejects.
 
 use super::of_rule;
 
-/// What flagd accepts and evaluates, but its schema does not accept, or in which arguments go lost.
+/// Rules that flagd evaluates, although its schema rejects them or an argument is ignored.
 #[test]
 fn what_the_schema_rejects() {
     for (rule, message) in [

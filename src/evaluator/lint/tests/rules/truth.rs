@@ -3,7 +3,8 @@
 use super::{of_rule, outcomes};
 use crate::evaluator::lint::operators;
 
-/// Rules that nearly are what is warned of, and that work: no warning, and no error at least for some.
+/// Rules that are close to what the linter warns about, but work: they cause no warning, and have
+/// an outcome without an error in at least one context.
 #[test]
 fn rules_that_are_right() {
     for rule in [
@@ -54,7 +55,7 @@ fn rules_that_are_right() {
     }
 }
 
-/// Every operator with many arguments: what is said of it holds in every context.
+/// Every operator with many combinations of arguments: each warning is true in every context.
 #[test]
 fn no_warning_is_false() {
     let arguments = [
@@ -95,7 +96,7 @@ fn no_warning_is_false() {
                 } else if says("is always null") {
                     assert_eq!(outcomes(), ["null"], "{rule}: {warning}");
                 } else if says("GENERAL") && !matches!(name, "if" | "and" | "or" | "fractional") {
-                    // What fails does so first.
+                    // A rule that fails has no result that could be a variant.
                     let wrong = outcomes().into_iter().find(|it| !it.ends_with("ERROR"));
                     assert_eq!(
                         wrong.unwrap_or("GENERAL".to_owned()),

@@ -1,4 +1,4 @@
-//! Warnings of the names of variables.
+//! Warnings about the names of variables.
 
 use super::assert_true;
 

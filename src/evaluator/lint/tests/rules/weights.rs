@@ -1,4 +1,4 @@
-//! Warnings of the buckets and weights of `fractional`.
+//! Warnings about the buckets and weights of `fractional`.
 
 use super::assert_true;
 
