@@ -7,7 +7,7 @@
 //! read a schema either. The rules of the schema are written down as checks, so
 //! that their messages say what is wrong in the words of the author.
 //!
-//! A definition is gone through once, and each check is in the file for its
+//! The tree of a definition is walked once, and each check is in the file for its
 //! subject:
 //!
 //! | file | subject |

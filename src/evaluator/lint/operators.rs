@@ -99,7 +99,7 @@ impl fmt::Display for Kinds {
 /// Which arguments flagd's schema accepts for an operator.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Takes {
-    /// From so many to so many arguments, in an array.
+    /// At least and at most this many arguments, in an array.
     Arguments(usize, usize),
     /// One argument, in an array or not.
     One,
@@ -146,8 +146,8 @@ impl Operator {
         accepted.copied().unwrap_or((Kinds::ANY, ""))
     }
 
-    /// Whether the evaluator looks at exactly so many arguments. Otherwise their
-    /// types may not matter, and nothing is said about them.
+    /// Whether the evaluator reads exactly this many arguments. Otherwise their
+    /// types may not matter, and the linter does not check them.
     pub(crate) fn fits(&self, arguments: usize) -> bool {
         match self.takes {
             Takes::Arguments(least, most) => (least..=most).contains(&arguments),

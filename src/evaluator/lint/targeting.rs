@@ -4,7 +4,7 @@
 //! For each operation, three questions are asked in this order:
 //!
 //! 1. Are its arguments those that flagd's schema accepts? That depends on the
-//!   operator, and leads to the arguments, which may be operations themselves.
+//!    operator, and leads to the arguments, which may be operations themselves.
 //! 2. Can each argument have a type that the operator accepts?
 //! 3. If all of it is constant, what is the result?
 //!

@@ -58,7 +58,7 @@ impl<'t> Lines<'t> {
 /// A place that moves through a text.
 pub(crate) struct Cursor<'t> {
     text: &'t str,
-    /// The byte up to which the text was gone through.
+    /// How far the text was read, in bytes.
     offset: usize,
     /// The place of that byte.
     at: Position,

@@ -10,9 +10,8 @@
 //! - `definition` reads the sections of a definition, and `references` puts
 //!   shared rules in the places of references to them. Each flag is then parsed
 //!   by [`Flag::parse`](super::flag::Flag::parse).
-//! - `tree` and `location` know where each value is in the text. For valid JSON
-//!   they are not used, since most definitions are valid and nobody reads a place
-//!   then.
+//! - `tree` and `location` know where each value is in the text. Valid
+//!   JSON is read without them, because its places interest nobody.
 //! - `text` and `surrogates` read names and escapes as Go does.
 //!
 //! Everything here works on a string. Nothing in it reads files, and nothing

@@ -57,7 +57,7 @@ struct Rule {
 }
 
 impl Evaluators {
-    /// The evaluators of a definition of so many bytes, none so far.
+    /// No evaluators yet, with room for the copies in a definition of `size` bytes.
     pub(crate) fn new(size: usize) -> Self {
         let room = size.saturating_mul(GROWTH).saturating_add(FREE_GROWTH);
         Self { room: Cell::new(room), ..Self::default() }

@@ -151,7 +151,7 @@ impl Tree {
 /// product of flags and problems.
 #[derive(Default)]
 pub(crate) struct Places<'t> {
-    /// The values of each object that was gone through, by their names; of two
+    /// The values of each object that a path led through, by their names; of two
     /// the later one. Objects are known by their addresses.
     names: HashMap<*const Tree, HashMap<&'t str, &'t Tree>>,
 }
@@ -226,7 +226,8 @@ impl<'t> Source<'t> {
         Self { text, offset, cursor: Cursor::new(text), unread: None, of_flags: false }
     }
 
-    /// Reads the value that begins here, which is in so many others.
+    /// Reads the value that begins here. `depth` is how many arrays and objects it
+    /// is in.
     fn value(&mut self, depth: usize) -> Result<Tree, DefinitionError> {
         let at = self.cursor.position(self.offset);
         if let Some(unread) =

@@ -9,7 +9,7 @@
 //! | form | from | cost of reading an item |
 //! |---|---|---|
 //! | `Json` | the rule, or a context of JSON | a borrow |
-//! | `Given` | a context of another form | what the context takes for it |
+//! | `Given` | a context of another form | depends on the context |
 //! | `Made` | an operator | a clone, cheap for what is behind an `Rc` |
 //! | `Root`, `Flagd` | flagd's view of the context, which adds `$flagd` | a borrow |
 //!
@@ -201,7 +201,7 @@ impl<'a> From<BTreeMap<String, Value<'a>>> for Value<'a> {
     }
 }
 
-/// How many steps it takes to read or copy so many bytes of text. A short text is
+/// How many steps it takes to read or copy this many bytes of text. A short text is
 /// free: the step for the operator that reads it covers it.
 pub(crate) fn steps(bytes: usize) -> usize {
     bytes / 16

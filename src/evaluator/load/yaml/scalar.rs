@@ -158,7 +158,7 @@ fn timestamp(text: &str) -> Option<String> {
     Some(format!("{year:04}-{month:02}-{day:02}T{clock}"))
 }
 
-/// A number of at most so many digits.
+/// A number with at most this many digits, and at least one.
 fn whole(text: &str, digits: usize) -> Option<u32> {
     let valid = (1..=digits).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
     valid.then(|| text.parse().ok())?
