@@ -103,6 +103,47 @@ pub trait Context {
 /// Arrays of JSON need no implementation: [`ValueRef::Json`] holds them. This is
 /// for arrays of another form, such as those of protobuf, that are not to be
 /// converted before a rule reads them.
+///
+/// ```
+/// use flagstaff::evaluator::{Context, FlagSet, Items, ValueRef};
+///
+/// struct Roles(Vec<String>);
+///
+/// impl Items for Roles {
+///     fn count(&self) -> usize {
+///         self.0.len()
+///     }
+///
+///     fn get(&self, index: usize) -> Option<ValueRef<'_>> {
+///         self.0.get(index).map(|role| ValueRef::Text(role))
+///     }
+/// }
+///
+/// struct User {
+///     roles: Roles,
+/// }
+///
+/// impl Context for User {
+///     fn get(&self, name: &str) -> Option<ValueRef<'_>> {
+///         (name == "roles").then_some(ValueRef::List(&self.roles))
+///     }
+///
+///     fn each(&self, visit: &mut dyn FnMut(&str, ValueRef<'_>)) {
+///         visit("roles", ValueRef::List(&self.roles));
+///     }
+/// }
+///
+/// let flags = FlagSet::parse(
+///     r#"{"flags": {"admin-page": {
+///         "variants": {"on": true, "off": false},
+///         "defaultVariant": "off",
+///         "targeting": {"if": [{"in": ["admin", {"var": "roles"}]}, "on"]}
+///     }}}"#,
+/// )?;
+/// let user = User { roles: Roles(vec!["editor".to_owned(), "admin".to_owned()]) };
+/// assert_eq!(flags.evaluate("admin-page", &user).boolean(), Ok(Some(true)));
+/// # Ok::<(), flagstaff::evaluator::DefinitionError>(())
+/// ```
 pub trait Items {
     /// The number of items.
     fn count(&self) -> usize;

@@ -1,7 +1,7 @@
 //! JSON text as flagd writes it: without spaces, with the fields of objects in
 //! the order of their names, and with numbers as 64-bit floats.
 //!
-//! The text matters in three places.
+//! The text matters above all in three places.
 //! [`FlagSet::definition`](super::FlagSet::definition) is what other providers
 //! receive. The result of a rule names a variant by its JSON text, of which the
 //! quotes are dropped. A reference is looked up by the JSON text of its name. In

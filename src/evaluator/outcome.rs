@@ -204,6 +204,24 @@ impl<'f> Outcome<'f> {
     /// flagd knows only one type of number, a 64-bit float, and so an integer
     /// beyond 2^53 may be rounded.
     ///
+    /// ```
+    /// use flagstaff::evaluator::{ErrorCode, FlagSet};
+    /// use serde_json::Map;
+    ///
+    /// let flags = FlagSet::parse(
+    ///     r#"{"flags": {
+    ///         "ratio": {"variants": {"a": 1.5}, "defaultVariant": "a"},
+    ///         "huge": {"variants": {"a": 1e20}, "defaultVariant": "a"}
+    ///     }}"#,
+    /// )?;
+    /// let ratio = flags.evaluate("ratio", &Map::new());
+    /// assert_eq!(ratio.integer(), Ok(Some(1)));
+    /// assert_eq!(ratio.float(), Ok(Some(1.5)));
+    /// let huge = flags.evaluate("huge", &Map::new());
+    /// assert_eq!(huge.integer(), Err(ErrorCode::TypeMismatch));
+    /// # Ok::<(), flagstaff::evaluator::DefinitionError>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// When the evaluation failed, or the value is of another type or does not
@@ -233,6 +251,21 @@ impl<'f> Outcome<'f> {
     ///
     /// For an array, read [`value`](Self::value): flagd has no request for
     /// arrays.
+    ///
+    /// ```
+    /// use flagstaff::evaluator::FlagSet;
+    /// use serde_json::Map;
+    ///
+    /// let flags = FlagSet::parse(
+    ///     r#"{"flags": {"theme": {
+    ///         "variants": {"dark": {"background": "black", "contrast": 7}},
+    ///         "defaultVariant": "dark"
+    ///     }}}"#,
+    /// )?;
+    /// let theme = flags.evaluate("theme", &Map::new()).object();
+    /// assert_eq!(theme.ok().flatten().map(|theme| &theme["background"]), Some(&"black".into()));
+    /// # Ok::<(), flagstaff::evaluator::DefinitionError>(())
+    /// ```
     ///
     /// # Errors
     ///

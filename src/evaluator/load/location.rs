@@ -43,8 +43,9 @@ impl<'t> Lines<'t> {
     /// The byte at a place whose column is counted in bytes, from 1, as
     /// `serde_json` does.
     ///
-    /// A column within a character is that of the character, and a place beyond
-    /// the end of the text is the end.
+    /// A column within a character is that of the character, and one beyond the
+    /// end of the text is the end. A line that does not exist counts as the
+    /// first.
     pub(crate) fn offset(&self, line: usize, column: usize) -> usize {
         let start = self.starts.get(line.saturating_sub(1)).copied().unwrap_or_default();
         let mut offset = (start + column.saturating_sub(1)).min(self.text.len());

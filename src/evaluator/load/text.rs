@@ -11,10 +11,9 @@ pub(crate) fn without_bom(text: &str) -> &str {
 /// The name of a field in lower case, by which names that differ in case only are
 /// the same.
 ///
-/// Go's JSON decoder compares names this way. It also takes the long s (U+017F)
-/// for an `s` and the Kelvin sign (U+212A) for a `k`, and no other character
-/// beyond ASCII for another. Names in lower case, which nearly all are, are not
-/// copied.
+/// Go's JSON decoder compares names this way. Beyond ASCII, only the long s
+/// (U+017F) and the Kelvin sign (U+212A) are equal to letters of the names that
+/// it knows. Names in lower case, which nearly all are, are not copied.
 pub(crate) fn folded(name: &str) -> Cow<'_, str> {
     if name.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase()) {
         return Cow::Borrowed(name);
