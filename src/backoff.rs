@@ -1,31 +1,55 @@
-//! How long to wait before the next reconnection, and when that starts anew. Pure: time is passed in.
+//! How long to wait before the next attempt to reconnect, and when the delays start
+//! again. There is no clock and no timer in it: the time is passed in.
+//!
+//! With a first delay of 1 s and a maximum of 5 s, the delays lie in these ranges:
+//!
+//! ```text
+//! failure   1          2        3        4          5 and later
+//! delay     0.5-1 s    1-2 s    2-4 s    2.5-5 s    2.5-5 s
+//! ```
+//!
+//! Opening a stream does not reset them, because a server that accepts connections
+//! and closes them at once would otherwise be called at the shortest delay forever.
+//! A stream must stay ready for the longest delay, and for at least
+//! [`STABLE`], first. See "Lost calls and connections" in `docs/lifecycle.md`.
 
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use tokio::time::Instant;
 
-/// A stream must stay ready for at least so long before the past is forgotten.
+/// For how long, at least, a stream must have been ready before its loss resets
+/// delays and failures.
 const STABLE: Duration = Duration::from_secs(5);
 
-/// Delays that double from `first` to `max`, each shortened by a random part of up to a half, so
-/// that the clients of a flagd that comes back do not arrive together.
+/// Delays that double from `first` to `max`, each of them shortened by a random part
+/// of up to a half.
+///
+/// The random part spreads the clients of a flagd that restarts, which all lost
+/// their connection at the same moment.
 pub(crate) struct Backoff {
+    /// The longest delay after the first failure; at most `max`.
     first: Duration,
+    /// The longest delay of all.
     max: Duration,
+    /// The delays to come.
     delays: ExponentialBackoff,
     failures: u32,
+    /// Since when a stream is ready; `None` while there is none.
     ready_since: Option<Instant>,
 }
 
 impl Backoff {
+    /// Starts with no failures. A `first` above `max` counts as `max`.
     pub(crate) fn new(first: Duration, max: Duration) -> Self {
         let first = first.min(max);
         Self { first, max, delays: Self::delays(first, max), failures: 0, ready_since: None }
     }
 
+    /// The delays from the first one.
     fn delays(first: Duration, max: Duration) -> ExponentialBackoff {
-        // backon adds up to the delay itself as jitter, on top of the maximum: half of both, then.
+        // backon adds up to the delay itself as jitter, even above its maximum. With half of both
+        // values, the sum is between a half and the whole of each delay.
         ExponentialBuilder::default()
             .with_min_delay(first / 2)
             .with_max_delay(max / 2)
@@ -34,23 +58,27 @@ impl Backoff {
             .build()
     }
 
-    /// The shortest time between two attempts.
+    /// The first delay without its random part. Attempts that a call triggers keep
+    /// this distance from the attempt before.
     pub(crate) fn first(&self) -> Duration {
         self.first
     }
 
-    /// Attempts that failed since a stream was last stable.
+    /// How many attempts have failed since a stream was last stable.
     pub(crate) fn failures(&self) -> u32 {
         self.failures
     }
 
-    /// A stream is ready.
+    /// Notes that a stream is ready.
     pub(crate) fn ready(&mut self, now: Instant) {
         self.ready_since = Some(now);
     }
 
-    /// A stream, or the attempt to open one, failed. A stream that was not stable counts as a
-    /// failed attempt; one that was resets delay and count.
+    /// Notes that a stream, or the attempt to open one, has failed, and returns the
+    /// delay before the next attempt.
+    ///
+    /// A stream that was not stable counts as a failed attempt. The loss of a stable
+    /// one resets the delays and the number of failures, and does not count itself.
     pub(crate) fn failed(&mut self, now: Instant) -> Duration {
         let stable = self.max.max(STABLE);
         match self.ready_since.take() {

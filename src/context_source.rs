@@ -1,4 +1,4 @@
-//! Fields of the evaluation context that come from elsewhere than the caller.
+//! Fields of the evaluation context that do not come from the caller.
 
 use std::{borrow::Cow, error::Error, fmt, future::pending, sync::Arc};
 
@@ -9,13 +9,16 @@ use serde_json::{Map, Value};
 #[cfg(feature = "server")]
 use crate::evaluator::{Context, ValueRef};
 
-/// Adds fields to the evaluation context, such as what another system knows of a customer.
+/// Adds fields to the evaluation context, such as what another system knows about
+/// a customer.
 ///
-/// A [provider](crate::FlagdProvider::with_context_source) asks its source for each evaluation that
-/// its cache does not answer, and lays the fields over the caller's: a field of the source hides the
-/// caller's field of the same name. The targeting key is the caller's alone: a field `targetingKey`
-/// of a source is ignored. An evaluation waits for the source, but not beyond the option
-/// `deadlineMs`; a source should keep what it has read.
+/// A [provider](crate::FlagdProvider::with_context_source) calls its source for each
+/// evaluation whose result is not cached. A field of the source overrides the
+/// caller's field of the same name. Only the caller sets the targeting key: a field
+/// `targetingKey` of a source is ignored.
+///
+/// An evaluation waits for the source, but not beyond the option `deadlineMs`. A
+/// source that reads from another system should therefore cache what it has read.
 ///
 /// ```
 /// use std::{error::Error, sync::Arc};
@@ -23,7 +26,7 @@ use crate::evaluator::{Context, ValueRef};
 /// use flagstaff::{ContextSource, FlagdOptions, FlagdProvider, Subject, async_trait};
 /// use serde_json::{Map, Value, json};
 ///
-/// /// Knows the tier of each customer.
+/// /// The tier of each customer.
 /// struct Tiers(Map<String, Value>);
 ///
 /// #[async_trait]
@@ -49,42 +52,63 @@ use crate::evaluator::{Context, ValueRef};
 /// ```
 #[async_trait]
 pub trait ContextSource: Send + Sync + 'static {
-    /// The name of the source, for messages and logs. It must hold no secret.
+    /// The name of the source, for messages and logs. It must not contain a secret.
     fn name(&self) -> &str;
 
-    /// The fields for an evaluation.
+    /// Returns the fields for an evaluation.
     ///
-    /// Many evaluations may ask at the same time. The call must be cancel-safe: an evaluation that
-    /// has waited until its deadline drops it.
+    /// It may be called concurrently. It must be cancel-safe, because an evaluation
+    /// that has waited until its deadline drops the future. The map is shared, so a
+    /// source can return the same one for every evaluation without copying it.
     ///
     /// # Errors
     ///
-    /// The evaluation fails with the error, so a source that prefers an evaluation without its fields
-    /// returns an empty map.
+    /// The evaluation fails with the error. A source that prefers an evaluation
+    /// without its fields returns an empty map.
     async fn fields(
         &self,
         subject: Subject<'_>,
     ) -> Result<Arc<Map<String, Value>>, Box<dyn Error + Send + Sync>>;
 
-    /// Waits until the fields of any subject are newer than the version `seen`, and returns their
-    /// version.
+    /// Waits until the fields of any subject are newer than the version `seen`, and
+    /// returns the new version.
     ///
-    /// Versions only grow; a caller begins with 0 and passes what it got last, so that no change is
-    /// missed between two calls. The call must be cancel-safe. By default it never returns: the
-    /// fields do not change, or nobody knows when.
+    /// Versions only grow. A caller begins with 0 and passes the version that it
+    /// received last, so that no change between two calls is missed. It must be
+    /// cancel-safe, and must not return immediately without a change, since it is
+    /// called in a loop.
+    ///
+    /// By default it never returns, which suits fields that do not change, or of
+    /// which nobody knows when they change.
     async fn changed(&self, seen: u64) -> u64 {
         let _ = seen;
         pending().await
     }
 }
 
-/// Whom or what a flag is evaluated for: the evaluation context of the caller, as a
-/// [`ContextSource`] sees it.
+/// The evaluation context of the caller, as a [`ContextSource`] sees it: the user or
+/// the thing that a flag is evaluated for.
+///
+/// ```
+/// use flagstaff::Subject;
+/// use open_feature::EvaluationContext;
+///
+/// let context = EvaluationContext::default()
+///     .with_targeting_key("user-1")
+///     .with_custom_field("customer", "acme")
+///     .with_custom_field("seats", 12);
+/// let subject = Subject::new(&context);
+/// assert_eq!(subject.targeting_key().as_deref(), Some("user-1"));
+/// assert_eq!(subject.text("customer").as_deref(), Some("acme"));
+/// assert!(subject.contains("seats") && subject.text("seats").is_none());
+/// ```
 #[derive(Clone, Copy)]
 pub struct Subject<'a>(Caller<'a>);
 
+/// Where the context comes from. A source must not depend on it.
 #[derive(Clone, Copy)]
 enum Caller<'a> {
+    /// An evaluation through the SDK.
     Sdk(&'a EvaluationContext),
     /// A request to the server, which has the targeting key among its fields.
     #[cfg(feature = "server")]
@@ -92,13 +116,13 @@ enum Caller<'a> {
 }
 
 impl<'a> Subject<'a> {
-    /// The evaluation context of a program.
+    /// Wraps the evaluation context of a program, for example in a test of a source.
     #[must_use]
     pub fn new(context: &'a EvaluationContext) -> Self {
         Self(Caller::Sdk(context))
     }
 
-    /// The evaluation context of a request.
+    /// Wraps the evaluation context of a request to the server.
     #[cfg(feature = "server")]
     pub(crate) fn of_request(context: &'a (dyn Context + Sync)) -> Self {
         Self(Caller::Request(context))
@@ -143,12 +167,13 @@ impl<'a> Subject<'a> {
     }
 }
 
-/// The context may hold personal data and stays hidden.
+/// Shows nothing of the context, which may contain personal data.
 impl fmt::Debug for Subject<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Subject").finish_non_exhaustive()
     }
 }
 
-/// The name by which rules know the targeting key.
+/// The name of the targeting key in rules; see "Evaluation context" in
+/// `docs/flagd.md`.
 pub(crate) const TARGETING_KEY: &str = "targetingKey";

@@ -1,5 +1,15 @@
-//! What an error or a log line quotes of somebody else: text cut to a length that fits a header, and
-//! the causes of an error.
+//! What an error or a log line may quote of strings that come from elsewhere: flag
+//! keys, paths, URLs, messages of a server, and the causes of an error.
+//!
+//! Such strings may be arbitrarily long and contain anything. A message that quotes
+//! one passes it through [`excerpt`], which bounds its length and escapes what could
+//! forge a log line or hide part of it:
+//!
+//! ```text
+//! "new-checkout"            -> new-checkout
+//! "a\nERROR fake line"      -> a\nERROR fake line   (backslash and n)
+//! "xxxx... (5000 of them)"  -> xxxx...xxxx…         (200, and an ellipsis)
+//! ```
 
 use std::borrow::Cow;
 #[cfg(feature = "rpc")]
@@ -7,13 +17,17 @@ use std::{error::Error, iter::successors, path::Path};
 
 /// The longest quotation, in characters.
 ///
-/// A gRPC message travels in a header, where a byte that is not ASCII takes up to nine characters;
-/// HTTP/2 peers reset a stream whose header block is longer than some 16 KiB.
+/// A gRPC message travels in a header, in which a character that is not ASCII takes
+/// up to twelve bytes, because each of its bytes is percent-encoded. HTTP/2 peers
+/// reset a stream whose header block is longer than about 16 KiB.
 pub(crate) const MAX_CHARS: usize = 200;
 
-/// The text, or its beginning and an ellipsis: [`MAX_CHARS`] characters at most. Characters that would
-/// begin another line or change how the line is displayed are escaped, so that what is quoted cannot
-/// forge a line.
+/// Returns the text as it may be quoted: at most [`MAX_CHARS`] characters, followed
+/// by an ellipsis if more were left out.
+///
+/// Characters that would begin another line or change how the line is displayed are
+/// escaped. An escape counts by its own length and is never cut. Nothing is
+/// allocated for a short text without such characters.
 pub(crate) fn excerpt(text: &str) -> Cow<'_, str> {
     if text.chars().nth(MAX_CHARS).is_none() && !text.contains(is_control) {
         return Cow::Borrowed(text);
@@ -35,24 +49,29 @@ pub(crate) fn excerpt(text: &str) -> Cow<'_, str> {
     Cow::Owned(quoted)
 }
 
-/// Control characters, and those that end a line or change its direction.
+/// Whether a character is escaped: control characters, and the Unicode characters
+/// that end a line or change its direction.
 fn is_control(character: char) -> bool {
     character.is_control() || matches!(character, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// A path, as far as an error quotes it.
+/// A path as an error quotes it.
 #[cfg(feature = "rpc")]
 pub(crate) fn shown(path: &Path) -> String {
     excerpt(&path.to_string_lossy()).into_owned()
 }
 
-/// An error and all its causes in one line, for where a chain cannot be kept (an
-/// [`EvaluationError`](open_feature::EvaluationError) is not an [`Error`], and an event holds a string).
+/// An error and all its causes in one line, such as `cannot read flags.json: No such
+/// file or directory`.
+///
+/// It is for places that cannot keep a chain: an
+/// [`EvaluationError`](open_feature::EvaluationError) is not an [`Error`] and has
+/// no source, and an event holds a string.
 #[cfg(feature = "rpc")]
 pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
     let causes = successors(Some(error), |&error| error.source());
     let mut texts: Vec<_> = causes.map(ToString::to_string).collect();
-    // Wrappers in tonic and hyper have the text of what they wrap, and it as their cause.
+    // Wrappers in tonic and hyper repeat the text of the error that they wrap and return as cause.
     texts.dedup();
     texts.join(": ")
 }

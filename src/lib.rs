@@ -1,5 +1,11 @@
-//! Feature flags for Rust services: an [OpenFeature](https://openfeature.dev) provider for
-//! [flagd](https://flagd.dev).
+//! Feature flags for Rust services: an [OpenFeature](https://openfeature.dev)
+//! provider for [flagd](https://flagd.dev).
+//!
+//! A program evaluates flags with the client of the OpenFeature SDK. The provider
+//! resolves them in one of three ways, which the option `resolver` chooses: with a
+//! call to flagd, in the program with the definitions that flagd sends, or in the
+//! program with a file. See [`FlagdOptions`] for the options, which can also come
+//! from the environment.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -15,16 +21,17 @@
 //! # Ok(()) }
 //! ```
 //!
-//! # What to look at first
+//! # Where to start
 //!
 //! | to | see |
 //! |---|---|
 //! | evaluate flags, in flagd or in this process | [`FlagdProvider`] |
-//! | say where flagd is, and what to do while it is away | [`FlagdOptions`], from the program or the environment |
-//! | learn of changed flags, and of states | [`FlagdProvider::events`] |
+//! | set where flagd is, and how to behave while it is unavailable | [`FlagdOptions`] |
+//! | be notified of changed flags and states | [`FlagdProvider::events`] |
 //! | feed probes and metrics | [`FlagdProvider::state`] and [`State`], [`FlagdProvider::stats`] |
-//! | tell a flag that leaves the value to the caller from an error | [`reason`] |
-//! | give flag definitions from a database, or from anywhere else | [`source::FlagSource`] |
+//! | distinguish a flag that leaves the value to the caller from an error | [`reason`] |
+//! | add fields to the evaluation context | [`ContextSource`] |
+//! | load flag definitions from a database, or from anywhere else | [`source::FlagSource`] |
 //! | evaluate flag definitions without a provider | [`evaluator::FlagSet`] |
 //! | serve flags as flagd does | [`server::Server`] |
 //! | serve any tower service over HTTP, within limits | [`http::Server`] |
@@ -32,18 +39,27 @@
 //!
 //! # Features
 //!
-//! * `rpc` (default): the provider, with evaluation in flagd. Results that do not depend on the
-//!   context are cached, until flagd says that the flag has changed.
-//! * `in-process`: evaluation in this process, by flag definitions from flagd, a file or a
-//!   [source] of one's own.
-//! * `evaluator`: flag definitions and their evaluation as flagd does it, without I/O.
-//! * `http`: [hardened serving](http::Server) of any tower service, and [an HTTP client](http::Client);
-//!   with `in-process`, flag definitions from a URL.
-//! * `server`: a server that speaks flagd's protocols, and [a helper for tests](server::testing).
-//! * `cli`: the program `flagstaff`, which starts the server, asks any flagd, and checks definitions.
-//! * `tls-ring` (default), or `tls-aws-lc` with `default-features = false` and `rpc`: encrypted
-//!   connections.
-//! * `full`: all that fit together.
+//! * `rpc` (default): the provider, with evaluation in flagd. Results that do not
+//!   depend on the context are cached until flagd says that the flag has changed.
+//! * `in-process`: evaluation in this process, with flag definitions from flagd, a
+//!   file or your own [source].
+//! * `evaluator`: flag definitions and their evaluation as in flagd, without I/O.
+//! * `http`: a [server](http::Server) for any tower service, with limits on what a
+//!   client can cost, and [an HTTP client](http::Client); with `in-process`, flag
+//!   definitions from a URL.
+//! * `server`: a server for flagd's protocols, and [a helper for
+//!   tests](server::testing).
+//! * `cli`: the program `flagstaff`, which starts the server, calls any flagd, and
+//!   checks definitions.
+//! * `tls-ring` (default), or `tls-aws-lc` with `default-features = false` and
+//!   `rpc`: encrypted connections.
+//! * `full`: all of these except `tls-aws-lc`, in place of which ring is used.
+//!
+//! # Modules
+//!
+//! [`evaluator`] knows none of the other modules and does no I/O. [`source`]
+//! delivers flag definitions to whoever evaluates them: the provider in [`flagd`],
+//! or the [`server`]. [`http`] knows nothing of flags.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -72,7 +88,8 @@ pub mod source;
 #[cfg(all(test, feature = "tls"))]
 mod testing;
 
-/// The attribute for implementations of [`ContextSource`] and [`FlagSource`](source::FlagSource).
+/// The attribute that implementations of [`ContextSource`] and
+/// [`FlagSource`](source::FlagSource) need.
 #[cfg(feature = "rpc")]
 pub use async_trait::async_trait;
 #[cfg(any(feature = "rpc", feature = "evaluator"))]
@@ -87,11 +104,11 @@ pub use flagd::{
     options::table::FlagdOptions,
     provider::{FlagdProvider, lifecycle::State},
 };
-/// The SDK that the provider is for.
+/// The OpenFeature SDK, in the version whose traits the provider implements.
 #[cfg(feature = "rpc")]
 pub use open_feature;
 
-/// The examples of the README and of `docs/` are compiled too.
+/// Makes the examples of the README and of `docs/` doctests.
 #[cfg(all(doctest, feature = "rpc"))]
 mod pages {
     #[doc = include_str!("../README.md")]

@@ -1,9 +1,10 @@
-//! What the unit tests of several modules need.
+//! What the unit tests of several modules share.
 
-/// Brings cryptography for TLS, as a program does that has neither `tls-ring` nor `tls-aws-lc`.
+/// Installs cryptography for TLS, as a program without `tls-ring` and `tls-aws-lc`
+/// has to do itself.
 pub(crate) fn bring_cryptography() {
     if cfg!(not(any(feature = "tls-ring", feature = "tls-aws-lc"))) {
-        // Another test may have been first.
+        // It fails if another test of the process has installed it already.
         let _ = rustls::crypto::ring::default_provider().install_default();
     }
 }

@@ -1,23 +1,45 @@
-//! What changes from one flag set to another.
+//! What changed from one flag set to another.
+//!
+//! A source delivers whole definitions, and so each update is a new [`FlagSet`].
+//! What programs want to be notified of are the flags that differ. They are found
+//! by comparing the text of each flag, which [`FlagSet::definition`] returns: it
+//! is normalized when the flag is parsed, so that spaces, the order of fields and
+//! the way in which a number is written make no difference, and it includes the
+//! metadata of the set, so that a change of these changes every flag.
+//!
+//! ```text
+//! former: {"a": .., "b": ..}            latter: {"b": .. (other state), "d": ..}
+//! changes: {"a": delete, "b": update, "d": write}
+//! ```
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{flag::Flag, flag_set::FlagSet};
 
-/// What happened to a flag.
+/// What happened to a flag between two definitions.
+///
+/// [`FlagSet::changes_since`] returns one for each flag that is not the same in
+/// both. Flags that stayed the same have none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Change {
-    /// It is new.
+    /// The flag is new.
     Write,
     /// Its default variant, state, variants, targeting or metadata changed.
     Update,
-    /// It is gone.
+    /// The flag no longer exists.
     Delete,
 }
 
 impl Change {
-    /// The name that it has in flagd's event `configuration_change`.
+    /// The name of the change in flagd's event `configuration_change`: `write`,
+    /// `update` or `delete`.
+    ///
+    /// ```
+    /// use flagstaff::evaluator::Change;
+    ///
+    /// assert_eq!(Change::Update.as_str(), "update");
+    /// ```
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -29,7 +51,26 @@ impl Change {
 }
 
 impl FlagSet {
-    /// What changed since a former set, by the keys of the flags.
+    /// Compares the set with a former one, and returns what happened to each flag
+    /// that is not the same in both, by key.
+    ///
+    /// A flag counts as changed if its default variant, state, variants,
+    /// targeting rule or metadata differ, including the metadata that it takes
+    /// over from its set. Fields that flagd does not know, `source`, and the
+    /// order of fields do not count. The order of `former` and `self` matters: to
+    /// learn what an update changes, call this on the new set.
+    ///
+    /// ```
+    /// use flagstaff::evaluator::{Change, FlagSet};
+    ///
+    /// let former = FlagSet::parse(r#"{"flags": {"a": {"state": "ENABLED"}, "b": {}}}"#)?;
+    /// let latter = FlagSet::parse(r#"{"flags": {"a": {"state": "DISABLED"}, "c": {}}}"#)?;
+    /// let changes = latter.changes_since(&former);
+    /// assert_eq!(changes["a"], Change::Update);
+    /// assert_eq!(changes["b"], Change::Delete);
+    /// assert_eq!(changes["c"], Change::Write);
+    /// # Ok::<(), flagstaff::evaluator::DefinitionError>(())
+    /// ```
     #[must_use]
     pub fn changes_since(&self, former: &FlagSet) -> BTreeMap<String, Change> {
         let gone = former.keys().filter(|key| !self.contains(key));
@@ -45,7 +86,12 @@ impl FlagSet {
         new_or_other.chain(gone).collect()
     }
 
-    /// Takes over the flags of a former set that are the same: both then hold them only once.
+    /// Replaces each flag that is the same in a former set by that set's, so that
+    /// both hold it only once.
+    ///
+    /// An update usually leaves most flags as they are. Whoever still holds the
+    /// former set, such as a running request, then keeps only the flags alive
+    /// that changed.
     #[cfg(feature = "server")]
     pub(crate) fn share(&mut self, former: &FlagSet) {
         for (key, flag) in &mut self.flags {
@@ -55,16 +101,18 @@ impl FlagSet {
         }
     }
 
-    /// Whether both hold one and the same flag.
+    /// Whether the two sets hold one and the same allocation of a flag.
     #[cfg(all(test, feature = "server"))]
     pub(crate) fn shares(&self, key: &str, other: &FlagSet) -> bool {
         Arc::ptr_eq(&self.flags[key], &other.flags[key])
     }
 }
 
-/// Whether two flags are the same, where no way to ask for them tells one from the other.
+/// Whether two flags are the same, in that no evaluation and no request can tell
+/// one from the other.
 fn same(a: &Arc<Flag>, b: &Arc<Flag>) -> bool {
-    // The text does not tell the rule `{}`, which is none, from a reference to an empty object.
+    // The text is the same for `"targeting": {}`, which is not a rule, and for a reference to an
+    // empty object, which is.
     Arc::ptr_eq(a, b) || (a.text == b.text && a.targeting.is_some() == b.targeting.is_some())
 }
 
@@ -107,7 +155,8 @@ mod tests {
         }
     }
 
-    /// Both are sent as `{}`, but only the reference is a rule, which gives another reason.
+    /// Both are sent as `{}`, but only the reference is a rule, and leads to
+    /// another reason.
     #[test]
     fn no_rule_is_another_than_an_empty_one() {
         let set = |rule: &str| {

@@ -1,4 +1,31 @@
 //! A flag of a definition, checked, and its rule compiled.
+//!
+//! [`Flag::parse`] takes one flag as JSON and does all work that does not depend
+//! on a context: it replaces references to shared rules, checks the types of the
+//! fields, merges the metadata of the set under the flag's, compiles the rule,
+//! and writes the text that flagd would send to other providers. An evaluation
+//! then only reads.
+//!
+//! Where flagd's JSON library has its own ways, they are kept, because a
+//! definition that flagd loads must load here with the same meaning:
+//!
+//! - Names of fields are compared without regard to case. Fields are read in the
+//!   order of their names, which for two that differ in case only means that the
+//!   later one counts: `targeting` beats `Targeting`. For `variants` and
+//!   `metadata`, which are objects, the entries add up.
+//! - Null leaves a string as it is, empties an object, and for `targeting` is a
+//!   rule that returns null.
+//! - Unknown fields are ignored.
+//!
+//! ```text
+//! {"state": "ENABLED", "defaultVariant": "off",
+//!  "variants": {"on": true, "off": false}, "targeting": {"if": [{"$ref": "r"}, "on"]}}
+//!
+//! disabled: false      variants: on -> true, off -> false      default_variant: off
+//! targeting: the compiled rule      metadata: the set's
+//! text: {"state":"ENABLED","defaultVariant":"off","variants":{"off":false,"on":true},
+//!        "targeting":{"if":[{"==":[..]},"on"]},"metadata":{..}}
+//! ```
 
 use std::{mem, sync::Arc};
 
@@ -16,37 +43,54 @@ use crate::evaluator::{
     },
 };
 
-/// So many bytes hold the text of most flags.
+/// The capacity, in bytes, with which the text of a flag begins. Most are
+/// shorter.
 const USUAL_TEXT: usize = 512;
 
-/// A flag.
+/// A flag, ready to be evaluated.
+///
+/// It does not know its key, which is that of the map that holds it.
 #[derive(Debug, Default)]
 pub(crate) struct Flag {
+    /// Whether the state is `DISABLED`. Any other state counts as enabled.
     pub(crate) disabled: bool,
+    /// The values by the names of their variants, with numbers
+    /// [normalized](json_text::normalize).
     pub(crate) variants: ByName<Json>,
+    /// The default variant, which is one of `variants`. `None` if it is absent,
+    /// null or the empty string.
     pub(crate) default_variant: Option<Box<str>>,
+    /// The rule. `None` if it is absent or written as `{}`: the reason is then
+    /// `STATIC`.
     pub(crate) targeting: Option<Rule>,
-    /// The flag set's, with the flag's own over it.
+    /// The metadata of the flag set with that of the flag over it, without nulls.
+    /// Flags without metadata of their own share that of the set.
     pub(crate) metadata: Arc<Map<String, Json>>,
-    /// The flag as flagd sends it. It tells all fields above but whether there is a rule: `{}` is also
-    /// what a reference to an empty object is written as, and that is one.
+    /// The flag as flagd sends it. It determines all other fields, except whether
+    /// there is a rule: `{}` also stands for a reference to an empty object,
+    /// which is a rule.
     pub(crate) text: Box<str>,
 }
 
-/// The metadata of a flag set: as flagd sends it, which may hold nulls, and without them.
+/// The metadata of a flag set in two forms: with the nulls, as flagd sends it to
+/// other providers, and without them, as results contain it.
 #[derive(Default)]
 pub(crate) struct Metadata {
+    /// With nulls.
     whole: Map<String, Json>,
+    /// Without nulls.
     pub(crate) present: Arc<Map<String, Json>>,
 }
 
 impl Metadata {
+    /// Keeps the fields, and a copy of them without those that are null.
     pub(crate) fn new(whole: Map<String, Json>) -> Self {
         let present = Arc::new(without_nulls(whole.clone()));
         Self { whole, present }
     }
 
-    /// A flag's own metadata, with the flag set's under them.
+    /// Adds to the metadata of a flag what only the flag set has. Nulls of the
+    /// flag stay, and hide the field of the set.
     fn under(&self, mut own: Map<String, Json>) -> Map<String, Json> {
         for (name, value) in &self.whole {
             if !own.contains_key(name) {
@@ -57,36 +101,55 @@ impl Metadata {
     }
 }
 
-/// All that is wrong with a flag, and its key where it has one of its own.
+/// All that is wrong with a flag.
 pub(crate) struct Broken {
+    /// The field `key`, by which flags in an array are named. Empty or `None` if
+    /// there is none.
     pub(crate) key: Option<String>,
+    /// What is wrong; never empty.
     pub(crate) faults: Vec<Fault>,
 }
 
+/// One thing that is wrong with a flag.
 pub(crate) struct Fault {
-    /// The field as it is written.
+    /// The name of the field as it is written, by which its place is found.
+    /// `None` if it is the flag as a whole.
     pub(crate) field: Option<String>,
+    /// What is wrong, without the place.
     pub(crate) message: String,
 }
 
-/// The fields of a flag as they are written.
+/// The fields of a flag as they are written, with references replaced.
 #[derive(Default)]
 struct Fields {
     key: String,
     state: String,
     default_variant: String,
-    /// The names of these two as they are written.
+    /// The names of the fields for the default variant and the rule as they are
+    /// written, which may differ in case: the place of a fault is looked up by
+    /// them.
     default_variant_name: String,
     targeting_name: String,
+    /// `None` is sent as null, and an empty object as `{}`.
     variants: Option<Map<String, Json>>,
     targeting: Option<Json>,
     metadata: Map<String, Json>,
-    /// Whether the rule is written as `{}`, which is none; a reference to an empty object is one.
+    /// Whether the rule is written as `{}`, which is not a rule. A reference to
+    /// an empty object is one, although it is the same once the reference is
+    /// replaced.
     no_rule: bool,
 }
 
 impl Flag {
-    /// A flag and its key, which only flags in a list have.
+    /// Checks and compiles a flag.
+    ///
+    /// It also returns the field `key`, which is empty for flags in an object:
+    /// these are named by their place.
+    ///
+    /// # Errors
+    ///
+    /// When the flag is invalid, with all faults and not only the first, so that
+    /// the author of the definition sees them at once.
     pub(crate) fn parse(
         json: Json,
         set: &Metadata,
@@ -98,8 +161,9 @@ impl Flag {
         let own = mem::take(&mut fields.metadata);
         let metadata = (!own.is_empty()).then(|| set.under(own));
         let text = fields.text(metadata.as_ref().unwrap_or(&set.whole));
-        // Copied out of the JSON, not moved: parts that stay among parts that are freed would leave
-        // the heap in pieces, and each later load slower.
+        // The rule is compiled from a copy. Moving its parts out of the JSON would leave a few
+        // small allocations alive among many that are freed: the heap would fragment, and later
+        // loads would become slower.
         let rule = fields.targeting.as_ref().filter(|_| !fields.no_rule);
         let targeting = rule.map(compile::compile).transpose().unwrap_or_else(|TooDeep| {
             fault(&fields.targeting_name, "`targeting` is nested too deeply".to_owned());
@@ -129,7 +193,16 @@ impl Flag {
 }
 
 impl Fields {
-    /// The fields, and what is wrong with them.
+    /// Reads the fields, and returns them with the faults found on the way.
+    ///
+    /// A flag that is itself a reference is replaced by the shared rule.
+    /// References within that rule stay, because those within a shared rule are
+    /// never replaced.
+    ///
+    /// # Errors
+    ///
+    /// When the flag is not an object, or a reference makes the definition too
+    /// large: its fields are then not known.
     fn parse(json: Json, evaluators: &Evaluators) -> Result<(Self, Vec<Fault>), Broken> {
         let refused = |message: &str| {
             let message = message.to_owned();
@@ -184,7 +257,8 @@ impl Fields {
         Ok((fields, faults))
     }
 
-    /// The flag as flagd sends it.
+    /// Writes the flag as flagd sends it to other providers: fields in a fixed
+    /// order, `targeting` and `metadata` only if there are any.
     fn text(&self, metadata: &Map<String, Json>) -> String {
         let mut text = String::with_capacity(USUAL_TEXT);
         text.push_str(r#"{"state":"#);
@@ -209,12 +283,14 @@ impl Fields {
     }
 }
 
+/// Removes the fields that are null. Nulls deeper within stay.
 fn without_nulls(mut fields: Map<String, Json>) -> Map<String, Json> {
     fields.retain(|_, value| !value.is_null());
     fields
 }
 
-/// The fields in the order of their names: of two that differ in case only, the later counts.
+/// The fields in the order of their names, in which a later one overrides an
+/// earlier one that differs in case only.
 fn sorted(fields: Map<String, Json>) -> Vec<(String, Json)> {
     let mut fields: Vec<_> = fields.into_iter().collect();
     fields.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));

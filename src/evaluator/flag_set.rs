@@ -1,4 +1,14 @@
-//! Flag definitions.
+//! The flags of one definition: parsing, looking them up, and merging sets.
+//!
+//! A [`FlagSet`] is a snapshot. It is built from the text of a definition, and an
+//! update is another set that takes its place; nothing in it changes while flags
+//! are evaluated. Where the text comes from, and when it is read again, is not
+//! its concern.
+//!
+//! Parsing goes through the JSON text part by part, without a tree of the whole.
+//! Line and column of a problem are looked for afterwards, in another pass that
+//! valid definitions do not pay for. A definition in YAML is rewritten as JSON
+//! first, and so has the same meaning in all other respects.
 
 use std::sync::Arc;
 
@@ -18,6 +28,15 @@ use crate::{
 };
 
 /// The flags of one definition, checked, and their rules compiled.
+///
+/// Create one with [`parse`](Self::parse) or [`parse_yaml`](Self::parse_yaml),
+/// evaluate flags with [`evaluate`](Self::evaluate), and replace the whole set
+/// when the definition changes. The default is a set without flags.
+///
+/// A set can be shared between threads: evaluation takes `&self`, does not lock,
+/// and keeps nothing. A clone costs a map with a key and a reference count for
+/// each flag; the flags themselves are shared. An `Arc<FlagSet>` is cheaper
+/// still.
 ///
 /// ```
 /// use flagstaff::evaluator::{FlagSet, Reason};
@@ -39,8 +58,11 @@ use crate::{
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct FlagSet {
+    /// The flags by key. Each is shared by the sets that hold the same flag.
     pub(crate) flags: ByName<Arc<Flag>>,
+    /// The metadata of the definition, without nulls.
     pub(crate) metadata: Arc<Map<String, Json>>,
+    /// The generation of `fractional` for all rules.
     pub(crate) bucketing: Bucketing,
 }
 
@@ -51,32 +73,81 @@ impl From<Contents> for FlagSet {
 }
 
 impl FlagSet {
-    /// Parses a flag definition in JSON. A flag whose key or `flagSetId` is empty is left out.
+    /// Parses a flag definition in JSON, as described in [flagd's
+    /// reference](https://flagd.dev/reference/flag-definitions/).
+    ///
+    /// A byte order mark at the beginning is skipped, and an escape that is half
+    /// of a surrogate pair is read as U+FFFD. A flag whose key or `flagSetId` is
+    /// empty is left out. Of two flags with the same key the later one is kept.
     ///
     /// # Errors
     ///
-    /// When anything in it is not valid, the definition is refused as a whole.
+    /// When anything in the definition is invalid, it is rejected as a whole:
+    /// [`DefinitionError::Syntax`] if the text is not JSON or is nested too
+    /// deeply, and [`DefinitionError::Invalid`] with all problems if parts of it
+    /// do not make sense, such as a default variant that is not among the
+    /// variants.
+    ///
+    /// ```
+    /// use flagstaff::evaluator::FlagSet;
+    ///
+    /// let error = FlagSet::parse(
+    ///     r#"{"flags": {"f": {"variants": {"on": true}, "defaultVariant": "off"}}}"#,
+    /// );
+    /// assert_eq!(
+    ///     error.unwrap_err().to_string(),
+    ///     "the flag definition is invalid: flag `f` (line 1, column 62): \
+    ///      the default variant `off` is not among its variants",
+    /// );
+    /// ```
     pub fn parse(text: &str) -> Result<Self, DefinitionError> {
         Self::parse_for(text, None)
     }
 
-    /// As [`parse`](Self::parse); all flags belong to the flag set, if one is given.
+    /// Parses a definition as [`parse`](Self::parse) does, for one flag set.
+    ///
+    /// If `flag_set` is given, it becomes the `flagSetId` of the metadata, and a
+    /// definition or a flag with another `flagSetId` is invalid.
     pub(crate) fn parse_for(text: &str, flag_set: Option<&str>) -> Result<Self, DefinitionError> {
         let text = &*surrogates::mended(without_bom(text));
         definition::read(text, flag_set)?.map(Self::from).map_err(|findings| {
-            // Places are looked for only now, since nearly all definitions are valid.
+            // Places are looked for only now, because nearly all definitions are valid.
             let tree = Tree::of_json(text).ok();
             DefinitionError::Invalid(located(findings, tree.as_ref()))
         })
     }
 
-    /// Parses a flag definition in YAML: the first document of the text. `yes`, `no`, `on` and `off`
-    /// are texts, as in YAML 1.2; dates and times that are not in quotes become texts in the form of
-    /// RFC 3339; `<<` merges; a name that occurs twice is an error.
+    /// Parses a flag definition in YAML: the first document of the text.
+    ///
+    /// YAML is read as flagd reads it, which is 1.2 with some of 1.1:
+    ///
+    /// - `yes`, `no`, `on` and `off` are strings, as in YAML 1.2.
+    /// - Dates and times without quotes become strings in the form of RFC 3339.
+    /// - `<<` merges an object, or an array of them, into the object that it is
+    ///   in.
+    /// - Anchors and aliases are resolved. They may not make the document more
+    ///   than 16 times as large.
+    /// - A name that occurs twice in an object is an error.
+    ///
+    /// ```
+    /// use flagstaff::evaluator::FlagSet;
+    ///
+    /// let flags = FlagSet::parse_yaml(
+    ///     "flags:
+    ///        greeting:
+    ///          state: ENABLED
+    ///          variants: {short: Hi, long: Good morning}
+    ///          defaultVariant: short
+    ///     ",
+    /// )?;
+    /// assert_eq!(flags.default_value("greeting").and_then(|value| value.as_str()), Some("Hi"));
+    /// # Ok::<(), flagstaff::evaluator::DefinitionError>(())
+    /// ```
     ///
     /// # Errors
     ///
-    /// As with [`parse`](Self::parse).
+    /// As with [`parse`](Self::parse), and also for what JSON cannot represent,
+    /// such as `.inf`, and for `!!binary`.
     pub fn parse_yaml(text: &str) -> Result<Self, DefinitionError> {
         let tree = yaml::parse(without_bom(text))?;
         let mut json = String::with_capacity(text.len());
@@ -86,68 +157,128 @@ impl FlagSet {
             .map_err(|findings| DefinitionError::Invalid(located(findings, Some(&tree))))
     }
 
-    /// Chooses the generation of `fractional`.
+    /// Chooses the generation of `fractional`, which decides who gets which
+    /// variant. The default is that of the newest release of flagd.
+    ///
+    /// All programs that evaluate a flag must use the same generation, or a user
+    /// gets different variants in them.
+    ///
+    /// ```
+    /// use flagstaff::{Bucketing, evaluator::FlagSet};
+    ///
+    /// let flags = FlagSet::parse(r#"{"flags": {}}"#)?.with_bucketing(Bucketing::Cbor);
+    /// # assert!(flags.is_empty());
+    /// # Ok::<(), flagstaff::evaluator::DefinitionError>(())
+    /// ```
     #[must_use]
     pub fn with_bucketing(mut self, bucketing: Bucketing) -> Self {
         self.bucketing = bucketing;
         self
     }
 
-    /// The keys of the flags, in no order.
+    /// The keys of the flags, in no particular order.
     pub fn keys(&self) -> impl Iterator<Item = &str> {
         self.flags.keys().map(|key| &**key)
     }
 
-    /// The metadata of the flag set.
+    /// The metadata of the flag set, without fields that are null.
+    ///
+    /// Results of flags contain it as well, under the metadata of the flag.
     #[must_use]
     pub fn metadata(&self) -> &Map<String, Json> {
         &self.metadata
     }
 
-    /// How many flags there are.
+    /// The number of flags, disabled ones included.
     #[must_use]
     pub fn len(&self) -> usize {
         self.flags.len()
     }
 
-    /// Whether there is no flag.
+    /// Whether the set has no flags.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.flags.is_empty()
     }
 
-    /// Whether there is a flag of this key.
+    /// Whether the set has a flag with this key.
     #[must_use]
     pub fn contains(&self, key: &str) -> bool {
         self.flags.contains_key(key)
     }
 
-    /// The metadata of a flag, with the flag set's under them.
+    /// The metadata of a flag, with that of the flag set under it, without fields
+    /// that are null; `None` if the set has no such flag.
+    ///
+    /// ```
+    /// use flagstaff::evaluator::FlagSet;
+    ///
+    /// let flags = FlagSet::parse(
+    ///     r#"{"metadata": {"team": "shop", "version": 7},
+    ///         "flags": {"f": {"metadata": {"team": "billing"}}}}"#,
+    /// )?;
+    /// let metadata = flags.flag_metadata("f").unwrap();
+    /// assert_eq!(metadata["team"], "billing");
+    /// assert_eq!(metadata["version"], 7);
+    /// # Ok::<(), flagstaff::evaluator::DefinitionError>(())
+    /// ```
     #[must_use]
     pub fn flag_metadata(&self, key: &str) -> Option<&Map<String, Json>> {
         self.flags.get(key).map(|flag| &*flag.metadata)
     }
 
-    /// The value of a flag's default variant, if it has one. Where none is named, a variant whose
-    /// name is empty counts.
+    /// The value of a flag's default variant, whatever its rule or state; `None`
+    /// if it has no default variant, or there is no such flag.
+    ///
+    /// Where no default variant is named, a variant whose name is empty counts as
+    /// it.
     #[must_use]
     pub fn default_value(&self, key: &str) -> Option<&Json> {
         let flag = self.flags.get(key)?;
         flag.variants.get(flag.default_variant.as_deref().unwrap_or_default())
     }
 
-    /// A flag's definition in JSON, as flagd sends it to other providers but for `source`: an object
-    /// of `state`, `defaultVariant` (empty where there is none), `variants`, `targeting` (if given,
-    /// with all references replaced) and `metadata` (if there are any, with the flag set's under
-    /// them), without spaces, in the order of names further down.
+    /// A flag's definition in JSON, as flagd sends it to other providers, but
+    /// without the field `source`; `None` if there is no such flag.
+    ///
+    /// It is an object with `state`, `defaultVariant` (empty if there is none),
+    /// `variants`, `targeting` (if given, with all references replaced) and
+    /// `metadata` (if there are any, with that of the flag set under it). It has
+    /// no spaces, and the fields of objects further down are sorted by name.
+    ///
+    /// ```
+    /// use flagstaff::evaluator::FlagSet;
+    ///
+    /// let flags = FlagSet::parse(
+    ///     r#"{"flags": {"f": {"state": "ENABLED", "variants": {"b": 2.0, "a": 1}}}}"#,
+    /// )?;
+    /// assert_eq!(
+    ///     flags.definition("f"),
+    ///     Some(r#"{"state":"ENABLED","defaultVariant":"","variants":{"a":1,"b":2}}"#),
+    /// );
+    /// # Ok::<(), flagstaff::evaluator::DefinitionError>(())
+    /// ```
     #[must_use]
     pub fn definition(&self, key: &str) -> Option<&str> {
         self.flags.get(key).map(|flag| &*flag.text)
     }
 
-    /// Takes over the flags of another set for which `keep`, given key and metadata, is true. Where
-    /// both have a key, the flag of the other set stays. The metadata and the generation of
-    /// `fractional` remain this set's.
+    /// Adds the flags of another set for which `keep`, called with the key and
+    /// the metadata of each, returns true.
+    ///
+    /// Where both sets have a flag with the same key, that of `other` is kept.
+    /// The metadata and the generation of `fractional` remain those of this set.
+    ///
+    /// ```
+    /// use flagstaff::evaluator::FlagSet;
+    ///
+    /// let mut flags = FlagSet::parse(r#"{"flags": {"a": {}}}"#)?;
+    /// let more = FlagSet::parse(r#"{"flags": {"b": {}, "internal": {}}}"#)?;
+    /// flags.extend(&more, |key, _metadata| key != "internal");
+    /// assert!(flags.contains("a") && flags.contains("b"));
+    /// assert!(!flags.contains("internal"));
+    /// # Ok::<(), flagstaff::evaluator::DefinitionError>(())
+    /// ```
     pub fn extend(&mut self, other: &Self, keep: impl Fn(&str, &Map<String, Json>) -> bool) {
         let kept = other.flags.iter().filter(|(key, flag)| keep(key, &flag.metadata));
         self.flags.extend(kept.map(|(key, flag)| (key.clone(), flag.clone())));
@@ -210,7 +341,7 @@ mod tests {
         }
     }
 
-    /// Of a section that is not used too, the text must be JSON of numbers that there are.
+    /// Even in a section that is not used, every number must fit a 64-bit float.
     #[test]
     fn a_number_that_is_too_large_is_refused_wherever_it_is() {
         for text in [
@@ -295,7 +426,7 @@ mod tests {
         ] {
             assert!(error.contains(part), "{error}");
         }
-        // Numbers are written before references are replaced.
+        // YAML becomes JSON first, in which `1.0` is `1`: as short as an empty rule.
         assert!(FlagSet::parse_yaml("flags: {}\n$evaluators: {r: 1.0}").is_err());
         assert!(FlagSet::parse_yaml("flags: {}\n$evaluators: {r: 1.5}").is_ok());
         assert!(FlagSet::parse_yaml("").is_err());

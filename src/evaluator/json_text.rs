@@ -1,11 +1,28 @@
-//! JSON text as flagd writes it: no spaces, fields in the order of their names, numbers as 64-bit
-//! floats.
+//! JSON text as flagd writes it: without spaces, with the fields of objects in
+//! the order of their names, and with numbers as 64-bit floats.
+//!
+//! The text matters above all in three places.
+//! [`FlagSet::definition`](super::FlagSet::definition) is what other providers
+//! receive. The result of a rule names a variant by its JSON text, of which the
+//! quotes are dropped. A reference is looked up by the JSON text of its name. In
+//! all of them a difference of one character gives another result, and so
+//! `serde_json`'s writer is not used: it keeps `1.0` where flagd writes `1`, and
+//! does not escape what Go's does.
+//!
+//! ```text
+//! {"b": [1.0, -0.0, 1e21, null], "a": "<"}   ->   {"a":"\u003c","b":[1,-0,1e+21,null]}
+//! ```
 
 use serde_json::{Map, Value as Json};
 
 use super::number;
 
-/// Numbers become what a 64-bit float holds, and whole ones integers.
+/// Turns each number into what a 64-bit float holds, and whole ones into
+/// integers.
+///
+/// flagd reads every number as a float, and so 9007199254740993 becomes
+/// 9007199254740992, and 1.0 becomes 1. Negative zero and whole numbers beyond 64
+/// bits remain floats.
 pub(crate) fn normalize(value: &mut Json) {
     match value {
         Json::Number(number) => {
@@ -31,7 +48,7 @@ pub(crate) fn write(value: &Json, out: &mut String) {
     match value {
         Json::Null => out.push_str("null"),
         Json::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
-        // JSON holds finite numbers only.
+        // A number of JSON is finite, and so always has a text.
         Json::Number(number) => {
             out.push_str(&number.as_f64().and_then(number::json).unwrap_or_default());
         }
@@ -50,17 +67,18 @@ pub(crate) fn write(value: &Json, out: &mut String) {
     }
 }
 
-/// Appends the text of an object.
+/// Appends the text of an object, with its fields in the order of their names.
 pub(crate) fn write_object(fields: &Map<String, Json>, out: &mut String) {
     if fields.keys().is_sorted() {
         return write_entries(fields.iter(), out);
     }
-    // With its feature `preserve_order`, serde_json keeps another order.
+    // Another crate of the program may have enabled serde_json's feature `preserve_order`.
     let mut sorted: Vec<_> = fields.iter().collect();
     sorted.sort_unstable_by_key(|(name, _)| *name);
     write_entries(sorted.into_iter(), out);
 }
 
+/// Appends an object whose entries come in their final order.
 fn write_entries<'j>(entries: impl Iterator<Item = (&'j String, &'j Json)>, out: &mut String) {
     out.push('{');
     for (index, (name, value)) in entries.enumerate() {
@@ -74,24 +92,28 @@ fn write_entries<'j>(entries: impl Iterator<Item = (&'j String, &'j Json)>, out:
     out.push('}');
 }
 
-/// Whether the JSON text of a character is not the character itself: flagd escapes what HTML would
-/// trip over as well.
+/// Whether JSON text has an escape in the place of a character. flagd also
+/// escapes `<`, `>` and `&`, so that the text can be embedded in HTML, and two
+/// line separators.
 fn is_escaped(c: char) -> bool {
     matches!(c, '"' | '\\' | '<' | '>' | '&' | '\u{2028}' | '\u{2029}' | '\0'..='\u{1f}')
 }
 
 /// Whether the JSON text of `text` is `text` in quotes.
 pub(crate) fn is_plain(text: &str) -> bool {
-    // What is escaped beyond ASCII begins with the byte E2.
+    // U+2028 and U+2029, the only ones beyond ASCII that are escaped, begin with the byte E2. Only
+    // texts with such a byte need to be decoded.
     let is_simple = |b: u8| b >= b' ' && !matches!(b, b'"' | b'\\' | b'<' | b'>' | b'&' | 0xe2);
     text.bytes().all(is_simple) || !text.contains(is_escaped)
 }
 
+/// The hexadecimal digit for the lowest four bits.
 fn hexadecimal(digit: u32) -> char {
     char::from_digit(digit & 0xf, 16).unwrap_or('0')
 }
 
-/// Appends `text` between quotes, with flagd's escapes.
+/// Appends `text` in quotes, with flagd's escapes: the short ones such as `\n`
+/// where JSON has them, otherwise `\u` and four digits in lower case.
 pub(crate) fn write_text(text: &str, out: &mut String) {
     out.push('"');
     let (plain, rest) = if is_plain(text) { (text, "") } else { ("", text) };

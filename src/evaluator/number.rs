@@ -1,32 +1,53 @@
 //! Numbers as flagd reads and writes them.
+//!
+//! flagd is written in Go, and its rules convert between numbers and strings all
+//! the time: `{"+": ["1.5", 1]}` reads one, `{"cat": [1.5]}` writes one, and the
+//! number 1 as a result chooses the variant `1`. This module has Go's conversions
+//! where Rust's differ:
+//!
+//! | | Go | Rust |
+//! |---|---|---|
+//! | reads `+nan` | not a number | NaN |
+//! | reads `1e400` | infinity, with an error for the range | infinity |
+//! | converts 1e19 to an integer | -2^63 (on x86-64) | 2^63 - 1 |
+//! | writes a number halfway between two shortest texts | the one with the even digit | the one further from zero |
+//! | writes 1e21 in JSON | `1e+21` | `1e21` |
 
-/// The number that a string stands for: decimal, `inf`, `nan`. A number too large for 64 bits is
-/// infinite. Nothing else, no spaces either.
+/// The number that a string stands for, or `None` if it is not one.
+///
+/// Decimal numbers with an optional sign, fraction and exponent are numbers, and
+/// so are `inf`, `infinity` and `nan` in any case. A number too large for 64 bits
+/// is infinite. Spaces, `0x10` and `1_000` are not accepted.
 pub(crate) fn parse(text: &str) -> Option<f64> {
     let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
-    // Go takes no sign before `nan`; Rust does.
+    // Rust accepts a sign before `nan`, and Go does not.
     if unsigned.len() != text.len() && unsigned.eq_ignore_ascii_case("nan") {
         return None;
     }
     text.parse().ok()
 }
 
-/// As [`parse`], for comparisons: there a number out of range is none.
+/// The number that a string stands for in a comparison, where one that is out of
+/// range is not a number: `1e400` is `None`, but `inf`, which is spelled out, is
+/// infinite.
 pub(crate) fn parse_in_range(text: &str) -> Option<f64> {
     let number = parse(text)?;
     let spelled = text.trim_start_matches(['+', '-']).starts_with(['i', 'I']);
     (number.is_finite() || number.is_nan() || spelled).then_some(number)
 }
 
-/// The whole number towards zero. What does not fit 64 bits is the smallest of them, as on the
-/// processors that flagd runs on.
+/// The number without its fraction.
+///
+/// NaN and what does not fit 64 bits is [`i64::MIN`], as Go converts it on
+/// x86-64.
 #[allow(clippy::cast_possible_truncation)]
 pub(crate) fn to_integer(number: f64) -> i64 {
     const LIMIT: f64 = 9_223_372_036_854_775_808.0;
     if (-LIMIT..LIMIT).contains(&number) { number as i64 } else { i64::MIN }
 }
 
-/// The text of a number, without exponent.
+/// The text of a number without an exponent, as `cat` writes it: 1e21 is a one
+/// with 21 zeros. Infinity and NaN are `+Inf`, `-Inf` and `NaN`.
 pub(crate) fn plain(number: f64) -> String {
     if number.is_infinite() {
         return String::from(if number > 0.0 { "+Inf" } else { "-Inf" });
@@ -34,7 +55,9 @@ pub(crate) fn plain(number: f64) -> String {
     to_nearest(number, number.to_string())
 }
 
-/// The JSON text of a number; infinity and NaN have none.
+/// The JSON text of a number; `None` for infinity and NaN, which have none.
+///
+/// Like Go, it uses an exponent below 1e-6 and from 1e21 on.
 pub(crate) fn json(number: f64) -> Option<String> {
     if !number.is_finite() {
         return None;
@@ -47,10 +70,15 @@ pub(crate) fn json(number: f64) -> Option<String> {
     Some(if size >= 1.0 { text.replace('e', "e+") } else { text })
 }
 
-/// `text`, the shortest for this number, with the even digit at its end where the number lies in the
-/// middle of two texts: so Go has it, and Rust the higher one.
+/// Replaces the last digit of `text`, the shortest text of `number`, by the even
+/// digit where the number lies halfway between two texts of that length. Go
+/// writes that one, and Rust the one further from zero.
+///
+/// ```text
+/// -851488246714819.25   Rust: -851488246714819.3   Go: -851488246714819.2
+/// ```
 fn to_nearest(number: f64, mut text: String) -> String {
-    /// Numbers with fewer digits do not lie in the middle.
+    /// A number with fewer digits is not halfway between two texts.
     const FEWEST: usize = 15;
     let is_digit = |c: &u8| c.is_ascii_digit();
     let digits = |text: &str| text.bytes().take_while(|b| *b != b'e').filter(is_digit).count();
@@ -73,11 +101,14 @@ fn to_nearest(number: f64, mut text: String) -> String {
     text
 }
 
-/// Whether a number is what its text in JSON or YAML says: a whole number beyond 2^53 may be rounded,
-/// and a small one become 0. A fraction is taken for exact, since nearly all are rounded, and so is a
-/// whole number that is printed as it is written.
+/// Whether a number is what its text in JSON or YAML says.
+///
+/// It is for the warning about numbers that change when they are read, and so
+/// errs on the side of silence. A whole number beyond 2^53 is exact if it is
+/// printed as it is written, a fraction always, because nearly all of them are
+/// rounded, and zero if its text has no other digit: `1e-400` is not exact.
 pub(crate) fn is_exact(text: &str, number: &serde_json::Number) -> bool {
-    /// Whole numbers with fewer digits are exact.
+    /// Whole numbers with fewer digits are below 2^53, and so exact.
     const FEWEST: usize = 16;
     let value = number.as_f64().unwrap_or(f64::INFINITY);
     let written = text.trim_start_matches(['+', '-']);
@@ -89,7 +120,7 @@ pub(crate) fn is_exact(text: &str, number: &serde_json::Number) -> bool {
         let mantissa = written.split(['e', 'E']).next().unwrap_or_default();
         return !mantissa.bytes().any(|byte| byte.is_ascii_digit() && byte != b'0');
     }
-    // In YAML, more than digits stand for a whole number, up to 64 bits.
+    // In YAML, `0x1F` and `1_000` are whole numbers too: their text says nothing about the digits.
     if number.is_u64() || number.is_i64() {
         let digits = number.to_string();
         return digits.len() < FEWEST || prints(digits.trim_start_matches('-'));
@@ -98,15 +129,17 @@ pub(crate) fn is_exact(text: &str, number: &serde_json::Number) -> bool {
     !whole || prints(written.trim_start_matches('0'))
 }
 
-/// How much room the text of a short number takes.
+/// The room that [`short`] needs, in bytes.
 pub(crate) const SHORT: usize = 10;
 
-/// Whether a number is whole and has few digits.
+/// Whether [`short`] can write a number: it is whole, below 1e9 and not negative,
+/// and not negative zero either.
 pub(crate) fn is_short(number: f64) -> bool {
     number.fract() == 0.0 && (0.0..1e9).contains(&number) && number.is_sign_positive()
 }
 
-/// The text of a short number.
+/// The text of a number that [`is_short`], written into `room`. Rules that return
+/// small numbers to name a variant thus need no allocation.
 pub(crate) fn short(number: f64, room: &mut [u8; SHORT]) -> &str {
     let mut rest = to_integer(number).unsigned_abs();
     let mut start = room.len();

@@ -1,4 +1,22 @@
-//! The HTTP client.
+//! The HTTP client, a layer over `reqwest`.
+//!
+//! `reqwest` sends single requests here and nothing more. Redirects, decompression
+//! and the limits are implemented in this module:
+//!
+//! * **Redirects**, because `reqwest` keeps only a fixed list of headers from other
+//!   origins, which a header such as `x-api-key` is not in, and can reject a
+//!   redirect from `https` to `http` only by rejecting `http` altogether.
+//! * **Decompression**, because the limit on the body must hold for its
+//!   decompressed length: a few kilobytes of gzip can become gigabytes.
+//! * **One deadline** for the request, its redirects and the body. A timeout for
+//!   each read would let a server that sends a byte a second keep a connection for
+//!   as long as it likes.
+//!
+//! ```text
+//! send -> parse -> follow: request -> redirect? -> request -> ... -> Response<ClientBody>
+//!                  |------------------- one deadline -------------------------|
+//! bytes -> read up to max_body -> decompress up to max_body
+//! ```
 
 use std::{
     error::Error,
@@ -28,14 +46,17 @@ use super::{
 };
 use crate::excerpt::excerpt;
 
-/// An HTTP client whose requests end: with a response of bounded length, within a time.
+/// An HTTP client whose requests end within a time, with a response of limited
+/// length.
 ///
-/// It follows redirects of `GET` and `HEAD`, though none from `https` to `http`. Another origin
-/// receives no secret: no user name and password of the URL, no `authorization` or `cookie`, and no
-/// header whose value is [sensitive](HeaderValue::set_sensitive). A body that is compressed with gzip
-/// is decompressed.
+/// * It follows redirects of `GET` and `HEAD`, but none from `https` to `http`.
+///   With other methods, the response is the redirect.
+/// * Another origin receives no secret: no user name and password of the URL, no
+///   header `authorization`, `cookie` or `proxy-authorization`, and no header whose
+///   value is [sensitive](HeaderValue::set_sensitive).
+/// * A body that is compressed with gzip is decompressed.
 ///
-/// Cloning it is cheap, and clones share their connections.
+/// Cloning a client is cheap, and clones share their connections.
 ///
 /// ```no_run
 /// use flagstaff::http::Client;
@@ -51,14 +72,30 @@ use crate::excerpt::excerpt;
 #[derive(Clone, Debug)]
 pub struct Client {
     inner: reqwest::Client,
-    /// Whether there is any certificate authority to trust; the system may have none.
+    /// Whether there is any certificate authority to trust. The system may have
+    /// none, and every request to `https` then fails with the remedy.
     trusts: bool,
     max_body: usize,
     max_redirects: usize,
     timeout: Duration,
 }
 
-/// The options of a [`Client`].
+/// The options of a [`Client`], from [`Client::builder`].
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// use flagstaff::http::Client;
+///
+/// # fn main() -> Result<(), flagstaff::http::ClientError> {
+/// let client = Client::builder()
+///     .without_proxy()
+///     .max_body(100_000)
+///     .max_redirects(0)
+///     .timeout(Duration::from_secs(2))
+///     .build()?;
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug)]
 pub struct ClientBuilder {
     tls: Tls,
@@ -68,20 +105,27 @@ pub struct ClientBuilder {
     timeout: Duration,
 }
 
+/// The configuration of TLS.
 #[derive(Clone, Debug)]
 enum Tls {
+    /// Files, which are read when the client is built.
     Files(ClientTls),
+    /// A configuration that the program made.
     Config(Box<rustls::ClientConfig>),
 }
 
+/// Which requests are sent through a proxy.
 #[derive(Clone)]
 enum Proxies {
+    /// Those for which the environment says so.
     Environment,
+    /// None.
     None,
+    /// All, through the proxy with this URL.
     One(String),
 }
 
-/// Without the URL, which may hold a password.
+/// Does not show the URL, which may contain a password.
 impl fmt::Debug for Proxies {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -92,16 +136,31 @@ impl fmt::Debug for Proxies {
     }
 }
 
-/// Why there is no client, or no response.
+/// An error of a [`Client`] or a [`ClientBuilder`].
 ///
-/// It shows the URL without its user name, password, query and fragment, which may be secret.
+/// The `String` that most variants hold is the [`public_name`] of the URL that was
+/// requested, even if the error is that of a URL to which it redirects. No variant
+/// contains a secret.
+///
+/// ```no_run
+/// use flagstaff::http::{Client, ClientError};
+///
+/// # async fn example(client: Client) -> Result<(), Box<dyn std::error::Error>> {
+/// let request = http::Request::get("https://flags.example/flags.json").body("")?;
+/// match client.send(request).await {
+///     Ok(response) => println!("{}", response.status()),
+///     Err(ClientError::TimedOut(name, after)) => println!("{name} is slower than {after:?}"),
+///     Err(error) => return Err(error.into()),
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClientError {
     /// The URL is invalid.
     #[error("`{shown}` is not a valid URL: {reason}", shown = excerpt(url))]
     Url {
-        /// The URL, as far as it is public.
+        /// The [`public_name`] of the URL.
         url: String,
         /// What is wrong with it.
         reason: String,
@@ -109,7 +168,8 @@ pub enum ClientError {
     /// The TLS configuration cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
-    /// The client cannot be set up.
+    /// The client cannot be set up, for example because the URL of the proxy is
+    /// invalid.
     #[error("cannot set up the HTTP client")]
     Setup(#[source] Box<dyn Error + Send + Sync>),
     /// The system has no certificate authorities, and none were given.
@@ -119,19 +179,21 @@ pub enum ClientError {
         name = excerpt(.0)
     )]
     NoAuthorities(String),
-    /// The request failed: there was no connection, or it was lost.
+    /// The request failed: the server is unreachable, or the connection was lost
+    /// before the response was complete.
     #[error("the request to {name} failed", name = excerpt(.0))]
     Request(String, #[source] Box<dyn Error + Send + Sync>),
-    /// The response took too long.
+    /// The whole response, with its redirects and its body, did not arrive within
+    /// the timeout.
     #[error("{name} did not respond within {1:?}", name = excerpt(.0))]
     TimedOut(String, Duration),
-    /// A redirect leads from an encrypted connection to a plain one.
+    /// A redirect leads from `https` to `http`, and was not followed.
     #[error("{name} redirects from https to http", name = excerpt(.0))]
     Insecure(String),
-    /// There were too many redirects.
+    /// There were more redirects than allowed.
     #[error("{name} redirects more than {1} times", name = excerpt(.0))]
     Redirects(String, usize),
-    /// The body has a content coding that is not supported.
+    /// The body has a content coding other than gzip, which is the second field.
     #[error(
         "the response from {name} has the content coding `{1}`: only gzip is supported",
         name = excerpt(.0)
@@ -143,12 +205,12 @@ pub enum ClientError {
         name = excerpt(.0)
     )]
     Gzip(String, #[source] io::Error),
-    /// The body is longer than allowed, once it is decompressed.
+    /// The body is longer than allowed, before or after it was decompressed.
     #[error("the response from {name} is larger than {limit}", limit = size(*.1), name = excerpt(.0))]
     TooLarge(String, usize),
 }
 
-/// Bytes as people write them.
+/// A number of bytes for a message: in MiB if it is a multiple of one.
 fn size(bytes: usize) -> String {
     if bytes > 0 && bytes.is_multiple_of(1 << 20) {
         format!("{} MiB", bytes >> 20)
@@ -170,69 +232,74 @@ impl Default for ClientBuilder {
 }
 
 impl ClientBuilder {
-    /// Whom to trust, and which certificate to present. Default: the system's certificate
-    /// authorities, and none.
+    /// Sets which servers to trust and which certificate to present. Default: the
+    /// system's certificate authorities, and no certificate.
+    ///
+    /// The files are read once, when the client is built.
     #[must_use]
     pub fn tls(mut self, tls: ClientTls) -> Self {
         self.tls = Tls::Files(tls);
         self
     }
 
-    /// A TLS configuration that the program made, in place of [`tls`](Self::tls).
+    /// Sets a configuration of rustls in place of [`tls`](Self::tls), for what
+    /// [`ClientTls`] cannot express.
     #[must_use]
     pub fn tls_config(mut self, config: rustls::ClientConfig) -> Self {
         self.tls = Tls::Config(Box::new(config));
         self
     }
 
-    /// Sends every request through this proxy. Default: as the environment says (`HTTPS_PROXY`,
-    /// `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`).
+    /// Sends every request through this proxy. Default: the one that the environment
+    /// names (`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`).
     #[must_use]
     pub fn proxy(mut self, url: impl Into<String>) -> Self {
         self.proxies = Proxies::One(url.into());
         self
     }
 
-    /// Sends no request through a proxy.
+    /// Sends no request through a proxy, whatever the environment says.
     #[must_use]
     pub fn without_proxy(mut self) -> Self {
         self.proxies = Proxies::None;
         self
     }
 
-    /// The longest body of a response, in bytes, once it is decompressed. Default: 64 MiB.
+    /// Limits the body of a response, in bytes, before and after it is
+    /// decompressed. Default: 64 MiB.
     #[must_use]
     pub fn max_body(mut self, bytes: usize) -> Self {
         self.max_body = bytes;
         self
     }
 
-    /// The most redirects that one request follows. Default: 10.
+    /// Limits how many redirects one request follows. With 0, a redirect is an
+    /// error. Default: 10.
     #[must_use]
     pub fn max_redirects(mut self, redirects: usize) -> Self {
         self.max_redirects = redirects;
         self
     }
 
-    /// How long a request may take, with its redirects and the body of the response. Default: 30 s.
+    /// Limits how long a request may take, with its redirects and the body of the
+    /// response. Default: 30 s.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// Makes the client, for which it reads the TLS files.
+    /// Builds the client. It reads the TLS files, and connects to nothing.
     ///
     /// # Errors
     ///
-    /// When the TLS configuration or the proxy is invalid.
+    /// If the TLS configuration or the URL of the proxy is invalid.
     pub fn build(self) -> Result<Client, ClientError> {
         let (config, trusts) = match self.tls {
             Tls::Files(tls) => tls.load()?,
             Tls::Config(config) => (*config, true),
         };
-        // Redirects are followed here: reqwest would send headers that are secret wherever it is
-        // redirected to.
+        // Redirects are followed in this module: reqwest would send secret headers to other origins.
         let builder =
             reqwest::Client::builder().tls_backend_preconfigured(config).redirect(Policy::none());
         let builder = match &self.proxies {
@@ -250,23 +317,33 @@ impl ClientBuilder {
     }
 }
 
+/// An error of the setup, without the URL of the proxy.
 fn setup(error: reqwest::Error) -> ClientError {
     ClientError::Setup(Box::new(error.without_url()))
 }
 
 impl Client {
-    /// The options, with their defaults.
+    /// The options of a client, with their defaults.
     #[must_use]
     pub fn builder() -> ClientBuilder {
         ClientBuilder::default()
     }
 
-    /// Sends a request, and returns the response whatever its status is.
+    /// Sends a request, and returns the response, whatever its status is.
+    ///
+    /// It returns when the head of the response has arrived; read the body with
+    /// [`ClientBody::bytes`], within the same timeout. A header `accept-encoding` is
+    /// added unless there is one. Of a body that will be decompressed, the headers
+    /// `content-encoding` and `content-length` are removed.
     ///
     /// # Errors
     ///
-    /// When the URL is invalid, when there is no response or not in time, and when there are too many
-    /// redirects.
+    /// If the URL is invalid, if there is no response in time, and if there are too
+    /// many redirects or one from `https` to `http`.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a Tokio runtime.
     pub async fn send(
         &self,
         request: Request<impl Into<Bytes>>,
@@ -277,7 +354,7 @@ impl Client {
         self.exchange(name, &parse(&url)?, &parts.method, &parts.headers, body.into()).await
     }
 
-    /// Sends a request to a URL, which errors call by this name.
+    /// Sends a request to a URL, which has this name in errors.
     pub(crate) async fn exchange(
         &self,
         name: String,
@@ -304,7 +381,10 @@ impl Client {
         Ok(response.map(|()| body))
     }
 
-    /// The response, wherever the URL redirects to.
+    /// Sends the request, and follows redirects to the response.
+    ///
+    /// A server that can redirect can name any host, so this is where a request is
+    /// kept from being sent in plain text and secrets from other origins.
     async fn follow(
         &self,
         name: &str,
@@ -326,7 +406,7 @@ impl Client {
             let Some(next) = redirect(&url, &response).filter(|_| follows) else {
                 return Ok(response);
             };
-            // What began with TLS stays with it.
+            // The caller asked for encryption.
             if url.scheme() == "https" && next.scheme() != "https" {
                 return Err(ClientError::Insecure(name.to_owned()));
             }
@@ -336,15 +416,21 @@ impl Client {
     }
 }
 
-/// The body of a response, which arrives while it is read.
+/// The body of a response, which is received while it is read.
+///
+/// Dropping it without reading it ends the request.
 pub struct ClientBody {
     received: reqwest::Response,
+    /// The public name of the URL.
     name: String,
     coding: Coding,
+    /// The limit on the body, in bytes.
     max: usize,
+    /// The deadline of the request.
     until: Deadline,
 }
 
+/// Shows the public name of the URL, and nothing of the body.
 impl fmt::Debug for ClientBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClientBody").field("url", &self.name).finish_non_exhaustive()
@@ -352,11 +438,15 @@ impl fmt::Debug for ClientBody {
 }
 
 impl ClientBody {
-    /// Reads to the end, and decompresses what was read.
+    /// Reads the body to its end and decompresses it.
+    ///
+    /// Decompression runs on the blocking pool, so a large body does not hold up
+    /// other tasks.
     ///
     /// # Errors
     ///
-    /// When the body is too long, late or incomplete, or compressed with anything but gzip.
+    /// If the body is too long, late or incomplete, is not valid gzip although the
+    /// response says so, or has another content coding.
     pub async fn bytes(self) -> Result<Bytes, ClientError> {
         let Self { mut received, name, coding, max, until } = self;
         if let Coding::Other(coding) = coding {
@@ -388,10 +478,12 @@ impl ClientBody {
 #[derive(Clone, Copy)]
 struct Deadline {
     at: Instant,
+    /// The timeout that led to it, for the error.
     after: Duration,
 }
 
 impl Deadline {
+    /// Runs a part of the request, until the deadline at most.
     async fn bound<T>(
         self,
         name: &str,
@@ -404,7 +496,7 @@ impl Deadline {
     }
 }
 
-/// Parses a URL of HTTP.
+/// Parses a URL, which must be one of HTTP. The error does not contain its secrets.
 pub(crate) fn parse(url: &str) -> Result<Url, ClientError> {
     let invalid = |reason: String| ClientError::Url { url: public_name(url), reason };
     let parsed = Url::parse(url).map_err(|error| invalid(error.to_string()))?;
@@ -414,12 +506,15 @@ pub(crate) fn parse(url: &str) -> Result<Url, ClientError> {
     Ok(parsed)
 }
 
-/// The headers for this URL, which receives the secrets of the first if it has the same origin.
+/// The headers to send to this URL. It receives the secrets of the first URL only if
+/// it has the same origin: scheme, host and port.
+///
+/// A redirect back to the first origin receives them again.
 fn headers_for(url: &mut Url, first: &Url, headers: &HeaderMap) -> HeaderMap {
     let mut headers = headers.clone();
     headers.entry(ACCEPT_ENCODING).or_insert(HeaderValue::from_static("gzip"));
     if url.origin() == first.origin() {
-        // A redirect may leave them out. Neither fails for a URL with a host.
+        // A redirect within the origin leaves them out. Neither call fails for a URL with a host.
         let _ = url.set_username(first.username());
         let _ = url.set_password(first.password());
         return headers;
@@ -437,7 +532,8 @@ fn headers_for(url: &mut Url, first: &Url, headers: &HeaderMap) -> HeaderMap {
     headers
 }
 
-/// Where a response sends the client to, if it does.
+/// The target of a redirect. `None` if the response is not one, or if its `location`
+/// is not a URL; it is then the response to the caller.
 fn redirect(from: &Url, response: &reqwest::Response) -> Option<Url> {
     let is_redirect = matches!(
         response.status(),
@@ -451,6 +547,7 @@ fn redirect(from: &Url, response: &reqwest::Response) -> Option<Url> {
     from.join(location.to_str().ok()?).ok()
 }
 
+/// An error of a request, without its URL, which may contain secrets.
 fn failed(name: &str, error: reqwest::Error) -> ClientError {
     ClientError::Request(name.to_owned(), Box::new(error.without_url()))
 }
@@ -460,9 +557,13 @@ fn failed(name: &str, error: reqwest::Error) -> ClientError {
 enum Coding {
     Identity,
     Gzip,
+    /// Not supported; the value of the header, shortened.
     Other(String),
 }
 
+/// The coding in the headers `content-encoding`
+/// ([RFC 9110, section 8.4](https://www.rfc-editor.org/rfc/rfc9110#section-8.4)).
+/// More than one coding is not supported, not even gzip twice.
 fn coding(headers: &HeaderMap) -> Coding {
     let all = headers.get_all(CONTENT_ENCODING).iter();
     let text: Vec<_> = all.map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
@@ -476,7 +577,8 @@ fn coding(headers: &HeaderMap) -> Coding {
     }
 }
 
-/// Decompresses a body, away from the threads that serve requests; none if it is too large.
+/// Decompresses a body on the blocking pool. Returns `None` if it is longer than
+/// `max`, without decompressing the rest.
 async fn decompressed(bytes: Vec<u8>, max: usize) -> io::Result<Option<Vec<u8>>> {
     let decompressed = spawn_blocking(move || {
         let mut decompressed = Vec::new();
@@ -484,7 +586,7 @@ async fn decompressed(bytes: Vec<u8>, max: usize) -> io::Result<Option<Vec<u8>>>
         MultiGzDecoder::new(&*bytes).take(limit).read_to_end(&mut decompressed)?;
         Ok(Some(decompressed).filter(|decompressed| decompressed.len() <= max))
     });
-    // Where the runtime shuts down, nobody reads the error.
+    // The task fails only if the runtime shuts down.
     decompressed.await.unwrap_or_else(|error| Err(io::Error::other(error)))
 }
 
@@ -493,7 +595,7 @@ mod tests {
     use super::*;
     use crate::testing::bring_cryptography;
 
-    /// Nobody listens at this port: a client that trusts nobody does not even connect.
+    /// Nothing listens on this port: a client that trusts no authority does not even connect.
     #[tokio::test]
     async fn a_system_without_authorities_is_told_the_remedy() {
         bring_cryptography();

@@ -1,17 +1,33 @@
-//! HTTP as everything in this crate uses it: TLS, one client, and hardened serving of any tower
-//! service.
+//! HTTP for the whole crate: TLS, one client, and a server for any tower service
+//! that limits what a client can cost.
+//!
+//! None of it knows flags, so programs can use it for their own services as well.
+//! The feature `http` adds everything but [`tls`].
 //!
 //! # Serving
 //!
-//! [`Server`] accepts connections over TCP and unix sockets, encrypted or not, in HTTP/1.1 and HTTP/2,
-//! and serves each of them with a service of its own: an `axum::Router` is one, and so is any
-//! `tower::Service` of requests with a [`Body`]. It bounds what a client can cost: how long it may
-//! take for the head and the body of a request, and for reading the response, how long both may be,
-//! and how many connections and streams it may have. In a [shutdown](Server::shutdown), requests that
-//! have begun are finished.
+//! [`Server`] accepts connections over TCP and unix sockets, encrypted or not, with
+//! HTTP/1.1 and HTTP/2. Each connection is served with a service of its own: an
+//! `axum::Router`, or any other `tower::Service` of requests with a [`Body`].
 //!
-//! A response without an end, such as an event stream, must end when the server drains. [`Draining`]
-//! is an extension of each request, and so is [`Peer`], who sent it:
+//! A client that is slow, malicious or broken must not exhaust the server. Every
+//! phase of a connection therefore has a limit, which is on by default:
+//!
+//! | phase | limits of [`ServerBuilder`] |
+//! |---|---|
+//! | connect | [`max_connections`](ServerBuilder::max_connections), [`first_request_timeout`](ServerBuilder::first_request_timeout) |
+//! | TLS handshake, head of a request | [`head_timeout`](ServerBuilder::head_timeout), [`max_head`](ServerBuilder::max_head) |
+//! | body of a request | [`body_timeout`](ServerBuilder::body_timeout), [`max_body`](ServerBuilder::max_body) |
+//! | response | [`write_timeout`](ServerBuilder::write_timeout) |
+//! | HTTP/2 | [`max_streams`](ServerBuilder::max_streams); a ping every 30 s must be acknowledged within 20 s |
+//!
+//! There is no limit on the time that a service takes to respond: a tower layer
+//! does that, and only the service knows what is long.
+//!
+//! In a [shutdown](Server::shutdown), requests that have begun are finished. A
+//! response without an end, such as an event stream, must therefore end when the
+//! server drains. Each request has two extensions: [`Draining`], the signal for
+//! that, and [`Peer`], the client that sent it:
 //!
 //! ```
 //! use std::convert::Infallible;
@@ -58,12 +74,13 @@
 //! # Ok(()) }
 //! ```
 //!
-//! For TLS, give the builder [`Certificates`], which follow their files.
+//! For TLS, pass [`Certificates`] to [`ServerBuilder::tls`]. They are read again
+//! when their files change.
 //!
 //! # Requests
 //!
-//! [`Client`] sends requests whose responses are bounded in length and time, and keeps secrets from
-//! other origins that a server redirects to.
+//! [`Client`] sends requests whose responses are limited in length and time, and
+//! does not send secrets to other origins to which a server redirects.
 
 #[cfg(feature = "http")]
 pub(crate) mod client;

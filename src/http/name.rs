@@ -1,12 +1,17 @@
-//! What a URL is called, without what may be secret.
+//! The public name of a URL, which is the URL without what may be secret.
+//!
+//! A user name, a password, a query (signed URLs have their signature in it) and a
+//! fragment may be secret; scheme, host, port and path are taken to be public.
+//! Names are used in errors, logs, metrics and selectors.
 
 use reqwest::Url;
 
-/// The URL without user, password, query and fragment: what it is called in errors, logs and metrics,
-/// and wherever else it is shown.
+/// Returns a URL without its user name, password, query and fragment, for errors,
+/// logs, metrics, and wherever else it is shown.
 ///
-/// A URL that has none of them stays as it is written. Of what cannot be parsed, nothing is left that
-/// may belong to them.
+/// A URL that has none of them stays as it is written. If a string that contains
+/// `@`, `?` or `#` cannot be parsed, at most its scheme is kept, since any part of
+/// the rest may belong to a secret.
 ///
 /// ```
 /// use flagstaff::http::public_name;
@@ -14,6 +19,8 @@ use reqwest::Url;
 /// let signed = "https://ann:secret@bucket.example/flags.json?signature=secret#x";
 /// assert_eq!(public_name(signed), "https://bucket.example/flags.json");
 /// assert_eq!(public_name("http://host"), "http://host");
+/// // The password is not escaped, so it cannot be distinguished from a path.
+/// assert_eq!(public_name("http://ann:sec/ret@host"), "http://…");
 /// ```
 #[must_use]
 pub fn public_name(url: &str) -> String {

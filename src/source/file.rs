@@ -1,4 +1,19 @@
-//! Flag definitions from a file: read at intervals, and sooner where the system tells of changes.
+//! Flag definitions from a file, which is read at intervals and as soon as the
+//! operating system reports a change.
+//!
+//! The interval is what makes it correct; the [watch](Watch) only makes it fast.
+//! Notifications are lost on network file systems, when their queue overflows, and
+//! for a symbolic link to a file in another directory. Reading at intervals
+//! notices every change in the end, and the content is compared rather than the
+//! time of modification, which tools set as they like.
+//!
+//! ```text
+//!             +--------- interval ----------+
+//! read        |                             read (nothing new: wait again)
+//! notification      |-SETTLE-| read, and the interval begins again
+//! ```
+//!
+//! Only the hash of the last content is kept, since definitions are large.
 
 mod watch;
 
@@ -19,23 +34,33 @@ use self::watch::Watch;
 use super::flag_source::{Definition, FlagSource, Format, SourceError, bounded};
 use crate::excerpt::{chain, shown};
 
-/// The largest file taken, in MiB.
+/// The size of the largest file that is read, in MiB. A larger one is an error.
 const MAX_MIB: u64 = 64;
 
-/// A file that was written to is read after so long: most are written in several steps.
+/// How long after a notification the file is read. Most files are written in
+/// several steps, and one that is read in between is often invalid.
 const SETTLE: Duration = Duration::from_millis(20);
 
-/// A file with flag definitions: YAML if it is called `.yaml` or `.yml`, else JSON.
+/// A file with flag definitions: YAML if its name ends in `.yaml` or `.yml`,
+/// otherwise JSON.
 ///
-/// It is read again and again, and its content is compared. In between, the system tells of changes
-/// to its directory, where it can: also of a file that is replaced, and of the swap of symbolic
-/// links in a volume of Kubernetes. Where it cannot (many network file systems), a change waits for
-/// the next reading.
+/// The file is read at an interval and its content is compared, so a definition is
+/// delivered only if it has changed. The operating system also reports changes in
+/// the directory of the file, upon which it is read immediately. This includes a
+/// file that is replaced with `rename`, and the swap of symbolic links in a volume
+/// of Kubernetes. Where the system reports nothing, as on many network file
+/// systems, a change is noticed at the next interval.
 ///
-/// A file that cannot be read is an error, once. Whenever it comes back, its flags are given again.
+/// A file that cannot be read, is larger than 64 MiB or is not UTF-8 is an error,
+/// which is returned once. The source then keeps reading, and delivers the flags
+/// when the file is back. "Files" in `docs/resolvers.md` says how to deploy one.
+///
+/// A provider uses this source with the resolver `file`, so most programs do not
+/// need it directly.
 ///
 /// ```
 /// use std::time::Duration;
+///
 /// use flagstaff::source::{FileSource, FlagSource};
 ///
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
@@ -47,25 +72,31 @@ const SETTLE: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub struct FileSource {
     path: PathBuf,
+    /// The path as a string, which is the name of the source.
     name: String,
+    /// From a millisecond to a year; see [`bounded`].
     interval: Duration,
+    /// Whether notifications are wanted.
     watching: bool,
+    /// `None` until the first read, and while the directory cannot be watched.
     watch: Option<Watch>,
-    /// When the file is to be read; without a time, at once.
+    /// When to read the file next; `None` means immediately.
     due: Option<Instant>,
-    /// What the last reading gave.
+    /// The result of the last read, to deliver only what differs from it.
     last: Option<Seen>,
     hasher: RandomState,
 }
 
-/// A digest of the content, or the text of the failure.
+/// The result of a read, as far as it must be compared with the next one.
 #[derive(Debug, PartialEq, Eq)]
 enum Seen {
+    /// The hash of the content.
     Content(u64),
+    /// The message of the error. The same error is not returned twice in a row.
     Failure(String),
 }
 
-/// Why a file is of no use.
+/// Why a file cannot be read.
 #[derive(Debug, thiserror::Error)]
 enum ReadError {
     #[error("cannot read {path}", path = shown(.0))]
@@ -79,7 +110,12 @@ enum ReadError {
 }
 
 impl FileSource {
-    /// Will read the file every `interval` (from a millisecond to a year), or sooner.
+    /// Creates a source that reads the file every `interval`, and sooner when the
+    /// operating system reports a change.
+    ///
+    /// An interval below a millisecond becomes one, and one above a year becomes a
+    /// year. The file is read by the first [`next`](FlagSource::next) and need not
+    /// exist yet.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>, interval: Duration) -> Self {
         let path = path.into();
@@ -95,13 +131,26 @@ impl FileSource {
         }
     }
 
-    /// Reads at intervals only, and asks the system for no news.
+    /// Reads the file at intervals only.
+    ///
+    /// Use it where notifications are known not to work, or where there are too
+    /// few watches.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use flagstaff::source::FileSource;
+    ///
+    /// let source = FileSource::new("/mnt/nfs/flags.yaml", Duration::from_secs(1)).without_watch();
+    /// ```
     #[must_use]
     pub fn without_watch(self) -> Self {
         Self { watching: false, ..self }
     }
 
-    /// Waits until the file is to be read.
+    /// Waits until it is time to read the file. A notification brings that time
+    /// forward, but never puts it off, so a file that is written to without end is
+    /// still read.
     async fn until_due(&mut self) {
         while let Some(due) = self.due {
             tokio::select! {
@@ -114,19 +163,19 @@ impl FileSource {
         }
     }
 
-    /// Reads the file; gives what is not what the last reading gave.
+    /// Reads the file. Returns `None` if the result is that of the last read.
     async fn read(&mut self) -> Option<Result<String, SourceError>> {
-        // The directory may have been missing, or have been replaced with the file.
+        // The directory may have been missing, or may have been replaced together with the file.
         let lost = self.watch.is_none() || matches!(self.last, Some(Seen::Failure(_)));
         let (path, watches) = (self.path.clone(), self.watching && lost);
         let read = spawn_blocking(move || {
-            // The watch comes first, so that nothing happens unseen between the two.
+            // The watch begins before the read, so that no change between the two is missed.
             let watch = watches.then(|| Watch::new(&path));
             (watch, read(&path))
         });
         let (watch, read) = match read.await {
             Ok(read) => read,
-            // The runtime shuts down.
+            // The runtime is shutting down.
             Err(error) => return Some(Err(SourceError::new(error))),
         };
         if let Some(watch) = watch {
@@ -162,9 +211,10 @@ impl FlagSource for FileSource {
     }
 }
 
+/// Reads a regular file of at most [`MAX_MIB`].
 fn read(path: &Path) -> Result<String, ReadError> {
     let io = |error| ReadError::Io(path.to_owned(), error);
-    // To open a pipe would wait for its other end.
+    // Opening a pipe would wait for its other end.
     if !path.metadata().map_err(io)?.is_file() {
         return Err(ReadError::NoFile(path.to_owned()));
     }

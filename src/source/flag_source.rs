@@ -1,4 +1,4 @@
-//! What a source of flag definitions is, and what it gives.
+//! The trait of a source of flag definitions, and the types that it delivers.
 
 use std::{error::Error, fmt, path::Path, time::Duration};
 
@@ -7,42 +7,108 @@ use serde_json::{Map, Value};
 
 use crate::evaluator::{DefinitionError, FlagSet};
 
-/// An interval that neither keeps a core busy nor leads to a time that cannot be told.
+/// Limits an interval to between a millisecond and a year, so that a source
+/// neither keeps a core busy nor adds up to a time that cannot be represented.
 pub(crate) fn bounded(interval: Duration) -> Duration {
     const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
     interval.clamp(Duration::from_millis(1), YEAR)
 }
 
-/// A source of flag definitions, pulled one after the other.
+/// A source of flag definitions, from which they are pulled one after the other.
+///
+/// Implement it to load flags from a database, a message queue, or anything else,
+/// and pass it to
+/// [`FlagdProvider::with_source`](crate::FlagdProvider::with_source). A source is
+/// used by one task at a time, so it needs no locks. "Your own source" in
+/// `docs/resolvers.md` has the rules in short.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use flagstaff::{
+///     async_trait,
+///     source::{Definition, FlagSource, SourceError},
+/// };
+///
+/// /// Reads definitions from a channel, for example in a test.
+/// struct Channel(tokio::sync::mpsc::Receiver<String>);
+///
+/// #[async_trait]
+/// impl FlagSource for Channel {
+///     fn name(&self) -> &str {
+///         "channel"
+///     }
+///
+///     async fn next(&mut self) -> Result<Definition, SourceError> {
+///         // `recv` is cancel-safe, and so is this.
+///         match self.0.recv().await {
+///             Some(text) => Ok(Definition::json(text)),
+///             None => Err(SourceError::fatal("the channel is closed")),
+///         }
+///     }
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let (sender, receiver) = tokio::sync::mpsc::channel(1);
+/// let mut source = Channel(receiver);
+/// sender.send(r#"{"flags": {}}"#.to_owned()).await.unwrap();
+/// assert!(source.next().await.unwrap().parse().is_ok());
+///
+/// drop(sender);
+/// assert!(source.next().await.unwrap_err().is_fatal());
+/// # }
+/// ```
 #[async_trait]
 pub trait FlagSource: Send + 'static {
-    /// What the source is called: in messages, in logs, and by selectors. The server publishes it,
-    /// in its metrics and to clients: it must hold no secret.
+    /// The name of the source, in messages and logs and for selectors.
+    ///
+    /// The server publishes it in its metrics and to clients, so it must not
+    /// contain a secret.
     fn name(&self) -> &str;
 
-    /// Waits for the next flag definition, always a whole one. The first call gives the current
-    /// definition as soon as it is known, later ones return when there is another.
+    /// Waits for the next flag definition, which is always a whole one.
     ///
-    /// After an error it is called again, after a delay: the source then connects anew, and gives
-    /// the definition that is current then.
+    /// The first call returns the current definition as soon as it is known; later
+    /// calls return when there is another one. If definitions arrive faster than
+    /// they are pulled, a source may deliver only the latest.
     ///
-    /// It must lose nothing when it is dropped before it is ready.
+    /// It must be cancel-safe: if the future is dropped before it is ready, no
+    /// definition may be lost. A shutdown of the provider drops it, and the next
+    /// initialization calls it again.
+    ///
+    /// # Errors
+    ///
+    /// An error means that the source is unavailable, not that a definition is
+    /// invalid. The caller calls it again after a delay. The source then returns
+    /// the definition that is current by then, whether or not it has changed.
     async fn next(&mut self) -> Result<Definition, SourceError>;
 }
 
-/// A flag definition as it was received, not looked into yet.
+/// A flag definition as it was received, not parsed yet.
+///
+/// ```
+/// use flagstaff::source::{Definition, Format};
+///
+/// let definition = Definition::yaml("flags: {}");
+/// assert_eq!(definition.format, Format::Yaml);
+/// assert!(definition.parse().is_ok());
+///
+/// assert!(Definition::json("flags: {}").parse().is_err());
+/// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Definition {
     /// The text.
     pub text: String,
-    /// What the text is written in.
+    /// The language of the text.
     pub format: Format,
-    /// Facts that belong into the evaluation context of these flags (flagd's `sync_context`).
+    /// The sync context: values that override the fields of the caller in every
+    /// evaluation of these flags. flagd sends them as `sync_context`.
     pub context: Map<String, Value>,
 }
 
-/// What a flag definition is written in.
+/// The language in which a flag definition is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Format {
@@ -54,8 +120,16 @@ pub enum Format {
 }
 
 impl Format {
-    /// What a file of this name is written in: YAML with the ending `.yaml` or `.yml`, in any case,
-    /// else JSON.
+    /// The format of a file with this name: YAML if it ends in `.yaml` or `.yml`,
+    /// in upper or lower case, otherwise JSON.
+    ///
+    /// ```
+    /// use flagstaff::source::Format;
+    ///
+    /// assert_eq!(Format::of_path("/etc/flags/flags.yml"), Format::Yaml);
+    /// assert_eq!(Format::of_path("flags.yaml.json"), Format::Json);
+    /// assert_eq!(Format::of_path("flags"), Format::Json);
+    /// ```
     #[must_use]
     pub fn of_path(path: impl AsRef<Path>) -> Self {
         let ending = path.as_ref().extension().unwrap_or_default();
@@ -65,11 +139,12 @@ impl Format {
 }
 
 impl Definition {
-    /// Parses the text.
+    /// Parses and compiles the text. The sync context plays no part in it.
     ///
     /// # Errors
     ///
-    /// When anything in it is not valid, the definition is refused as a whole.
+    /// If anything in the definition is invalid, it is rejected as a whole. The
+    /// error names each invalid flag with its line and column.
     pub fn parse(&self) -> Result<FlagSet, DefinitionError> {
         match self.format {
             Format::Json => FlagSet::parse(&self.text),
@@ -77,19 +152,29 @@ impl Definition {
         }
     }
 
-    /// A flag definition in JSON.
+    /// Creates a flag definition from JSON, without checking it.
     #[must_use]
     pub fn json(text: impl Into<String>) -> Self {
         Self { text: text.into(), ..Self::default() }
     }
 
-    /// A flag definition in YAML.
+    /// Creates a flag definition from YAML, without checking it.
     #[must_use]
     pub fn yaml(text: impl Into<String>) -> Self {
         Self { text: text.into(), format: Format::Yaml, ..Self::default() }
     }
 
-    /// Adds facts to the evaluation context of these flags.
+    /// Sets the sync context of these flags; see "Sync context" in
+    /// `docs/resolvers.md`.
+    ///
+    /// ```
+    /// use flagstaff::source::Definition;
+    /// use serde_json::{Map, json};
+    ///
+    /// let context = Map::from_iter([("region".to_owned(), json!("eu"))]);
+    /// let definition = Definition::json(r#"{"flags": {}}"#).with_context(context);
+    /// assert_eq!(definition.context["region"], "eu");
+    /// ```
     #[must_use]
     pub fn with_context(mut self, context: Map<String, Value>) -> Self {
         self.context = context;
@@ -97,10 +182,23 @@ impl Definition {
     }
 }
 
-/// Why a source gives no flag definition for now: in text and causes, the error that it was made of.
+/// Why a source has no flag definition at the moment.
+///
+/// Its text and its [`source`](Error::source) are those of the error that it was
+/// created from, so wrapping does not add a level to the chain.
+///
+/// ```
+/// use flagstaff::source::SourceError;
+///
+/// let lost = SourceError::new(std::io::Error::other("the database is unreachable"));
+/// assert_eq!(lost.to_string(), "the database is unreachable");
+/// assert!(!lost.is_fatal());
+/// assert!(SourceError::fatal("the table `flags` does not exist").is_fatal());
+/// ```
 #[derive(Debug)]
 pub struct SourceError {
     cause: Box<dyn Error + Send + Sync>,
+    /// Whether no further attempt can succeed.
     fatal: bool,
 }
 
@@ -117,17 +215,21 @@ impl Error for SourceError {
 }
 
 impl SourceError {
-    /// The source is lost for now; another attempt may succeed.
+    /// Creates an error after which another attempt may succeed.
     pub fn new(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self { cause: cause.into(), fatal: false }
     }
 
-    /// No attempt can ever succeed; a provider that never was ready gives up.
+    /// Creates an error after which no attempt can succeed.
+    ///
+    /// A provider that was never ready gives up
+    /// ([`State::Fatal`](crate::State::Fatal)). One that was ready serves the last
+    /// valid configuration and keeps trying.
     pub fn fatal(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self { cause: cause.into(), fatal: true }
     }
 
-    /// Whether no attempt can ever succeed.
+    /// Whether no further attempt can succeed.
     #[must_use]
     pub fn is_fatal(&self) -> bool {
         self.fatal

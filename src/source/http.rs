@@ -1,4 +1,20 @@
-//! Flag definitions from a URL, polled.
+//! Flag definitions from a URL, which is requested at intervals.
+//!
+//! ```text
+//! GET /flags.json                       200, ETag: "v1"   delivered
+//! GET /flags.json, If-None-Match: "v1"  304               not delivered
+//! GET /flags.json, If-None-Match: "v1"  200, ETag: "v2"   delivered, if the text differs
+//! GET /flags.json, If-None-Match: "v2"  503               error; the tag is forgotten
+//! GET /flags.json                       200, ETag: "v2"   delivered
+//! ```
+//!
+//! The tag only saves bandwidth. A server may have none, or one that changes with
+//! each replica, so the text is compared too, as a hash. After an error the tag is
+//! forgotten, because the caller of [`FlagSource::next`] then expects the current
+//! definition even if it has not changed.
+//!
+//! Redirects, proxies, compression, and the limits of time and size are those of
+//! [`Client`].
 
 use std::{
     fmt,
@@ -28,17 +44,23 @@ use crate::{
 };
 use async_trait::async_trait;
 
-/// Flag definitions in JSON or YAML from a URL (`http://` or `https://`), asked for at intervals.
+/// Flag definitions in JSON or YAML from a URL (`http://` or `https://`), which is
+/// requested at intervals.
 ///
-/// A server that gives an `ETag` is asked for the definition only if it has changed. YAML is told by
-/// the ending of the path (`.yaml`, `.yml`), else by the type of the content. Proxies are taken from
-/// the environment (`HTTPS_PROXY` and so on), and up to 10 redirections are followed, though
-/// none from `https` to `http`. A body may be compressed with gzip.
+/// * If the server sends an `ETag`, an unchanged definition is not sent again.
+/// * The format is that of the ending of the path (`.json`, `.yaml`, `.yml`),
+///   otherwise that of the header `content-type`, otherwise JSON.
+/// * Proxies are taken from the environment (`HTTPS_PROXY` and so on).
+/// * Up to 10 redirects are followed, but none from `https` to `http`.
+/// * A request may take 30 s, and a body may have 64 MiB. It may be compressed with
+///   gzip.
 ///
-/// The source is called by its [`public_name`], since a URL may hold secrets.
+/// The name of the source is the [`public_name`] of the URL, which may contain
+/// secrets itself.
 ///
 /// ```
-/// # use std::time::Duration;
+/// use std::time::Duration;
+///
 /// use flagstaff::source::HttpSource;
 ///
 /// let source = HttpSource::new("https://flags.example/flags.json", Duration::from_secs(5))?
@@ -46,24 +68,31 @@ use async_trait::async_trait;
 /// # Ok::<(), flagstaff::source::HttpSourceError>(())
 /// ```
 pub struct HttpSource {
+    /// The URL without secrets, for messages.
     name: String,
     url: Url,
+    /// From a millisecond to a year; see [`bounded`].
     interval: Duration,
+    /// The value of the header `authorization`. It is checked when it is sent.
     authorization: Option<SecretString>,
-    /// More headers of each request, whose values are secrets.
+    /// Further headers of each request. Their values are marked as sensitive.
     headers: HeaderMap,
-    /// The certificate authorities to trust, else the system's are.
+    /// The certificate authorities to trust in place of the system's.
     authorities: Option<Pem>,
     client: Client,
-    /// When to ask next; at once without a time.
+    /// When to send the next request; `None` means immediately.
     due: Option<Instant>,
+    /// `None` before the first definition and after an error.
     known: Option<Known>,
     hasher: RandomState,
 }
 
-/// What was given last: its tag, and a digest of it.
+/// The definition that was delivered last, as far as the next one is compared with
+/// it.
 struct Known {
+    /// The `ETag` of the response, if it had one.
     tag: Option<HeaderValue>,
+    /// The hash of the text.
     digest: u64,
 }
 
@@ -92,7 +121,8 @@ pub enum HttpSourceError {
     },
 }
 
-/// Why a URL gives no definition.
+/// Why a request gave no definition. None of these is fatal, since a server may be
+/// fixed without the program.
 #[derive(Debug, thiserror::Error)]
 enum FetchError {
     #[error(transparent)]
@@ -114,7 +144,7 @@ enum FetchError {
 impl From<ClientError> for FetchError {
     fn from(error: ClientError) -> Self {
         match error {
-            // The remedy is one of the source.
+            // Its remedy names an option of the client, which the source does not show.
             ClientError::NoAuthorities(name) => Self::NoAuthorities(name),
             error => Self::Client(error),
         }
@@ -131,11 +161,16 @@ impl fmt::Debug for HttpSource {
 }
 
 impl HttpSource {
-    /// Will ask `url` at once, and then every `interval` (from a millisecond to a year).
+    /// Creates a source that requests `url` with the first
+    /// [`next`](FlagSource::next), and then every `interval`.
+    ///
+    /// An interval below a millisecond becomes one, and one above a year becomes a
+    /// year. The interval begins with the response.
     ///
     /// # Errors
     ///
-    /// When it is not a URL of HTTP, the interval is 0, or there is no cryptography for TLS.
+    /// If the URL is not one of HTTP, if the interval is 0, or if there is no
+    /// cryptography for TLS.
     pub fn new(url: &str, interval: Duration) -> Result<Self, HttpSourceError> {
         let parsed = parse(url)?;
         let name = public_name(url);
@@ -156,21 +191,37 @@ impl HttpSource {
         })
     }
 
-    /// Sends this value of the header `authorization`, such as `Bearer ...`. It is never shown, and
-    /// not sent to another origin that the URL redirects to.
+    /// Sends this value in the header `authorization`, such as `Bearer ...`.
+    ///
+    /// It is never shown, and is not sent to another origin to which the URL
+    /// redirects. A value that is not valid in a header is an error of
+    /// [`next`](FlagSource::next).
     #[must_use]
     pub fn authorization(mut self, value: impl Into<String>) -> Self {
         self.authorization = Some(value.into().into());
         self
     }
 
-    /// Sends one more header with each request, in place of one of that name that the source would
-    /// send itself. The value is never shown, and not sent to another origin that the URL redirects
-    /// to.
+    /// Sends one more header with each request.
+    ///
+    /// It replaces a header of the same name that the source would send itself. The
+    /// value is never shown, and is not sent to another origin to which the URL
+    /// redirects.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use flagstaff::source::HttpSource;
+    ///
+    /// let source = HttpSource::new("https://flags.example/flags", Duration::from_secs(5))?
+    ///     .header("x-api-key", "secret")?;
+    /// assert!(!format!("{source:?}").contains("secret"));
+    /// # Ok::<(), flagstaff::source::HttpSourceError>(())
+    /// ```
     ///
     /// # Errors
     ///
-    /// When the name or the value is not valid in a header.
+    /// If the name or the value is not valid in a header.
     pub fn header(mut self, name: &str, value: &str) -> Result<Self, HttpSourceError> {
         let invalid = |reason| HttpSourceError::Header {
             url: self.name.clone(),
@@ -185,19 +236,22 @@ impl HttpSource {
         Ok(self)
     }
 
-    /// Trusts these certificate authorities in place of the system's. A file is read again after each
-    /// failure.
+    /// Trusts these certificate authorities in place of the system's.
+    ///
+    /// A file is read now, and again after each failed request, so that renewed
+    /// authorities take effect without a restart.
     ///
     /// # Errors
     ///
-    /// When they cannot be used.
+    /// If the file cannot be read, or contains no certificate.
     pub fn authorities(mut self, authorities: impl Into<Pem>) -> Result<Self, HttpSourceError> {
         self.authorities = Some(authorities.into());
         self.trust()?;
         Ok(self)
     }
 
-    /// Reads the authorities, which may have been renewed.
+    /// Reads the authorities, which may have been renewed, and makes a client that
+    /// trusts them. If they cannot be read, the client stays as it is.
     fn trust(&mut self) -> Result<(), ClientError> {
         if let Some(authorities) = &self.authorities {
             let tls = ClientTls::new().authorities(authorities.clone());
@@ -206,7 +260,8 @@ impl HttpSource {
         Ok(())
     }
 
-    /// Asks once; none if nothing has changed.
+    /// Sends one request. Returns `None` if the server says that the definition has
+    /// not changed.
     async fn ask(&self) -> Result<Option<(Known, Definition)>, FetchError> {
         let headers = self.request_headers()?;
         let name = self.name.clone();
@@ -232,7 +287,8 @@ impl HttpSource {
         Ok(Some((Known { tag, digest }, definition)))
     }
 
-    /// The headers of a request; the client keeps those that are secret from other origins.
+    /// The headers of a request. Those with secrets are marked as sensitive, so that
+    /// the client does not send them to other origins.
     fn request_headers(&self) -> Result<HeaderMap, FetchError> {
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static("application/json, application/yaml"));
@@ -250,6 +306,12 @@ impl HttpSource {
     }
 }
 
+/// The format of a response: that of the ending of the path, otherwise that of the
+/// content type (`application/yaml`, `text/x-yaml`, `application/vnd.flags+json`),
+/// otherwise JSON.
+///
+/// The ending comes first, because servers of static files often send YAML as
+/// plain text.
 fn format(url: &Url, headers: &HeaderMap) -> Format {
     let is = |text: &str| match text {
         "yaml" | "yml" => Some(Format::Yaml),
@@ -285,10 +347,10 @@ impl FlagSource for HttpSource {
                 }
                 Ok(None) => {}
                 Err(error) => {
-                    // The caller waits, and then expects the definition that is current.
+                    // The caller waits before it calls again, and then expects the current definition.
                     self.due = None;
                     self.known = None;
-                    // Where the file cannot be read, what it held is as good as anything.
+                    // If the file cannot be read now, the authorities read before stay in use.
                     let _ = self.trust();
                     return Err(SourceError::new(error));
                 }
@@ -314,7 +376,7 @@ mod tests {
             assert!(!error.contains("hush"), "{error}");
         }
         HttpSource::new("http://host", Duration::ZERO).unwrap_err();
-        // Where the next time cannot be told, it would ask at once.
+        // A time that cannot be represented would panic.
         let source = HttpSource::new("http://host", Duration::MAX).unwrap();
         assert!(Instant::now().checked_add(source.interval).is_some());
     }

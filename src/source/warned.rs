@@ -1,4 +1,21 @@
-//! Logs what is wrong with definitions that were loaded although they are valid: each warning once.
+//! Logs the warnings about valid definitions, each of them once.
+//!
+//! A valid definition may still contain what can never work, such as a rule with
+//! an unknown operator. `flagstaff check` lists such warnings before the flags are
+//! deployed; this module logs them when the flags are loaded. A definition is
+//! often delivered again with one flag changed, and its warnings must then not
+//! fill the log again. So what was logged is remembered for each flag, as a hash
+//! of its definition and of its warnings:
+//!
+//! ```text
+//! first definition    a: warning    logged
+//! b is added          a: warning    not logged, a is the same
+//! a is edited         a: warning    logged, somebody works on a
+//! a is removed        -             forgotten, so it would be logged again
+//! ```
+//!
+//! Hashes rather than texts, because definitions are large. Two that collide would
+//! hide a warning in the log, which is harmless.
 
 use std::{collections::HashMap, hash::BuildHasher, sync::Arc};
 
@@ -12,32 +29,35 @@ use crate::{
     excerpt::excerpt,
 };
 
-/// So many warnings of a definition are logged; of others only their number.
+/// How many warnings of a definition are logged, followed by the number of the
+/// rest.
 const MOST: usize = 20;
 
-/// What was logged of the definitions of a source.
+/// The warnings that were logged about the definitions of one source.
 #[derive(Debug, Default)]
 pub(crate) struct Warned {
     hasher: RandomState,
-    /// The definition that was looked through last, as a hash.
+    /// A hash of the definition that was checked last.
     last: Option<u64>,
-    /// The flags that were warned of, their definitions and warnings as a hash; no flag is the
-    /// definition itself.
+    /// The flags with warnings, and a hash of the definition and the warnings of
+    /// each. The key `None` stands for warnings about the definition as a whole.
     flags: HashMap<Option<String>, u64>,
 }
 
-/// Looks a definition through, beside the runtime's threads: it may be large.
+/// Finds the warnings about a definition, on the blocking pool, because it may be
+/// large.
 pub(crate) async fn look(definition: Arc<Definition>) -> Vec<Diagnostic> {
     let looked = spawn_blocking(move || match definition.format {
         Format::Json => lint(&definition.text),
         Format::Yaml => lint_yaml(&definition.text),
     });
-    // What was loaded can be looked through, unless the runtime shuts down.
+    // A definition that was loaded can be checked too, unless the runtime shuts down.
     looked.await.ok().and_then(Result::ok).unwrap_or_default()
 }
 
 impl Warned {
-    /// Whether a definition is another than the last one, and somebody would read what is logged.
+    /// Whether a definition must be checked: it differs from the last one, and
+    /// warnings are logged at all.
     pub(crate) fn is_new(&mut self, text: &str, format: Format) -> bool {
         if !tracing::enabled!(Level::WARN) {
             return false;
@@ -46,13 +66,14 @@ impl Warned {
         self.last.replace(hash) != Some(hash)
     }
 
-    /// Logs the warnings of a whole definition and its flags.
+    /// Logs the new warnings about a whole definition, which replaces the last one.
     pub(crate) fn log(&mut self, source: &str, warnings: &[Diagnostic], flags: &FlagSet) {
         let former = std::mem::take(&mut self.flags);
         self.log_anew(source, warnings, flags, &former);
     }
 
-    /// Logs the warnings of some flags, which are set beside others; some are removed.
+    /// Logs the new warnings about a partial update: `flags` are set, `removed` are
+    /// gone, and all others stay.
     #[cfg(feature = "server")]
     pub(crate) fn log_some(
         &mut self,
@@ -69,7 +90,8 @@ impl Warned {
         self.log_anew(source, warnings, flags, &former);
     }
 
-    /// Logs the warnings that are new: those of a flag that changed, or of which others were logged.
+    /// Logs the warnings about flags that are not the same as in `former`, or
+    /// whose warnings are not, and remembers them all.
     fn log_anew(
         &mut self,
         source: &str,

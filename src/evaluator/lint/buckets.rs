@@ -1,4 +1,18 @@
-//! Warnings of `fractional`.
+//! Warnings about `fractional`.
+//!
+//! A mistake in a split of users is hard to notice: the rule still returns a
+//! variant, only not the one that was meant, or for other users. So the checks go
+//! beyond the types. They find splits in which everybody or nobody is chosen,
+//! whatever the context is.
+//!
+//! ```text
+//! {"fractional": [["a", 50], ["b", 0]]}          all of the weight is on `a`
+//! {"fractional": ["seed", ["a", 1], ["b", 1]]}   this value is the same for everybody
+//! {"fractional": [["a", 0.5], ["b", 0.5]]}       a weight should be a whole number
+//! ```
+//!
+//! Weights may be rules, whose results are not known. If there is one, nothing is
+//! said about the sum.
 
 use serde_json::Value as Json;
 
@@ -9,10 +23,11 @@ use super::{
 };
 use crate::evaluator::load::tree::{Kind, Tree};
 
-/// The greatest sum of weights.
+/// The greatest weight, and the greatest sum of weights: 2^31 - 1.
 const GREATEST: f64 = 2_147_483_647.0;
 
-/// The weight of a bucket, if it is written there and valid.
+/// The weight of a bucket, if it is written in the rule and valid; `None`
+/// otherwise. It is 1 if it is missing or null, and 0 if it is negative.
 pub(crate) fn weight(bucket: &Tree) -> Option<f64> {
     let Kind::List(parts) = &bucket.kind else { return None };
     match parts.get(1).map(|weight| &weight.kind) {
@@ -25,7 +40,7 @@ pub(crate) fn weight(bucket: &Tree) -> Option<f64> {
     }
 }
 
-/// The variant of a bucket.
+/// The variant of a bucket, which may be a rule.
 fn variant(bucket: &Tree) -> Option<&Tree> {
     match &bucket.kind {
         Kind::List(parts) => parts.first().map(|variant| &**variant),
@@ -33,7 +48,8 @@ fn variant(bucket: &Tree) -> Option<&Tree> {
     }
 }
 
-/// The buckets of `fractional`, without what it buckets by.
+/// The buckets of `fractional`, without the value to bucket by: a first argument
+/// that is not an array is that value.
 pub(crate) fn shares(value: &Tree) -> impl Iterator<Item = &Tree> {
     let parts = if let Kind::List(parts) = &value.kind { &**parts } else { &[] };
     let by = parts.first().is_some_and(|part| !matches!(part.kind, Kind::List(_)));
@@ -41,6 +57,9 @@ pub(crate) fn shares(value: &Tree) -> impl Iterator<Item = &Tree> {
 }
 
 impl<'t> Linter<'t> {
+    /// Checks the arguments of `fractional`.
+    ///
+    /// Nothing is said about the sum of the weights if one of them is not known.
     pub(crate) fn buckets(&mut self, value: &'t Tree) {
         let parts = self.list("fractional", value, 1, usize::MAX);
         if let Some(first) = parts.first().filter(|first| !matches!(first.kind, Kind::List(_))) {
@@ -67,7 +86,7 @@ impl<'t> Linter<'t> {
         }
     }
 
-    /// Warns if all buckets that have a weight are of one variant.
+    /// Warns if all buckets with a weight have the same variant.
     fn all_weight(&mut self, value: &Tree, variants: &[&Tree]) {
         let Some((first, others)) = variants.split_first() else { return };
         let first = literal(first);
@@ -78,7 +97,8 @@ impl<'t> Linter<'t> {
         }
     }
 
-    /// What the users are told apart by.
+    /// Checks the value to bucket by, which should be a string that differs from
+    /// user to user.
     fn bucketed_by(&mut self, first: &'t Tree) {
         if Kinds::of(first) == Kinds::OBJECT {
             self.rule(first);
@@ -101,7 +121,7 @@ impl<'t> Linter<'t> {
         if same {
             self.warn(first.at, "this value is the same for everybody: all get the same variant");
         } else if !kinds.meets(Kinds::STRING | Kinds::NULL) {
-            // An array is a bucket.
+            // A first argument that is an array would be a bucket, and a rule may result in one.
             let so = if kinds.meets(Kinds::ARRAY) {
                 ""
             } else {
@@ -112,7 +132,8 @@ impl<'t> Linter<'t> {
         }
     }
 
-    /// The weight of a bucket, unless it is not valid or depends on the context.
+    /// Checks a bucket, and returns its weight; `None` if it is invalid or
+    /// depends on the context.
     fn bucket(&mut self, bucket: &'t Tree) -> Option<f64> {
         const SHAPE: &str = "a bucket should be an array of a variant and its weight";
         let Kind::List(parts) = &bucket.kind else {

@@ -1,4 +1,18 @@
-//! Warnings of what is the same in every context.
+//! Warnings about what is the same in every context.
+//!
+//! A rule is there to distinguish contexts. Where a comparison, a condition or an
+//! argument is always the same, something else was probably meant: a string in
+//! the place of a variable, a threshold that is the wrong way round, a number of
+//! variables that cannot be reached. `true` and `false` as conditions are
+//! different: people write them on purpose, to switch a branch on or off.
+//!
+//! ```text
+//! {"if": ["email", "on"]}              this condition is always true
+//! {"<": [5, {"var": "age"}, 3]}        `<` is always false: nothing lies between 5 and 3
+//! {"or": ["on", {"var": "x"}]}         this is always true: `or` never evaluates what follows
+//! ```
+//!
+//! Results are found by evaluation, with the evaluator that also evaluates flags.
 
 use std::rc::Rc;
 
@@ -15,13 +29,14 @@ use crate::evaluator::{
     value::{Fail, Value},
 };
 
-/// The number that is written there.
+/// The number that is written in the rule, if it is one.
 fn number(tree: &Tree) -> Option<f64> {
     literal(tree)?.as_f64()
 }
 
 impl<'t> Linter<'t> {
-    /// What always fails, and comparisons of values that are written there.
+    /// Warns about an operation on literals that always fails, and about a
+    /// comparison of literals.
     pub(crate) fn constant(&mut self, operation: &'t Entry, operator: &Operator) {
         let name = &operation.name;
         if literal(&operation.value).is_none() {
@@ -38,8 +53,9 @@ impl<'t> Linter<'t> {
         }
     }
 
-    /// A condition of `if`, or an item of `and` or `or`: true and false are meant, other values
-    /// hardly.
+    /// Warns about a condition of `if`, or an item of `and` or `or`, that is
+    /// always true or always false. The last item is not a condition but a
+    /// result.
     pub(crate) fn condition(&mut self, operator: &str, item: &'t Tree, index: usize, items: usize) {
         let is_last = index + 1 == items;
         if is_last || !matches!(operator, "if" | "and" | "or") || operator == "if" && index % 2 == 1
@@ -57,8 +73,8 @@ impl<'t> Linter<'t> {
         self.warn(item.at, message);
     }
 
-    /// Whether a condition always holds or never does; None for true and false, and what depends on
-    /// the context.
+    /// Whether a condition always holds or never does; `None` for `true` and
+    /// `false`, which are meant, and for what depends on the context.
     fn holds(&self, condition: &'t Tree) -> Option<bool> {
         let other = |value: &Json| !value.is_boolean();
         let value = match operation(condition) {
@@ -81,7 +97,7 @@ impl<'t> Linter<'t> {
         value.map(|value| Value::from(&value).is_true())
     }
 
-    /// Numbers that no result can come of.
+    /// Warns about a divisor of 0, and about bounds that no number lies between.
     pub(crate) fn extremes(&mut self, operator: &str, items: &[Rc<Tree>]) {
         match (operator, items) {
             ("/" | "%", [_, divisor]) => {
@@ -106,7 +122,8 @@ impl<'t> Linter<'t> {
         }
     }
 
-    /// How many variables `missing_some` wants of so many.
+    /// Checks the number of variables that `missing_some` wants, of `names` that
+    /// it lists.
     pub(crate) fn wanted(&mut self, count: &'t Tree, names: usize) {
         let Some(wanted) = number(count).map(number::to_integer) else { return };
         if wanted <= 0 {
@@ -119,7 +136,8 @@ impl<'t> Linter<'t> {
         }
     }
 
-    /// The array that `in` looks through, in which an array is a range of numbers.
+    /// Checks the array that `in` looks through. An array in it is a range of
+    /// numbers, both bounds included.
     pub(crate) fn ranges(&mut self, arguments: &[&'t Tree]) {
         let Some(Tree { at, kind: Kind::List(items), .. }) = arguments.get(1) else { return };
         if items.is_empty() {

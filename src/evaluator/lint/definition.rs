@@ -1,4 +1,13 @@
-//! Warnings of all but the rules: sections, flags, variants, metadata, numbers.
+//! Warnings about everything except rules: sections, flags, variants, metadata,
+//! numbers.
+//!
+//! flagd reads names of fields without regard to case, and its providers in other
+//! languages do not. So a field is looked up as flagd does it, and a warning says
+//! that other providers do not know it. Where two fields differ in case only, the
+//! one that flagd ignores is named.
+//!
+//! Flags are checked one after the other, each with a linter of its own, because
+//! the tree of a flag may live only while the flag is checked.
 
 use std::{collections::HashSet, rc::Rc};
 
@@ -17,21 +26,24 @@ use crate::evaluator::{
     },
 };
 
+/// The sections of a definition, as the schema writes them.
 const SECTIONS: [&str; 3] = ["flags", "metadata", "$evaluators"];
+/// The fields of a flag, as the schema writes them.
 const FIELDS: [&str; 5] = ["state", "variants", "defaultVariant", "targeting", "metadata"];
 
-/// The value of a field, by its name without regard to case: so flagd reads them, in the order of their
-/// names, of which the last counts.
+/// The value of a field, by its name without regard to case. Of several, the one
+/// whose name sorts last counts, as in flagd.
 fn field<'t>(fields: &[&'t Entry], name: &str) -> Option<&'t Tree> {
     let name = name.to_ascii_lowercase();
     let named = fields.iter().filter(|field| folded(&field.name) == name);
     named.max_by(|a, b| a.name.cmp(&b.name)).map(|field| &*field.value)
 }
 
-/// The field that takes the place of this one, which means `meant` as well.
+/// The field that takes the place of `entry` although its name differs in case,
+/// where `meant` is the name in the schema.
 fn instead<'t>(fields: &[&'t Entry], entry: &Entry, meant: &str) -> Option<&'t Entry> {
     let is_null = |field: &Entry| matches!(field.value.kind, Kind::Scalar(Json::Null));
-    // The fields of these add up.
+    // The entries of these objects add up, so that none is ignored.
     let counts = !matches!(meant, "variants" | "metadata" | "$evaluators");
     let other = |field: &&Entry| {
         field.name.eq_ignore_ascii_case(meant) && field.name > entry.name && !is_null(field)
@@ -40,7 +52,17 @@ fn instead<'t>(fields: &[&'t Entry], entry: &Entry, meant: &str) -> Option<&'t E
 }
 
 impl<'t> Linter<'t> {
-    /// Flags that are not parsed yet are parsed one after the other.
+    /// Checks a whole definition: shared rules first, because flags refer to
+    /// them, then the metadata and the flags.
+    ///
+    /// Flags in `unread` are parsed one by one. In an array of flags, the last
+    /// one is checked first, because it is the one that counts if several have
+    /// the same key.
+    ///
+    /// # Errors
+    ///
+    /// When a flag in `unread` is nested too deeply, or contains a number that is
+    /// out of range.
     pub(crate) fn definition(
         &mut self,
         definition: &'t Tree,
@@ -89,7 +111,8 @@ impl<'t> Linter<'t> {
         Ok(())
     }
 
-    /// Goes on with a part that may live shorter.
+    /// A linter for a part whose tree may live shorter than this one's. It takes
+    /// the warnings so far along, and the caller takes them back.
     fn within<'f>(&mut self) -> Linter<'f>
     where
         't: 'f,
@@ -99,7 +122,8 @@ impl<'t> Linter<'t> {
         Linter { flag: self.flag, evaluators, warnings, ..Linter::default() }
     }
 
-    /// A flag of a list; those that follow it were seen already.
+    /// Checks a flag in an array. `seen` are the keys of the flags that follow
+    /// it.
     fn listed(&mut self, flag: &'t Tree, seen: &mut HashSet<String>) {
         let key = flag.get("key");
         self.flag = key.and_then(text).filter(|key| !key.is_empty());
@@ -114,6 +138,7 @@ impl<'t> Linter<'t> {
         self.flag(flag);
     }
 
+    /// Checks the name of an evaluator, a flag or a variant.
     fn name(&mut self, entry: &Entry, what: &str) {
         if entry.name.is_empty() || entry.name.contains('\n') {
             let message = format!("the name of {what} should be one line, and not empty");
@@ -121,7 +146,11 @@ impl<'t> Linter<'t> {
         }
     }
 
-    /// Names that are nearly those of fields.
+    /// Warns about names that are nearly those of known fields: misspelled, or in
+    /// another case.
+    ///
+    /// A misspelled name is not reported if the field that was probably meant is
+    /// there, too: then it is more likely a field of the author's own.
     fn spelling(&mut self, fields: &[&'t Entry], known: &[&str], of: &str) {
         for entry in fields {
             let name = &*entry.name;
@@ -144,6 +173,7 @@ impl<'t> Linter<'t> {
         }
     }
 
+    /// Checks the fields of a flag.
     fn flag(&mut self, flag: &'t Tree) {
         let fields = self.object(flag, "a flag");
         if !matches!(flag.kind, Kind::Object(_)) {
@@ -183,6 +213,8 @@ impl<'t> Linter<'t> {
         }
     }
 
+    /// Checks the variants of a flag, which should be of one type, and remembers
+    /// their names for the results of the rule.
     fn variants(&mut self, variants: &'t Tree) {
         let entries = self.object(variants, "`variants`");
         let Kind::Object(_) = &variants.kind else { return };
@@ -208,6 +240,7 @@ impl<'t> Linter<'t> {
         }
     }
 
+    /// Checks the metadata of the set or of a flag.
     fn metadata(&mut self, metadata: &'t Tree) {
         self.numbers(metadata);
         for field in self.object(metadata, "`metadata`") {
@@ -225,7 +258,7 @@ impl<'t> Linter<'t> {
         }
     }
 
-    /// Numbers that are read as others.
+    /// Warns about numbers that are read as other values than are written.
     fn numbers(&mut self, tree: &'t Tree) {
         match &tree.kind {
             Kind::Scalar(_) if tree.exact => {}

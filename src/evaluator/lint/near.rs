@@ -1,20 +1,39 @@
-//! What a misspelled name was to be.
+//! What a misspelled name was probably meant to be.
+//!
+//! The suggestions are for names that people type: operators, evaluators, fields,
+//! variants. Case and the way in which words are joined do not count, so that
+//! `endsWith` is as good as `ends_with`. Beyond that, the distance is that of the
+//! usual slips: a character too many or too few, or two that are swapped.
+//!
+//! ```text
+//! semver    -> sem_ver      0 steps: `_` is ignored
+//! ends_wiht -> ends_with    1 step: swapped
+//! =>        -> >=           1 step: swapped
+//! contains  -> nothing      too far from every operator
+//! ```
+//!
+//! A wrong suggestion is worse than none. So a short name allows one step, and
+//! only a longer one allows two.
 
-/// `; did you mean ...?` with the candidate that is nearest to a name, if one is near. Of two as near
-/// the first counts.
+/// `; did you mean ...?` with the candidate that is nearest to a name, or the
+/// empty string if none is near. Of two that are equally near, the first is
+/// suggested.
 pub(crate) fn suggestion<'c>(name: &str, candidates: impl IntoIterator<Item = &'c str>) -> String {
     let near = near(name, candidates);
     near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"))
 }
 
 /// The candidate that is nearest to a name, if one is near.
+///
+/// The time is bounded: long names and late candidates are ignored.
 pub(crate) fn near<'c>(
     name: &str,
     candidates: impl IntoIterator<Item = &'c str>,
 ) -> Option<&'c str> {
-    /// Nobody misspells a longer name.
+    /// The longest name, in characters, for which a suggestion is looked for.
+    /// Nobody misspells a longer one.
     const LONGEST: usize = 64;
-    /// So many candidates are looked at.
+    /// How many candidates are compared.
     const MOST: usize = 256;
     let name: Vec<char> = folded(name).take(LONGEST + 1).collect();
     if name.is_empty() || name.len() > LONGEST {
@@ -30,16 +49,20 @@ pub(crate) fn near<'c>(
     distances.min_by_key(|(distance, _)| *distance).map(|(_, candidate)| candidate)
 }
 
-/// The characters of a name, without regard to case and to how its words are joined.
+/// The characters of a name that are compared: in lower case, without what joins
+/// words.
 fn folded(name: &str) -> impl Iterator<Item = char> {
     let joins = |c: &char| matches!(c, '_' | '-' | ' ');
-    // `-` alone is an operator.
+    // The operator `-` consists of what joins words.
     let all = name.chars().all(|c| joins(&c));
     name.chars().filter(move |c| all || !joins(c)).flat_map(char::to_lowercase)
 }
 
-/// How many characters must be added, removed or swapped with their neighbour; another character is
-/// two steps.
+/// The number of steps between two names: to add or remove a character, or to
+/// swap two neighbors, is one step, and to replace a character is two.
+///
+/// It is the restricted Damerau-Levenshtein distance, computed row by row of its
+/// table. A swap refers to the row before the last, and so two rows are kept.
 fn distance(a: &[char], b: &[char]) -> usize {
     let mut rows = [Vec::new(), (0..=b.len()).collect::<Vec<_>>()];
     for (i, x) in a.iter().enumerate() {

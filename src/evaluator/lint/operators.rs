@@ -1,5 +1,21 @@
-//! The operators, as warnings know them: one table. What it says of an operator holds for every
-//! context, since flagd's conversions are the evaluator's.
+//! What the linter knows of operators: one table.
+//!
+//! A row says of one or several operators which arguments flagd's schema accepts,
+//! which types each argument may have, what always happens with another type, and
+//! what types the result may have. With that, the walk over a rule needs no code
+//! for most operators:
+//!
+//! ```text
+//! {"cat": ["a", [1]]}
+//!   cat accepts null, a number or a string, and otherwise fails
+//!   [1] is an array  ->  `cat` fails (PARSE_ERROR): expected null, a number or a string, got an array
+//! ```
+//!
+//! The schema is stricter than the evaluator, and both are in the table: `takes`
+//! is the schema's, `accepts` and `gives` the evaluator's. What `accepts` says
+//! must hold in every context, since a warning that is false is worse than none.
+//! The tests therefore evaluate rules with many combinations of arguments in many
+//! contexts.
 
 use std::{fmt, ops::BitOr};
 
@@ -7,20 +23,30 @@ use serde_json::Value as Json;
 
 use crate::evaluator::load::tree::{Kind, Tree};
 
-/// The types that a value may have.
+/// A set of types, those that a value may have.
+///
+/// A literal has exactly one. An operation has those of its operator, and a
+/// variable usually any. Two sets that do not meet are a certain mismatch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Kinds(u8);
 
 impl Kinds {
+    /// Null.
     pub(crate) const NULL: Self = Self(1);
+    /// True and false.
     pub(crate) const BOOLEAN: Self = Self(2);
+    /// Numbers.
     pub(crate) const NUMBER: Self = Self(4);
+    /// Strings.
     pub(crate) const STRING: Self = Self(8);
+    /// Arrays.
     pub(crate) const ARRAY: Self = Self(16);
+    /// Objects that are values, and not operations.
     pub(crate) const OBJECT: Self = Self(32);
+    /// Every type: nothing is known.
     pub(crate) const ANY: Self = Self(63);
 
-    /// The type of a value that is not a rule.
+    /// The type of a value as it is written. For an operation that is an object.
     pub(crate) fn of(tree: &Tree) -> Self {
         match &tree.kind {
             Kind::Scalar(Json::Bool(_)) => Self::BOOLEAN,
@@ -32,13 +58,14 @@ impl Kinds {
         }
     }
 
-    /// Whether a value can be of these and of those types.
+    /// Whether the two sets have a type in common.
     pub(crate) const fn meets(self, other: Self) -> bool {
         self.0 & other.0 != 0
     }
 }
 
 impl BitOr for Kinds {
+    /// The union.
     type Output = Self;
 
     fn bitor(self, other: Self) -> Self {
@@ -69,47 +96,58 @@ impl fmt::Display for Kinds {
     }
 }
 
-/// How an operator takes its arguments, by flagd's schema.
+/// Which arguments flagd's schema accepts for an operator.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Takes {
-    /// So many at least and at most, in an array.
+    /// At least and at most this many arguments, in an array.
     Arguments(usize, usize),
     /// One argument, in an array or not.
     One,
-    /// The name of a variable, with or without its default value.
+    /// The name of a variable, alone or in an array with a default value.
     Variable,
+    /// Names of variables, in an array.
     Names,
+    /// A number and an array with names of variables.
     SomeNames,
-    /// Two strings, or rules for them.
+    /// Two strings, or rules that return them.
     Strings,
+    /// A version, an operator of `sem_ver`, and another version.
     Versions,
+    /// Buckets of `fractional`, with or without a value to bucket by.
     Buckets,
-    /// flagd's library has it, its schema does not.
+    /// Anything: flagd's library has the operator, but the schema does not.
     Unknown,
 }
 
+/// For each argument, the types that it may have, and what happens with any
+/// other.
 type Accepts = &'static [(Kinds, &'static str)];
 
-/// What there is to know of an operator.
+/// What the linter knows of one operator, or of several that are alike.
 #[derive(Debug)]
 pub(crate) struct Operator {
+    /// The names of the operators that this row is for.
     pub(crate) names: &'static [&'static str],
+    /// What the schema accepts.
     pub(crate) takes: Takes,
-    /// What each argument may be, and what happens with any other, in every context; the last
-    /// stands for all that follow.
+    /// The types that each argument may have, and what happens in every context
+    /// with any other. The last entry stands for all that follow; without
+    /// entries, every type is accepted.
     accepts: Accepts,
-    /// What it may give, unless it fails.
+    /// The types that the result may have, unless the operator fails.
     pub(crate) gives: Kinds,
 }
 
 impl Operator {
-    /// What an argument may be, and what happens with any other.
+    /// The types that an argument may have, and what happens with any other.
+    /// Arguments count from 0.
     pub(crate) fn accepts(&self, argument: usize) -> (Kinds, &'static str) {
         let accepted = self.accepts.get(argument).or(self.accepts.last());
         accepted.copied().unwrap_or((Kinds::ANY, ""))
     }
 
-    /// Whether so many arguments are looked at, and no others.
+    /// Whether the evaluator reads exactly this many arguments. Otherwise their
+    /// types may not matter, and the linter does not check them.
     pub(crate) fn fits(&self, arguments: usize) -> bool {
         match self.takes {
             Takes::Arguments(least, most) => (least..=most).contains(&arguments),
@@ -119,35 +157,47 @@ impl Operator {
         }
     }
 
-    /// Whether it gives true or false, or null where it cannot compare.
+    /// Whether the result is always true, false, or null where it cannot compare.
     pub(crate) fn compares(&self) -> bool {
         !self.gives.meets(Kinds(!TRUTH.0))
     }
 
-    /// Whether it reads the context itself, so that the same arguments may give different results.
+    /// Whether the operator reads the context itself, so that the same arguments
+    /// may lead to different results.
     pub(crate) fn reads(&self) -> bool {
         matches!(self.takes, Takes::Variable | Takes::Names | Takes::SomeNames | Takes::Buckets)
     }
 }
 
+/// Any number of arguments.
 const MANY: usize = usize::MAX;
+/// What happens with a wrong type: the evaluation ends as an error.
 const FAILS: &str = "fails (PARSE_ERROR)";
+/// What happens with a wrong type: null.
 const NULL: &str = "is always null";
+/// What happens with a wrong type: false.
 const FALSE: &str = "is always false";
+/// What happens with a wrong type: true.
 const TRUE: &str = "is always true";
+/// What happens with a wrong type: the body is never evaluated.
 const IDLE: &str = "has no array to iterate";
 
-/// Numbers, or strings that stand for them.
+/// Numbers, and strings, which are converted to numbers.
 const NUMERIC: Kinds = Kinds(Kinds::NUMBER.0 | Kinds::STRING.0);
+/// What `cat` can join.
 const WRITABLE: Kinds = Kinds(NUMERIC.0 | Kinds::NULL.0);
+/// What can be equal to something.
 const SCALAR: Kinds = Kinds(WRITABLE.0 | Kinds::BOOLEAN.0);
+/// The results of comparisons.
 const TRUTH: Kinds = Kinds(Kinds::BOOLEAN.0 | Kinds::NULL.0);
+/// What `in` can look through.
 const HAYSTACK: Kinds = Kinds(Kinds::STRING.0 | Kinds::ARRAY.0);
-/// What `reduce` may start with.
+/// What `reduce` may begin with.
 const START: Kinds = Kinds(NUMERIC.0 | Kinds::BOOLEAN.0);
-/// The greatest of nothing is null.
+/// The results of `max` and `min`: the greatest of no numbers is null.
 const EXTREME: Kinds = Kinds(Kinds::NUMBER.0 | Kinds::NULL.0);
 
+/// A row of the table.
 const fn row(
     names: &'static [&'static str],
     takes: Takes,
@@ -159,13 +209,21 @@ const fn row(
 
 /// Arguments of any type.
 const ANY: Accepts = &[];
+/// Arguments of arithmetic.
 const NUMBERS: Accepts = &[(NUMERIC, FAILS)];
-/// A start that lies outside of the text makes the length of no matter.
+/// Arguments of `substr`. Of any type is the length, which does not matter if the
+/// start is outside of the string.
 const TEXTS: Accepts = &[(WRITABLE, FAILS), (NUMERIC, FAILS), (Kinds::ANY, "")];
+/// Arguments of `map` and its like: an array, and the rule for its items.
 const LISTS: Accepts = &[(Kinds::ARRAY, IDLE), (Kinds::ANY, "")];
+/// Arguments of `reduce`: an array, the rule for its items, and the value to
+/// begin with.
 const REDUCED: Accepts = &[(Kinds::ARRAY, IDLE), (Kinds::ANY, ""), (START, FAILS)];
+/// Arguments of `in`: what to look for, and where.
 const NEEDLE: Accepts = &[(SCALAR, "never holds"), (HAYSTACK, "never holds")];
 
+/// All operators that flagd knows. A test compares the names with those of the
+/// evaluator.
 const OPERATORS: &[Operator] = &[
     row(&["var"], Takes::Variable, ANY, Kinds::ANY),
     row(&["if"], Takes::Arguments(1, MANY), ANY, Kinds::ANY),
@@ -202,12 +260,12 @@ const OPERATORS: &[Operator] = &[
     row(&["contains_none"], Takes::Unknown, &[(Kinds::ARRAY, TRUE)], Kinds::BOOLEAN),
 ];
 
-/// The operator of this name.
+/// The row for the operator of this name.
 pub(crate) fn find(name: &str) -> Option<&'static Operator> {
     OPERATORS.iter().find(|operator| operator.names.contains(&name))
 }
 
-/// The names that flagd's schema knows.
+/// The names of the operators in flagd's schema, which are the ones to suggest.
 pub(crate) fn names() -> impl Iterator<Item = &'static str> {
     let known = OPERATORS.iter().filter(|operator| !matches!(operator.takes, Takes::Unknown));
     known.flat_map(|operator| operator.names).copied()

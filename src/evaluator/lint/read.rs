@@ -1,4 +1,9 @@
 //! What a part of a rule says, read from its tree.
+//!
+//! The linter must know when an object is an operation and when it is a value,
+//! and what the evaluator makes of an expression without variables. The first is
+//! decided here as the compiler decides it. For the second the evaluator itself
+//! is run, so that a warning about a constant cannot contradict it.
 
 use serde_json::{Map, Value as Json};
 
@@ -13,10 +18,13 @@ use crate::{
     },
 };
 
-/// The only name and value of an object, which then is an operation or a reference.
+/// The only name of an object and its value: an operation, or a reference.
+///
+/// `None` for objects with no name or with several, which are values, and for
+/// everything that is not an object.
 pub(crate) fn operation(tree: &Tree) -> Option<&Entry> {
     match &tree.kind {
-        // Of two with one name the later counts.
+        // Of two entries with the same name the later one counts.
         Kind::Object(entries) => {
             let last = entries.last()?;
             entries.iter().all(|entry| entry.name == last.name).then_some(last)
@@ -25,7 +33,8 @@ pub(crate) fn operation(tree: &Tree) -> Option<&Entry> {
     }
 }
 
-/// The value, if nothing in it is evaluated.
+/// The value, if nothing in it is evaluated: a scalar, or an array without
+/// objects.
 pub(crate) fn literal(tree: &Tree) -> Option<Json> {
     match &tree.kind {
         Kind::Scalar(scalar) => Some(scalar.clone()),
@@ -34,7 +43,10 @@ pub(crate) fn literal(tree: &Tree) -> Option<Json> {
     }
 }
 
-/// The value, if it is the same in every context: a literal, or an operation on literals.
+/// The value, if it is the same in every context: a literal, or one operation on
+/// literals.
+///
+/// `None` also if the operation fails.
 pub(crate) fn fixed(tree: &Tree) -> Option<Json> {
     literal(tree).or_else(|| {
         let operation = operation(tree)?;
@@ -44,7 +56,13 @@ pub(crate) fn fixed(tree: &Tree) -> Option<Json> {
     })
 }
 
-/// What an operation gives that reads nothing of its context. Infinity and NaN are objects.
+/// The result of an operation that does not read its context. Infinity and NaN,
+/// which JSON cannot represent, are returned as the rule that results in them,
+/// and so as objects.
+///
+/// # Errors
+///
+/// When the operation fails, with the evaluator's reason.
 pub(crate) fn evaluated(operator: &str, arguments: &Tree) -> Result<Json, Fail> {
     let mut json = String::from("{");
     json_text::write_text(operator, &mut json);

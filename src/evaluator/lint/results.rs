@@ -1,4 +1,19 @@
-//! What a rule may give, beside the variants of its flag.
+//! What a rule may return, compared with the variants of its flag.
+//!
+//! The result of a rule must be null or name a variant, or the evaluation is a
+//! `GENERAL` error. So the parts of a rule that may become its result are
+//! followed: the branches of `if`, the items of `and` and `or`, the variants of
+//! `fractional`, the default value of `var`, and the shared rule of a reference.
+//! Where such a part is a literal, or its result is known in another way, it is
+//! compared with the variants.
+//!
+//! ```text
+//! {"if": [{"==": [..]}, "on", {"fractional": [["red", 1], ["blue", 1]]}]}
+//!                        ^                     ^            ^       may be results
+//! ```
+//!
+//! A condition of `if` that is `true` or `false` ends or skips a branch, so that
+//! a branch that was switched off on purpose causes no warning.
 
 use serde_json::Value as Json;
 
@@ -19,20 +34,22 @@ use crate::evaluator::{
 };
 
 impl<'t> Linter<'t> {
-    /// Warns of what the rule of a flag gives that is not one of its variants: such an evaluation is an
-    /// error, GENERAL.
+    /// Warns about results of the rule of a flag that are not one of its
+    /// variants: such an evaluation ends with the error `GENERAL`.
     pub(crate) fn results(&mut self, rule: &'t Tree) {
         if !matches!(&rule.kind, Kind::Object(entries) if entries.is_empty()) {
             self.result(rule, None);
         }
     }
 
-    /// `referred` is where the rule is referred to, if it is an evaluator.
+    /// Follows a part of a rule that may become its result. `referred` is the
+    /// place of the reference to it, if it is within a shared rule: the warning
+    /// belongs to the flag.
     fn result(&mut self, rule: &'t Tree, referred: Option<Position>) {
         let at = referred.unwrap_or(rule.at);
         let Some(operation) = operation(rule) else {
             if matches!(rule.kind, Kind::Object(_)) {
-                // A value of several fields, of which the walk warns.
+                // A value with several fields. The walk over the rule warns about it.
             } else if let Some(value) = literal(rule) {
                 self.given(at, &value);
             }
@@ -63,7 +80,7 @@ impl<'t> Linter<'t> {
                 for bucket in buckets::shares(&operation.value) {
                     if let Kind::List(parts) = &bucket.kind
                         && let Some(variant) = parts.first()
-                        // The walk warns of an array.
+                        // The walk over the rule warns about an array.
                         && !matches!(variant.kind, Kind::List(_))
                         && buckets::weight(bucket) != Some(0.0)
                     {
@@ -80,6 +97,7 @@ impl<'t> Linter<'t> {
         }
     }
 
+    /// Follows a reference to a shared rule.
     fn referring(&mut self, reference: &'t Entry, referred: Option<Position>) {
         // A reference within an evaluator is not replaced.
         if referred.is_none()
@@ -89,7 +107,8 @@ impl<'t> Linter<'t> {
         }
     }
 
-    /// `and` gives its first item that does not hold, `or` the first that does, else the last.
+    /// Follows `and` or `or`. `and` returns its first item that does not hold,
+    /// `or` the first that does, and both the last one otherwise.
     fn junction(&mut self, items: &'t [std::rc::Rc<Tree>], or: bool, referred: Option<Position>) {
         let Some((last, others)) = items.split_last() else { return };
         for item in others {
@@ -105,11 +124,12 @@ impl<'t> Linter<'t> {
         self.result(last, referred);
     }
 
-    /// The result of any other operator.
+    /// Checks the result of any other operator: by evaluation if its arguments
+    /// are literals, and otherwise by the types that it may have.
     fn computed(&mut self, rule: &'t Tree, operation: &'t Entry, at: Position) {
         let Some(operator) = operators::find(&operation.name) else { return };
         if !operator.reads() && literal(&operation.value).is_some() {
-            // The walk warns of what fails, and of infinity and NaN.
+            // The walk over the rule warns about what fails, and about infinity and NaN.
             let value = evaluated(&operation.name, &operation.value);
             if let Some(value) = value.ok().filter(|value| !value.is_object()) {
                 self.given(at, &value);
@@ -134,7 +154,8 @@ impl<'t> Linter<'t> {
         }
     }
 
-    /// A result.
+    /// Checks a result that is known. The message suggests a variant with a
+    /// similar name.
     fn given(&mut self, at: Position, value: &Json) {
         let Some(variants) = &self.variants else { return };
         let mut text = String::new();

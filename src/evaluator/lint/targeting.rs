@@ -1,4 +1,15 @@
-//! Warnings of targeting rules: a walk over the tree of a rule, operator by operator.
+//! Warnings about targeting rules: a walk over the tree of a rule, operator by
+//! operator.
+//!
+//! For each operation, three questions are asked in this order:
+//!
+//! 1. Are its arguments those that flagd's schema accepts? That depends on the
+//!    operator, and leads to the arguments, which may be operations themselves.
+//! 2. Can each argument have a type that the operator accepts?
+//! 3. If all of it is constant, what is the result?
+//!
+//! The last one is only asked if the first two led to no warning, also about what
+//! is within the arguments: one mistake should be one warning.
 
 use super::{
     linter::{Linter, Scope, text},
@@ -12,7 +23,7 @@ use crate::evaluator::{
 };
 
 impl<'t> Linter<'t> {
-    /// The rule of a flag or an evaluator.
+    /// Checks the rule of a flag, or a shared rule.
     pub(crate) fn targeting(&mut self, rule: &'t Tree) {
         match operation(rule) {
             Some(reference) if reference.name == "$ref" => {
@@ -24,7 +35,8 @@ impl<'t> Linter<'t> {
         }
     }
 
-    /// What must be an operation.
+    /// Checks what must be an operation. flagd's schema does not accept a
+    /// reference in some places where flagd itself does.
     pub(crate) fn rule(&mut self, rule: &'t Tree) {
         match operation(rule) {
             Some(reference) if reference.name == "$ref" => {
@@ -37,7 +49,8 @@ impl<'t> Linter<'t> {
         }
     }
 
-    /// What an operator takes anywhere: a value, a rule or a reference.
+    /// Checks what an operator takes in most places: a value, an operation or a
+    /// reference.
     pub(crate) fn argument(&mut self, argument: &'t Tree) {
         match (&argument.kind, operation(argument)) {
             (_, Some(reference)) if reference.name == "$ref" => self.reference(reference),
@@ -53,19 +66,21 @@ impl<'t> Linter<'t> {
                 let message = "a rule should have one operator: flagd evaluates none of these";
                 self.warn(argument.at, message);
             }
-            // The items of a list are evaluated.
+            // The items of an array are evaluated.
             (Kind::List(items), _) => items.iter().for_each(|item| self.item(item)),
             (Kind::Scalar(_), _) => {}
         }
     }
 
-    /// An item of a list, where an object may be a value.
+    /// Checks an item of an array, where an object that is not an operation may
+    /// be a value.
     fn item(&mut self, item: &'t Tree) {
         if operation(item).is_some() || matches!(item.kind, Kind::List(_)) {
             self.argument(item);
         }
     }
 
+    /// Checks a reference: it fails if it is not replaced.
     fn reference(&mut self, reference: &'t Entry) {
         let at = reference.value.at;
         let Some(name) = text(&reference.value) else {
@@ -96,6 +111,7 @@ impl<'t> Linter<'t> {
         }
     }
 
+    /// Checks an operation.
     fn operation(&mut self, operation: &'t Entry) {
         let name = &*operation.name;
         let Some(operator) = operators::find(name) else {
@@ -113,7 +129,10 @@ impl<'t> Linter<'t> {
         }
     }
 
-    /// Types that an argument never should have.
+    /// Warns about an argument that never has a type that the operator accepts,
+    /// and about a comparison of types that are never equal.
+    ///
+    /// Only the first argument is reported: after it, the result is known.
     fn types(&mut self, operation: &'t Entry, operator: &Operator) {
         let name = &operation.name;
         let Kind::List(items) = &operation.value.kind else { return };
@@ -140,7 +159,8 @@ impl<'t> Linter<'t> {
         }
     }
 
-    /// The types that an argument may have.
+    /// The types that an argument may have. A reference has those of the shared
+    /// rule.
     pub(crate) fn kinds(&self, argument: &'t Tree) -> Kinds {
         let given = |operation: &Entry| operators::find(&operation.name).map(|known| known.gives);
         match operation(argument) {
@@ -157,13 +177,15 @@ impl<'t> Linter<'t> {
         }
     }
 
-    /// The rule that takes the place of a reference.
+    /// The rule that takes the place of a reference; `None` if the reference is
+    /// not replaced.
     pub(crate) fn referred(&self, reference: &Entry) -> Option<&'t Tree> {
         text(&reference.value)
             .filter(|name| !self.in_evaluator && json_text::is_plain(name))
             .and_then(|name| self.evaluators.get(name).copied())
     }
 
+    /// Checks the arguments of an operation, as the operator takes them.
     fn arguments(&mut self, operation: &'t Entry, operator: &Operator) {
         let (name, value) = (&*operation.name, &*operation.value);
         match operator.takes {
@@ -212,7 +234,11 @@ impl<'t> Linter<'t> {
         }
     }
 
-    /// Arguments, of which some are evaluated on other data than the context.
+    /// Checks the arguments of an operator of which some may be evaluated on
+    /// other data than the context.
+    ///
+    /// An array as the first argument of `map` and its like is taken as it is:
+    /// nothing in it is evaluated, and so nothing in it is checked.
     fn scoped(&mut self, name: &str, arguments: &[&'t Tree]) {
         let scalars = |list: &Tree| match &list.kind {
             Kind::List(items) => items.iter().all(|item| matches!(item.kind, Kind::Scalar(_))),
@@ -233,7 +259,7 @@ impl<'t> Linter<'t> {
         let scope = self.scope;
         for (index, argument) in arguments.iter().enumerate() {
             match (index, body) {
-                // A list that is written there is taken as it stands.
+                // An array that is written in the rule is not evaluated.
                 (0, Some(_)) if matches!(argument.kind, Kind::List(_)) => {}
                 (1, Some(body)) => {
                     if !matches!(name, "map" | "filter")
@@ -260,7 +286,9 @@ impl<'t> Linter<'t> {
         }
     }
 
-    /// The items of a list of so many.
+    /// The items of an argument that should be an array with `least` to `most` of
+    /// them, with a warning if it is not. Items are returned even if there are
+    /// too many or too few, so that they are checked.
     pub(crate) fn list(
         &mut self,
         name: &str,
@@ -291,7 +319,8 @@ impl<'t> Linter<'t> {
     }
 }
 
-/// What other arguments than an operator takes always lead to, if that can be seen.
+/// What always happens if the arguments are not those that the operator takes,
+/// for the end of a message; empty if that cannot be known.
 fn consequence(name: &str, arguments: &Tree) -> &'static str {
     let null = matches!(name, "starts_with" | "ends_with" | "sem_ver");
     if null && matches!(arguments.kind, Kind::List(_)) {

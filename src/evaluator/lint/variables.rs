@@ -1,4 +1,11 @@
-//! Warnings of variables: their names, and what flagd sets itself.
+//! Warnings about variables: their names, and what flagd sets itself.
+//!
+//! What a context contains is not known, and so most names are right. Known are
+//! `targetingKey`, which is a string, and `$flagd`, which has two fields. A name
+//! that differs from these in case only is a mistake, since names of variables
+//! are case-sensitive, and so is a field of theirs that does not exist. Within
+//! the body of an operator that iterates, names refer to other data: see
+//! [`Scope`].
 
 use serde_json::Value as Json;
 
@@ -10,10 +17,12 @@ use super::{
 };
 use crate::evaluator::load::tree::{Kind, Tree};
 
-/// What flagd adds to the context, in `$flagd`.
+/// The fields of `$flagd`.
 const FLAGD_FIELDS: [&str; 2] = ["flagKey", "timestamp"];
 
 impl<'t> Linter<'t> {
+    /// Checks the names of variables in the arguments of `missing` and
+    /// `missing_some`.
     pub(crate) fn names(&mut self, names: &[&'t Tree]) {
         for name in names {
             match text(name) {
@@ -23,6 +32,7 @@ impl<'t> Linter<'t> {
         }
     }
 
+    /// Checks the arguments of `var`.
     pub(crate) fn variable(&mut self, value: &'t Tree) {
         match &value.kind {
             Kind::List(items) => {
@@ -43,6 +53,7 @@ impl<'t> Linter<'t> {
         }
     }
 
+    /// Checks the name of a variable, as far as the scope knows which there are.
     fn variable_name(&mut self, name: &Tree, text: &str) {
         let mut parts = text.split('.').filter(|part| !part.is_empty());
         let Some(first) = parts.next() else { return };
@@ -90,7 +101,8 @@ impl<'t> Linter<'t> {
         }
     }
 
-    /// Warns of a field that an object of known fields does not have.
+    /// Warns about a field that an object does not have, of which all fields are
+    /// known.
     fn field(&mut self, at: &Tree, field: &str, fields: &[&str], of: &str) {
         if !fields.contains(&field) {
             let near = suggestion(field, fields.iter().copied());
@@ -100,15 +112,18 @@ impl<'t> Linter<'t> {
         }
     }
 
-    /// Warns of a field of what is a string or a number.
+    /// Warns about a field of a value that is not an object.
     fn fieldless(&mut self, at: &Tree, variable: &str, field: &str) {
         let message = format!("`{variable}` has no fields: `{variable}.{field}` is always null");
         self.warn(at.at, message);
     }
 
-    /// The types of a variable, of which those that flagd itself sets are known.
+    /// The types that a variable may have. Only those of the variables that flagd
+    /// sets are known. A default value does not matter for them, because they are
+    /// always there.
     pub(crate) fn variable_kinds(&self, value: &Tree) -> Kinds {
-        // An evaluator may be referred to where names stand for something else.
+        // A shared rule may be referred to in the body of an operator, where the names mean
+        // something else.
         if self.scope != Scope::Context || self.in_evaluator {
             return Kinds::ANY;
         }
@@ -127,7 +142,7 @@ impl<'t> Linter<'t> {
         }
     }
 
-    /// Whether this is the key of the flag.
+    /// Whether this reads the key of the flag, which is the same for everybody.
     pub(crate) fn is_flag_key(&self, tree: &Tree) -> bool {
         let variable = operation(tree).filter(|operation| operation.name == "var");
         self.scope == Scope::Context

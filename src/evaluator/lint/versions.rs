@@ -1,4 +1,13 @@
-//! Warnings of `sem_ver`.
+//! Warnings about `sem_ver`.
+//!
+//! The operator takes a version, an operator and a version, and is null with
+//! anything that it cannot read. flagd accepts partial versions and a leading
+//! `v`, and its schema only full ones. A warning tells the two apart, because
+//! only the first is a mistake in every case.
+//!
+//! ```text
+//! ["1.2.x", "=", "1.2.3"]    always null      ["1.2", "=", "1.2.3"]    rejected by the schema
+//! ```
 
 use serde_json::Value as Json;
 
@@ -10,16 +19,18 @@ use super::{
 };
 use crate::evaluator::{load::tree::Tree, rule::sem_ver, value::Value};
 
-/// Of those as near, the first is suggested.
+/// The operators of `sem_ver`. Of those that are equally near to a misspelled
+/// one, the first is suggested.
 const COMPARISONS: [&str; 8] = [">=", "<=", "!=", "=", ">", "<", "~", "^"];
 
 impl<'t> Linter<'t> {
+    /// Checks the arguments of `sem_ver`.
     pub(crate) fn versions(&mut self, value: &'t Tree) {
         for (index, argument) in self.list("sem_ver", value, 3, 3).into_iter().enumerate() {
             if index == 1 {
                 self.comparison(argument);
             } else if let Some(version) = literal(argument) {
-                // Of another type it is always null.
+                // With another type it is always null, which the check of types reports.
                 if version.is_string() || version.is_number() {
                     self.version(argument, &version);
                 }
@@ -33,6 +44,7 @@ impl<'t> Linter<'t> {
         }
     }
 
+    /// Checks the second argument, the operator.
     fn comparison(&mut self, argument: &'t Tree) {
         let message = match text(argument) {
             Some(known) if COMPARISONS.contains(&known) => return,
@@ -56,6 +68,7 @@ impl<'t> Linter<'t> {
         self.warn(argument.at, message);
     }
 
+    /// Checks a version that is written in the rule.
     fn version(&mut self, argument: &'t Tree, version: &Json) {
         if !sem_ver::is_version(&Value::from(version)) {
             let message = "this is not a semantic version: `sem_ver` is always null";
@@ -67,7 +80,8 @@ impl<'t> Linter<'t> {
     }
 }
 
-/// Whether a version has all its parts as <https://semver.org> wants them, without `v`.
+/// Whether a version has all parts that <https://semver.org> requires, without a
+/// leading `v`: the form that flagd's schema accepts.
 fn is_full_version(text: &str) -> bool {
     let (text, build) = text.split_once('+').map_or((text, None), |(t, build)| (t, Some(build)));
     let (core, pre) = text.split_once('-').map_or((text, None), |(core, pre)| (core, Some(pre)));

@@ -1,4 +1,29 @@
-//! From the text of a flag definition to its flags.
+//! From the text of a flag definition to its flags and metadata.
+//!
+//! A definition has three sections that matter, in any order:
+//!
+//! ```json
+//! {
+//!   "$evaluators": {"staff": {"ends_with": [{"var": "email"}, "@corp.example"]}},
+//!   "metadata": {"flagSetId": "shop"},
+//!   "flags": {"f": {"state": "ENABLED", "targeting": {"if": [{"$ref": "staff"}, "on"]}}}
+//! }
+//! ```
+//!
+//! A flag can only be parsed when the shared rules and the metadata of the set
+//! are known, which may follow it in the text. So the top level is read as parts
+//! of the text first, and each part is parsed when it is needed, one flag after
+//! the other. A tree of the whole definition would take several times the memory
+//! of its text.
+//!
+//! As in flagd, names of sections are compared without regard to case, so that a
+//! section may occur more than once even if no name does. Which one counts
+//! differs from section to section, and is flagd's choice; the methods below say
+//! it. What does not count in the end must still be JSON: a definition is never
+//! accepted only because a broken part of it is unused.
+//!
+//! Problems are collected as [findings](Finding), so that one run reports them
+//! all. A syntax error ends the run.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -23,7 +48,11 @@ use crate::evaluator::{
     json_text,
 };
 
-/// The names and values of a JSON object in their order, each as a part of the text.
+/// The names and values of a JSON object in the order of the text, each as a part
+/// of the text.
+///
+/// `serde_json`'s maps would keep only one of two entries with the same name, and
+/// would parse the values.
 struct Entries<'t>(Vec<(&'t RawValue, &'t RawValue)>);
 
 impl<'de: 't, 't> Deserialize<'de> for Entries<'t> {
@@ -50,26 +79,40 @@ impl<'de: 't, 't> Deserialize<'de> for Entries<'t> {
     }
 }
 
-/// What of a definition is read so far.
+/// The state of reading one definition.
 struct Reader<'t> {
+    /// The whole text, of which all parts are slices.
     text: &'t str,
-    /// The flag set that all flags must belong to, if any.
+    /// The flag set that all flags must belong to, if one is given.
     flag_set: Option<&'t str>,
+    /// The shared rules. Complete before the first flag is parsed.
     evaluators: Evaluators,
+    /// The metadata of the set. Complete before the first flag is parsed.
     metadata: Metadata,
+    /// What the definition contains so far. Discarded if there are findings.
     contents: Contents,
+    /// All that is wrong so far.
     findings: Vec<Finding>,
 }
 
-/// What a definition holds.
+/// What a valid definition contains.
 #[derive(Default)]
 pub(crate) struct Contents {
+    /// The flags by key.
     pub(crate) flags: ByName<Arc<Flag>>,
+    /// The metadata of the set, without nulls.
     pub(crate) metadata: Arc<Map<String, Json>>,
 }
 
-/// Reads a definition in JSON: gives the flags, or all that is wrong with them. With a flag set, its
-/// id becomes the `flagSetId` of the metadata.
+/// Reads a definition in JSON.
+///
+/// Returns the flags, or all that is wrong with them, whose places the caller
+/// looks up. If a flag set is given, its id becomes the `flagSetId` of the
+/// metadata, and a definition or flag with another id is invalid.
+///
+/// # Errors
+///
+/// When the text is not JSON, or is nested too deeply.
 pub(crate) fn read(
     text: &str,
     flag_set: Option<&str>,
@@ -87,6 +130,10 @@ pub(crate) fn read(
 }
 
 impl<'t> Reader<'t> {
+    /// Reads the sections, and then the flags.
+    ///
+    /// Of `flags`, the section whose name sorts last counts; of two with the same
+    /// name, the later one.
     fn definition(&mut self) -> Result<(), DefinitionError> {
         if !self.text.trim_ascii_start().starts_with('{') {
             self.whole::<IgnoredAny>()?;
@@ -130,18 +177,23 @@ impl<'t> Reader<'t> {
         serde_json::from_str(self.text).map_err(|error| DefinitionError::in_text(&error, self.text))
     }
 
-    /// Parses a part of the text.
+    /// Parses a part of the text. An error has its place in the whole text.
     fn part<T: Deserialize<'t>>(&self, part: &'t RawValue) -> Result<T, DefinitionError> {
         serde_json::from_str(part.get())
             .map_err(|error| DefinitionError::in_part(&error, self.text, part.get()))
     }
 
+    /// Adds a problem that does not belong to a flag.
     fn problem(&mut self, path: Vec<Step>, message: &str) {
         self.findings.push(Finding { flag: None, message: message.to_owned(), path });
     }
 
-    /// A section of rules that others refer to, by their names, with the name of the section: of two
-    /// with one name the later counts. An empty rule is none.
+    /// Reads a section `$evaluators` into `rules`, which hold the rules by name,
+    /// each with the name of its section.
+    ///
+    /// Of two rules with the same name the later one counts. `None` is a rule
+    /// that is empty, which is a problem only if no later one takes its place. A
+    /// section that is null removes the rules before it.
     fn section(
         &mut self,
         title: &str,
@@ -157,7 +209,7 @@ impl<'t> Reader<'t> {
             return Ok(());
         }
         for (name, rule) in self.part::<Entries<'_>>(section)?.0 {
-            // flagd takes any text so short for an empty object.
+            // flagd measures the text: anything as short as `{}` counts as empty, such as `1`.
             let empty = rule.get().len() < 3;
             let rule = self.part(rule)?;
             rules.insert(self.part(name)?, (title.to_owned(), (!empty).then_some(rule)));
@@ -165,6 +217,11 @@ impl<'t> Reader<'t> {
         Ok(())
     }
 
+    /// Merges the sections `metadata` in the order of their names. Of those with
+    /// the same name only the last counts, those that differ in case add up, and
+    /// a null removes what came before.
+    ///
+    /// References in it are replaced, too. The shared rules must be complete.
     fn set_metadata(
         &mut self,
         mut sections: Vec<(String, &'t RawValue)>,
@@ -199,6 +256,8 @@ impl<'t> Reader<'t> {
         Ok(())
     }
 
+    /// Reads the section `flags`: an object, an array of flags with a `key`, or
+    /// null.
     fn flags(&mut self, title: &str, flags: &'t RawValue) -> Result<(), DefinitionError> {
         match flags.get() {
             _ if is_object(flags) => {
@@ -230,8 +289,11 @@ impl<'t> Reader<'t> {
         Ok(())
     }
 
-    /// Adds a flag; one whose key or `flagSetId` is empty is left out, and of two with one key the
-    /// later stays.
+    /// Adds a flag, or its faults to the findings.
+    ///
+    /// `key` is `None` for a flag in an array, which has its own. A flag whose
+    /// key or `flagSetId` is empty is left out, and of two with the same key the
+    /// later one stays. `path` is called only where something is wrong.
     fn flag(
         &mut self,
         key: Option<&str>,
@@ -270,14 +332,17 @@ impl<'t> Reader<'t> {
 /// The field of the metadata that names the flag set.
 const FLAG_SET_ID: &str = "flagSetId";
 
+/// The message for a `flagSetId` that is not the given one.
 fn of_another_set(other: &Json, id: &str) -> String {
     format!("`{FLAG_SET_ID}` is {other}, but the flags are those of the flag set \"{id}\"")
 }
 
+/// The path through these names.
 fn path<const N: usize>(names: [&str; N]) -> Vec<Step> {
     names.map(|name| Step::Name(name.to_owned())).into()
 }
 
+/// Whether a part of the text, which is known to be JSON, is an object.
 fn is_object(part: &RawValue) -> bool {
     part.get().starts_with('{')
 }

@@ -1,4 +1,12 @@
-//! Problems of a definition, whose places in the text are looked for once all are known.
+//! Problems of a definition whose places in the text are not known yet.
+//!
+//! The reader knows a problem by its path, such as `flags`, `f`, `state`. A tree
+//! of the whole definition, which knows the places, is built only if there are
+//! problems, and once for all of them.
+//!
+//! ```text
+//! path: flags, f, state      text: {"flags": {"f": {"state": 1}}}      place: line 1, column 27
+//! ```
 
 use super::{
     location::Position,
@@ -9,13 +17,17 @@ use crate::evaluator::diagnostic::Diagnostic;
 /// A problem whose place in the text is not known yet.
 #[derive(Debug)]
 pub(crate) struct Finding {
+    /// The key of the flag, if the problem belongs to one.
     pub(crate) flag: Option<String>,
+    /// What is wrong, without flag and place.
     pub(crate) message: String,
-    /// The way to it from the top of the definition.
+    /// The path to the value from the top of the definition. Names are as
+    /// written.
     pub(crate) path: Vec<Step>,
 }
 
-/// The problems with their places, in the order of the text. No place is known without a tree.
+/// The problems with their places, in the order of the text. Without a tree, each
+/// is placed at the beginning.
 pub(crate) fn located(findings: Vec<Finding>, tree: Option<&Tree>) -> Vec<Diagnostic> {
     let mut places = Places::default();
     let located = findings.into_iter().map(|Finding { flag, message, path }| {

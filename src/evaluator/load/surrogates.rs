@@ -1,9 +1,15 @@
-//! Halves of surrogate pairs in JSON text.
+//! Escapes that are half of a surrogate pair in JSON text.
+//!
+//! JSON writes characters beyond U+FFFF as two escapes, `\ud83d\ude00`. One
+//! without the other is not a character. `serde_json` rejects it; flagd reads it
+//! as U+FFFD, the replacement character. So that every definition that flagd loads
+//! also loads here, such escapes are replaced before the text is parsed. Both
+//! have six bytes, and so the places of everything else stay the same.
 
 use std::borrow::Cow;
 
-/// The text with `\ufffd` in the place of each escape that is half of a pair, as flagd reads it. The
-/// places of all else stay.
+/// The text with `\ufffd` in the place of each escape that is half of a pair. A
+/// text without such escapes is borrowed.
 pub(crate) fn mended(text: &str) -> Cow<'_, str> {
     let halves = halves(text);
     if halves.is_empty() {
@@ -20,7 +26,7 @@ pub(crate) fn mended(text: &str) -> Cow<'_, str> {
     Cow::Owned(mended)
 }
 
-/// Where halves of pairs are.
+/// The offsets of the escapes that are half of a pair.
 fn halves(text: &str) -> Vec<usize> {
     let mut halves = Vec::new();
     let mut at = 0;
@@ -32,14 +38,14 @@ fn halves(text: &str) -> Vec<usize> {
                 halves.push(at);
                 at += 6;
             }
-            // What follows a backslash is no beginning of an escape.
+            // The character after a backslash belongs to the escape, and may be a backslash itself.
             (None, _) => at += 1 + text[at + 1..].chars().next().map_or(0, char::len_utf8),
         }
     }
     halves
 }
 
-/// The surrogate whose escape is at an offset.
+/// The surrogate whose escape begins at an offset, if one does.
 fn surrogate(text: &str, at: usize) -> Option<u16> {
     let digits = text.get(at..at + 6)?.strip_prefix("\\u")?;
     let code = digits.bytes().all(|b| b.is_ascii_hexdigit()).then_some(digits)?;

@@ -1,5 +1,25 @@
-//! A definition as a tree whose parts know their place in the text: for YAML, for telling where a
-//! problem is, and for warnings. The evaluator itself reads JSON text without it.
+//! A definition as a tree whose parts know their places in the text.
+//!
+//! The evaluator reads JSON text without it. It is needed for what is about the
+//! text: the places of problems, warnings, and YAML, of which it is the parsed
+//! form.
+//!
+//! JSON is parsed in two steps. `serde_json` checks that the text is valid. Then
+//! [`Source`] goes over it once more, and may be simple, because it knows that
+//! every bracket has its counterpart and every string its end; strings and
+//! numbers are again left to `serde_json`. A parser that reports positions would
+//! be one more dependency.
+//!
+//! An entry remembers the place of its name, and its value the place where that
+//! begins:
+//!
+//! ```text
+//! {"a": [1, {"b": 2}]}
+//!  ^name ^value
+//! ```
+//!
+//! Linting a large definition as one tree takes much memory. [`Tree::outline`]
+//! leaves out the flags, and [`Unread`] parses one at a time.
 
 use std::{collections::HashMap, rc::Rc};
 
@@ -12,50 +32,72 @@ use super::{
 };
 use crate::evaluator::{diagnostic::DefinitionError, json_text, number};
 
-/// How deep a tree may be, counted in lists and objects: as deep as JSON may be.
+/// How many arrays and objects may be nested in each other. That is also the
+/// limit of `serde_json`, so that YAML and JSON have the same.
 pub(crate) const MAX_DEPTH: usize = 127;
 
-/// A value and where it begins.
+/// A value and the place where it begins.
 #[derive(Debug)]
 pub(crate) struct Tree {
+    /// The place of its first character. With an alias of YAML, that of the value
+    /// that it stands for.
     pub(crate) at: Position,
+    /// The value itself.
     pub(crate) kind: Kind,
-    /// False for a number that is read as another than is written.
+    /// False for a number that is read as another one than is written.
     pub(crate) exact: bool,
 }
 
+/// A value: a scalar, or what contains others.
 #[derive(Debug)]
 pub(crate) enum Kind {
-    /// Neither list nor object.
+    /// Neither an array nor an object.
     Scalar(Json),
+    /// An array. Its items are shared with the aliases of a document in YAML.
     List(Vec<Rc<Tree>>),
+    /// An object, with entries of the same name in the order of the text.
     Object(Vec<Entry>),
 }
 
-/// A name of an object and its value.
+/// A name in an object and its value.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
+    /// The name, with its escapes replaced.
     pub(crate) name: String,
+    /// The place of the name.
     pub(crate) at: Position,
+    /// The value.
     pub(crate) value: Rc<Tree>,
 }
 
-/// A step from a list or an object to what it holds.
+/// A step from an array or an object to a value in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
+    /// To the value of this name.
     Name(String),
+    /// To the item at this place, counted from 0.
     Index(usize),
 }
 
 impl Tree {
     /// Parses JSON.
+    ///
+    /// # Errors
+    ///
+    /// When the text is not JSON, or is nested too deeply.
     pub(crate) fn of_json(text: &str) -> Result<Self, DefinitionError> {
         let whole: &RawValue =
             serde_json::from_str(text).map_err(|error| DefinitionError::in_text(&error, text))?;
         Source::of(text, whole).value(0)
     }
 
-    /// Parses JSON but for the flags, whose places are given, with null for their values.
+    /// Parses JSON except for the flags, which are null in the tree, and are
+    /// parsed one by one with the second result.
+    ///
+    /// # Errors
+    ///
+    /// When the text is not JSON, the flags included, or is nested too deeply
+    /// outside of the flags.
     pub(crate) fn outline(text: &str) -> Result<(Self, Unread<'_>), DefinitionError> {
         let whole: &RawValue =
             serde_json::from_str(text).map_err(|error| DefinitionError::in_text(&error, text))?;
@@ -64,7 +106,8 @@ impl Tree {
         Ok((outline, Unread { text, offsets: source.unread.unwrap_or_default() }))
     }
 
-    /// The value of a name: of two the later.
+    /// The value of a name, the later one if there are two; `None` also if this
+    /// is not an object.
     pub(crate) fn get(&self, name: &str) -> Option<&Self> {
         match &self.kind {
             Kind::Object(entries) => {
@@ -75,7 +118,7 @@ impl Tree {
         }
     }
 
-    /// Appends the JSON text.
+    /// Appends the JSON text, with entries in their order in the tree.
     pub(crate) fn write_json(&self, out: &mut String) {
         match &self.kind {
             Kind::Scalar(scalar) => json_text::write(scalar, out),
@@ -101,15 +144,21 @@ impl Tree {
     }
 }
 
-/// Finds the places that paths lead to; the names of an object are gone through once.
+/// Finds the places that paths lead to.
+///
+/// Many problems of one definition lead through the same large object `flags`.
+/// Its names are put into a map once, so that the time does not grow with the
+/// product of flags and problems.
 #[derive(Default)]
 pub(crate) struct Places<'t> {
-    /// What the names of an object stand for, of two the later.
+    /// The values of each object that a path led through, by their names; of two
+    /// the later one. Objects are known by their addresses.
     names: HashMap<*const Tree, HashMap<&'t str, &'t Tree>>,
 }
 
 impl<'t> Places<'t> {
-    /// Where the path leads, or the last place on it that there is.
+    /// The place that the path leads to. If the path ends early, as with a field
+    /// that is missing, it is the last place on it.
     pub(crate) fn place(&mut self, tree: &'t Tree, path: &[Step]) -> Position {
         let mut tree = tree;
         for step in path {
@@ -119,6 +168,7 @@ impl<'t> Places<'t> {
         tree.at
     }
 
+    /// The value that a step leads to.
     fn step(&mut self, tree: &'t Tree, step: &Step) -> Option<&'t Tree> {
         match (&tree.kind, step) {
             (Kind::List(items), Step::Index(index)) => items.get(*index).map(|item| &**item),
@@ -131,18 +181,24 @@ impl<'t> Places<'t> {
     }
 }
 
-/// The flags of a definition that are not parsed yet: one after the other takes less memory and time
-/// than all at once.
+/// The flags of a definition that are not parsed yet: one after the other takes
+/// less memory than all at once.
 pub(crate) struct Unread<'t> {
     text: &'t str,
+    /// The byte at which each flag begins, by its place.
     offsets: HashMap<Position, usize>,
 }
 
 impl Unread<'_> {
-    /// The depth of a flag in the definition.
+    /// How many objects or arrays a flag is in: the definition and `flags`.
     const DEPTH: usize = 2;
 
-    /// Parses the flag of a place, if there is one.
+    /// Parses the flag that begins at a place; `None` if none does.
+    ///
+    /// # Errors
+    ///
+    /// When the flag is nested too deeply, or contains a number that is out of
+    /// range.
     pub(crate) fn read(&self, at: Position) -> Option<Result<Tree, DefinitionError>> {
         let (text, offset) = (self.text, *self.offsets.get(&at)?);
         let cursor = Cursor::starting(text, offset, at);
@@ -150,24 +206,28 @@ impl Unread<'_> {
     }
 }
 
-/// A string that is known to be JSON, read in one pass.
+/// A text that is known to be JSON, and how far it was read.
 struct Source<'t> {
     text: &'t str,
+    /// The byte at which the next token begins, or spaces before it.
     offset: usize,
+    /// The place of the value or name that was read last.
     cursor: Cursor<'t>,
-    /// Where the flags begin, if they are left.
+    /// Where the flags begin, if they are left out.
     unread: Option<HashMap<Position, usize>>,
-    /// Whether the section of the flags is gone through.
+    /// Whether the value of `flags` is being read.
     of_flags: bool,
 }
 
 impl<'t> Source<'t> {
+    /// Begins at the value, after the spaces before it.
     fn of(text: &'t str, whole: &RawValue) -> Self {
         let offset = whole.get().as_ptr().addr() - text.as_ptr().addr();
         Self { text, offset, cursor: Cursor::new(text), unread: None, of_flags: false }
     }
 
-    /// The value that begins here, so deep in others.
+    /// Reads the value that begins here. `depth` is how many arrays and objects it
+    /// is in.
     fn value(&mut self, depth: usize) -> Result<Tree, DefinitionError> {
         let at = self.cursor.position(self.offset);
         if let Some(unread) =
@@ -193,7 +253,7 @@ impl<'t> Source<'t> {
                     if depth == 0 {
                         self.of_flags = folded(&name) == "flags";
                     }
-                    // The colon, or spaces before it.
+                    // Goes over the colon to the value. It cannot meet the end of the object here.
                     self.next_item(b'}');
                     entries.push(Entry { name, at, value: self.value(depth + 1)?.into() });
                 }
@@ -217,16 +277,19 @@ impl<'t> Source<'t> {
         Ok(Tree { at, kind, exact })
     }
 
-    /// Goes on to the next item of a list or an object, or to the value of a name; behind `end`
-    /// where there is none.
+    /// Goes to the next item of an array or an object, or to the value of a name,
+    /// and returns true. Where there is none, it goes behind `end`, and returns
+    /// false.
     fn next_item(&mut self, end: u8) -> bool {
         self.skip_spaces();
-        // What stands before an item, or before the value of a name.
+        // Any of these may come before an item or the value of a name. The text is valid, and so
+        // there is one at most.
         self.skip(|byte| matches!(byte, b'[' | b'{' | b',' | b':'));
         self.skip_spaces();
         !self.skip(|byte| byte == end)
     }
 
+    /// Goes behind the value that begins here, without parsing it.
     fn skip_value(&mut self) {
         let mut depth = 0;
         loop {
@@ -237,7 +300,7 @@ impl<'t> Source<'t> {
                 Some(byte) if byte.is_ascii_whitespace() => {}
                 Some(_) => {
                     self.token();
-                    // The token's last byte is skipped below.
+                    // The last byte of the token is skipped below.
                     self.offset -= 1;
                 }
                 None => return,
@@ -249,17 +312,20 @@ impl<'t> Source<'t> {
         }
     }
 
+    /// Goes to the next byte that is not a space.
     fn skip_spaces(&mut self) {
         while self.skip(|byte| byte.is_ascii_whitespace()) {}
     }
 
+    /// Goes over one byte if `skips` accepts it, and returns whether it did.
     fn skip(&mut self, skips: impl Fn(u8) -> bool) -> bool {
         let skipped = self.text.as_bytes().get(self.offset).is_some_and(|byte| skips(*byte));
         self.offset += usize::from(skipped);
         skipped
     }
 
-    /// The text of the string, number or name that begins here.
+    /// Goes behind the string, number or literal that begins here, and returns
+    /// its text.
     fn token(&mut self) -> &'t str {
         let rest = &self.text[self.offset..];
         let mut bytes = rest.bytes();
@@ -279,6 +345,7 @@ impl<'t> Source<'t> {
         token
     }
 
+    /// Parses a token. An error has its place in the whole text.
     fn parse<T: Deserialize<'t>>(&self, token: &'t str) -> Result<T, DefinitionError> {
         serde_json::from_str(token)
             .map_err(|error| DefinitionError::in_part(&error, self.text, token))

@@ -1,4 +1,25 @@
 //! The values that rules work on.
+//!
+//! A [`Value`] is what a variable, an argument or an operator gives during an
+//! evaluation. It borrows from the rule, which lives as long as the flag set, and
+//! from the context, which lives as long as the call. Only what an operator
+//! builds, such as the string of `cat`, is owned. That is why arrays and objects
+//! come in several forms:
+//!
+//! | form | from | cost of reading an item |
+//! |---|---|---|
+//! | `Json` | the rule, or a context of JSON | a borrow |
+//! | `Given` | a context of another form | depends on the context |
+//! | `Made` | an operator | a clone, cheap for what is behind an `Rc` |
+//! | `Root`, `Flagd` | flagd's view of the context, which adds `$flagd` | a borrow |
+//!
+//! Conversions follow flagd's `JsonLogic` library, and each has its own rule about
+//! what it accepts: [`Value::is_true`] accepts everything, [`Value::to_number`]
+//! fails for what is neither number nor string, [`Value::to_text`] fails for
+//! booleans, arrays and objects. A failure is a [`Fail`], which makes the whole
+//! evaluation a `PARSE_ERROR`.
+//!
+//! Values are not `Send`: one evaluation runs on one thread, and does not wait.
 
 pub(crate) mod path;
 
@@ -13,59 +34,88 @@ use super::{
     number,
 };
 
-/// A rule that cannot be evaluated: what flagd calls a parse error.
+/// Why a rule cannot be evaluated. The evaluation ends as a `PARSE_ERROR`; the
+/// reason is shown by the linter only, because flagd does not send one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Fail(pub(crate) &'static str);
 
-/// What an evaluation gives, inside of a rule.
+/// The result of evaluating a part of a rule.
 pub(crate) type Answer<'a> = Result<Value<'a>, Fail>;
 
-/// A value, borrowed from the rule or the context where it can be.
+/// A value during an evaluation, borrowed from the rule or the context where
+/// possible.
 #[derive(Clone, Debug)]
 pub(crate) enum Value<'a> {
+    /// Null, which is also the value of a variable that does not exist.
     Null,
+    /// A boolean.
     Bool(bool),
+    /// A number of any kind. It may be infinite or NaN, which JSON cannot
+    /// represent.
     Number(f64),
-    /// The whole-number zero of `{"-": []}` and `{"/": []}`, which flagd takes for another type than 0.
+    /// The zero of `{"-": []}` and `{"/": []}`, which is an integer in flagd's
+    /// library, and so of another type than the number 0: `===` finds that they
+    /// differ.
     IntegerZero,
+    /// A string.
     Text(Cow<'a, str>),
+    /// An array.
     List(List<'a>),
+    /// An object.
     Object(Object<'a>),
 }
 
+/// An array, in the form in which its owner has it.
 #[derive(Clone, Debug)]
 pub(crate) enum List<'a> {
+    /// Items of the rule or of a context of JSON.
     Json(&'a [Json]),
-    /// As the context holds it.
+    /// An array of the context in the form that it has there.
     Given(&'a dyn Items),
+    /// An array that an operator built. Shared, because values are cloned when
+    /// they are passed on.
     Made(Rc<Vec<Value<'a>>>),
 }
 
+/// An object, in the form in which its owner has it.
 #[derive(Clone, Debug)]
 pub(crate) enum Object<'a> {
+    /// An object of the rule or of a context of JSON.
     Json(&'a JsonMap<String, Json>),
-    /// As the context holds it.
+    /// An object of the context in the form that it has there.
     Given(&'a dyn Context),
+    /// An object that an operator built, such as the one that the body of
+    /// `reduce` sees.
     Made(Rc<BTreeMap<String, Value<'a>>>),
-    /// The whole context.
+    /// The whole context, with `$flagd` over the caller's fields.
     Root(&'a Root<'a>),
     /// The field `$flagd` of the context.
     Flagd(&'a Root<'a>),
 }
 
-/// The variables of a context that were read.
+/// The variables of a context that were read during an evaluation.
+///
+/// A rule often compares one variable many times. Its path is then looked up in
+/// the context once, and the value is kept in a slot. It is a trait because the
+/// room for the slots has several sizes.
 pub(crate) trait Kept {
-    /// The variable of this slot, which has this path.
+    /// The value of the variable with this slot and path, looked up at the first
+    /// call.
     fn get(&self, slot: usize, path: &Path) -> &Value<'_>;
 }
 
-/// The context that the caller gave and what flagd adds to it.
+/// The data that a rule is evaluated on: the caller's context, and what flagd
+/// adds to it, which overrides a field `$flagd` of the caller.
 pub(crate) struct Root<'a> {
+    /// The context as the caller gave it.
     pub(crate) context: &'a dyn Context,
+    /// The key of the flag, which is `$flagd.flagKey`.
     pub(crate) flag_key: &'a str,
-    /// Unix seconds; the clock is read when a rule asks.
+    /// The time of `$flagd.timestamp`, in Unix seconds. If there is none, the
+    /// clock is read whenever a rule reads it.
     pub(crate) timestamp: Option<i64>,
-    /// The variables that the rule reads more than once.
+    /// The variables that the rule reads more than once; `None` if there are
+    /// none, or while one of them is being read.
     pub(crate) kept: Option<&'a dyn Kept>,
 }
 
@@ -76,6 +126,7 @@ impl fmt::Debug for Root<'_> {
 }
 
 impl<'a> Root<'a> {
+    /// The given time, or that of the clock. A clock before 1970 counts as 1970.
     #[allow(clippy::cast_precision_loss)]
     pub(crate) fn timestamp(&self) -> Value<'a> {
         let clock = || {
@@ -85,6 +136,8 @@ impl<'a> Root<'a> {
         Value::Number(self.timestamp.unwrap_or_else(clock) as f64)
     }
 
+    /// All fields, as an object of the evaluation's own, with `$flagd` among
+    /// them.
     pub(crate) fn materialize(&'a self) -> BTreeMap<String, Value<'a>> {
         let mut fields = materialize(self.context);
         fields.insert("$flagd".to_owned(), Value::Object(Object::Flagd(self)));
@@ -92,6 +145,8 @@ impl<'a> Root<'a> {
     }
 }
 
+/// Copies the fields of a context. They do not borrow from it, because
+/// `Context::each` lends each value only during the call.
 fn materialize<'a>(context: &dyn Context) -> BTreeMap<String, Value<'a>> {
     let mut fields = BTreeMap::new();
     context.each(&mut |name, value| {
@@ -146,13 +201,15 @@ impl<'a> From<BTreeMap<String, Value<'a>>> for Value<'a> {
     }
 }
 
-/// How many steps it takes to read or copy so many bytes of text: for a short text, none.
+/// How many steps it takes to read or copy this many bytes of text. A short text is
+/// free: the step for the operator that reads it covers it.
 pub(crate) fn steps(bytes: usize) -> usize {
     bytes / 16
 }
 
 impl<'a> List<'a> {
-    /// How many steps it takes to go through the list: each item is copied then.
+    /// How many steps it takes to go through the array, where each item is
+    /// copied.
     pub(crate) fn steps(&self) -> usize {
         match self {
             List::Made(items) => items.iter().map(|item| 1 + item.steps()).sum(),
@@ -160,6 +217,7 @@ impl<'a> List<'a> {
         }
     }
 
+    /// The number of items.
     pub(crate) fn len(&self) -> usize {
         match self {
             List::Json(items) => items.len(),
@@ -168,6 +226,7 @@ impl<'a> List<'a> {
         }
     }
 
+    /// The item at a place, counted from 0.
     pub(crate) fn get(&self, index: usize) -> Option<Value<'a>> {
         match self {
             List::Json(items) => items.get(index).map(Value::from),
@@ -176,12 +235,15 @@ impl<'a> List<'a> {
         }
     }
 
+    /// The items in their order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Value<'a>> + '_ {
         (0..self.len()).filter_map(|index| self.get(index))
     }
 }
 
 impl<'a> Object<'a> {
+    /// The field with this name. Names of fields are case-sensitive, unlike those
+    /// in a definition.
     pub(crate) fn get(&self, name: &str) -> Option<Value<'a>> {
         match self {
             Object::Json(fields) => fields.get(name).map(Value::from),
@@ -197,6 +259,8 @@ impl<'a> Object<'a> {
         }
     }
 
+    /// Whether the object has no fields. The context is never empty: it has
+    /// `$flagd`.
     fn is_empty(&self) -> bool {
         match self {
             Object::Json(fields) => fields.is_empty(),
@@ -206,7 +270,7 @@ impl<'a> Object<'a> {
         }
     }
 
-    /// The fields in the order of their names.
+    /// The fields in the order of their names, copied.
     pub(crate) fn fields(&self) -> BTreeMap<String, Value<'a>> {
         match self {
             Object::Json(fields) => {
@@ -222,6 +286,7 @@ impl<'a> Object<'a> {
         }
     }
 
+    /// The number of fields, counted without copying them.
     fn count(&self) -> usize {
         let count = |context: &dyn Context, but: Option<&str>| {
             let mut count = 0;
@@ -237,13 +302,18 @@ impl<'a> Object<'a> {
         }
     }
 
+    /// Whether an object could be an operation: its only name is then the
+    /// operator.
     pub(crate) fn has_one_field(&self) -> bool {
         self.count() == 1
     }
 }
 
 impl<'a> Value<'a> {
-    /// Whether a condition holds. NaN does; so does anything that is not empty.
+    /// Whether a condition holds, by the [rules of
+    /// `JsonLogic`](https://jsonlogic.com/truthy.html): not for null, false, 0, and
+    /// what is empty, here also an object. NaN holds, and so does the string
+    /// `"0"`.
     pub(crate) fn is_true(&self) -> bool {
         match self {
             Value::Null | Value::IntegerZero => false,
@@ -255,19 +325,23 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// How many steps it takes to read the value or copy it, beyond the usual.
+    /// How many steps it takes to read or copy the value, beyond the one that
+    /// every operation takes.
     pub(crate) fn steps(&self) -> usize {
         self.as_text().map_or(0, |text| steps(text.len()))
     }
 
+    /// Whether the value is null.
     pub(crate) fn is_null(&self) -> bool {
         matches!(self, Value::Null)
     }
 
+    /// Whether the value is a number, of either type.
     pub(crate) fn is_number(&self) -> bool {
         matches!(self, Value::Number(_) | Value::IntegerZero)
     }
 
+    /// The object, if it is one.
     pub(crate) fn as_object(&self) -> Option<&Object<'a>> {
         match self {
             Value::Object(object) => Some(object),
@@ -275,6 +349,7 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// The string, if it is one.
     pub(crate) fn as_text(&self) -> Option<&str> {
         match self {
             Value::Text(text) => Some(text),
@@ -282,7 +357,12 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// The number for arithmetic: a text that is none counts as 0, and other types fail.
+    /// The number for arithmetic. A string that does not contain a number counts
+    /// as 0.
+    ///
+    /// # Errors
+    ///
+    /// For null, booleans, arrays and objects.
     pub(crate) fn to_number(&self) -> Result<f64, Fail> {
         match self {
             Value::Number(number) => Ok(*number),
@@ -292,7 +372,12 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// The text for joining: null is empty, and booleans, lists and objects fail.
+    /// The string for joining. Null is the empty string, and numbers are written
+    /// without an exponent.
+    ///
+    /// # Errors
+    ///
+    /// For booleans, arrays and objects.
     pub(crate) fn to_text(&self) -> Result<Cow<'a, str>, Fail> {
         match self {
             Value::Null => Ok(Cow::Borrowed("")),
@@ -320,8 +405,8 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// The value as JSON, to be read as a rule: infinity and NaN, which no JSON holds, become the rule
-    /// that gives them.
+    /// The value as JSON that is to be read as a rule: infinity and NaN, which
+    /// JSON cannot represent, become the division that results in them.
     pub(crate) fn to_json(&self) -> Json {
         match self {
             Value::Null => Json::Null,
@@ -341,7 +426,13 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// Appends the JSON text that flagd would see, fields in the order of their names.
+    /// Appends the JSON text that flagd would produce, with the fields of objects
+    /// in the order of their names.
+    ///
+    /// # Errors
+    ///
+    /// For infinity and NaN, at any depth. What was written before stays in
+    /// `out`.
     pub(crate) fn write_json(&self, out: &mut String) -> Result<(), Fail> {
         match self {
             Value::Null => out.push_str("null"),

@@ -1,5 +1,20 @@
-//! A call to flagd for one flag, repeated where that may help: evaluation v2, and v1 where the server
-//! does not know v2.
+//! A call to flagd for one flag: evaluation v2, or v1 if the server does not have
+//! v2, repeated if its connection is lost.
+//!
+//! # Versions
+//!
+//! A call starts with the version that the connection is known to need, v2 at
+//! first. After `UNIMPLEMENTED` it switches to v1, and the connection remembers
+//! that for all later calls. If v1 is not implemented either, for example behind a
+//! proxy without a route to flagd, the connection is reset to v2 and the call fails.
+//! See "Servers without evaluation v2" in `docs/flagd.md`.
+//!
+//! # Repetition
+//!
+//! An evaluation changes nothing in flagd, so a call that was lost can be repeated
+//! without harm even if flagd has received it. [`Retries`] decides whether and
+//! when. A status from the server is never repeated, except for the switch to v1:
+//! flagd uses `UNKNOWN` for evaluation errors.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,11 +30,19 @@ use crate::flagd::{
     value_type::{Answer, FlagType},
 };
 
-/// An answer, and whether it was of evaluation v1.
+/// A response, and whether it is one of evaluation v1, in which an absent value
+/// means a zero value.
 pub(crate) type Versioned<T> = (Answer<T>, bool);
 
-/// Asks for one flag. The deadline bounds the call as a whole; zero is without bound. A call that is
-/// lost with its connection goes on over the one that is in use then.
+/// Requests one flag.
+///
+/// The deadline bounds the call with all its repetitions; zero means no deadline.
+/// A call that is lost with its connection is repeated over the connection that is
+/// in use by then.
+///
+/// # Errors
+///
+/// The error of the last attempt, or [`CallError::Deadline`].
 pub(crate) async fn resolve<T: FlagType>(
     shared: &Shared,
     connection: &Connection,
@@ -35,9 +58,11 @@ pub(crate) async fn resolve<T: FlagType>(
         .unwrap_or(Err(CallError::Deadline(deadline)))
 }
 
-/// A server without v2 is called by v1. A call that is lost with its connection is made again until
-/// its deadline, since evaluations are idempotent: a connection that a proxy retires may take the
-/// next attempt with it, and a server that restarts is not there for a moment.
+/// Calls until there is a response, a status, or no point in another attempt.
+///
+/// One repetition is often not enough: a proxy that retires a connection may
+/// retire the next one too, and a server that restarts is unavailable for a
+/// moment.
 async fn attempts<T: FlagType>(
     shared: &Shared,
     connection: &Connection,
@@ -66,7 +91,7 @@ async fn attempts<T: FlagType>(
                     return Err(CallError::Transport(error));
                 };
                 tracing::debug!(%error, ?pause, "a call is made again");
-                // In a box: a timer is large, and calls that succeed need none.
+                // Boxed, because a timer is large and calls that succeed need none.
                 Box::pin(sleep(pause)).await;
                 renewed = shared.connection().or(renewed);
                 v1 = renewed.as_deref().map_or(v1, Connection::speaks_v1_only);
@@ -76,7 +101,12 @@ async fn attempts<T: FlagType>(
     }
 }
 
-/// What the SDK gets for an answer.
+/// Converts a response to what the SDK receives.
+///
+/// The SDK for Rust has no way to say "use the default value supplied by the
+/// caller" with a reason, so a disabled flag, and a flag without a default
+/// variant, become errors that [`reason`](crate::reason) recognizes. The cases are
+/// those of "Results" in `docs/flagd.md`.
 pub(crate) fn details<T: FlagType>(
     (answer, v1): Versioned<T>,
     flag_key: &str,
@@ -86,7 +116,7 @@ pub(crate) fn details<T: FlagType>(
     }
     let value = match answer.value {
         Ok(Some(value)) => value,
-        // v1 leaves a zero value out.
+        // In v1 protobuf leaves out a zero value; in v2 its absence means the caller's default.
         Ok(None) if v1 => T::default(),
         Ok(None) => return Err(error::no_default_variant(flag_key)),
         Err(null) => return Err(error::null_in_list(flag_key, &null)),
@@ -99,6 +129,7 @@ pub(crate) fn details<T: FlagType>(
     })
 }
 
+/// Whether there is any metadata; an empty object counts as none.
 fn has_values(metadata: &FlagMetadata) -> bool {
     !metadata.values.is_empty()
 }

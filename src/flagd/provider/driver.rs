@@ -1,5 +1,9 @@
-//! What the task of a provider does, whatever it evaluates with: keeps the lifecycle, tells of it,
-//! and ends in order.
+//! What the task of a provider does with every resolver: runs the lifecycle,
+//! publishes its outcomes, and reports if it ends unexpectedly.
+//!
+//! A supervisor awaits everything through [`Driver::drive`], which also watches
+//! the deadline of the lifecycle. The grace period thus ends on time, whatever the
+//! supervisor waits for at that moment, and there is no second task for a timer.
 
 use std::{future::Future, sync::Arc};
 
@@ -15,25 +19,32 @@ use crate::{
     flagd::client::{plan, stream::at},
 };
 
-/// The remedy is in the program: the task cannot be moved.
+/// The message after the runtime has ended. A task cannot move to another
+/// runtime, so only the program can fix it.
 const RUNTIME_ENDED: &str = "the runtime on which the provider was initialized has ended: \
                              initialize it on one that lives as long as it does";
 
+/// The message after a panic in the task, which is never expected.
 const PANICKED: &str = "the provider's task has panicked, which is a bug in flagstaff or in the \
                         runtime's configuration (it needs time and I/O)";
 
-/// A lifecycle, and those who are told of it.
+/// A lifecycle, together with those who must learn of its outcomes.
 pub(crate) struct Driver {
     pub(crate) shared: Arc<Shared>,
     pub(crate) lifecycle: Lifecycle,
+    /// The delays between attempts, and the number of failures in a row.
     pub(crate) backoff: Backoff,
-    /// Whether calls, too, are known to get no answer: when the state becomes ERROR, they are made
-    /// one at a time.
+    /// Whether the last failure means that unary calls get no response either.
+    ///
+    /// If so, the circuit breaker lets one call at a time through as soon as the
+    /// state becomes ERROR. A stream that is rejected with a status such as
+    /// `PERMISSION_DENIED` does not mean it: flagd responds.
     pub(crate) unreachable: bool,
 }
 
 impl Driver {
-    /// Initialization begins now. `awaited` is what must be ready in time.
+    /// Begins an initialization now. `awaited` is what must be ready in time, as
+    /// the subject of the message if it is not.
     pub(crate) fn new(shared: Arc<Shared>, retries: Option<u32>, awaited: &str) -> Self {
         let options = &shared.options;
         let allowed = plan::initialization(options);
@@ -44,7 +55,8 @@ impl Driver {
         Self { shared, lifecycle, backoff, unreachable: true }
     }
 
-    /// The connection to flagd, or the source of flags, is there.
+    /// Notes that the event stream is open or the source of flags available. Call
+    /// it before the step to READY.
     pub(crate) fn connected(&mut self) {
         self.backoff.ready(Instant::now());
         if self.lifecycle.was_ready() {
@@ -52,13 +64,17 @@ impl Driver {
         }
     }
 
-    /// The connection was lost, or none was made; `refused` if no further attempt can mend that.
+    /// Handles a lost connection or a failed attempt. `refused` says that it is
+    /// fatal, unless the provider was ready before.
+    ///
+    /// The failure must have been counted by the backoff already.
     pub(crate) fn lose(&mut self, message: String, refused: bool) {
         tracing::debug!(error = message, "disconnected");
         let failures = self.backoff.failures();
         self.step(Input::Lost { message, failures, refused });
     }
 
+    /// Passes an input to the lifecycle, and applies and logs its outcome.
     pub(crate) fn step(&mut self, input: Input) {
         let outcome = self.lifecycle.step(input, Instant::now());
         let (events, former) = (outcome.events.clone(), self.shared.snapshot().state);
@@ -71,7 +87,11 @@ impl Driver {
         }
     }
 
-    /// Runs a future, and the lifecycle's deadline beside it.
+    /// Runs a future to its end, and steps the lifecycle when its deadline comes
+    /// in the meantime.
+    ///
+    /// A future that is ready at the same time as the deadline wins, so that a
+    /// stream that opens just in time counts.
     pub(crate) async fn drive<F: Future>(&mut self, future: F) -> F::Output {
         let mut future = std::pin::pin!(future);
         loop {
@@ -84,16 +104,20 @@ impl Driver {
     }
 }
 
-/// Says so when the task ends because its runtime does: nothing else could. That is how programs
-/// end, too, and nothing to log as an error.
+/// A guard that publishes an error if the task is dropped before its end.
+///
+/// A task ends so if its runtime is shut down or if it panics. No other code of
+/// the provider runs then, and without the guard the last state would be shown
+/// forever. It is not logged as an error, because programs end in this way too.
 pub(crate) struct Abandoned(Option<Arc<Shared>>);
 
 impl Abandoned {
+    /// Watches until [`over`](Self::over) is called.
     pub(crate) fn unless_over(shared: Arc<Shared>) -> Self {
         Self(Some(shared))
     }
 
-    /// The task ends in order.
+    /// Disarms the guard: the task ends as intended.
     pub(crate) fn over(mut self) {
         self.0 = None;
     }

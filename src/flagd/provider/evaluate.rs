@@ -1,4 +1,20 @@
-//! An evaluation: in this process, from the cache, or by a call.
+//! An evaluation: in this process, from the cache, or as a call to flagd.
+//!
+//! [`FlagdProvider::resolve`] is the one path of all five types and of
+//! `resolve_json`. It takes the first of these that applies:
+//!
+//! ```text
+//! resolver in-process or file   evaluate by the rules in force     no wait
+//! result in the cache           return it with the reason CACHED   no wait
+//! anything else                 state -> circuit breaker -> context source
+//!                               -> call -> keep the result if it is STATIC
+//! ```
+//!
+//! A context source makes the first of them wait as well. It is never called for
+//! a cached result, which does not depend on the context.
+//!
+//! Everything in the last row shares one deadline (`deadlineMs`): what the context
+//! source uses is no longer available to the call.
 
 use std::{future::ready, sync::Arc, time::Duration};
 
@@ -32,8 +48,10 @@ use crate::{
 };
 
 impl FlagdProvider {
-    /// An evaluation in this process, or one that the cache answers, is a finished future, and not a
-    /// state machine with room for a call.
+    /// Evaluates a flag as the type `T`.
+    ///
+    /// If the result is available without waiting, the future is already
+    /// finished, and its box has no room for the state of a call.
     #[inline]
     pub(crate) fn resolve<'a, T: FlagType>(
         &'a self,
@@ -64,6 +82,7 @@ impl FlagdProvider {
         cached.unwrap_or_else(|| Box::pin(self.evaluate(flag_key, context)))
     }
 
+    /// Evaluates a flag in flagd, inside a span, and logs the result.
     async fn evaluate<T: FlagType>(
         &self,
         flag_key: &str,
@@ -75,7 +94,15 @@ impl FlagdProvider {
         result
     }
 
-    /// Asks flagd, and keeps the answer if it may be kept.
+    /// Calls flagd, and keeps the result if it may be cached.
+    ///
+    /// The order matters in two places. The epoch of the cache is taken before the
+    /// request leaves, so that a change that overtakes the response is noticed.
+    /// The circuit breaker is entered before the context source is called, so that
+    /// a flagd that hangs does not put the load of every evaluation on it.
+    ///
+    /// If the future is dropped, [`Underway`] still reports a long wait, and the
+    /// admission is returned.
     async fn ask<T: FlagType>(
         &self,
         flag_key: &str,
@@ -97,7 +124,7 @@ impl FlagdProvider {
                 let begun = Instant::now();
                 let added = added(&**source, context, deadline).await?;
                 if !deadline.is_zero() {
-                    // The rest is for the call; zero would be without a deadline.
+                    // What is left is for the call, and at least 1 ms: zero would mean no deadline.
                     let rest = deadline.saturating_sub(begun.elapsed());
                     deadline = rest.max(Duration::from_millis(1));
                 }
@@ -127,7 +154,8 @@ impl FlagdProvider {
     }
 }
 
-/// The fields of the context source, within the deadline (zero is without one).
+/// The fields of the context source. Waits at most for the deadline; zero means
+/// no deadline.
 async fn added(
     source: &dyn ContextSource,
     context: &EvaluationContext,
@@ -137,7 +165,7 @@ async fn added(
     let fields = match deadline {
         Duration::ZERO => fields.await,
         deadline => {
-            // In a box: evaluations without a source need no room for a timer.
+            // Boxed, because a timer is large and most evaluations have no context source.
             Box::pin(timeout(deadline, fields)).await.map_err(|_| {
                 let name = excerpt(source.name());
                 Marked::DeadlineExceeded.error(format_args!(
@@ -152,7 +180,7 @@ async fn added(
     })
 }
 
-/// Why a call is not made while another one probes.
+/// Why this call is not made, while another one tests whether flagd responds.
 fn why(shared: &Shared, snapshot: &Snapshot) -> String {
     match shared.options.max_unanswered_calls() {
         calls if shared.breaker.is_open() => {
@@ -162,7 +190,10 @@ fn why(shared: &Shared, snapshot: &Snapshot) -> String {
     }
 }
 
-/// The connection to ask, in the states in which there may be an answer.
+/// The connection for a call, in the states in which flagd may respond.
+///
+/// In STALE and ERROR there is no event stream, but calls may still succeed, and
+/// one that does shortens the outage.
 fn connection(shared: &Shared, snapshot: &Snapshot) -> Result<Arc<Connection>, EvaluationError> {
     match snapshot.state {
         State::NotReady => Err(error::not_ready(snapshot.message())),

@@ -1,4 +1,11 @@
 //! The stream of events of a provider.
+//!
+//! Events travel over a broadcast channel with a bounded backlog, because a
+//! subscriber that stops reading must cost the provider neither memory nor time.
+//! The price is that a slow subscriber misses events. It learns how many, and
+//! then receives the event of the current state, which is all that it needs to
+//! continue: each state event describes the whole state, and
+//! [`Lagged`](ProviderEvent::Lagged) means that any flag may have changed.
 
 use std::{
     pin::Pin,
@@ -12,23 +19,46 @@ use tokio_stream::wrappers::{BroadcastStream, errors::BroadcastStreamRecvError};
 use super::snapshot::Snapshot;
 use crate::flagd::event::ProviderEvent;
 
-/// How many events a subscriber may be behind before it misses some.
+/// How many events a subscriber may be behind before it misses the oldest.
 pub(crate) const BACKLOG: usize = 256;
 
-/// The events of one provider, from [`FlagdProvider::events`](crate::flagd::provider::FlagdProvider::events).
+/// The events of one provider, from
+/// [`FlagdProvider::events`](crate::flagd::provider::FlagdProvider::events).
 ///
-/// A [`Stream`], and with [`next`](Self::next) of its own, so that no extension trait is needed. It
-/// ends when the provider shuts down or its last handle is dropped, and does not keep it alive.
+/// It is a [`Stream`], and has a method [`next`](Self::next) of its own, so that
+/// no extension trait is needed. It ends when the provider is shut down or its
+/// last handle is dropped, and does not keep the provider alive.
+///
+/// Up to 256 events wait for a subscriber. One that falls further behind misses
+/// the oldest and receives [`Lagged`](ProviderEvent::Lagged).
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), flagstaff::FlagdError> {
+/// use flagstaff::{FlagdOptions, FlagdProvider};
+///
+/// let options = FlagdOptions::builder().without_env().build()?;
+/// let provider = FlagdProvider::new(options);
+/// let mut events = provider.events();
+/// provider.shutdown().await;
+/// assert_eq!(events.next().await, None, "the provider has been shut down");
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 #[must_use]
 pub struct Events {
-    /// The event that matches the state at the time of subscription, or after a gap.
+    /// The event to return first: that of the state at the time of subscription,
+    /// or of the state after a gap.
     current: Option<ProviderEvent>,
+    /// The state, to know it after a gap.
     state: watch::Receiver<Snapshot>,
+    /// The events after the subscription.
     following: BroadcastStream<ProviderEvent>,
 }
 
 impl Events {
+    /// Both must be taken while state and events are locked; see
+    /// [`Shared`](super::shared::Shared).
     pub(crate) fn new(
         state: watch::Receiver<Snapshot>,
         following: broadcast::Receiver<ProviderEvent>,
@@ -37,7 +67,11 @@ impl Events {
         Self { current, state, following: BroadcastStream::new(following) }
     }
 
-    /// The next event; `None` when the provider is gone. It can be cancelled without loss.
+    /// Waits for the next event. Returns `None` once the provider was shut down
+    /// or dropped.
+    ///
+    /// It is cancel-safe: no event is lost, so it can be used in
+    /// `tokio::select!`.
     pub async fn next(&mut self) -> Option<ProviderEvent> {
         std::future::poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
     }

@@ -1,4 +1,17 @@
 //! What the handles of a provider and its one task share.
+//!
+//! Evaluations read from here and the task writes here. There is no channel
+//! between them: the task is woken by two [`Notify`], and evaluations never wait
+//! for it.
+//!
+//! State and events change together under one lock, so that a new subscriber
+//! never misses an event between the state that it starts with and the events
+//! that follow. The order of a change is fixed (see [`Shared::publish`]): cache,
+//! state, events. Whoever receives an event therefore finds the state and the
+//! cache that belong to it.
+//!
+//! Locks are held for a few assignments and never across an await. A poisoned
+//! one is used all the same, because no assignment leaves a broken state.
 
 use std::{
     future::pending,
@@ -33,38 +46,59 @@ use crate::{
     },
 };
 
-/// How long a restart of flagd takes, or its replacement by a replica.
+/// How long after the loss of the event stream a call still waits for a new
+/// connection: about as long as a restart of flagd takes, or its replacement by
+/// a replica.
 const RESTART: Duration = Duration::from_secs(1);
 
+/// The shared part of a provider. It outlives the task, which may be started
+/// again after a shutdown.
 pub(crate) struct Shared {
+    /// The options that the provider was created with. They never change.
     pub(crate) options: FlagdOptions,
+    /// The source of additional context fields, if the program has set one.
     pub(crate) context_source: Option<Arc<dyn ContextSource>>,
+    /// Results of the resolver `rpc`; unused with the others.
     pub(crate) cache: Cache,
+    /// Decides which calls are made while flagd does not respond.
     pub(crate) breaker: CircuitBreaker,
-    /// Rung when the circuit breaker opens: the event stream is to be opened anew.
+    /// Notified when the circuit breaker opens, so that the task opens the event
+    /// stream again.
     pub(crate) tripped: Notify,
-    /// Rung when flagd has answered a call although there is no stream.
+    /// Notified when flagd has responded to a call in ERROR, so that the task
+    /// does not wait for its whole delay before the next attempt.
     pub(crate) reachable: Notify,
+    /// How often the event stream or the source was lost and came back.
     pub(crate) reconnections: AtomicU64,
+    /// The state that evaluations, probes and subscribers see.
     snapshot: watch::Sender<Snapshot>,
-    /// Locked while state and events change together.
+    /// The subscribers. Locked while state and events change together. A shutdown
+    /// replaces the sender, which ends the subscriptions.
     events: Mutex<broadcast::Sender<ProviderEvent>>,
+    /// The connection that the next call uses; `None` before the first attempt,
+    /// after a shutdown, and with the other resolvers.
     connection: RwLock<Option<Arc<Connection>>>,
 }
 
-/// A call that is being made: noted when it ends, and also when its caller gives it up before.
+/// A call in progress, whose outcome the circuit breaker must learn.
+///
+/// It is reported by [`end`](Self::end), or on drop if the caller drops the call
+/// before it ends. Otherwise a program that puts a timeout shorter than
+/// `deadlineMs` around its evaluations would hide that flagd hangs.
 pub(crate) struct Underway<'a> {
     shared: &'a Shared,
     begun: Instant,
+    /// Whether the outcome was reported.
     ended: bool,
 }
 
 impl<'a> Underway<'a> {
-    /// The call begins now.
+    /// Begins a call now.
     pub(crate) fn begin(shared: &'a Shared) -> Self {
         Self { shared, begun: Instant::now(), ended: false }
     }
 
+    /// Reports the outcome of a call that has ended.
     pub(crate) fn end(mut self, outcome: CallOutcome) {
         self.ended = true;
         self.shared.note_call(outcome, self.begun);
@@ -72,7 +106,8 @@ impl<'a> Underway<'a> {
 }
 
 impl Drop for Underway<'_> {
-    /// A caller with a timeout shorter than the deadline must not hide that flagd hangs.
+    /// Counts a call that was dropped as one without a response, if it has waited
+    /// long enough to say anything about flagd.
     fn drop(&mut self) {
         if !self.ended && self.shared.breaker.is_long(self.begun.elapsed()) {
             self.shared.note_call(CallOutcome::Unanswered, self.begun);
@@ -81,6 +116,7 @@ impl Drop for Underway<'_> {
 }
 
 impl Shared {
+    /// The state of a provider that is not initialized.
     pub(crate) fn new(
         options: FlagdOptions,
         context_source: Option<Arc<dyn ContextSource>>,
@@ -105,23 +141,29 @@ impl Shared {
         }
     }
 
+    /// The state at this moment. The message is shared rather than copied.
     pub(crate) fn snapshot(&self) -> Snapshot {
         self.snapshot.borrow().clone()
     }
 
+    /// Follows the state, for those who wait for one.
     pub(crate) fn watch(&self) -> watch::Receiver<Snapshot> {
         self.snapshot.subscribe()
     }
 
+    /// The connection in use. A call keeps the one that it started with, even if
+    /// it is replaced in the meantime.
     pub(crate) fn connection(&self) -> Option<Arc<Connection>> {
         self.connection.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Replaces the connection for later calls.
     pub(crate) fn set_connection(&self, connection: Option<Arc<Connection>>) {
         *self.connection.write().unwrap_or_else(PoisonError::into_inner) = connection;
     }
 
-    /// What a call that found no connection, or lost it, may hope for.
+    /// How likely it is that a repeated call succeeds; see "Lost calls and
+    /// connections" in `docs/lifecycle.md`.
     pub(crate) fn outlook(&self) -> Outlook {
         let snapshot = self.snapshot.borrow();
         let is_recent = || snapshot.since.elapsed().is_ok_and(|elapsed| elapsed < RESTART);
@@ -134,13 +176,17 @@ impl Shared {
         }
     }
 
-    /// Subscribes, beginning with the event that matches the current state.
+    /// Subscribes, beginning with the event that matches the current state. The
+    /// lock makes the state and the position in the events belong together.
     pub(crate) fn events(&self) -> Events {
         let sender = self.lock_events();
         Events::new(self.snapshot.subscribe(), sender.subscribe())
     }
 
-    /// Initialization begins, perhaps anew. The next [`publish`](Self::publish) ends it.
+    /// Begins an initialization, possibly after a shutdown. The next
+    /// [`publish`](Self::publish) ends it, and so lets [`start`] return.
+    ///
+    /// [`start`]: super::FlagdProvider::start
     pub(crate) fn begin(&self) {
         let message = Some("the provider is being initialized".into());
         self.publish(State::NotReady, message, Outcome::clear(Vec::new()));
@@ -148,7 +194,10 @@ impl Shared {
         self.snapshot.send_modify(|snapshot| snapshot.initializing = true);
     }
 
-    /// Acts on what follows from an input: the cache first, then the state, then the events.
+    /// Applies an outcome: the cache first, then the state, then the events.
+    ///
+    /// The cache comes first so that a program that evaluates a flag when it
+    /// receives the event gets the new value.
     pub(crate) fn publish(&self, state: State, message: Option<Arc<str>>, outcome: Outcome) {
         let dropped = match &outcome.cache {
             CacheAction::Keep => None,
@@ -165,11 +214,14 @@ impl Shared {
             snapshot.initializing = false;
         });
         for event in outcome.events {
-            let _ = sender.send(event); // nobody need listen
+            let _ = sender.send(event); // fails if there are no subscribers
         }
     }
 
-    /// Emits an event whenever the fields of the context source change. It never ends.
+    /// Emits an event whenever the fields of the context source change. It never
+    /// returns; the task runs it beside its supervisor.
+    ///
+    /// Changes are reported in READY and STALE only.
     pub(crate) async fn follow_context(&self) {
         let Some(source) = &self.context_source else { return pending().await };
         let mut seen = 0;
@@ -184,7 +236,8 @@ impl Shared {
         }
     }
 
-    /// The provider cannot go on by itself, but initialization may be tried again.
+    /// Enters ERROR without the lifecycle, because there is no task to run it.
+    /// The provider does not recover by itself, but can be initialized again.
     pub(crate) fn fail(&self, message: &str) {
         tracing::debug!(error.message = message);
         self.set_connection(None);
@@ -192,7 +245,8 @@ impl Shared {
         self.publish(State::Error, Some(message.into()), Outcome::clear(vec![event]));
     }
 
-    /// Notes what became of a call that began at `begun`.
+    /// Reports the outcome of a call that began at `begun` to the circuit
+    /// breaker, and wakes the task if that changes what it should do.
     fn note_call(&self, outcome: CallOutcome, begun: Instant) {
         if self.breaker.note(outcome, begun, Instant::now) {
             self.tripped.notify_waiters();
@@ -202,17 +256,22 @@ impl Shared {
         }
     }
 
-    /// The provider is shut down. Its task may have ended before, fatal or with its runtime.
-    /// Subscriptions end; later ones are of the next initialization.
+    /// Publishes the shutdown and ends all subscriptions; later ones belong to
+    /// the next initialization.
+    ///
+    /// The task has usually published the state already, but not if it had ended
+    /// before, because it was fatal or because its runtime ended.
     pub(crate) fn end(&self) {
         self.publish(State::NotReady, Some(SHUT_DOWN.into()), Outcome::clear(Vec::new()));
         *self.lock_events() = broadcast::Sender::new(BACKLOG);
     }
 
+    /// Counts a reconnection, for [`Stats`](super::Stats).
     pub(crate) fn count_reconnection(&self) {
         self.reconnections.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Locks state and events against other changes.
     fn lock_events(&self) -> MutexGuard<'_, broadcast::Sender<ProviderEvent>> {
         self.events.lock().unwrap_or_else(PoisonError::into_inner)
     }

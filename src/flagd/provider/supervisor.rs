@@ -1,4 +1,31 @@
-//! The only task of a provider: opens event streams, feeds the lifecycle, publishes what follows.
+//! The task of the resolver `rpc`: opens event streams, feeds the lifecycle and
+//! keeps the connection that evaluations use.
+//!
+//! ```text
+//! connect_and_follow: open a stream -> READY -> changes, rotation -> failure
+//!        ^                                                              |
+//!        +----- pause (backoff) <----- lose: STALE, ERROR or FATAL <----+
+//! ```
+//!
+//! The loop ends only in FATAL or at a shutdown. Reconnection depends neither on
+//! traffic nor on the SDK.
+//!
+//! # Connections
+//!
+//! Stream and unary calls share one HTTP/2 connection. After each failure it is
+//! replaced before the loss is published, so a call that learns of the loss finds
+//! the new one. A connection that went silent does not recover by itself, and it
+//! would cost each call its deadline to find that out.
+//!
+//! # The circuit breaker
+//!
+//! When the circuit breaker opens, unary calls get no response although the
+//! stream may be well. The stream is then given up and opened again. If that
+//! takes long, flagd or the network hangs, and a stream that opens later shows
+//! that it is back, so the circuit is closed before READY is published. If the
+//! stream opens quickly, only the calls hang, and the circuit stays open until
+//! one of them gets a response. See "Lost calls and connections" in
+//! `docs/lifecycle.md`.
 
 use std::{sync::Arc, time::Duration};
 
@@ -29,7 +56,9 @@ use crate::{
     },
 };
 
-/// Runs until the other end of `stopped` is dropped, or the provider is fatal.
+/// Runs until the other end of `stopped` is dropped or the provider is fatal.
+///
+/// A shutdown takes precedence over everything else that is ready.
 pub(crate) async fn run(shared: Arc<Shared>, stopped: oneshot::Receiver<()>) {
     let abandoned = Abandoned::unless_over(shared.clone());
     let mut supervisor = Supervisor::new(&shared);
@@ -43,16 +72,20 @@ pub(crate) async fn run(shared: Arc<Shared>, stopped: oneshot::Receiver<()>) {
     abandoned.over();
 }
 
+/// The state of the task between two streams.
 struct Supervisor {
     driver: Driver,
-    /// How long one attempt to open a stream may take.
+    /// How long one attempt to open a stream may take, the connection included.
+    /// The first one may take longer than the later ones; see [`plan`].
     patience: Duration,
+    /// When the latest attempt began.
     attempted: Instant,
-    /// Whether the circuit breaker, and nothing else, has ended the last stream.
+    /// Whether the circuit breaker, and nothing else, ended the last stream.
     tripped: bool,
 }
 
 impl Supervisor {
+    /// Begins the initialization, with its deadline.
     fn new(shared: &Arc<Shared>) -> Self {
         let options = &shared.options;
         Self {
@@ -67,6 +100,7 @@ impl Supervisor {
         &self.driver.shared
     }
 
+    /// Follows flagd until the provider is fatal.
     async fn serve(&mut self) {
         let plan = match plan_of(&self.shared().options) {
             Ok(plan) => plan,
@@ -76,7 +110,7 @@ impl Supervisor {
             let failure = self.connect_and_follow(&plan).await;
             let refused = match failure.cause {
                 Cause::Status(code) => plan.fatal.contains(&code),
-                // Later, a file may be half way through being replaced.
+                // Later, a certificate file may be in the middle of being replaced.
                 Cause::Options => self.driver.lifecycle.state() == State::NotReady,
                 Cause::Stream | Cause::Shutdown | Cause::Unanswered => false,
             };
@@ -88,11 +122,11 @@ impl Supervisor {
             let backoff = self.driver.backoff.failed(Instant::now());
             let delay = match failure.cause {
                 Cause::Shutdown => Duration::ZERO,
-                // At once: how long the next stream takes shows whether flagd hangs, or its calls only.
+                // How long the next stream takes to open shows whether flagd hangs or only its calls.
                 Cause::Unanswered if self.driver.backoff.failures() <= 1 => Duration::ZERO,
                 Cause::Status(_) | Cause::Options | Cause::Stream | Cause::Unanswered => backoff,
             };
-            // Who learns of the loss finds the new connection in place.
+            // Before the loss is published: a call that is repeated then finds the new connection.
             if let Err(error) = self.renew_connection(&plan) {
                 tracing::debug!(error = chain(&error), "cannot set up a new connection yet");
             }
@@ -105,13 +139,17 @@ impl Supervisor {
             self.pause(delay).await;
             self.patience = plan::later_attempt(&self.shared().options);
             if self.shared().options.tls() {
-                // Certificates may have been renewed meanwhile. An error comes again with the attempt.
+                // Certificates may have been renewed meanwhile. The attempt reports an error again.
                 let _ = self.renew_connection(&plan);
             }
         }
     }
 
-    /// Passes on the changes of streams in rotation, until one fails or the circuit breaker opens.
+    /// Opens a stream and passes on its changes, until it fails or the circuit
+    /// breaker opens. Returns why.
+    ///
+    /// A stream whose time is over (`streamDeadlineMs`) is replaced by the
+    /// [`Rotation`] without a gap, which is not a failure.
     async fn connect_and_follow(&mut self, plan: &Plan) -> Failure {
         let connection = match self.connection(plan) {
             Ok(connection) => connection,
@@ -139,12 +177,12 @@ impl Supervisor {
                 Ok(Turn::Opened(())) => {
                     self.driver.connected();
                     if self.was_away() {
-                        // Whoever learns that the state is READY finds the circuit closed.
+                        // Before READY is published: whoever evaluates then finds the circuit closed.
                         self.shared().breaker.reset();
                     }
                     self.driver.step(Input::Ready(Some(ChangedFlags::All)));
                     opened = true;
-                    // Also when it rings while a change is passed on.
+                    // Enabled now, so that a notification while a change is passed on is not lost.
                     tripped.set(shared.tripped.notified());
                     tripped.as_mut().enable();
                 }
@@ -155,13 +193,20 @@ impl Supervisor {
         }
     }
 
-    /// Whether the stream that has opened shows that flagd is back, and calls may be made again. It
-    /// does not where streams were well all along and only calls hang: an answer must show it then.
+    /// Whether the stream that has just opened shows that flagd is back, so that
+    /// calls may be made again.
+    ///
+    /// It does not if streams worked all along and only calls hang: a response
+    /// must show it then. The sign of that is a stream that opens within the
+    /// deadline after the circuit breaker ended the one before.
     fn was_away(&self) -> bool {
         !self.tripped || self.attempted.elapsed() >= self.shared().options.deadline()
     }
 
-    /// Waits before the next attempt. A call that flagd answers meanwhile shortens the wait.
+    /// Waits before the next attempt.
+    ///
+    /// A call that flagd responds to in the meantime shortens the wait, but not
+    /// to less than the first delay of the backoff since the last attempt.
     async fn pause(&mut self, delay: Duration) {
         let shared = self.shared().clone();
         let due = Instant::now() + delay;
@@ -176,7 +221,7 @@ impl Supervisor {
             .await;
     }
 
-    /// The connection in use, or a new one.
+    /// The connection in use, or a new one if there is none.
     fn connection(&self, plan: &Plan) -> Result<Arc<Connection>, FlagdError> {
         match self.shared().connection() {
             Some(connection) => Ok(connection),
@@ -184,8 +229,10 @@ impl Supervisor {
         }
     }
 
-    /// A new connection, in the place of the old one without a gap between them: one that went
-    /// silent is not mended.
+    /// Replaces the connection by a new one, or by none if it cannot be set up.
+    ///
+    /// It reads certificates, but touches no network: the connection is made by
+    /// the first call.
     fn renew_connection(&self, plan: &Plan) -> Result<Arc<Connection>, FlagdError> {
         let connection = Connection::new(&self.shared().options, &plan.target, self.patience);
         let connection = connection.map(Arc::new);
@@ -194,7 +241,8 @@ impl Supervisor {
     }
 }
 
-/// Another resolver comes here where it is not part of the build.
+/// The checked options. Another resolver than `rpc` gets here only if the build
+/// lacks the feature for it.
 fn plan_of(options: &FlagdOptions) -> Result<Plan, FlagdError> {
     if options.resolver() != Resolver::Rpc {
         let reason = format!(

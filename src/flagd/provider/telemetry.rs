@@ -1,6 +1,20 @@
-//! Spans and events of tracing, by OpenTelemetry's conventions for feature flags.
+//! Spans and events of `tracing`, which follow OpenTelemetry's [conventions for
+//! feature flags].
 //!
-//! They hold no secret and nothing of the evaluation context.
+//! An evaluation in flagd has a span `feature_flag.evaluation`, and every
+//! evaluation has an event of this name:
+//!
+//! ```text
+//! DEBUG feature_flag.key="new-checkout" feature_flag.provider.name="flagd"
+//!       feature_flag.result.variant="on" feature_flag.result.reason="static"
+//! ```
+//!
+//! Neither contains a secret, the value of a flag, or any part of the evaluation
+//! context, which may hold personal data. Strings that come from elsewhere are
+//! shortened, and their control characters are escaped, so that a flag key cannot
+//! forge a log line. "Logs" in `docs/lifecycle.md` lists the levels.
+//!
+//! [conventions for feature flags]: https://opentelemetry.io/docs/specs/semconv/feature-flags/feature-flags-events/
 
 use std::{borrow::Cow, fmt::Display};
 
@@ -19,7 +33,7 @@ use crate::{
 /// The name of the provider in the SDK's metadata and in telemetry.
 pub(crate) const PROVIDER_NAME: &str = "flagd";
 
-/// The span of an evaluation that flagd is asked for.
+/// The span of an evaluation in flagd. It covers the context source and the call.
 pub(crate) fn call(flag_key: &str) -> Span {
     tracing::debug_span!(
         "feature_flag.evaluation",
@@ -28,8 +42,11 @@ pub(crate) fn call(flag_key: &str) -> Span {
     )
 }
 
-/// One event for each evaluation. To warn of is what somebody has to mend in the program or in the
-/// definition of the flag; that flagd is out of reach is said once, when the state changes.
+/// Logs an evaluation.
+///
+/// A failure that needs a fix in the program or in the definition of the flag is a
+/// warning. The others are not: that flagd is unreachable is logged when the state
+/// changes, rather than for every evaluation.
 #[inline]
 pub(crate) fn evaluated<T>(
     flag_key: &str,
@@ -50,6 +67,8 @@ pub(crate) fn evaluated<T>(
     }
 }
 
+/// Logs a failed evaluation. A macro, because the level of a `tracing` event must
+/// be a constant.
 fn failed(flag_key: &str, error: &EvaluationError) {
     macro_rules! event {
         ($level:ident) => {
@@ -71,11 +90,13 @@ fn failed(flag_key: &str, error: &EvaluationError) {
     }
 }
 
-/// The conventions write in small letters what OpenFeature writes in capitals.
+/// The name of a reason or an error code in lower case, as the conventions have it;
+/// OpenFeature uses upper case.
 fn lower(name: &impl Display) -> String {
     excerpt(&name.to_string()).to_lowercase()
 }
 
+/// An entry of the metadata, if it is a string.
 fn text_of<'a>(metadata: Option<&'a FlagMetadata>, key: &str) -> Option<Cow<'a, str>> {
     match metadata?.values.get(key)? {
         FlagMetadataValue::String(text) => Some(excerpt(text)),
@@ -83,7 +104,8 @@ fn text_of<'a>(metadata: Option<&'a FlagMetadata>, key: &str) -> Option<Cow<'a, 
     }
 }
 
-/// One event for each change of the state, and of the flags. The state is the one after the event.
+/// Logs an event of the provider: a change of the state or of the flags. `state` is
+/// the state after the event, which distinguishes a rejected update from an outage.
 pub(crate) fn happened(event: &ProviderEvent, state: State) {
     match event {
         ProviderEvent::Ready => {
@@ -114,7 +136,7 @@ pub(crate) fn happened(event: &ProviderEvent, state: State) {
                 "flags have changed"
             );
         }
-        // Told to one subscriber, who knows.
+        // It concerns one subscriber, which receives it.
         ProviderEvent::Lagged(_) => {}
     }
 }

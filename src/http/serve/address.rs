@@ -1,4 +1,4 @@
-//! Where a server listens.
+//! The address of a listener.
 
 use std::{
     fmt,
@@ -6,13 +6,23 @@ use std::{
     path::PathBuf,
 };
 
-/// Where to listen.
+/// Where a server listens: an address with a TCP port, or a unix socket.
+///
+/// ```
+/// use std::{net::Ipv6Addr, path::PathBuf};
+///
+/// use flagstaff::http::Listen;
+///
+/// assert_eq!(Listen::from(([127, 0, 0, 1], 8080)).to_string(), "127.0.0.1:8080");
+/// assert_eq!(Listen::from((Ipv6Addr::LOCALHOST, 0)).to_string(), "[::1]:0");
+/// assert_eq!(Listen::from(PathBuf::from("/run/app.sock")).to_string(), "/run/app.sock");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Listen {
-    /// An address and a TCP port; port 0 takes a free one.
+    /// An address and a TCP port. With port 0, the system chooses a free one.
     Tcp(SocketAddr),
-    /// The path of a unix socket.
+    /// The path of a unix socket. On other systems, binding it fails.
     Unix(PathBuf),
 }
 

@@ -1,4 +1,27 @@
-//! The body of a request, read within limits.
+//! The body of a request: its limits, and what becomes of a body that no handler
+//! reads.
+//!
+//! # Reading
+//!
+//! [`Body`] counts bytes and time while a handler reads. A `content-length` above
+//! the limit is rejected before anything is read, so a client that sent
+//! `Expect: 100-continue` is never asked to send such a body.
+//!
+//! # Bodies that are not read
+//!
+//! A handler may respond without reading the body, for example to reject a request.
+//! Over HTTP/1.1 the rest of the body is still on the connection, and would be taken
+//! for the next request. Closing the connection immediately would be wrong too: the
+//! client is still sending, so the close resets the connection, and its system may
+//! discard the response with it. Hence:
+//!
+//! ```text
+//! the rest is short and arrives within 1 s   discard it, keep the connection
+//! the client waits for 100 Continue          respond with `connection: close`,
+//! the rest is long or slow                     discard for 2 s more, then close
+//! ```
+//!
+//! HTTP/2 has a stream for each request and needs none of this.
 
 use std::{
     error::Error,
@@ -15,43 +38,83 @@ use tokio::{
     time::{Sleep, sleep, timeout},
 };
 
-/// How much of a body that no handler reads is discarded to keep the connection, and for how long.
+/// How much of a body that no handler reads is discarded to keep the connection, in
+/// bytes.
 const MOST_DISCARDED: usize = 64 << 10;
+
+/// How long that may take, during which the response waits.
 const DISCARD_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long a client may go on sending after the response, before the connection is closed.
+/// How long a client may continue to send after the response, before the connection
+/// is closed.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// The body of a request: at most as long as the server allows, and received within its timeout.
+/// The body of a request, at most as long as the server allows, and received within
+/// its timeout.
 ///
-/// It implements [`http_body::Body`](hyper::body::Body), so that frameworks take it: an
-/// `axum::Router` does, and its extractors respond with 413 to a body that is too long.
+/// It implements [`http_body::Body`](hyper::body::Body), so frameworks accept it. An
+/// `axum::Router` does, and its extractors respond with 413 to a body that is too
+/// long.
 ///
-/// Dropping a body that was not read to its end is fine: the connection discards a short rest and
-/// serves the next request, or tells the client that it closes.
+/// A handler may drop a body without reading it to its end. The connection then
+/// discards a short rest and serves the next request, or tells the client that it
+/// closes.
+///
+/// ```
+/// use std::convert::Infallible;
+///
+/// use flagstaff::http::{Body, Peer, Server};
+/// use http::{Request, Response};
+/// use http_body_util::Full;
+/// use hyper::body::Bytes;
+///
+/// /// Responds with the body of the request, if it has at most 100 bytes.
+/// async fn echo(mut request: Request<Body>) -> Result<Response<Full<Bytes>>, Infallible> {
+///     let body = request.body_mut();
+///     body.set_limit(100);
+///     let response = match body.bytes().await {
+///         Ok(bytes) => Response::new(Full::new(bytes)),
+///         Err(error) => Response::new(Full::from(error.to_string())),
+///     };
+///     Ok(response)
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let bound = Server::builder().listen(([127, 0, 0, 1], 0)).bind().await?;
+/// let server = bound.serve(|_: &Peer| tower::service_fn(echo));
+/// server.shutdown().await;
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 pub struct Body {
-    /// Taken when this is dropped.
+    /// The body as hyper receives it. Taken when this is dropped.
     incoming: Option<Incoming>,
     /// How many more bytes may be read.
     left: usize,
+    /// The timeout for the whole body, from the first time that a read has to wait.
     timeout: Duration,
-    /// Ends the wait for the client, from when the first part was waited for.
+    /// The timer, once a read had to wait. Most bodies arrive with the head and need
+    /// none.
     late: Option<Pin<Box<Sleep>>>,
-    /// Whether the client waits for `100 Continue` before it sends the body.
+    /// Whether the client waits for `100 Continue` before it sends the body. hyper
+    /// sends that when the body is first read.
     is_held_back: bool,
-    /// Where the connection finds what was not read. HTTP/2 does not need it.
+    /// Where to leave an unread rest for the connection; `None` over HTTP/2.
     unread: Option<Unread>,
 }
 
-/// Why the body of a request was not read to its end.
+/// Why the body of a request could not be read to its end.
+///
+/// The status codes that suit them are 413 (content too large), 408 (request
+/// timeout) and 400 (bad request).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BodyError {
-    /// It is longer than allowed.
+    /// The body is longer than allowed.
     #[error("the body of the request is too long")]
     TooLong,
-    /// The client took too long to send it.
+    /// The client took too long to send the body.
     #[error("the body of the request did not arrive in time")]
     TimedOut,
     /// The connection was lost, or the body is malformed.
@@ -60,7 +123,7 @@ pub enum BodyError {
 }
 
 impl BodyError {
-    /// In the form in which frameworks know an error of this kind.
+    /// The error in the form that frameworks recognize.
     fn into_known(self) -> Box<dyn Error + Send + Sync> {
         match self {
             Self::TooLong => length_limit_error(),
@@ -69,8 +132,10 @@ impl BodyError {
     }
 }
 
-/// The error of `http_body_util` that frameworks respond to with 413. It has no constructor, so a body
-/// that breaks its limit makes it.
+/// The error of `http_body_util` to which frameworks respond with 413.
+///
+/// It has no constructor, so it is taken from a body of one byte with a limit of
+/// zero.
 fn length_limit_error() -> Box<dyn Error + Send + Sync> {
     let mut limited = Limited::new(Full::new(Bytes::from_static(b"x")), 0);
     let mut context = Context::from_waker(Waker::noop());
@@ -81,6 +146,7 @@ fn length_limit_error() -> Box<dyn Error + Send + Sync> {
 }
 
 impl Body {
+    /// A body of which at most `limit` bytes may be read.
     pub(crate) fn new(
         incoming: Incoming,
         is_held_back: bool,
@@ -91,22 +157,25 @@ impl Body {
         Self { incoming: Some(incoming), left: limit, timeout, late: None, is_held_back, unread }
     }
 
-    /// Sets how many more bytes may be read, in place of the server's limit.
+    /// Sets how many more bytes may be read, in place of the server's
+    /// [limit](super::ServerBuilder::max_body). It may be higher or lower.
     pub fn set_limit(&mut self, bytes: usize) {
         self.left = bytes;
     }
 
-    /// Reads to the end.
+    /// Reads the body to its end. Trailers are ignored.
+    ///
+    /// If its future is dropped, the parts that were read are lost.
     ///
     /// # Errors
     ///
-    /// When the body is too long, late or incomplete.
+    /// If the body is too long, late or incomplete.
     pub async fn bytes(&mut self) -> Result<Bytes, BodyError> {
         let Some(first) = self.data().await? else { return Ok(Bytes::new()) };
         if self.is_end_stream() {
             return Ok(first);
         }
-        // Most bodies come in one part, which needs no copy.
+        // Most bodies arrive in one part, which need not be copied.
         let Some(second) = self.data().await? else { return Ok(first) };
         let mut whole = Vec::with_capacity(first.len() + second.len());
         whole.extend_from_slice(&first);
@@ -117,7 +186,7 @@ impl Body {
         Ok(whole.into())
     }
 
-    /// The next part; none at the end.
+    /// The next part of the body, never an empty one; `None` at the end.
     async fn data(&mut self) -> Result<Option<Bytes>, BodyError> {
         loop {
             let frame = std::future::poll_fn(|context| self.poll_next(context)).await;
@@ -130,12 +199,16 @@ impl Body {
         }
     }
 
+    /// The next frame, within the limits.
+    ///
+    /// The timer starts with the first read that has to wait and is not reset by
+    /// later parts: a client that sends a byte now and then does not gain time.
     fn poll_next(
         &mut self,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let Some(incoming) = &mut self.incoming else { return Poll::Ready(None) };
-        // Before it is asked for: a client that waits for leave then does not send it.
+        // Before the first read: a client that waits for `100 Continue` then never sends the body.
         let is_too_long = usize::try_from(incoming.size_hint().lower())
             .map_or(true, |announced| announced > self.left);
         if is_too_long {
@@ -152,7 +225,7 @@ impl Body {
             let frame = frame.map_err(BodyError::Incomplete)?;
             let length = frame.data_ref().map_or(0, Bytes::len);
             let left = self.left.checked_sub(length);
-            // Once it is too long, it stays so.
+            // A body that is too long stays so if it is read again.
             self.left = left.unwrap_or_default();
             left.map(|_| frame).ok_or(BodyError::TooLong)
         }))
@@ -180,6 +253,7 @@ impl hyper::body::Body for Body {
     }
 }
 
+/// Leaves what was not read to the connection.
 impl Drop for Body {
     fn drop(&mut self) {
         if let (Some(unread), Some(incoming)) = (&self.unread, self.incoming.take())
@@ -190,24 +264,27 @@ impl Drop for Body {
     }
 }
 
-/// Where a body over HTTP/1 leaves what no handler has read. There the next request follows the last
-/// byte of the body, so the connection must know whether all of it was read, and whether it will be.
+/// Where a body over HTTP/1.1 leaves what no handler has read.
 ///
-/// A connection has one of them: over HTTP/1 its requests come one after the other.
+/// The next request follows the last byte of the body, so the connection must know
+/// whether all of it was read. Each connection has one of these, because its
+/// requests come one after the other.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Unread(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
 enum State {
-    /// There is no response yet.
+    /// The service has not returned the response yet.
     #[default]
     Responding,
-    /// The body was dropped before there was a response.
+    /// The body was dropped before its end, and before the response.
     Left(Rest),
-    /// There is a response, and a body that is dropped now was read for it meanwhile.
+    /// The service has returned the response. If the body is dropped now, the
+    /// response was streamed while the body was read.
     Responded,
 }
 
+/// The rest of a body.
 #[derive(Debug)]
 struct Rest {
     incoming: Incoming,
@@ -215,33 +292,37 @@ struct Rest {
 }
 
 impl Unread {
+    /// Locks the state, for as long as it takes to replace it.
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A request begins.
+    /// Begins a request.
     pub(crate) fn begin(&self) {
         *self.state() = State::Responding;
     }
 
+    /// Takes the rest of a body that was dropped.
     fn leave(&self, mut rest: Rest) {
         let mut state = self.state();
         if matches!(*state, State::Responding) {
             *state = State::Left(rest);
         } else if let Ok(runtime) = Handle::try_current() {
-            // As below, but the client was not told that the connection closes.
+            // As in `discard`, but it is too late for a header that says the connection closes.
             runtime.spawn(async move { timeout(LINGER, rest.discard(usize::MAX)).await });
         }
     }
 
-    /// Discards what the handler has not read, if it is short and arrives soon. Returns whether the
-    /// connection can serve another request; if not, a task discards the rest for a while, because a
-    /// client that still sends when the connection is closed may lose the response.
+    /// Discards what the handler has not read, if it is short and arrives soon.
+    ///
+    /// Returns whether the connection can serve another request. If not, a task
+    /// discards the rest for a while, because a client that is still sending when the
+    /// connection is closed may lose the response.
     pub(crate) async fn discard(&self) -> bool {
         let state = std::mem::replace(&mut *self.state(), State::Responded);
         let State::Left(mut rest) = state else { return true };
-        // A client that was held back may send the body after the error, or not. hyper writes the
-        // response before it reads on, so the task below does not make it send `100 Continue`.
+        // A client that waits for `100 Continue` may or may not send the body after an error. hyper
+        // writes the response before it reads on, so the task below does not cause that status.
         if !rest.is_held_back
             && rest.incoming.size_hint().lower() <= MOST_DISCARDED as u64
             && timeout(DISCARD_TIMEOUT, rest.discard(MOST_DISCARDED)).await == Ok(true)
@@ -254,7 +335,8 @@ impl Unread {
 }
 
 impl Rest {
-    /// Reads to the end, but at most about `limit` bytes; returns whether the end was reached.
+    /// Reads to the end, but not much more than `limit` bytes. Returns whether the end
+    /// was reached.
     async fn discard(&mut self, mut limit: usize) -> bool {
         while let Some(frame) = self.incoming.frame().await {
             let Ok(frame) = frame else { return false };

@@ -1,4 +1,15 @@
-//! Connections of clients: encryption, HTTP in both versions, and their end in a shutdown.
+//! One connection of a client: its encryption, HTTP in both versions, and its end.
+//!
+//! A connection ends in one of these ways:
+//!
+//! * The client closes it, or it is lost.
+//! * A limit is exceeded. Most are those of hyper (`head_timeout`, `max_head`,
+//!   `max_streams`, pings) and of [`WriteTimeout`]. hyper does not limit the time
+//!   until the first request of an HTTP/2 connection, so [`connection`] does.
+//! * The server drains, and the last request has been finished.
+//! * The server aborts, or is dropped.
+//!
+//! Errors are logged at the level `debug`, because clients cause them.
 
 use std::{
     error::Error,
@@ -42,19 +53,28 @@ use super::{
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
-/// A connection that leaves a ping unanswered for so long is lost.
+/// How often an HTTP/2 connection is pinged, to find out whether its client still
+/// exists.
 const PING_INTERVAL: Duration = Duration::from_secs(30);
+
+/// How long a client may take to acknowledge a ping before its connection counts as
+/// lost.
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A function that makes the service of each connection, with all that hyper asks of a service. It
-/// is implemented for every function that [`Bound::serve`](super::Bound::serve) takes.
+/// A function that makes the service of each connection.
+///
+/// It gathers everything that hyper requires of a service in one bound, and is
+/// implemented for every function that [`Bound::serve`](super::Bound::serve) accepts.
 pub(crate) trait Make: Send + Sync + 'static {
+    /// The service of one connection.
     type Service: Service<Request<Body>, Response = Response<Self::Body>, Future: Send, Error: Into<BoxError>>
         + Clone
         + Send
         + 'static;
+    /// The body of a response.
     type Body: hyper::body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static;
 
+    /// Makes the service for a client.
     fn make(&self, peer: &Peer) -> Self::Service;
 }
 
@@ -75,22 +95,27 @@ where
     }
 }
 
-/// What the connections of a server share.
+/// What the listeners and connections of a server share.
 pub(crate) struct Shared<M> {
     pub(crate) make: M,
-    /// What the server is called in logs.
+    /// The name of the server in logs.
     pub(crate) name: &'static str,
     pub(crate) tls: Option<Certificates>,
     pub(crate) limits: Limits,
     /// Whether requests carry the peer and the signal to drain.
     pub(crate) extensions: bool,
+    /// A permit for each connection that may still be opened.
     pub(crate) room: Arc<Semaphore>,
+    /// The phase of the shutdown.
     pub(crate) phase: watch::Receiver<Phase>,
-    /// When this is dropped, all connections are closed.
+    /// Dropped with the last connection, which tells the server that all are closed.
     pub(crate) _open: mpsc::Sender<()>,
 }
 
-/// Serves one connection, encrypted if the server says so.
+/// Serves one connection from its beginning, with the TLS handshake if the server has
+/// certificates.
+///
+/// `_room` is the permit of the connection, which is returned when it ends.
 pub(crate) async fn accepted<S, M: Make>(
     stream: S,
     address: Option<SocketAddr>,
@@ -108,7 +133,7 @@ pub(crate) async fn accepted<S, M: Make>(
     let handshake = tls.acceptor().accept(stream);
     let accepted = tokio::select! {
         accepted = timeout(shared.limits.head_timeout, handshake) => accepted,
-        // No request has begun.
+        // No request has begun, so nothing needs to be finished.
         () = reached(&mut phase, Phase::Drain) => return,
     };
     match accepted {
@@ -121,7 +146,7 @@ pub(crate) async fn accepted<S, M: Make>(
     }
 }
 
-/// Serves one connection until it ends, whoever ends it.
+/// Serves one connection after its handshake, until it ends.
 async fn connection<S, M: Make>(stream: S, peer: Peer, shared: Arc<Shared<M>>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -139,7 +164,7 @@ where
                 request.extensions_mut().insert(peer.clone());
                 request.extensions_mut().insert(peer.draining());
             }
-            // HTTP/2 has streams that end apart from the connection.
+            // Over HTTP/2 the stream of a request ends without the connection.
             let unread = (request.version() < Version::HTTP_2).then(|| unread.clone());
             respond(service.clone(), request, limits, unread)
         })
@@ -173,7 +198,10 @@ where
     }
 }
 
-/// Calls the service, and looks after what it has left of the body.
+/// Calls the service, and discards what it has not read of the body.
+///
+/// If too much is left to keep an HTTP/1.1 connection, the response says that the
+/// connection closes.
 async fn respond<S, B>(
     mut service: S,
     request: Request<Incoming>,
@@ -201,8 +229,10 @@ where
     Ok(response)
 }
 
+/// HTTP/1.1 and HTTP/2 within the limits. Which of them a client uses is detected from
+/// its first bytes, so both also work without TLS.
 fn protocols(limits: &Limits) -> Builder<TokioExecutor> {
-    // hyper accepts no smaller limit.
+    // hyper panics at a smaller limit for HTTP/1.1.
     let max_head = limits.max_head.max(8_192);
     let mut builder = Builder::new(TokioExecutor::new());
     builder

@@ -1,8 +1,11 @@
-//! What a server grants its clients.
+//! The limits on what a client of a server may use, in one place with their
+//! defaults.
 
 use std::time::Duration;
 
-/// The limits of a server; [`ServerBuilder`](super::server::ServerBuilder) documents them.
+/// The limits of a server. Each field has a method of
+/// [`ServerBuilder`](super::server::ServerBuilder) with the same name, which documents
+/// it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
     pub(crate) head_timeout: Duration,

@@ -1,4 +1,9 @@
-//! Listeners: the sockets where connections are accepted.
+//! Listeners: the sockets on which connections are accepted.
+//!
+//! Each listener has one task, which accepts connections and spawns a task for each.
+//! The number of connections is limited by a semaphore that all listeners of a server
+//! share. A listener that finds no room waits, and further clients wait in the
+//! system's queue, which is better for them than a connection that is closed.
 
 #[cfg(unix)]
 use std::path::PathBuf;
@@ -12,19 +17,19 @@ use super::{
     phase::{Phase, reached},
 };
 
-/// A listener that is open.
+/// An open listener.
 #[derive(Debug)]
 pub(crate) enum Listener {
     Tcp(TcpListener),
     #[cfg(unix)]
     Unix {
         listener: tokio::net::UnixListener,
-        /// Removed with the listener.
+        /// Removes the file of the socket with the listener.
         _file: SocketFile,
     },
 }
 
-/// The file of a unix socket, removed with its listener.
+/// The file of a unix socket, which is removed when this is dropped.
 #[cfg(unix)]
 #[derive(Debug)]
 pub(crate) struct SocketFile(PathBuf);
@@ -37,6 +42,7 @@ impl Drop for SocketFile {
 }
 
 impl Listener {
+    /// Opens a listener.
     pub(crate) async fn bind(listen: &Listen) -> io::Result<Self> {
         match listen {
             Listen::Tcp(address) => TcpListener::bind(address).await.map(Self::Tcp),
@@ -47,7 +53,7 @@ impl Listener {
         }
     }
 
-    /// The address, unless it is a unix socket.
+    /// The address with the actual port; `None` for a unix socket.
     pub(crate) fn address(&self) -> Option<SocketAddr> {
         match self {
             Self::Tcp(listener) => listener.local_addr().ok(),
@@ -65,21 +71,22 @@ impl Listener {
                 () = &mut draining => return,
                 accepted = self.accept(&shared) => if let Err(error) = accepted {
                     tracing::warn!(service = shared.name, %error, "cannot accept a connection");
-                    // Such as too many open files: it passes, and must not keep a core busy.
+                    // For example too many open files: it is temporary, and must not keep a core busy.
                     sleep(Duration::from_millis(100)).await;
                 }
             }
         }
     }
 
+    /// Accepts one connection and spawns its task.
     async fn accept<M: Make>(&self, shared: &Arc<Shared<M>>) -> io::Result<()> {
-        // Accepted before there is room, so that no listener keeps room that another needs. Clients
-        // beyond that one wait in the system's queue. The semaphore is never closed.
+        // A connection is accepted before there is room for it: a listener that took the room first
+        // would keep it from the others while it waits for a client. The semaphore is never closed.
         let room = async || shared.room.clone().acquire_owned().await.ok();
         match self {
             Self::Tcp(listener) => {
                 let (stream, address) = listener.accept().await?;
-                // A connection that is lost already says so later.
+                // It fails only for a lost connection, which the first read reports.
                 let _ = stream.set_nodelay(true);
                 let room = room().await;
                 tokio::spawn(connection::accepted(stream, Some(address), shared.clone(), room));
@@ -95,7 +102,8 @@ impl Listener {
     }
 }
 
-/// Replaces a socket file that nobody listens at any more.
+/// Opens a unix socket, and replaces the file of one on which no server listens any
+/// more, as a server leaves it behind that was killed.
 #[cfg(unix)]
 async fn bind_unix(path: &std::path::Path) -> io::Result<Listener> {
     use std::os::unix::fs::FileTypeExt;
@@ -103,7 +111,7 @@ async fn bind_unix(path: &std::path::Path) -> io::Result<Listener> {
     use tokio::net::{UnixListener, UnixStream};
 
     let is_socket = std::fs::metadata(path).is_ok_and(|file| file.file_type().is_socket());
-    // Any other error may be that of a server which is busy.
+    // Any other error may come from a server that is busy, whose socket must stay.
     let is_refused = |error: io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
     if is_socket && UnixStream::connect(path).await.is_err_and(is_refused) {
         std::fs::remove_file(path)?;

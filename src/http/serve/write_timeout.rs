@@ -1,4 +1,17 @@
 //! The write timeout: how long a connection waits for its client to read.
+//!
+//! A client that stops reading keeps a connection, the buffers of its socket, and a
+//! response. Over HTTP/2 a ping shows that it still exists, but over HTTP/1.1
+//! nothing else does. A timeout for the whole response would be wrong: a large
+//! response to a slow client may take any time. So the timer runs only while a write
+//! is pending, which means that the buffers of the socket are full, and any progress
+//! stops it.
+//!
+//! ```text
+//! poll_write   ready       the timer is removed
+//! poll_write   pending     the timer starts, unless it runs
+//! the timer fires          the connection fails with `TimedOut`
+//! ```
 
 use std::{
     io::{self, IoSlice},
@@ -12,23 +25,26 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
-/// A connection that fails once its client has read nothing for the time of the timeout. However slow
-/// a client is, each byte that it reads restarts the timeout. HTTP/2 has pings; over HTTP/1.1 nothing
-/// else shows that a client has stopped reading.
+/// A stream whose writes fail once the client has read nothing for the timeout.
+///
+/// It is below TLS, so it also covers the handshake. Reads are passed through.
 pub(crate) struct WriteTimeout<S> {
     stream: S,
     timeout: Duration,
-    /// Ends the wait, while there is one.
+    /// The timer, while a write is pending. It is boxed to keep idle connections
+    /// small.
     stuck: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> WriteTimeout<S> {
+    /// Wraps a stream. No timer runs yet.
     pub(crate) fn new(stream: S, timeout: Duration) -> Self {
         Self { stream, timeout, stuck: None }
     }
 }
 
 impl<S: AsyncWrite + Unpin> WriteTimeout<S> {
+    /// Writes, and fails if the write has been pending for the timeout.
     fn write(
         &mut self,
         context: &mut Context<'_>,

@@ -1,14 +1,25 @@
-//! The TLS of clients.
+//! The TLS configuration of clients.
 
 use rustls::{ClientConfig, RootCertStore};
 
 use super::{cryptography::cryptography, error::TlsError, pem::Pem};
 
-/// Whom a client trusts, and the certificate it presents.
+/// Which servers a client trusts, and which certificate it presents.
+///
+/// ```no_run
+/// use std::path::Path;
+///
+/// use flagstaff::http::tls::ClientTls;
+///
+/// # fn main() -> Result<(), flagstaff::http::tls::TlsError> {
+/// let config = ClientTls::new().authorities(Path::new("/etc/ssl/internal-ca.pem")).config()?;
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct ClientTls {
+    /// The authorities to trust; `None` stands for the system's.
     authorities: Option<Pem>,
-    /// A certificate chain and its key.
+    /// A certificate chain and its private key.
     identity: Option<(Pem, Pem)>,
 }
 
@@ -26,25 +37,31 @@ impl ClientTls {
         self
     }
 
-    /// Presents this certificate chain to a server that asks for one (mutual TLS).
+    /// Presents this certificate chain to a server that requests one (mutual TLS).
+    ///
+    /// The certificate of the client comes first, followed by those of
+    /// intermediate authorities.
     #[must_use]
     pub fn identity(mut self, certificate: impl Into<Pem>, key: impl Into<Pem>) -> Self {
         self.identity = Some((certificate.into(), key.into()));
         self
     }
 
-    /// Reads the files, and makes a configuration of rustls.
+    /// Reads the files and makes a configuration of rustls.
     ///
-    /// The system may have no certificate authorities; the configuration then trusts no server.
+    /// The system may have no certificate authorities, as in a minimal container.
+    /// The configuration then trusts no server.
     ///
     /// # Errors
     ///
-    /// When a file cannot be read or is invalid, or rustls has no cryptography.
+    /// If a file cannot be read or is invalid, if the certificate and the key do not
+    /// belong together, or if rustls has no cryptography.
     pub fn config(&self) -> Result<ClientConfig, TlsError> {
         self.load().map(|(config, _)| config)
     }
 
-    /// The configuration, and whether it trusts anybody.
+    /// The configuration, and whether it trusts any authority. Without one, every
+    /// handshake would fail with an error that does not name the remedy.
     pub(crate) fn load(&self) -> Result<(ClientConfig, bool), TlsError> {
         let mut roots = RootCertStore::empty();
         if let Some(pem) = &self.authorities {

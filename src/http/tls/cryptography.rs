@@ -1,4 +1,7 @@
-//! The cryptography that rustls works with.
+//! The cryptography that rustls uses.
+//!
+//! It is passed to each configuration rather than installed for the process, which
+//! is for the program to do and not for a library.
 
 use std::sync::Arc;
 
@@ -6,7 +9,8 @@ use rustls::crypto::CryptoProvider;
 
 use super::error::TlsError;
 
-/// The cryptography that the program has installed, else that of the crate's features.
+/// The cryptography that the program has installed, otherwise that of the crate's
+/// features. With both features, it is ring.
 pub(crate) fn cryptography() -> Result<Arc<CryptoProvider>, TlsError> {
     if let Some(installed) = CryptoProvider::get_default() {
         return Ok(installed.clone());

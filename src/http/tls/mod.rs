@@ -1,8 +1,17 @@
-//! TLS, in one place for everything that speaks it: the provider, the HTTP client and the servers.
+//! TLS for everything in the crate that uses it: the provider, the HTTP client and
+//! the servers.
 //!
-//! Certificates and keys are [`Pem`]: a file, or text in memory. [`ClientTls`] and [`ServerTls`] make
-//! the configuration of rustls out of them, with the `CryptoProvider` that the program has installed,
-//! else with that of the feature `tls-ring` or `tls-aws-lc`.
+//! Certificates and keys are [`Pem`]: a file, or text in memory. [`ClientTls`] and
+//! [`ServerTls`] make a configuration of rustls from them. It is then an ordinary
+//! `rustls::ClientConfig` or `rustls::ServerConfig`, which a program can also use
+//! elsewhere. TLS 1.2 and 1.3 are supported.
+//!
+//! The cryptography is that of the `CryptoProvider` that the program has installed,
+//! otherwise that of the feature `tls-ring` or `tls-aws-lc`. With the feature `tls`
+//! alone there is no cryptography in the build, and the program must install it.
+//!
+//! No error of this module quotes the content of a file, since a wrong path may
+//! lead to a private key.
 //!
 //! ```no_run
 //! use std::path::Path;

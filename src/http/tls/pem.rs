@@ -1,4 +1,13 @@
-//! PEM text, and what can be read from it.
+//! PEM text, and the certificates and keys in it.
+//!
+//! ```text
+//! -----BEGIN CERTIFICATE-----
+//! MIIB...
+//! -----END CERTIFICATE-----
+//! ```
+//!
+//! The text may contain several such blocks, and other text between them. Blocks of
+//! another kind are ignored, so a certificate and its key may be in one file.
 
 use std::{
     borrow::Cow,
@@ -14,16 +23,29 @@ use rustls::{
 use super::error::TlsError;
 use crate::excerpt::excerpt;
 
-/// Certificates or a private key as PEM: the file that holds the text, or the text itself.
+/// Certificates or a private key as PEM: a file, or the text itself.
 ///
-/// A file is read when it is needed, so that a renewed one takes effect. A `&str` does not convert to
-/// it, because it could be a path as well as a key: write `Path::new("tls.key")`.
+/// A file is read whenever it is needed, so a renewed one takes effect. There is no
+/// conversion from `&str`, which could be a path as well as a key: write
+/// `Path::new("tls.key")`.
+///
+/// ```
+/// use std::path::Path;
+///
+/// use flagstaff::http::tls::Pem;
+///
+/// let file = Pem::from(Path::new("/run/secrets/tls.key"));
+/// assert_eq!(file.to_string(), "the TLS file `/run/secrets/tls.key`");
+///
+/// let memory = Pem::Memory(b"hush".to_vec());
+/// assert_eq!(format!("{memory:?}"), "Memory(..)");
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Pem {
     /// The path of a file.
     File(PathBuf),
-    /// The text. `Debug` does not show it.
+    /// The text, for example from a secret store. `Debug` does not show it.
     Memory(Vec<u8>),
 }
 
@@ -45,7 +67,7 @@ impl From<&Path> for Pem {
     }
 }
 
-/// Where the text comes from, for errors.
+/// Names where the text comes from, for errors.
 impl fmt::Display for Pem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -55,6 +77,7 @@ impl fmt::Display for Pem {
     }
 }
 
+/// Shows the path of a file, and nothing of a text in memory.
 impl fmt::Debug for Pem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -64,7 +87,7 @@ impl fmt::Debug for Pem {
     }
 }
 
-/// Reads a regular file: reading a pipe would wait for a writer, perhaps without end.
+/// Reads a regular file. Reading a pipe could wait for its writer forever.
 fn read_file(path: &Path) -> io::Result<Vec<u8>> {
     if fs::metadata(path)?.is_file() {
         return fs::read(path);
@@ -73,11 +96,12 @@ fn read_file(path: &Path) -> io::Result<Vec<u8>> {
 }
 
 impl Pem {
-    /// Reads the text.
+    /// Reads the file, or returns the text in memory. It does not check that the
+    /// text is PEM.
     ///
     /// # Errors
     ///
-    /// When the file cannot be read.
+    /// [`TlsError::File`], if the file cannot be read.
     pub fn read(&self) -> Result<Cow<'_, [u8]>, TlsError> {
         match self {
             Self::File(path) => match read_file(path) {
@@ -88,7 +112,12 @@ impl Pem {
         }
     }
 
-    /// The certificates in the text, of which there is at least one.
+    /// The certificates in the text, in their order.
+    ///
+    /// # Errors
+    ///
+    /// If the text is not valid PEM, or contains no certificate. Certificates are
+    /// not decoded here.
     pub(crate) fn certificates(
         &self,
         text: &[u8],
@@ -96,13 +125,13 @@ impl Pem {
         match CertificateDer::pem_slice_iter(text).collect::<Result<Vec<_>, _>>() {
             Ok(found) if !found.is_empty() => Ok(found),
             Ok(_) => Err(self.invalid("contains no PEM certificate")),
-            // The error would quote a line, which may be of a key if the wrong file was named.
+            // The error of the parser quotes a line, which is one of a key if the path is wrong.
             Err(_) => Err(self.invalid("is not valid PEM")),
         }
     }
 
-    /// The certificate authorities in the text. Those that rustls cannot read are left out, as in
-    /// the system's own list; there must be another.
+    /// The certificate authorities in the text. Those that rustls cannot decode are
+    /// left out, as in the system's own list, but at least one must remain.
     pub(crate) fn authorities(&self, text: &[u8]) -> Result<RootCertStore, TlsError> {
         let mut roots = RootCertStore::empty();
         match roots.add_parsable_certificates(self.certificates(text)?) {
@@ -111,18 +140,20 @@ impl Pem {
         }
     }
 
-    /// The private key in the text.
+    /// The first private key in the text. Keys with a password are not supported.
     pub(crate) fn private_key(&self, text: &[u8]) -> Result<PrivateKeyDer<'static>, TlsError> {
-        // As above.
+        // The error is dropped for the same reason as above.
         PrivateKeyDer::from_pem_slice(text)
             .map_err(|_| self.invalid("contains no PEM private key (without a password)"))
     }
 
+    /// The error of a text with something wrong in it.
     pub(crate) fn invalid(&self, reason: impl Into<String>) -> TlsError {
         TlsError::Invalid { pem: self.to_string(), reason: reason.into() }
     }
 
-    /// The error of a pair of which this is the key.
+    /// The error of a certificate and a key that cannot be used together, of which
+    /// this is the key.
     pub(crate) fn mismatch(&self, certificate: &Self, source: rustls::Error) -> TlsError {
         TlsError::Pair { key: self.to_string(), certificate: certificate.to_string(), source }
     }

@@ -1,4 +1,8 @@
-//! The TLS of servers.
+//! The TLS configuration of servers.
+//!
+//! Reading the files and building the configuration are separate steps, so that
+//! [`Certificates`](crate::http::Certificates) can compare the content of the files
+//! and build only if it has changed.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -6,15 +10,30 @@ use rustls::{ServerConfig, server::WebPkiClientVerifier};
 
 use super::{cryptography::cryptography, error::TlsError, pem::Pem};
 
-/// The certificate of a server, and which clients it accepts.
+/// The certificate of a server, and the clients that it accepts.
+///
+/// ```no_run
+/// use std::path::Path;
+///
+/// use flagstaff::http::tls::ServerTls;
+///
+/// # fn main() -> Result<(), flagstaff::http::tls::TlsError> {
+/// let tls = ServerTls::new(Path::new("/run/tls/tls.crt"), Path::new("/run/tls/tls.key"))
+///     .client_authorities(Path::new("/run/tls/clients-ca.crt"));
+/// let config: rustls::ServerConfig = tls.config()?;
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug)]
 pub struct ServerTls {
+    /// The certificate chain, the certificate of the server first.
     certificate: Pem,
     key: Pem,
+    /// The authorities of client certificates; `None` accepts every client.
     clients: Option<Pem>,
 }
 
-/// What the files of a server hold.
+/// The content of the files of a [`ServerTls`]. Its hash tells whether they have
+/// changed.
 #[derive(Hash)]
 pub(crate) struct Texts<'p> {
     certificate: Cow<'p, [u8]>,
@@ -24,34 +43,41 @@ pub(crate) struct Texts<'p> {
 
 impl ServerTls {
     /// Presents this certificate chain, and accepts every client.
+    ///
+    /// The certificate of the server comes first, followed by those of intermediate
+    /// authorities.
     #[must_use]
     pub fn new(certificate: impl Into<Pem>, key: impl Into<Pem>) -> Self {
         Self { certificate: certificate.into(), key: key.into(), clients: None }
     }
 
-    /// Accepts only clients with a certificate of these authorities (mutual TLS).
+    /// Accepts only clients with a certificate that one of these authorities has
+    /// issued (mutual TLS).
     #[must_use]
     pub fn client_authorities(mut self, authorities: impl Into<Pem>) -> Self {
         self.clients = Some(authorities.into());
         self
     }
 
-    /// Reads the files, and makes a configuration of rustls, for HTTP/2 and HTTP/1.1.
+    /// Reads the files and makes a configuration of rustls, which offers HTTP/2 and
+    /// HTTP/1.1 to clients.
     ///
     /// # Errors
     ///
-    /// When a file cannot be read or is invalid, or rustls has no cryptography.
+    /// If a file cannot be read or is invalid, if the certificate and the key do not
+    /// belong together, or if rustls has no cryptography.
     pub fn config(&self) -> Result<ServerConfig, TlsError> {
         self.build(&self.read()?)
     }
 
-    /// Whether any of it is in a file, and so can change.
+    /// Whether any of it is in a file, which can change.
     #[cfg(feature = "http")]
     pub(crate) fn is_in_files(&self) -> bool {
         let pems = [Some(&self.certificate), Some(&self.key), self.clients.as_ref()];
         pems.into_iter().flatten().any(|pem| matches!(pem, Pem::File(_)))
     }
 
+    /// Reads the files, without looking at their content.
     pub(crate) fn read(&self) -> Result<Texts<'_>, TlsError> {
         Ok(Texts {
             certificate: self.certificate.read()?,
@@ -60,7 +86,7 @@ impl ServerTls {
         })
     }
 
-    /// The configuration with what the files hold.
+    /// Makes the configuration from the content of the files.
     pub(crate) fn build(&self, texts: &Texts<'_>) -> Result<ServerConfig, TlsError> {
         let chain = self.certificate.certificates(&texts.certificate)?;
         let private = self.key.private_key(&texts.key)?;

@@ -1,4 +1,18 @@
-//! News of a file: of what happens in its directory.
+//! Notifications about a file, through a watch on its directory.
+//!
+//! The file itself cannot be watched: most tools replace a file rather than write
+//! to it, and the watch would stay with the old one. So the directory is watched,
+//! and events about other files are filtered out. A volume of Kubernetes looks
+//! like this, and an update swaps the link `..data` without an event about
+//! `flags.json`:
+//!
+//! ```text
+//! flags.json -> ..data/flags.json
+//! ..data     -> ..2025_01_01_12_00_00.123
+//! ```
+//!
+//! An event says only that the file may have changed. Several that arrive before
+//! they are awaited count as one.
 
 use std::{ffi::OsStr, path::Path, sync::Arc};
 
@@ -11,15 +25,20 @@ use tokio::sync::Notify;
 /// The symbolic link that Kubernetes swaps to replace all files of a volume at once.
 const VOLUME_LINK: &str = "..data";
 
-/// It ends when it is dropped.
+/// A watch on the directory of a file. It ends when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Watch {
+    /// Notified by the thread of the watcher. It stores one notification, so none
+    /// is lost while nobody waits.
     changed: Arc<Notify>,
     _watcher: RecommendedWatcher,
 }
 
 impl Watch {
-    /// The system may have no watches, or none left, or the directory may not be there.
+    /// Watches the directory of this path.
+    ///
+    /// Returns `None` if the system has no watches, or none left, or if the
+    /// directory does not exist. The file is then only read at intervals.
     pub(crate) fn new(path: &Path) -> Option<Self> {
         Self::begin(path)
             .inspect_err(|error| {
@@ -29,7 +48,7 @@ impl Watch {
             .ok()
     }
 
-    /// A file that is replaced is another one: its directory stays.
+    /// Registers the watch; see the [module](self) for why it is on the directory.
     fn begin(path: &Path) -> notify::Result<Self> {
         let directory = match path.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -38,7 +57,7 @@ impl Watch {
         let changed = Arc::new(Notify::new());
         let (name, bell) = (path.file_name().map(OsStr::to_owned), changed.clone());
         let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
-            // An error may hide anything.
+            // An error may stand for lost events, so it counts as a change.
             if event.is_ok_and(|event| !concerns(&event, name.as_deref())) {
                 return;
             }
@@ -49,7 +68,10 @@ impl Watch {
     }
 }
 
-/// Whether the file may be another now. Its own reading is news, too.
+/// Whether the file may have changed.
+///
+/// Reading the file causes events as well; without the filter on the kind, each
+/// read would lead to the next one.
 fn concerns(event: &Event, name: Option<&OsStr>) -> bool {
     match event.kind {
         EventKind::Access(AccessKind::Close(AccessMode::Write)) => {}
@@ -63,7 +85,7 @@ fn concerns(event: &Event, name: Option<&OsStr>) -> bool {
     event.need_rescan() || event.paths.is_empty() || event.paths.iter().any(|path| is_ours(path))
 }
 
-/// Waits for news; for ever without a watch.
+/// Waits for a notification; without a watch, forever.
 pub(crate) async fn changed(watch: Option<&Watch>) {
     match watch {
         Some(watch) => watch.changed.notified().await,

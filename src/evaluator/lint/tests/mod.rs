@@ -1,4 +1,4 @@
-//! What is warned of in a definition, and what is not.
+//! What the linter warns about in a definition, and what it does not.
 
 mod rules;
 
@@ -147,7 +147,7 @@ fn evaluators_that_do_not_work() {
             assert!(fails, "{text}: {outcome:?}");
         }
     }
-    // The results of an evaluator are those of the flag, and told where it is referred to.
+    // The results of an evaluator are those of the flag, and reported at the reference.
     let text = format!(
         r#"{{{},"$evaluators":{{"p":{{"if":[{{"var":"x"}},"a","b"]}}}}}}"#,
         flag(r#"{"if":[true,{"$ref":"p"}]}"#)
@@ -156,7 +156,7 @@ fn evaluators_that_do_not_work() {
     assert_eq!(warned.len(), 1, "{warned:?}");
     assert_eq!(warned[0].message, "`b` is not a variant of the flag (GENERAL)");
     assert_eq!(warned[0].column, text.find(r#""p"}"#).unwrap() + 1);
-    // flagd looks for the JSON text of a name.
+    // flagd looks up the JSON text of a name.
     let text = format!(
         r#"{{"$evaluators":{{"p&q":{{"var":"x"}}}},{}}}"#,
         flag(r#"{"if":[{"$ref":"p&q"},"a"]}"#)
@@ -167,7 +167,7 @@ fn evaluators_that_do_not_work() {
     assert_eq!(outcome.error.map(ErrorCode::as_str), Some("PARSE_ERROR"));
 }
 
-/// Comparisons as the whole rule of a flag with variants of other names.
+/// A comparison may be the whole rule of a flag, whose variants must then have these names.
 #[test]
 fn true_and_false_are_variants_too() {
     let of = |variants: &str, rule: &str| {
@@ -210,7 +210,7 @@ fn names_of_fields_that_are_nearly_known() {
     {
         assert_eq!(message_of(fields), "", "{fields}");
     }
-    // Of two that differ in case only one counts, which is looked at.
+    // Of two fields that differ in case only one counts, and only that one is checked.
     for (fields, message) in [
         (
             r#""Targeting":{"nope":[]},"targeting":{"if":[true,"a"]}"#,
@@ -232,7 +232,7 @@ fn names_of_fields_that_are_nearly_known() {
     let flags = FlagSet::parse(text).unwrap();
     let outcome = flags.evaluate("f", &serde_json::Map::new());
     assert_eq!(outcome.variant, Some("a"));
-    // What flagd reads is looked at, whatever its case.
+    // What flagd reads is checked, whatever its case.
     let flag = r#"{"State":"on","Variants":{"a":1},"TARGETING":{"nope":[]}}"#;
     let warned = warned(&format!(r#"{{"Flags":{{"f":{flag}}}}}"#));
     assert_eq!(warned.len(), 6, "{warned:#?}");

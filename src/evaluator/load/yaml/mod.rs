@@ -1,5 +1,33 @@
-//! Flag definitions in YAML, read as flagd reads them: the first document of the text, YAML 1.2 with
-//! what flagd's library keeps of 1.1 (merge keys, `0777`, `1_000`, dates), no name twice.
+//! Flag definitions in YAML, read as flagd reads them.
+//!
+//! That is the first document of the text, in YAML 1.2 with what flagd's library
+//! keeps of 1.1: merge keys, octal numbers such as `0777`, `1_000`, and dates. A
+//! name that occurs twice in an object is an error.
+//!
+//! The parser turns the text into events, and [`Builder`] puts these together
+//! into a [`Tree`]. It keeps a stack of the arrays and objects that are open:
+//!
+//! ```text
+//! flags: {a: &x {state: ENABLED}, b: *x}
+//!
+//! MappingStart            open: {
+//!   Scalar "flags"        the name of the next entry
+//!   MappingStart          open: { {
+//!     Scalar "a"
+//!     MappingStart &x     open: { { {
+//!       Scalar, Scalar    state: ENABLED
+//!     MappingEnd          closed, remembered as x, and added to the object around it
+//!     Scalar "b"
+//!     Alias x             added once more, as the same tree
+//!   MappingEnd
+//! MappingEnd              the root
+//! ```
+//!
+//! A few lines of YAML can stand for gigabytes, because an alias may stand for an
+//! array of aliases, and so on. An alias therefore shares the tree that it stands
+//! for, and each value carries the height and the size that it has with aliases
+//! written out. Both are limited while the tree is built. The size matters
+//! because the tree is written as JSON later, where nothing is shared.
 
 mod scalar;
 
@@ -17,11 +45,19 @@ use super::{
 };
 use crate::evaluator::{diagnostic::DefinitionError, json_text, number};
 
-/// How many times its own size a text may grow by aliases, and how many bytes it may in any case.
+/// How many times the size of the text its values may have, with aliases written
+/// out.
 const GROWTH: usize = 16;
+/// How many bytes the values may have in addition, so that small documents are
+/// not limited in practice.
 const FREE_GROWTH: usize = 1 << 20;
 
-/// Parses the first document of a text; an empty text is null.
+/// Parses the first document of a text. An empty text is null.
+///
+/// # Errors
+///
+/// When the text is not YAML, or has something that JSON cannot represent, a name
+/// twice, or more nesting or larger aliases than is allowed.
 pub(crate) fn parse(text: &str) -> Result<Rc<Tree>, DefinitionError> {
     let mut parser = Parser::new_from_str(text);
     let room = text.len().saturating_mul(GROWTH).saturating_add(FREE_GROWTH);
@@ -37,52 +73,76 @@ pub(crate) fn parse(text: &str) -> Result<Rc<Tree>, DefinitionError> {
     Ok(builder.root.map_or_else(nothing, |part| part.tree))
 }
 
+/// The place of a document that is empty.
 const START: Position = Position { line: 1, column: 1 };
 
+/// The place of a marker, whose lines count from 1 and columns from 0.
 fn place(marker: Marker) -> Position {
     Position { line: marker.line().max(1), column: marker.col() + 1 }
 }
 
+/// The error for a part of the text that is rejected.
 fn refused(at: Position, message: impl Into<String>) -> DefinitionError {
     DefinitionError::Syntax { message: message.into(), line: at.line, column: at.column }
 }
 
-/// A value that is complete. Height and size count what aliases stand for.
+/// A value that is complete.
 #[derive(Clone)]
 struct Part {
+    /// The value, shared with the aliases that stand for it.
     tree: Rc<Tree>,
-    /// The text, if it is a scalar: a name is compared by it.
+    /// The text of a scalar as it is written. Names are compared by it, and an
+    /// array or an object, which has none, cannot be a name.
     text: Option<Rc<str>>,
+    /// How many arrays and objects are nested within the value, itself included,
+    /// with aliases written out. 0 for a scalar.
     height: usize,
+    /// The approximate size of the value as JSON, in bytes, with aliases written
+    /// out.
     size: usize,
-    /// Whether it is the name `<<`.
+    /// Whether it is `<<` without quotes, which as a name merges its value.
     merges: bool,
 }
 
-/// A list or an object that is not complete.
+/// An array or an object whose end was not reached yet.
 struct Open {
     at: Position,
+    /// The number of its anchor; 0 if it has none.
     anchor: usize,
+    /// The greatest height of the values in it so far.
     height: usize,
+    /// The size of the values in it so far, and of its own brackets.
     size: usize,
     items: Items,
 }
 
+/// What an open array or object contains so far.
 enum Items {
+    /// The items of an array.
     List(Vec<Rc<Tree>>),
+    /// The entries of an object. `name` is that of an entry whose value follows.
+    /// `seen` are the texts of all names, and `merged` the entries that `<<`
+    /// contributes: they are appended at the end, because what the object has
+    /// itself goes first wherever the `<<` is.
     Object { name: Option<Part>, seen: HashSet<Rc<str>>, entries: Vec<Entry>, merged: Vec<Entry> },
 }
 
+/// Puts the events of a document together.
 #[derive(Default)]
 struct Builder {
+    /// The arrays and objects that are open, the outermost first.
     open: Vec<Open>,
+    /// The values that have an anchor, once they are complete. An alias within
+    /// its own anchor finds none.
     anchors: HashMap<usize, Part>,
+    /// The document, once it is complete.
     root: Option<Part>,
-    /// How many bytes the values may have.
+    /// How many bytes an array or an object may have, with aliases written out.
     room: usize,
 }
 
 impl Builder {
+    /// Takes the next event of the document.
     fn take(&mut self, event: Event<'_>, at: Position) -> Result<(), DefinitionError> {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
@@ -104,6 +164,7 @@ impl Builder {
         }
     }
 
+    /// Begins an array or an object.
     fn open(&mut self, at: Position, anchor: usize, items: Items) -> Result<(), DefinitionError> {
         if self.open.len() >= MAX_DEPTH {
             return Err(refused(at, "nested too deeply"));
@@ -112,12 +173,14 @@ impl Builder {
         Ok(())
     }
 
+    /// Completes the innermost array or object.
     fn close(&mut self, at: Position) -> Result<(), DefinitionError> {
         let Some(open) = self.open.pop() else { return Ok(()) };
         let kind = match open.items {
             Items::List(items) => Kind::List(items),
             Items::Object { seen, mut entries, merged, .. } => {
-                // What is written here goes before what is merged, and of that the first.
+                // An entry of the object itself hides a merged one, and of those the first hides
+                // the others.
                 let mut known: HashSet<_> = seen.iter().map(ToString::to_string).collect();
                 entries.extend(merged.into_iter().filter(|e| known.insert(e.name.clone())));
                 Kind::Object(entries)
@@ -128,7 +191,7 @@ impl Builder {
         self.complete(open.anchor, Part { tree, text: None, height, size, merges: false }, at)
     }
 
-    /// A value that may bear an anchor.
+    /// Adds a value, and remembers it if it has an anchor.
     fn complete(&mut self, anchor: usize, part: Part, at: Position) -> Result<(), DefinitionError> {
         if anchor > 0 {
             self.anchors.insert(anchor, part.clone());
@@ -136,6 +199,7 @@ impl Builder {
         self.add(part, at)
     }
 
+    /// Adds a value to the innermost array or object, or makes it the root.
     fn add(&mut self, part: Part, at: Position) -> Result<(), DefinitionError> {
         let depth = self.open.len();
         let Some(open) = self.open.last_mut() else {
@@ -166,6 +230,10 @@ impl Builder {
     }
 }
 
+/// The value of a scalar.
+///
+/// Numbers that are too large become strings, as in flagd. They are not exact,
+/// and so the linter warns about them.
 fn scalar_part(
     text: &str,
     style: ScalarStyle,
@@ -173,7 +241,7 @@ fn scalar_part(
     at: Position,
 ) -> Result<Part, DefinitionError> {
     let plain = style == ScalarStyle::Plain;
-    // `!` alone says nothing.
+    // `!` alone is the tag of no type.
     let tag = tag
         .filter(|tag| tag.suffix != "!")
         .map(|tag| if tag.is_yaml_core_schema() { &*tag.suffix } else { "" });
@@ -193,7 +261,11 @@ fn scalar_part(
     })
 }
 
-/// A value that is to be a name.
+/// Checks a value that is to be the name of an entry.
+///
+/// # Errors
+///
+/// When the value is not a scalar, or the object already has this name.
 fn name_part(
     part: Part,
     seen: &mut HashSet<Rc<str>>,
@@ -206,7 +278,11 @@ fn name_part(
     Ok(part)
 }
 
-/// flagd takes names at the top as they are written, and others by their value.
+/// The name of an entry, as JSON has it.
+///
+/// flagd reads the top level with another type than what is within: there a name
+/// is its text, and further down it is the text of its value. So `1.0: x` is the
+/// entry `1.0` at the top, and `1` further down.
 fn name_of(part: &Part, top: bool) -> String {
     let text = part.text.as_deref().unwrap_or_default();
     match &part.tree.kind {
@@ -220,7 +296,11 @@ fn name_of(part: &Part, top: bool) -> String {
     }
 }
 
-/// Takes over the entries of what `<<` stands for: an object, or a list of them.
+/// Adds the entries of the value of `<<`: an object, or an array of them.
+///
+/// # Errors
+///
+/// When it is anything else.
 fn merge(tree: &Tree, merged: &mut Vec<Entry>, at: Position) -> Result<(), DefinitionError> {
     match &tree.kind {
         Kind::Object(entries) => merged.extend(entries.iter().cloned()),

@@ -1,8 +1,33 @@
 //! What a scalar of YAML stands for.
+//!
+//! A scalar without quotes and without a tag is guessed by its form, as flagd's
+//! library does it. Some results surprise people who know other libraries:
+//!
+//! | text | value |
+//! |---|---|
+//! | empty, `~`, `null` | null |
+//! | `true`, `True`, `TRUE` | true |
+//! | `yes`, `on`, `n` | strings |
+//! | `17`, `0x11`, `0b10001`, `0o21`, `021`, `1_7` | 17 |
+//! | `08` | the float 8, since 8 is not an octal digit |
+//! | `1e400` | a string, because no float holds it |
+//! | `.inf`, `.nan` | an error, because JSON cannot represent them |
+//! | `2024-1-5` | the string `2024-01-05T00:00:00Z` |
+//!
+//! A tag such as `!!int` asks for a type, and it is an error if the text does not
+//! have it. Quotes make a string of everything.
 
 use serde_json::{Number, Value as Json};
 
-/// The value of a scalar; `tag` is the name of its type, empty if it is of no standard type.
+/// The value of a scalar.
+///
+/// `plain` means neither quoted nor a block. `tag` is the name of its type, such
+/// as `int`, or empty if the tag is not one of YAML's.
+///
+/// # Errors
+///
+/// With a message without a place, when the text does not have the type of the
+/// tag, or JSON cannot represent it.
 pub(crate) fn resolve(text: &str, plain: bool, tag: Option<&str>) -> Result<Json, String> {
     let as_text = || Json::String(text.to_owned());
     match tag {
@@ -24,10 +49,13 @@ pub(crate) fn resolve(text: &str, plain: bool, tag: Option<&str>) -> Result<Json
     }
 }
 
+/// The message for a text that does not have the type of its tag.
 fn wrong(text: &str, kind: &str) -> String {
     format!("`{text}` is not a valid {kind}")
 }
 
+/// The value that a text stands for by its form. With a tag, a date is not looked
+/// for.
 fn guess(text: &str, dates: bool) -> Result<Json, String> {
     Ok(match text {
         "" | "~" | "null" | "Null" | "NULL" => Json::Null,
@@ -44,6 +72,10 @@ fn guess(text: &str, dates: bool) -> Result<Json, String> {
     })
 }
 
+/// The number that a text stands for.
+///
+/// Underscores in it are ignored, wherever they are. Only a text that begins with
+/// a point may have none.
 fn number(text: &str) -> Option<Json> {
     if text.starts_with('.') {
         return float(text);
@@ -55,7 +87,9 @@ fn number(text: &str) -> Option<Json> {
     integer(&digits).or_else(|| float(&digits))
 }
 
-/// Decimal, or with the prefix `0x`, `0o`, `0b`, or `0` for octal; 64 bits, with or without sign.
+/// An integer: decimal, or with the prefix `0x`, `0o` or `0b`, or `0` for octal.
+///
+/// It must fit 64 bits, and may use all of them only without a sign.
 fn integer(text: &str) -> Option<Json> {
     let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
     let negative = text.starts_with('-');
@@ -76,7 +110,8 @@ fn integer(text: &str) -> Option<Json> {
     (size <= i64::MAX.unsigned_abs() || unsigned.len() == text.len()).then(|| Json::from(size))
 }
 
-/// Digits with a point and an exponent, or without.
+/// A float: digits with or without a point and an exponent. `None` if it is
+/// infinite.
 fn float(text: &str) -> Option<Json> {
     let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
     let known = |b: u8| b.is_ascii_digit() || matches!(b, b'.' | b'e' | b'E' | b'+' | b'-');
@@ -88,12 +123,16 @@ fn float(text: &str) -> Option<Json> {
     Number::from_f64(value).map(Json::Number)
 }
 
-/// Whether a string looks like a number that 64 bits cannot hold.
+/// Whether a string is the text of a number that 64 bits cannot hold. The linter
+/// warns that it was not read as a number.
 pub(crate) fn is_too_large(text: &str) -> bool {
     text.contains(|c: char| c.is_ascii_digit()) && text.parse().is_ok_and(f64::is_infinite)
 }
 
-/// The date or time of day that `text` is, in the form of RFC 3339.
+/// The date, or date and time, that `text` is, in the form of RFC 3339.
+///
+/// Times after a space have no zone, and count as UTC. Fractions of a second are
+/// cut after nine digits and lose the zeros at their end.
 fn timestamp(text: &str) -> Option<String> {
     let (date, time) = match text.find(['T', 't', ' ']) {
         Some(end) => (&text[..end], Some((&text[end..=end], &text[end + 1..]))),
@@ -119,12 +158,13 @@ fn timestamp(text: &str) -> Option<String> {
     Some(format!("{year:04}-{month:02}-{day:02}T{clock}"))
 }
 
-/// A number of so many digits at most.
+/// A number with at most this many digits, and at least one.
 fn whole(text: &str, digits: usize) -> Option<u32> {
     let valid = (1..=digits).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
     valid.then(|| text.parse().ok())?
 }
 
+/// The number of days in a month.
 fn days(year: u32, month: u32) -> u32 {
     match month {
         2 if year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400)) => {
@@ -136,6 +176,7 @@ fn days(year: u32, month: u32) -> u32 {
     }
 }
 
+/// A time of day such as `1:02:03.250`, in the form of RFC 3339.
 fn clock(text: &str) -> Option<String> {
     let mut parts = text.split(':');
     let (hour, minute, second) = (parts.next()?, parts.next()?, parts.next()?);
@@ -153,6 +194,7 @@ fn clock(text: &str) -> Option<String> {
     Some(format!("{hour:02}:{minute:02}:{second:02}{point}{fraction}"))
 }
 
+/// A time zone: `Z`, or a sign with hours and minutes. Zero is `Z`.
 fn offset(text: &str) -> Option<String> {
     if text == "Z" {
         return Some("Z".to_owned());

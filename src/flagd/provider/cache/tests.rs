@@ -1,4 +1,4 @@
-//! The cache by itself: what is given, what goes, and the race of an answer with a change.
+//! The cache by itself: what it returns, what it removes, and the race of a response with a change.
 
 use std::collections::VecDeque;
 
@@ -51,7 +51,7 @@ fn a_value_is_given_only_for_the_type_that_was_asked() {
     assert_eq!(get(&cache, "f"), Some(7));
 }
 
-/// The exact interleaving: the call starts, its flag is invalidated, the answer arrives.
+/// The exact interleaving: the call starts, its flag is invalidated, the response arrives.
 #[test]
 fn an_answer_that_was_on_its_way_when_its_flag_changed_is_not_kept() {
     for change in [keys(["f"]), keys(["other"]), ChangedFlags::All] {
@@ -153,7 +153,7 @@ fn what_was_dropped_leaves_nothing_behind() {
     assert_eq!((cache.lock().order.len(), cache.entries.len()), (1, 1));
 }
 
-/// Old values must never be seen after an invalidation, whatever the threads do.
+/// Old values must never be read after an invalidation, however the threads interleave.
 #[test]
 fn readers_and_writers_never_bring_back_what_was_invalidated() {
     let cache = cache(4);
@@ -163,7 +163,7 @@ fn readers_and_writers_never_bring_back_what_was_invalidated() {
             scope.spawn(|| {
                 while current.load(Ordering::SeqCst) < 2000 {
                     let epoch = cache.epoch();
-                    // As a server would answer: the value that holds at some time after the epoch.
+                    // As a server would respond: the value at some time after the epoch was taken.
                     let value = current.load(Ordering::SeqCst);
                     std::thread::yield_now();
                     cache.insert(epoch, ValueType::Int, "f", int(value.cast_signed()));
@@ -191,7 +191,7 @@ enum Action {
     Put(u8, i64),
     Change(Vec<u8>),
     Clear,
-    /// A call starts; its answer may arrive later.
+    /// A call starts; its response may arrive later.
     Start(u8),
     Arrive(i64),
     Fresh(bool),
@@ -210,7 +210,7 @@ fn action() -> impl Strategy<Value = Action> {
     ]
 }
 
-/// The cache as one would write it without a thought of speed.
+/// The cache as it would be written without regard to speed.
 #[derive(Default)]
 struct Model {
     /// Key, value, and whether it was read; the oldest first.

@@ -1,4 +1,4 @@
-//! The lifecycle, row by row of the contract's table.
+//! The lifecycle, row by row of "Transitions" in `docs/lifecycle.md`.
 
 use super::*;
 
@@ -17,7 +17,7 @@ fn refused() -> Input {
     Input::Lost { message: "denied".to_owned(), failures: 1, refused: true }
 }
 
-/// As of the RPC resolver: changes made while it was away are never told.
+/// As the resolver `rpc` sends it: flagd does not repeat the changes made during a gap.
 fn ready() -> Input {
     Input::Ready(Some(ChangedFlags::All))
 }
@@ -40,7 +40,7 @@ fn error(message: &str, fatal: bool) -> ProviderEvent {
 
 const ALL_CHANGED: ProviderEvent = ProviderEvent::ConfigurationChanged(ChangedFlags::All);
 
-/// The ways into each state.
+/// The inputs that lead into each state.
 fn path(state: &str) -> Vec<Input> {
     match state {
         "NOT_READY" => vec![],
@@ -55,7 +55,7 @@ fn path(state: &str) -> Vec<Input> {
     }
 }
 
-/// The table of the flagd contract, section 4, row by row: from, input, to, events, cache.
+/// The first table of "Transitions" in `docs/lifecycle.md`: from, input, to, events, cache.
 #[tokio::test]
 async fn each_row_of_the_table() {
     use CacheAction::{Drop, Keep};
@@ -115,8 +115,8 @@ async fn each_row_of_the_table() {
     }
 }
 
-/// What is different for flag definitions: section 8 of the contract, and a definition that is
-/// not valid.
+/// The second table of "Transitions" in `docs/lifecycle.md`: what differs for the resolvers
+/// `in-process` and `file`.
 #[tokio::test]
 async fn each_row_of_flag_definitions() {
     use ProviderEvent::{Ready, Stale};
@@ -246,7 +246,7 @@ async fn the_message_is_of_the_latest_failure() {
     assert_eq!(lifecycle.message().as_deref(), Some(SHUT_DOWN));
 }
 
-/// OpenFeature specification 1.7.1 to 1.7.5; the SDK knows no fatal.
+/// OpenFeature specification, requirements 1.7.1 to 1.7.5; the SDK has no status for fatal.
 #[test]
 fn the_status_of_the_sdk() {
     for (state, status) in [

@@ -1,4 +1,17 @@
-//! Evaluation in this process: the rules in force, and what an evaluation by them gives.
+//! The rules in force, and evaluation by them.
+//!
+//! A definition goes through these stages. Up to the swap they are the work of the
+//! [supervisor](super::supervisor), in the background; the rest is an evaluation:
+//!
+//! ```text
+//! FlagSource::next -> Definition (text) -> FlagSet (compiled) + sync context
+//!     = Rules -> Local::in_force (swapped) -> Outcome -> ResolutionDetails
+//! ```
+//!
+//! The evaluator knows neither the SDK nor its types. This module translates its
+//! [`Outcome`] to what the resolver `rpc` returns for the same flag: same reasons,
+//! same error codes, and a disabled flag or one without a default variant as an
+//! error that [`reason`](crate::reason) recognizes.
 
 use std::sync::{Arc, Mutex as SyncMutex};
 
@@ -24,47 +37,60 @@ use crate::{
     source::{Definition, FileSource, FlagSource, warned::Warned},
 };
 
-/// Flags, and the sync context that their rules may read.
+/// Compiled flags, and the sync context that their rules may read. They arrive
+/// together and are replaced together.
 #[derive(Debug, Default)]
 pub(crate) struct Rules {
     pub(crate) flags: FlagSet,
+    /// What the context enricher made of the sync context. It overrides the
+    /// fields of the caller.
     pub(crate) sync_context: Map<String, Json>,
 }
 
-/// Where the definitions come from, and what has become of them.
+/// Evaluation in this process: where definitions come from, and the rules in
+/// force.
 pub(crate) struct Local {
-    /// The rules to evaluate by. None before the first, and when the provider is shut down.
+    /// The last valid configuration. `None` before the first valid definition and
+    /// after a shutdown.
     pub(crate) in_force: ArcSwapOption<Rules>,
     pub(crate) origin: Origin,
+    /// The warnings that were logged, to log each of them once.
     pub(crate) warned: SyncMutex<Warned>,
 }
 
+/// Which source a provider pulls.
 pub(crate) enum Origin {
-    /// Made of the options, anew for each initialization.
+    /// The source that the options describe, created for each initialization.
     Options,
-    /// The program's own.
+    /// The program's own, which exists once. The lock passes it from one task to
+    /// the next.
     Custom(Arc<Mutex<Custom>>),
 }
 
-/// A source that is pulled by one initialization after the other.
+/// A source that one initialization after the other pulls.
 pub(crate) struct Custom {
     pub(crate) source: Box<dyn FlagSource>,
-    /// What the source gave last, if it will not give it again.
+    /// The definition that the source delivered last, because it will not deliver
+    /// it again. `None` before the first, and after an error, when the source
+    /// delivers its current definition.
     pub(crate) last: Option<Given>,
 }
 
+/// A definition that a source delivered, before or after it was compiled.
 pub(crate) enum Given {
+    /// Not compiled yet. A shutdown in the meantime leaves it to the next task.
     Definition(Arc<Definition>),
-    /// What has become of it: rules, or a message.
+    /// Compiled to rules, or invalid, with the message.
     Compiled(Result<Arc<Rules>, String>),
 }
 
 impl Local {
-    /// What these options ask for, if they do not ask for RPC.
+    /// Evaluation as the options describe it; `None` with the resolver `rpc`.
     pub(crate) fn of_options(options: &FlagdOptions) -> Option<Arc<Self>> {
         (options.resolver() != Resolver::Rpc).then(|| Self::new(Origin::Options))
     }
 
+    /// Evaluation with the definitions of the program's own source.
     pub(crate) fn of_source(source: impl FlagSource) -> Arc<Self> {
         let custom = Custom { source: Box::new(source), last: None };
         Self::new(Origin::Custom(Arc::new(Mutex::new(custom))))
@@ -75,12 +101,22 @@ impl Local {
         Arc::new(Self { in_force, origin, warned: SyncMutex::default() })
     }
 
-    /// Evaluations are refused until there are rules again.
+    /// Removes the rules. Evaluations fail with `PROVIDER_NOT_READY` until there
+    /// are rules again.
     pub(crate) fn clear(&self) {
         self.in_force.store(None);
     }
 
-    /// Never waits: an update is swapped in when it is complete.
+    /// Evaluates a flag. It takes no lock and never waits for an update.
+    ///
+    /// The fields of the caller, of a context source (`added`) and of the sync
+    /// context are layered, the later ones over the earlier ones.
+    ///
+    /// # Errors
+    ///
+    /// `PROVIDER_NOT_READY` if there are no rules; an error of the context if a
+    /// rule reads a value that JSON cannot hold; otherwise the error of the
+    /// evaluation.
     pub(crate) fn evaluate<T: FlagType>(
         &self,
         shared: &Shared,
@@ -106,7 +142,8 @@ impl Local {
     }
 }
 
-/// The source that the options ask for.
+/// Creates the source that the options describe: the file, or flagd's sync
+/// service.
 pub(crate) fn source(
     options: &FlagdOptions,
 ) -> Result<Box<dyn FlagSource>, crate::flagd::error::FlagdError> {
@@ -118,7 +155,7 @@ pub(crate) fn source(
     }
 }
 
-/// What the SDK gets for an outcome.
+/// Converts an outcome to what the SDK receives.
 fn details<T: FlagType>(
     outcome: &Outcome<'_>,
     flag_key: &str,
@@ -133,13 +170,14 @@ fn details<T: FlagType>(
     let metadata = convert::json_to_metadata(outcome.metadata);
     Ok(ResolutionDetails {
         value,
-        // As over the wire, a name that is empty is none.
+        // As over gRPC, an empty name means that there is no variant.
         variant: outcome.variant.filter(|name| !name.is_empty()).map(str::to_owned),
         reason: Some(reason(outcome.reason)),
         flag_metadata: (!metadata.values.is_empty()).then_some(metadata),
     })
 }
 
+/// The SDK's name of a reason.
 fn reason(reason: Reason) -> EvaluationReason {
     match reason {
         Reason::Static => EvaluationReason::Static,
@@ -150,6 +188,7 @@ fn reason(reason: Reason) -> EvaluationReason {
     }
 }
 
+/// The SDK's error for an error code of the evaluator.
 fn failure(code: ErrorCode, flag_key: &str) -> open_feature::EvaluationError {
     let message = format!("flag `{}`: {code}", excerpt(flag_key));
     let code = match code {

@@ -1,5 +1,21 @@
-//! The only task of a provider that evaluates in this process: pulls definitions, swaps them in,
-//! and feeds the lifecycle.
+//! The task of a provider that evaluates in this process: pulls definitions,
+//! replaces the rules in force, and feeds the lifecycle.
+//!
+//! ```text
+//! next() -> Ok(definition) -> compile -> valid:   swap, then READY, "changed"
+//!   ^                                    invalid: STALE (ERROR if never ready)
+//!   |  -> Err(error) -> STALE, later ERROR; FATAL if fatal and never ready
+//!   +--- pause (backoff), only after an error
+//! ```
+//!
+//! The rules are swapped before the state is published, so an evaluation in
+//! response to an event uses the new ones. An invalid definition changes only the
+//! state: the last valid configuration stays in use.
+//!
+//! Definitions may be tens of megabytes. Parsing, comparing and checking them run
+//! on the blocking pool, while [`Driver::drive`] keeps the grace period running.
+//! Warnings are looked for only after the rules are in force, so that they do not
+//! delay an update.
 
 use std::sync::{Arc, PoisonError};
 
@@ -24,10 +40,13 @@ use crate::{
     source::{Definition, warned},
 };
 
-/// The rules or a message, and which flags may evaluate otherwise than before.
+/// The rules or the message of why there are none, and the flags that may
+/// evaluate differently than before.
 type Compiled = (Result<Arc<Rules>, String>, Option<ChangedFlags>);
 
-/// Runs until the other end of `stopped` is dropped, or the provider is fatal.
+/// Runs until the other end of `stopped` is dropped or the provider is fatal.
+///
+/// A shutdown takes precedence over everything else that is ready.
 pub(crate) async fn run(local: Arc<Local>, shared: Arc<Shared>, stopped: oneshot::Receiver<()>) {
     let abandoned = Abandoned::unless_over(shared.clone());
     let mut supervisor = Supervisor::new(local, &shared);
@@ -40,23 +59,27 @@ pub(crate) async fn run(local: Arc<Local>, shared: Arc<Shared>, stopped: oneshot
     abandoned.over();
 }
 
+/// The state of the task between two definitions.
 struct Supervisor {
     driver: Driver,
     local: Arc<Local>,
-    /// Whether the source has failed since it last gave a definition, or never gave one.
+    /// Whether the source has delivered nothing since it failed, or since the
+    /// start.
     away: bool,
 }
 
 impl Supervisor {
+    /// Begins the initialization, with its deadline.
     fn new(local: Arc<Local>, shared: &Arc<Shared>) -> Self {
         Self {
-            // How long it hopes is for the grace period alone to say.
+            // No limit of attempts: the grace period alone decides when STALE becomes ERROR.
             driver: Driver::new(shared.clone(), None, "the source of flags"),
             local,
             away: true,
         }
     }
 
+    /// Follows the source until the provider is fatal.
     async fn serve(&mut self) {
         match &self.local.origin {
             Origin::Options => match source(&self.driver.shared.options) {
@@ -64,7 +87,7 @@ impl Supervisor {
                 Err(error) => self.driver.lose(chain(&error), true),
             },
             Origin::Custom(custom) => {
-                // Only a task that is about to end can hold it.
+                // Only a task that is about to end can hold the lock.
                 let mut custom = custom.clone().lock_owned().await;
                 self.follow(&mut custom).await;
             }
@@ -72,8 +95,11 @@ impl Supervisor {
     }
 
     /// Pulls definitions until the provider is fatal.
+    ///
+    /// A shutdown may drop it at any await. What the source has delivered by then
+    /// is in `custom.last`, for the next task.
     async fn follow(&mut self, custom: &mut Custom) {
-        // A former initialization took what the source will not give again.
+        // An earlier initialization received what the source will not deliver again.
         if let Some(Given::Compiled(last)) = &custom.last {
             self.accept(last.clone(), None);
         }
@@ -104,8 +130,10 @@ impl Supervisor {
         }
     }
 
-    /// Compiles a definition, and compares it with the rules in force, beside the runtime's threads:
-    /// it may be large.
+    /// Compiles a definition and compares it with the rules in force.
+    ///
+    /// It runs on the blocking pool, because the definition may be large. A panic
+    /// in the parser would make the definition invalid and not end the task.
     async fn compile(&mut self, definition: Arc<Definition>, source: &str) -> Compiled {
         let options = &self.driver.shared.options;
         let (bucketing, enricher) = (options.bucketing(), options.enricher().clone());
@@ -127,7 +155,8 @@ impl Supervisor {
         }
     }
 
-    /// Logs what is wrong with a definition whose rules are in force already.
+    /// Logs the warnings about a definition whose rules are in force already, if it
+    /// differs from the last one.
     async fn warn(&mut self, definition: Arc<Definition>, rules: &Rules, source: &str) {
         let local = self.local.clone();
         let warned = || local.warned.lock().unwrap_or_else(PoisonError::into_inner);
@@ -137,7 +166,8 @@ impl Supervisor {
         }
     }
 
-    /// The source is there, and has given rules, or nothing of use.
+    /// Puts rules in force, or reports why there are none. Either way the source is
+    /// available.
     fn accept(&mut self, rules: Result<Arc<Rules>, String>, changed: Option<ChangedFlags>) {
         if std::mem::take(&mut self.away) {
             self.driver.connected();
@@ -152,10 +182,13 @@ impl Supervisor {
     }
 }
 
-/// The flags that may evaluate otherwise than before.
+/// The flags that may evaluate differently than before; `None` if there are none.
+///
+/// Without former rules, every flag is one of them. A flag that was removed
+/// counts too.
 fn changed(rules: &Rules, former: Option<&Rules>) -> Option<ChangedFlags> {
     if former.is_some_and(|former| former.sync_context != rules.sync_context) {
-        // Any rule may read a fact.
+        // Any rule may read the sync context.
         return Some(ChangedFlags::All);
     }
     let nothing = FlagSet::default();
