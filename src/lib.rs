@@ -125,4 +125,7 @@ mod pages {
     #[cfg(feature = "server")]
     #[doc = include_str!("../docs/testing.md")]
     struct Testing;
+    #[cfg(feature = "optoggles")]
+    #[doc = include_str!("../docs/optoggles.md")]
+    struct Optoggles;
 }

@@ -3,6 +3,8 @@
 mod read;
 mod reader;
 pub(crate) mod table;
+#[cfg(test)]
+mod tests;
 mod variables;
 
 use std::{

@@ -2,6 +2,7 @@
 
 /// A key of the configuration file.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(not(test), allow(dead_code, reason = "the documentation is checked against it"))]
 pub(crate) struct Row {
     /// Where the key stands, such as `sources[].url`.
     pub(crate) path: &'static str,
