@@ -1,9 +1,11 @@
 //! From the JSON of a targeting rule to a tree of its own, once for each definition.
 
+use std::collections::HashSet;
+
 use serde_json::Value as Json;
 
 use super::{
-    node::{Body, Each, EachKind, Node, Reduce, Rule, Subject},
+    node::{Body, Each, EachKind, Member, Node, Reduce, Rule, Subject},
     operator::{self, Eager, Lazy, Operator},
     slots, switch,
 };
@@ -102,6 +104,19 @@ fn operation(name: &str, values: &Json, room: usize) -> Result<Node, TooDeep> {
             let arguments = Box::new(arguments(values, room)?);
             Ok(Node::Call(Eager::Compare(comparison), arguments))
         }
+        (Operator::Eager(Eager::In), Json::Array(items)) => {
+            let room = deeper(room)?;
+            if let [needle, list] = &items[..]
+                && let Some(strings) = strings(list)
+            {
+                // The list is as deep as any.
+                deeper(room)?;
+                let needle = node(needle, room)?;
+                return Ok(Node::Member(Box::new(Member { needle, strings })));
+            }
+            let items = items.iter().map(|item| node(item, room)).collect::<Result<_, _>>()?;
+            Ok(Node::Call(Eager::In, Box::new(Node::List(items))))
+        }
         (Operator::Eager(eager), _) => Ok(Node::Call(eager, Box::new(arguments(values, room)?))),
         (Operator::Variable, _) => variable(values, room),
         (Operator::Lazy(lazy), Json::Array(items)) => lazily(lazy, items, room),
@@ -110,6 +125,15 @@ fn operation(name: &str, values: &Json, room: usize) -> Result<Node, TooDeep> {
             Ok(Node::Fail("the arguments are not an array"))
         }
     }
+}
+
+/// How many strings are compared one after the other all the same.
+const FEW_STRINGS: usize = 8;
+
+/// The strings of a list that holds nothing else, if they are many.
+fn strings(list: &Json) -> Option<HashSet<Box<str>, foldhash::fast::RandomState>> {
+    let items = list.as_array().filter(|items| items.len() > FEW_STRINGS)?;
+    items.iter().map(|item| item.as_str().map(Into::into)).collect()
 }
 
 fn variable(values: &Json, room: usize) -> Result<Node, TooDeep> {

@@ -1,5 +1,7 @@
 //! A compiled rule.
 
+use std::collections::HashSet;
+
 use serde_json::Value as Json;
 
 use super::operator::{Comparison, Eager};
@@ -27,6 +29,8 @@ pub(crate) enum Node {
     If(Vec<Node>),
     /// `if` with many conditions on one variable.
     Switch(Box<Switch>),
+    /// `in` with a list of many constant strings.
+    Member(Box<Member>),
     Each(Box<Each>),
     Reduce(Box<Reduce>),
     /// What fails whenever it is evaluated, and why.
@@ -121,6 +125,16 @@ pub(crate) struct Switch {
     pub(crate) branches: ByName<usize>,
     /// The first clause of another form.
     pub(crate) end: usize,
+}
+
+/// Whether a value is in a list of constant strings: a string is looked up, so that it does not matter
+/// how long the list is.
+#[derive(Clone, Debug)]
+pub(crate) struct Member {
+    pub(crate) needle: Node,
+    /// The strings of the list. Nothing that is not a string is among them, so neither their order nor
+    /// how often each occurs matters.
+    pub(crate) strings: HashSet<Box<str>, foldhash::fast::RandomState>,
 }
 
 impl Switch {

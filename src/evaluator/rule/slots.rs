@@ -89,6 +89,7 @@ fn each(node: &mut Node, visit: &mut dyn FnMut(&mut Variable)) {
             visit(&mut switch.variable);
             switch.clauses.iter_mut().for_each(|clause| each(clause, visit));
         }
+        Node::Member(member) => each(&mut member.needle, visit),
         Node::Each(operator) => subject(&mut operator.subject, visit),
         Node::Reduce(operator) => {
             subject(&mut operator.subject, visit);

@@ -9,7 +9,7 @@ mod lists;
 
 use super::{
     args::Args,
-    node::{Node, Variable},
+    node::{Member, Node, Variable},
     operator::{Comparison, Eager},
     operators::{self, Plain},
     run::Run,
@@ -74,9 +74,26 @@ fn eval_inner<'a>(node: &'a Node, data: &Value<'a>, run: &Run) -> Answer<'a> {
             }
             _ => conditional(&switch.clauses, data, run),
         },
+        Node::Member(member) => is_member(member, data, run),
         Node::Each(each) => lists::each(each, data, run),
         Node::Reduce(reduce) => lists::reduce(reduce, data, run),
     }
+}
+
+/// Whether a value is one of many strings.
+fn is_member<'a>(member: &'a Member, data: &Value<'a>, run: &Run) -> Answer<'a> {
+    let needle = eval(&member.needle, data, run)?;
+    run.charge(needle.steps())?;
+    if let Some(text) = needle.as_text() {
+        return Ok(Value::Bool(member.strings.contains(text)));
+    }
+    if !needle.is_number() {
+        return Ok(Value::Bool(false));
+    }
+    // A string may equal it as a number: all are gone through.
+    let strings = member.strings.iter().map(|text| Value::Text(Cow::Borrowed(&**text)));
+    let list = strings.collect::<Vec<_>>().into();
+    call(Eager::In, &[needle, list], data, run)
 }
 
 /// The value of a variable that was read before, or is read now and kept.

@@ -212,6 +212,22 @@ mod tests {
         ]);
     }
 
+    /// A constant list of many strings is looked up, and one from the context gone through.
+    #[test]
+    fn membership_of_many_strings_is_as_of_few() {
+        let mut list: Vec<_> = (0..20).map(|n| n.to_string()).collect();
+        list.extend(["", " 21 ", "1e2", "alice", "x", "NaN"].map(str::to_owned));
+        let needles = json!(["5", "05", 5, 5.5, 21, 100, 0, "", "alice", "bob", null, true, false,
+            [], ["5"], {}, {"a": 1}, {"-": []}, {"/": []}, {"var": "n"}, {"var": "none"},
+            {"nope": 1}, {"+": [2, 3]}, {"cat": ["al", "ice"]}]);
+        for needle in needles.as_array().unwrap() {
+            let context = json!({"list": list, "n": "7"});
+            let looked_up = on(&json!({"in": [needle, list]}), &context);
+            let gone_through = on(&json!({"in": [needle, {"var": "list"}]}), &context);
+            assert_eq!(looked_up, gone_through, "{needle}");
+        }
+    }
+
     #[test]
     fn merging() {
         assert_all([
