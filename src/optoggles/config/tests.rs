@@ -168,7 +168,7 @@ fn what_is_wrong_is_named_with_its_place() {
         (
             "rule: us_users",
             "rol: us_users",
-            "line 13, column 58: unknown key `toggles[].usersPolicy.rol`",
+            "line 13, column 52: unknown key `toggles[].usersPolicy.rol`",
         ),
         (
             "    spec:\n",
