@@ -16,6 +16,7 @@ mod opa;
 mod opal;
 mod peers;
 mod process;
+mod program;
 mod repository;
 mod with_opa;
 mod with_opal;
@@ -28,7 +29,7 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     // Each of them starts up to four programs.
     arguments.test_threads.get_or_insert(2);
-    let trials = [with_opa::trials(), with_opal::trials(), inline::trials()];
+    let trials = [with_opa::trials(), with_opal::trials(), inline::trials(), program::trials()];
     libtest_mimic::run(&arguments, trials.into_iter().flatten().collect()).exit_code()
 }
 

@@ -1,0 +1,286 @@
+//! The program `flagstaff optoggles`: its signals, its commands, and what it survives.
+
+use std::{
+    fs,
+    path::PathBuf,
+    process::{Child, Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use libtest_mimic::Trial;
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::{
+    engine::quoted,
+    opa::Opa,
+    opal::{Opal, Store},
+    peers::{needs_opa, needs_opal},
+    process::{send, status},
+    support::{
+        ports::free_port,
+        wait::{becomes_true, eventually},
+    },
+    trial,
+};
+
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![
+        trial("program_reads_its_configuration_again", needs_opa(), reloads),
+        trial("program_survives_a_kill_in_the_middle_of_a_sync", needs_opa(), killed),
+        trial("program_with_a_full_disk_keeps_the_old_file", needs_opa(), full_disk),
+        trial("program_holds_back_a_large_removal_until_it_is_confirmed", needs_opa(), confirms),
+        trial("program_commands_and_exit_codes", needs_opa(), commands),
+        trial("program_ends_within_its_time_and_deregisters", needs_opal(), terminates),
+    ]
+}
+
+const FLAGSTAFF: &str = env!("CARGO_BIN_EXE_flagstaff");
+
+/// A directory with a configuration.
+struct Program {
+    directory: tempfile::TempDir,
+    port: u16,
+    management: u16,
+    child: Option<Child>,
+}
+
+impl Program {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        Self { directory, port: free_port(), management: free_port(), child: None }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// Writes a configuration with these rules as toggles, and `more` at the top.
+    fn configure(&self, source: &str, rules: &[&str], more: &str) {
+        let mut text = format!(
+            "bind: 127.0.0.1:{}\nmanagementBind: 127.0.0.1:{}\n{more}\nsources: [{source}]\n\
+             target: {{targetType: flagd, targetSpec: {{file: {}}}}}\ntoggles:\n",
+            self.port,
+            self.management,
+            quoted(&self.path("out/flags.json"))
+        );
+        for rule in rules {
+            text += &format!(
+                "  - {{key: {rule}, usersPolicy: {{source: policy, package: app.rbac, rule: {rule}}}}}\n"
+            );
+        }
+        fs::create_dir_all(self.path("out")).unwrap();
+        fs::write(self.path("config.yaml"), text).unwrap();
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(FLAGSTAFF);
+        command.arg("optoggles").args(arguments).current_dir(self.directory.path());
+        command
+    }
+
+    fn output(&self, arguments: &[&str]) -> (Option<i32>, String) {
+        let Output { status, stdout, stderr } = self.command(arguments).output().unwrap();
+        let text =
+            String::from_utf8_lossy(&stdout).into_owned() + &String::from_utf8_lossy(&stderr);
+        (status.code(), text)
+    }
+
+    /// Starts it with `./config.yaml`, which it finds by itself.
+    async fn start(&mut self) {
+        let log = fs::File::create(self.path("log")).unwrap();
+        let child = self.command(&[]).stdout(Stdio::null()).stderr(log).spawn().unwrap();
+        self.child = Some(child);
+        let url = self.url("/health/started");
+        becomes_true("the program to start", async || status(&url).await == Some(200)).await;
+    }
+
+    fn signal(&self, signal: Signal) {
+        let id = self.child.as_ref().unwrap().id();
+        kill_process(Pid::from_raw(i32::try_from(id).unwrap()).unwrap(), signal).unwrap();
+    }
+
+    async fn ended(&mut self) -> Option<i32> {
+        let mut child = self.child.take().unwrap();
+        let mut code = None;
+        eventually("the program to end", || {
+            let ended = child.try_wait().unwrap();
+            code = ended.and_then(|status| status.code());
+            ended.is_some()
+        })
+        .await;
+        code
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port)
+    }
+
+    fn flags(&self) -> String {
+        fs::read_to_string(self.path("out/flags.json")).unwrap_or_default()
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.path("log")).unwrap()
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        if std::thread::panicking() {
+            eprintln!("{}", fs::read_to_string(self.path("log")).unwrap_or_default());
+        }
+    }
+}
+
+fn source(opa: &Opa) -> String {
+    format!("{{id: policy, sourceType: opa, url: '{}', pollInterval: 50ms}}", opa.url)
+}
+
+async fn reloads() {
+    let opa = Opa::with(&[("alice", "US"), ("bob", "UK")]).await;
+    let mut program = Program::new();
+    program.configure(&source(&opa), &["us_users"], "");
+    program.start().await;
+    eventually("a flag", || program.flags().contains("us_users")).await;
+    // By the change of the file alone.
+    program.configure(&source(&opa), &["us_users", "long_names"], "");
+    eventually("a second flag", || program.flags().contains("long_names")).await;
+    // What is broken changes nothing.
+    let valid = fs::read_to_string(program.path("config.yaml")).unwrap();
+    fs::write(program.path("config.yaml"), valid.replace("rule: long_names", "rol: x")).unwrap();
+    program.signal(Signal::HUP);
+    eventually("an error in the log", || program.log().contains("the former stays")).await;
+    assert!(program.log().contains("unknown key `toggles[].usersPolicy.rol`"), "{}", program.log());
+    opa.put_users(&[("bob", "US")]).await;
+    eventually("the former to be at work", || program.flags().contains("\"bob\"")).await;
+    assert!(program.flags().contains("long_names"));
+    // By the signal.
+    program.configure(&source(&opa), &["us_users"], "instance: other");
+    program.signal(Signal::HUP);
+    eventually("the next to be at work", || {
+        program.log().matches("the configuration was read again").count() >= 2
+    })
+    .await;
+    program.signal(Signal::TERM);
+    assert_eq!(program.ended().await, Some(0));
+}
+
+async fn killed() {
+    let opa = Opa::with(&[("alice", "US")]).await;
+    let mut program = Program::new();
+    program.configure(&source(&opa), &["us_users", "long_names"], "");
+    for round in 0..5 {
+        let user = format!("user-{round}");
+        opa.put_users(&[(&user, "US")]).await;
+        let log = fs::File::create(program.path("log")).unwrap();
+        program.child = Some(program.command(&[]).stderr(log).spawn().unwrap());
+        // In the middle of its work, a little further in each round.
+        tokio::time::sleep(Duration::from_millis(20 * (round + 1))).await;
+        program.signal(Signal::KILL);
+        program.ended().await;
+        let text = program.flags();
+        let whole = text.is_empty() || flagstaff::evaluator::FlagSet::parse(&text).is_ok();
+        assert!(whole, "half a file: {text}");
+    }
+    opa.put_users(&[("alice", "US"), ("bob", "US")]).await;
+    program.start().await;
+    eventually("the policy to be in force", || {
+        let flags = program.flags();
+        flags.contains(r#"["alice","bob"]"#) && !flags.contains("user-")
+    })
+    .await;
+}
+
+/// A directory where the temporary file belongs cannot be written to, as a full disk cannot.
+async fn full_disk() {
+    let opa = Opa::with(&[("alice", "US")]).await;
+    let mut program = Program::new();
+    program.configure(&source(&opa), &["us_users"], "");
+    program.start().await;
+    eventually("a flag", || program.flags().contains("alice")).await;
+    let id = program.child.as_ref().unwrap().id();
+    fs::create_dir_all(program.path(&format!("out/flags.json.{id}.tmp/x"))).unwrap();
+    let former = program.flags();
+    opa.put_users(&[("alice", "US"), ("bob", "US")]).await;
+    let health = program.url("/health");
+    becomes_true("the error to be shown", async || status(&health).await == Some(500)).await;
+    assert_eq!(program.flags(), former);
+    assert!(program.log().contains("cannot write the flag definitions in "), "{}", program.log());
+}
+
+async fn confirms() {
+    let opa = Opa::with(&[("alice", "US"), ("bob", "US"), ("carol", "US")]).await;
+    let mut program = Program::new();
+    program.configure(&source(&opa), &["us_users"], "maxRemoved: 0.5\nconfirmToken: hush");
+    program.start().await;
+    eventually("a flag", || program.flags().contains("carol")).await;
+    let url = format!("http://127.0.0.1:{}", program.management);
+    let confirm =
+        |token: &str| program.output(&["confirm", "us_users", "--url", &url, "--token", token]);
+    assert_eq!(confirm("hush").0, Some(1), "nothing is held back");
+    opa.put_users(&[("alice", "US")]).await;
+    let details = format!("{url}/details");
+    becomes_true("the change to be held back", async || {
+        let request = http::Request::get(&details).body(Vec::new()).unwrap();
+        let (_, body) = send(request).await.unwrap();
+        body.contains(r#""heldBack":{"removed":2,"of":3}"#)
+    })
+    .await;
+    // It is no failure.
+    assert_eq!(status(&program.url("/health")).await, Some(200));
+    assert!(program.flags().contains("carol"));
+    let (code, text) = confirm("wrong");
+    assert!(code == Some(1) && text.contains("the token is not that for confirmations"), "{text}");
+    assert!(program.flags().contains("carol"));
+    let (code, text) = confirm("hush");
+    assert_eq!((code, &*text), (Some(0), "confirmed\n"));
+    eventually("the change", || program.flags().contains(r#"["alice"]"#)).await;
+    let (code, text) = program.output(&["confirm", "nope", "--url", &url, "--token", "hush"]);
+    assert!(code == Some(1) && text.contains("there is no toggle"), "{text}");
+    let nowhere = format!("http://127.0.0.1:{}", free_port());
+    assert_eq!(program.output(&["confirm", "a", "--url", &nowhere, "--token", "t"]).0, Some(3));
+}
+
+async fn commands() {
+    let mut opa = Opa::with(&[("alice", "US")]).await;
+    let program = Program::new();
+    let (code, text) = program.output(&["check"]);
+    assert!(code == Some(2) && text.contains("name one with `--config`"), "{text}");
+    program.configure(&source(&opa), &["us_users"], "");
+    assert_eq!(program.output(&["check"]), (Some(0), String::new()));
+    assert_eq!(program.output(&["check", "--live"]), (Some(0), String::new()));
+    let (code, text) = program.output(&["plan"]);
+    assert_eq!((code, &*text), (Some(1), "us_users at target: 1 added, 0 removed\n  + alice\n"));
+    let (code, text) = program.output(&["plan", "--json"]);
+    let plan: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(code, Some(1));
+    assert_eq!(plan["changes"][0]["added"], serde_json::json!(["alice"]));
+    opa.stop();
+    let (code, text) = program.output(&["check", "--live"]);
+    assert!(code == Some(1) && text.starts_with("policy: "), "{text}");
+    assert_eq!(program.output(&["plan"]).0, Some(3));
+    fs::write(program.path("bad.yaml"), "bind: x\nfoo: 1\n").unwrap();
+    let (code, text) = program.output(&["check", "--config", "bad.yaml"]);
+    assert_eq!(code, Some(1));
+    assert!(text.starts_with("bad.yaml:1:7: error: `bind`: expected an address"), "{text}");
+    assert!(text.contains("bad.yaml:2:1: error: unknown key `foo`"), "{text}");
+}
+
+async fn terminates() {
+    let opa = Opa::start(&[]).await;
+    let opal = Opal::start(Store::External(&opa.url), &[("alice", "US")], &[]).await;
+    let mut program = Program::new();
+    program.configure(&format!("{{id: policy, url: '{}'}}", opal.url), &["us_users"], "");
+    program.start().await;
+    eventually("a flag", || program.flags().contains("alice")).await;
+    assert_eq!(opal.callbacks().await.len(), 1);
+    let asked = Instant::now();
+    program.signal(Signal::TERM);
+    assert_eq!(program.ended().await, Some(0));
+    println!("ended after {:?}", asked.elapsed());
+    assert_eq!(opal.callbacks().await.len(), 0);
+}
