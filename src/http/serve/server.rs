@@ -6,7 +6,7 @@ use http::{Request, Response};
 use hyper::body::Bytes;
 use tokio::{
     sync::{Semaphore, mpsc, watch},
-    time::{Instant, timeout_at},
+    time::timeout,
 };
 use tower_service::Service;
 
@@ -267,11 +267,11 @@ impl Server {
         });
     }
 
-    /// Waits until every connection is closed. At the deadline it closes those that are left.
+    /// Waits until every connection is closed. After the timeout it closes those that are left.
     ///
     /// It is cancel-safe.
-    pub async fn closed_by(&mut self, deadline: Instant) {
-        if timeout_at(deadline, self.closed.recv()).await.is_err() {
+    pub async fn closed_within(&mut self, limit: Duration) {
+        if timeout(limit, self.closed.recv()).await.is_err() {
             self.phase.send_replace(Phase::Abort);
             self.closed.recv().await;
         }
@@ -281,6 +281,6 @@ impl Server {
     /// [timeout](ServerBuilder::shutdown_timeout).
     pub async fn shutdown(mut self) {
         self.drain();
-        self.closed_by(Instant::now() + self.shutdown_timeout).await;
+        self.closed_within(self.shutdown_timeout).await;
     }
 }
