@@ -81,6 +81,9 @@ macro_rules! options {
             /// No text can hold it, so that it is no row.
             #[cfg_attr(not(feature = "in-process"), allow(dead_code))]
             enricher: Enricher,
+            /// As above.
+            #[cfg(feature = "tls")]
+            tls_config: Option<Box<rustls::ClientConfig>>,
         }
 
         /// The rows of the table, each by the name of its field.
@@ -116,6 +119,11 @@ macro_rules! options {
                 &self.enricher
             }
 
+            #[cfg(feature = "tls")]
+            pub(crate) fn tls_config(&self) -> Option<&rustls::ClientConfig> {
+                self.tls_config.as_deref()
+            }
+
             /// The same options for another resolver.
             pub(crate) fn with_resolver(self, resolver: Resolver) -> Self {
                 Self { resolver, ..self }
@@ -128,6 +136,8 @@ macro_rules! options {
         pub struct FlagdOptionsBuilder {
             $(pub(crate) $field: Option<$type>,)+
             pub(crate) enricher: Enricher,
+            #[cfg(feature = "tls")]
+            pub(crate) tls_config: Option<Box<rustls::ClientConfig>>,
             pub(crate) without_env: bool,
         }
 
@@ -152,6 +162,8 @@ macro_rules! options {
                 Ok(FlagdOptions {
                     $($field: environment.complete(&row::$field(), self.$field, $read)?,)+
                     enricher: self.enricher,
+                    #[cfg(feature = "tls")]
+                    tls_config: self.tls_config,
                 })
             }
         }

@@ -11,25 +11,25 @@ use std::{
 use http::Uri;
 use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
-use tonic::transport::{Channel, Endpoint};
 use tower_service::Service;
 
 use crate::excerpt::shown;
 
-/// A channel over the socket at `path`, opened at the first call.
-///
-/// A socket that is not there yet may come; something else in its place never becomes one.
-pub(crate) fn connect_lazy(endpoint: &Endpoint, path: &Path) -> Result<Channel, String> {
-    match fs::metadata(path) {
-        Ok(metadata) if !metadata.file_type().is_socket() => {
-            Err(format!("`{}` is not a unix socket", shown(path)))
+/// Connections to a unix socket.
+#[derive(Clone)]
+pub(crate) struct UnixConnector(PathBuf);
+
+impl UnixConnector {
+    /// A socket that is not there yet may come; something else in its place never becomes one.
+    pub(crate) fn new(path: &Path) -> Result<Self, String> {
+        match fs::metadata(path) {
+            Ok(metadata) if !metadata.file_type().is_socket() => {
+                Err(format!("`{}` is not a unix socket", shown(path)))
+            }
+            _ => Ok(Self(path.to_owned())),
         }
-        _ => Ok(endpoint.connect_with_connector_lazy(UnixConnector(path.to_owned()))),
     }
 }
-
-#[derive(Clone)]
-struct UnixConnector(PathBuf);
 
 impl Service<Uri> for UnixConnector {
     type Response = TokioIo<UnixStream>;
