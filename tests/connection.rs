@@ -152,9 +152,12 @@ async fn the_stream_and_all_calls_share_one_connection() {
 
 #[cfg(feature = "tls")]
 mod tls {
-    use std::{env, fs, process::Command};
+    use std::{env, fs, process::Command, sync::Arc};
 
-    use flagstaff::{FlagdProvider, ProviderEvent};
+    use flagstaff::{
+        FlagdProvider, ProviderEvent,
+        http::tls::{ClientTls, Pem},
+    };
 
     use super::*;
     use crate::support::{
@@ -250,6 +253,38 @@ mod tls {
         assert_eq!(server.observed().streams_opened(), streams);
     }
 
+    /// "TLS from memory", and the program's configuration before the files of the options.
+    #[tokio::test]
+    async fn certificates_in_memory() {
+        let (certificates, other) = (Certificates::new(), Certificates::new());
+        let tls = certificates.mutual_server_config();
+        let server = ScriptedServer::builder().tls(tls).start();
+        let memory = |path| Pem::Memory(fs::read(path).unwrap());
+        let trusting = |authorities| {
+            let tls = ClientTls::new()
+                .authorities(memory(authorities))
+                .identity(memory(certificates.client_cert()), memory(certificates.client_key()));
+            let options = near(server.port()).host("localhost").cert_path("/does/not/exist");
+            options.tls_config(tls.config().unwrap())
+        };
+        all_works(&server, trusting(certificates.ca())).await;
+        let streams = server.observed().streams_opened();
+        let provider = started(trusting(other.ca())).await;
+        refused(&provider, &["localhost:", "certificate", "trust it in `tls_config`"]).await;
+        assert_eq!(server.observed().streams_opened(), streams);
+    }
+
+    #[tokio::test]
+    async fn a_server_without_http2_is_refused() {
+        let certificates = Certificates::new();
+        let mut tls = Arc::unwrap_or_clone(certificates.server_config());
+        tls.alpn_protocols.clear();
+        let server = ScriptedServer::builder().tls(tls.into()).start();
+        let provider = started(secure(server.port(), &certificates)).await;
+        refused(&provider, &["localhost:", "does not offer HTTP/2"]).await;
+        assert_eq!(server.observed().streams_opened(), 0);
+    }
+
     /// Without `certPath` the roots of the system are trusted, and `SSL_CERT_FILE` names them. The
     /// environment cannot be changed safely from within, so the test runs itself again.
     #[test]
@@ -258,20 +293,19 @@ mod tls {
         const PORT: &str = "FLAGSTAFF_TEST_PORT_OF_THE_PARENT";
         const TRUSTS: &str = "FLAGSTAFF_TEST_TRUSTS_THE_PARENT";
         if let Ok(port) = env::var(PORT) {
-            let trusts = env::var_os(TRUSTS).is_some();
-            return with_system_roots(port.parse().unwrap(), trusts);
+            return with_system_roots(port.parse().unwrap(), &env::var(TRUSTS).unwrap());
         }
         let (certificates, other) = (Certificates::new(), Certificates::new());
         let server = encrypted(&certificates);
         server.set("on", true);
-        for (roots, trusts) in [(certificates.ca(), true), (other.ca(), false)] {
+        let nobody = tempfile::NamedTempFile::new().unwrap().into_temp_path();
+        for (roots, trusts) in
+            [(certificates.ca(), "it"), (other.ca(), "another"), (nobody.to_path_buf(), "nobody")]
+        {
             let mut child = Command::new(env::current_exe().unwrap());
             child.args([NAME, "--exact", "--nocapture"]);
-            child.env(PORT, server.port().to_string()).env("SSL_CERT_FILE", roots);
-            child.env_remove("SSL_CERT_DIR").env_remove(TRUSTS);
-            if trusts {
-                child.env(TRUSTS, "1");
-            }
+            child.env(PORT, server.port().to_string()).env(TRUSTS, trusts);
+            child.env("SSL_CERT_FILE", roots).env_remove("SSL_CERT_DIR");
             let child = child.output().unwrap();
             let output = String::from_utf8_lossy(&child.stdout);
             assert!(child.status.success(), "{output}{}", String::from_utf8_lossy(&child.stderr));
@@ -281,12 +315,19 @@ mod tls {
     }
 
     #[tokio::main(flavor = "current_thread")]
-    async fn with_system_roots(port: u16, trusts: bool) {
+    async fn with_system_roots(port: u16, trusts: &str) {
         let provider = started(near(port).host("localhost").tls(true)).await;
-        if trusts {
-            assert_eq!(value(&provider, "on").await, (true, Reason::Static));
-        } else {
-            refused(&provider, &["localhost:", "certificate", "`certPath`"]).await;
+        match trusts {
+            "it" => assert_eq!(value(&provider, "on").await, (true, Reason::Static)),
+            "another" => refused(&provider, &["localhost:", "certificate", "`certPath`"]).await,
+            _ => {
+                let text = message(&error(&provider, "on").await, &Code::ProviderNotReady);
+                assert_contains(
+                    &text,
+                    &["certPath", "no certificate authorities", "ca-certificates"],
+                );
+                assert!(provider.is_fatal());
+            }
         }
     }
 

@@ -41,7 +41,7 @@ pub struct ServerBuilder {
     management: Option<Listen>,
     sync: Option<Listen>,
     ofrep: Option<Listen>,
-    tls: Option<(Pem, Pem)>,
+    tls: Option<Tls>,
     client_authorities: Option<Pem>,
     cors: Vec<String>,
     additions: Additions,
@@ -53,6 +53,12 @@ pub struct ServerBuilder {
     stream_deadline: Option<Duration>,
     sync_metadata: bool,
     bucketing: Bucketing,
+}
+
+enum Tls {
+    /// A certificate chain and its key.
+    Pem(Pem, Pem),
+    Config(Box<rustls::ServerConfig>),
 }
 
 impl std::fmt::Debug for ServerBuilder {
@@ -189,7 +195,28 @@ impl ServerBuilder {
     /// leaves the one in use, and is logged.
     #[must_use]
     pub fn tls(mut self, certificate: impl Into<Pem>, key: impl Into<Pem>) -> Self {
-        self.tls = Some((certificate.into(), key.into()));
+        self.tls = Some(Tls::Pem(certificate.into(), key.into()));
+        self
+    }
+
+    /// Encrypts evaluation and sync with a configuration of rustls, in place of [`tls`](Self::tls) and
+    /// [`client_authorities`](Self::client_authorities). It does not change while the server runs; a
+    /// certificate resolver in it may. Without `alpn_protocols`, clients can speak HTTP/2 and HTTP/1.1.
+    ///
+    /// ```no_run
+    /// # use flagstaff::server::{Server, ServerError};
+    /// use std::sync::Arc;
+    ///
+    /// use rustls::{ServerConfig, server::ResolvesServerCert};
+    ///
+    /// # async fn example(resolver: Arc<dyn ResolvesServerCert>) -> Result<(), ServerError> {
+    /// let tls = ServerConfig::builder().with_no_client_auth().with_cert_resolver(resolver);
+    /// let server = Server::builder().tls_config(tls).bind().await?;
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn tls_config(mut self, config: rustls::ServerConfig) -> Self {
+        self.tls = Some(Tls::Config(Box::new(config)));
         self
     }
 
@@ -326,7 +353,8 @@ impl ServerBuilder {
             bucketing,
         } = self;
         let tls = match (tls, client_authorities) {
-            (Some((certificate, key)), clients) => {
+            (Some(Tls::Config(config)), None) => Some(Certificates::from(*config)),
+            (Some(Tls::Pem(certificate, key)), clients) => {
                 let tls = ServerTls::new(certificate, key);
                 Some(Certificates::load(match clients {
                     Some(clients) => tls.client_authorities(clients),
@@ -334,8 +362,8 @@ impl ServerBuilder {
                 })?)
             }
             (None, None) => None,
-            (None, Some(_)) => {
-                let reason = "they need TLS: set the server's certificate and key too";
+            (None | Some(Tls::Config(_)), Some(_)) => {
+                let reason = "they need TLS: set the server's certificate and key with `tls`";
                 return Err(ServerError::option("client authorities", reason));
             }
         };

@@ -108,15 +108,16 @@ impl Server {
     pub async fn shutdown(mut self) {
         self.core.stopping.send_replace(true);
         let deadline = Instant::now() + DRAIN;
+        let left = || deadline.saturating_duration_since(Instant::now());
         for server in &self.services {
             server.drain();
         }
         for server in &mut self.services {
-            server.closed_by(deadline).await;
+            server.closed_within(left()).await;
         }
         if let Some(server) = &mut self.management {
             server.drain();
-            server.closed_by(deadline).await;
+            server.closed_within(left()).await;
         }
     }
 }

@@ -1,5 +1,7 @@
 //! TLS, and unix sockets.
 
+use std::sync::Arc;
+
 use flagstaff::{
     FlagdOptions,
     http::Listen,
@@ -36,6 +38,24 @@ async fn evaluation_is_encrypted() {
     V1::new(plain).resolve_boolean(request).await.unwrap_err();
     assert!(value(&provider, "bool").await.0);
     server.shutdown().await;
+}
+
+/// "TLS from memory".
+#[tokio::test]
+async fn a_configuration_of_the_program() {
+    let certificates = Certificates::new();
+    let config = || Arc::unwrap_or_clone(certificates.server_config());
+    let builder = || Server::builder().ephemeral().tls_config(config());
+    let server = builder().bind().await.unwrap();
+    server.flags().replace(FLAGS).unwrap();
+    let port = server.evaluation_addr().unwrap().port();
+    let options = swift().host("localhost").port(port).tls(true).cert_path(certificates.ca());
+    let provider = ready(options).await;
+    assert!(value(&provider, "bool").await.0);
+    server.shutdown().await;
+    // Which clients are accepted is part of the configuration.
+    let error = builder().client_authorities(certificates.ca()).bind().await.unwrap_err();
+    assert!(error.to_string().contains("certificate and key with `tls`"), "{error}");
 }
 
 #[tokio::test]

@@ -15,16 +15,10 @@ use crate::{
     evaluator::{Context, ErrorCode},
     server::{
         core::Core,
-        protocol::{
-            proto::v1::ResolveBooleanRequest,
-            wire::{Fields, write_text},
-        },
+        protocol::wire::{Fields, write_text},
         store::selector::Selector,
     },
 };
-
-/// A request to resolve a flag; all versions and types have the same fields.
-pub(crate) type ResolveRequest = ResolveBooleanRequest;
 
 /// What a request asks with: its headers and its context; and how long its client waits.
 pub(crate) struct Asked<'r> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::{Request, Response};
 
 use super::{
-    answer::{Asked, ResolveRequest, selector, write},
+    answer::{Asked, selector, write},
     events,
     resolve::{Question, Resolved},
     resolve_all,
@@ -17,7 +17,8 @@ use crate::server::{
     protocol::{
         connect::Codec,
         envelope, grpc,
-        proto::v1::{EventStreamRequest, ResolveAllRequest},
+        proto::v1::EventStreamRequest,
+        received::{ResolveAllRequest, ResolveRequest},
     },
 };
 

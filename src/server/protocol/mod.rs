@@ -5,5 +5,6 @@ pub(crate) mod envelope;
 pub(crate) mod grpc;
 pub(crate) mod procedure;
 pub(crate) mod proto;
+pub(crate) mod received;
 pub(crate) mod respond;
 pub(crate) mod wire;

@@ -15,7 +15,7 @@ use crate::server::{
     body::{self, Received, Reply},
     core::Core,
     evaluation::{
-        answer::{self, Asked, ResolveRequest},
+        answer::{self, Asked},
         resolve::{Question, Resolved, Typed},
         resolve_all,
     },
@@ -23,14 +23,14 @@ use crate::server::{
         connect::{Codec, checked, error, http_status},
         envelope, grpc,
         procedure::Procedure,
-        proto::v1::ResolveAllRequest,
+        received::{ResolveAllRequest, ResolveRequest, Struct},
         respond,
     },
 };
 
 /// A request, whichever way it was written.
 enum Message {
-    Proto(prost_types::Struct),
+    Proto(Struct),
     Json(Map<String, Value>),
 }
 

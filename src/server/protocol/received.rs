@@ -1,4 +1,5 @@
-//! A received protobuf struct as the context of an evaluation, read without a copy.
+//! Requests of the evaluation service: the flag, and a protobuf struct as the context
+//! of an evaluation, read without a copy.
 //!
 //! The server evaluates flags with the context of a request as prost has decoded
 //! it. Rules read its fields through the evaluator's [`Context`], and arrays in it
@@ -8,9 +9,60 @@
 //! The depth is bounded by prost, which rejects messages that are nested more than
 //! 100 levels deep.
 
-use prost_types::{ListValue, Struct, Value, value::Kind};
+use std::collections::BTreeMap;
 
 use crate::evaluator::{Context, Items, ValueRef};
+
+/// A request to resolve a flag; all versions and types have the same fields.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct ResolveRequest {
+    #[prost(string, tag = "1")]
+    pub(crate) flag_key: String,
+    #[prost(message, optional, tag = "2")]
+    pub(crate) context: Option<Struct>,
+}
+
+/// A request to resolve all flags.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct ResolveAllRequest {
+    #[prost(message, optional, tag = "1")]
+    pub(crate) context: Option<Struct>,
+}
+
+/// `google.protobuf.Struct`: a type of this crate, so that its [`Context`] is not part of the API.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Struct {
+    #[prost(btree_map = "string, message", tag = "1")]
+    fields: BTreeMap<String, Value>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct ListValue {
+    #[prost(message, repeated, tag = "1")]
+    values: Vec<Value>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct Value {
+    #[prost(oneof = "Kind", tags = "1, 2, 3, 4, 5, 6")]
+    kind: Option<Kind>,
+}
+
+#[derive(Clone, PartialEq, prost::Oneof)]
+enum Kind {
+    #[prost(int32, tag = "1")]
+    Null(i32),
+    #[prost(double, tag = "2")]
+    Number(f64),
+    #[prost(string, tag = "3")]
+    String(String),
+    #[prost(bool, tag = "4")]
+    Bool(bool),
+    #[prost(message, tag = "5")]
+    Struct(Struct),
+    #[prost(message, tag = "6")]
+    List(ListValue),
+}
 
 impl Context for Struct {
     fn get(&self, name: &str) -> Option<ValueRef<'_>> {
@@ -38,12 +90,12 @@ impl Items for ListValue {
 /// in flagd.
 fn read(value: &Value) -> ValueRef<'_> {
     match &value.kind {
-        None | Some(Kind::NullValue(_)) => ValueRef::Null,
-        Some(Kind::BoolValue(value)) => ValueRef::Bool(*value),
-        Some(Kind::NumberValue(value)) => ValueRef::Number(*value),
-        Some(Kind::StringValue(value)) => ValueRef::Text(value),
-        Some(Kind::ListValue(list)) => ValueRef::List(list),
-        Some(Kind::StructValue(object)) => ValueRef::Object(object),
+        None | Some(Kind::Null(_)) => ValueRef::Null,
+        Some(Kind::Bool(value)) => ValueRef::Bool(*value),
+        Some(Kind::Number(value)) => ValueRef::Number(*value),
+        Some(Kind::String(value)) => ValueRef::Text(value),
+        Some(Kind::List(list)) => ValueRef::List(list),
+        Some(Kind::Struct(object)) => ValueRef::Object(object),
     }
 }
 
@@ -51,6 +103,7 @@ fn read(value: &Value) -> ValueRef<'_> {
 #[allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 mod tests {
     use open_feature::{EvaluationContext, EvaluationContextFieldValue};
+    use prost::Message;
     use serde_json::{Map, Value as Json, json};
 
     use super::*;
@@ -70,7 +123,7 @@ mod tests {
             let value = EvaluationContextFieldValue::new_struct(value.clone());
             caller = caller.with_custom_field(name, value);
         }
-        context_to_struct(&caller).unwrap()
+        Struct::decode(&*context_to_struct(&caller).unwrap().encode_to_vec()).unwrap()
     }
 
     /// The result of a rule, made visible by the text of an array, which may have any value.
