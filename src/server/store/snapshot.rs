@@ -2,8 +2,7 @@
 //!
 //! Sources are kept apart, not merged: a merged map would have to be built anew
 //! for each update and each selector. A key is instead looked up in each source,
-//! from the last to the first. There are few sources, and each lookup is one in a
-//! hash map.
+//! from the last to the first: there are few sources, and a lookup costs little.
 //!
 //! # Which flag a selector shows
 //!
