@@ -4,7 +4,8 @@
 //! | Request | Response |
 //! |---|---|
 //! | `/healthz` | 200, as long as the server runs |
-//! | `/readyz` | 200 once every source has delivered a valid definition; else, and during a shutdown, 412 |
+//! | `/readyz` | 200 once every source has delivered a valid definition, else 412 |
+//! | `/readyz`, during a shutdown | 412 |
 //! | `/metrics` | Prometheus' text format |
 //! | gRPC `Health/Check` | `SERVING` when `/readyz` is 200, else `NOT_SERVING` |
 //! | gRPC `Health/Watch` | the same, now and whenever it changes |

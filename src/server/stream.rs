@@ -9,7 +9,7 @@
 //! silence ----------- keep_alive
 //! shutdown ---------- last, then UNAVAILABLE
 //! deadline ---------- DEADLINE_EXCEEDED
-//! client gone ------- nothing
+//! disconnected ------ nothing
 //! ```
 //!
 //! # Slow clients

@@ -7,7 +7,7 @@
 //! - of the last [`STEPS`] updates, where each changed flag was before, which
 //!   says exactly what a client with any selector has seen;
 //! - of each key, the version that changed it last, which says less but is never
-//!   too old for present flags. Of flags that are gone, [`MOST_REMOVED`] keys and
+//!   too old for present flags. Of removed flags, [`MOST_REMOVED`] keys and
 //!   some more are kept.
 //!
 //! For example, two sources, of which `two` comes later and wins, and a client
