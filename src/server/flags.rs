@@ -129,7 +129,7 @@ impl Flags {
     ///
     /// `flag` is an object as in a flag definition, with `state`, `variants`,
     /// `defaultVariant`, `targeting` and `metadata`. Warnings of
-    /// [`lint`](crate::evaluator::lint) are logged.
+    /// [`lint`] are logged.
     ///
     /// ```
     /// # use flagstaff::server::Server;

@@ -14,7 +14,8 @@
 //! request is treated like any other. That differs from flagd, where every page
 //! may read responses (docs/flagd.md, "Differences in the server").
 //!
-//! Origins do not protect the server from requests: only browsers follow them.
+//! Allowed origins do not protect the server from requests: only browsers heed
+//! them, and only for what a page may read.
 
 mod origin;
 

@@ -10,7 +10,7 @@
 //! {"type": "provider_shutdown", "data": {}}
 //! ```
 //!
-//! When they are sent is decided in [`stream`](crate::server::stream).
+//! When they are sent is decided in [`stream`].
 
 use std::{sync::Arc, time::Duration};
 

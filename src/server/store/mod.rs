@@ -22,7 +22,7 @@
 //! To find what is new, a stream could compare the snapshot that it sent last
 //! with the current one. But a client that reads slowly would then keep all
 //! former flags in memory. A stream keeps only a version number ([`Told`]), and
-//! the [history](history) remembers what has changed since.
+//! the [`history`] remembers what has changed since.
 
 pub(crate) mod history;
 mod remembered;
