@@ -1,4 +1,7 @@
 //! Calls of the evaluation service over gRPC.
+//!
+//! Each call is read with its deadline checked, evaluated, and written into its
+//! envelope in one pass.
 
 use std::sync::Arc;
 
@@ -22,7 +25,8 @@ use crate::server::{
     },
 };
 
-/// A call by gRPC; what it gives is the answer either way.
+/// Handles a call over gRPC. Both sides of the result are the response; the error
+/// is that of a call that failed, so that `?` can be used.
 pub(crate) async fn call(
     core: &Arc<Core>,
     procedure: Procedure,
