@@ -1,6 +1,6 @@
 //! Evaluation in process by flagd's sync protocol: the flagd contract, sections 4 and 8, before a
-//! server that does what no flagd can be made to do.
-#![cfg(feature = "in-process")]
+//! server that does what no flagd can be made to do; by the flags of a file; and by a source of the
+//! program's own.
 #![allow(clippy::unwrap_used, reason = "a failure panics")]
 
 #[path = "../support/mod.rs"]
@@ -8,8 +8,11 @@ mod support;
 
 mod changes;
 mod context;
+mod custom_source;
 mod evaluation;
 mod faults;
+#[cfg(unix)]
+mod file;
 mod load;
 mod shutdown;
 mod streams;

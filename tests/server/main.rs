@@ -34,6 +34,7 @@ mod sources;
 mod statuses;
 mod sync;
 mod unary;
+mod warnings;
 
 #[path = "../support/mod.rs"]
 #[allow(unused_imports)]

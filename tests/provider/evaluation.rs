@@ -1,19 +1,8 @@
 //! What an evaluation gives for each answer of flagd: the flagd contract, sections 1, 2 and 6.
-#![cfg(feature = "rpc")]
-// A failure panics; the documentation quotes the contract; numbers come back exactly.
-#![allow(clippy::doc_markdown, clippy::float_cmp, clippy::unwrap_used)]
-
-mod support;
 
 use std::sync::Arc;
 
-use flagstaff::{FlagdProvider, ProviderEvent, reason};
-use open_feature::{
-    EvaluationContext, EvaluationContextFieldValue, EvaluationErrorCode as Code,
-    EvaluationReason as Reason, FlagMetadataValue, StructValue, Value, provider::FeatureProvider,
-};
-use serde_json::json;
-use support::{
+use crate::support::{
     json::KINDLESS,
     provider::{
         ALL_CHANGED, assert_contains, boolean, error, expect, message, near, ready, started, value,
@@ -22,6 +11,12 @@ use support::{
     raw::PlainHttp,
     scripted::{Flag, Method, Missing, ScriptedServer, Version, Versions},
 };
+use flagstaff::{FlagdProvider, ProviderEvent, reason};
+use open_feature::{
+    EvaluationContext, EvaluationContextFieldValue, EvaluationErrorCode as Code,
+    EvaluationReason as Reason, FlagMetadataValue, StructValue, Value, provider::FeatureProvider,
+};
+use serde_json::json;
 use tonic::Status;
 
 fn context() -> EvaluationContext {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use flagstaff::{FlagdOptions, flagd::FlagdOptionsBuilder};
 
-use crate::{build, from_variables, invalid};
+use super::{build, from_variables, invalid};
 
 const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 

@@ -1,19 +1,9 @@
 //! What subscribers are told, and that they disturb nobody: the flagd contract, section 4, and
 //! OpenFeature specification 5.1 to 5.3.
-#![cfg(feature = "rpc")]
-// A failure panics; the documentation quotes the contract.
-#![allow(clippy::doc_markdown, clippy::unwrap_used)]
-
-mod support;
 
 use std::{future::Future, pin::pin, task::Poll, time::Duration};
 
-use flagstaff::{
-    FlagdProvider, ProviderEvent, State,
-    flagd::{ChangedFlags, Events},
-};
-use open_feature::{EvaluationReason, OpenFeature};
-use support::{
+use crate::support::{
     provider::{
         ALL_CHANGED, assert_contains, boolean, changed, error, expect, expect_error, initialize,
         near, next, provider, ready, started, value, watched,
@@ -22,6 +12,11 @@ use support::{
     scripted::{ScriptedServer, StreamMode},
     wait::bounded,
 };
+use flagstaff::{
+    FlagdProvider, ProviderEvent, State,
+    flagd::{ChangedFlags, Events},
+};
+use open_feature::{EvaluationReason, OpenFeature};
 use tokio_stream::StreamExt as _;
 use tonic::Status;
 

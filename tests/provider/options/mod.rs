@@ -1,7 +1,5 @@
 //! The options and their environment: contract section 3, the configuration section of the flagd
 //! provider specification.
-#![cfg(feature = "rpc")]
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test")]
 
 mod address;
 mod checks;

@@ -2,7 +2,7 @@
 
 use flagstaff::{FlagdOptions, flagd::FlagdOptionsBuilder};
 
-use crate::{build, from_variables, invalid};
+use super::{build, from_variables, invalid};
 
 const SECRET: &str = "s3cret";
 

@@ -1,8 +1,4 @@
 //! Evaluation by the flags of a file: how it is watched, replaced, broken, lost and found again.
-#![cfg(all(feature = "in-process", unix))]
-#![allow(clippy::unwrap_used, reason = "a failure panics")]
-
-mod support;
 
 use std::{
     fs,
@@ -12,19 +8,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-use flagstaff::{
-    ProviderEvent, State,
-    flagd::{FlagdOptionsBuilder, Resolver},
-    source::{FileSource, FlagSource, Format},
-};
-use open_feature::EvaluationReason;
-use support::{
+use crate::support::{
     provider::{
         assert_contains, changed, error, expect, expect_error, initialize, message, next, provider,
         started, swift, value, watched,
     },
     wait::{PATIENCE, becomes_true, bounded, eventually},
 };
+use flagstaff::{
+    ProviderEvent, State,
+    flagd::{FlagdOptionsBuilder, Resolver},
+    source::{FileSource, FlagSource, Format},
+};
+use open_feature::EvaluationReason;
 use tempfile::TempDir;
 use tokio::time::sleep;
 
@@ -244,7 +240,7 @@ async fn the_same_content_written_again_is_no_change() {
 #[tokio::test]
 async fn in_process_with_a_file_is_the_file() {
     let files = Files::new("flags.json", &json(true));
-    let provider = support::provider::ready(
+    let provider = crate::support::provider::ready(
         swift().resolver(Resolver::InProcess).offline_flag_source_path(&files.path),
     )
     .await;
@@ -255,7 +251,7 @@ async fn in_process_with_a_file_is_the_file() {
 #[tokio::test]
 async fn it_can_be_initialized_again() {
     let files = Files::new("flags.json", &json(true));
-    let provider = support::provider::ready(files.options(NEVER)).await;
+    let provider = crate::support::provider::ready(files.options(NEVER)).await;
     provider.shutdown().await;
     let shut_down = error(&provider, "switch").await;
     let text = message(&shut_down, &open_feature::EvaluationErrorCode::ProviderNotReady);

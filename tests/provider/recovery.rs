@@ -1,21 +1,16 @@
 //! After an outage, READY means that calls are made: the circuit breaker closes with the stream that
 //! is ready again, except where the streams were well all along and only calls hang.
-#![cfg(feature = "rpc")]
-// A failure panics.
-#![allow(clippy::unwrap_used)]
-
-mod support;
 
 use std::time::{Duration, Instant};
 
-use flagstaff::{FlagdProvider, State, flagd::FlagdOptionsBuilder};
-use open_feature::{EvaluationError, EvaluationErrorCode as Code};
-use support::{
+use crate::support::{
     gate::TcpGate,
     provider::{boolean, error, near, ready},
     scripted::{Flag, ScriptedServer, StreamMode},
     wait::{PATIENCE, eventually},
 };
+use flagstaff::{FlagdProvider, State, flagd::FlagdOptionsBuilder};
+use open_feature::{EvaluationError, EvaluationErrorCode as Code};
 use tokio::task::JoinSet;
 
 /// The deadline of calls, which is short because they are to miss it.

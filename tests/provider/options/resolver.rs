@@ -6,7 +6,7 @@ use flagstaff::{
 };
 use serde_json::{Map, json};
 
-use crate::{build, from_variables, invalid};
+use super::{build, from_variables, invalid};
 
 const PATH: &str = "FLAGD_OFFLINE_FLAG_SOURCE_PATH";
 

@@ -1,19 +1,9 @@
 //! What depends on time, with the defaults of the options, to the millisecond: the clock stands
 //! still but for what a test lets pass. The flagd contract, sections 3 and 4.
-#![cfg(feature = "rpc")]
-// A failure panics; the documentation quotes the contract.
-#![allow(clippy::doc_markdown, clippy::unchecked_time_subtraction, clippy::unwrap_used)]
-
-mod support;
 
 use std::time::Duration;
 
-use flagstaff::{
-    FlagdOptions, FlagdProvider, ProviderEvent, State,
-    flagd::{Events, FlagdOptionsBuilder},
-};
-use open_feature::{EvaluationContext, EvaluationErrorCode as Code, provider::FeatureProvider};
-use support::{
+use crate::support::{
     clock::Clock,
     provider::{
         ALL_CHANGED, assert_contains, boolean, changed, error, expect, expect_error, initialize,
@@ -22,6 +12,11 @@ use support::{
     raw::SilentPeer,
     scripted::{ScriptedServer, StreamMode},
 };
+use flagstaff::{
+    FlagdOptions, FlagdProvider, ProviderEvent, State,
+    flagd::{Events, FlagdOptionsBuilder},
+};
+use open_feature::{EvaluationContext, EvaluationErrorCode as Code, provider::FeatureProvider};
 use tokio::task::yield_now;
 use tonic::Status;
 
@@ -40,7 +35,7 @@ fn defaults(port: u16) -> FlagdOptionsBuilder {
 
 /// Enough rounds for whatever is due to have reached the server: a connection and a call of our own.
 async fn settle(clock: &Clock, server: &ScriptedServer) {
-    use support::proto::{V2, connect, v2::ResolveBooleanRequest};
+    use crate::support::proto::{V2, connect, v2::ResolveBooleanRequest};
     let request = ResolveBooleanRequest { flag_key: "round trip".to_owned(), context: None };
     clock
         .still("a round trip", async {

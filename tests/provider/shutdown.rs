@@ -1,10 +1,5 @@
 //! How the provider ends, and that nothing of it stays: the flagd contract, sections 4 and 7, and
 //! OpenFeature specification 2.5.
-#![cfg(feature = "rpc")]
-// A failure panics; the documentation quotes the contract.
-#![allow(clippy::doc_markdown, clippy::unwrap_used)]
-
-mod support;
 
 use std::{
     pin::pin,
@@ -12,12 +7,7 @@ use std::{
     time::Duration,
 };
 
-use flagstaff::{FlagdProvider, State};
-use open_feature::{
-    EvaluationContext, EvaluationErrorCode, EvaluationReason, OpenFeature,
-    provider::FeatureProvider,
-};
-use support::{
+use crate::support::{
     provider::{
         assert_contains, boolean, error, expect_error, initialize, message, near, provider, ready,
         started, tasks, value, watched,
@@ -25,6 +15,11 @@ use support::{
     raw::{SilentPeer, closed_port},
     scripted::{ScriptedServer, StreamMode},
     wait::{PATIENCE, bounded, eventually},
+};
+use flagstaff::{FlagdProvider, State};
+use open_feature::{
+    EvaluationContext, EvaluationErrorCode, EvaluationReason, OpenFeature,
+    provider::FeatureProvider,
 };
 use tokio::runtime::{Builder, Runtime};
 use tonic::Status;

@@ -1,17 +1,9 @@
 //! The unary call itself: its deadline, its headers, its retries, and who may make it while flagd is
 //! unreachable or hangs. The flagd contract, sections 2, 3, 4 and 7.
-#![cfg(feature = "rpc")]
-// A failure panics; the documentation quotes the contract.
-#![allow(clippy::doc_markdown, clippy::unwrap_used)]
-
-mod support;
 
 use std::time::{Duration, Instant};
 
-use flagstaff::{FlagdProvider, ProviderEvent, State, flagd::FlagdOptionsBuilder};
-use h2::Reason as Reset;
-use open_feature::{EvaluationErrorCode as Code, EvaluationReason as Reason};
-use support::{
+use crate::support::{
     gate::TcpGate,
     provider::{
         ALL_CHANGED, assert_contains, boolean, connected, error, expect, message, near, ready,
@@ -22,6 +14,9 @@ use support::{
     scripted::{Call, Flag, ScriptedServer, StreamMode, Versions},
     wait::{PATIENCE, bounded, eventually},
 };
+use flagstaff::{FlagdProvider, ProviderEvent, State, flagd::FlagdOptionsBuilder};
+use h2::Reason as Reset;
+use open_feature::{EvaluationErrorCode as Code, EvaluationReason as Reason};
 use tokio::task::JoinSet;
 use tonic::Status;
 
@@ -86,7 +81,7 @@ async fn the_deadline_bounds_a_call_over_a_unix_socket() {
 #[cfg(feature = "tls")]
 #[tokio::test]
 async fn the_deadline_bounds_a_call_over_tls() {
-    let certificates = support::certs::Certificates::new();
+    let certificates = crate::support::certs::Certificates::new();
     let server = ScriptedServer::builder().tls(certificates.server_config()).start();
     let target = format!("localhost:{}", server.port());
     let options = near(server.port()).host("localhost").tls(true).cert_path(certificates.ca());
@@ -164,7 +159,7 @@ async fn nothing_is_sent_that_was_not_asked_for() {
 struct Withheld {
     server: ScriptedServer,
     network: TcpGate,
-    gate: support::scripted::Gate,
+    gate: crate::support::scripted::Gate,
     asked: tokio::task::JoinHandle<Result<bool, open_feature::EvaluationError>>,
 }
 

@@ -1,22 +1,17 @@
 //! What is cached, and what is dropped and when: the flagd contract, section 5 and the last column of section 4's table.
-#![cfg(feature = "rpc")]
-// A failure panics; the documentation quotes the contract.
-#![allow(clippy::doc_markdown, clippy::unwrap_used)]
-
-mod support;
 
 use std::time::Duration;
 
+use crate::support::{
+    provider::{ALL_CHANGED, boolean, changed, expect, expect_error, near, ready, value, watched},
+    scripted::{Flag, ScriptedServer, StreamMode},
+};
 use flagstaff::{FlagdProvider, ProviderEvent, State, flagd::CacheType};
 use open_feature::{
     EvaluationContext, EvaluationReason as Reason, FlagMetadataValue, StructValue,
     provider::FeatureProvider,
 };
 use serde_json::{Value, json};
-use support::{
-    provider::{ALL_CHANGED, boolean, changed, expect, expect_error, near, ready, value, watched},
-    scripted::{Flag, ScriptedServer, StreamMode},
-};
 use tonic::Status;
 
 fn context() -> EvaluationContext {
@@ -162,7 +157,7 @@ async fn a_change_drops_what_it_names_and_all_if_it_names_none() {
     for data in malformed {
         boolean(&provider, "c").await.unwrap();
         boolean(&provider, "b").await.unwrap();
-        server.send("configuration_change", data.as_ref().map(support::json::to_struct));
+        server.send("configuration_change", data.as_ref().map(crate::support::json::to_struct));
         expect(&mut events, [ALL_CHANGED]).await;
         assert_eq!(provider.stats().cache_entries, 0, "{data:?}");
     }

@@ -1,18 +1,8 @@
 //! How the provider comes up, loses flagd and finds it again: the flagd contract, section 4.
-#![cfg(feature = "rpc")]
-// A failure panics; the documentation quotes the contract.
-#![allow(clippy::doc_markdown, clippy::unwrap_used)]
-
-mod support;
 
 use std::time::{Duration, Instant};
 
-use flagstaff::{FlagdError, ProviderEvent, State};
-use open_feature::{
-    EvaluationErrorCode, EvaluationReason, OpenFeature,
-    provider::{FeatureProvider, ProviderStatus},
-};
-use support::{
+use crate::support::{
     provider::{
         ALL_CHANGED, assert_contains, boolean, error, expect, expect_error, initialize, message,
         near, provider, ready, started, value, watched,
@@ -20,6 +10,11 @@ use support::{
     raw::{SilentPeer, closed_port},
     scripted::{ScriptedServer, StreamMode},
     wait::{PATIENCE, bounded},
+};
+use flagstaff::{FlagdError, ProviderEvent, State};
+use open_feature::{
+    EvaluationErrorCode, EvaluationReason, OpenFeature,
+    provider::{FeatureProvider, ProviderStatus},
 };
 use tonic::Status;
 
@@ -182,7 +177,7 @@ async fn a_second_initialization_changes_nothing() {
 
     assert_eq!(value(&provider, "on").await, (true, EvaluationReason::Cached));
     server.change(&["other"]);
-    expect(&mut events, [support::provider::changed(&["other"])]).await;
+    expect(&mut events, [crate::support::provider::changed(&["other"])]).await;
     let seen = server.observed();
     assert_eq!((seen.connections.accepted, seen.streams_opened()), (1, 1));
 }

@@ -1,9 +1,6 @@
 //! Whatever the text, a definition is read or refused: nothing panics, nothing hangs, and what is read
 //! can be sent on and read again.
 
-// A test that fails may panic.
-#![allow(clippy::unwrap_used)]
-
 use std::{
     collections::BTreeMap,
     time::{Duration, Instant},

@@ -1,21 +1,16 @@
 //! What the provider quotes of somebody else's text, it cuts: keys of flags, what servers say, what
 //! variables and files are called. A message of hundreds of kilobytes fits no log and no header.
-#![cfg(feature = "rpc")]
-// In helpers as in tests.
-#![allow(clippy::unwrap_used)]
-
-mod support;
 
 use std::time::Duration;
 
-use flagstaff::{FlagdError, FlagdOptions, FlagdProvider, ProviderEvent};
-use open_feature::{EvaluationContext, provider::FeatureProvider as _};
-use serde_json::json;
-use support::{
+use crate::support::{
     provider::{boolean, error, initialize, near, next, provider, ready, started},
     scripted::{Flag, ScriptedServer},
     wait::bounded,
 };
+use flagstaff::{FlagdError, FlagdOptions, FlagdProvider, ProviderEvent};
+use open_feature::{EvaluationContext, provider::FeatureProvider as _};
+use serde_json::json;
 use tonic::Status;
 
 /// Two quotations of 200 characters, and what is said about them.
@@ -161,12 +156,12 @@ async fn a_program_sees_the_whole_path() {
 
 #[cfg(feature = "in-process")]
 mod in_process {
+    use crate::support::{provider::swift, sync_server::SyncServer};
     use flagstaff::{
         async_trait,
         flagd::Resolver,
         source::{Definition, FlagSource, SourceError},
     };
-    use support::{provider::swift, sync_server::SyncServer};
 
     use super::*;
 

@@ -1,9 +1,6 @@
 //! `fractional`: shares are as the weights say, and the CBOR generation buckets as the published
 //! engine does.
 
-// A test that fails may panic.
-#![allow(clippy::unwrap_used)]
-
 use std::collections::BTreeMap;
 
 use flagd_evaluation_engine::targeting::Operator;

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use flagstaff::{FlagdOptions, FlagdProvider};
 
-const NAME: &str = "process::build_reads_the_environment_of_the_process";
+const NAME: &str = "options::process::build_reads_the_environment_of_the_process";
 const AGAIN: &str = "FLAGSTAFF_TEST_RUNS_AGAIN";
 
 #[test]

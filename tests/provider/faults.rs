@@ -1,20 +1,9 @@
 //! What the provider does when flagd or the network misbehaves: the list of faults, and the
 //! flagd contract, section 4. After each: no stale value, no panic, no tight loop.
-#![cfg(feature = "rpc")]
-// A failure panics; the documentation quotes the contract.
-#![allow(clippy::doc_markdown, clippy::unwrap_used)]
-
-mod support;
 
 use std::time::{Duration, Instant};
 
-use flagstaff::{
-    FlagdProvider, ProviderEvent, State,
-    flagd::{Events, FlagdOptionsBuilder},
-};
-use open_feature::EvaluationReason as Reason;
-use serde_json::json;
-use support::{
+use crate::support::{
     gate::TcpGate,
     provider::{
         ALL_CHANGED, boolean, changed, expect, expect_error, near, provider, ready, started, tasks,
@@ -24,6 +13,12 @@ use support::{
     scripted::{ScriptedServer, StreamMode},
     wait::{PATIENCE, bounded, eventually},
 };
+use flagstaff::{
+    FlagdProvider, ProviderEvent, State,
+    flagd::{Events, FlagdOptionsBuilder},
+};
+use open_feature::EvaluationReason as Reason;
+use serde_json::json;
 use tonic::Status;
 
 const LOST_AND_FOUND: [ProviderEvent; 3] =
@@ -156,7 +151,7 @@ async fn a_server_that_says_ready_and_closes_each_stream() {
     let provider = provider(steady(server.port()));
     let mut events = provider.events();
     let start = Instant::now();
-    support::provider::initialize(&provider).await;
+    crate::support::provider::initialize(&provider).await;
     no_tight_loop(&server, 0, start).await;
     expect(&mut events, [ProviderEvent::Ready]).await;
     expect(&mut events, LOST_AND_FOUND).await;
@@ -237,7 +232,8 @@ async fn nothing_counts_as_connected_before_ready() {
     let provider = provider(near(server.port()));
     let mut events = provider.events();
     let handle = provider.clone();
-    let initializing = tokio::spawn(async move { support::provider::initialize(&handle).await });
+    let initializing =
+        tokio::spawn(async move { crate::support::provider::initialize(&handle).await });
     server.wait_for_streams(1).await;
     server.change(&["on"]);
     server.send("keep_alive", None);
@@ -253,7 +249,7 @@ async fn nothing_counts_as_connected_before_ready() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_loss_of_streams_costs_no_evaluation() {
     let server = ScriptedServer::start();
-    server.set("on", support::scripted::Flag::new(true).reason("TARGETING_MATCH"));
+    server.set("on", crate::support::scripted::Flag::new(true).reason("TARGETING_MATCH"));
     let provider = ready(near(server.port()).retry_backoff_max(Duration::from_millis(20))).await;
     let mut events = provider.events();
     expect(&mut events, [ProviderEvent::Ready]).await;

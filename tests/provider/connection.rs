@@ -1,16 +1,9 @@
 //! The ways to flagd: TCP, unix socket, target URIs, TLS and mutual TLS. The flagd contract,
 //! sections 3 and 7.
-#![cfg(feature = "rpc")]
-// A failure panics; the documentation quotes the contract.
-#![allow(clippy::doc_markdown, clippy::unwrap_used)]
-
-mod support;
 
 use std::net::Ipv6Addr;
 
-use flagstaff::{State, flagd::FlagdOptionsBuilder};
-use open_feature::{EvaluationErrorCode as Code, EvaluationReason as Reason};
-use support::{
+use crate::support::{
     authority_proxy::AuthorityProxy,
     background::Background,
     ports::local,
@@ -20,6 +13,8 @@ use support::{
     },
     scripted::ScriptedServer,
 };
+use flagstaff::{State, flagd::FlagdOptionsBuilder};
+use open_feature::{EvaluationErrorCode as Code, EvaluationReason as Reason};
 use tokio::net::{TcpListener, TcpStream};
 
 /// A call, the stream and an event arrive.
@@ -254,7 +249,7 @@ mod tls {
     /// environment cannot be changed safely from within, so the test runs itself again.
     #[test]
     fn the_roots_of_the_system_are_trusted() {
-        const NAME: &str = "tls::the_roots_of_the_system_are_trusted";
+        const NAME: &str = "connection::tls::the_roots_of_the_system_are_trusted";
         const PORT: &str = "FLAGSTAFF_TEST_PORT_OF_THE_PARENT";
         const TRUSTS: &str = "FLAGSTAFF_TEST_TRUSTS_THE_PARENT";
         if let Ok(port) = env::var(PORT) {

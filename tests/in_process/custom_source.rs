@@ -1,9 +1,12 @@
 //! A provider with a source of the program's own.
-#![cfg(feature = "in-process")]
-#![allow(clippy::unwrap_used, reason = "a failure panics")]
 
-mod support;
-
+use crate::support::{
+    provider::{
+        assert_contains, changed, error, expect, expect_error, initialize, provider, swift, tasks,
+        value,
+    },
+    wait::{bounded, eventually},
+};
 use flagstaff::{
     FlagdOptions, FlagdProvider, ProviderEvent, State, async_trait,
     flagd::Resolver,
@@ -11,13 +14,6 @@ use flagstaff::{
 };
 use open_feature::OpenFeature;
 use serde_json::{Map, json};
-use support::{
-    provider::{
-        assert_contains, changed, error, expect, expect_error, initialize, provider, swift, tasks,
-        value,
-    },
-    wait::{bounded, eventually},
-};
 use tokio::sync::mpsc;
 
 /// Gives what is sent to it.

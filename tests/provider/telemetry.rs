@@ -1,9 +1,4 @@
 //! What the provider writes to tracing: OpenTelemetry's names, sensible levels, nothing secret.
-#![cfg(feature = "rpc")]
-// A helper that fails is a test that fails.
-#![allow(clippy::unwrap_used)]
-
-mod support;
 
 use std::{
     fmt::{Debug, Write},
@@ -20,7 +15,7 @@ use tracing::{
 };
 use tracing_subscriber::{Layer, layer::Context, prelude::*};
 
-use support::{
+use crate::support::{
     provider::{assert_contains, boolean, error, initialize, near, next, provider, watched},
     raw::closed_port,
     scripted::{Flag, ScriptedServer},

@@ -1,24 +1,19 @@
 //! How long an event stream may live and be silent, with the defaults of the options: the clock
 //! stands still but for what a test lets pass. The flagd contract, sections 3 and 4.
-#![cfg(feature = "rpc")]
-// A failure panics; the documentation quotes the contract.
-#![allow(clippy::doc_markdown, clippy::unchecked_time_subtraction, clippy::unwrap_used)]
-
-mod support;
 
 use std::time::Duration;
 
-use flagstaff::{
-    FlagdOptions, FlagdProvider, ProviderEvent, State,
-    flagd::{Events, FlagdOptionsBuilder},
-};
-use open_feature::EvaluationReason as Reason;
-use support::{
+use crate::support::{
     clock::Clock,
     gate::TcpGate,
     provider::{ALL_CHANGED, boolean, changed, expect, value, watched},
     scripted::{Flag, ScriptedServer, StreamMode},
 };
+use flagstaff::{
+    FlagdOptions, FlagdProvider, ProviderEvent, State,
+    flagd::{Events, FlagdOptionsBuilder},
+};
+use open_feature::EvaluationReason as Reason;
 use tonic::Status;
 
 const TICK: Duration = Duration::from_millis(2);

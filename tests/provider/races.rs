@@ -1,23 +1,18 @@
 //! Answers that arrive after their flag has changed: no stale value comes back into the cache. The
 //! flagd contract, section 5.
-#![cfg(feature = "rpc")]
-// A failure panics; the documentation quotes the contract.
-#![allow(clippy::doc_markdown, clippy::unwrap_used)]
-
-mod support;
 
 use std::sync::{
     Arc,
     atomic::{AtomicBool, Ordering},
 };
 
-use flagstaff::{FlagdProvider, ProviderEvent, flagd::Events};
-use open_feature::{EvaluationContext, EvaluationReason as Reason, provider::FeatureProvider};
-use support::{
+use crate::support::{
     provider::{ALL_CHANGED, changed, expect, near, value, watched},
     scripted::{Gate, ScriptedServer, StreamMode},
     wait::bounded,
 };
+use flagstaff::{FlagdProvider, ProviderEvent, flagd::Events};
+use open_feature::{EvaluationContext, EvaluationReason as Reason, provider::FeatureProvider};
 use tokio::task::JoinHandle;
 use tonic::Status;
 

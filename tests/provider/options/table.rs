@@ -10,7 +10,7 @@ use flagstaff::{
 };
 use std::time::Duration;
 
-use crate::{build, from_variables, invalid};
+use super::{build, from_variables, invalid};
 
 struct Case {
     name: &'static str,

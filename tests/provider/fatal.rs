@@ -1,21 +1,9 @@
 //! When the provider gives up for good, and when it must not: the flagd contract, section 4, and
 //! OpenFeature specification 1.7.5.
-#![cfg(feature = "rpc")]
-// A failure panics; the documentation quotes the contract.
-#![allow(clippy::doc_markdown, clippy::unwrap_used)]
-
-mod support;
 
 use std::{fs, time::Duration};
 
-#[cfg(not(feature = "in-process"))]
-use flagstaff::flagd::Resolver;
-use flagstaff::{FlagdError, FlagdProvider, ProviderEvent, State, flagd::FlagdOptionsBuilder};
-use open_feature::{
-    EvaluationErrorCode,
-    provider::{FeatureProvider, ProviderStatus},
-};
-use support::{
+use crate::support::{
     provider::{
         ALL_CHANGED, assert_contains, boolean, error, expect, expect_error, initialize, message,
         near, provider, started, swift, tasks, watched,
@@ -23,6 +11,13 @@ use support::{
     raw::{PlainHttp, closed_port},
     scripted::{ScriptedServer, StreamMode},
     wait::{PATIENCE, eventually},
+};
+#[cfg(not(feature = "in-process"))]
+use flagstaff::flagd::Resolver;
+use flagstaff::{FlagdError, FlagdProvider, ProviderEvent, State, flagd::FlagdOptionsBuilder};
+use open_feature::{
+    EvaluationErrorCode,
+    provider::{FeatureProvider, ProviderStatus},
 };
 use tonic::Status;
 

@@ -1,8 +1,4 @@
 //! What is logged of definitions that were loaded although they can never work as they are meant.
-#![cfg(feature = "server")]
-#![allow(clippy::unwrap_used, reason = "a failure panics")]
-
-mod support;
 
 use std::{
     collections::BTreeMap,
@@ -11,6 +7,12 @@ use std::{
     time::Duration,
 };
 
+use crate::support::{
+    provider::{near, next, swift, watched},
+    sent::Sent,
+    sync_server::SyncServer,
+    wait::{bounded, eventually},
+};
 use flagstaff::{
     FlagdProvider, async_trait,
     flagd::Resolver,
@@ -18,12 +20,6 @@ use flagstaff::{
     source::{Definition, FlagSource, SourceError},
 };
 use serde_json::{Map, Value as Json, json};
-use support::{
-    provider::{near, next, swift, watched},
-    sent::Sent,
-    sync_server::SyncServer,
-    wait::{bounded, eventually},
-};
 use tokio::sync::mpsc;
 use tracing::{
     Event, Level, Subscriber,
@@ -269,14 +265,14 @@ async fn a_provider_logs_what_its_source_gives() {
     let options = swift().build_with_env(|_| None).unwrap();
     let provider = FlagdProvider::with_source(options, Sent(receiver));
     sender.send(Definition::json(flags(&[]).to_string())).unwrap();
-    support::provider::initialize(&provider).await;
+    crate::support::provider::initialize(&provider).await;
     assert_each_warning_is_logged_once(&logged, "sent", |definition| {
         sender.send(Definition::json(definition.to_string())).unwrap();
     })
     .await;
     // What was logged is not logged again when the provider starts again.
     provider.shutdown().await;
-    support::provider::initialize(&provider).await;
+    crate::support::provider::initialize(&provider).await;
     sender.send(Definition::json(many(1).to_string())).unwrap();
     sender.send(Definition::json(flags(&[("z", bad())]).to_string())).unwrap();
     assert_eq!(logged.take(1).await[0]["flag"], "z");

@@ -15,7 +15,7 @@ use tracing::{
     span,
 };
 
-use crate::{build, from_variables, invalid};
+use super::{build, from_variables, invalid};
 
 const ALL: [(&str, &str); 5] = [
     ("FLAGD_HOST", "host.env"),
