@@ -233,6 +233,7 @@ impl Backend {
                 let definition = fs::read(&path).map_err(|error| error.to_string())?;
                 fs::remove_file(&path).map_err(|error| error.to_string())?;
                 self.peer = Peer::Away(tokio::spawn(async move {
+                    // The step says how long.
                     sleep(outage).await;
                     fs::write(&path, definition).map_err(|error| error.to_string())?;
                     Ok(Box::new(Peer::File(path, directory)))
@@ -250,6 +251,7 @@ impl Backend {
         fs::remove_file(flagd.flags_path()).map_err(|error| error.to_string())?;
         let (gate, sources) = (self.gate.clone(), self.sources);
         self.peer = Peer::Away(tokio::spawn(async move {
+            // The step says how long.
             sleep(outage).await;
             flagd.write_flags(&definition);
             flagd.restart().await?;
@@ -276,6 +278,7 @@ impl Backend {
             _ => 0,
         };
         let before = streams();
+        // The step says how long.
         sleep(pause).await;
         match streams() - before {
             0 => Ok(()),
@@ -301,8 +304,10 @@ async fn until_loaded(flagd: &FlagdProcess, sources: &[&str]) -> Result<(), Stri
     for source in sources {
         let flag_key = answering_flag(&flagd.dir().join(source))?;
         let message = v1::ResolveBooleanRequest { flag_key, context: None };
+        // The closure of `becomes_true` would not be `Send`.
         bounded(source, async {
             while !is_found(client.resolve_boolean(select(message.clone(), source)).await) {
+                // A poll.
                 sleep(Duration::from_millis(10)).await;
             }
         })

@@ -50,6 +50,7 @@ async fn a_slow_source() {
             match V1::new(channel.clone()).resolve_string(request).await {
                 // It does not listen yet.
                 Err(status) if status.code() == Code::Unavailable => {
+                    // A poll; what follows bounds it.
                     sleep(Duration::from_millis(5)).await;
                 }
                 answer => return answer.map(|answer| answer.into_inner().value),

@@ -196,6 +196,7 @@ async fn a_body_that_outlives_the_handler() {
 async fn hold(request: Request<axum::body::Body>) -> &'static str {
     let body = request.into_body();
     tokio::spawn(async move {
+        // The response is sent meanwhile.
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         drop(body);
     });

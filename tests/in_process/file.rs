@@ -188,7 +188,7 @@ async fn a_broken_file_leaves_the_last_good_flags() {
     assert_eq!(provider.state(), State::Stale);
     assert!(value(&provider, "switch").await.0);
 
-    // It is read many times, and told once.
+    // It is read many times, and told once; the clock is paused, and leaps.
     sleep(5 * OFTEN).await;
     files.replace("{\"flags\": {\n  \"bad\": {\"state\": 7}\n}}");
     let (message, _) = expect_error(&mut events).await;
@@ -230,6 +230,7 @@ async fn the_same_content_written_again_is_no_change() {
     let (provider, mut events) = watched(files.options(OFTEN)).await;
     for _ in 0..3 {
         files.replace(&json(true));
+        // The clock is paused: it leaps.
         sleep(2 * OFTEN).await;
     }
     files.replace(&json(false));

@@ -39,7 +39,7 @@ use tokio::task::JoinSet;
 
 use support::{
     provider::{near, ready},
-    wait::bounded,
+    wait::becomes_true,
 };
 
 const CALLS: usize = 20_000;
@@ -131,10 +131,8 @@ async fn bounded_long<F: Future>(future: F) -> F::Output {
 
 /// Waits for what a peer is to do first.
 async fn accepts_connections(port: u16) {
-    bounded("a listener", async {
-        while tokio::net::TcpStream::connect(support::ports::local(port)).await.is_err() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+    becomes_true("a listener", async || {
+        tokio::net::TcpStream::connect(support::ports::local(port)).await.is_ok()
     })
     .await;
 }

@@ -246,8 +246,8 @@ async fn a_broken_pair_leaves_the_one_in_use() {
         assert!(shows(&server, &first, &second).await, "{reason}");
         let text = warnings.0.lock().unwrap()[index].clone();
         assert!(text.contains(reason) && !text.contains("hush"), "{text}");
-        // Once, however often the files are read.
         tokio::time::pause();
+        // Once, however often the files are read: the clock leaps.
         tokio::time::sleep(Duration::from_secs(10)).await;
         tokio::time::resume();
         assert_eq!(warnings.count(), index + 1, "{:?}", warnings.0.lock().unwrap());

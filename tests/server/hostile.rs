@@ -313,6 +313,7 @@ async fn is_dropped(server: &Server) {
     tokio::time::pause();
     let gone = async {
         loop {
+            // The clock is paused: it leaps.
             tokio::time::sleep(Duration::from_secs(5)).await;
             let answer = get(server.management_addr(), "/metrics").await;
             // One connection is that of the question.
