@@ -18,7 +18,6 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::{mpsc, oneshot},
     task::JoinSet,
-    time::Instant,
 };
 use tonic::Status;
 
@@ -31,7 +30,7 @@ use super::{
         clock::Clock,
         proto::{v1, v2},
         sent::Sent,
-        wait::{becomes_true, bounded},
+        wait::bounded,
     },
 };
 
@@ -149,15 +148,38 @@ async fn ask(server: &Server) -> JoinSet<(&'static str, String)> {
     asked.into_iter().map(|(name, asked)| async move { (name, asked.await) }).collect()
 }
 
-/// The requests are under way, each over a connection of its own, and none is answered.
-async fn all_wait<T: std::fmt::Debug + 'static>(server: &Server, asked: &mut JoinSet<T>) {
+/// The requests have reached the server, each over a connection of its own, and none is answered.
+async fn all_wait<T: std::fmt::Debug + 'static>(
+    clock: Clock,
+    server: &Server,
+    asked: &mut JoinSet<T>,
+) -> Clock {
     let connections = format!("\nflagstaff_connections {}\n", asked.len() + 1);
-    becomes_true("the connections", async || {
-        get(server.management_addr(), "/metrics").await.text().contains(&connections)
-    })
-    .await;
-    let early = tokio::time::timeout(Duration::from_millis(100), asked.join_next()).await;
-    assert!(early.is_err(), "{early:?} before the flags");
+    let connected =
+        async || get(server.management_addr(), "/metrics").await.text().contains(&connections);
+    clock.becomes_true("the connections", connected).await;
+    none_is_answered(clock, asked).await
+}
+
+async fn none_is_answered<T: std::fmt::Debug + 'static>(
+    clock: Clock,
+    asked: &mut JoinSet<T>,
+) -> Clock {
+    let clock = clock.settled().await;
+    let early = asked.try_join_next();
+    assert!(early.is_none(), "{early:?} before the flags");
+    clock
+}
+
+/// The server waits for its sources for 5 s: shortly before, no request is answered.
+async fn the_wait_is_over<T: std::fmt::Debug + 'static>(
+    clock: Clock,
+    asked: &mut JoinSet<T>,
+) -> Clock {
+    clock.pass(Duration::from_millis(4900)).await;
+    let clock = none_is_answered(clock, asked).await;
+    clock.pass(Duration::from_millis(100)).await;
+    clock
 }
 
 async fn answers(asked: JoinSet<(&'static str, String)>) -> Vec<(&'static str, String)> {
@@ -188,33 +210,31 @@ fn all_are(answers: &[(&'static str, String)], expected: &str) {
     assert!(answers.iter().all(|(_, outcome)| outcome == expected), "{answers:?}");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn requests_wait_for_the_flags() {
+    let clock = Clock::stopped();
     let (server, sender) = serve().await;
-    let mut asked = ask(&server).await;
-    all_wait(&server, &mut asked).await;
+    let mut asked = clock.still("the requests", ask(&server)).await;
+    let clock = all_wait(clock, &server, &mut asked).await;
     sender.send(Definition::json(FLAGS)).unwrap();
-    all_are(&bounded("the answers", answers(asked)).await, "one");
+    all_are(&clock.still("the answers", answers(asked)).await, "one");
 }
 
-/// "at most 5 s", and from then on no time at all.
-#[tokio::test]
+/// docs/server.md, "Startup and shutdown": at most 5 s, and from then on no time at all.
+#[tokio::test(start_paused = true)]
 async fn without_flags_requests_fail_after_a_while() {
+    let clock = Clock::stopped();
     let (server, sender) = serve().await;
-    let mut asked = ask(&server).await;
-    let began = Instant::now();
-    all_wait(&server, &mut asked).await;
-    tokio::time::pause();
-    assert_eq!(answers(asked).await, unavailable());
-    let after = began.elapsed();
-    assert!(after > Duration::from_secs(3) && after < Duration::from_secs(6), "{after:?}");
-    tokio::time::resume();
+    let mut asked = clock.still("the requests", ask(&server)).await;
+    let clock = all_wait(clock, &server, &mut asked).await;
+    let clock = the_wait_is_over(clock, &mut asked).await;
+    assert_eq!(clock.still("the answers", answers(asked)).await, unavailable());
 
-    let asked = ask(&server).await;
-    assert_eq!(Clock::in_no_time("the answers", answers(asked)).await, unavailable());
+    let again = async || answers(ask(&server).await).await;
+    assert_eq!(clock.still("the answers", again()).await, unavailable());
     sender.send(Definition::json(FLAGS)).unwrap();
-    bounded("the flags", server.ready()).await;
-    all_are(&answers(ask(&server).await).await, "one");
+    clock.still("the flags", server.ready()).await;
+    all_are(&clock.still("the answers", again()).await, "one");
 }
 
 /// A definition that is rejected was waited for, and is no flags: as the event stream and `/readyz`
@@ -242,16 +262,16 @@ async fn an_empty_definition_is_an_answer() {
 }
 
 /// One that is silent keeps the flags of others back for 5 s, and no longer.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_silent_source_does_not_keep_the_flags_of_others() {
+    let clock = Clock::stopped();
     let (server, _sender) = serve().await;
     server.flags().replace(FLAGS).unwrap();
-    let mut asked = ask(&server).await;
-    let began = Instant::now();
-    all_wait(&server, &mut asked).await;
-    tokio::time::pause();
-    all_are(&answers(asked).await, "one");
-    assert!(began.elapsed() > Duration::from_secs(3), "{:?}", began.elapsed());
+    let mut asked = clock.still("the requests", ask(&server)).await;
+    let clock = all_wait(clock, &server, &mut asked).await;
+    let clock = the_wait_is_over(clock, &mut asked).await;
+    all_are(&clock.still("the answers", answers(asked)).await, "one");
+    drop(clock);
     tokio::time::resume();
     // That they are deleted later is a fact that clients are told.
     server.flags().replace(NONE).unwrap();
@@ -291,36 +311,34 @@ fn resolve_message() -> Vec<u8> {
     v1::ResolveStringRequest { flag_key: "f".to_owned(), context: None }.encode_to_vec()
 }
 
-#[tokio::test]
+/// For as long as their clients say, and at most for as long as the server waits.
+#[tokio::test(start_paused = true)]
 async fn requests_wait_no_longer_than_their_clients() {
     // What says that the client's time was over, and not the server's.
     const NOT_YET: &str = "the flags are not loaded yet";
+    let clock = Clock::stopped();
     let (server, _sender) = serve().await;
     let address = server.evaluation_addr();
-    let connect = async |timeout| {
-        let headers = [JSON, ("connect-timeout-ms", timeout)];
+    let resolve = |timeout| call(address, RESOLVE, resolve_message(), ("grpc-timeout", timeout));
+    let fetch = call(server.sync_addr(), FETCH, Vec::new(), ("grpc-timeout", "50m"));
+    let connect = async move {
+        let headers = [JSON, ("connect-timeout-ms", "50")];
         let answer = post(address, RESOLVE, &headers, r#"{"flagKey": "f"}"#).await;
-        format!("{} {}", outcome(&answer, |answer| answer), answer.json()["message"])
+        (outcome(&answer, |answer| answer), answer.json()["message"].to_string())
     };
-    let began = Instant::now();
-    for (address, path, message) in
-        [(address, RESOLVE, resolve_message()), (server.sync_addr(), FETCH, Vec::new())]
-    {
-        let call = call(address, path, message, ("grpc-timeout", "50m"));
-        let (status, message) = bounded("a status", call).await;
-        assert!(status == "14" && message.contains(NOT_YET), "{path}: {status}: {message}");
+    // An empty header says nothing.
+    let mut asked: JoinSet<_> = ["50m", "1H", ""].map(resolve).into_iter().collect();
+    asked.spawn(fetch);
+    asked.spawn(connect);
+    let clock = all_wait(clock, &server, &mut asked).await;
+    clock.pass(Duration::from_millis(50)).await;
+    for _ in 0..3 {
+        let (status, message) = clock.still("an answer", asked.join_next()).await.unwrap().unwrap();
+        assert!(["14", r#"503 "unavailable""#].contains(&&*status), "{status}: {message}");
+        assert!(message.contains(NOT_YET), "{message}");
     }
-    let answer = bounded("an answer", connect("50")).await;
-    assert!(answer.starts_with(r#"503 "unavailable""#) && answer.contains(NOT_YET), "{answer}");
-    assert!(began.elapsed() >= Duration::from_millis(150), "{:?}", began.elapsed());
-    // Nor longer than 5 s, whatever they say, and be it no time.
-    let mut asked: JoinSet<_> = ["1H", ""]
-        .into_iter()
-        .map(|timeout| call(address, RESOLVE, resolve_message(), ("grpc-timeout", timeout)))
-        .collect();
-    all_wait(&server, &mut asked).await;
-    tokio::time::pause();
-    for (status, message) in asked.join_all().await {
+    let clock = the_wait_is_over(clock, &mut asked).await;
+    for (status, message) in clock.still("the answers", asked.join_all()).await {
         assert!(status == "14" && !message.contains(NOT_YET), "{status}: {message}");
     }
 }
@@ -404,8 +422,9 @@ async fn a_file_is_there_for_the_first_request() {
 }
 
 /// A web server that is slow: it answers when it is told.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_slow_url_is_waited_for() {
+    let clock = Clock::stopped();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/flags.json", listener.local_addr().unwrap());
     let (asked, seen) = oneshot::channel();
@@ -421,9 +440,9 @@ async fn a_slow_url_is_waited_for() {
     });
     let source = HttpSource::new(&url, Duration::from_secs(60)).unwrap();
     let server = Server::builder().source(source).ephemeral().bind().await.unwrap();
-    bounded("a request for the definition", seen).await.unwrap();
-    let mut asked = ask(&server).await;
-    all_wait(&server, &mut asked).await;
+    clock.still("a request for the definition", seen).await.unwrap();
+    let mut asked = clock.still("the requests", ask(&server)).await;
+    let clock = all_wait(clock, &server, &mut asked).await;
     go.send(()).unwrap();
-    all_are(&bounded("the answers", answers(asked)).await, "one");
+    all_are(&clock.still("the answers", answers(asked)).await, "one");
 }
