@@ -1,4 +1,4 @@
-//! When the provider gives up for good, and when it must not: the flagd contract, section 4, and
+//! When the provider gives up for good, and when it must not: docs/lifecycle.md, "States", and
 //! OpenFeature specification 1.7.5.
 
 use std::{fs, time::Duration};
@@ -31,7 +31,7 @@ fn denied() -> Status {
     Status::permission_denied("no entry")
 }
 
-/// Section 4: fatal means "`is_fatal()` says so", evaluations are PROVIDER_NOT_READY "fatal: ...".
+/// FATAL: `is_fatal()` says so, and evaluations are `PROVIDER_NOT_READY` with "fatal: ...".
 async fn assert_fatal(provider: &FlagdProvider, cause: &[&str]) {
     assert_eq!((provider.state(), provider.is_fatal()), (State::Fatal, true));
     assert!(matches!(provider.status(), ProviderStatus::Error));
@@ -41,7 +41,7 @@ async fn assert_fatal(provider: &FlagdProvider, cause: &[&str]) {
     assert_contains(&text, cause);
 }
 
-/// "no reconnection", "without a call": nothing is left that could make one.
+/// No reconnection, and no call: nothing is left that could make one.
 #[tokio::test]
 async fn a_fatal_status_code_ends_all_attempts() {
     let before = tasks();
@@ -89,7 +89,7 @@ async fn fatal_status_codes_are_those_of_the_transport_too() {
     assert_fatal(&provider, &["UNIMPLEMENTED", "404"]).await;
 }
 
-/// "status in fatalStatusCodes", and in no other case.
+/// docs/lifecycle.md, "Transitions": only a status in `fatalStatusCodes` leads to FATAL.
 #[tokio::test]
 async fn other_status_codes_lead_to_error_and_reconnection() {
     for codes in [&[][..], &["UNAUTHENTICATED"]] {
@@ -106,7 +106,7 @@ async fn other_status_codes_lead_to_error_and_reconnection() {
     }
 }
 
-/// "NOT_READY, or ERROR and never ready": a later attempt can be the fatal one.
+/// docs/lifecycle.md, "Transitions": a later attempt can be the fatal one.
 #[tokio::test]
 async fn a_provider_in_error_that_never_was_ready_can_become_fatal() {
     let server = ScriptedServer::start();
@@ -124,7 +124,7 @@ async fn a_provider_in_error_that_never_was_ready_can_become_fatal() {
     assert_eq!(server.observed().streams_opened(), 2);
 }
 
-/// "on a provider that never was ready": it was.
+/// docs/lifecycle.md, "Transitions": only one that was never ready does.
 #[tokio::test]
 async fn a_provider_that_was_ready_never_becomes_fatal() {
     let server = ScriptedServer::start();
@@ -139,9 +139,8 @@ async fn a_provider_that_was_ready_never_becomes_fatal() {
     expect(&mut events, [ProviderEvent::Ready, ALL_CHANGED]).await;
 }
 
-/// Section 3: "what only makes sense later (status names, a target URI, files, a resolver whose
-/// feature is not compiled in) is accepted and read back, and `initialize` ends in ERROR, fatal,
-/// naming it."
+/// docs/options.md, "Invalid values": what can only be checked later makes the provider fatal when
+/// it is initialized. The error names it.
 #[tokio::test]
 async fn what_only_makes_sense_later_is_fatal_at_initialization() {
     let directory = tempfile::tempdir().unwrap();
@@ -168,6 +167,8 @@ async fn what_only_makes_sense_later_is_fatal_at_initialization() {
             vec!["resolver", "FLAGD_RESOLVER", "`file`", "feature"],
         ),
     ]);
+    #[cfg(not(feature = "tls"))]
+    cases.push((near().tls(true), vec!["`tls`", "FLAGD_TLS", "built without TLS", "`tls-ring`"]));
     #[cfg(feature = "tls")]
     let missing = path("missing");
     #[cfg(feature = "tls")]
@@ -189,7 +190,7 @@ async fn what_only_makes_sense_later_is_fatal_at_initialization() {
     }
 }
 
-/// Issue: "a socket path that is no socket" is an error; one where nothing is yet is none.
+/// A path that is not a socket is an error; one where nothing is yet is none.
 #[tokio::test]
 async fn a_socket_that_is_not_there_yet_may_come() {
     let directory = tempfile::tempdir().unwrap();
@@ -204,8 +205,8 @@ async fn a_socket_that_is_not_there_yet_may_come() {
     assert!(boolean(&provider, "on").await.unwrap().value);
 }
 
-/// Section 4: "any | shutdown / drop | NOT_READY"; so a program can mend what was fatal and
-/// initialize again.
+/// docs/lifecycle.md, "Transitions": shutdown leads to NOT_READY from any state; so a program can
+/// correct what was fatal and initialize again.
 #[tokio::test]
 async fn a_shutdown_ends_what_was_fatal() {
     let server = ScriptedServer::start();
