@@ -1,4 +1,5 @@
-//! The loss of the server: the contract, section 4, with stored rules that keep answering.
+//! The loss of the server: the states of docs/lifecycle.md, with stored rules that are still
+//! evaluated.
 
 use std::time::{Duration, Instant};
 
@@ -36,7 +37,7 @@ async fn rules_keep_answering_in_stale_and_error() {
     expect(&mut events, [ProviderEvent::Ready]).await;
 }
 
-/// Section 3: retryGracePeriod 0 is ERROR at once.
+/// docs/lifecycle.md, "Transitions": with `retryGracePeriod` 0, the loss leads to ERROR.
 #[tokio::test]
 async fn without_a_grace_period_the_loss_is_an_error() {
     let server = SyncServer::start(&switches(&[("on", true)]));
@@ -57,7 +58,7 @@ async fn a_stream_that_is_closed_is_lost_and_opened_again() {
     assert_eq!(server.seen().connections.accepted, 4, "each on a new connection");
 }
 
-/// Section 7: "init hanging on a server that accepts and says nothing".
+/// docs/lifecycle.md, "Initialization": it takes at most `deadlineMs`.
 #[tokio::test]
 async fn silence_ends_initialization_at_the_deadline() {
     let peer = SilentPeer::start();
@@ -88,7 +89,7 @@ async fn nobody_there_ends_initialization_at_once() {
     assert_eq!(provider.state(), State::Error);
 }
 
-/// Section 4: a fatal status code "on a provider that never was ready makes it fatal".
+/// docs/lifecycle.md, "Transitions": a status in `fatalStatusCodes`, if never ready before.
 #[tokio::test]
 async fn a_fatal_status_is_the_end() {
     let server = SyncServer::start(&switches(&[("on", true)]));

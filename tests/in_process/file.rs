@@ -130,7 +130,8 @@ async fn the_swap_of_a_config_map_is_noticed() {
     }
 }
 
-/// STALE, then ERROR after the grace period, READY again: "however late".
+/// docs/resolvers.md, "Files": STALE, then ERROR after the grace period, and READY again, however
+/// late.
 #[tokio::test]
 async fn a_file_that_is_gone_is_found_again() {
     let files = Files::new("flags.json", &json(true));
@@ -288,7 +289,7 @@ async fn without_a_watch_changes_wait_for_the_interval() {
     assert!(nothing.is_err(), "{nothing:?}");
 }
 
-/// "Most are written in several steps": what is written is given time to settle.
+/// Many programs write a file in several steps: it is given time to settle.
 #[tokio::test]
 async fn a_file_that_is_written_in_steps_is_read_as_a_whole() {
     let files = Files::new("flags", "1");
@@ -335,7 +336,7 @@ async fn a_directory_that_takes_the_place_of_another_is_watched() {
     assert_eq!(given(&mut source).await, "3");
 }
 
-/// The trait: "It must lose nothing when it is dropped before it is ready".
+/// `FlagSource::next` is cancel-safe.
 #[tokio::test]
 async fn a_wait_that_is_given_up_loses_nothing() {
     let files = Files::new("flags.yml", "1");
@@ -359,7 +360,7 @@ async fn a_wait_that_is_given_up_loses_nothing() {
     }
 }
 
-/// "Every `interval` (from a millisecond to a year)".
+/// An interval is a year at most.
 #[tokio::test(start_paused = true)]
 async fn an_interval_without_end() {
     let files = Files::new("flags", "1");

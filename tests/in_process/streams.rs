@@ -13,7 +13,8 @@ use crate::support::{
     wait::eventually,
 };
 
-/// Section 4: "open the next before the old one ends, without STALE".
+/// docs/lifecycle.md, "Lost calls and connections": it is replaced before it ends; the state does
+/// not change.
 #[tokio::test]
 async fn a_stream_is_replaced_before_its_time_is_over() {
     let server = SyncServer::start(&switches(&[("on", true)]));
@@ -77,7 +78,7 @@ async fn a_ready_server_that_ends_streams_by_its_deadline_is_not_lost() {
     }
 }
 
-/// Section 4: "never a tight loop, also when a proxy accepts, says ready and closes at once".
+/// docs/lifecycle.md, "Lost calls and connections": the delay between attempts.
 #[tokio::test]
 async fn a_server_that_ends_streams_at_once_is_not_asked_at_once() {
     let server = SyncServer::start(&switches(&[("on", true)]));

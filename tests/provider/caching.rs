@@ -1,4 +1,5 @@
-//! What is cached, and what is dropped and when: the flagd contract, section 5 and the last column of section 4's table.
+//! What is cached, and what is removed and when: docs/resolvers.md, "The cache", and the last
+//! column of the table "Transitions" of docs/lifecycle.md.
 
 use std::time::Duration;
 
@@ -28,7 +29,7 @@ async fn stale(server: &ScriptedServer) -> (FlagdProvider, flagstaff::flagd::Eve
     (provider, events)
 }
 
-/// "Only reason STATIC is cached."
+/// docs/resolvers.md, "The cache".
 #[tokio::test]
 async fn only_static_results_are_cached() {
     let server = ScriptedServer::start();
@@ -64,8 +65,7 @@ async fn errors_and_absent_values_are_not_cached() {
     assert_eq!(provider.stats().cache_entries, 0);
 }
 
-/// "Answers from the cache have reason CACHED, and the variant and metadata of the original", for
-/// each type.
+/// The reason is CACHED; variant and metadata are those of the original, for each type.
 #[tokio::test]
 async fn a_cached_answer_is_the_original_but_for_its_reason() {
     let server = ScriptedServer::start();
@@ -94,7 +94,7 @@ async fn a_cached_answer_is_the_original_but_for_its_reason() {
     twice!(resolve_struct_value, json!({ "a": true }), object);
 }
 
-/// "A value cached as one type is never given for another."
+/// docs/resolvers.md, "The cache": the type is part of the cache key.
 #[tokio::test]
 async fn types_are_cached_apart() {
     let server = ScriptedServer::start();
@@ -113,7 +113,7 @@ async fn types_are_cached_apart() {
     assert_eq!(provider.stats().cache_entries, 0, "a change is of all types");
 }
 
-/// "Key: the flag key ..., never the context"; issue: "1,500 users of a STATIC flag cost one call".
+/// docs/resolvers.md, "The cache": the context is not part of the cache key.
 #[tokio::test]
 async fn any_number_of_users_of_a_static_flag_cost_one_call() {
     let server = ScriptedServer::start();
@@ -127,7 +127,7 @@ async fn any_number_of_users_of_a_static_flag_cost_one_call() {
     assert_eq!((provider.stats().cache_hits, provider.stats().cache_misses), (1_499, 1));
 }
 
-/// "Configuration-change events invalidate just the named flags"; all when none is named.
+/// docs/lifecycle.md, "Transitions": these keys are removed; all, if flagd does not name them.
 #[tokio::test]
 async fn a_change_drops_what_it_names_and_all_if_it_names_none() {
     let server = ScriptedServer::start();
@@ -164,8 +164,8 @@ async fn a_change_drops_what_it_names_and_all_if_it_names_none() {
     assert_eq!(value(&provider, "c").await, (false, Reason::Static));
 }
 
-/// "The cache is read in READY and STALE and filled in READY only"; "after reconnection no stale
-/// value".
+/// docs/lifecycle.md, "Transitions": the cache is read in READY and STALE, and filled only in
+/// READY. After a reconnection no value is stale.
 #[tokio::test]
 async fn stale_reads_the_cache_and_does_not_fill_it() {
     let server = ScriptedServer::start();
@@ -187,7 +187,7 @@ async fn stale_reads_the_cache_and_does_not_fill_it() {
     assert_eq!(value(&provider, "kept").await, (false, Reason::Cached));
 }
 
-/// "STALE | grace period over | ERROR | drop all"; nothing is filled in ERROR either.
+/// docs/lifecycle.md, "Transitions": `retryGracePeriod` passes. Nothing is added in ERROR either.
 #[tokio::test]
 async fn error_drops_the_cache_and_does_not_fill_it() {
     let server = ScriptedServer::start();
@@ -206,7 +206,7 @@ async fn error_drops_the_cache_and_does_not_fill_it() {
     assert_eq!((provider.state(), provider.stats().cache_entries), (State::Error, 0));
 }
 
-/// "maxCacheSize 0 means disabled", and `cache=disabled` does.
+/// docs/resolvers.md, "The cache": `maxCacheSize` 0, or `cache` set to `disabled`.
 #[tokio::test]
 async fn a_disabled_cache_keeps_and_counts_nothing() {
     let server = ScriptedServer::start();
@@ -224,8 +224,7 @@ async fn a_disabled_cache_keeps_and_counts_nothing() {
     }
 }
 
-/// "The least recently used goes first, to a second chance (a read marks, eviction spares a marked
-/// entry once)".
+/// docs/resolvers.md, "The cache": a result that was read is spared once.
 #[tokio::test]
 async fn the_least_recently_used_goes_first_unless_it_was_read_since() {
     let server = ScriptedServer::start();

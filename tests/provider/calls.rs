@@ -1,5 +1,5 @@
-//! The unary call itself: its deadline, its headers, its retries, and who may make it while flagd is
-//! unreachable or hangs. The flagd contract, sections 2, 3, 4 and 7.
+//! The unary call itself: its deadline, its headers, its retries, and who may make it while flagd
+//! is unreachable or hangs (docs/lifecycle.md, "Lost calls and connections").
 
 use std::time::{Duration, Instant};
 
@@ -38,8 +38,8 @@ fn granted(call: &Call) -> Duration {
     }
 }
 
-/// Section 3: "The deadline bounds the whole unary call on every transport, and is sent as
-/// `grpc-timeout`"; section 2: the message names status, target and deadline.
+/// The deadline bounds the whole call on every transport, and is sent as `grpc-timeout`.
+/// docs/flagd.md, "Status codes": the message names the status, the target and the deadline.
 async fn the_deadline_bounds_a_call(
     server: &ScriptedServer,
     options: FlagdOptionsBuilder,
@@ -100,7 +100,8 @@ async fn the_deadline_bounds_a_call_over_a_network_that_swallows_it() {
     assert_eq!(server.observed().unary(), 0);
 }
 
-/// Section 3: "0 = unary calls unbounded"; `clock.rs` shows that it is not the default either.
+/// docs/options.md: with `deadlineMs` 0 calls are unbounded; `clock.rs` shows that no default
+/// applies either.
 #[tokio::test]
 async fn without_a_deadline_no_timeout_is_sent() {
     let server = ScriptedServer::start();
@@ -116,8 +117,7 @@ async fn without_a_deadline_no_timeout_is_sent() {
     assert_contains(&message(&error(&provider, "on").await, &general()), &["without a deadline"]);
 }
 
-/// Section 1: "Selector: gRPC metadata header `flagd-selector` on unary calls and on both streams";
-/// issue: "extra metadata headers, an authority override".
+/// docs/flagd.md, "Selectors"; and the options `headers` and `authority`.
 #[tokio::test]
 async fn headers_and_authority_go_on_every_call_and_on_the_stream() {
     for versions in [Versions::V1, Versions::V2] {
@@ -181,8 +181,7 @@ async fn withheld_for(deadline: Duration) -> (FlagdProvider, Withheld) {
     (provider, Withheld { server, network, gate, asked })
 }
 
-/// Section 2: "A call lost with its connection is tried again on the next connection until its
-/// deadline".
+/// docs/lifecycle.md, "Lost calls and connections": it is repeated until its deadline.
 #[tokio::test]
 async fn a_call_lost_with_its_connection_is_made_again() {
     let (_provider, Withheld { server, network, gate, asked }) = withheld().await;
@@ -194,7 +193,7 @@ async fn a_call_lost_with_its_connection_is_made_again() {
     assert_eq!(server.observed().unary(), 2);
 }
 
-/// "one retry at once can land on the same dying connection", and so can the next.
+/// The next connection can be retired as well, and so can the one after it.
 #[tokio::test]
 async fn a_call_lost_again_and_again_goes_on() {
     const LOSSES: usize = 5;
@@ -222,7 +221,7 @@ async fn a_lost_call_waits_for_a_server_that_restarts() {
     assert!(asked.await.unwrap().unwrap());
 }
 
-/// "until its deadline"; the error is of a lost connection: PROVIDER_NOT_READY.
+/// The error is that of a lost connection: `PROVIDER_NOT_READY`.
 #[tokio::test]
 async fn a_lost_call_ends_with_its_deadline() {
     let deadline = Duration::from_secs(1);
@@ -310,9 +309,8 @@ async fn without_stream(server: &ScriptedServer) -> FlagdProvider {
     provider
 }
 
-/// Issue: "While the state is ERROR and the last call failed for want of a connection or in time,
-/// one call at a time probes and the others fail at once: a hung flagd must not cost every request
-/// its deadline; the first that succeeds opens the way for all."
+/// docs/lifecycle.md, "States": in ERROR one call at a time is let through and the others fail
+/// immediately, as long as calls get no response.
 #[tokio::test]
 async fn in_error_one_call_probes_and_its_success_opens_the_way() {
     let server = ScriptedServer::start();
@@ -347,7 +345,7 @@ async fn in_error_one_call_probes_and_its_success_opens_the_way() {
     assert_eq!((server.observed().unary(), provider.state()), (51, State::Error));
 }
 
-/// "for want of a connection or in time": such a failure closes the way again, others do not.
+/// A call without a connection or without a response in time closes the way again, others do not.
 #[tokio::test]
 async fn in_error_only_a_flagd_out_of_reach_closes_the_way() {
     let server = ScriptedServer::start();
@@ -442,8 +440,7 @@ async fn hung(
     provider
 }
 
-/// Section 4: "five calls in a row without an answer over at least two deadlines" are a lost stream;
-/// "one call at a time probes, the others fail at once, the event stream is opened anew".
+/// docs/lifecycle.md, "Lost calls and connections": the circuit breaker.
 #[tokio::test]
 async fn calls_that_are_not_answered_open_the_circuit() {
     let server = ScriptedServer::start();
@@ -528,7 +525,8 @@ async fn give_up(provider: &FlagdProvider, calls: usize, after: Duration) {
     }
 }
 
-/// Callers with a timeout of their own, shorter than the deadline, learn of a flagd that hangs, too.
+/// Callers with a timeout of their own, shorter than the deadline, learn of a flagd that hangs,
+/// too.
 #[tokio::test]
 async fn calls_that_are_given_up_open_the_circuit() {
     let deadline = Duration::from_millis(500);
@@ -547,8 +545,8 @@ async fn calls_that_are_given_up_open_the_circuit() {
     }
 }
 
-/// A caller that waits for hardly any time says nothing of flagd, and neither does one whose call is
-/// answered now and then.
+/// A caller that waits for hardly any time says nothing of flagd, and neither does one whose call
+/// is answered now and then.
 #[tokio::test]
 async fn calls_that_are_given_up_soon_do_not_open_the_circuit() {
     let deadline = Duration::from_millis(500);

@@ -1,5 +1,5 @@
-//! What depends on time, with the defaults of the options, to the millisecond: the clock stands
-//! still but for what a test lets pass. The flagd contract, sections 3 and 4.
+//! What depends on time, with the defaults of docs/options.md, to the millisecond: the clock moves
+//! only when a test says so.
 
 use std::time::Duration;
 
@@ -33,7 +33,8 @@ fn defaults(port: u16) -> FlagdOptionsBuilder {
     FlagdOptions::builder().host("127.0.0.1").port(port)
 }
 
-/// Enough rounds for whatever is due to have reached the server: a connection and a call of our own.
+/// Enough rounds for whatever is due to have reached the server: a connection and a call of our
+/// own.
 async fn settle(clock: &Clock, server: &ScriptedServer) {
     use crate::support::proto::{V2, connect, v2::ResolveBooleanRequest};
     let request = ResolveBooleanRequest { flag_key: "round trip".to_owned(), context: None };
@@ -84,7 +85,7 @@ async fn wait_for(clock: &Clock, events: &mut Events, expected: &[ProviderEvent]
     clock.still("events", expect(events, expected.iter().cloned())).await;
 }
 
-/// Section 3: `deadlineMs`, 500: initialization ends then, and not before; 0 has the same bound.
+/// `deadlineMs`, 500: initialization ends then, and not before; with 0 it has the same bound.
 #[tokio::test(start_paused = true)]
 async fn initialization_ends_at_the_deadline() {
     let clock = Clock::stopped();
@@ -107,7 +108,7 @@ async fn initialization_ends_at_the_deadline() {
     }
 }
 
-/// Section 3: `deadlineMs` bounds a call; 0 does not, in an hour or ever.
+/// `deadlineMs` bounds a call; 0 does not, not even in an hour.
 #[tokio::test(start_paused = true)]
 async fn a_call_ends_at_the_deadline_if_there_is_one() {
     let clock = Clock::stopped();
@@ -144,8 +145,8 @@ async fn a_call_ends_at_the_deadline_if_there_is_one() {
     }
 }
 
-/// Section 4: "exponential from retryBackoffMs by 2 to retryBackoffMaxMs, jitter included in the
-/// cap", from 1 s to 5 s; "attempts go on" without end.
+/// docs/lifecycle.md, "Lost calls and connections": the delay doubles from `retryBackoffMs`, 1 s,
+/// to `retryBackoffMaxMs`, 5 s, up to a half of it is left out, and reconnection continues forever.
 #[tokio::test(start_paused = true)]
 async fn the_delays_of_reconnection() {
     let clock = Clock::stopped();
@@ -158,8 +159,8 @@ async fn the_delays_of_reconnection() {
     }
 }
 
-/// Section 4: "delay and counter of retries both reset after a stream stayed ready for the longer
-/// of retryBackoffMaxMs and 5 s", and for no shorter time.
+/// docs/lifecycle.md, "Lost calls and connections": delay and number of failures start again after
+/// a stream was ready for `retryBackoffMaxMs` and for at least 5 s, and for no shorter time.
 #[tokio::test(start_paused = true)]
 async fn a_stream_that_stayed_ready_resets_the_delay() {
     let clock = Clock::stopped();
@@ -196,8 +197,8 @@ fn refuse_after(server: &ScriptedServer) {
     server.streams(StreamMode::Fail(Status::unavailable("refusal after.")));
 }
 
-/// Section 4: "ERROR | ... a unary call that succeeds wakes the next one at once" (a retryBackoffMs
-/// after the last attempt at the earliest); one that fails does not.
+/// docs/lifecycle.md, "Lost calls and connections": in ERROR, a call that succeeds starts the next
+/// attempt (`retryBackoffMs` after the last attempt at the earliest); one that fails does not.
 #[tokio::test(start_paused = true)]
 async fn a_call_that_succeeds_wakes_the_reconnection() {
     let clock = Clock::stopped();
@@ -250,7 +251,7 @@ async fn a_call_that_succeeds_during_an_attempt_leaves_nothing_behind() {
     assert_eq!((provider.state(), server.observed().streams_opened()), (State::Stale, 2));
 }
 
-/// Section 3: `retryGracePeriod`, 10 s: "STALE before ERROR".
+/// `retryGracePeriod`, 10 s: STALE comes before ERROR.
 #[tokio::test(start_paused = true)]
 async fn stale_lasts_for_the_grace_period() {
     let clock = Clock::stopped();
@@ -275,7 +276,7 @@ async fn stale_lasts_for_the_grace_period() {
     assert_eq!(provider.stats().cache_entries, 0);
 }
 
-/// Section 7: "a grace timer not cancelled, so ERROR fires after recovery" is a defect of others.
+/// Otherwise ERROR would follow a recovery.
 #[tokio::test(start_paused = true)]
 async fn a_recovery_cancels_the_grace_period() {
     let clock = Clock::stopped();
@@ -320,8 +321,8 @@ async fn an_attempt_without_an_answer_ends() {
     clock.still("READY", provider.wait_ready(HOUR)).await.unwrap();
 }
 
-/// `provider_shutdown`: another replica may be at hand, so that the first attempt comes at once, and
-/// the next ones back off.
+/// `provider_shutdown`: another replica may be at hand, so that the first attempt comes at once,
+/// and the next ones back off.
 #[tokio::test(start_paused = true)]
 async fn an_announced_shutdown_is_followed_by_an_attempt_at_once() {
     let clock = Clock::stopped();

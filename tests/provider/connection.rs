@@ -1,5 +1,4 @@
-//! The ways to flagd: TCP, unix socket, target URIs, TLS and mutual TLS. The flagd contract,
-//! sections 3 and 7.
+//! The ways to flagd: TCP, unix socket, target URIs, TLS and mutual TLS (docs/options.md).
 
 use std::net::Ipv6Addr;
 
@@ -27,7 +26,7 @@ async fn all_works(server: &ScriptedServer, options: FlagdOptionsBuilder) {
     assert_eq!(value(&provider, "on").await, (false, Reason::Static));
 }
 
-/// Section 3: host and port, and the forms of a target URI, which comes before them.
+/// docs/options.md, "Precedence": a target URI wins over host and port.
 #[tokio::test]
 async fn host_and_port_and_the_forms_of_a_target_uri() {
     let server = ScriptedServer::start();
@@ -46,7 +45,7 @@ async fn host_and_port_and_the_forms_of_a_target_uri() {
     }
 }
 
-/// Section 3: `envoy://h:p/authority`, through a proxy that routes on the authority.
+/// `envoy://host:port/authority`, through a proxy that routes by authority.
 #[tokio::test]
 async fn an_envoy_target_reaches_the_service_of_its_authority() {
     let (server, other) = (ScriptedServer::start(), ScriptedServer::start());
@@ -65,7 +64,8 @@ async fn an_envoy_target_reaches_the_service_of_its_authority() {
     assert_contains(&text, &["UNIMPLEMENTED", "404"]);
 }
 
-/// Section 3: `socketPath` before host and port; `unix:` with and without slashes.
+/// docs/options.md, "Precedence": `socketPath` wins over host and port; `unix:` with and without
+/// slashes.
 #[tokio::test]
 async fn a_unix_socket() {
     let directory = tempfile::tempdir().unwrap();
@@ -85,7 +85,7 @@ async fn a_unix_socket() {
     }
 }
 
-/// Issue: "IPv6"; an address with and without brackets.
+/// An address with and without brackets.
 #[tokio::test]
 async fn an_ipv6_address() {
     let Ok(listener) = std::net::TcpListener::bind((Ipv6Addr::LOCALHOST, 0)) else {
@@ -125,7 +125,7 @@ async fn an_unknown_host_is_named() {
     assert_contains(&text, &["nowhere.invalid:8013"]);
 }
 
-/// "creating the provider costs no more than one connection", whatever is evaluated at once.
+/// Whatever is evaluated at the same time.
 #[tokio::test]
 async fn the_stream_and_all_calls_share_one_connection() {
     let server = ScriptedServer::start();
@@ -175,7 +175,8 @@ mod tls {
         assert_contains(&text, parts);
     }
 
-    /// certPath is "a PEM file to trust"; name or address of the server are in its certificate.
+    /// `certPath` is a PEM file of authorities; the name or address of the server is in its
+    /// certificate.
     #[tokio::test]
     async fn a_server_of_a_trusted_authority() {
         let certificates = Certificates::new();
@@ -199,7 +200,7 @@ mod tls {
         all_works(&server, secure(1, &certificates).socket_path(&path)).await;
     }
 
-    /// Section 7: what rustls says is of no help alone: "the error says what to do".
+    /// What rustls says is of no help alone: the error says what to do.
     #[tokio::test]
     async fn a_server_that_is_not_trusted_is_refused_with_a_remedy() {
         let (certificates, other) = (Certificates::new(), Certificates::new());
@@ -226,7 +227,7 @@ mod tls {
         assert_eq!(server.observed().streams_opened(), 0);
     }
 
-    /// Issue: "mutual TLS".
+    /// Mutual TLS.
     #[tokio::test]
     async fn a_server_that_asks_for_a_certificate() {
         let certificates = Certificates::new();
@@ -295,8 +296,8 @@ mod tls {
         refused(&started(near(server.port())).await, &["127.0.0.1:"]).await;
     }
 
-    /// Section 7: "Certificates are read again at each reconnection (rotation)", whichever side is
-    /// first; and a file that is of no use for a while is not the end of a provider that was ready.
+    /// Certificates are read again for each connection, whichever side renews first; and a file
+    /// that is unusable for a while does not end a provider that was ready.
     #[tokio::test]
     async fn certificates_are_rotated() {
         let directory = tempfile::tempdir().unwrap();
@@ -341,8 +342,8 @@ mod tls {
         provider.wait_ready(PATIENCE).await.unwrap();
     }
 
-    /// A call that is lost while the certificates are rotated goes on over the connection that has read
-    /// the new ones: the old connection would never trust the server.
+    /// A call that is lost while the certificates are rotated goes on over the connection that has
+    /// read the new ones: the old connection would never trust the server.
     #[tokio::test]
     async fn a_lost_call_goes_on_with_rotated_certificates() {
         let directory = tempfile::tempdir().unwrap();

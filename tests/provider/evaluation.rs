@@ -1,4 +1,4 @@
-//! What an evaluation gives for each answer of flagd: the flagd contract, sections 1, 2 and 6.
+//! What an evaluation returns for each response of flagd: docs/flagd.md, "Results".
 
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ fn general() -> Code {
     Code::General("GENERAL".to_owned())
 }
 
-/// Sections 1 and 6: value, variant, reason as the SDK's enum, and metadata, for each type.
+/// Value, variant, reason as the SDK's enum, and metadata, for each type.
 async fn five_types(versions: Versions) {
     let server = ScriptedServer::builder().versions(versions).start();
     let provider = ready(near(server.port())).await;
@@ -83,7 +83,7 @@ async fn a_value_of_five_mebibytes_arrives() {
     }
 }
 
-/// Section 6: "Reasons map onto the SDK's enum"; empty metadata is none.
+/// Each reason is one of the SDK's; empty metadata is none.
 #[tokio::test]
 async fn reasons_are_those_of_the_sdk() {
     let server = ScriptedServer::start();
@@ -103,7 +103,7 @@ async fn reasons_are_those_of_the_sdk() {
     }
 }
 
-/// Section 1: "v1: value absent on the wire (proto3 default)", "v2: value present".
+/// docs/flagd.md, "Results": over v1 such a value is absent on the wire, over v2 it is present.
 #[tokio::test]
 async fn zero_values_are_values() {
     for versions in [Versions::V1, Versions::V2] {
@@ -124,9 +124,9 @@ async fn zero_values_are_values() {
     }
 }
 
-/// Section 6: "a response without value (DEFAULT or DISABLED) must be an `Err`, so that
-/// `unwrap_or(default)` gives the caller's default", and `reason` tells which; by v1 a flag without
-/// default variant is unknown.
+/// A response without a value (DEFAULT or DISABLED) is an error, so that `unwrap_or(default)`
+/// returns the default value supplied by the caller, and `reason` tells which. docs/flagd.md,
+/// "Results": over v1 a flag without a default variant is unknown.
 #[tokio::test]
 async fn flags_without_a_value_leave_it_to_the_caller() {
     for (versions, missing) in [(Versions::V2, Reason::Default), (Versions::V1, Reason::Error)] {
@@ -152,7 +152,7 @@ async fn flags_without_a_value_leave_it_to_the_caller() {
     }
 }
 
-/// Section 1: an HTTP 404 is how a server says that it has no v2; "remembered for the connection".
+/// docs/flagd.md, "Servers without evaluation v2": such a server responds with HTTP 404.
 #[tokio::test]
 async fn the_fall_back_to_v1_is_remembered_for_the_connection() {
     let server = ScriptedServer::builder().versions(Versions::V1).start();
@@ -175,8 +175,8 @@ async fn the_fall_back_to_v1_is_remembered_for_the_connection() {
     assert_eq!(seen.count(Version::V2, Method::EventStream), 1);
 }
 
-/// Section 1, in the other ways that a gRPC server says so: with its only headers, or in the trailers
-/// of a call or stream that it opened. It is not a fatal status if the server has v1.
+/// The other ways in which a gRPC server says so: in its only headers, or in the trailers of a call
+/// or stream that it opened. It is not a fatal status if the server has v1.
 #[tokio::test]
 async fn a_server_without_v2_may_say_so_with_a_status() {
     for missing in [Missing::NotFound, Missing::InHeaders, Missing::InTrailers] {
@@ -213,8 +213,8 @@ async fn a_call_finds_out_that_a_version_has_gone_or_come() {
     assert_eq!(server.observed().count(Version::V2, Method::Boolean), 1);
 }
 
-/// Section 1: "an HTTP 404 without a gRPC content type counts as UNIMPLEMENTED ... test it with a
-/// raw 404 server"; a 503 is what proxies answer for a backend that is gone.
+/// docs/flagd.md, "Servers without evaluation v2"; docs/lifecycle.md, "Lost calls and connections":
+/// a 503 is what proxies respond when a backend is unavailable.
 #[tokio::test]
 async fn answers_that_are_not_grpc_are_told_as_what_they_mean() {
     let peer = PlainHttp::start(404);
@@ -230,7 +230,7 @@ async fn answers_that_are_not_grpc_are_told_as_what_they_mean() {
     assert_contains(&message(&unknown, &general()), &["UNAUTHENTICATED", &target, "401"]);
 }
 
-/// Section 2, row by row; "GENERAL, the message naming the status, the target and the deadline".
+/// docs/flagd.md, "Status codes", row by row.
 #[tokio::test]
 async fn each_status_has_its_error_code() {
     let server = ScriptedServer::start();
@@ -269,7 +269,7 @@ async fn each_status_has_its_error_code() {
     assert_contains(&message(&error, &Code::TypeMismatch), &["Type mismatch error"]);
 }
 
-/// Section 6, as flagd gets it; dates, structs of the SDK and of JSON included.
+/// As flagd receives it, with dates and structs, those of the SDK and those of JSON.
 #[tokio::test]
 async fn the_context_arrives_as_it_was_given() {
     let server = ScriptedServer::start();
@@ -296,7 +296,7 @@ async fn the_context_arrives_as_it_was_given() {
     assert_eq!(server.calls().last().unwrap().context_json(), expected);
 }
 
-/// Section 6: "what cannot be converted is INVALID_CONTEXT naming the field"; it costs no call.
+/// What cannot be converted is `INVALID_CONTEXT`, names the field, and costs no call.
 #[tokio::test]
 async fn a_context_that_cannot_be_sent_is_invalid() {
     let server = ScriptedServer::start();
@@ -314,7 +314,7 @@ async fn a_context_that_cannot_be_sent_is_invalid() {
     assert_eq!(server.observed().unary(), 0);
 }
 
-/// Issue: "Flag keys that are empty or contain any Unicode go to flagd as they are."
+/// Flag keys that are empty or contain any Unicode are sent to flagd unchanged.
 #[tokio::test]
 async fn flag_keys_arrive_as_they_are() {
     let server = ScriptedServer::start();
@@ -327,7 +327,7 @@ async fn flag_keys_arrive_as_they_are() {
     }
 }
 
-/// Section 6: "a `Value` with no kind, and null, must not panic"; "leave the field out".
+/// docs/resolvers.md, "Null": the field is left out.
 #[tokio::test]
 async fn fields_of_no_kind_are_left_out() {
     let server = ScriptedServer::start();
@@ -341,8 +341,7 @@ async fn fields_of_no_kind_are_left_out() {
     assert_eq!((metadata.len(), &metadata["b"]), (1, &FlagMetadataValue::Int(1)));
 }
 
-/// Section 6: a null in a list "must not shift the others: an error". It says where, and what to do;
-/// and it is not cached.
+/// docs/resolvers.md, "Null": the error says where the null is, and what to do; it is not cached.
 #[tokio::test]
 async fn a_null_in_a_list_is_an_error_and_json_shows_it() {
     for versions in [Versions::V1, Versions::V2] {

@@ -1,4 +1,4 @@
-//! What subscribers are told, and that they disturb nobody: the flagd contract, section 4, and
+//! What subscribers receive, and that they disturb nobody: docs/lifecycle.md, "Events", and
 //! OpenFeature specification 5.1 to 5.3.
 
 use std::{future::Future, pin::pin, task::Poll, time::Duration};
@@ -26,8 +26,8 @@ async fn pending(events: &mut Events) -> bool {
     std::future::poll_fn(|cx| Poll::Ready(next.as_mut().poll(cx).is_pending())).await
 }
 
-/// Contract: "Events ... works before and after the provider is handed to the SDK"; issue: the
-/// first lines of a program are these.
+/// docs/lifecycle.md, "Events": an event stream works before and after the provider is passed to
+/// the SDK. A program begins with these lines.
 #[tokio::test]
 async fn events_work_before_and_after_the_provider_is_handed_to_the_sdk() {
     let server = ScriptedServer::start();
@@ -46,7 +46,8 @@ async fn events_work_before_and_after_the_provider_is_handed_to_the_sdk() {
     expect(&mut after, [changed(&["on"])]).await;
 }
 
-/// Issue: "begins with the event that matches the current state"; specification 5.3.3.
+/// docs/lifecycle.md, "Events": it begins with the event that matches the current state;
+/// specification 5.3.3.
 #[tokio::test]
 async fn a_subscription_begins_with_the_event_of_the_state() {
     let server = ScriptedServer::start();
@@ -96,7 +97,7 @@ async fn subscribers_do_not_share_their_events() {
     }
 }
 
-/// Issue: "does not keep the provider alive"; what was sent before its end is still told.
+/// docs/lifecycle.md, "Events"; what was emitted before its end is still received.
 #[tokio::test]
 async fn a_subscription_does_not_keep_the_provider_alive() {
     let server = ScriptedServer::start();
@@ -123,7 +124,7 @@ async fn events_are_a_stream() {
     assert_eq!(seen, expected);
 }
 
-/// Issue: "a slow reader is told that it lagged rather than blocking anyone".
+/// A slow reader receives `Lagged`.
 #[tokio::test]
 async fn a_slow_reader_is_told_what_it_missed_and_blocks_nobody() {
     const CHANGES: u64 = 5_000;
@@ -161,8 +162,7 @@ async fn a_slow_reader_is_told_what_it_missed_and_blocks_nobody() {
     expect(&mut slow, [changed(&["later"])]).await;
 }
 
-/// Section 4: "STALE, ERROR | stream ready again | ready, then changed"; the cache "is acted upon
-/// before the event is emitted".
+/// docs/lifecycle.md, "Events": the cache is updated before the event is emitted.
 #[tokio::test]
 async fn a_reconnection_tells_ready_and_then_that_anything_may_have_changed() {
     let server = ScriptedServer::start();
@@ -177,8 +177,8 @@ async fn a_reconnection_tells_ready_and_then_that_anything_may_have_changed() {
     expect(&mut events, [ALL_CHANGED]).await;
 }
 
-/// Section 4: "ERROR to ERROR emits nothing", however the attempts fail; evaluations are told the
-/// latest cause all the same.
+/// docs/lifecycle.md, "Transitions": in ERROR, another failed attempt emits nothing, however it
+/// fails; evaluations name the latest cause all the same.
 #[tokio::test]
 async fn further_failures_in_error_emit_nothing() {
     let server = ScriptedServer::start();
@@ -198,8 +198,8 @@ async fn further_failures_in_error_emit_nothing() {
     expect(&mut events, [ProviderEvent::Ready, ALL_CHANGED]).await;
 }
 
-/// Section 1: a `configuration_change` that names flags, in flagd's three types of change and in
-/// its oldest form.
+/// docs/flagd.md, "Event stream": a `configuration_change` that names flags, in flagd's three types
+/// of change and in its oldest form.
 #[tokio::test]
 async fn changes_carry_their_keys() {
     let server = ScriptedServer::start();
@@ -214,7 +214,7 @@ async fn changes_carry_their_keys() {
     expect(&mut events, [changed(&["c"])]).await;
 }
 
-/// Issue: "10,000 flags changed in one event": all keys arrive, and just those are dropped.
+/// All keys arrive, and only those are removed from the cache.
 #[tokio::test]
 async fn ten_thousand_flags_change_in_one_event() {
     let server = ScriptedServer::start();

@@ -1,5 +1,5 @@
-//! What the provider does when flagd or the network misbehaves: the issue's list of faults, and the
-//! flagd contract, section 4. After each: no stale value, no panic, no tight loop.
+//! What the provider does when flagd or the network misbehaves: docs/lifecycle.md, "Lost calls and
+//! connections". After each fault: no stale value, no panic, no tight loop.
 
 use std::time::{Duration, Instant};
 
@@ -44,19 +44,19 @@ async fn outdated(
     (server, network, provider, events)
 }
 
-/// "no stale value is served after reconnection".
+/// No stale value is served after the reconnection.
 async fn nothing_is_outdated(provider: &FlagdProvider) {
     assert_eq!(value(provider, "on").await, (false, Reason::Static));
     assert_eq!(value(provider, "on").await, (false, Reason::Cached));
 }
 
-/// "no task left": as many as there were before the provider.
+/// There are as many tasks as there were before the provider.
 async fn nothing_is_left(provider: FlagdProvider, before: usize) {
     drop(provider);
     eventually("the tasks to end", || tasks() == before).await;
 }
 
-/// "a proxy that cuts".
+/// As a proxy does that cuts connections.
 #[tokio::test]
 async fn a_network_that_cuts() {
     let before = tasks();
@@ -68,7 +68,7 @@ async fn a_network_that_cuts() {
     nothing_is_left(provider, before).await;
 }
 
-/// "a proxy that ... delays": slow is not lost.
+/// Slow is not lost.
 #[tokio::test]
 async fn a_network_that_delays() {
     let (server, network, provider, mut events) = outdated(|options| options).await;
@@ -79,8 +79,8 @@ async fn a_network_that_delays() {
     assert_eq!((provider.state(), network.connections().accepted), (State::Ready, 1));
 }
 
-/// "a proxy that ... swallows bytes without closing": found out by the stream's idle deadline, once
-/// "a `keep_alive` was seen".
+/// A proxy that discards bytes without closing the connection is noticed after `streamIdleMs`, once
+/// a `keep_alive` was seen.
 #[tokio::test]
 async fn a_network_that_swallows_is_found_out_by_the_silence() {
     let before = tasks();
@@ -100,8 +100,7 @@ async fn a_network_that_swallows_is_found_out_by_the_silence() {
     nothing_is_left(provider, before).await;
 }
 
-/// Section 7: "init hanging on a server that accepts and says nothing"; a flagd in its place later
-/// is found without a restart.
+/// It accepts connections and sends nothing; a flagd in its place later is found without a restart.
 #[tokio::test]
 async fn a_peer_that_says_nothing_is_replaced() {
     let before = tasks();
@@ -118,8 +117,8 @@ async fn a_peer_that_says_nothing_is_replaced() {
     nothing_is_left(provider, before).await;
 }
 
-/// Attempts come no faster than the backoff allows: after N failures in a row, at least half of each
-/// of the N-1 delays between them has passed.
+/// Attempts come no faster than the backoff allows: after N failures in a row, at least half of
+/// each of the N-1 delays between them has passed.
 async fn no_tight_loop(server: &ScriptedServer, from: usize, start: Instant) {
     const ATTEMPTS: usize = 6;
     server.wait_until("attempts", |seen| seen.streams_opened() >= from + ATTEMPTS).await;
@@ -128,7 +127,7 @@ async fn no_tight_loop(server: &ScriptedServer, from: usize, start: Instant) {
     assert!(passed >= least, "{ATTEMPTS} attempts in {passed:?}");
 }
 
-/// "one that closes each stream at once (no tight loop: count the attempts)", never ready.
+/// It is never ready. No tight loop: the attempts are counted.
 #[tokio::test]
 async fn a_server_that_closes_each_stream_at_once() {
     for mode in [StreamMode::CloseAtOnce, StreamMode::Fail(Status::deadline_exceeded("at once"))] {
@@ -143,8 +142,7 @@ async fn a_server_that_closes_each_stream_at_once() {
     }
 }
 
-/// Section 4: "never a tight loop, also when a proxy accepts, says ready and closes at once"; each
-/// of these streams was ready, and each loss is one.
+/// As a proxy may do: each of these streams was ready, and each end of one is a loss.
 #[tokio::test]
 async fn a_server_that_says_ready_and_closes_each_stream() {
     let server = ScriptedServer::builder().streams(StreamMode::ReadyThenClose).start();
@@ -159,9 +157,9 @@ async fn a_server_that_says_ready_and_closes_each_stream() {
     assert!(reconnections >= 4, "{reconnections}");
 }
 
-/// Section 4: a stream "that a ready server ends with DEADLINE_EXCEEDED (its own
-/// `--stream-deadline`), is not a disconnection: ... without STALE; if the two did not overlap, drop
-/// the cache when the new one is ready".
+/// docs/lifecycle.md, "Lost calls and connections": a stream that flagd ends with
+/// `DEADLINE_EXCEEDED` (its `--stream-deadline`) is replaced immediately, without STALE. The two do
+/// not overlap, so the cache is cleared when the new one is ready.
 #[tokio::test]
 async fn a_server_with_a_stream_deadline_of_its_own() {
     let server = ScriptedServer::start();
@@ -208,7 +206,7 @@ async fn a_server_that_goes_away() {
     nothing_is_left(provider, before).await;
 }
 
-/// Section 1: "Empty or unknown types occur: ignore them."
+/// docs/flagd.md, "Event stream": events with an empty or unknown type are ignored.
 #[tokio::test]
 async fn unknown_events_are_ignored() {
     let server = ScriptedServer::start();
@@ -225,7 +223,7 @@ async fn unknown_events_are_ignored() {
     assert_eq!((provider.state(), server.observed().streams_opened()), (State::Ready, 1));
 }
 
-/// Events before `provider_ready`: "nothing counts as connected before it".
+/// Other events may come before `provider_ready`.
 #[tokio::test]
 async fn nothing_counts_as_connected_before_ready() {
     let server = ScriptedServer::builder().streams(StreamMode::Silent).start();

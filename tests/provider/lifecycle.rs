@@ -1,4 +1,4 @@
-//! How the provider comes up, loses flagd and finds it again: the flagd contract, section 4.
+//! How the provider comes up, loses flagd and finds it again: docs/lifecycle.md, "Transitions".
 
 use std::time::{Duration, Instant};
 
@@ -24,8 +24,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// Longer than any test waits: what comes sooner, comes for another reason.
 const NEVER: Duration = Duration::from_secs(600);
 
-/// Section 4: "NOT_READY at construction (no I/O)", "`provider_ready` within `deadline` makes
-/// READY"; issue: "creating the provider costs no more than one connection".
+/// NOT_READY and no I/O at construction; READY in time; all over one connection.
 #[tokio::test]
 async fn initialization_makes_ready_over_one_connection() {
     let server = ScriptedServer::start();
@@ -44,7 +43,7 @@ async fn initialization_makes_ready_over_one_connection() {
     assert_eq!((seen.connections.accepted, seen.streams_opened()), (1, 1));
 }
 
-/// Section 7: a provider behind the SDK, and one set there as a clone, is the same provider.
+/// docs/lifecycle.md, "Initialization": clones are one provider, also behind the SDK.
 #[tokio::test]
 async fn the_sdk_initializes_the_provider() {
     let server = ScriptedServer::start();
@@ -57,7 +56,7 @@ async fn the_sdk_initializes_the_provider() {
     assert_eq!(client.get_bool_value("on", None, None).await.ok(), Some(true));
 }
 
-/// Issue: "An evaluation before initialize is PROVIDER_NOT_READY", and costs no call.
+/// It is `PROVIDER_NOT_READY`, and costs no call.
 #[tokio::test]
 async fn an_evaluation_before_initialization_is_not_ready() {
     let server = ScriptedServer::start();
@@ -67,7 +66,7 @@ async fn an_evaluation_before_initialization_is_not_ready() {
     assert_eq!(server.observed().connections.accepted, 0);
 }
 
-/// Section 4: "deadline passed | ERROR"; an attempt may take a backoff's time, initialization may not.
+/// docs/lifecycle.md, "Initialization": it takes at most `deadlineMs`; an attempt may take longer.
 async fn initialization_ends_at_the_deadline(port: u16) {
     let deadline = Duration::from_millis(100);
     let start = Instant::now();
@@ -93,7 +92,7 @@ async fn initialization_ends_at_the_deadline_with_a_stream_that_says_nothing() {
     }
 }
 
-/// Section 3: with deadline 0, "`initialize` ends with the first attempt, after at most 500 ms".
+/// docs/options.md: with `deadlineMs` 0, initialization ends after at most 500 ms.
 #[tokio::test]
 async fn without_a_deadline_initialization_ends_after_half_a_second() {
     let peer = SilentPeer::start();
@@ -103,8 +102,7 @@ async fn without_a_deadline_initialization_ends_after_half_a_second() {
     assert!(start.elapsed() >= Duration::from_millis(500));
 }
 
-/// Section 4: "It returns as soon as the first attempt has failed, without waiting out the
-/// deadline"; section 3: the same with deadline 0.
+/// docs/lifecycle.md, "Transitions": the first attempt fails; with `deadlineMs` 0 too.
 #[tokio::test]
 async fn initialization_ends_at_once_when_the_port_is_closed() {
     for deadline in [MINUTE, Duration::ZERO] {
@@ -117,7 +115,8 @@ async fn initialization_ends_at_once_when_the_port_is_closed() {
     }
 }
 
-/// Issue: "A flagd that comes up later is picked up without a restart, and without traffic."
+/// docs/lifecycle.md, "Lost calls and connections": reconnection continues, with or without
+/// traffic.
 #[tokio::test]
 async fn a_flagd_that_comes_up_later_is_picked_up_without_traffic() {
     let server = ScriptedServer::builder().stopped();
@@ -132,7 +131,7 @@ async fn a_flagd_that_comes_up_later_is_picked_up_without_traffic() {
     assert_eq!(value(&provider, "on").await, (true, EvaluationReason::Static));
 }
 
-/// Section 4: initialization is over, but the attempt that it began still counts.
+/// Initialization is over, but the attempt that it began still counts.
 #[tokio::test]
 async fn a_ready_after_the_deadline_still_makes_ready() {
     let server = ScriptedServer::builder().streams(StreamMode::Silent).start();
@@ -165,7 +164,7 @@ async fn wait_ready_ends_with_the_state_or_the_time() {
     provider.wait_ready(Duration::ZERO).await.unwrap();
 }
 
-/// Section 7: "`initialize` on a second handle does no harm".
+/// Not even one on a clone.
 #[tokio::test]
 async fn a_second_initialization_changes_nothing() {
     let server = ScriptedServer::start();
@@ -182,7 +181,7 @@ async fn a_second_initialization_changes_nothing() {
     assert_eq!((seen.connections.accepted, seen.streams_opened()), (1, 1));
 }
 
-/// Section 4: READY, stream ended: STALE; STALE, stream ready again: READY, then changed.
+/// READY, stream ended: STALE; STALE, stream ready again: READY, then changed.
 #[tokio::test]
 async fn a_lost_stream_is_stale_until_the_next_is_ready() {
     let server = ScriptedServer::start();
@@ -198,7 +197,7 @@ async fn a_lost_stream_is_stale_until_the_next_is_ready() {
     assert_eq!((provider.state(), provider.stats().reconnections), (State::Ready, 1));
 }
 
-/// Section 4: `provider_shutdown` is a loss: STALE, and another connection.
+/// `provider_shutdown` is a loss: STALE, and another connection.
 #[tokio::test]
 async fn an_announced_shutdown_is_a_loss() {
     let server = ScriptedServer::start();
@@ -209,7 +208,7 @@ async fn an_announced_shutdown_is_a_loss() {
     assert_eq!(server.observed().connections.accepted, 2);
 }
 
-/// Section 4: "`retryGracePeriod=0`": READY, stream failed: ERROR, without STALE.
+/// `retryGracePeriod` 0: READY, stream failed: ERROR, without STALE.
 #[tokio::test]
 async fn without_a_grace_period_a_lost_stream_is_an_error() {
     let server = ScriptedServer::start();
@@ -222,8 +221,7 @@ async fn without_a_grace_period_a_lost_stream_is_an_error() {
     assert_eq!((provider.state(), fatal), (State::Error, false));
 }
 
-/// Section 4: "maxEventStreamRetries consecutive failures: ERROR"; it "bounds how long a provider
-/// hopes, not whether it ever recovers".
+/// `maxEventStreamRetries` attempts fail in a row: ERROR. The attempts continue all the same.
 #[tokio::test]
 async fn exhausted_retries_are_an_error_within_the_grace_period() {
     let server = ScriptedServer::start();

@@ -1,6 +1,6 @@
 //! The provider, evaluating in flagd, before servers that do what a test scripts: options, calls,
 //! events, states and their times.
-// A failure panics; the documentation quotes the contract; numbers come back exactly.
+// A failure panics; documentation names flags and states; numbers come back exactly.
 #![allow(
     clippy::doc_markdown,
     clippy::expect_used,

@@ -1,5 +1,5 @@
-//! Answers that arrive after their flag has changed: no stale value comes back into the cache. The
-//! flagd contract, section 5.
+//! Results that arrive after their flag has changed: no stale value comes back into the cache
+//! (docs/resolvers.md, "The cache").
 
 use std::sync::{
     Arc,
@@ -42,7 +42,8 @@ async fn in_flight() -> InFlight {
     InFlight { server, provider, events, gate, asked }
 }
 
-/// "An evaluation that was in flight when its flag was invalidated must not put the old value back".
+/// "An evaluation that was in flight when its flag was invalidated must not put the old value
+/// back".
 #[tokio::test]
 async fn an_answer_from_before_a_change_is_not_cached() {
     let InFlight { server, provider, mut events, gate, asked } = in_flight().await;

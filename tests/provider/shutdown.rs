@@ -1,4 +1,4 @@
-//! How the provider ends, and that nothing of it stays: the flagd contract, sections 4 and 7, and
+//! How the provider ends, and that nothing of it stays: docs/lifecycle.md, "Initialization", and
 //! OpenFeature specification 2.5.
 
 use std::{
@@ -36,8 +36,8 @@ async fn nothing_is_left(server: &ScriptedServer, before: usize) {
     eventually("the tasks to end", || tasks() == before).await;
 }
 
-/// Section 4: "any | shutdown | NOT_READY | drop all"; OpenFeature 2.5.1 and 2.5.3: a provider that
-/// was shut down can be initialized again.
+/// docs/lifecycle.md, "Transitions"; OpenFeature specification 2.5.1 and 2.5.3: a provider that was
+/// shut down can be initialized again.
 #[tokio::test]
 async fn a_shutdown_ends_all_and_the_provider_can_begin_anew() {
     let before = tasks();
@@ -63,7 +63,7 @@ async fn a_shutdown_ends_all_and_the_provider_can_begin_anew() {
     assert_eq!(server.observed().connections.accepted, 2);
 }
 
-/// Section 7: "There are no events and no shutdown call: providers are dropped".
+/// The SDK shuts no provider down: it drops them.
 #[tokio::test]
 async fn dropping_the_last_handle_ends_all() {
     let before = tasks();
@@ -94,7 +94,7 @@ async fn the_sdk_ends_a_provider_by_replacing_it() {
     nothing_is_left(&other, before).await;
 }
 
-/// Section 7: "shutdown after a failed init leaks the tasks" is a known defect of others.
+/// Not even a task, as other providers leave behind.
 #[tokio::test]
 async fn nothing_is_left_of_a_failed_initialization() {
     let before = tasks();
@@ -137,8 +137,7 @@ async fn nothing_is_left_of_an_initialization_that_was_given_up() {
     nothing_is_left(&server, before).await;
 }
 
-/// Section 7: "`initialize` ... must end within the deadline or every evaluation in the program
-/// stalls"; also when the provider is shut down meanwhile.
+/// While the SDK initializes a provider, every evaluation in the program waits.
 #[tokio::test]
 async fn a_shutdown_ends_an_initialization() {
     let server = ScriptedServer::builder().streams(StreamMode::Silent).start();
@@ -169,8 +168,8 @@ async fn a_shutdown_and_an_initialization_at_once_leave_no_half_of_a_provider() 
     }
 }
 
-/// Section 7: "A provider initialised on a runtime that is gone ... say what happened"; and it can
-/// be initialized again on another, where initialization waits for READY as the first one did.
+/// docs/lifecycle.md, "Pitfalls of the SDK": the error says what happened; and the provider can be
+/// initialized again on another runtime, where initialization waits for READY as the first one did.
 #[test]
 fn a_runtime_that_is_gone_is_named_and_can_be_replaced() {
     let server = ScriptedServer::start();
@@ -193,7 +192,8 @@ fn a_runtime_that_is_gone_is_named_and_can_be_replaced() {
     });
 }
 
-/// A call that is under way when the runtime ends fails at once: nobody makes it another connection.
+/// A call that is under way when the runtime ends fails at once: nobody makes it another
+/// connection.
 #[test]
 fn a_call_under_way_ends_with_the_runtime_of_the_provider() {
     let server = ScriptedServer::start();
@@ -246,8 +246,8 @@ fn initialization_without_a_runtime_says_so() {
     });
 }
 
-/// A shutdown that is given up half way, as by a timeout, is brought to its end by the next one that
-/// needs it.
+/// A shutdown that is given up half way, as by a timeout, is brought to its end by the next one
+/// that needs it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_shutdown_that_was_given_up_harms_no_later_initialization() {
     let server = ScriptedServer::start();

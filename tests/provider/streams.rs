@@ -1,5 +1,5 @@
-//! How long an event stream may live and be silent, with the defaults of the options: the clock
-//! stands still but for what a test lets pass. The flagd contract, sections 3 and 4.
+//! How long an event stream may live and be silent, with the defaults of docs/options.md: the clock
+//! moves only when a test says so.
 
 use std::time::Duration;
 
@@ -72,8 +72,8 @@ impl Scene {
     }
 }
 
-/// Section 3: `streamDeadlineMs`, 600 s; section 4: "open the next before the old one ends ...
-/// without STALE". Nothing is missed: no event, and the cache stays.
+/// `streamDeadlineMs`, 600 s: the stream is replaced before it ends. Nothing is missed: no event,
+/// and the cache stays.
 #[tokio::test(start_paused = true)]
 async fn a_stream_is_replaced_before_its_deadline() {
     let mut scene = scene(|options| options).await;
@@ -96,7 +96,8 @@ async fn a_stream_is_replaced_before_its_deadline() {
     assert_eq!(scene.provider.stats().reconnections, 0);
 }
 
-/// "if the two did not overlap, drop the cache when the new one is ready".
+/// docs/lifecycle.md, "Transitions": the cache is cleared when the next event stream begins after a
+/// gap.
 #[tokio::test(start_paused = true)]
 async fn a_stream_that_is_not_replaced_in_time_leaves_a_gap() {
     let mut scene = scene(|options| options).await;
@@ -125,8 +126,8 @@ async fn without_a_deadline_a_stream_lives_for_ever() {
     scene.cached().await;
 }
 
-/// Section 4: "that a ready server ends with DEADLINE_EXCEEDED": no disconnection if the stream
-/// lived for longer than retryBackoffMs; else the server is broken, and must not be asked at once.
+/// `DEADLINE_EXCEEDED` from a server: no loss if the stream lived for longer than `retryBackoffMs`;
+/// otherwise the server is broken, and must not be called again immediately.
 #[tokio::test(start_paused = true)]
 async fn a_server_may_end_a_stream_by_a_deadline_of_its_own() {
     let mut scene = scene(|options| options).await;
@@ -149,8 +150,7 @@ async fn a_server_may_end_a_stream_by_a_deadline_of_its_own() {
     }
 }
 
-/// Section 3: `streamIdleMs`, 60 s: "silent for so long is lost; armed once a `keep_alive` was
-/// seen"; any message counts.
+/// `streamIdleMs`, 60 s: it counts once a `keep_alive` was seen, from any message on.
 #[tokio::test(start_paused = true)]
 async fn a_stream_that_falls_silent_is_lost() {
     let mut scene = scene(|options| options.stream_deadline(Duration::ZERO)).await;
@@ -188,8 +188,8 @@ async fn silence_means_nothing_without_an_idle_deadline() {
     assert_eq!(scene.server.observed().streams_opened(), 1);
 }
 
-/// Section 3: `keepAliveTime`: HTTP/2 pings keep a connection that is alive, and find out one that
-/// is dead (20 s after the ping), before any deadline of the stream does.
+/// `keepAliveTime`: HTTP/2 pings keep a connection that is alive, and find one that is dead (20 s
+/// after the ping), before any deadline of the stream does.
 #[tokio::test(start_paused = true)]
 async fn pings_find_out_a_dead_connection() {
     let clock = Clock::stopped();

@@ -1,12 +1,11 @@
-//! Connections that are retired while calls are in flight: proxies that close each after a number of
-//! requests, servers that bound its age, and rolling restarts. No call may be lost. The flagd contract,
-//! section 2: "A call lost with its connection is tried again on the next connection until its
-//! deadline".
+//! Connections that are retired while calls are in flight: proxies that close each after a number
+//! of requests, servers that bound its age, and rolling restarts. No call may be lost:
+//! docs/lifecycle.md, "Lost calls and connections".
 //!
 //! Behind the proxies is the flagd that `support::flagd::find` finds, else a scripted server. Where
 //! a peer is missing, its trial is reported as ignored, with the reason; with
 //! `FLAGSTAFF_REQUIRE_PEERS=1` it fails instead.
-// A failure panics; the documentation quotes the contract.
+// A failure panics.
 #![allow(clippy::doc_markdown, clippy::unwrap_used, clippy::expect_used)]
 
 #[path = "../support/go.rs"]

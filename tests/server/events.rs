@@ -27,7 +27,7 @@ fn change(flags: &Value) -> (String, Value) {
     ("configuration_change".to_owned(), json!({"flags": flags}))
 }
 
-/// Issue: "ready, which means that the flags are loaded".
+/// docs/server.md, "Startup and shutdown".
 #[tokio::test]
 async fn ready_is_said_when_the_flags_are_loaded() {
     let (sender, receiver) = mpsc::unbounded_channel();
@@ -60,7 +60,7 @@ async fn a_definition_that_is_refused_is_not_waited_for() {
     assert!(server.is_ready());
 }
 
-/// Issue: "ready, which means that the flags are loaded".
+/// docs/server.md, "Startup and shutdown".
 #[tokio::test]
 async fn nothing_is_told_while_there_are_no_flags() {
     let (sender, receiver) = mpsc::unbounded_channel();
@@ -94,8 +94,7 @@ async fn a_silent_source_is_waited_for_a_while() {
     assert!(client.resolve_boolean(request).await.unwrap().into_inner().value);
 }
 
-/// "`configuration_change` with `{"flags":{"bool-flag":{"type":"update"}}}` (new: `write`, removed:
-/// `delete`)".
+/// docs/flagd.md, "Event stream": the types `write`, `update` and `delete`.
 #[tokio::test]
 async fn changes_name_their_flags() {
     let server = serve().await;
@@ -163,7 +162,7 @@ async fn a_burst_names_every_flag() {
     }
 }
 
-/// "an update that is not valid ... is rejected whole, the old flags stay, and no event is sent".
+/// docs/flagd.md, "Sources": an invalid update is rejected as a whole, and no event is sent.
 #[tokio::test]
 async fn an_update_that_is_not_valid_changes_nothing() {
     let server = serve().await;
@@ -180,7 +179,7 @@ async fn an_update_that_is_not_valid_changes_nothing() {
     assert_eq!(event(&mut stream).await, change(&json!({"last": {"type": "write"}})));
 }
 
-/// Issue: "configuration_change with keys filtered by selector".
+/// docs/flagd.md, "Selectors".
 #[tokio::test]
 async fn a_selector_shows_its_changes_only() {
     let server = serve().await;
@@ -198,7 +197,7 @@ async fn a_selector_shows_its_changes_only() {
     assert_eq!(event(&mut none).await, change(&json!({"b": {"type": "write"}})));
 }
 
-/// "`keep_alive` without data after 20 s of quiet"; the same over version 2.
+/// docs/flagd.md, "Event stream": `keep_alive` after 20 s of silence, over both versions.
 #[tokio::test]
 async fn quiet_streams_are_kept_alive() {
     let server = serve().await;
@@ -218,7 +217,7 @@ async fn quiet_streams_are_kept_alive() {
     assert_eq!(alive.r#type, "keep_alive");
 }
 
-/// "`--stream-deadline` ends streams with DEADLINE_EXCEEDED `stream closed due to server-side timeout`".
+/// docs/flagd.md, "Event stream": `--stream-deadline`.
 #[tokio::test]
 async fn streams_end_at_their_deadline() {
     let server = serve_with(Server::builder().stream_deadline(Duration::from_millis(50))).await;

@@ -1,4 +1,4 @@
-//! The options and their environment: contract section 3, the configuration section of the flagd
+//! The options and their environment: docs/options.md, and the configuration section of the flagd
 //! provider specification.
 
 mod address;

@@ -1,4 +1,4 @@
-//! Which resolver it is: contract section 3, and the configuration feature of flagd's testbed.
+//! Which resolver it is: docs/options.md, and the configuration feature of flagd's testbed.
 
 use flagstaff::{
     FlagdOptions,
