@@ -13,7 +13,8 @@
 //! A response without an end, such as an event stream, must end when the server drains. [`Draining`]
 //! is an extension of each request, and so is [`Peer`], who sent it:
 //!
-//! ```
+#![cfg_attr(feature = "http", doc = "```")]
+#![cfg_attr(not(feature = "http"), doc = "```ignore")]
 //! use std::convert::Infallible;
 //!
 //! use axum::{
