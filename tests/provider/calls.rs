@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use crate::support::{
+    clock::Clock,
     gate::TcpGate,
     provider::{
         ALL_CHANGED, assert_contains, boolean, connected, error, expect, message, near, ready,
@@ -222,12 +223,16 @@ async fn a_lost_call_waits_for_a_server_that_restarts() {
 }
 
 /// The error is that of a lost connection: `PROVIDER_NOT_READY`.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_lost_call_ends_with_its_deadline() {
     let deadline = Duration::from_secs(1);
-    let start = Instant::now();
-    let (_provider, Withheld { network, asked, .. }) = withheld_for(deadline).await;
+    let clock = Clock::stopped();
+    let start = tokio::time::Instant::now();
+    let withheld = clock.still("the call", withheld_for(deadline)).await;
+    let (_provider, Withheld { network, asked, .. }) = withheld;
     network.close();
+    // Connections are refused at once, so that time passes only in the delays between the attempts.
+    drop(clock);
     let lost = bounded("the error", asked).await.unwrap().unwrap_err();
     assert!(start.elapsed() >= deadline / 2, "{:?}", start.elapsed());
     let target = format!("127.0.0.1:{}", network.port());
