@@ -20,8 +20,6 @@ use std::{
     net::{SocketAddr, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    thread,
-    time::{Duration, Instant},
 };
 
 use http::{HeaderMap, HeaderValue, Request, Response};
@@ -41,7 +39,10 @@ use tonic::{
 };
 use tower::service_fn;
 
-use support::ports::{free_port, local};
+use support::{
+    ports::{free_port, local},
+    wait::block_until,
+};
 
 const CONNECTIONS: u32 = 16;
 /// Of one load over gRPC; one over OFREP takes a second.
@@ -50,8 +51,6 @@ const REQUESTS: u32 = 15_000;
 /// one. The first, which warms up, is not counted.
 const ROUNDS: usize = 9;
 const METHOD: &str = "flagd.evaluation.v1.Service.ResolveBoolean";
-/// How long a server may take to listen.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 fn main() {
     let mut arguments = env::args().skip(1);
@@ -243,11 +242,9 @@ impl Peer {
         }
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let process = command.spawn().unwrap();
-        let start = Instant::now();
-        while [grpc, ofrep].iter().any(|port| TcpStream::connect(local(*port)).is_err()) {
-            assert!(start.elapsed() < PATIENCE, "{name} does not listen");
-            thread::sleep(Duration::from_millis(20));
-        }
+        block_until(&format!("{name} to listen"), || {
+            [grpc, ofrep].iter().all(|port| TcpStream::connect(local(*port)).is_ok())
+        });
         Self { name, grpc, ofrep, process }
     }
 

@@ -17,7 +17,7 @@ use super::{
     },
 };
 
-/// "`-c`, `-k` (evaluation and sync; OFREP and management stay plain)".
+/// docs/flagd.md, "Command line": TLS covers evaluation and sync; OFREP and management stay plain.
 #[tokio::test]
 async fn evaluation_is_encrypted() {
     let certificates = Certificates::new();
@@ -74,7 +74,7 @@ async fn files_that_are_no_certificates() {
     }
 }
 
-/// "`-d --socket-path`, `-e --sync-socket-path` (each replaces its TCP port)".
+/// docs/flagd.md, "Command line": a socket replaces the TCP port of its service.
 #[cfg(unix)]
 #[tokio::test]
 async fn unix_sockets() {
