@@ -1,6 +1,7 @@
 //! CPU time, latency and memory of `flagstaff start` under load, over gRPC (`ghz`) and OFREP (`wrk`)
-//! with 16 connections and one targeting rule; beside it a bare hyper handler, which is the floor,
-//! and flagd where there is one. A load generator that is not on the `PATH` is left out, and said.
+//! with 16 connections and one targeting rule; beside it a bare hyper handler, which is the floor, the
+//! same over gRPC in tonic's server, which shows what its framing would add, and flagd where there is
+//! one. A load generator that is not on the `PATH` is left out, and said.
 //!
 //! flagd listens on every interface: run this where there is only loopback.
 //!
@@ -19,23 +20,29 @@ use std::{
     net::{SocketAddr, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    thread,
-    time::{Duration, Instant},
 };
 
 use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body_util::{BodyExt, Full};
-use hyper::{
-    body::{Bytes, Incoming},
-    service::service_fn,
-};
+use hyper::body::{Bytes, Incoming};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo},
     server::conn::auto,
 };
+use prost::bytes::{Buf, BufMut};
 use serde_json::{Value, json};
+use tonic::{
+    Status,
+    codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder, HEADER_SIZE},
+    server::Grpc,
+    transport::Server,
+};
+use tower::service_fn;
 
-use support::ports::{free_port, local};
+use support::{
+    ports::{free_port, local},
+    wait::block_until,
+};
 
 const CONNECTIONS: u32 = 16;
 /// Of one load over gRPC; one over OFREP takes a second.
@@ -44,13 +51,13 @@ const REQUESTS: u32 = 15_000;
 /// one. The first, which warms up, is not counted.
 const ROUNDS: usize = 9;
 const METHOD: &str = "flagd.evaluation.v1.Service.ResolveBoolean";
-/// How long a server may take to listen.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 fn main() {
     let mut arguments = env::args().skip(1);
-    if arguments.next().as_deref() == Some("--bare") {
-        return bare(arguments.next().unwrap().parse().unwrap());
+    match arguments.next().as_deref() {
+        Some("--bare") => return bare(arguments.next().unwrap().parse().unwrap()),
+        Some("--tonic") => return tonic(arguments.next().unwrap().parse().unwrap()),
+        _ => {}
     }
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("flags.json");
@@ -74,7 +81,9 @@ fn main() {
             continue;
         }
         let flagstaff = PathBuf::from(env!("CARGO_BIN_EXE_flagstaff"));
-        let mut peers = vec![Peer::bare(), Peer::start("flagstaff", &flagstaff, &file)];
+        let mut peers = vec![Peer::bare("bare hyper", "--bare")];
+        peers.extend(matches!(load, Load::Grpc).then(|| Peer::bare("tonic", "--tonic")));
+        peers.push(Peer::start("flagstaff", &flagstaff, &file));
         peers.extend(flagd.as_deref().map(|flagd| Peer::start("flagd", flagd, &file)));
         // Turn by turn, so that a noisy moment meets all of them.
         let mut rows: Vec<Vec<Row>> = peers.iter().map(|_| Vec::new()).collect();
@@ -206,11 +215,12 @@ struct Peer {
 }
 
 impl Peer {
-    fn bare() -> Self {
+    /// This program as a server that does not evaluate.
+    fn bare(name: &'static str, argument: &str) -> Self {
         let port = free_port();
         let mut command = Command::new(env::current_exe().unwrap());
-        command.args(["--bare", &port.to_string()]);
-        Self::spawn("bare hyper", command, port, port)
+        command.args([argument, &port.to_string()]);
+        Self::spawn(name, command, port, port)
     }
 
     fn start(name: &'static str, program: &Path, flags: &Path) -> Self {
@@ -232,11 +242,9 @@ impl Peer {
         }
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let process = command.spawn().unwrap();
-        let start = Instant::now();
-        while [grpc, ofrep].iter().any(|port| TcpStream::connect(local(*port)).is_err()) {
-            assert!(start.elapsed() < PATIENCE, "{name} does not listen");
-            thread::sleep(Duration::from_millis(20));
-        }
+        block_until(&format!("{name} to listen"), || {
+            [grpc, ofrep].iter().all(|port| TcpStream::connect(local(*port)).is_ok())
+        });
         Self { name, grpc, ofrep, process }
     }
 
@@ -294,7 +302,9 @@ fn bare(port: u16) {
             stream.set_nodelay(true).unwrap();
             tokio::spawn(async {
                 let server = auto::Builder::new(TokioExecutor::new());
-                let _ = server.serve_connection(TokioIo::new(stream), service_fn(answer)).await;
+                let _ = server
+                    .serve_connection(TokioIo::new(stream), hyper::service::service_fn(answer))
+                    .await;
             });
         }
     });
@@ -315,4 +325,56 @@ async fn answer(
     });
     let body = Full::new(body).with_trailers(std::future::ready(trailers));
     Ok(Response::builder().header("content-type", content_type).body(body).unwrap())
+}
+
+/// What [`bare`] does over gRPC, with the server and the framing of tonic.
+fn tonic(port: u16) {
+    let answer = |_: tonic::Request<Bytes>| async {
+        Ok(tonic::Response::new(Bytes::from_static(&MESSAGE[HEADER_SIZE..])))
+    };
+    let service = service_fn(move |request: Request<axum::body::Body>| async move {
+        Ok::<_, Infallible>(Grpc::new(Raw).unary(service_fn(answer), request).await)
+    });
+    let routes =
+        axum::Router::new().route_service("/flagd.evaluation.v1.Service/{*method}", service);
+    let server = Server::builder().add_routes(routes.into());
+    tokio::runtime::Runtime::new().unwrap().block_on(server.serve(local(port))).unwrap();
+}
+
+/// Passes messages on as bytes.
+#[derive(Clone, Copy)]
+struct Raw;
+
+impl Codec for Raw {
+    type Encode = Bytes;
+    type Decode = Bytes;
+    type Encoder = Self;
+    type Decoder = Self;
+
+    fn encoder(&mut self) -> Self {
+        *self
+    }
+
+    fn decoder(&mut self) -> Self {
+        *self
+    }
+}
+
+impl Encoder for Raw {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn encode(&mut self, message: Bytes, out: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        out.put(message);
+        Ok(())
+    }
+}
+
+impl Decoder for Raw {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn decode(&mut self, bytes: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
+        Ok(Some(bytes.copy_to_bytes(bytes.remaining())))
+    }
 }

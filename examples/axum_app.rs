@@ -1,7 +1,7 @@
 //! A web service that evaluates a flag for each request: `GET /?user=NAME` greets with the flag
 //! `greeting`, and `GET /readyz` reports the state of the provider.
 //!
-//! `cargo run --example axum_app`, then `curl 127.0.0.1:3000`.
+//! `cargo run --features server --example axum_app`, then `curl 127.0.0.1:3000`.
 
 mod stand_in;
 use stand_in::Flags;

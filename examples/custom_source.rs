@@ -1,6 +1,6 @@
 //! Loads flags from a source of your own: here, from the rows of a table, as in a database.
 //!
-//! `cargo run --example custom_source --features in-process` needs nothing else: the table is in
+//! `cargo run --features in-process --example custom_source` needs nothing else: the table is in
 //! memory.
 
 use std::{

@@ -1,8 +1,8 @@
 //! A program that serves flags in place of flagd: those of a file, and its own.
 //!
-//! `cargo run --example embedded_server` prints the addresses and a command that evaluates a flag.
-//! Type `on` or `off` to switch the flag `maintenance`. Ctrl-C, or the end of the input, shuts the
-//! server down.
+//! `cargo run --features server --example embedded_server` prints the addresses and a command that
+//! evaluates a flag. Type `on` or `off` to switch the flag `maintenance`. Ctrl-C, or the end of the
+//! input, shuts the server down.
 
 use std::{error::Error, thread, time::Duration};
 

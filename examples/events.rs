@@ -1,8 +1,8 @@
 //! Prints the state of the provider and each change of a flag, until Ctrl-C.
 //!
-//! `cargo run --example events [FILE]` serves a flag file (by default `examples/flags.json`) with this
-//! crate's own server: edit the file meanwhile. With `FLAGD_HOST` set, it watches that flagd: edit its
-//! flags, stop it, and start it again.
+//! `cargo run --features server --example events [FILE]` serves a flag file (by default
+//! `examples/flags.json`) with this crate's own server: edit the file meanwhile. With `FLAGD_HOST`
+//! set, it watches that flagd: edit its flags, stop it, and start it again.
 
 mod stand_in;
 use stand_in::Flags;

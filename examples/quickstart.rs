@@ -1,7 +1,8 @@
 //! Evaluates a flag of each type, shows a cache hit, and a change of a flag as it arrives.
 //!
-//! `cargo run --example quickstart` needs nothing else: it starts this crate's own server. With
-//! `FLAGD_HOST` set, and the flags of `examples/flags.json` in that flagd, it uses that one.
+//! `cargo run --features server --example quickstart` needs nothing else: it starts this crate's own
+//! server. With `FLAGD_HOST` set, and the flags of `examples/flags.json` in that flagd, it uses that
+//! one.
 
 mod stand_in;
 use stand_in::Flags;

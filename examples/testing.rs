@@ -1,4 +1,4 @@
-//! A function that uses flags, and its tests: `cargo test --example testing`.
+//! A function that uses flags, and its tests: `cargo test --features server --example testing`.
 //!
 //! The function takes an OpenFeature client. The program gives it one for flagd, and each test gives
 //! it one for a [`TestServer`](flagstaff::server::testing::TestServer) of its own.

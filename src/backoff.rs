@@ -114,15 +114,27 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn jitter_spreads_the_delays() {
-        let delays: std::collections::HashSet<_> =
-            (0..50).map(|_| Backoff::new(FIRST, MAX).failed(Instant::now())).collect();
-        assert!(delays.len() > 25, "{} of 50 delays differ", delays.len());
+    async fn jitter_spreads_the_first_delay_and_the_longest() {
+        let now = Instant::now();
+        for before in [0, 10] {
+            let delay = |_| {
+                let mut backoff = Backoff::new(FIRST, MAX);
+                for _ in 0..before {
+                    backoff.failed(now);
+                }
+                backoff.failed(now)
+            };
+            let delays: std::collections::HashSet<_> = (0..50).map(delay).collect();
+            assert!(delays.len() > 25, "{} of 50 delays differ after {before}", delays.len());
+        }
     }
 
     #[tokio::test]
     async fn the_first_delay_is_capped_too() {
-        within(Backoff::new(MAX, FIRST).failed(Instant::now()), FIRST);
+        assert_eq!(Backoff::new(FIRST, MAX).first(), FIRST);
+        let mut backoff = Backoff::new(MAX, FIRST);
+        assert_eq!(backoff.first(), FIRST);
+        within(backoff.failed(Instant::now()), FIRST);
     }
 
     #[tokio::test]

@@ -87,6 +87,7 @@ mod tests {
         }
     }
 
+    #[cfg(feature = "rpc")]
     #[test]
     fn causes_follow_each_other_and_wrappers_count_once() {
         #[derive(Debug, thiserror::Error)]

@@ -35,6 +35,7 @@
 //! | evaluate flag definitions without a provider | [`evaluator::FlagSet`] |
 //! | serve flags as flagd does | [`server::Server`] |
 //! | serve any tower service over HTTP, within limits | [`http::Server`] |
+//! | keep flags in step with a policy of OPA | [`optoggles::Engine`] |
 //! | test a program that uses flags | [`server::testing::TestServer`] |
 //!
 //! # Features
@@ -47,6 +48,7 @@
 //! * `http`: a [server](http::Server) for any tower service, with limits on what a
 //!   client can cost, and [an HTTP client](http::Client); with `in-process`, flag
 //!   definitions from a URL.
+//! * `optoggles`: the [engine](optoggles) that keeps flags in step with a policy of OPA.
 //! * `server`: a server for flagd's protocols, and [a helper for
 //!   tests](server::testing).
 //! * `cli`: the program `flagstaff`, which starts the server, calls any flagd, and

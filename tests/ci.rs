@@ -2,7 +2,7 @@
 //! forgotten, and one version is written everywhere.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure panics")]
 
-use std::{collections::BTreeSet, fs};
+use std::{collections::BTreeSet, fs, path::PathBuf};
 
 fn read(path: &str) -> String {
     fs::read_to_string(format!("{}/{path}", env!("CARGO_MANIFEST_DIR"))).expect(path)
@@ -55,6 +55,31 @@ fn every_fuzz_target_runs_every_night() {
     let minutes: u64 = between(&workflow, "timeout-minutes: ", "\n").parse().unwrap();
     assert!(minutes * 60 > 2 * seconds, "{minutes} minutes leave no time to build");
     assert!(workflow.contains("\n    - cron: "), "it runs by itself");
+}
+
+/// A test that sleeps is slow on a fast machine and fails on a slow one: it waits for a state instead
+/// (`support::wait`), or stops the clock (`support::clock`). Where there is no other way, a comment on
+/// the line above says why.
+#[test]
+fn a_sleep_says_why() {
+    let mut folders = vec![PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests"))];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() && !path.ends_with("support") {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = fs::read_to_string(&path).unwrap();
+                let lines: Vec<_> = text.lines().map(str::trim_start).collect();
+                for (index, pair) in lines.windows(2).enumerate() {
+                    let explained = pair[0].starts_with("//");
+                    let sleeps =
+                        pair[1].contains(concat!("sleep", "(")) && !pair[1].starts_with("//");
+                    assert!(explained || !sleeps, "{}:{}", path.display(), index + 2);
+                }
+            }
+        }
+    }
 }
 
 #[test]

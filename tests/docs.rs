@@ -95,17 +95,88 @@ fn the_architecture_names_every_folder() {
 
 #[test]
 fn the_first_line_of_each_file_says_what_it_is_for() {
-    let mut folders = vec![Path::new(FOLDER).join("src")];
+    for (path, text) in sources("src") {
+        let is_test = path.ends_with("tests.rs") || path.parent().unwrap().ends_with("tests");
+        assert!(is_test || text.starts_with("//! "), "{path:?}");
+    }
+}
+
+/// All source files in a folder, and what they contain.
+fn sources(folder: &str) -> Vec<(PathBuf, String)> {
+    let (mut folders, mut sources) = (vec![Path::new(FOLDER).join(folder)], Vec::new());
     while let Some(folder) = folders.pop() {
         for path in entries(&folder) {
             if path.is_dir() {
                 folders.push(path);
-            } else if !path.ends_with("tests.rs") && !folder.ends_with("tests") {
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
                 let text = fs::read_to_string(&path).unwrap();
-                assert!(text.starts_with("//! "), "{path:?}");
+                sources.push((path, text));
             }
         }
     }
+    sources
+}
+
+/// Comments name them as `docs/page.md, "Heading"`, with further ones after "and".
+#[test]
+fn every_heading_that_a_comment_cites_exists() {
+    let (pages, mut cited) = (pages(), 0);
+    for (path, text) in sources("src").into_iter().chain(sources("tests")) {
+        let lines = text.lines().map(str::trim_start).filter(|line| line.starts_with("//"));
+        let lines = lines.map(|line| line.trim_start_matches(['/', '!']).trim());
+        let comments = lines.collect::<Vec<_>>().join(" ");
+        for citation in comments.split(" docs/").flat_map(|rest| rest.split("(docs/")).skip(1) {
+            let Some((page, headings)) = citation.split_once(".md, \"") else { continue };
+            let page = format!("docs/{page}.md");
+            let Some(text) = pages.get(&page) else { continue };
+            let parts = headings.split('"').step_by(2);
+            let mut between = headings.split('"').skip(1).step_by(2);
+            for heading in parts {
+                let lines = prose(text).filter(|line| line.starts_with('#'));
+                let exists =
+                    lines.map(|line| line.trim_start_matches('#').trim()).any(|h| h == heading);
+                assert!(exists, "{path:?}: {page} has no heading {heading:?}");
+                cited += 1;
+                if between.next() != Some(" and ") {
+                    break;
+                }
+            }
+        }
+    }
+    assert!(cited > 50, "{cited} citations");
+}
+
+/// Without them Cargo says that the target does not exist for these features.
+#[test]
+fn commands_enable_the_features_that_their_targets_require() {
+    let manifest = read("Cargo.toml");
+    let mut required = BTreeMap::new();
+    for target in manifest.split("\n[[").skip(1) {
+        let value = |key: &str| {
+            let line = target.lines().find_map(|line| line.strip_prefix(key))?;
+            line.split('"').nth(1)
+        };
+        if let (Some(name), Some(feature)) = (value("name = "), value("required-features = ")) {
+            required.insert(name, feature);
+        }
+    }
+    let texts = pages().into_iter().map(|(path, text)| (PathBuf::from(path), text));
+    let mut commands = 0;
+    for (path, text) in texts.chain(sources("examples")).chain(sources("tests")) {
+        for command in text.lines().flat_map(|line| line.split("cargo ").skip(1)) {
+            let command = command.split('`').next().unwrap();
+            for flag in ["--example ", "--test ", "--bench "] {
+                let Some((_, rest)) = command.split_once(flag) else { continue };
+                let name = rest.split([' ', '\\']).next().unwrap();
+                let feature = required.get(name).copied().unwrap_or("rpc");
+                let enough = ["--workspace", "--features full", &format!("--features {feature}")];
+                let enables = feature == "rpc" || enough.iter().any(|flag| command.contains(flag));
+                assert!(enables, "{path:?}: `cargo {command}` needs the feature {feature}");
+                commands += 1;
+            }
+        }
+    }
+    assert!(commands > 10, "{commands} commands");
 }
 
 #[test]

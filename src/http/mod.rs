@@ -29,7 +29,8 @@
 //! server drains. Each request has two extensions: [`Draining`], the signal for
 //! that, and [`Peer`], the client that sent it:
 //!
-//! ```
+#![cfg_attr(feature = "http", doc = "```")]
+#![cfg_attr(not(feature = "http"), doc = "```ignore")]
 //! use std::convert::Infallible;
 //!
 //! use axum::{

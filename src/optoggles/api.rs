@@ -41,7 +41,7 @@ pub(crate) enum ApiError {
     Url(String),
     #[error("the token for {} cannot be a header: it has characters other than visible ASCII", excerpt(.0))]
     Token(String),
-    #[error("{name} answered {status}{}", said(.reason))]
+    #[error("{name} answered {status}{}", said(.reason.as_deref()))]
     Status {
         /// The method and the URL.
         name: String,
@@ -54,8 +54,8 @@ pub(crate) enum ApiError {
     Body { name: String, found: &'static str, line: usize, column: usize, expected: &'static str },
 }
 
-fn said(reason: &Option<String>) -> String {
-    reason.as_deref().map_or_else(String::new, |reason| format!(": {}", excerpt(reason)))
+fn said(reason: Option<&str>) -> String {
+    reason.map_or_else(String::new, |reason| format!(": {}", excerpt(reason)))
 }
 
 impl Api {

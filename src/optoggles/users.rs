@@ -44,6 +44,7 @@ impl Users {
     }
 
     /// The names, sorted by their bytes.
+    #[must_use]
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &str> {
         (0..self.len()).map(|index| self.name(index))
     }

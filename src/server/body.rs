@@ -1,4 +1,16 @@
 //! Bodies of requests, read within a limit, and of responses.
+//!
+//! There is one type for all bodies of responses, [`Reply`], so that the service
+//! of a connection needs no boxed body. Its variants are what the protocols need:
+//!
+//! ```text
+//! Whole     DATA                         OFREP, Connect, probes
+//! Message   DATA, trailers grpc-status 0 a gRPC call that succeeded
+//! Failure         trailers grpc-status n a gRPC call that failed
+//! Stream    DATA ... DATA, an ending     event and sync streams
+//! ```
+//!
+//! Each variant keeps what is still to be sent, so a body is also its own state.
 
 use std::{
     convert::Infallible,
@@ -19,11 +31,12 @@ use crate::http::BodyError;
 pub(crate) enum ReadError {
     /// It is longer than allowed.
     TooLarge,
-    /// It did not arrive as a whole.
+    /// It did not arrive as a whole: the client stopped, or was too slow.
     Incomplete,
 }
 
-/// Reads a body of at most `limit` bytes.
+/// Reads a body of at most `limit` bytes. How long the client may take is a limit
+/// of the listener.
 pub(crate) async fn read(received: &mut Received, limit: usize) -> Result<Bytes, ReadError> {
     received.set_limit(limit);
     received.bytes().await.map_err(|error| match error {
@@ -35,34 +48,41 @@ pub(crate) async fn read(received: &mut Received, limit: usize) -> Result<Bytes,
 /// The body of a response.
 #[derive(Debug)]
 pub(crate) enum Reply {
-    /// These bytes, if any.
+    /// These bytes, unless there are none or they were sent.
     Whole(Option<Bytes>),
-    /// The message of a gRPC call that went well, unless it was sent; and whether its trailers were.
+    /// The message of a gRPC call that succeeded, until it is sent; and whether the
+    /// trailers were sent too.
     Message(Option<Bytes>, bool),
-    /// The end of a gRPC call that failed, in trailers, until it was sent.
+    /// The status of a gRPC call that failed, for the trailers, until it is sent.
     Failure(Option<Status>),
-    /// Messages as they come, and how their end is told, until it was.
+    /// Messages as they come, and how the protocol ends a stream, until it is
+    /// ended. An error in the channel is the last item and the status of the end.
     Stream(mpsc::Receiver<Result<Bytes, Status>>, Option<Ending>),
 }
 
-/// What a protocol ends a stream with.
+/// Makes the last frame of a stream from its status: trailers in gRPC, an envelope
+/// in Connect.
 pub(crate) type Ending = fn(&Status) -> Frame<Bytes>;
 
 impl Reply {
+    /// No body.
     pub(crate) fn empty() -> Self {
         Self::Whole(None)
     }
 
+    /// A whole body. Empty bytes are no body, so that no empty frame is sent.
     pub(crate) fn bytes(bytes: impl Into<Bytes>) -> Self {
         Self::Whole(Some(bytes.into()).filter(|bytes: &Bytes| !bytes.is_empty()))
     }
 
-    /// A stream of messages.
+    /// A stream of messages. It ends with status `Ok` if the sender is dropped, or
+    /// with the error that it sends.
     pub(crate) fn stream(messages: mpsc::Receiver<Result<Bytes, Status>>, end: Ending) -> Self {
         Self::Stream(messages, Some(end))
     }
 
-    /// Keeps something until the bytes were sent, or given up.
+    /// Keeps something alive until the bytes are sent or dropped, wherever hyper
+    /// puts them meanwhile. Bodies without bytes, and streams, keep nothing.
     pub(crate) fn holding(self, kept: impl Send + 'static) -> Self {
         let hold = |bytes| Bytes::from_owner(Holding { bytes, _kept: kept });
         match self {
@@ -73,7 +93,7 @@ impl Reply {
     }
 }
 
-/// Bytes, and what is dropped with the last of them.
+/// Bytes, and what is dropped together with the last reference to them.
 struct Holding<K> {
     bytes: Bytes,
     _kept: K,
@@ -85,12 +105,13 @@ impl<K> AsRef<[u8]> for Holding<K> {
     }
 }
 
-/// The trailers of a gRPC call that went well.
+/// The trailers of a gRPC call that succeeded.
 fn success() -> HeaderMap {
     HeaderMap::from_iter([(Status::GRPC_STATUS, http::HeaderValue::from_static("0"))])
 }
 
-/// The trailers of a gRPC call that ended so.
+/// The trailers of a gRPC call with this status. A message that cannot be a header
+/// is left out, and the code is then `UNKNOWN` (2).
 pub(crate) fn trailers(status: &Status) -> HeaderMap {
     let mut trailers = HeaderMap::new();
     if status.add_header(&mut trailers).is_err() {
@@ -136,6 +157,7 @@ impl Body for Reply {
         }
     }
 
+    /// Exact for whole bodies, which hyper then sends with `content-length`.
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Whole(bytes) => {

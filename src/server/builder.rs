@@ -1,4 +1,10 @@
 //! The options of a server.
+//!
+//! [`ServerBuilder`] only collects values. Everything is checked in
+//! [`bind`](ServerBuilder::bind), which takes the builder apart field by field:
+//! an option that nobody handles does not compile. `bind` reads certificates
+//! and parses origins and header names before it opens a port, so that an
+//! invalid option never leaves a port open.
 
 use std::{
     net::Ipv4Addr,
@@ -34,26 +40,67 @@ use crate::{
     source::{FlagSource, warned::Warned},
 };
 
-/// The options of a server.
+/// The options of a [`Server`], made by [`Server::builder`].
+///
+/// Setters do not fail; [`bind`](Self::bind) validates all options at once. A
+/// setter that takes one value replaces an earlier value, and those of sources
+/// and context fields add to the earlier ones.
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// use flagstaff::{server::Server, source::FileSource};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let server = Server::builder()
+///     .source(FileSource::new("flags.json", Duration::from_secs(5)))
+///     .evaluation(([0, 0, 0, 0], 8013)) // every IPv4 interface
+///     .without_ofrep()
+///     .context_value("region", "eu")
+///     .bind()
+///     .await?;
+/// server.ready().await;
+/// # Ok(()) }
+/// ```
 pub struct ServerBuilder {
+    /// The sources, in the order in which they were added: later ones win.
     sources: Vec<Box<dyn FlagSource>>,
+    /// Where each service listens. Without an address it does not exist.
     evaluation: Option<Listen>,
     management: Option<Listen>,
     sync: Option<Listen>,
     ofrep: Option<Listen>,
-    tls: Option<(Pem, Pem)>,
+    tls: Option<Tls>,
+    /// The authorities that issue clients' certificates; needs `tls`.
     client_authorities: Option<Pem>,
+    /// The allowed origins, not parsed yet.
     cors: Vec<String>,
+    /// The constant context fields. Its headers stay empty until `bind`, which
+    /// parses their names.
     additions: Additions,
     context_source: Option<Arc<dyn ContextSource>>,
     default_flag_set: Option<String>,
+    /// Pairs of a request header and a context field, not parsed yet.
     headers: Vec<(String, String)>,
+    /// In bytes.
     max_body: usize,
+    /// In bytes.
     max_header: usize,
+    /// None for streams without a deadline; never zero.
     stream_deadline: Option<Duration>,
     sync_metadata: bool,
     bucketing: Bucketing,
 }
+
+/// How evaluation and sync are encrypted.
+enum Tls {
+    /// A certificate chain and its key.
+    Pem(Pem, Pem),
+    Config(Box<rustls::ServerConfig>),
+}
+
+// Sources are shown by name, and secrets such as private keys not at all.
 
 impl std::fmt::Debug for ServerBuilder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -69,7 +116,8 @@ impl std::fmt::Debug for ServerBuilder {
 }
 
 impl Server {
-    /// Options with the defaults of flagd, except that the server listens on loopback.
+    /// Returns options with the defaults of flagd, except that the server
+    /// listens on loopback.
     #[must_use]
     pub fn builder() -> ServerBuilder {
         ServerBuilder::default()
@@ -102,133 +150,260 @@ impl Default for ServerBuilder {
 }
 
 impl ServerBuilder {
-    /// Adds a source of flags. Of flags with one key, that of a later source wins. Of sources with
-    /// one name, a second is called `name#2`, and so on: by selectors, in metrics and logs.
+    /// Adds a source of flags.
+    ///
+    /// If several sources have a flag with the same key, the later source wins.
+    /// If several sources have the same name, the second one is called `name#2`
+    /// in selectors, metrics and logs, and so on.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use flagstaff::{server::Server, source::FileSource};
+    ///
+    /// let builder = Server::builder()
+    ///     .source(FileSource::new("defaults.json", Duration::from_secs(5)))
+    ///     .source(FileSource::new("overrides.json", Duration::from_secs(5)));
+    /// ```
     #[must_use]
     pub fn source(self, source: impl FlagSource) -> Self {
         self.boxed_source(Box::new(source))
     }
 
-    /// Adds a source of flags, in a box.
+    /// Adds a boxed source of flags, for programs that choose the type of the
+    /// source at run time. Otherwise the same as [`source`](Self::source).
     #[must_use]
     pub fn boxed_source(mut self, source: Box<dyn FlagSource>) -> Self {
         self.sources.push(source);
         self
     }
 
-    /// Where the evaluation service listens: over gRPC, and over Connect, which web pages speak (see
-    /// [`cors_origins`](Self::cors_origins)). Default: 127.0.0.1:8013.
+    /// Sets where the evaluation service listens. Default: 127.0.0.1:8013.
+    ///
+    /// It serves gRPC, and Connect, which web pages use (see
+    /// [`cors_origins`](Self::cors_origins)).
+    ///
+    /// ```
+    /// use std::path::PathBuf;
+    ///
+    /// use flagstaff::server::Server;
+    ///
+    /// let every_interface = Server::builder().evaluation(([0, 0, 0, 0], 8013));
+    /// let unix_socket = Server::builder().evaluation(PathBuf::from("/run/flagd.sock"));
+    /// ```
     #[must_use]
     pub fn evaluation(mut self, listen: impl Into<Listen>) -> Self {
         self.evaluation = Some(listen.into());
         self
     }
 
-    /// Where probes, metrics and the health service are. Default: 127.0.0.1:8014.
+    /// Sets where probes, metrics and the gRPC health service listen. Default:
+    /// 127.0.0.1:8014.
+    ///
+    /// | Path | Response |
+    /// |---|---|
+    /// | `/healthz` | 200 |
+    /// | `/readyz` | 200 once every source has delivered a valid definition, else 412 |
+    /// | `/metrics` | Prometheus' text format |
     #[must_use]
     pub fn management(mut self, listen: impl Into<Listen>) -> Self {
         self.management = Some(listen.into());
         self
     }
 
-    /// Where the sync service listens, for those who evaluate flags themselves. Default:
-    /// 127.0.0.1:8015.
+    /// Sets where the sync service listens, for clients that evaluate flags
+    /// themselves. Default: 127.0.0.1:8015.
+    ///
+    /// Sync clients receive whole definitions, including the rules and whatever
+    /// they contain. Leave the port out if nobody needs it
+    /// ([`without_sync`](Self::without_sync)).
     #[must_use]
     pub fn sync(mut self, listen: impl Into<Listen>) -> Self {
         self.sync = Some(listen.into());
         self
     }
 
-    /// Where evaluation over HTTP (OFREP) listens. Default: 127.0.0.1:8016.
+    /// Sets where evaluation over HTTP listens
+    /// ([OFREP](https://openfeature.dev/specification/appendix-c)). Default:
+    /// 127.0.0.1:8016.
+    ///
+    /// This port is never encrypted; see [`tls`](Self::tls).
     #[must_use]
     pub fn ofrep(mut self, listen: impl Into<Listen>) -> Self {
         self.ofrep = Some(listen.into());
         self
     }
 
-    /// No evaluation service.
+    /// Leaves out the evaluation service.
     #[must_use]
     pub fn without_evaluation(mut self) -> Self {
         self.evaluation = None;
         self
     }
 
-    /// No probes and metrics.
+    /// Leaves out probes, metrics and the health service.
     #[must_use]
     pub fn without_management(mut self) -> Self {
         self.management = None;
         self
     }
 
-    /// No sync service.
+    /// Leaves out the sync service.
     #[must_use]
     pub fn without_sync(mut self) -> Self {
         self.sync = None;
         self
     }
 
-    /// No evaluation over HTTP.
+    /// Leaves out evaluation over HTTP (OFREP).
     #[must_use]
     pub fn without_ofrep(mut self) -> Self {
         self.ofrep = None;
         self
     }
 
-    /// Every service on a free port of 127.0.0.1.
+    /// Puts every service on a free port of 127.0.0.1, for tests.
+    ///
+    /// This also brings back a service that was left out; leave it out
+    /// afterwards. The addresses are those of [`Server::evaluation_addr`] and
+    /// its siblings.
+    ///
+    /// ```
+    /// # use flagstaff::server::Server;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let server = Server::builder().ephemeral().without_sync().bind().await?;
+    /// assert_ne!(server.evaluation_addr().map(|address| address.port()), Some(0));
+    /// assert_eq!(server.sync_addr(), None);
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn ephemeral(self) -> Self {
         let free = (Ipv4Addr::LOCALHOST, 0);
         self.evaluation(free).management(free).sync(free).ofrep(free)
     }
 
-    /// Encrypts evaluation and sync, with a certificate chain and its key in PEM files or in memory
-    /// ([`Pem`]). OFREP and management stay plain, as in flagd.
+    /// Encrypts evaluation and sync with TLS.
     ///
-    /// The files are read again every second. Once they have changed, and are the same twice, new
-    /// connections get the new certificate, while those that are open live on. A pair that is not valid
-    /// leaves the one in use, and is logged.
+    /// The certificate chain and its private key are PEM files, or are in memory
+    /// ([`Pem`]). OFREP and management stay plain, as in flagd: put a proxy in
+    /// front of them, or keep them on loopback.
+    ///
+    /// The files are read every second. Once they have changed, and are the same
+    /// in two reads in a row, new connections get the new certificate, and open
+    /// connections stay as they are. An invalid pair is logged, and the current
+    /// one stays in use.
+    ///
+    /// ```
+    /// use std::path::Path;
+    ///
+    /// use flagstaff::server::Server;
+    ///
+    /// let builder = Server::builder().tls(Path::new("tls.crt"), Path::new("tls.key"));
+    /// ```
     #[must_use]
     pub fn tls(mut self, certificate: impl Into<Pem>, key: impl Into<Pem>) -> Self {
-        self.tls = Some((certificate.into(), key.into()));
+        self.tls = Some(Tls::Pem(certificate.into(), key.into()));
         self
     }
 
-    /// Accepts only clients with a certificate of these authorities, for evaluation and sync (mutual TLS). It needs [`tls`](Self::tls), and is read again like its files; clients that are
-    /// connected stay. Default: no certificate is asked of clients.
+    /// Encrypts evaluation and sync with a configuration of rustls, in place of [`tls`](Self::tls) and
+    /// [`client_authorities`](Self::client_authorities). It does not change while the server runs; a
+    /// certificate resolver in it may. Without `alpn_protocols`, clients can speak HTTP/2 and HTTP/1.1.
+    ///
+    /// ```no_run
+    /// # use flagstaff::server::{Server, ServerError};
+    /// use std::sync::Arc;
+    ///
+    /// use rustls::{ServerConfig, server::ResolvesServerCert};
+    ///
+    /// # async fn example(resolver: Arc<dyn ResolvesServerCert>) -> Result<(), ServerError> {
+    /// let tls = ServerConfig::builder().with_no_client_auth().with_cert_resolver(resolver);
+    /// let server = Server::builder().tls_config(tls).bind().await?;
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn tls_config(mut self, config: rustls::ServerConfig) -> Self {
+        self.tls = Some(Tls::Config(Box::new(config)));
+        self
+    }
+
+    /// Accepts only clients with a certificate issued by one of these
+    /// authorities, for evaluation and sync (mutual TLS). Default: clients need
+    /// no certificate.
+    ///
+    /// This needs [`tls`](Self::tls), without which [`bind`](Self::bind) fails.
+    /// The file is read again like those of `tls`; connected clients stay.
     #[must_use]
     pub fn client_authorities(mut self, authorities: impl Into<Pem>) -> Self {
         self.client_authorities = Some(authorities.into());
         self
     }
 
-    /// The origins of web pages that may read responses of evaluation and OFREP. Default: none.
+    /// Sets the origins of web pages that may read responses of evaluation and
+    /// OFREP. Default: none.
     ///
-    /// An origin is what a browser sends: `https://shop.example` or `http://localhost:3000`, without
-    /// a path or a slash at the end. One `*` can stand for any text: `https://*.shop.example`, or `*`
-    /// for all origins. [`bind`](Self::bind) fails if an origin matches no page.
+    /// An origin is what a browser sends: `https://shop.example` or
+    /// `http://localhost:3000`, without a path or a slash at the end. One `*`
+    /// stands for any characters, as in `https://*.shop.example`, and `*` alone
+    /// allows all origins. [`bind`](Self::bind) fails if an origin cannot match
+    /// any page. Another call replaces the origins.
+    ///
+    /// ```
+    /// use flagstaff::server::Server;
+    ///
+    /// let builder = Server::builder()
+    ///     .cors_origins(["https://shop.example", "https://*.test.example"]);
+    /// ```
     #[must_use]
     pub fn cors_origins(mut self, origins: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.cors = origins.into_iter().map(Into::into).collect();
         self
     }
 
-    /// Adds a field to the context of every evaluation, over what the caller says. Sync clients
-    /// receive it too.
+    /// Adds a field to the context of every evaluation. It overrides the client's
+    /// field with the same name. Sync clients receive it too.
+    ///
+    /// Fields override one another in this order, the strongest first:
+    ///
+    /// 1. [`context_from_header`](Self::context_from_header)
+    /// 2. `context_value`
+    /// 3. [`context_source`](Self::context_source)
+    /// 4. the client's own fields
+    ///
+    /// ```
+    /// # use flagstaff::server::Server;
+    /// let builder = Server::builder()
+    ///     .context_value("region", "eu")
+    ///     .context_from_header("x-tenant", "tenant");
+    /// ```
     #[must_use]
     pub fn context_value(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
         self.additions.values.insert(name.into(), value.into());
         self
     }
 
-    /// The flag set that a client without a selector sees, in every protocol; an empty id is the flags
-    /// without a flag set. Default: the flags of all flag sets, as flagd has it; of flags of one key, that of a later source wins.
+    /// Sets the flag set that a client without a selector sees, in every
+    /// protocol. An empty id stands for the flags that belong to no flag set.
+    ///
+    /// Default: the flags of all flag sets, as in flagd. If several of them have
+    /// the same key, the flag of the later source wins.
+    ///
+    /// This is not access control: any client can send the selector of another
+    /// flag set.
     #[must_use]
     pub fn default_flag_set(mut self, id: impl Into<String>) -> Self {
         self.default_flag_set = Some(id.into());
         self
     }
 
-    /// Takes a field of the context from a header of the request, over all others.
+    /// Takes a field of the context from a header of the request. It overrides
+    /// all other fields with the same name.
+    ///
+    /// The value is a string. A header that is missing, empty or not UTF-8 sets
+    /// no field. If several headers set the same field, the one that was added
+    /// last wins. [`bind`](Self::bind) fails if `header` is not a valid header
+    /// name.
     #[must_use]
     pub fn context_from_header(
         mut self,
@@ -239,72 +414,109 @@ impl ServerBuilder {
         self
     }
 
-    /// Adds fields from a source to the context of each evaluation over gRPC, Connect and OFREP: over
-    /// what the caller says, and under [`context_value`](Self::context_value) and
-    /// [`context_from_header`](Self::context_from_header). Sync clients evaluate themselves and get
-    /// none. A request for which the source fails is answered with `UNAVAILABLE`, over OFREP with
-    /// status 503.
+    /// Adds fields from a source to the context of each evaluation over gRPC,
+    /// Connect and OFREP.
+    ///
+    /// The fields override those of the client, except the targeting key, and
+    /// are overridden by [`context_value`](Self::context_value) and
+    /// [`context_from_header`](Self::context_from_header). Sync clients evaluate
+    /// flags themselves and get none of them.
+    ///
+    /// The source is called once for each request, before the flags are
+    /// evaluated. If it fails, the request fails with `UNAVAILABLE`, or over
+    /// OFREP with status 503.
     #[must_use]
     pub fn context_source(mut self, source: impl ContextSource) -> Self {
         self.context_source = Some(Arc::new(source));
         self
     }
 
-    /// The longest body of a request, in bytes. Default: 1,000,000.
+    /// Sets the largest body of a request, in bytes. Default: 1,000,000.
+    ///
+    /// A longer request fails with `RESOURCE_EXHAUSTED`, or over OFREP with
+    /// status 413.
     #[must_use]
     pub fn max_request_body(mut self, bytes: usize) -> Self {
         self.max_body = bytes;
         self
     }
 
-    /// The longest head of a request, in bytes. Default: 1,000,000; at least 8,192.
+    /// Sets the largest size of the headers of a request, in bytes. Default:
+    /// 1,000,000; at least 8,192.
     #[must_use]
     pub fn max_request_header(mut self, bytes: usize) -> Self {
         self.max_header = bytes;
         self
     }
 
-    /// How long a stream lives, before it ends with `DEADLINE_EXCEEDED` and the client opens
-    /// another. Default: 0, without end.
+    /// Sets how long an event stream or sync stream lives. Default: zero, without
+    /// a limit.
+    ///
+    /// A stream that reaches its deadline ends with `DEADLINE_EXCEEDED`, and the
+    /// client opens another one. A client may ask for a shorter one with
+    /// its own timeout.
     #[must_use]
     pub fn stream_deadline(mut self, deadline: Duration) -> Self {
         self.stream_deadline = Some(deadline).filter(|deadline| !deadline.is_zero());
         self
     }
 
-    /// Whether the deprecated procedure `GetMetadata` of the sync service answers. Default: yes.
+    /// Sets whether the sync service has the deprecated procedure `GetMetadata`.
+    /// Default: `true`.
+    ///
+    /// With `false`, a call of it fails with `UNIMPLEMENTED`.
     #[must_use]
     pub fn sync_metadata(mut self, answers: bool) -> Self {
         self.sync_metadata = answers;
         self
     }
 
-    /// The generation of `fractional`. Default: that of the newest flagd.
+    /// Sets the generation of `fractional`, which decides which user gets which
+    /// variant. Default: that of the newest released flagd.
+    ///
+    /// Use one generation in all programs that share flags.
     #[must_use]
     pub fn bucketing(mut self, bucketing: Bucketing) -> Self {
         self.bucketing = bucketing;
         self
     }
 
-    /// Opens the listeners and starts to serve. The flags are loaded meanwhile:
-    /// [`Server::ready`] waits for them.
+    /// Opens the ports and starts to serve.
     ///
-    /// Event streams and the sync service tell nothing before each source has given a definition,
-    /// be it one that is refused, but wait no longer than 5 s: a source that is broken does not keep
-    /// the flags of others from anybody. While none has flags, they wait. `/readyz` fails until every
-    /// source has given a valid one.
+    /// The flags are loaded meanwhile; [`Server::ready`] waits for them.
     ///
-    /// A unary request waits in the same way, and no longer than its own deadline. Where there are no
-    /// flags even then, it fails with `UNAVAILABLE` (over OFREP with status 503 and `Retry-After`),
-    /// since an answer would say that the flags do not exist.
+    /// # Before the flags are loaded
+    ///
+    /// - Event streams and sync streams send their first message once every
+    ///   source has delivered a definition, valid or not. They wait at most 5 s
+    ///   from the start, so that a broken source does not keep the flags of the
+    ///   others from clients, and longer only while no source has flags.
+    /// - A unary request waits in the same way, but not longer than its own
+    ///   deadline. If there are still no flags, it fails with `UNAVAILABLE`, or
+    ///   over OFREP with status 503 and `Retry-After`. A result would say that
+    ///   the flags do not exist.
+    /// - `/readyz` fails until every source has delivered a valid definition.
     ///
     /// # Errors
     ///
-    /// When a listener cannot be opened, or an option is not valid.
+    /// Returns an error if a port cannot be opened, a certificate or key cannot
+    /// be used, or an option is invalid. Ports that were opened before are
+    /// closed again.
+    ///
+    /// ```
+    /// # use flagstaff::server::{Server, ServerError};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let invalid = Server::builder().ephemeral().cors_origins(["https://shop.example/"]);
+    /// let error = invalid.bind().await.unwrap_err();
+    /// assert!(matches!(error, ServerError::Option { .. }));
+    /// assert!(error.to_string().contains("write `https://shop.example`"));
+    /// # }
+    /// ```
     ///
     /// # Panics
     ///
-    /// Outside of a tokio runtime.
+    /// Panics outside of a tokio runtime.
     pub async fn bind(self) -> Result<Server, ServerError> {
         let Self {
             sources,
@@ -326,7 +538,8 @@ impl ServerBuilder {
             bucketing,
         } = self;
         let tls = match (tls, client_authorities) {
-            (Some((certificate, key)), clients) => {
+            (Some(Tls::Config(config)), None) => Some(Certificates::from(*config)),
+            (Some(Tls::Pem(certificate, key)), clients) => {
                 let tls = ServerTls::new(certificate, key);
                 Some(Certificates::load(match clients {
                     Some(clients) => tls.client_authorities(clients),
@@ -334,8 +547,8 @@ impl ServerBuilder {
                 })?)
             }
             (None, None) => None,
-            (None, Some(_)) => {
-                let reason = "they need TLS: set the server's certificate and key too";
+            (None | Some(Tls::Config(_)), Some(_)) => {
+                let reason = "they need TLS: set the server's certificate and key with `tls`";
                 return Err(ServerError::option("client authorities", reason));
             }
         };
@@ -375,7 +588,7 @@ impl ServerBuilder {
             stopping: watch::Sender::new(false),
         });
         let memory = Flags::new(core.clone(), sources.len(), bucketing);
-        // What the program sets is there from the beginning, be it nothing.
+        // The program's flags count as loaded from the start, even if there are none.
         let nothing = FlagSet::default().with_bucketing(bucketing);
         memory.change(|_| nothing);
 
@@ -392,10 +605,14 @@ impl ServerBuilder {
     }
 }
 
-/// How long a client may take to send the body of a request.
+/// How long a client may take to send the body of a request, as docs/server.md
+/// says under "Limits".
 const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Opens a port. Its handlers bound the bodies that they read, each protocol in its own way.
+/// Opens a port.
+///
+/// No limit on bodies is set here: the handlers limit what they read, because
+/// each protocol rejects a body that is too long in its own way.
 async fn bind(
     service: Service,
     listen: Listen,
@@ -405,11 +622,11 @@ async fn bind(
     let mut builder = crate::http::Server::builder()
         .name(service.name())
         .listen(listen)
-        // flagd has no bound either: beyond the files that the system grants, clients wait.
+        // flagd has no limit either: when the system has no more files, clients wait.
         .max_connections(usize::MAX)
         .max_head(max_head)
         .body_timeout(BODY_TIMEOUT)
-        // The service of a connection knows what it needs.
+        // The service of a connection already knows what it needs.
         .extensions(false);
     if let Some(tls) = tls {
         builder = builder.tls(tls);
@@ -421,8 +638,16 @@ async fn bind(
     })
 }
 
-/// Tells sources of one name apart: the second ends in `#2`, and so on. Two URLs may differ in what
-/// their names leave out.
+/// Makes the names of sources unique: the second of one name ends in `#2`, and
+/// so on.
+///
+/// Names are not unique by themselves, because the name of a URL leaves out user,
+/// password, query and fragment, and two URLs may differ only in these. The name
+/// `memory` is reserved for the program's own flags:
+///
+/// ```text
+/// ["a", "a", "memory", "a"]  ->  ["a", "a#2", "memory#2", "a#3"]
+/// ```
 fn distinct<'n>(names: impl Iterator<Item = &'n str>) -> Vec<Arc<str>> {
     let mut taken = vec![Arc::from(flags::NAME)];
     for name in names {
@@ -433,6 +658,7 @@ fn distinct<'n>(names: impl Iterator<Item = &'n str>) -> Vec<Arc<str>> {
     taken.split_off(1)
 }
 
+/// Parses the name of a header that [`ServerBuilder::context_from_header`] reads.
 fn header_name(text: &str) -> Result<HeaderName, ServerError> {
     let reason = |_| format!("`{}` is not a valid header name", excerpt(text));
     text.parse().map_err(|error: http::header::InvalidHeaderName| {

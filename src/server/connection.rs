@@ -1,4 +1,17 @@
-//! The service of one connection: which port it is, and what is bounded or counted for each client.
+//! The service of one connection: from the port to the module that serves it,
+//! and what is limited or counted for each connection.
+//!
+//! hyper calls the service once for each request; all requests of a connection
+//! share one [`Connection`], which is dropped when the last of them has ended and
+//! the connection is closed.
+//!
+//! # Responses with all flags
+//!
+//! The size of most responses does not depend on the number of flags. Those that
+//! hold all flags can be megabytes, and an HTTP/2 client may request hundreds of
+//! them and read none. So a connection has [`MOST_LARGE`] permits, and such a
+//! response holds one until its bytes are sent or dropped. Further requests wait
+//! for a permit; nothing is rejected.
 
 use std::{
     convert::Infallible,
@@ -15,7 +28,7 @@ use super::{
     evaluation, management, ofrep, sync,
 };
 
-/// What a listener serves.
+/// What a port serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Service {
     Evaluation,
@@ -25,6 +38,7 @@ pub(crate) enum Service {
 }
 
 impl Service {
+    /// The name in errors and logs.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Evaluation => "evaluation",
@@ -34,7 +48,7 @@ impl Service {
         }
     }
 
-    /// Whether the answer at this path is as long as there are many flags.
+    /// Whether the response at this path grows with the number of flags.
     fn answers_all(self, path: &str) -> bool {
         match self {
             Self::Evaluation => path.ends_with("/ResolveAll"),
@@ -45,14 +59,15 @@ impl Service {
     }
 }
 
-/// How many answers that hold all flags a connection may have under way at once: a client that
-/// takes none of them keeps no more in memory.
+/// How many responses with all flags a connection may have in progress at once. A
+/// client that reads none of them keeps no more in memory.
 const MOST_LARGE: usize = 8;
 
 /// A connection, counted as long as it is open.
 struct Connection {
     service: Service,
     core: Arc<Core>,
+    /// The permits for responses with all flags.
     large: Arc<Semaphore>,
 }
 
@@ -62,7 +77,9 @@ impl Drop for Connection {
     }
 }
 
-/// The tower service of one connection.
+/// Makes the tower service of one connection, and counts the connection.
+///
+/// The service is always ready, and its clones are the same connection.
 pub(crate) fn serve(
     service: Service,
     core: Arc<Core>,
@@ -80,6 +97,7 @@ pub(crate) fn serve(
     ServiceFn(move |request| answer(connection.clone(), request))
 }
 
+/// Responds to a request, once there is a permit if it needs one.
 async fn answer(
     connection: Arc<Connection>,
     request: Request<Received>,
@@ -93,6 +111,8 @@ async fn answer(
     Ok(route(*service, core.clone(), request).await.map(|reply| reply.holding(room)))
 }
 
+/// Passes a request to the module of its port. The body is lent to the handlers
+/// and dropped once the response is there.
 async fn route(service: Service, core: Arc<Core>, request: Request<Received>) -> Response<Reply> {
     let (parts, mut body) = request.into_parts();
     let request = Request::from_parts(parts, &mut body);
@@ -104,7 +124,8 @@ async fn route(service: Service, core: Arc<Core>, request: Request<Received>) ->
     }
 }
 
-/// A function as a tower service, whose futures need no box.
+/// A function as a tower service. Unlike a boxed service, it needs no allocation
+/// for the future of each request.
 #[derive(Clone)]
 struct ServiceFn<F>(F);
 

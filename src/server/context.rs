@@ -1,4 +1,17 @@
 //! What the server adds to the evaluation context of each request.
+//!
+//! A field can come from four places. The strongest comes first:
+//!
+//! | Place | Option | Limits |
+//! |---|---|---|
+//! | a header of the request | `context_from_header` | a string; an empty one is ignored |
+//! | a constant | `context_value` | |
+//! | the context source | `context_source` | never the targeting key |
+//! | the client's context | | |
+//!
+//! The four are never merged into a map: [`Merged`] looks a field up in each
+//! place in turn, because a rule reads few fields and most requests have nothing
+//! added.
 
 use http::{HeaderMap, HeaderName};
 use serde_json::{Map, Value};
@@ -8,24 +21,33 @@ use crate::{
     evaluator::{Context, ValueRef},
 };
 
-/// The fields that the server adds: constant ones, and over them those from headers.
+/// The options for the fields that the server adds: constants, and fields from
+/// headers, which override them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Additions {
+    /// The constants by name. Sync clients receive these too.
     pub(crate) values: Map<String, Value>,
+    /// Which header gives which field. Of two for the same field, the later one
+    /// wins.
     pub(crate) headers: Vec<(HeaderName, String)>,
 }
 
-/// The caller's fields, with those of the context source and of the server over them.
+/// The context of one request: the client's fields, overridden by those of the
+/// context source and of the server.
 pub(crate) struct Merged<'a> {
     caller: &'a dyn Context,
     /// The fields of the context source.
     fields: Option<&'a Map<String, Value>>,
     additions: &'a Additions,
+    /// The headers of this request.
     headers: &'a HeaderMap,
 }
 
 impl Additions {
     /// Calls `evaluate` with the context of a request.
+    ///
+    /// If nothing is added, that is the client's own context, without another
+    /// layer.
     pub(crate) fn with<T>(
         &self,
         caller: &dyn Context,
@@ -41,7 +63,8 @@ impl Additions {
 }
 
 impl Merged<'_> {
-    /// The fields from headers; an empty header is none.
+    /// The fields from headers. A header that is missing, empty or not UTF-8 sets
+    /// none. The same name may occur twice; the last one counts.
     fn in_headers(&self) -> impl Iterator<Item = (&str, &str)> {
         self.additions.headers.iter().filter_map(|(header, name)| {
             let value = std::str::from_utf8(self.headers.get(header)?.as_bytes()).ok()?;
@@ -49,6 +72,7 @@ impl Merged<'_> {
         })
     }
 
+    /// The field of this name that overrides the client's, if there is one.
     fn added(&self, name: &str) -> Option<ValueRef<'_>> {
         let header = self.in_headers().filter(|(field, _)| *field == name).last();
         let header = header.map(|(_, value)| ValueRef::Text(value));
@@ -63,6 +87,7 @@ impl Context for Merged<'_> {
         self.added(name).or_else(|| self.caller.get(name))
     }
 
+    /// Visits every field once, under the value that [`get`](Self::get) returns.
     fn each(&self, visit: &mut dyn FnMut(&str, ValueRef<'_>)) {
         let from_headers: Map<String, Value> =
             self.in_headers().map(|(name, value)| (name.to_owned(), value.into())).collect();

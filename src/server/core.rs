@@ -1,4 +1,34 @@
-//! What all requests share.
+//! What all requests share: the store, the options, and whether the flags are
+//! loaded.
+//!
+//! A request passes through the modules of the server in one direction:
+//!
+//! ```text
+//! connection -> evaluation | sync | ofrep | management
+//!            -> core      wait for the flags, find the selector, add context fields
+//!            -> store     a snapshot of the flags
+//!            -> protocol  gRPC, Connect or JSON
+//! ```
+//!
+//! An update goes the other way: a feed, or the program itself, puts flags into
+//! the store, the store publishes a snapshot and wakes the streams, and each
+//! stream works out what its client has to receive.
+//!
+//! # Opening
+//!
+//! A server that has just started has no flags, and must not say so: a client
+//! would take its flags for deleted. So every request waits until the server
+//! *opens*, which happens once and is never undone:
+//!
+//! ```text
+//! start ---- every source has delivered a definition, or 5 s have passed
+//!       |    and a source has flags, or all say that they have none
+//!       '--> open: requests are evaluated at once, whatever happens later
+//! ```
+//!
+//! Being open is less than being ready (`/readyz`), for which every source must
+//! have delivered a *valid* definition. docs/server.md says so under "Startup
+//! and shutdown".
 
 use std::{
     fmt,
@@ -26,24 +56,26 @@ use crate::{
     server::store::selector::{self, InvalidSelector, Selector},
 };
 
-/// How long clients wait for sources that give nothing at the start.
+/// How long clients wait at the start for sources that deliver nothing.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Which sources have not given a definition yet, be it one that was refused.
+/// The sources that have not delivered a definition yet, valid or not.
 #[derive(Debug)]
 pub(crate) struct Awaited {
+    /// The places in the store of the sources that are still awaited.
     sources: watch::Sender<Vec<usize>>,
+    /// When nobody waits for them any longer.
     until: Instant,
 }
 
 impl Awaited {
-    /// Waits for so many sources from now on.
+    /// Starts to wait for this number of sources, for [`PATIENCE`] from now on.
     pub(crate) fn new(sources: usize) -> Self {
         let sources = watch::Sender::new((0..sources).collect());
         Self { sources, until: Instant::now() + PATIENCE }
     }
 
-    /// A source has given a definition.
+    /// Notes that a source has delivered a definition. Later ones change nothing.
     pub(crate) fn given(&self, source: usize) {
         self.sources.send_if_modified(|awaited| {
             let before = awaited.len();
@@ -52,37 +84,43 @@ impl Awaited {
         });
     }
 
-    /// Returns when each source has given a definition, or was waited for long enough: one that is
-    /// broken must not keep the flags of others from everybody.
+    /// Returns when every source has delivered a definition, or the wait has
+    /// taken long enough: a broken source must not keep the flags of the others
+    /// from clients.
     pub(crate) async fn over(&self) {
         let mut sources = self.sources.subscribe();
         let _ = timeout_at(self.until, sources.wait_for(Vec::is_empty)).await;
     }
 }
 
-/// The state of a server, and its options.
+/// The state of a server, and the options that requests need.
+///
+/// It is shared by every connection, stream and feed. It holds no listener and
+/// no task, so that none of its users keeps the server running.
 pub(crate) struct Core {
     pub(crate) store: Store,
     pub(crate) awaited: Awaited,
-    /// Whether the flags were loaded: from then on, requests are answered at once.
+    /// Whether the server has opened, as the module describes. Never reset.
     pub(crate) opened: AtomicBool,
     pub(crate) metrics: Metrics,
+    /// The context fields from options and headers.
     pub(crate) additions: Additions,
+    /// Called for each request that evaluates flags.
     pub(crate) context_source: Option<Arc<dyn ContextSource>>,
     pub(crate) cors: Cors,
     /// What a client without a selector sees.
     pub(crate) default_selector: Selector,
-    /// How long the body of a request may be, in bytes.
+    /// The largest body of a request, in bytes.
     pub(crate) max_body: usize,
-    /// How long streams live.
+    /// How long streams live; none without a limit.
     pub(crate) stream_deadline: Option<Duration>,
-    /// Whether `GetMetadata` of the sync protocol answers.
+    /// Whether the sync service has `GetMetadata`.
     pub(crate) sync_metadata: bool,
-    /// Whether the server shuts down.
+    /// Whether the server is shutting down. Once true, it stays true.
     pub(crate) stopping: watch::Sender<bool>,
 }
 
-/// What a context source holds may be secret and stays hidden.
+/// Shows the store alone: what a context source holds may be secret.
 impl fmt::Debug for Core {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Core").field("store", &self.store).finish_non_exhaustive()
@@ -90,13 +128,17 @@ impl fmt::Debug for Core {
 }
 
 impl Core {
-    /// Whether the flags are loaded, and requests will be answered for a while yet.
+    /// Whether every source has delivered valid flags and the server is not
+    /// shutting down, which is what `/readyz` and gRPC health report.
     pub(crate) fn is_ready(&self) -> bool {
         self.store.snapshot().is_loaded() && !*self.stopping.borrow()
     }
 
-    /// Returns when there are flags to tell clients of: when every source was waited for, and one at
-    /// least has flags. To tell of none would look as if all were deleted.
+    /// Returns when a stream can send its first message: when the wait for the
+    /// sources is over, and the server can open.
+    ///
+    /// This may take forever. A stream has time; without flags, its first
+    /// message would look as if all flags were deleted.
     pub(crate) async fn flags_loaded(&self) {
         let mut versions = self.store.watch();
         self.awaited.over().await;
@@ -104,24 +146,31 @@ impl Core {
         let _ = versions.wait_for(|_| self.open()).await;
     }
 
-    /// Returns when a unary request can be answered, at once where the flags are loaded. Before, it
-    /// waits for the sources, and for no longer than `patience` says that the client waits.
+    /// Returns when a unary request can be evaluated: immediately, if the server
+    /// has opened.
+    ///
+    /// Until then it waits for the sources, but not longer than `patience` says
+    /// that the client waits. `patience` is called only then, because it parses a
+    /// header.
     ///
     /// # Errors
     ///
-    /// When there are no flags even so: an answer would say that they do not exist.
+    /// Returns `UNAVAILABLE` if there are still no flags. A result would say that
+    /// the flags do not exist.
     pub(crate) async fn answerable(
         &self,
         patience: impl FnOnce() -> Option<Duration>,
     ) -> Result<(), Status> {
-        // Seen by whoever sees the flags that it was set for.
+        // Acquire, with the Release in `open`: whoever sees the mark sees the flags too.
         if self.opened.load(Ordering::Acquire) {
             return Ok(());
         }
-        // In a box: the futures of all later requests need no room for it.
+        // In a box, so that the futures of all later requests need no room for it.
         Box::pin(self.opening(patience())).await
     }
 
+    /// Waits for the first of three: the sources, a shutdown, the client's
+    /// deadline.
     async fn opening(&self, patience: Option<Duration>) -> Result<(), Status> {
         let impatient = async {
             match patience {
@@ -130,7 +179,7 @@ impl Core {
             }
         };
         let message = tokio::select! {
-            // A request that was begun before a shutdown is answered where that takes no time.
+            // Biased, so that a request during a shutdown is still served if the flags are there.
             biased;
             () = self.awaited.over() => {
                 if self.open() {
@@ -144,7 +193,16 @@ impl Core {
         Err(Status::unavailable(message))
     }
 
-    /// The selector of a request, by its header, or by `text` where there is none.
+    /// The selector of a request: that of its header, or without the header that
+    /// of `text`, a field of the message in the sync protocol.
+    ///
+    /// An empty selector is replaced by the default one. An empty header counts,
+    /// and hides `text`.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the selector is by something other than flag set or
+    /// source.
     pub(crate) fn selector(
         &self,
         headers: &HeaderMap,
@@ -164,7 +222,9 @@ impl Core {
     ///
     /// # Errors
     ///
-    /// When the source fails: without its fields, a rule might choose another variant.
+    /// Returns `UNAVAILABLE` if the source fails: without its fields, a rule might
+    /// choose another variant. The cause is logged and not sent, because it may
+    /// hold what clients must not see.
     pub(crate) async fn fields(
         &self,
         context: &(dyn Context + Sync),
@@ -178,7 +238,8 @@ impl Core {
         })
     }
 
-    /// Opens the server to requests where there are flags. It stays open when they are deleted.
+    /// Opens the server if there are flags, and returns whether it is open. It
+    /// stays open when all flags are deleted later.
     fn open(&self) -> bool {
         let opens = self.opened.load(Ordering::Acquire) || self.store.snapshot().has_answers();
         if opens {
@@ -187,7 +248,7 @@ impl Core {
         opens
     }
 
-    /// Returns once the server shuts down.
+    /// Returns once the server is shutting down; immediately, if it already is.
     pub(crate) async fn stopped(&self) {
         // The sender lives as long as this future.
         let _ = self.stopping.subscribe().wait_for(|stopping| *stopping).await;

@@ -1,4 +1,19 @@
-//! The management port: probes, metrics, and gRPC's health service.
+//! The management port: probes, metrics, and gRPC's
+//! [health service](https://grpc.io/docs/guides/health-checking/).
+//!
+//! | Request | Response |
+//! |---|---|
+//! | `/healthz` | 200, as long as the server runs |
+//! | `/readyz` | 200 once every source has delivered a valid definition, else 412 |
+//! | `/readyz`, during a shutdown | 412 |
+//! | `/metrics` | Prometheus' text format |
+//! | gRPC `Health/Check` | `SERVING` when `/readyz` is 200, else `NOT_SERVING` |
+//! | gRPC `Health/Watch` | the same, now and whenever it changes |
+//!
+//! The first three accept any method.
+//!
+//! The two messages of the health service have one field each, so they are
+//! written here by hand and need no generated code.
 
 use std::sync::Arc;
 
@@ -14,10 +29,10 @@ use super::{
 };
 use crate::server::protocol::{envelope, grpc, respond};
 
-/// Prometheus' text format.
+/// The content type of Prometheus' text format.
 const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Answers a request.
+/// Responds to a request of the management port.
 pub(crate) async fn serve(core: Arc<Core>, request: Request<&mut Received>) -> Response<Reply> {
     if grpc::is_grpc(request.headers()) {
         return health(&core, request).await;
@@ -34,17 +49,20 @@ pub(crate) async fn serve(core: Arc<Core>, request: Request<&mut Received>) -> R
     }
 }
 
-/// The name of a service, empty for the server as a whole.
+/// The request of both procedures.
 #[derive(Clone, PartialEq, prost::Message)]
 struct HealthCheckRequest {
+    /// The name of a service, empty for the server as a whole.
     #[prost(string, tag = "1")]
     service: String,
 }
 
+// The enum `HealthCheckResponse.ServingStatus`.
 const SERVING: i32 = 1;
 const NOT_SERVING: i32 = 2;
 const SERVICE_UNKNOWN: i32 = 3;
 
+/// The services whose health is known. All have the same.
 const SERVICES: [&str; 4] = [
     "",
     "flagd.evaluation.v1.Service",
@@ -52,6 +70,10 @@ const SERVICES: [&str; 4] = [
     "flagd.sync.v1.FlagSyncService",
 ];
 
+/// Handles a call of the health service.
+///
+/// An unknown service is `NOT_FOUND` for `Check`, and for `Watch` a stream of
+/// `SERVICE_UNKNOWN`, as the protocol demands.
 async fn health(core: &Arc<Core>, request: Request<&mut Received>) -> Response<Reply> {
     let path = request.uri().path().to_owned();
     let Some(procedure) = path.strip_prefix("/grpc.health.v1.Health/") else {
@@ -70,15 +92,18 @@ async fn health(core: &Arc<Core>, request: Request<&mut Received>) -> Response<R
     }
 }
 
+/// The health of every known service.
 fn serving(core: &Core) -> i32 {
     if core.is_ready() { SERVING } else { NOT_SERVING }
 }
 
+/// The message `HealthCheckResponse`, in its envelope.
 fn status(status: i32) -> Bytes {
     envelope::wrap(|out| int32::encode(1, &status, out))
 }
 
-/// Tells the health now and whenever it changes.
+/// Sends the health now and whenever it changes, until the client disconnects or
+/// the server shuts down.
 fn watch(core: &Arc<Core>, is_known: bool) -> mpsc::Receiver<Result<Bytes, Status>> {
     let (sender, receiver) = mpsc::channel(1);
     let core = core.clone();

@@ -1,15 +1,40 @@
 //! A server that speaks flagd's protocols, to embed: [`Server`].
 //!
-//! It has flagd's four ports, each of which can be a unix socket, or not be there ([`Listen`](crate::http::Listen)):
-//! evaluation and its event stream over gRPC and Connect, for programs and web pages; management
-//! (probes, Prometheus metrics, gRPC health); sync for those who evaluate the definitions themselves;
-//! and OFREP. The defaults are flagd's, except that it listens on loopback. Messages are not
-//! compressed: a compressed request is refused, with `unimplemented` or, by OFREP, 415.
+//! # Ports
 //!
-//! Flags come from any number of [sources](crate::source), and from the program itself, by [`Flags`].
-//! Where two have a flag of one key, that of the later source answers, and those that the program sets
-//! come last of all. Each source has a task of its own; what it gives is parsed and compiled aside and
-//! swapped in, so that a request waits for no update, and sees it whole or not at all.
+//! The server has flagd's four ports. Each can be a TCP address or a unix
+//! socket ([`Listen`](crate::http::Listen)), or be left out:
+//!
+//! | Port | Default | Serves |
+//! |---|---|---|
+//! | evaluation | 127.0.0.1:8013 | evaluation and event streams, over gRPC and [Connect] |
+//! | management | 127.0.0.1:8014 | probes, Prometheus metrics, gRPC health |
+//! | sync | 127.0.0.1:8015 | definitions, for clients that evaluate flags themselves |
+//! | OFREP | 127.0.0.1:8016 | [evaluation over HTTP][OFREP], of one flag or of all |
+//!
+//! The defaults are flagd's, except that the server listens on loopback.
+//! Messages are not compressed: a compressed request is rejected with
+//! `unimplemented`, or with status 415 over OFREP.
+//!
+//! # Flags
+//!
+//! Flags come from any number of [sources](crate::source), and from the
+//! program itself, through [`Flags`]. If two sources have a flag with the same
+//! key, the later one wins, and flags set by the program win over all sources.
+//!
+//! Each source has a task of its own. A definition is parsed and compiled in
+//! the background and then replaces the former one, so a request never waits
+//! for an update, and sees it either whole or not at all. An invalid definition
+//! is rejected, and the last valid configuration of that source stays in use.
+//!
+//! # Lifetime
+//!
+//! [`Server::builder`] collects the options, [`ServerBuilder::bind`] opens the
+//! ports, [`Server::ready`] waits for the flags, and [`Server::shutdown`]
+//! finishes the requests in progress. Dropping the [`Server`] closes it without
+//! waiting. Tests use [`testing::TestServer`] instead.
+//!
+//! # Example
 //!
 //! ```
 //! use flagstaff::server::Server;
@@ -27,10 +52,13 @@
 //!         "targeting": {"if": [{"ends_with": [{"var": "email"}, "@corp.example"]}, "on"]}
 //!     }),
 //! )?;
-//! // Every provider of `server.evaluation_addr()` is told.
+//! // Every provider connected to `server.evaluation_addr()` is notified.
 //! # server.shutdown().await;
 //! # Ok(()) }
 //! ```
+//!
+//! [Connect]: https://connectrpc.com/docs/protocol
+//! [OFREP]: https://openfeature.dev/specification/appendix-c
 
 mod body;
 mod builder;

@@ -1,4 +1,25 @@
-//! The OFREP port: evaluation over HTTP and JSON, of one flag and of all.
+//! The OFREP port: evaluation of one flag and of all flags, over HTTP and JSON.
+//!
+//! [OFREP](https://openfeature.dev/specification/appendix-c) is OpenFeature's
+//! protocol for remote evaluation. One flag:
+//!
+//! ```text
+//! POST /ofrep/v1/evaluate/flags/new-checkout
+//! {"context": {"targetingKey": "user-1"}}
+//!
+//! 200 {"value": true, "key": "new-checkout", "reason": "STATIC", "variant": "on", "metadata": {}}
+//! 404 {"key": "...", "errorCode": "FLAG_NOT_FOUND", "errorDetails": "...", "metadata": {}}
+//! 400 {"key": "...", "errorCode": "PARSE_ERROR", "errorDetails": "...", "metadata": {}}
+//! ```
+//!
+//! All flags are at the path without a key. The response is
+//! `{"flags": [...], "metadata": {}}` with such objects, and always 200 unless the
+//! request itself is invalid. It has an `ETag`, so a client that polls receives a
+//! 304 as long as nothing has changed for its context.
+//!
+//! Statuses and codes are those that docs/flagd.md lists under "OFREP" and
+//! "Differences in the server". Bodies are written as bytes, in flagd's order of
+//! the fields, without a JSON tree between.
 
 use std::{fmt::Write, hash::BuildHasher, sync::Arc, time::Instant};
 
@@ -24,15 +45,18 @@ use crate::{
     },
 };
 
-/// Where all flags are evaluated; one is at its key below.
+/// The path at which all flags are evaluated. One flag is at its key below it.
 pub(crate) const PATH: &str = "/ofrep/v1/evaluate/flags";
 const JSON: &str = "application/json";
 
-/// Answers a request.
+/// Responds to a request of the OFREP port.
 pub(crate) async fn serve(core: Arc<Core>, request: Request<&mut Received>) -> Response<Reply> {
     core.cors.around(request, |request| route(&core, request)).await
 }
 
+/// Finds the flag in the path, and measures the request.
+///
+/// A key is one segment of the path; a slash in it is written as `%2F`.
 async fn route(core: &Core, request: Request<&mut Received>) -> Response<Reply> {
     let (parts, body) = request.into_parts();
     let key = match parts.uri.path().strip_prefix(PATH) {
@@ -52,6 +76,7 @@ async fn route(core: &Core, request: Request<&mut Received>) -> Response<Reply> 
     response
 }
 
+/// Reads the body, if it can be read, and evaluates.
 async fn answer(
     core: &Core,
     key: Option<&str>,
@@ -73,14 +98,20 @@ async fn answer(
     }
 }
 
-/// There are no flags yet, or no fields of the context source: a client keeps those that it has, and comes again.
+/// The response while there are no flags, or no fields of the context source. The
+/// client keeps the flags that it has, and tries again after a second.
 fn unavailable(details: &str) -> Response<Reply> {
     let body = serde_json::json!({"errorDetails": details}).to_string();
     let response = respond::content(StatusCode::SERVICE_UNAVAILABLE, JSON, body);
     respond::with(response, RETRY_AFTER, "1")
 }
 
-/// The context of a request; a body that holds none is fine, one that is no JSON object is not.
+/// The context of a request; none if the body is not a JSON object.
+///
+/// It is as lenient as flagd: an empty body, `null`, and an object without a
+/// `context` are an empty context, the case of the name does not matter, and
+/// whatever follows the object is ignored. What is not UTF-8, and surrogates
+/// without a partner, are replaced.
 fn context(bytes: &Bytes) -> Option<Map<String, Value>> {
     let text = String::from_utf8_lossy(bytes);
     let text = surrogates::mended(&text);
@@ -98,6 +129,7 @@ fn context(bytes: &Bytes) -> Option<Map<String, Value>> {
     })
 }
 
+/// Evaluates, in this order: context, selector, wait for the flags, context source.
 async fn evaluate(
     core: &Core,
     key: Option<&str>,
@@ -128,7 +160,8 @@ async fn evaluate(
     }
 }
 
-/// An error of a request as such.
+/// The response to a request that is invalid as such, whatever the flag. `key` is
+/// there if one flag was requested.
 fn failed(key: Option<&str>, code: &str, details: &str) -> Response<Reply> {
     let mut text = String::from("{");
     if let Some(key) = key {
@@ -139,6 +172,8 @@ fn failed(key: Option<&str>, code: &str, details: &str) -> Response<Reply> {
     respond::content(StatusCode::BAD_REQUEST, JSON, text)
 }
 
+/// The response with one flag. Null is not a value of any type, so a variant that
+/// is null is a type mismatch.
 fn one(question: &Question<'_>, key: &str) -> Response<Reply> {
     let mut out = Vec::with_capacity(128);
     let metrics = &question.core.metrics;
@@ -161,6 +196,10 @@ fn one(question: &Question<'_>, key: &str) -> Response<Reply> {
     }
 }
 
+/// The response with all flags, or 304 if the client has it already.
+///
+/// The tag is a hash of the body and its length. The hash has a fixed seed, so
+/// that several servers with the same flags have the same tags.
 fn all(question: &Question<'_>, headers: &HeaderMap) -> Response<Reply> {
     let mut out = Vec::from(*b"{\"flags\":[");
     for one in resolve_all::each(question) {
@@ -190,7 +229,8 @@ fn all(question: &Question<'_>, headers: &HeaderMap) -> Response<Reply> {
     response
 }
 
-/// Whether a tag is among those that the client has.
+/// Whether a tag is among those in one header `If-None-Match`. Weak tags match
+/// too, because proxies that compress make tags weak.
 fn is_among(tags: &HeaderValue, tag: &str) -> bool {
     let Ok(tags) = tags.to_str() else { return false };
     tags.split(',')
@@ -198,11 +238,14 @@ fn is_among(tags: &HeaderValue, tag: &str) -> bool {
         .any(|other| other == "*" || other.strip_prefix("W/").unwrap_or(other) == tag)
 }
 
-/// Writing to memory cannot fail, nor can what is written: it is JSON already.
+/// Writes a value as JSON. Neither writing to memory nor values that came from
+/// JSON can fail.
 fn write_json(out: &mut Vec<u8>, value: &impl serde::Serialize) {
     let _ = serde_json::to_writer(out, value);
 }
 
+/// Writes a result. A flag without a value, which is disabled or has no default
+/// variant, has neither `value` nor `variant`.
 fn write_success(out: &mut Vec<u8>, key: &str, outcome: &Outcome<'_>, metadata: Fields<'_>) {
     out.push(b'{');
     if let Some(value) = outcome.value {
@@ -224,8 +267,9 @@ fn write_success(out: &mut Vec<u8>, key: &str, outcome: &Outcome<'_>, metadata: 
     out.push(b'}');
 }
 
+/// Writes an error of one flag.
 fn write_failure(out: &mut Vec<u8>, key: &str, failure: ErrorCode, metadata: Fields<'_>) {
-    // `key` says which flag was asked for and stays whole; the text for people quotes it.
+    // `key` identifies the flag and stays whole; the message is for people and quotes a part.
     let quoted = excerpt(key);
     let (code, details) = match failure {
         ErrorCode::FlagNotFound => ("FLAG_NOT_FOUND", format!("flag `{quoted}` does not exist")),
@@ -245,6 +289,7 @@ fn write_failure(out: &mut Vec<u8>, key: &str, failure: ErrorCode, metadata: Fie
     out.push(b'}');
 }
 
+/// Writes metadata, with a copy only if the selector adds a field.
 fn write_metadata(out: &mut Vec<u8>, metadata: Fields<'_>) {
     match metadata.added() {
         None => write_json(out, metadata.object),

@@ -1,4 +1,24 @@
-//! Streams that tell clients of changes, each a task of its own.
+//! Streams that notify clients of changes: event streams and sync streams.
+//!
+//! What differs between the two is a trait, [`Messages`]; when something is sent
+//! is decided here, once for both:
+//!
+//! ```text
+//! flags loaded ------ first
+//! a new snapshot ---- change, if it concerns this client
+//! silence ----------- keep_alive
+//! shutdown ---------- last, then UNAVAILABLE
+//! deadline ---------- DEADLINE_EXCEEDED
+//! disconnected ------ nothing
+//! ```
+//!
+//! # Slow clients
+//!
+//! Each stream is a task with a channel of one message. The task looks at the
+//! flags only when the channel has room, so a client that reads slowly receives
+//! fewer messages, each with more changes, and at most one message waits for it.
+//! Nothing is buffered, and nothing is lost: what is new is computed from the
+//! version that was sent last, not from a queue.
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
@@ -12,12 +32,18 @@ use tonic::Status;
 use super::core::Core;
 use crate::server::store::{history::Told, selector::Selector, snapshot::Snapshot};
 
-/// What a stream of a protocol says.
+/// The messages of one kind of stream. They are complete, with their envelope.
 pub(crate) trait Messages: Send + Sync + 'static {
-    /// The first message, once sources had their time to give flags.
+    /// The first message, once the flags are loaded.
     fn first(&self, core: &Core, flags: &Snapshot, selector: &Selector) -> Bytes;
 
-    /// What to say of a change since the message before, if anything; or why the stream ends.
+    /// The message about what has changed since the version in `told`; none if
+    /// nothing has changed for this selector.
+    ///
+    /// # Errors
+    ///
+    /// Returns the status with which the stream ends, if it cannot say what has
+    /// changed.
     fn change(
         &self,
         core: &Core,
@@ -26,24 +52,26 @@ pub(crate) trait Messages: Send + Sync + 'static {
         selector: &Selector,
     ) -> Result<Option<Bytes>, Status>;
 
-    /// A message for a time without any other, and after how long.
+    /// The message to send after a time without any other, and that time; none if
+    /// the protocol has no such message.
     fn keep_alive(&self) -> Option<(Duration, Bytes)>;
 
-    /// The last message, before the server goes.
+    /// The last message before the server shuts down, if the protocol has one.
     fn last(&self) -> Option<Bytes>;
 
-    /// Counts a stream as long as it is open.
+    /// Counts a stream for as long as it is open.
     fn count<'c>(&self, core: &'c Core) -> super::metrics::Counted<'c>;
 }
 
+/// The task's end of the channel: messages, and at last the status of the end.
 type Sender = mpsc::Sender<Result<Bytes, Status>>;
 
-/// Opens a stream.
+/// Opens a stream, as a task of its own.
 ///
-/// A client that reads slowly is told less often, and of more changes at once: no more than one
-/// message waits for it. The stream ends when the client goes, or its connection, which bounds how
-/// long a client may read nothing; and at its deadline: the server's, or the client's own if that is
-/// sooner.
+/// It ends at its deadline, which is the server's, or `timeout`, the client's own,
+/// if that is shorter. It also ends when the client closes it, when the server
+/// shuts down, and with its connection, which limits how long a client may read
+/// nothing.
 pub(crate) fn open(
     core: &Arc<Core>,
     selector: Selector,
@@ -57,6 +85,7 @@ pub(crate) fn open(
     receiver
 }
 
+/// Sends messages until one of the reasons to end, and then the status.
 async fn run(
     core: &Arc<Core>,
     selector: &Selector,
@@ -75,12 +104,12 @@ async fn run(
         biased;
         () = core.stopped() => {
             if let Some(message) = messages.last() {
-                // Waits for a client that is slow; a client that is gone does not matter.
+                // Waits for a slow client. If it has disconnected, nothing needs to be sent.
                 let _ = sender.send(Ok(message)).await;
             }
             Status::unavailable("the server is shutting down")
         }
-        // flagd's text, whosesoever deadline it was: it too tells them not apart.
+        // flagd's message, for either deadline: flagd does not distinguish them.
         () = deadline => Status::deadline_exceeded("stream closed due to server-side timeout"),
         () = sender.closed() => return,
         ended = tell(core, selector, messages, sender) => match ended {
@@ -91,7 +120,12 @@ async fn run(
     let _ = sender.send(Err(last)).await;
 }
 
-/// Tells the client all that it must know; ends when it is gone, or with why it must come again.
+/// Sends the first message and every change. Returns none when the client has
+/// disconnected, or the status that makes it open another stream.
+///
+/// The order of two lines matters: the version is marked as seen before the
+/// snapshot is taken, so that an update in between is looked at again, and never
+/// missed.
 async fn tell(
     core: &Core,
     selector: &Selector,
@@ -138,4 +172,5 @@ async fn tell(
     }
 }
 
+/// Stands for "never", for streams without a `keep_alive`.
 const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);

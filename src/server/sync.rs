@@ -1,4 +1,16 @@
-//! The sync port: flag definitions for those who evaluate them themselves.
+//! The sync port: flag definitions for clients that evaluate flags themselves.
+//!
+//! It is flagd's `flagd.sync.v1.FlagSyncService`, over gRPC alone (docs/flagd.md,
+//! "Sync service"):
+//!
+//! | Procedure | Response |
+//! |---|---|
+//! | `SyncFlags` | a stream: the whole definition, now and after each change |
+//! | `FetchAllFlags` | the whole definition, once |
+//! | `GetMetadata` | the constant context fields; deprecated |
+//!
+//! A client receives the whole definition whenever a flag of its selector has
+//! changed. The protocol has no message for single flags.
 
 use std::{sync::Arc, time::Duration};
 
@@ -23,7 +35,7 @@ use crate::server::{
     store::{history::Told, selector::Selector, snapshot::Snapshot},
 };
 
-/// Answers a request.
+/// Responds to a request of the sync port.
 pub(crate) async fn serve(core: Arc<Core>, request: Request<&mut Received>) -> Response<Reply> {
     let path = request.uri().path().to_owned();
     let Some(procedure) = path.strip_prefix("/flagd.sync.v1.FlagSyncService/") else {
@@ -35,7 +47,8 @@ pub(crate) async fn serve(core: Arc<Core>, request: Request<&mut Received>) -> R
     call(&core, procedure, request).await.unwrap_or_else(grpc::in_headers)
 }
 
-/// A call; what it gives is the answer either way.
+/// Handles a call. Both sides of the result are the response; errors differ in
+/// that their status goes into the headers.
 async fn call(
     core: &Arc<Core>,
     procedure: &str,
@@ -54,7 +67,7 @@ async fn call(
             let (headers, message) = grpc::receive::<FetchAllFlagsRequest>(request, limit).await?;
             match selector(core, &headers, &message.selector) {
                 Ok(selector) => {
-                    // Before, it would look as if all flags were deleted.
+                    // A definition without flags would look as if all had been deleted.
                     let ready = core.answerable(|| grpc::patience(&headers)).await;
                     ready.map(|()| {
                         let definition = core.store.snapshot().definition(&selector);
@@ -77,20 +90,25 @@ async fn call(
     .map_err(grpc::failed)
 }
 
-/// The selector of the header, else the older one of the message.
+/// The selector in the header, or without that the one in the message, which is
+/// older.
 fn selector(core: &Core, headers: &http::HeaderMap, message: &str) -> Result<Selector, Status> {
     let selector = core.selector(headers, message);
     selector.map_err(|error| Status::invalid_argument(error.to_string()))
 }
 
-/// The fields that the server adds to every evaluation context.
+/// Writes the sync context: the constants that the server adds to every
+/// evaluation context. Fields from headers belong to a request and are not there.
 fn context(core: &Core, out: &mut BytesMut) {
     Fields::new(&core.additions.values).write_field(2, out);
 }
 
+/// The messages of the sync stream.
 struct Sync;
 
 impl Sync {
+    /// The whole definition with the sync context, shared by all clients that have
+    /// the same selector.
     fn message(core: &Core, flags: &Snapshot, selector: &Selector) -> Bytes {
         flags.sync_message(selector, |flags| {
             envelope::wrap(|out| {
@@ -106,6 +124,7 @@ impl Messages for Sync {
         Self::message(core, flags, selector)
     }
 
+    /// The whole definition, if anything has changed or nobody knows what.
     fn change(
         &self,
         core: &Core,
@@ -118,6 +137,7 @@ impl Messages for Sync {
         Ok((!same).then(|| Self::message(core, flags, selector)))
     }
 
+    /// flagd sends none on this stream either.
     fn keep_alive(&self) -> Option<(Duration, Bytes)> {
         None
     }

@@ -1,4 +1,11 @@
 //! A server for tests, in one line.
+//!
+//! [`TestServer`] is a whole [`Server`] on free ports, so a test exercises the
+//! same protocols, events and rules as production does. docs/testing.md has
+//! advice on reliable tests with it.
+//!
+//! Its methods panic instead of returning errors, and name the line of the test
+//! where they can.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -17,10 +24,14 @@ use crate::{
     },
 };
 
-/// Long enough for a loaded machine.
+/// How long a provider may take to become ready, and a call to complete. It is
+/// long enough for a loaded machine, and ends a test that would hang.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A server on free ports of 127.0.0.1, with the flags that a test sets. It ends when it is dropped.
+/// A server on free ports of 127.0.0.1, with the flags that a test sets.
+///
+/// It closes when it is dropped. Servers do not influence one another, so tests
+/// can run concurrently, each with its own.
 ///
 /// ```
 /// use flagstaff::server::testing::TestServer;
@@ -43,14 +54,14 @@ pub struct TestServer {
     server: Server,
 }
 
-// `remove` is called for what it does.
+// `remove` is called for its effect.
 #[allow(clippy::must_use_candidate)]
 impl TestServer {
     /// Starts a server without flags.
     ///
     /// # Panics
     ///
-    /// When no port is free, or outside of a tokio runtime.
+    /// Panics if no port is free, and outside of a tokio runtime.
     pub async fn start() -> Self {
         match Server::builder().ephemeral().bind().await {
             Ok(server) => Self { server },
@@ -58,11 +69,14 @@ impl TestServer {
         }
     }
 
-    /// Sets a flag to one value for all.
+    /// Sets a flag to one value for everybody.
+    ///
+    /// Calls can be chained. A provider of [`provider`](Self::provider) sees the
+    /// change in its next evaluation.
     ///
     /// # Panics
     ///
-    /// When the value is nested too deeply.
+    /// Panics if the value is nested too deeply.
     #[track_caller]
     pub fn set(&self, key: &str, value: impl Into<Value>) -> &Self {
         if let Err(error) = self.flags().set_value(key, value) {
@@ -71,11 +85,31 @@ impl TestServer {
         self
     }
 
-    /// Sets a flag: an object as in a flag definition, with `variants`, `targeting` and so on.
+    /// Sets a flag: an object as in a flag definition, with `variants`,
+    /// `targeting` and so on.
+    ///
+    /// ```
+    /// # use flagstaff::server::testing::TestServer;
+    /// # use open_feature::{EvaluationContext, provider::FeatureProvider};
+    /// # use serde_json::json;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let server = TestServer::start().await;
+    /// server.define("beta", json!({
+    ///     "variants": {"on": true, "off": false},
+    ///     "defaultVariant": "off",
+    ///     "targeting": {"if": [{"ends_with": [{"var": "email"}, "@corp.example"]}, "on"]},
+    /// }));
+    ///
+    /// let provider = server.provider().await;
+    /// let ann = EvaluationContext::default().with_custom_field("email", "ann@corp.example");
+    /// assert!(provider.resolve_bool_value("beta", &ann).await.unwrap().value);
+    /// # }
+    /// ```
     ///
     /// # Panics
     ///
-    /// When it is not valid.
+    /// Panics if the flag is invalid.
     #[track_caller]
     pub fn define(&self, key: &str, flag: Value) -> &Self {
         if let Err(error) = self.flags().set(key, flag) {
@@ -84,37 +118,44 @@ impl TestServer {
         self
     }
 
-    /// Removes a flag.
+    /// Removes a flag. Evaluations then fail with
+    /// `FLAG_NOT_FOUND`.
     pub fn remove(&self, key: &str) -> &Self {
         self.flags().remove(key);
         self
     }
 
-    /// All that can be done with the flags.
+    /// Returns the handle to the flags, for several changes at once, whole
+    /// definitions and flag sets.
     #[must_use]
     pub fn flags(&self) -> Flags {
         self.server.flags()
     }
 
-    /// Options for a provider of one's own, which takes nothing from the environment.
+    /// Returns options for a provider of your own, which takes nothing from the
+    /// environment.
     ///
-    /// With a cache, which is the default, a change is seen once its event has arrived: wait for
+    /// With a cache, which is the default, the provider sees a change once its
+    /// event has arrived: wait for
     /// [`ConfigurationChanged`](crate::ProviderEvent::ConfigurationChanged).
     pub fn options(&self) -> FlagdOptionsBuilder {
         of(self.server.evaluation_addr())
     }
 
-    /// The like, for a provider that evaluates in process.
+    /// Returns options like [`options`](Self::options) for a provider that
+    /// evaluates flags in the program. It too sees a change once its event has
+    /// arrived.
     pub fn in_process_options(&self) -> FlagdOptionsBuilder {
         of(self.server.sync_addr()).resolver(Resolver::InProcess)
     }
 
-    /// A provider of this server that is ready. It has no cache, so that the next evaluation sees a
-    /// change.
+    /// Returns a provider of this server that is ready.
+    ///
+    /// It has no cache, so the next evaluation sees a change.
     ///
     /// # Panics
     ///
-    /// When it does not become ready.
+    /// Panics if the provider is not ready within 20 s.
     pub async fn provider(&self) -> FlagdProvider {
         let options = match self.options().cache(CacheType::Disabled).build() {
             Ok(options) => options,
@@ -128,18 +169,20 @@ impl TestServer {
         provider
     }
 
-    /// The server itself.
+    /// Returns the server itself, for its addresses.
     #[must_use]
     pub fn server(&self) -> &Server {
         &self.server
     }
 
-    /// Shuts the server down as a deployment would.
+    /// Shuts the server down gracefully, as a deployment would: providers receive
+    /// `provider_shutdown`. Drop the server to lose the connections instead.
     pub async fn shutdown(self) {
         self.server.shutdown().await;
     }
 }
 
+/// Options for the server at this address.
 fn of(address: Option<SocketAddr>) -> FlagdOptionsBuilder {
     let port = address.map_or(0, |address| address.port());
     FlagdOptions::builder().host("127.0.0.1").port(port).deadline(PATIENCE).without_env()

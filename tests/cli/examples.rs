@@ -1,6 +1,6 @@
 //! The examples that end by themselves.
 //!
-//! Cargo builds examples for `cargo test`, and not for `cargo test --test cli`.
+//! Cargo builds examples for `cargo test --workspace`, and not for one test program alone.
 
 use std::{fs, net::SocketAddr, path::Path, process::Stdio};
 

@@ -113,7 +113,7 @@ fn long_header(bytes: usize) -> Question {
 
 const A: &str = "-f=file:a.json";
 
-/// The contract: "`flagd start` options", and "each option can come from the environment".
+/// docs/flagd.md, "Command line": every option has a variable.
 #[tokio::test]
 async fn each_option_has_its_effect() {
     const ALLOWED: &str = "access-control-allow-origin: https://a.example\r\n";

@@ -27,7 +27,7 @@ use crate::{
         raw::closed_port,
         scripted::ScriptedServer,
         sync_server::SyncServer,
-        wait::bounded,
+        wait::becomes_true,
     },
 };
 
@@ -225,7 +225,8 @@ impl Backend {
         }
     }
 
-    /// Deletes the file, or kills flagd and deletes its flags; they are back, in the background, after so long.
+    /// Deletes the file, or kills flagd and deletes its flags; they are back, in the background,
+    /// after so long.
     pub(crate) fn lose(&mut self, outage: Duration) -> Result<(), String> {
         let mut flagd = match mem::replace(&mut self.peer, Peer::Nobody) {
             Peer::Flagd(flagd) => flagd,
@@ -233,6 +234,7 @@ impl Backend {
                 let definition = fs::read(&path).map_err(|error| error.to_string())?;
                 fs::remove_file(&path).map_err(|error| error.to_string())?;
                 self.peer = Peer::Away(tokio::spawn(async move {
+                    // The step says how long.
                     sleep(outage).await;
                     fs::write(&path, definition).map_err(|error| error.to_string())?;
                     Ok(Box::new(Peer::File(path, directory)))
@@ -250,6 +252,7 @@ impl Backend {
         fs::remove_file(flagd.flags_path()).map_err(|error| error.to_string())?;
         let (gate, sources) = (self.gate.clone(), self.sources);
         self.peer = Peer::Away(tokio::spawn(async move {
+            // The step says how long.
             sleep(outage).await;
             flagd.write_flags(&definition);
             flagd.restart().await?;
@@ -276,6 +279,7 @@ impl Backend {
             _ => 0,
         };
         let before = streams();
+        // The step says how long.
         sleep(pause).await;
         match streams() - before {
             0 => Ok(()),
@@ -297,16 +301,17 @@ impl Backend {
 
 /// flagd counts as started with one flag; this waits until it has those of all its sources.
 async fn until_loaded(flagd: &FlagdProcess, sources: &[&str]) -> Result<(), String> {
-    let mut client = V1::new(flagd.endpoint()?.connect_lazy());
+    let client = V1::new(flagd.endpoint()?.connect_lazy());
     for source in sources {
         let flag_key = answering_flag(&flagd.dir().join(source))?;
         let message = v1::ResolveBooleanRequest { flag_key, context: None };
-        bounded(source, async {
-            while !is_found(client.resolve_boolean(select(message.clone(), source)).await) {
-                sleep(Duration::from_millis(10)).await;
-            }
-        })
-        .await;
+        // The future of a closure that borrows would not be `Send`.
+        let (client, selector) = (client.clone(), (*source).to_owned());
+        let loaded = move || {
+            let (mut client, request) = (client.clone(), select(message.clone(), &selector));
+            async move { is_found(client.resolve_boolean(request).await) }
+        };
+        becomes_true(source, loaded).await;
     }
     Ok(())
 }

@@ -108,6 +108,7 @@ impl EventLog {
 
     /// Waits for so long, during which no handler may be told an event that no step has awaited.
     pub(crate) async fn not_executed(&self, kind: Kind, during: Duration) -> Result<(), String> {
+        // The step says how long.
         time::sleep(during).await;
         let seen = self.seen.borrow();
         match position(&seen, kind, self.handlers.get(&kind).copied().unwrap_or_default()) {

@@ -1,5 +1,5 @@
-//! Changes of flags reach the cache and those who watch, with flagd's usual file source, which
-//! looks every second (flagd contract, sections 1, 4 and 5).
+//! Changes of flags reach the cache and subscribers, with flagd's usual file source, which is read
+//! every second (docs/flagd.md, "Event stream" and "Sources").
 
 use std::{fs, time::Duration};
 

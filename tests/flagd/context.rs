@@ -1,4 +1,4 @@
-//! The evaluation context as flagd's rules see it (flagd contract, section 6).
+//! The evaluation context as flagd's rules see it (docs/flagd.md, "Evaluation context").
 
 use std::sync::Arc;
 

@@ -1,14 +1,10 @@
-//! Requests before a slow source has given its flags: flagd says that they do not exist (flagd
-//! contract, section 1), our server waits.
+//! Requests before a slow source has provided its flags: flagd says that they do not exist, our
+//! server waits (docs/flagd.md, "Differences in the server").
 
 use std::time::Duration;
 
 use axum::{Router, routing::get};
-use tokio::{
-    net::TcpListener,
-    sync::watch,
-    time::{sleep, timeout},
-};
+use tokio::{net::TcpListener, sync::watch, time::timeout};
 use tonic::Code;
 
 use crate::{
@@ -16,7 +12,7 @@ use crate::{
     support::{
         flagd::{self, FlagdProcess},
         proto::{V1, v1},
-        wait::bounded,
+        wait::becomes_true,
     },
     trial::trials,
 };
@@ -44,26 +40,26 @@ async fn a_slow_source() {
     flagd.spawn();
     let channel = flagd.endpoint().unwrap().connect_lazy();
     let asked = async {
-        loop {
+        let mut answer = None;
+        becomes_true("an answer", async || {
             let flag_key = "flag".to_owned();
             let request = v1::ResolveStringRequest { flag_key, context: None };
-            match V1::new(channel.clone()).resolve_string(request).await {
-                // It does not listen yet.
-                Err(status) if status.code() == Code::Unavailable => {
-                    sleep(Duration::from_millis(5)).await;
-                }
-                answer => return answer.map(|answer| answer.into_inner().value),
-            }
-        }
+            let asked = V1::new(channel.clone()).resolve_string(request).await;
+            answer = Some(asked.map(|answer| answer.into_inner().value));
+            // Before it listens, nobody is there.
+            !matches!(&answer, Some(Err(status)) if status.code() == Code::Unavailable)
+        })
+        .await;
+        answer.unwrap()
     };
-    tokio::pin!(asked);
-    let early = timeout(Duration::from_secs(1), &mut asked).await;
     if flagd::find().unwrap().is_of_this_package() {
+        tokio::pin!(asked);
+        let early = timeout(Duration::from_secs(1), &mut asked).await;
         assert!(early.is_err(), "{early:?} before the flags");
         fast.send_replace(true);
-        assert_eq!(bounded("the flag", asked).await.unwrap(), "loaded");
+        assert_eq!(asked.await.unwrap(), "loaded");
     } else {
-        assert_eq!(early.unwrap().unwrap_err().code(), Code::NotFound);
+        assert_eq!(asked.await.unwrap_err().code(), Code::NotFound);
     }
     flagd.kill();
     fast.send_replace(true);

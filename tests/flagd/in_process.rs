@@ -1,5 +1,5 @@
-//! Evaluation in process by the definitions of a real flagd, through its faults: the contract,
-//! section 4, with stored rules that keep answering, and the same answers as those of flagd.
+//! Evaluation in process with the definitions of a real flagd, through its faults: the states of
+//! docs/lifecycle.md, with stored rules that are still evaluated, and the same results as flagd's.
 
 use std::{path::Path, time::Duration};
 

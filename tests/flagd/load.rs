@@ -67,7 +67,8 @@ async fn each_answer_is_of_its_time() {
                 let newest = window.newest.load(Ordering::SeqCst);
                 assert!((oldest..=newest).contains(&version), "{version} of {oldest}..={newest}");
                 answered.fetch_add(1, Ordering::SeqCst);
-                sleep(Duration::from_millis(1)).await; // the others and flagd want to work too
+                // The others and flagd want to work too.
+                sleep(Duration::from_millis(1)).await;
             }
         });
     }

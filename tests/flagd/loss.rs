@@ -1,5 +1,5 @@
-//! flagd goes away and comes back: each way of it through the lifecycle (flagd contract, section
-//! 4), and what is answered meanwhile and afterwards.
+//! flagd stops and comes back: each way through the table "Transitions" of docs/lifecycle.md, and
+//! what evaluations return meanwhile and afterwards.
 
 use std::{
     sync::{

@@ -1,4 +1,4 @@
-//! The selector goes on every call and on the stream (flagd contract, sections 1 and 2).
+//! The selector is sent on every call and on the stream (docs/flagd.md, "Selectors").
 
 use std::fs;
 

@@ -1,5 +1,5 @@
-//! Event streams that end because their time is over, which is no loss (flagd contract, section
-//! 4), and handles on streams that are left alone.
+//! Event streams that end because their time is over, which is no loss (docs/lifecycle.md, "Lost
+//! calls and connections"), and handles on streams that are left alone.
 
 use std::time::Duration;
 

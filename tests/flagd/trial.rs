@@ -1,20 +1,13 @@
 //! One test: on a runtime of its own, which must be without tasks and panics when it is over.
 
-use std::{
-    env,
-    future::Future,
-    panic,
-    sync::Mutex,
-    thread,
-    time::{Duration, Instant},
-};
+use std::{env, future::Future, panic, sync::Mutex, thread};
 
 use libtest_mimic::{Completion, Failed, Trial};
 use tokio::runtime::{Builder, Handle};
 
 use crate::support::{
     flagd::{self, FlagdCommand},
-    wait::PATIENCE,
+    wait::eventually,
 };
 
 /// Lists the tests of a module.
@@ -73,13 +66,9 @@ fn run(name: &'static str, test: impl Future<Output = ()>) -> Result<(), Failed>
 
 /// Waits until no task is left on this runtime.
 pub(crate) async fn until_no_task(since: &str) {
-    let start = Instant::now();
     let metrics = Handle::current().metrics();
-    while metrics.num_alive_tasks() > 0 {
-        let left = metrics.num_alive_tasks();
-        assert!(start.elapsed() < PATIENCE, "{left} tasks are left since {since}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    eventually(&format!("the end of all tasks, since {since}"), || metrics.num_alive_tasks() == 0)
+        .await;
 }
 
 /// Thread and text of each panic: a runtime keeps those of its tasks to itself.

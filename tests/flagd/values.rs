@@ -1,5 +1,5 @@
-//! What flagd answers, row by row of the table "Observed on flagd 0.16.1" of the flagd contract,
-//! section 1, and what the SDK is given for it (sections 2 and 6).
+//! What flagd responds, row by row of the tables "Results" and "Status codes" of docs/flagd.md, and
+//! what the SDK receives for it.
 
 use flagstaff::{FlagdProvider, reason};
 use open_feature::{
@@ -164,7 +164,7 @@ async fn the_table_of_v1() {
     check_all(subject, EvaluationReason::Error).await;
 }
 
-/// Section 5: only STATIC is cached, by key and type, and the context does not matter.
+/// docs/resolvers.md, "The cache": only STATIC is cached, by key and type, whatever the context.
 async fn static_answers_are_cached_and_no_others() {
     let flagd = FlagdProcess::with(&definition()).start().await.unwrap();
     let subject = Subject::ready(options_for(&flagd)).await;
@@ -194,7 +194,7 @@ async fn static_answers_are_cached_and_no_others() {
     subject.shut_down().await;
 }
 
-/// Section 6: whole numbers in metadata are ints, others floats; nested metadata is left out.
+/// Whole numbers in metadata are integers, others floats; nested metadata is left out.
 async fn metadata_of_the_flag_set_and_the_flag_are_merged() {
     let mut both = flag(json!({ "on": true }));
     both["metadata"] = json!({ "shared": "flag", "whole": 3, "part": 0.25, "yes": true });
@@ -224,7 +224,8 @@ async fn metadata_of_the_flag_set_and_the_flag_are_merged() {
     subject.shut_down().await;
 }
 
-/// Section 6: nested objects and lists are whole; the SDK has no null, so a field is left out.
+/// Nested objects and arrays are complete. docs/resolvers.md, "Null": a field that is null is left
+/// out.
 async fn objects_are_kept_whole() {
     let value = json!({
         "deep": { "list": [1, { "null": null, "text": "é" }, [true, []], {}] },
@@ -252,7 +253,7 @@ async fn objects_are_kept_whole() {
     subject.shut_down().await;
 }
 
-/// Section 6: a null in a list "must not shift the others: an error".
+/// docs/resolvers.md, "Null": an array that contains null is a `PARSE_ERROR`.
 async fn a_null_in_a_list_is_an_error() {
     let value = json!({ "list": [1, null, { "a": [null] }] });
     let flags = json!({ "flags": { "object": flag(json!({ "o": value })) } });

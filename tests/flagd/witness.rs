@@ -35,6 +35,7 @@ impl Witness {
                 let value = text(&provider, key).await;
                 let value = value.map(|(value, _)| value).map_err(|error| error.code);
                 log.lock().unwrap().push(Seen { asked, value });
+                // The others and flagd want to work too.
                 sleep(Duration::from_millis(1)).await;
             }
         });

@@ -12,7 +12,8 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, pem::PemObject};
 
 use crate::{
     certs::Certificates as Pki,
-    peer::{encrypt, get, send_1, serve},
+    peer::{get, send_1, serve},
+    tls,
     wait::becomes_true,
 };
 
@@ -23,7 +24,7 @@ async fn encrypted(certificates: impl Into<Certificates>) -> Server {
 
 /// The certificate that the server presents to a new connection, which it serves.
 async fn presented(server: &Server, trusted: &[&Pki]) -> CertificateDer<'static> {
-    let stream = encrypt(server.addresses()[0], trusted, None, "http/1.1").await.unwrap();
+    let stream = tls::connect(server.addresses()[0], trusted, None, "http/1.1").await.unwrap();
     let certificate = stream.get_ref().1.peer_certificates().unwrap()[0].clone().into_owned();
     assert_eq!(send_1(stream, get("/")).await, (StatusCode::OK, "hello".to_owned()));
     certificate
@@ -85,7 +86,7 @@ async fn from_memory_and_from_the_program() {
     silent.alpn_protocols.clear();
     let silent = encrypted(silent).await;
     for protocol in ["h2", "http/1.1"] {
-        let stream = encrypt(silent.addresses()[0], &[&pki], None, protocol).await.unwrap();
+        let stream = tls::connect(silent.addresses()[0], &[&pki], None, protocol).await.unwrap();
         assert_eq!(stream.get_ref().1.alpn_protocol(), Some(protocol.as_bytes()));
     }
 }

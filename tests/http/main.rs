@@ -12,6 +12,8 @@ mod shutdown;
 #[path = "../support/certs.rs"]
 #[allow(dead_code, reason = "shared with tests that need more of it")]
 mod certs;
+#[path = "../support/tls.rs"]
+mod tls;
 #[path = "../support/wait.rs"]
 #[allow(dead_code, reason = "shared with tests that need more of it")]
 mod wait;

@@ -1,7 +1,5 @@
 //! The other end of a server: connections that send bytes, and requests over them.
 
-use std::{net::SocketAddr, path::Path, sync::Arc};
-
 use axum::Router;
 use flagstaff::http::{Server, ServerBuilder};
 use http::{Request, StatusCode};
@@ -15,17 +13,8 @@ use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
 };
-use tokio_rustls::{
-    TlsConnector,
-    client::TlsStream,
-    rustls::{
-        ClientConfig, RootCertStore,
-        crypto::ring,
-        pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
-    },
-};
 
-use crate::{certs::Certificates, wait::bounded};
+use crate::wait::bounded;
 
 /// A router on a free port of 127.0.0.1.
 pub async fn serve(builder: ServerBuilder, router: Router) -> Server {
@@ -111,33 +100,4 @@ pub fn get(path: &str) -> Request<Full<Bytes>> {
 pub fn post(path: &str, body: impl Into<Bytes>) -> Request<Full<Bytes>> {
     let uri = format!("http://localhost{path}");
     Request::post(uri).header("host", "x").body(Full::new(body.into())).unwrap()
-}
-
-/// A connection over TLS that trusts these, with the client certificate of these, if any.
-pub async fn encrypt(
-    address: SocketAddr,
-    trusted: &[&Certificates],
-    client: Option<&Certificates>,
-    protocol: &str,
-) -> std::io::Result<TlsStream<TcpStream>> {
-    let certificate = |path: &Path| CertificateDer::from_pem_file(path).unwrap();
-    let mut roots = RootCertStore::empty();
-    for certificates in trusted {
-        roots.add(certificate(&certificates.ca())).unwrap();
-    }
-    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots);
-    let mut config = match client {
-        None => config.with_no_client_auth(),
-        Some(client) => {
-            let key = PrivateKeyDer::from_pem_file(client.client_key()).unwrap();
-            config.with_client_auth_cert(vec![certificate(&client.client_cert())], key).unwrap()
-        }
-    };
-    config.alpn_protocols = vec![protocol.as_bytes().to_vec()];
-    let stream = TcpStream::connect(address).await.unwrap();
-    let name = ServerName::try_from("localhost").unwrap();
-    bounded("a handshake", TlsConnector::from(Arc::new(config)).connect(name, stream)).await
 }

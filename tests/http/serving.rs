@@ -14,11 +14,12 @@ use axum::{
 };
 use flagstaff::http::{Body, Certificates, Listen, Peer, Server, tls::ServerTls};
 use http::{Request, Response, StatusCode};
-use tokio::net::TcpStream;
+use tokio::{net::TcpStream, sync::Notify};
 
 use crate::{
     certs,
-    peer::{Raw, encrypt, get, post, send_1, send_2, serve},
+    peer::{Raw, get, post, send_1, send_2, serve},
+    tls,
     wait::bounded,
 };
 
@@ -91,7 +92,7 @@ async fn tls_in_both_versions_of_http() {
     let address = server.addresses()[0];
     let expected = (StatusCode::OK, "Some(127.0.0.1) true 1".to_owned());
     let connect = async |protocol| {
-        encrypt(address, &[&certificates], Some(&certificates), protocol).await.unwrap()
+        tls::connect(address, &[&certificates], Some(&certificates), protocol).await.unwrap()
     };
     assert_eq!(send_1(connect("http/1.1").await, get("/whoami")).await, expected);
     assert_eq!(send_2(connect("h2").await, get("/whoami")).await, expected);
@@ -133,7 +134,7 @@ impl tower::Service<Request<Body>> for Counting {
     }
 }
 
-/// "`make: Fn(&Peer) -> S`": a service of its own for each connection.
+/// The service is made for each connection.
 #[tokio::test]
 async fn each_connection_has_its_own_state() {
     for extensions in [true, false] {
@@ -173,6 +174,17 @@ async fn a_body_that_no_handler_reads() {
 /// A response can hold the body of its request, and give it back as it comes.
 #[tokio::test]
 async fn a_body_that_outlives_the_handler() {
+    let release = Arc::new(Notify::new());
+    // Responds, and drops the body of the request only when the test says so.
+    let released = release.clone();
+    let hold = move |request: Request<axum::body::Body>| async move {
+        let body = request.into_body();
+        tokio::spawn(async move {
+            released.notified().await;
+            drop(body);
+        });
+        "held"
+    };
     let router = Router::new()
         .route("/mirror", on_post(async |request: Request<axum::body::Body>| request.into_body()))
         .route("/hold", on_post(hold));
@@ -188,16 +200,7 @@ async fn a_body_that_outlives_the_handler() {
     connection.send("POST /hold HTTP/1.1\r\nhost: x\r\ncontent-length: 6\r\n\r\none").await;
     connection.until("held").await;
     connection.send("two").await;
+    release.notify_one();
     connection.send("POST /mirror HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\n\r\nend").await;
     connection.until("end").await;
-}
-
-/// Responds, and drops the body of the request only then.
-async fn hold(request: Request<axum::body::Body>) -> &'static str {
-    let body = request.into_body();
-    tokio::spawn(async move {
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        drop(body);
-    });
-    "held"
 }

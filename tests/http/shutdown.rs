@@ -12,7 +12,7 @@ use flagstaff::http::{Draining, Peer, Server};
 use tokio::{
     net::TcpStream,
     sync::mpsc,
-    time::{Instant, sleep},
+    time::{Instant, timeout},
 };
 use tokio_stream::{Stream, wrappers::ReceiverStream};
 
@@ -107,13 +107,9 @@ async fn the_phases_one_by_one() {
     server.drain();
     // A new request on the same connection is refused.
     becomes_true("a refusal", async || stream.send_request(get("/echo")).await.is_err()).await;
-    let cut = sleep(Duration::from_millis(20));
-    tokio::pin!(cut);
-    tokio::select! {
-        () = server.closed_by(Instant::now() + NEVER) => panic!("a stream is open"),
-        () = &mut cut => {}
-    }
-    bounded("the end", server.closed_by(Instant::now())).await;
+    let closed = timeout(Duration::from_millis(20), server.closed_within(NEVER)).await;
+    assert!(closed.is_err(), "a stream is open");
+    bounded("the end", server.closed_within(Duration::ZERO)).await;
     let body = http_body_util::BodyExt::collect(response.into_body());
     bounded("the end of the stream", body).await.unwrap_err();
 }

@@ -20,7 +20,7 @@ async fn place(provider: &flagstaff::FlagdProvider) -> String {
     text(provider, "where", &EvaluationContext::default()).await
 }
 
-/// Contract, section 1: the header replaces the field, "send both".
+/// docs/flagd.md, "Sync service": the selector is sent both in the request and as a header.
 #[tokio::test]
 async fn the_request_names_provider_and_selector() {
     let server = SyncServer::start(&switches(&[]));
@@ -98,7 +98,7 @@ async fn an_enricher_that_panics_is_an_error() {
     assert_eq!(place(&provider).await, "nowhere");
 }
 
-/// Contract, section 1: `GetMetadata` is "deprecated; replaced by `sync_context`".
+/// `GetMetadata` is deprecated; `sync_context` replaces it.
 #[tokio::test]
 async fn an_older_server_is_asked_for_its_metadata() {
     let server = SyncServer::start(&where_am_i());

@@ -51,7 +51,7 @@ async fn five_types_with_variant_reason_and_metadata() {
     assert_eq!(super::object(&provider, "o").await, expected);
 }
 
-/// Section 6: a null in a list "must not shift the others: an error". It says where, and what to do.
+/// docs/resolvers.md, "Null": the error says where the null is, and what to do.
 #[tokio::test]
 async fn a_null_in_a_list_is_an_error_and_json_shows_it() {
     let flag =

@@ -1,6 +1,5 @@
-//! Evaluation in process by flagd's sync protocol: the flagd contract, sections 4 and 8, before a
-//! server that does what no flagd can be made to do.
-#![cfg(feature = "in-process")]
+//! Evaluation in process, with definitions from flagd's sync protocol, from a server that does what
+//! no flagd can be made to do; with the flags of a file; and with a source of the program's own.
 #![allow(clippy::unwrap_used, reason = "a failure panics")]
 
 #[path = "../support/mod.rs"]
@@ -8,8 +7,11 @@ mod support;
 
 mod changes;
 mod context;
+mod custom_source;
 mod evaluation;
 mod faults;
+#[cfg(unix)]
+mod file;
 mod load;
 mod shutdown;
 mod streams;

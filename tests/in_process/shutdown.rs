@@ -49,7 +49,8 @@ async fn the_last_handle_takes_the_task_with_it() {
     eventually("the tasks to end", || tasks() == 0).await;
 }
 
-/// Section 7: a provider outlives the runtime that it was initialized on.
+/// A provider outlives the runtime that it was initialized on (docs/lifecycle.md, "Pitfalls of the
+/// SDK").
 #[test]
 fn rules_answer_when_the_runtime_has_ended() {
     let server = SyncServer::start(&switches(&[("on", true)]));

@@ -94,6 +94,7 @@ pub(crate) async fn never<F: AsyncFnMut() -> bool>(what: &str, within: Duration,
     let deadline = tokio::time::Instant::now() + within;
     while tokio::time::Instant::now() < deadline {
         assert!(!condition().await, "{what}");
+        // Nothing tells when something does not happen.
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

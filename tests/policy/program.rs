@@ -178,7 +178,7 @@ async fn killed() {
         opa.put_users(&[(&user, "US")]).await;
         let log = fs::File::create(program.path("log")).unwrap();
         program.child = Some(program.command(&[]).stderr(log).spawn().unwrap());
-        // In the middle of its work, a little further in each round.
+        // To be somewhere in the middle of its work is the point: a little further in each round.
         tokio::time::sleep(Duration::from_millis(20 * (round + 1))).await;
         program.signal(Signal::KILL);
         program.ended().await;

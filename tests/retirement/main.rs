@@ -1,12 +1,11 @@
-//! Connections that are retired while calls are in flight: proxies that close each after a number of
-//! requests, servers that bound its age, and rolling restarts. No call may be lost. The flagd contract,
-//! section 2: "A call lost with its connection is tried again on the next connection until its
-//! deadline".
+//! Connections that are retired while calls are in flight: proxies that close each after a number
+//! of requests, servers that bound its age, and rolling restarts. No call may be lost:
+//! docs/lifecycle.md, "Lost calls and connections".
 //!
 //! Behind the proxies is the flagd that `support::flagd::find` finds, else a scripted server. Where
 //! a peer is missing, its trial is reported as ignored, with the reason; with
 //! `FLAGSTAFF_REQUIRE_PEERS=1` it fails instead.
-// A failure panics; the documentation quotes the contract.
+// A failure panics.
 #![allow(clippy::doc_markdown, clippy::unwrap_used, clippy::expect_used)]
 
 #[path = "../support/go.rs"]
@@ -39,7 +38,7 @@ use tokio::task::JoinSet;
 
 use support::{
     provider::{near, ready},
-    wait::bounded,
+    wait::becomes_true,
 };
 
 const CALLS: usize = 20_000;
@@ -131,10 +130,8 @@ async fn bounded_long<F: Future>(future: F) -> F::Output {
 
 /// Waits for what a peer is to do first.
 async fn accepts_connections(port: u16) {
-    bounded("a listener", async {
-        while tokio::net::TcpStream::connect(support::ports::local(port)).await.is_err() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+    becomes_true("a listener", async || {
+        tokio::net::TcpStream::connect(support::ports::local(port)).await.is_ok()
     })
     .await;
 }

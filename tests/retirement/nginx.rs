@@ -42,8 +42,10 @@ pub(crate) async fn restarts(program: PathBuf) {
     while !calling.is_finished() {
         let server = &servers[restarts % 2];
         server.stop();
+        // As long as a restart takes.
         sleep(Duration::from_millis(100)).await;
         server.restart();
+        // Both work for a while.
         sleep(Duration::from_millis(200)).await;
         restarts += 1;
     }

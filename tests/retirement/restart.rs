@@ -1,7 +1,5 @@
 //! Restarts: of two servers behind one address, one of which is always there, and of one alone.
 
-use std::time::Duration;
-
 use flagstaff::{FlagdProvider, State};
 use tokio::task::JoinHandle;
 
@@ -82,7 +80,6 @@ async fn begin() -> ([ScriptedServer; 2], TcpGate, JoinHandle<()>) {
 /// Waits until a server has answered some calls.
 async fn served(server: &ScriptedServer, calling: &JoinHandle<()>) {
     let before = server.observed().unary();
-    while server.observed().unary() < before + 500 && !calling.is_finished() {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    eventually("some calls", || server.observed().unary() >= before + 500 || calling.is_finished())
+        .await;
 }

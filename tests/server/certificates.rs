@@ -21,13 +21,8 @@ use tokio::{
     net::TcpStream,
 };
 use tokio_rustls::{
-    TlsConnector,
     client::TlsStream,
-    rustls::{
-        ClientConfig, RootCertStore,
-        crypto::ring,
-        pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
-    },
+    rustls::pki_types::{CertificateDer, pem::PemObject},
 };
 use tracing::{
     Event, Level, Subscriber,
@@ -40,6 +35,7 @@ use super::{
     support::{
         certs::Certificates,
         provider::{ready, started, swift, value},
+        tls,
         wait::{becomes_true, bounded, eventually},
     },
 };
@@ -91,25 +87,7 @@ async fn connect(
     trusted: [&Certificates; 2],
     client: Option<&Certificates>,
 ) -> io::Result<Connection> {
-    let mut roots = RootCertStore::empty();
-    for certificates in trusted {
-        roots.add(CertificateDer::from_pem_file(certificates.ca()).unwrap()).unwrap();
-    }
-    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots);
-    let config = match client {
-        None => config.with_no_client_auth(),
-        Some(client) => {
-            let chain = vec![CertificateDer::from_pem_file(client.client_cert()).unwrap()];
-            let key = PrivateKeyDer::from_pem_file(client.client_key()).unwrap();
-            config.with_client_auth_cert(chain, key).unwrap()
-        }
-    };
-    let name = ServerName::try_from("localhost").unwrap();
-    let stream = TcpStream::connect(address).await.unwrap();
-    bounded("a handshake", TlsConnector::from(Arc::new(config)).connect(name, stream)).await
+    tls::connect(address, &trusted, client, "http/1.1").await
 }
 
 /// Whether a connection answers: with TLS 1.3, a client learns so late that it is refused.
@@ -223,7 +201,7 @@ impl Visit for Text {
     }
 }
 
-/// "a broken pair keeps the old one and is reported".
+/// docs/server.md, "TLS": an invalid pair is logged, and the current one stays in use.
 #[tokio::test]
 async fn a_broken_pair_leaves_the_one_in_use() {
     let (first, second) = (Certificates::new(), Certificates::new());
@@ -246,8 +224,8 @@ async fn a_broken_pair_leaves_the_one_in_use() {
         assert!(shows(&server, &first, &second).await, "{reason}");
         let text = warnings.0.lock().unwrap()[index].clone();
         assert!(text.contains(reason) && !text.contains("hush"), "{text}");
-        // Once, however often the files are read.
         tokio::time::pause();
+        // Once, however often the files are read: the clock leaps.
         tokio::time::sleep(Duration::from_secs(10)).await;
         tokio::time::resume();
         assert_eq!(warnings.count(), index + 1, "{:?}", warnings.0.lock().unwrap());
@@ -266,7 +244,7 @@ fn with_certificate(
     options.client_cert_path(client.client_cert()).client_key_path(client.client_key())
 }
 
-/// "mutual TLS on evaluation and sync as an option".
+/// docs/server.md, "TLS": mutual TLS.
 #[tokio::test]
 async fn clients_show_a_certificate() {
     let (ours, theirs) = (Certificates::new(), Certificates::new());

@@ -1,5 +1,5 @@
-//! The Connect protocol: "8013 also answers the Connect protocol (unary, JSON or protobuf over
-//! HTTP/1.1 and 2)".
+//! The Connect protocol: unary, JSON or protobuf, over HTTP/1.1 and HTTP/2 (docs/flagd.md,
+//! "Ports").
 
 use http::Method;
 use prost::Message;
@@ -133,7 +133,7 @@ async fn answers_in_protobuf() {
     assert_eq!(from_struct(&response.metadata.unwrap()), json!({"team": "x"}));
 }
 
-/// "value absent on the wire (proto3 default)", and in version 2 "value present".
+/// docs/flagd.md, "Results": over v1 the value is absent on the wire, over v2 it is present.
 #[tokio::test]
 async fn a_value_that_is_zero_on_the_wire() {
     let server = serve().await;

@@ -95,7 +95,7 @@ async fn quiet_streams_are_kept_alive() {
     );
 }
 
-/// "`provider_shutdown` that is always delivered", and then the end, with its reason.
+/// docs/server.md, "Startup and shutdown": and then the stream ends, with its reason.
 #[tokio::test]
 async fn every_stream_is_told_of_a_shutdown() {
     let server = serve().await;

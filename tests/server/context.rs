@@ -1,4 +1,4 @@
-//! "`-X --context-value k=v`, `-H --context-from-header Header=key`": what the server adds.
+//! What the server adds to the context: docs/server.md, "Context".
 
 use flagstaff::server::Server;
 use serde_json::json;
@@ -38,7 +38,7 @@ async fn added_to_every_evaluation() {
     }
 }
 
-/// "`sync_context` is `{}` or the `--context-value`s"; "`--disable-sync-metadata`".
+/// docs/flagd.md, "Sync service": the sync context; and `sync_metadata(false)`.
 #[tokio::test]
 async fn sent_to_those_who_evaluate_themselves() {
     let server = serve_with(Server::builder().context_value("region", "north")).await;

@@ -18,7 +18,6 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::{mpsc, oneshot},
     task::JoinSet,
-    time::Instant,
 };
 use tonic::Status;
 
@@ -28,9 +27,10 @@ use super::{
     },
     envelopes::envelope,
     support::{
+        clock::Clock,
         proto::{v1, v2},
         sent::Sent,
-        wait::{becomes_true, bounded},
+        wait::bounded,
     },
 };
 
@@ -148,15 +148,38 @@ async fn ask(server: &Server) -> JoinSet<(&'static str, String)> {
     asked.into_iter().map(|(name, asked)| async move { (name, asked.await) }).collect()
 }
 
-/// The requests are under way, each over a connection of its own, and none is answered.
-async fn all_wait<T: std::fmt::Debug + 'static>(server: &Server, asked: &mut JoinSet<T>) {
+/// The requests have reached the server, each over a connection of its own, and none is answered.
+async fn all_wait<T: std::fmt::Debug + 'static>(
+    clock: Clock,
+    server: &Server,
+    asked: &mut JoinSet<T>,
+) -> Clock {
     let connections = format!("\nflagstaff_connections {}\n", asked.len() + 1);
-    becomes_true("the connections", async || {
-        get(server.management_addr(), "/metrics").await.text().contains(&connections)
-    })
-    .await;
-    let early = tokio::time::timeout(Duration::from_millis(100), asked.join_next()).await;
-    assert!(early.is_err(), "{early:?} before the flags");
+    let connected =
+        async || get(server.management_addr(), "/metrics").await.text().contains(&connections);
+    clock.becomes_true("the connections", connected).await;
+    none_is_answered(clock, asked).await
+}
+
+async fn none_is_answered<T: std::fmt::Debug + 'static>(
+    clock: Clock,
+    asked: &mut JoinSet<T>,
+) -> Clock {
+    let clock = clock.settled().await;
+    let early = asked.try_join_next();
+    assert!(early.is_none(), "{early:?} before the flags");
+    clock
+}
+
+/// The server waits for its sources for 5 s: shortly before, no request is answered.
+async fn the_wait_is_over<T: std::fmt::Debug + 'static>(
+    clock: Clock,
+    asked: &mut JoinSet<T>,
+) -> Clock {
+    clock.pass(Duration::from_millis(4900)).await;
+    let clock = none_is_answered(clock, asked).await;
+    clock.pass(Duration::from_millis(100)).await;
+    clock
 }
 
 async fn answers(asked: JoinSet<(&'static str, String)>) -> Vec<(&'static str, String)> {
@@ -187,34 +210,31 @@ fn all_are(answers: &[(&'static str, String)], expected: &str) {
     assert!(answers.iter().all(|(_, outcome)| outcome == expected), "{answers:?}");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn requests_wait_for_the_flags() {
+    let clock = Clock::stopped();
     let (server, sender) = serve().await;
-    let mut asked = ask(&server).await;
-    all_wait(&server, &mut asked).await;
+    let mut asked = clock.still("the requests", ask(&server)).await;
+    let clock = all_wait(clock, &server, &mut asked).await;
     sender.send(Definition::json(FLAGS)).unwrap();
-    all_are(&bounded("the answers", answers(asked)).await, "one");
+    all_are(&clock.still("the answers", answers(asked)).await, "one");
 }
 
-/// "at most 5 s", and from then on no time at all.
-#[tokio::test]
+/// docs/server.md, "Startup and shutdown": at most 5 s, and from then on no time at all.
+#[tokio::test(start_paused = true)]
 async fn without_flags_requests_fail_after_a_while() {
+    let clock = Clock::stopped();
     let (server, sender) = serve().await;
-    let mut asked = ask(&server).await;
-    let began = Instant::now();
-    all_wait(&server, &mut asked).await;
-    tokio::time::pause();
-    assert_eq!(answers(asked).await, unavailable());
-    let after = began.elapsed();
-    assert!(after > Duration::from_secs(3) && after < Duration::from_secs(6), "{after:?}");
-    tokio::time::resume();
+    let mut asked = clock.still("the requests", ask(&server)).await;
+    let clock = all_wait(clock, &server, &mut asked).await;
+    let clock = the_wait_is_over(clock, &mut asked).await;
+    assert_eq!(clock.still("the answers", answers(asked)).await, unavailable());
 
-    let began = Instant::now();
-    assert_eq!(bounded("the answers", answers(ask(&server).await)).await, unavailable());
-    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+    let again = async || answers(ask(&server).await).await;
+    assert_eq!(clock.still("the answers", again()).await, unavailable());
     sender.send(Definition::json(FLAGS)).unwrap();
-    bounded("the flags", server.ready()).await;
-    all_are(&answers(ask(&server).await).await, "one");
+    clock.still("the flags", server.ready()).await;
+    all_are(&clock.still("the answers", again()).await, "one");
 }
 
 /// A definition that is rejected was waited for, and is no flags: as the event stream and `/readyz`
@@ -223,10 +243,8 @@ async fn without_flags_requests_fail_after_a_while() {
 async fn an_invalid_definition_is_no_flags() {
     let (server, sender) = serve().await;
     let asked = ask(&server).await;
-    let began = Instant::now();
     sender.send(Definition::json("{")).unwrap();
-    assert_eq!(bounded("the answers", answers(asked)).await, unavailable());
-    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+    assert_eq!(Clock::in_no_time("the answers", answers(asked)).await, unavailable());
     assert_eq!(get(server.management_addr(), "/readyz").await.status.as_u16(), 412);
     sender.send(Definition::json(FLAGS)).unwrap();
     bounded("the flags", server.ready()).await;
@@ -244,16 +262,16 @@ async fn an_empty_definition_is_an_answer() {
 }
 
 /// One that is silent keeps the flags of others back for 5 s, and no longer.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_silent_source_does_not_keep_the_flags_of_others() {
+    let clock = Clock::stopped();
     let (server, _sender) = serve().await;
     server.flags().replace(FLAGS).unwrap();
-    let mut asked = ask(&server).await;
-    let began = Instant::now();
-    all_wait(&server, &mut asked).await;
-    tokio::time::pause();
-    all_are(&answers(asked).await, "one");
-    assert!(began.elapsed() > Duration::from_secs(3), "{:?}", began.elapsed());
+    let mut asked = clock.still("the requests", ask(&server)).await;
+    let clock = all_wait(clock, &server, &mut asked).await;
+    let clock = the_wait_is_over(clock, &mut asked).await;
+    all_are(&clock.still("the answers", answers(asked)).await, "one");
+    drop(clock);
     tokio::time::resume();
     // That they are deleted later is a fact that clients are told.
     server.flags().replace(NONE).unwrap();
@@ -264,14 +282,14 @@ async fn a_silent_source_does_not_keep_the_flags_of_others() {
     assert_eq!(ready.r#type, "provider_ready");
 }
 
-/// A call of gRPC with this header; the status, wherever it is written. tonic's client would give up by
-/// itself.
+/// A call of gRPC with this header; the status and its message, wherever they are written. tonic's
+/// client would give up by itself.
 async fn call(
     address: Option<SocketAddr>,
     path: &str,
     message: Vec<u8>,
     (name, value): (&str, &str),
-) -> Option<String> {
+) -> (String, String) {
     let request = Request::post(format!("http://localhost{path}"))
         .header("content-type", "application/grpc")
         .header(name, value)
@@ -282,43 +300,46 @@ async fn call(
     tokio::spawn(connection);
     let (head, body) = sender.send_request(request).await.unwrap().into_parts();
     let trailers = body.collect().await.unwrap().trailers().cloned().unwrap_or_default();
-    let status = head.headers.get("grpc-status").or(trailers.get("grpc-status"))?;
-    Some(status.to_str().unwrap().to_owned())
+    let read = |name| {
+        let value = head.headers.get(name).or(trailers.get(name)).unwrap();
+        value.to_str().unwrap().to_owned()
+    };
+    (read("grpc-status"), read("grpc-message").replace("%20", " "))
 }
 
 fn resolve_message() -> Vec<u8> {
     v1::ResolveStringRequest { flag_key: "f".to_owned(), context: None }.encode_to_vec()
 }
 
-#[tokio::test]
+/// For as long as their clients say, and at most for as long as the server waits.
+#[tokio::test(start_paused = true)]
 async fn requests_wait_no_longer_than_their_clients() {
-    const UNAVAILABLE: Option<&str> = Some("14");
+    // What says that the client's time was over, and not the server's.
+    const NOT_YET: &str = "the flags are not loaded yet";
+    let clock = Clock::stopped();
     let (server, _sender) = serve().await;
     let address = server.evaluation_addr();
-    let connect = async |timeout| {
-        let headers = [JSON, ("connect-timeout-ms", timeout)];
+    let resolve = |timeout| call(address, RESOLVE, resolve_message(), ("grpc-timeout", timeout));
+    let fetch = call(server.sync_addr(), FETCH, Vec::new(), ("grpc-timeout", "50m"));
+    let connect = async move {
+        let headers = [JSON, ("connect-timeout-ms", "50")];
         let answer = post(address, RESOLVE, &headers, r#"{"flagKey": "f"}"#).await;
-        outcome(&answer, |answer| answer)
+        (outcome(&answer, |answer| answer), answer.json()["message"].to_string())
     };
-    let began = Instant::now();
-    for (address, path, message) in
-        [(address, RESOLVE, resolve_message()), (server.sync_addr(), FETCH, Vec::new())]
-    {
-        let status = call(address, path, message, ("grpc-timeout", "50m"));
-        assert_eq!(bounded("a status", status).await.as_deref(), UNAVAILABLE, "{path}");
+    // An empty header says nothing.
+    let mut asked: JoinSet<_> = ["50m", "1H", ""].map(resolve).into_iter().collect();
+    asked.spawn(fetch);
+    asked.spawn(connect);
+    let clock = all_wait(clock, &server, &mut asked).await;
+    clock.pass(Duration::from_millis(50)).await;
+    for _ in 0..3 {
+        let (status, message) = clock.still("an answer", asked.join_next()).await.unwrap().unwrap();
+        assert!(["14", r#"503 "unavailable""#].contains(&&*status), "{status}: {message}");
+        assert!(message.contains(NOT_YET), "{message}");
     }
-    assert_eq!(connect("50").await, r#"503 "unavailable""#);
-    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
-    assert!(began.elapsed() >= Duration::from_millis(150), "{:?}", began.elapsed());
-    // Nor longer than 5 s, whatever they say, and be it no time.
-    let mut asked: JoinSet<_> = ["1H", ""]
-        .into_iter()
-        .map(|timeout| call(address, RESOLVE, resolve_message(), ("grpc-timeout", timeout)))
-        .collect();
-    all_wait(&server, &mut asked).await;
-    tokio::time::pause();
-    for status in asked.join_all().await {
-        assert_eq!(status.as_deref(), UNAVAILABLE);
+    let clock = the_wait_is_over(clock, &mut asked).await;
+    for (status, message) in clock.still("the answers", asked.join_all()).await {
+        assert!(status == "14" && !message.contains(NOT_YET), "{status}: {message}");
     }
 }
 
@@ -326,35 +347,36 @@ async fn requests_wait_no_longer_than_their_clients() {
 /// again.
 #[tokio::test]
 async fn invalid_requests_do_not_wait() {
-    const INVALID_ARGUMENT: Option<&str> = Some("3");
+    const INVALID_ARGUMENT: &str = "3";
     let (server, _sender) = serve().await;
     let (evaluation, ofrep) = (server.evaluation_addr(), server.ofrep_addr());
     let selector = ("flagd-selector", "bogus=1");
-    let began = Instant::now();
-    for (address, path, message) in [
-        (evaluation, RESOLVE, resolve_message()),
-        (evaluation, "/flagd.evaluation.v2.Service/ResolveString", resolve_message()),
-        (evaluation, RESOLVE_ALL, Vec::new()),
-        (server.sync_addr(), FETCH, Vec::new()),
-    ] {
-        let status = bounded("a status", call(address, path, message, selector)).await;
-        assert_eq!(status.as_deref(), INVALID_ARGUMENT, "{path}");
-    }
-    for (address, path, headers, body) in [
-        (evaluation, RESOLVE, &[JSON, selector][..], r#"{"flagKey": "f"}"#),
-        (evaluation, RESOLVE_ALL, &[JSON, selector], "{}"),
-        (evaluation, RESOLVE, &[JSON], r#"{"flagKey": "f", "context": 5}"#),
-        (evaluation, RESOLVE_ALL, &[JSON], r#"{"context": 5}"#),
-        (evaluation, RESOLVE, &[JSON], "{"),
-        (ofrep, OFREP, &[selector], "{}"),
-        (ofrep, "/ofrep/v1/evaluate/flags/f", &[selector], "{}"),
-        (ofrep, OFREP, &[], "{"),
-        (ofrep, "/ofrep/v1/evaluate/flags/f", &[], "{"),
-    ] {
-        let answer = bounded("an answer", post(address, path, headers, body)).await;
-        assert_eq!(answer.status.as_u16(), 400, "{path} {headers:?} {body}");
-    }
-    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+    let rejected = async {
+        for (address, path, message) in [
+            (evaluation, RESOLVE, resolve_message()),
+            (evaluation, "/flagd.evaluation.v2.Service/ResolveString", resolve_message()),
+            (evaluation, RESOLVE_ALL, Vec::new()),
+            (server.sync_addr(), FETCH, Vec::new()),
+        ] {
+            let (status, _) = bounded("a status", call(address, path, message, selector)).await;
+            assert_eq!(status, INVALID_ARGUMENT, "{path}");
+        }
+        for (address, path, headers, body) in [
+            (evaluation, RESOLVE, &[JSON, selector][..], r#"{"flagKey": "f"}"#),
+            (evaluation, RESOLVE_ALL, &[JSON, selector], "{}"),
+            (evaluation, RESOLVE, &[JSON], r#"{"flagKey": "f", "context": 5}"#),
+            (evaluation, RESOLVE_ALL, &[JSON], r#"{"context": 5}"#),
+            (evaluation, RESOLVE, &[JSON], "{"),
+            (ofrep, OFREP, &[selector], "{}"),
+            (ofrep, "/ofrep/v1/evaluate/flags/f", &[selector], "{}"),
+            (ofrep, OFREP, &[], "{"),
+            (ofrep, "/ofrep/v1/evaluate/flags/f", &[], "{"),
+        ] {
+            let answer = bounded("an answer", post(address, path, headers, body)).await;
+            assert_eq!(answer.status.as_u16(), 400, "{path} {headers:?} {body}");
+        }
+    };
+    Clock::in_no_time("the answers", rejected).await;
 }
 
 #[tokio::test]
@@ -374,16 +396,17 @@ async fn a_shutdown_ends_the_wait() {
         stream.write_all(b"{}").await.unwrap();
         waiting.push(stream);
     }
-    let began = Instant::now();
-    let stopping = tokio::spawn(server.shutdown());
-    for mut stream in waiting {
-        let mut answer = String::new();
-        bounded("an answer", stream.read_to_string(&mut answer)).await.unwrap();
-        assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
-        assert!(answer.contains("the server is shutting down"), "{answer}");
-    }
-    bounded("the shutdown", stopping).await.unwrap();
-    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+    let shutdown = async {
+        let stopping = tokio::spawn(server.shutdown());
+        for mut stream in waiting {
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await.unwrap();
+            assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+            assert!(answer.contains("the server is shutting down"), "{answer}");
+        }
+        stopping.await.unwrap();
+    };
+    Clock::in_no_time("the shutdown", shutdown).await;
 }
 
 /// A file is read at once, but not before the server listens.
@@ -399,8 +422,9 @@ async fn a_file_is_there_for_the_first_request() {
 }
 
 /// A web server that is slow: it answers when it is told.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_slow_url_is_waited_for() {
+    let clock = Clock::stopped();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/flags.json", listener.local_addr().unwrap());
     let (asked, seen) = oneshot::channel();
@@ -416,9 +440,9 @@ async fn a_slow_url_is_waited_for() {
     });
     let source = HttpSource::new(&url, Duration::from_secs(60)).unwrap();
     let server = Server::builder().source(source).ephemeral().bind().await.unwrap();
-    bounded("a request for the definition", seen).await.unwrap();
-    let mut asked = ask(&server).await;
-    all_wait(&server, &mut asked).await;
+    clock.still("a request for the definition", seen).await.unwrap();
+    let mut asked = clock.still("the requests", ask(&server)).await;
+    let clock = all_wait(clock, &server, &mut asked).await;
     go.send(()).unwrap();
-    all_are(&bounded("the answers", answers(asked)).await, "one");
+    all_are(&clock.still("the answers", answers(asked)).await, "one");
 }

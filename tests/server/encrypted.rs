@@ -1,5 +1,7 @@
 //! TLS, and unix sockets.
 
+use std::sync::Arc;
+
 use flagstaff::{
     FlagdOptions,
     http::Listen,
@@ -15,7 +17,7 @@ use super::{
     },
 };
 
-/// "`-c`, `-k` (evaluation and sync; OFREP and management stay plain)".
+/// docs/flagd.md, "Command line": TLS covers evaluation and sync; OFREP and management stay plain.
 #[tokio::test]
 async fn evaluation_is_encrypted() {
     let certificates = Certificates::new();
@@ -38,6 +40,24 @@ async fn evaluation_is_encrypted() {
     server.shutdown().await;
 }
 
+/// "TLS from memory".
+#[tokio::test]
+async fn a_configuration_of_the_program() {
+    let certificates = Certificates::new();
+    let config = || Arc::unwrap_or_clone(certificates.server_config());
+    let builder = || Server::builder().ephemeral().tls_config(config());
+    let server = builder().bind().await.unwrap();
+    server.flags().replace(FLAGS).unwrap();
+    let port = server.evaluation_addr().unwrap().port();
+    let options = swift().host("localhost").port(port).tls(true).cert_path(certificates.ca());
+    let provider = ready(options).await;
+    assert!(value(&provider, "bool").await.0);
+    server.shutdown().await;
+    // Which clients are accepted is part of the configuration.
+    let error = builder().client_authorities(certificates.ca()).bind().await.unwrap_err();
+    assert!(error.to_string().contains("certificate and key with `tls`"), "{error}");
+}
+
 #[tokio::test]
 async fn files_that_are_no_certificates() {
     let certificates = Certificates::new();
@@ -54,7 +74,7 @@ async fn files_that_are_no_certificates() {
     }
 }
 
-/// "`-d --socket-path`, `-e --sync-socket-path` (each replaces its TCP port)".
+/// docs/flagd.md, "Command line": a socket replaces the TCP port of its service.
 #[cfg(unix)]
 #[tokio::test]
 async fn unix_sockets() {

@@ -78,7 +78,7 @@ async fn rubbish() {
     is_well(&server).await;
 }
 
-/// "`-B --max-request-body` and `-R --max-request-header`".
+/// docs/server.md, "Limits": `max_request_body` and `max_request_header`.
 #[tokio::test]
 async fn requests_that_are_too_long() {
     let builder = Server::builder().max_request_body(1000).max_request_header(10_000);
@@ -253,8 +253,7 @@ async fn answers_that_nobody_takes() {
     }
 }
 
-/// Issue: "kill of a slow client": others are told meanwhile, and it is dropped when it has left a
-/// ping unanswered.
+/// The others are notified meanwhile, and it is disconnected when it has left a ping unanswered.
 #[tokio::test]
 async fn a_client_that_reads_nothing_holds_nobody_up() {
     let server = serve().await;
@@ -270,8 +269,8 @@ async fn a_client_that_reads_nothing_holds_nobody_up() {
     drop(stuck);
 }
 
-/// The same over HTTP/1.1, which has no pings: it is dropped when its socket has been full for long.
-/// A unix socket, since how much it takes is not up to the system's mood.
+/// The same over HTTP/1.1, which has no pings: it is dropped when its socket has been full for
+/// long. A unix socket, since how much it takes is not up to the system's mood.
 #[cfg(unix)]
 #[tokio::test]
 async fn a_client_of_http_1_that_reads_nothing_is_dropped() {
@@ -313,6 +312,7 @@ async fn is_dropped(server: &Server) {
     tokio::time::pause();
     let gone = async {
         loop {
+            // The clock is paused: it leaps.
             tokio::time::sleep(Duration::from_secs(5)).await;
             let answer = get(server.management_addr(), "/metrics").await;
             // One connection is that of the question.

@@ -160,7 +160,7 @@ async fn other_codings_are_named() {
     }
 }
 
-/// "the bound of 64 MiB counts decoded bytes".
+/// docs/server.md, "Limits": the 64 MiB of a definition are counted after decompression.
 #[tokio::test]
 async fn a_body_that_is_large_once_it_is_decompressed() {
     let mib = gzip(&vec![b' '; 1 << 20]);
@@ -339,7 +339,8 @@ async fn authorities_are_renewed() {
     assert_eq!(fetched(&mut source).await.as_deref(), Ok(ONE));
 }
 
-/// Errors quote the URL in many ways: where it cannot be reached, answers another status, or is cut.
+/// Errors quote the URL in many ways: where it cannot be reached, answers another status, or is
+/// cut.
 #[tokio::test]
 async fn errors_hold_no_secret() {
     let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
@@ -357,8 +358,7 @@ async fn errors_hold_no_secret() {
     }
 }
 
-/// "two sources that then look alike are told apart by `#2`; the selector `source=` matches the
-/// public name".
+/// docs/server.md, "Sources": the second one gets `#2` appended, and selectors match these names.
 #[tokio::test]
 async fn sources_are_called_by_their_public_names() {
     let (origin, _) = web(|request, response| {

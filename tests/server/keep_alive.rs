@@ -1,7 +1,7 @@
 //! HTTP/1.1 connections that are used again: what is left of a request that was rejected is not
 //! taken for the next one, and a connection that closes says so.
 
-use std::{net::SocketAddr, time::Duration};
+use std::net::SocketAddr;
 
 use flagstaff::server::Server;
 use http::Request;
@@ -15,12 +15,11 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, BufReader},
     net::TcpStream,
     task::JoinSet,
-    time::sleep,
 };
 
 use super::{
     client::{serve, serve_with},
-    support::wait::bounded,
+    support::{clock::Clock, wait::bounded},
 };
 
 const RESOLVE: &str = "/flagd.evaluation.v1.Service/ResolveBoolean";
@@ -166,7 +165,7 @@ async fn a_small_body_is_no_obstacle_to_the_next_request() {
         let late = request(method, path, headers, &half);
         let (first, rest) = late.split_at(late.len() / 2);
         connection.send(first).await;
-        sleep(Duration::from_millis(20)).await;
+        Clock::settle().await;
         connection.send(rest).await;
         assert_eq!(connection.answer().await.status, status);
         connection.send(&next).await;

@@ -1,6 +1,6 @@
-//! The embedded server, asked over the network as its clients do. The contract is flagd's: "What
-//! flagd 0.16.1 was seen to do".
-// A failure panics; the documentation quotes the contract; each value is what a line of it says.
+//! The embedded server, called over the network as its clients do. What it must do is what flagd
+//! does: docs/flagd.md, except for its "Differences".
+// A failure panics; documentation names flags and states; each value is what a line of it says.
 #![allow(
     clippy::float_cmp,
     unreachable_pub,
@@ -34,6 +34,7 @@ mod sources;
 mod statuses;
 mod sync;
 mod unary;
+mod warnings;
 
 #[path = "../support/mod.rs"]
 #[allow(unused_imports)]

@@ -1,4 +1,4 @@
-//! "8014 management (`/healthz`, `/readyz`, `/metrics`, gRPC health)".
+//! The management port: `/healthz`, `/readyz`, `/metrics` and gRPC health (docs/flagd.md, "Ports").
 
 use std::time::SystemTime;
 
@@ -17,7 +17,7 @@ use super::{
     },
 };
 
-/// "`/readyz` ... ready once all sources are loaded".
+/// docs/server.md, "Startup and shutdown": `/readyz`.
 #[tokio::test]
 async fn probes() {
     let (sender, receiver) = mpsc::unbounded_channel();

@@ -1,4 +1,4 @@
-//! OFREP: "disabled and no-default answer 200 without value and variant; missing 404; others 400".
+//! docs/flagd.md, "OFREP".
 
 use http::Method;
 use serde_json::json;
@@ -149,7 +149,7 @@ async fn a_source_is_in_the_metadata() {
     assert_eq!(answer.json(), json!({"flags": [], "metadata": {"source": "other"}}));
 }
 
-/// "`/ofrep/v1/configuration` is 404".
+/// docs/flagd.md, "OFREP": there is no `/ofrep/v1/configuration`.
 #[tokio::test]
 async fn other_paths() {
     let server = serve().await;

@@ -56,7 +56,7 @@ async fn a_file_that_changes() {
     assert_eq!(value(&server).await, "two");
 }
 
-/// "rejected whole, the old flags stay".
+/// docs/server.md, "Sources": an invalid definition is rejected as a whole.
 #[tokio::test]
 async fn a_definition_that_is_not_valid_leaves_what_there_is() {
     let (sender, receiver) = mpsc::unbounded_channel();
@@ -163,7 +163,7 @@ async fn a_url_that_failed_gives_its_definition_again() {
     }
 }
 
-/// Issue: "`http(s)://` (polled, ETag)".
+/// docs/server.md, "Sources": with the `ETag` of the last response.
 #[tokio::test]
 async fn a_url_is_polled() {
     let web = Web::start((OK, "application/json", "\"1\"", ONE)).await;

@@ -116,7 +116,8 @@ async fn unimplemented_is_sent_in_the_only_headers() {
     }
 }
 
-/// Measured: a unary call whose timeout cannot be read, or has passed when its message is there, fails.
+/// Measured: a unary call whose timeout cannot be read, or has passed when its message is there,
+/// fails.
 #[tokio::test]
 async fn unary_calls_obey_their_timeout() {
     let server = serve().await;
@@ -145,7 +146,7 @@ async fn unary_calls_obey_their_timeout() {
     }
 }
 
-/// "sync bad selector", measured: one block of headers.
+/// As flagd does it: one block of headers.
 #[tokio::test]
 async fn the_sync_port_sends_errors_in_the_only_headers() {
     let server = serve().await;
@@ -159,7 +160,7 @@ async fn the_sync_port_sends_errors_in_the_only_headers() {
     }
 }
 
-/// "health unknown", and a procedure that does not exist, measured: headers, then trailers.
+/// As flagd does it, also for a procedure that does not exist: headers, then trailers.
 #[tokio::test]
 async fn health_sends_headers_first() {
     let server = serve().await;

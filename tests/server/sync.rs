@@ -24,7 +24,8 @@ async fn next(stream: &mut Streaming<SyncFlagsResponse>) -> Value {
     serde_json::from_str(&message.flag_configuration).unwrap()
 }
 
-/// "the whole `{"flags":{...}}`, flag-set metadata folded into each flag, `source` added".
+/// docs/flagd.md, "Sync service": the whole definition, with the metadata of the flag set and
+/// `source`.
 #[tokio::test]
 async fn the_whole_definition_at_each_change() {
     let server = serve().await;
@@ -45,7 +46,8 @@ async fn the_whole_definition_at_each_change() {
     assert_eq!(all["flags"]["bool"]["defaultVariant"], "off");
 }
 
-/// "A selector that matches nothing gets `{"flags":{}}`"; "the header replaces it".
+/// docs/flagd.md, "Sync service": a selector that matches nothing; and the header overrides the
+/// field.
 #[tokio::test]
 async fn selectors_by_field_and_header() {
     let server = serve().await;
@@ -77,7 +79,7 @@ async fn selectors_by_field_and_header() {
     assert_eq!(client.fetch_all_flags(bogus).await.unwrap_err().code(), Code::InvalidArgument);
 }
 
-/// "Two sources with the same flag (and flag set): the later wins"; nothing before all are loaded.
+/// docs/server.md, "Sources": the later source wins. Nothing is sent before all are loaded.
 #[tokio::test]
 async fn later_sources_win() {
     let (sender, receiver) = mpsc::unbounded_channel();
@@ -107,7 +109,7 @@ async fn all_flags_are_waited_for() {
     assert!(all.flag_configuration.contains("\"a\""), "{}", all.flag_configuration);
 }
 
-/// Issue: "`grpc(s)://` (another flagd or flagstaff: a chain)".
+/// A server whose source is another server.
 #[tokio::test]
 async fn a_chain() {
     let upstream = serve().await;

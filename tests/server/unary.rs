@@ -1,4 +1,4 @@
-//! The table "Observed on flagd 0.16.1", over gRPC in both versions, and selectors.
+//! The table "Results" of docs/flagd.md, over gRPC in both versions, and selectors.
 
 use serde_json::{Value, json};
 use tonic::{Code, Request, Status};
@@ -49,7 +49,7 @@ fn assert_status<T: std::fmt::Debug>(result: Result<T, Status>, code: Code, mess
     assert!(status.details().is_empty());
 }
 
-/// "plain flag of any type: value, variant, STATIC"; metadata is the flag set's with the flag's over it.
+/// The metadata is that of the flag set, overridden by that of the flag.
 #[tokio::test]
 async fn each_type_over_version_1() {
     let server = serve().await;
@@ -77,7 +77,7 @@ async fn each_type_over_version_1() {
     assert_eq!(from_struct(&value.unwrap()), json!({"a": {"b": [1, null, "c"]}}));
 }
 
-/// "int asked of 0.5; float asked of 10: 0; 10.0".
+/// Integer requested, value 0.5: 0. Float requested, value 10: 10.0.
 #[tokio::test]
 async fn numbers_are_one_type() {
     let server = serve().await;
@@ -88,7 +88,7 @@ async fn numbers_are_one_type() {
     assert_eq!(value, Some(42.0));
 }
 
-/// "value false: value absent on the wire | value present".
+/// Over v1 they are absent on the wire.
 #[tokio::test]
 async fn zero_values_are_present_in_version_2() {
     let server = serve().await;
@@ -97,7 +97,7 @@ async fn zero_values_are_present_in_version_2() {
     assert_eq!((value, reason.as_str(), variant.as_deref()), (Some(false), "STATIC", Some("off")));
 }
 
-/// "rule matched / rule gave null".
+/// The rule chose a variant, or returned null.
 #[tokio::test]
 async fn rules_read_the_context() {
     let server = serve().await;
@@ -111,8 +111,7 @@ async fn rules_read_the_context() {
     }
 }
 
-/// "no default variant and nothing matched: NOT_FOUND | OK, DEFAULT, neither value nor variant",
-/// "disabled: OK, DISABLED, empty variant, zero value, metadata kept | same, no value".
+/// No default variant and no variant chosen: `NOT_FOUND` over v1. Disabled: the metadata is kept.
 #[tokio::test]
 async fn flags_without_value() {
     let server = serve().await;
@@ -158,8 +157,7 @@ async fn errors_have_flagds_status_and_text() {
     assert_status(answer, Code::InvalidArgument, "Type mismatch error");
 }
 
-/// "v1 ResolveAll: numbers are always double_value; flags without default variant and lists are left
-/// out; failing flags appear with reason ERROR and a zero value; top-level metadata is empty".
+/// docs/flagd.md, "Evaluation service": what `ResolveAll` returns.
 #[tokio::test]
 async fn all_flags() {
     use v1::any_flag::Value::{BoolValue, DoubleValue, ObjectValue, StringValue};
@@ -200,8 +198,7 @@ async fn all_flags() {
     assert_eq!(answer.metadata, Some(to_struct(&json!({}))));
 }
 
-/// "Selector: ... on unary calls"; "with a source selector [metadata] also carries `source`"; "An
-/// unknown key answers INVALID_ARGUMENT".
+/// docs/flagd.md, "Selectors", and "Evaluation service" for the metadata `source`.
 #[tokio::test]
 async fn selectors() {
     let server = serve().await;
@@ -226,7 +223,7 @@ async fn selectors() {
     assert_status(stream.message().await, Code::InvalidArgument, text);
 }
 
-/// "A server without v2 ... answers an unknown service with plain HTTP 404 `text/plain`".
+/// docs/flagd.md, "Servers without evaluation v2".
 #[tokio::test]
 async fn an_unknown_service_is_a_page_that_is_not_found() {
     let server = serve().await;

@@ -22,6 +22,42 @@ impl Clock {
         Self { _held: held }
     }
 
+    /// The future's output, which needs no time: no timer rings before it is there, however slow
+    /// the machine. Panics, naming `what`, when it takes longer than [`PATIENCE`] in real time.
+    pub async fn in_no_time<F: Future>(what: &str, future: F) -> F::Output {
+        time::pause();
+        let output = Self::stopped().still(what, future).await;
+        time::resume();
+        output
+    }
+
+    /// Lets every task of this runtime go on until it waits for something, so that whatever was
+    /// sent to it has been read.
+    pub async fn settle() {
+        time::pause();
+        // A paused clock goes on as soon as nobody has anything else to do.
+        time::sleep(Duration::from_millis(1)).await;
+        time::resume();
+    }
+
+    /// As [`settle`](Self::settle), with this clock, which goes on by a millisecond.
+    pub async fn settled(self) -> Self {
+        drop(self);
+        time::sleep(Duration::from_millis(1)).await;
+        Self::stopped()
+    }
+
+    /// Asks until `condition` holds; panics, naming `what`, when that takes longer than
+    /// [`PATIENCE`] in real time. No time passes meanwhile.
+    pub async fn becomes_true(&self, what: &str, mut condition: impl AsyncFnMut() -> bool) {
+        let holds = async {
+            while !condition().await {
+                tokio::task::yield_now().await;
+            }
+        };
+        self.still(what, holds).await;
+    }
+
     /// So much time passes, in which all timers that are due ring.
     pub async fn pass(&self, duration: Duration) {
         time::advance(duration).await;

@@ -24,4 +24,5 @@ pub mod scripted;
 #[cfg(feature = "in-process")]
 pub mod sent;
 pub mod sync_server;
+pub mod tls;
 pub mod wait;

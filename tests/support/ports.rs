@@ -4,9 +4,9 @@ use std::{
     hash::{BuildHasher, RandomState},
     io::ErrorKind,
     net::{Ipv4Addr, SocketAddr, TcpListener},
-    thread,
-    time::{Duration, Instant},
 };
+
+use super::wait::block_until;
 
 /// Below the range that the system gives to outgoing connections: else a client that tries a
 /// stopped server again and again may take the port, or even connect to itself.
@@ -38,15 +38,14 @@ pub fn listen() -> TcpListener {
 
 /// Listens on this port (with `SO_REUSEADDR`, which std sets); waits while it is still in use.
 pub fn listen_on(port: u16) -> TcpListener {
-    let start = Instant::now();
-    loop {
-        match TcpListener::bind(local(port)) {
-            Ok(listener) => return listener,
-            Err(error) if error.kind() == ErrorKind::AddrInUse => {
-                assert!(start.elapsed() < Duration::from_secs(5), "port {port} stays in use");
-                thread::sleep(Duration::from_millis(10));
-            }
+    let mut listener = None;
+    block_until(&format!("port {port} to be free"), || {
+        listener = match TcpListener::bind(local(port)) {
+            Ok(listener) => Some(listener),
+            Err(error) if error.kind() == ErrorKind::AddrInUse => None,
             Err(error) => panic!("cannot listen on port {port}: {error}"),
-        }
-    }
+        };
+        listener.is_some()
+    });
+    listener.unwrap()
 }

@@ -1,6 +1,11 @@
 //! Waiting for a condition: never a sleep, always with a bound that says what was waited for.
 
-use std::{fmt::Debug, future::Future, time::Duration};
+use std::{
+    fmt::Debug,
+    future::Future,
+    thread,
+    time::{Duration, Instant},
+};
 
 use tokio::{
     sync::watch,
@@ -15,7 +20,8 @@ pub async fn bounded<F: Future>(what: &str, future: F) -> F::Output {
     timeout(PATIENCE, future).await.unwrap_or_else(|_| panic!("waited {PATIENCE:?} for {what}"))
 }
 
-/// Waits until `condition` holds, where nothing tells when; panics, naming `what`, if it never does.
+/// Waits until `condition` holds, where nothing tells when; panics, naming `what`, if it never
+/// does.
 pub async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     bounded(what, async {
         while !condition() {
@@ -33,6 +39,15 @@ pub async fn becomes_true(what: &str, mut condition: impl AsyncFnMut() -> bool) 
         }
     })
     .await;
+}
+
+/// As [`eventually`], for code that is not asynchronous.
+pub fn block_until(what: &str, mut condition: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < PATIENCE, "waited {PATIENCE:?} for {what}");
+        thread::sleep(Duration::from_millis(1));
+    }
 }
 
 /// Waits until the watched state satisfies `condition`; panics with the state last seen.

@@ -66,8 +66,13 @@ impl Plan {
                 row::fatal_status_codes().error(reason)
             })
         };
-        if !options.tls() && (options.cert_path().is_some() || options.client_cert_path().is_some())
-        {
+        #[cfg(feature = "tls")]
+        let is_configured = options.tls_config().is_some();
+        #[cfg(not(feature = "tls"))]
+        let is_configured = false;
+        let has_certificates =
+            options.cert_path().is_some() || options.client_cert_path().is_some();
+        if !options.tls() && (is_configured || has_certificates) {
             tracing::warn!(
                 "certificates are configured but `tls` is not: the connection is not encrypted"
             );

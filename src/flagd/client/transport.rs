@@ -127,10 +127,10 @@ fn explained(text: &str) -> String {
          let an authority sign a certificate without CA:TRUE for the server, and trust that authority with `certPath`"
     } else if text.contains("UnknownIssuer") {
         "the server's certificate is not signed by a trusted authority: \
-         set `certPath` to the PEM file of its authority"
+         set `certPath` to the PEM file of its authority, or trust it in `tls_config`"
     } else if text.contains("BadSignature") {
-        "the authority in `certPath` has the name of the one that signed the server's certificate, but not its key: \
-         set `certPath` to the PEM file of the right one"
+        "the authority in `certPath` or `tls_config` has the name of the one that signed the server's certificate, \
+         but not its key: set `certPath` to the PEM file of the right one, or trust it in `tls_config`"
     } else if text.contains("InvalidContentType") {
         "the server does not speak TLS on this port: see the option `tls`"
     } else if text.contains("frame with invalid size") {

@@ -31,8 +31,6 @@ pub(crate) mod json;
 pub(crate) mod local;
 pub(crate) mod metadata;
 mod path;
-#[cfg(feature = "in-process")]
-mod received;
 pub(crate) mod value;
 
 pub(crate) use context::request;

@@ -98,6 +98,30 @@ impl FlagdOptionsBuilder {
         self
     }
 
+    /// Turns on `tls`, with a configuration of rustls in place of `certPath`, `clientCertPath` and
+    /// `clientKeyPath`, which then have no effect. The name that the server's certificate must have
+    /// stays that of the option `defaultAuthority` or of the host, and the protocol is HTTP/2 whatever
+    /// `alpn_protocols` says.
+    ///
+    /// With certificates in memory, [`ClientTls`](crate::http::tls::ClientTls) makes the configuration:
+    ///
+    /// ```no_run
+    /// use flagstaff::{
+    ///     FlagdOptions,
+    ///     http::tls::{ClientTls, Pem},
+    /// };
+    ///
+    /// # fn example(authorities: Vec<u8>) -> Result<(), Box<dyn std::error::Error>> {
+    /// let tls = ClientTls::new().authorities(Pem::Memory(authorities));
+    /// let options = FlagdOptions::builder().host("flags.internal").tls_config(tls.config()?).build()?;
+    /// # Ok(()) }
+    /// ```
+    #[cfg(feature = "tls")]
+    pub fn tls_config(mut self, config: rustls::ClientConfig) -> Self {
+        self.tls_config = Some(Box::new(config));
+        self.tls(true)
+    }
+
     /// Ignores the environment: an option that is not set has its default. Use
     /// it in tests.
     ///

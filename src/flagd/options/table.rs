@@ -94,6 +94,9 @@ macro_rules! options {
             /// Not a row of the table, because a variable cannot hold a function.
             #[cfg_attr(not(feature = "in-process"), allow(dead_code))]
             enricher: Enricher,
+            /// As above.
+            #[cfg(feature = "tls")]
+            tls_config: Option<Box<rustls::ClientConfig>>,
         }
 
         /// The rows of the table, each under the name of its field, for errors that name an
@@ -140,6 +143,11 @@ macro_rules! options {
                 &self.enricher
             }
 
+            #[cfg(feature = "tls")]
+            pub(crate) fn tls_config(&self) -> Option<&rustls::ClientConfig> {
+                self.tls_config.as_deref()
+            }
+
             /// The same options with another resolver. The port does not change.
             pub(crate) fn with_resolver(self, resolver: Resolver) -> Self {
                 Self { resolver, ..self }
@@ -166,6 +174,8 @@ macro_rules! options {
         pub struct FlagdOptionsBuilder {
             $(pub(crate) $field: Option<$type>,)+
             pub(crate) enricher: Enricher,
+            #[cfg(feature = "tls")]
+            pub(crate) tls_config: Option<Box<rustls::ClientConfig>>,
             pub(crate) without_env: bool,
         }
 
@@ -191,6 +201,8 @@ macro_rules! options {
                 Ok(FlagdOptions {
                     $($field: environment.complete(&row::$field(), self.$field, $read)?,)+
                     enricher: self.enricher,
+                    #[cfg(feature = "tls")]
+                    tls_config: self.tls_config,
                 })
             }
         }

@@ -15,7 +15,7 @@ use http::{Request, Response};
 use hyper::body::Bytes;
 use tokio::{
     sync::{Semaphore, mpsc, watch},
-    time::{Instant, timeout_at},
+    time::timeout,
 };
 use tower_service::Service;
 
@@ -350,16 +350,16 @@ impl Server {
         });
     }
 
-    /// Waits until every connection is closed, and closes those that remain at the
-    /// deadline.
+    /// Waits until every connection is closed, and closes those that remain after the
+    /// time.
     ///
     /// Without [`drain`](Self::drain) before it, it waits for connections that clients
-    /// keep open, and accepts further ones until the deadline. With several servers,
-    /// drain all of them first, and then wait for each with the same deadline.
+    /// keep open, and accepts further ones until then. With several servers,
+    /// drain all of them first, and then wait for each.
     ///
     /// It is cancel-safe.
-    pub async fn closed_by(&mut self, deadline: Instant) {
-        if timeout_at(deadline, self.closed.recv()).await.is_err() {
+    pub async fn closed_within(&mut self, limit: Duration) {
+        if timeout(limit, self.closed.recv()).await.is_err() {
             self.phase.send_replace(Phase::Abort);
             self.closed.recv().await;
         }
@@ -369,6 +369,6 @@ impl Server {
     /// that remain after the [timeout](ServerBuilder::shutdown_timeout).
     pub async fn shutdown(mut self) {
         self.drain();
-        self.closed_by(Instant::now() + self.shutdown_timeout).await;
+        self.closed_within(self.shutdown_timeout).await;
     }
 }

@@ -33,7 +33,5 @@ mod pem;
 mod server;
 
 pub use self::{client::ClientTls, error::TlsError, pem::Pem, server::ServerTls};
-#[cfg(feature = "rpc")]
-pub(crate) use cryptography::cryptography;
 #[cfg(feature = "http")]
 pub(crate) use server::Texts;

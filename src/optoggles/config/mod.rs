@@ -183,9 +183,9 @@ impl Config {
         let mut text = String::new();
         let file = fs::File::open(path);
         let read = file.and_then(|file| file.take(MAX + 1).read_to_string(&mut text));
-        let read = read.and_then(|_| match text.len() as u64 > MAX {
-            true => Err(io::Error::other(format!("it is longer than {} MiB", MAX >> 20))),
-            false => Ok(()),
+        let read = read.and_then(|length| {
+            let long = || io::Error::other(format!("it is longer than {} MiB", MAX >> 20));
+            if length as u64 > MAX { Err(long()) } else { Ok(()) }
         });
         read.map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
         Self::parse(&text)

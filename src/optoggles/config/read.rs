@@ -40,17 +40,15 @@ pub(super) fn parse(
     let mut reader = Reader { variable, problems: Vec::new() };
     let config = reader.config(&tree);
     let mut problems = reader.problems;
-    match config.filter(|_| problems.is_empty()) {
-        Some(config) => Ok(config),
-        None => {
-            problems.sort_by_key(|problem| (problem.line, problem.column));
-            Err(ConfigError::Invalid(problems))
-        }
+    if problems.is_empty() {
+        return Ok(config);
     }
+    problems.sort_by_key(|problem| (problem.line, problem.column));
+    Err(ConfigError::Invalid(problems))
 }
 
 impl Reader<'_> {
-    fn config(&mut self, tree: &Tree) -> Option<Config> {
+    fn config(&mut self, tree: &Tree) -> Config {
         let fields = self.fields(tree, "");
         let every = Listen::from(([0, 0, 0, 0], 8080));
         let bind = fields.get("bind").and_then(|tree| self.listen(tree, "bind"));
@@ -79,7 +77,7 @@ impl Reader<'_> {
             empty_confirmation: self.duration(&fields, "emptyConfirmation", pause),
             max_removed: self.share(&fields, "maxRemoved"),
         };
-        Some(Config {
+        Config {
             bind: bind.unwrap_or(every),
             management_bind: management.unwrap_or_else(|| Listen::from(([127, 0, 0, 1], 8081))),
             confirm_token: self.secret(&fields, "confirmToken", "confirmTokenFile"),
@@ -92,7 +90,7 @@ impl Reader<'_> {
             sources,
             targets,
             toggles,
-        })
+        }
     }
 
     fn sources(&mut self, fields: &Fields<'_>) -> Vec<(String, SourceConfig)> {

@@ -187,13 +187,11 @@ impl Reader<'_> {
     /// An object as JSON, with the values of variables in its strings.
     pub(super) fn object(&mut self, fields: &Fields<'_>, key: &str) -> Map<String, Value> {
         let Some(tree) = fields.get(key) else { return Map::new() };
-        match self.json(tree, key) {
-            Value::Object(object) => object,
-            _ => {
-                self.problem(tree.at, format!("`{key}` must be an object"));
-                Map::new()
-            }
+        if let Value::Object(object) = self.json(tree, key) {
+            return object;
         }
+        self.problem(tree.at, format!("`{key}` must be an object"));
+        Map::new()
     }
 
     fn json(&mut self, tree: &Tree, key: &str) -> Value {

@@ -110,7 +110,9 @@ impl Machine {
             if toggle.question.policy().is_some() || toggle.question.retry().failure().is_some() {
                 toggle.question.want(now);
             }
-            toggle.cells.iter_mut().for_each(|(_, cell)| cell.reread(now));
+            for (_, cell) in &mut toggle.cells {
+                cell.reread(now);
+            }
             self.touched.insert(index);
         }
     }
@@ -124,7 +126,9 @@ impl Machine {
     ) {
         let Toggle { question, cells, .. } = &mut self.toggles[toggle];
         if question.answered(answer, self.settings.empty_confirmation, now) {
-            cells.iter_mut().for_each(|(_, cell)| cell.hasten(now));
+            for (_, cell) in cells {
+                cell.hasten(now);
+            }
         }
         self.touched.insert(toggle);
     }

@@ -189,9 +189,10 @@ impl Factory {
                     Some(address) => address.clone(),
                     None => SocketAddr::new(own_address(url), self.port).to_string(),
                 };
-                let base = match address.contains("://") {
-                    true => address.trim_end_matches('/').to_owned(),
-                    false => format!("http://{address}"),
+                let base = if address.contains("://") {
+                    address.trim_end_matches('/').to_owned()
+                } else {
+                    format!("http://{address}")
                 };
                 let token = self.tokens.of(id);
                 // Replicas behind one address have names of their own, as containers do.
@@ -243,7 +244,10 @@ impl Factory {
                     }
                     let served =
                         builder.serve(evaluation.clone(), sync.clone(), ofrep.clone()).await;
-                    let failed = |source| EngineError::Server { id: id.to_owned(), source };
+                    let failed = |source| EngineError::Server {
+                        id: id.to_owned(),
+                        source: Box::new(source),
+                    };
                     builder = served.map_err(failed)?;
                 }
                 Target::new(id, Arc::new(builder.build()))

@@ -12,7 +12,7 @@ use super::{
     running::Running,
 };
 use crate::{
-    http::{BindError, ClientError, Listen},
+    http::{BindError, Listen},
     optoggles::{
         callbacks::NoRandomNumbers,
         config::{Config, ConfigError},
@@ -133,14 +133,11 @@ pub enum EngineError {
         /// Its id.
         id: String,
         /// Why.
-        source: ServerError,
+        source: Box<ServerError>,
     },
     /// An address cannot be listened at.
     #[error("cannot start the HTTP server")]
-    Bind(#[from] BindError),
-    /// There are no HTTP requests.
-    #[error(transparent)]
-    Client(#[from] ClientError),
+    Bind(#[source] Box<BindError>),
     /// A secret cannot be read.
     #[error("cannot read the secret for callbacks")]
     Secret(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -155,6 +152,12 @@ pub enum EngineError {
         /// What is wrong.
         reason: String,
     },
+}
+
+impl From<BindError> for EngineError {
+    fn from(error: BindError) -> Self {
+        Self::Bind(Box::new(error))
+    }
 }
 
 impl From<SecretError> for EngineError {

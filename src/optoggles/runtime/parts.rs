@@ -38,6 +38,7 @@ pub(crate) struct Parts {
 
 /// A source and its id.
 #[derive(Clone)]
+#[allow(clippy::struct_field_names, reason = "what a source is has its name")]
 pub(crate) struct Source {
     pub(crate) id: String,
     pub(crate) source: Arc<dyn PolicySource>,
@@ -52,6 +53,7 @@ pub(crate) struct Source {
 
 /// A target and its id.
 #[derive(Clone)]
+#[allow(clippy::struct_field_names, reason = "what a target is has its name")]
 pub(crate) struct Target {
     pub(crate) id: String,
     pub(crate) target: Arc<dyn ToggleTarget>,

@@ -12,7 +12,7 @@ use std::{
 use tokio::{
     sync::{mpsc, oneshot, watch},
     task::JoinHandle,
-    time::{Instant, sleep, timeout},
+    time::{sleep, timeout},
 };
 
 use super::{
@@ -132,10 +132,9 @@ impl Running {
         let Self { servers, stop, task, .. } = self;
         stop.send_replace(true);
         let _ = task.await;
-        for server in [servers.public, servers.management].into_iter().flatten() {
-            let mut server = server;
+        for mut server in [servers.public, servers.management].into_iter().flatten() {
             server.drain();
-            server.closed_by(Instant::now() + Duration::from_millis(500)).await;
+            server.closed_within(Duration::from_millis(500)).await;
         }
     }
 }

@@ -1,4 +1,21 @@
-//! Which web pages may read answers (cross-origin resource sharing).
+//! Which web pages may read responses
+//! ([cross-origin resource sharing](https://fetch.spec.whatwg.org/#http-cors-protocol)).
+//!
+//! A browser sends the request of a page anyway, or asks first with a preflight
+//! request, and lets the page read the response only if the server allows it:
+//!
+//! ```text
+//! OPTIONS /ofrep/v1/evaluate/flags          204
+//! Origin: https://shop.example              Access-Control-Allow-Origin: https://shop.example
+//! Access-Control-Request-Method: POST       Access-Control-Allow-Methods: POST
+//! ```
+//!
+//! Without origins, which is the default, no header is added and a preflight
+//! request is treated like any other. That differs from flagd, where every page
+//! may read responses (docs/flagd.md, "Differences in the server").
+//!
+//! Allowed origins do not protect the server from requests: only browsers heed
+//! them, and only for what a page may read.
 
 mod origin;
 
@@ -17,22 +34,29 @@ use super::{
     error::ServerError,
 };
 
-/// What a page may read of an answer besides its body.
+/// The headers that a page may read besides the body: those of gRPC, Connect and
+/// OFREP.
 const EXPOSED: &str = "Accept, Accept-Encoding, Accept-Post, Connect-Accept-Encoding, \
     Connect-Content-Encoding, Content-Encoding, ETag, Grpc-Accept-Encoding, Grpc-Encoding, \
     Grpc-Message, Grpc-Status, Grpc-Status-Details-Bin, Retry-After";
 
-/// The origins of pages that may read answers.
+/// The origins of pages that may read responses.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Cors(Vec<Origin>);
 
 impl Cors {
+    /// Parses origins as the option has them.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if an origin cannot match any page.
     pub(crate) fn new(origins: &[String]) -> Result<Self, ServerError> {
         let origins = origins.iter().map(|text| Origin::parse(text)).collect::<Result<_, _>>();
         origins.map(Self).map_err(|reason| ServerError::option("CORS origin", reason))
     }
 
-    /// What to say to this origin, if it may read answers.
+    /// The value of `Access-Control-Allow-Origin` for this origin; none if it may
+    /// not read responses. If every origin may, it is `*`, else the origin itself.
     fn allowed(&self, origin: &HeaderValue) -> Option<HeaderValue> {
         if self.0.contains(&Origin::Any) {
             return Some(HeaderValue::from_static("*"));
@@ -41,7 +65,8 @@ impl Cors {
         self.0.iter().any(|allowed| allowed.matches(&text)).then(|| origin.clone())
     }
 
-    /// Answers a preflight request itself, any other by `route`, whose answer says who may read it.
+    /// Responds to a preflight request, and passes any other request to `route`,
+    /// whose response then says who may read it.
     pub(crate) async fn around<'b, F: Future<Output = Response<Reply>>>(
         &self,
         request: Request<&'b mut Received>,
@@ -56,7 +81,10 @@ impl Cors {
         response
     }
 
-    /// The answer to a browser that asks before it sends a request.
+    /// The response to a preflight request; none if the request is not one.
+    ///
+    /// An origin or method that is not allowed gets the same status without the
+    /// headers, which the browser takes for a rejection.
     fn preflight(&self, method: &Method, headers: &HeaderMap) -> Option<Response<Reply>> {
         let wanted = headers.get(ACCESS_CONTROL_REQUEST_METHOD)?;
         let origin = headers.get(ORIGIN)?;
@@ -84,7 +112,8 @@ impl Cors {
         Some(response)
     }
 
-    /// Lets a page of this origin read the answer, if it may.
+    /// Adds the headers that let a page of this origin read the response, if it
+    /// may. `Vary` is added in any case, for caches between.
     fn decorate(&self, origin: Option<&HeaderValue>, response: &mut Response<Reply>) {
         if self.0.is_empty() {
             return;

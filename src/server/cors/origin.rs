@@ -1,4 +1,16 @@
-//! Origins of web pages, as options give them.
+//! Origins of web pages, as the option has them.
+//!
+//! An origin that no browser sends would never match, and the page would fail for
+//! no visible reason. So an option that cannot match is an error, which says how
+//! to write it:
+//!
+//! | Option | Result |
+//! |---|---|
+//! | `https://shop.example` | this origin |
+//! | `https://*.shop.example` | any characters in place of `*` |
+//! | `*` | every origin |
+//! | `https://shop.example/` | an error: write it without the slash |
+//! | `https://shop.example:0443` | an error: browsers leave out the default port |
 
 use std::borrow::Cow;
 
@@ -6,29 +18,34 @@ use reqwest::Url;
 
 use crate::excerpt::excerpt;
 
-/// The origins of pages that may read answers, in lower case.
+/// The origins that one entry of the option allows, in lower case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Origin {
-    /// `*`.
+    /// `*`: every origin.
     Any,
+    /// One origin.
     Exactly(String),
-    /// With any text between the two.
+    /// The origins that begin with the first and end with the second string.
     Between(String, String),
 }
 
-/// Texts that a `*` can stand for; where none of them makes an origin, no other does.
+/// Strings to try in place of `*`: parts of a host, of an IP address, of a port,
+/// and the middle of an origin. If none of them makes an origin, no other string
+/// does.
 const FILLINGS: [&str; 6] = ["1", "x", "1.1", "1.1.1", "://x", "x://x"];
 
+/// The remedy where it cannot be guessed what was meant.
 const EXPECTED: &str = "expected SCHEME://HOST or SCHEME://HOST:PORT, with at most one `*`, such as \
     `https://shop.example`";
 
 impl Origin {
-    /// Parses an origin as browsers send it (<https://fetch.spec.whatwg.org/#origin-header>), in
-    /// which one `*` can stand for any text.
+    /// Parses an origin as browsers send it (<https://fetch.spec.whatwg.org/#origin-header>),
+    /// in which one `*` can stand for any characters.
     ///
     /// # Errors
     ///
-    /// When no browser sends an origin that matches.
+    /// Returns a message if no browser sends an origin that matches. A user name
+    /// or password before an `@` is not shown.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let lower = text.to_ascii_lowercase();
         if !is_pattern(&lower) {
@@ -49,7 +66,7 @@ impl Origin {
         })
     }
 
-    /// Whether it is this one, of a request, in lower case.
+    /// Whether it allows the origin of a request, which is in lower case.
     pub(crate) fn matches(&self, origin: &str) -> bool {
         match self {
             Self::Any => true,
@@ -63,7 +80,7 @@ impl Origin {
     }
 }
 
-/// Whether it is an origin, or one with a `*` in place of a part.
+/// Whether the string is an origin, or one with a single `*` in place of a part.
 fn is_pattern(text: &str) -> bool {
     match text.matches('*').count() {
         0 => is_origin(text),
@@ -72,14 +89,18 @@ fn is_pattern(text: &str) -> bool {
     }
 }
 
+/// Whether a browser can send this string as an origin: it is its own serialized
+/// form.
 fn is_origin(text: &str) -> bool {
-    // Of documents without an origin, and of files in some browsers.
+    // What documents without an origin send, and files in some browsers.
     matches!(text, "null" | "file://")
         || Url::parse(text).ok().and_then(|url| serialized(&url)).as_deref() == Some(text)
 }
 
-/// The origin of a URL, as browsers write it. The pages of extensions and apps have one too,
-/// although the standard gives their schemes none.
+/// The origin of a URL as browsers write it.
+///
+/// The pages of browser extensions and apps have one too, although the standard
+/// gives their schemes none.
 fn serialized(url: &Url) -> Option<String> {
     let origin = url.origin();
     if origin.is_tuple() {
@@ -90,7 +111,8 @@ fn serialized(url: &Url) -> Option<String> {
     Some(format!("{}://{host}{port}", url.scheme()))
 }
 
-/// What was probably meant.
+/// What was probably meant: the origin of a URL with a path, or of a host without
+/// a scheme.
 fn repaired(text: &str) -> Option<String> {
     let text = text.trim();
     if text.contains("://") {
@@ -102,7 +124,7 @@ fn repaired(text: &str) -> Option<String> {
     serialized(&url)
 }
 
-/// Without a password.
+/// The string without what comes before an `@`, which may be a password.
 fn without_user(text: &str) -> Cow<'_, str> {
     match text.rsplit_once('@') {
         None => text.into(),

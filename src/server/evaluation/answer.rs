@@ -1,4 +1,9 @@
-//! From a request to its answer, whatever the protocol, and the answer in protobuf.
+//! From a request to its result, whatever the protocol, and results as protobuf.
+//!
+//! A protocol reads a request, hands it over as [`Asked`] together with a function
+//! that writes the response, and gets that response or a status. The function is
+//! passed in because a result borrows from the snapshot of the flags: it is
+//! written in place, and never copied into a value of its own.
 
 use std::time::Duration;
 
@@ -15,26 +20,30 @@ use crate::{
     evaluator::{Context, ErrorCode},
     server::{
         core::Core,
-        protocol::{
-            proto::v1::ResolveBooleanRequest,
-            wire::{Fields, write_text},
-        },
+        protocol::wire::{Fields, write_text},
         store::selector::Selector,
     },
 };
 
-/// A request to resolve a flag; all versions and types have the same fields.
-pub(crate) type ResolveRequest = ResolveBooleanRequest;
-
-/// What a request asks with: its headers and its context; and how long its client waits.
+/// What every request that evaluates flags has.
 pub(crate) struct Asked<'r> {
+    /// For the selector, and for context fields from headers.
     pub(crate) headers: &'r HeaderMap,
+    /// The client's context.
     pub(crate) context: &'r (dyn Context + Sync),
+    /// How long the client waits; none if it does not say. It is called only if
+    /// the flags are not loaded yet.
     pub(crate) patience: &'r (dyn Fn() -> Option<Duration> + Sync),
 }
 
 impl Asked<'_> {
-    /// Resolves a flag, and writes the answer while it is borrowed from the flags.
+    /// Resolves a flag, and writes the response while the result is borrowed from
+    /// the flags.
+    ///
+    /// # Errors
+    ///
+    /// Returns flagd's status if the flag cannot be resolved, and those of
+    /// [`ask`](Self::ask).
     pub(crate) async fn resolve<T>(
         &self,
         core: &Core,
@@ -50,8 +59,14 @@ impl Asked<'_> {
         self.ask(core, answer).await?
     }
 
-    /// Answers a question about the flags as they are now, or as they are first loaded. A request that
-    /// is invalid does not wait for them.
+    /// Evaluates with the current flags, or with the first ones once they are
+    /// loaded.
+    ///
+    /// # Errors
+    ///
+    /// Returns `INVALID_ARGUMENT` for an invalid selector, before it waits for
+    /// anything, and `UNAVAILABLE` while there are no flags or the context source
+    /// fails.
     pub(crate) async fn ask<T>(
         &self,
         core: &Core,
@@ -67,12 +82,13 @@ impl Asked<'_> {
     }
 }
 
-/// The selector of a request.
+/// The selector in the header of a request.
 pub(crate) fn selector(core: &Core, headers: &HeaderMap) -> Result<Selector, Status> {
     core.selector(headers, "").map_err(|error| Status::invalid_argument(error.to_string()))
 }
 
-/// The status by which flagd tells a failure.
+/// The status that flagd uses for an error (docs/flagd.md, "Status codes"). Its
+/// message is flagd's.
 pub(crate) fn status(failure: ErrorCode) -> Status {
     let message = failure.to_string();
     match failure {
@@ -83,7 +99,13 @@ pub(crate) fn status(failure: ErrorCode) -> Status {
     }
 }
 
-/// Writes an answer as protobuf. Version 1 leaves out what is zero.
+/// Writes a result as protobuf, the fields `value`, `reason`, `variant` and
+/// `metadata` of `ResolveBooleanResponse` and its siblings, which differ only in
+/// the type of the value.
+///
+/// A value that is zero is left out in version 1, as protobuf has it for fields
+/// without presence, and is written in version 2. Its fields are optional there,
+/// so that a value which is absent means something else.
 pub(crate) fn write(resolved: &Resolved<'_>, version: Version, out: &mut BytesMut) {
     let always = version == Version::V2;
     match resolved.value {

@@ -1,4 +1,16 @@
-//! The event stream of the evaluation service, the same in both versions and in gRPC and Connect.
+//! The event stream of the evaluation service, the same in both versions and over
+//! gRPC and Connect.
+//!
+//! The events are flagd's (docs/flagd.md, "Event stream"). In JSON, over Connect:
+//!
+//! ```json
+//! {"type": "provider_ready", "data": {}}
+//! {"type": "configuration_change", "data": {"flags": {"a": {"type": "update"}}}}
+//! {"type": "keep_alive", "data": null}
+//! {"type": "provider_shutdown", "data": {}}
+//! ```
+//!
+//! When they are sent is decided in [`stream`].
 
 use std::{sync::Arc, time::Duration};
 
@@ -24,13 +36,14 @@ use crate::server::{
     stream::{self, Messages},
 };
 
-/// A client that hears nothing for longer knows that the connection is lost.
+/// How long a stream may be silent before a `keep_alive`, as in flagd. A client
+/// that receives nothing for longer can tell that the connection is lost.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
 
-/// How events are written.
+/// The messages of an event stream, written with this codec.
 struct Events(Codec);
 
-/// Opens a stream of events, which ends after this time if the client says so.
+/// Opens an event stream. It ends after `timeout`, if the client has set one.
 pub(crate) fn subscribe(
     core: &Arc<Core>,
     selector: Selector,
@@ -52,7 +65,8 @@ impl Messages for Events {
         flags: &Snapshot,
         selector: &Selector,
     ) -> Result<Option<Bytes>, Status> {
-        // Some clients ignore a change without keys, but none that its stream ends.
+        // Some clients ignore a change without keys, but every client notices that its stream
+        // ends, and then treats all flags as changed.
         let changes = core.store.changes(told, flags, selector).ok_or_else(|| {
             Status::unavailable("the client has missed too many changes: open another stream")
         })?;
@@ -78,6 +92,7 @@ impl Messages for Events {
 }
 
 impl Events {
+    /// The event `configuration_change` with these flags.
     fn changed(&self, changes: &Changes) -> Bytes {
         let flags: Map<String, Value> = changes
             .flags
@@ -88,6 +103,8 @@ impl Events {
         self.event("configuration_change", Some(&data))
     }
 
+    /// An event in its envelope. Without `data`, the field is absent in protobuf
+    /// and null in JSON.
     fn event(&self, kind: &str, data: Option<&Map<String, Value>>) -> Bytes {
         envelope::wrap(|out| match self.0 {
             Codec::Proto => {

@@ -1,11 +1,14 @@
 //! Calls of the evaluation service over gRPC.
+//!
+//! Each call is read with its deadline checked, evaluated, and written into its
+//! envelope in one pass.
 
 use std::sync::Arc;
 
 use http::{Request, Response};
 
 use super::{
-    answer::{Asked, ResolveRequest, selector, write},
+    answer::{Asked, selector, write},
     events,
     resolve::{Question, Resolved},
     resolve_all,
@@ -17,11 +20,13 @@ use crate::server::{
     protocol::{
         connect::Codec,
         envelope, grpc,
-        proto::v1::{EventStreamRequest, ResolveAllRequest},
+        proto::v1::EventStreamRequest,
+        received::{ResolveAllRequest, ResolveRequest},
     },
 };
 
-/// A call by gRPC; what it gives is the answer either way.
+/// Handles a call over gRPC. Both sides of the result are the response; the error
+/// is that of a call that failed, so that `?` can be used.
 pub(crate) async fn call(
     core: &Arc<Core>,
     procedure: Procedure,

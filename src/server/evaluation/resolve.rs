@@ -1,4 +1,13 @@
-//! From a question to an answer, whatever the protocol.
+//! The evaluation of one flag, whatever the protocol.
+//!
+//! The evaluator returns JSON values; the protocols need a value of the requested
+//! type, or one of flagd's errors. What differs between the versions of the
+//! service is decided here too (docs/flagd.md, "Results"):
+//!
+//! | Flag | Version 1 | Version 2 |
+//! |---|---|---|
+//! | without a default variant, no rule matches | `FLAG_NOT_FOUND` | no value |
+//! | disabled | zero value, empty variant | no value |
 
 use http::HeaderMap;
 use serde_json::{Map, Value};
@@ -13,18 +22,19 @@ use crate::{
     },
 };
 
-/// A value of the type that was asked for.
+/// A value of the requested type.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Typed<'f> {
     Boolean(bool),
     String(&'f str),
     Integer(i64),
     Float(f64),
+    /// None is the zero value of version 1, an object without fields.
     Object(Option<&'f Map<String, Value>>),
 }
 
 impl Typed<'_> {
-    /// What a flag without value has in version 1.
+    /// The value that version 1 returns for a flag without a value.
     fn zero(kind: Kind) -> Self {
         match kind {
             Kind::Boolean => Self::Boolean(false),
@@ -36,29 +46,32 @@ impl Typed<'_> {
     }
 }
 
-/// What the protocols answer.
+/// The result of an evaluation, borrowed from the flags.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Resolved<'f> {
+    /// None means "use the default value of the caller". Version 1 always has one.
     pub(crate) value: Option<Typed<'f>>,
+    /// None if there is no variant; in version 1 it is then empty.
     pub(crate) variant: Option<&'f str>,
     pub(crate) reason: &'static str,
     pub(crate) metadata: Fields<'f>,
 }
 
-/// A question about the flags of a snapshot.
+/// A request, and the flags with which it is evaluated. An evaluation of all flags
+/// uses the same snapshot throughout.
 #[derive(Clone, Copy)]
 pub(crate) struct Question<'a> {
     pub(crate) core: &'a Core,
     pub(crate) flags: &'a Snapshot,
     pub(crate) selector: &'a Selector,
     pub(crate) context: &'a dyn Context,
-    /// The fields of the context source.
+    /// The fields of the context source, if there is one.
     pub(crate) fields: Option<&'a Map<String, Value>>,
     pub(crate) headers: &'a HeaderMap,
 }
 
 impl<'a> Question<'a> {
-    /// Evaluates a flag, of whatever type; none if there is none.
+    /// Evaluates a flag of any type; none if the selector shows no such flag.
     pub(crate) fn evaluate(&self, key: &str) -> Option<Outcome<'a>> {
         let additions = &self.core.additions;
         additions.with(self.context, self.fields, self.headers, |context| {
@@ -66,12 +79,17 @@ impl<'a> Question<'a> {
         })
     }
 
-    /// The metadata of an answer.
+    /// The metadata of a result: that of the flag, and the field of the selector.
     pub(crate) fn metadata(&self, object: &'a Map<String, Value>) -> Fields<'a> {
         Fields { object, extra: self.selector.metadata() }
     }
 
-    /// Evaluates a flag as a value of this type, and counts it.
+    /// Evaluates a flag as a value of this type, and counts the evaluation.
+    ///
+    /// # Errors
+    ///
+    /// Returns flagd's error code if the flag does not exist, is of another type,
+    /// or fails.
     pub(crate) fn resolve(
         &self,
         key: &str,
@@ -85,6 +103,7 @@ impl<'a> Question<'a> {
         resolved
     }
 
+    /// Does what [`resolve`](Self::resolve) does, without counting.
     fn typed(&self, key: &str, kind: Kind, version: Version) -> Result<Resolved<'a>, ErrorCode> {
         let outcome = self.evaluate(key).ok_or(ErrorCode::FlagNotFound)?;
         if version == Version::V1 && outcome.reason == Reason::Default && outcome.value.is_none() {
@@ -97,7 +116,7 @@ impl<'a> Question<'a> {
             Kind::Float => outcome.float()?.map(Typed::Float),
             Kind::Object => outcome.object()?.map(|object| Typed::Object(Some(object))),
         };
-        // A name that is empty is none.
+        // A variant with an empty name counts as none.
         let mut variant = outcome.variant.filter(|variant| !variant.is_empty());
         if version == Version::V1 {
             value = value.or(Some(Typed::zero(kind)));

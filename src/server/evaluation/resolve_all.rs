@@ -1,4 +1,10 @@
 //! The evaluation of all flags at once: over gRPC, Connect and OFREP.
+//!
+//! [`each`] evaluates; what the protocols make of it differs. OFREP returns every
+//! flag, failures included. `ResolveAll` of version 1 returns what flagd does
+//! (docs/flagd.md, "Evaluation service"): numbers are `double_value`, arrays and
+//! flags without a default variant are left out, and failures have the reason
+//! `ERROR` and a zero value.
 
 use std::borrow::Cow;
 
@@ -14,17 +20,25 @@ use crate::{
     server::protocol::wire::{Fields, write_text},
 };
 
-/// What came of one of all flags.
+/// The result of one of all flags.
 pub(crate) struct One<'a> {
     pub(crate) key: &'a str,
+    /// The value of the default variant, which says the type of the flag.
     pub(crate) default: Option<&'a Value>,
     pub(crate) outcome: Outcome<'a>,
+    /// The error, which may also be that the value has another type.
     pub(crate) failure: Option<ErrorCode>,
+    /// The flag's metadata, and the field of the selector.
     pub(crate) metadata: Fields<'a>,
 }
 
-/// Evaluates all flags in the order of their keys. flagd asks for the type of the default variant:
-/// that a rule gives a value of another type is an error here, unless there is none to compare.
+/// Evaluates all flags that the selector shows, in the order of their keys, and
+/// counts each.
+///
+/// A client names no type here, so, as in flagd, the type is that of the default
+/// variant. A rule that chooses a value of another type is a type mismatch. If
+/// there is no default variant, or it is null or an array, any value but null
+/// fits.
 pub(crate) fn each<'a>(question: &Question<'a>) -> impl Iterator<Item = One<'a>> {
     let question = *question;
     question.flags.keys(question.selector).into_iter().filter_map(move |key| {
@@ -45,16 +59,17 @@ pub(crate) fn each<'a>(question: &Question<'a>) -> impl Iterator<Item = One<'a>>
     })
 }
 
-/// A flag as version 1 of the protocol tells it.
+/// A flag in a response of version 1, the message `AnyFlag`.
 struct AnyFlag<'a> {
+    /// Never null and never an array.
     value: Cow<'a, Value>,
     variant: &'a str,
     reason: &'static str,
 }
 
 impl<'a> One<'a> {
-    /// Version 1 leaves out lists and flags without a default variant, and gives what failed a
-    /// value of zero.
+    /// The flag for version 1; none if version 1 leaves it out. A flag that failed
+    /// has a zero value of its type.
     fn any_flag(&self) -> Option<AnyFlag<'a>> {
         let zero = match self.default? {
             Value::Bool(_) => json!(false),
@@ -66,7 +81,7 @@ impl<'a> One<'a> {
         let variant = self.outcome.variant.unwrap_or_default();
         let reason = match self.outcome.reason {
             _ if self.failure.is_some() => Reason::Error,
-            // To version 1 there is no flag where no variant is the default.
+            // For version 1, a flag without a default variant does not exist.
             Reason::Default if self.outcome.value.is_none() => Reason::Error,
             reason => reason,
         };
@@ -76,7 +91,10 @@ impl<'a> One<'a> {
     }
 }
 
-/// Writes the answer as protobuf.
+/// Writes the response of version 1 as protobuf.
+///
+/// A map is a repeated message of key and value, so each flag goes through buffers
+/// of its own, which say its length, before it goes into `out`.
 pub(crate) fn write(question: &Question<'_>, out: &mut BytesMut) {
     for one in each(question) {
         let Some(flag) = one.any_flag() else { continue };
@@ -102,13 +120,15 @@ pub(crate) fn write(question: &Question<'_>, out: &mut BytesMut) {
     question.metadata(&nothing).write_field(2, out);
 }
 
+/// Writes a field that is a message already written.
 fn write_bytes(tag: u32, bytes: &[u8], out: &mut BytesMut) {
     encode_key(tag, WireType::LengthDelimited, out);
     encode_varint(bytes.len() as u64, out);
     out.extend_from_slice(bytes);
 }
 
-/// The answer as the JSON that protobuf defines.
+/// The response of version 1 in protobuf's
+/// [JSON format](https://protobuf.dev/programming-guides/json/).
 pub(crate) fn json(question: &Question<'_>) -> Value {
     let mut flags = Map::new();
     for one in each(question) {
@@ -128,7 +148,7 @@ pub(crate) fn json(question: &Question<'_>) -> Value {
     json!({"flags": flags, "metadata": object(question.metadata(&Map::new()))})
 }
 
-/// An object with what is added to it.
+/// A copy of an object with the field that is added to it.
 pub(crate) fn object(fields: Fields<'_>) -> Map<String, Value> {
     let mut object = fields.object.clone();
     object.extend(fields.added().map(|(name, text)| (name.to_owned(), text.into())));

@@ -1,4 +1,13 @@
-//! The way of a request: from its path and content type to who answers it.
+//! The way of a request: from its path and content type to its handler.
+//!
+//! | Path | Content type | Handler |
+//! |---|---|---|
+//! | unknown | any | 404 |
+//! | known, method other than POST | any | 405 |
+//! | known | `application/grpc` | gRPC |
+//! | known, unary | `application/json`, `application/proto` | Connect |
+//! | `EventStream` | `application/connect+json`, `application/connect+proto` | Connect |
+//! | known | any other | 415 |
 
 use std::{sync::Arc, time::Instant};
 
@@ -13,16 +22,20 @@ use crate::server::{
     protocol::{connect::ContentType, grpc, respond},
 };
 
+/// The content types of unary calls, which a 415 lists.
 const ACCEPTED: &str = "application/grpc, application/grpc+proto, application/json, \
     application/json; charset=utf-8, application/proto";
+/// The same for the event stream.
 const ACCEPTED_STREAM: &str = "application/grpc, application/grpc+proto, application/connect+json, \
     application/connect+json; charset=utf-8, application/connect+proto";
 
-/// Answers a request.
+/// Responds to a request of the evaluation port.
 pub(crate) async fn serve(core: Arc<Core>, request: Request<&mut Received>) -> Response<Reply> {
     core.cors.around(request, |request| route(&core, request)).await
 }
 
+/// Finds the handler of a request, and measures unary calls. The duration of a
+/// stream says nothing about the server.
 async fn route(core: &Arc<Core>, request: Request<&mut Received>) -> Response<Reply> {
     let Some(procedure) = Procedure::at(request.uri().path()) else { return respond::not_found() };
     if request.method() != Method::POST {
@@ -44,7 +57,7 @@ async fn route(core: &Arc<Core>, request: Request<&mut Received>) -> Response<Re
     response
 }
 
-/// A call by Connect, or by what nobody speaks here.
+/// Handles a call over Connect, or rejects a content type that is not known.
 async fn connect(
     core: &Arc<Core>,
     procedure: Procedure,
@@ -63,6 +76,7 @@ async fn connect(
     }
 }
 
+/// A 415 that says what is accepted.
 fn unsupported(accepted: &'static str) -> Response<Reply> {
     let response = respond::status(StatusCode::UNSUPPORTED_MEDIA_TYPE);
     respond::with(response, HeaderName::from_static("accept-post"), accepted)

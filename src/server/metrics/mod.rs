@@ -1,4 +1,16 @@
-//! Counters, and how Prometheus reads them. The names are flagd's where flagd has such a metric.
+//! Counters, and the page on which Prometheus reads them.
+//!
+//! The names are flagd's where flagd has such a metric; docs/server.md lists them
+//! under "Metrics". Counting is on the path of every evaluation, so it takes no
+//! lock and allocates only for the first evaluation of its kind.
+//!
+//! The number of time series is bounded, because each costs memory here and in
+//! Prometheus: at most [`MOST_SERIES`] for evaluations, and a fixed number of
+//! routes and statuses for requests. Names that clients make up are never
+//! labels: only evaluations of existing flags are counted by key.
+//!
+//! Atomics are relaxed throughout: a page may show one counter before another,
+//! as any page of counters may.
 
 pub(crate) mod requests;
 pub(crate) mod text;
@@ -12,14 +24,17 @@ use std::{
 use self::{requests::Requests, text::Exposition};
 use crate::{evaluator::ErrorCode, server::store::snapshot::Snapshot};
 
-/// Counters of evaluations that are kept apart; beyond it further flags are not counted.
+/// The largest number of evaluation counters. Beyond it, evaluations that would
+/// need another one are not counted.
 const MOST_SERIES: usize = 10_000;
 
-/// All that can go wrong in an evaluation, in the order of [`ErrorCode`].
+/// All error codes of an evaluation, in the order of [`ErrorCode`], because
+/// `failures` is indexed by it.
 const ERRORS: [ErrorCode; 4] =
     [ErrorCode::FlagNotFound, ErrorCode::ParseError, ErrorCode::TypeMismatch, ErrorCode::General];
 
-/// Evaluations of one flag with one result.
+/// The counter of the evaluations of one flag with one result. An evaluation
+/// without a variant has an empty one.
 #[derive(Debug)]
 struct Evaluations {
     key: Box<str>,
@@ -31,29 +46,40 @@ struct Evaluations {
 /// What the server counts.
 #[derive(Debug, Default)]
 pub(crate) struct Metrics {
+    /// Makes the keys of `evaluations`. It is seeded at random, so that nobody can
+    /// choose flags whose hashes collide.
     hasher: foldhash::quality::RandomState,
+    /// By a hash of key, variant and reason, so that a lookup needs no owned key.
     evaluations: papaya::HashMap<u64, Evaluations, foldhash::fast::RandomState>,
+    /// Failed evaluations by error code.
     failures: [AtomicU64; ERRORS.len()],
     pub(crate) requests: Requests,
+    /// Open event streams, of every protocol.
     pub(crate) event_streams: Gauge,
+    /// Open sync streams.
     pub(crate) sync_streams: Gauge,
+    /// Open connections, of every port.
     pub(crate) connections: Gauge,
-    /// By the places of the sources in the store.
+    /// By the place of the source in the store.
     sources: Vec<Source>,
 }
 
-/// What a source has given.
+/// The counters of one source.
 #[derive(Debug, Default)]
 pub(crate) struct Source {
+    /// Definitions that were accepted.
     taken: AtomicU64,
+    /// Definitions that were rejected, and failed attempts to load one.
     failed: AtomicU64,
+    /// Whether the last attempt delivered a definition that was accepted.
     is_up: AtomicBool,
-    /// When the last definition was taken, in seconds of Unix time; 0 before the first.
+    /// When a definition was last accepted, as Unix time in seconds; 0 before the
+    /// first.
     updated: AtomicU64,
 }
 
 impl Source {
-    /// Counts a definition that was taken.
+    /// Counts a definition that was accepted.
     pub(crate) fn took(&self) {
         self.taken.fetch_add(1, Relaxed);
         self.is_up.store(true, Relaxed);
@@ -61,32 +87,35 @@ impl Source {
         self.updated.store(now.as_secs(), Relaxed);
     }
 
-    /// Counts a definition that was refused, or an attempt to get one that failed.
+    /// Counts a definition that was rejected, or a failed attempt to load one.
     pub(crate) fn failed(&self) {
         self.failed.fetch_add(1, Relaxed);
         self.is_up.store(false, Relaxed);
     }
 }
 
-/// How many there are now.
+/// How many of something there are now.
 #[derive(Debug, Default)]
 pub(crate) struct Gauge(AtomicI64);
 
-/// Counts one until it is dropped.
+/// A guard that counts one in a [`Gauge`] until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Counted<'g>(&'g Gauge);
 
 impl Gauge {
+    /// Counts one more, until the guard is dropped.
     pub(crate) fn count(&self) -> Counted<'_> {
         self.enter();
         Counted(self)
     }
 
-    /// Counts one more, until it [leaves](Self::leave).
+    /// Counts one more, until [`leave`](Self::leave). It is for owners that cannot
+    /// hold a guard, because they own the gauge too.
     pub(crate) fn enter(&self) {
         self.0.fetch_add(1, Relaxed);
     }
 
+    /// Counts one less.
     pub(crate) fn leave(&self) {
         self.0.fetch_sub(1, Relaxed);
     }
@@ -99,18 +128,24 @@ impl Drop for Counted<'_> {
 }
 
 impl Metrics {
-    /// Of a server with so many sources, whose evaluation is encrypted, or not.
+    /// The metrics of a server with this number of sources, whose evaluation port
+    /// is encrypted or not.
     pub(crate) fn new(sources: usize, encrypted: bool) -> Self {
         let sources = (0..sources).map(|_| Source::default()).collect();
         Self { sources, requests: Requests::new(encrypted), ..Self::default() }
     }
 
-    /// The counters of a source, by its place in the store.
+    /// The counters of the source at this place of the store.
+    ///
+    /// # Panics
+    ///
+    /// Panics if there is no such place. The program's flag sets have none; they
+    /// count as `memory`.
     pub(crate) fn source(&self, index: usize) -> &Source {
         &self.sources[index]
     }
 
-    /// Counts an evaluation: its variant and reason, or what went wrong.
+    /// Counts an evaluation, by variant and reason, or by the error.
     pub(crate) fn count(
         &self,
         key: &str,
@@ -124,6 +159,8 @@ impl Metrics {
         }
     }
 
+    /// Counts an evaluation that returned a result. A first evaluation may race
+    /// with others past the limit, which is then exceeded by a few.
     fn evaluated(&self, key: &str, variant: &str, reason: &'static str) {
         let hash = self.hasher.hash_one((key, variant, reason));
         let evaluations = self.evaluations.pin();
@@ -140,7 +177,7 @@ impl Metrics {
         }
     }
 
-    /// The text that Prometheus reads.
+    /// The page for Prometheus. `flags` has the names of the sources.
     pub(crate) fn expose(&self, flags: &Snapshot) -> String {
         let mut text = Exposition::default();
         self.expose_evaluations(&mut text);
@@ -163,7 +200,7 @@ impl Metrics {
         text.0
     }
 
-    /// Two sources may have one name: their places tell them apart.
+    /// The counters of each source, with the labels `source` and `index`.
     fn expose_sources(&self, flags: &Snapshot, text: &mut Exposition) {
         type Value = fn(&Source) -> u64;
         let values: [(_, _, _, Value); 4] = [
@@ -201,6 +238,8 @@ impl Metrics {
         }
     }
 
+    /// The counters of evaluations, sorted, so that pages can be compared. The
+    /// second metric sums up the first over all variants.
     fn expose_evaluations(&self, text: &mut Exposition) {
         let provider = ("feature_flag_provider_name", "flagd");
         let evaluations = self.evaluations.pin();

@@ -1,4 +1,13 @@
 //! How long requests took, by route and status.
+//!
+//! One histogram, in Prometheus' sense: a class counts what is longer than the
+//! bound before it and not longer than its own, and the page shows running sums.
+//!
+//! ```text
+//! durations  70 us, 90 us, 7 s
+//! classes    <= 50 us: 0    <= 100 us: 2    ...    longer: 1
+//! page       le="0.00005" 0  le="0.0001" 2  ...    le="+Inf" 3
+//! ```
 
 use std::{
     sync::atomic::{AtomicU64, Ordering::Relaxed},
@@ -10,19 +19,23 @@ use http::StatusCode;
 use super::text::Exposition;
 use crate::server::protocol::procedure::Procedure;
 
-/// The upper bounds of the classes of durations, in microseconds.
+/// The upper bounds of the classes of durations, in microseconds. A last class,
+/// for what is longer than all of them, has no bound.
 const BOUNDS: [u64; 8] = [50, 100, 250, 500, 1_000, 5_000, 25_000, 100_000];
 
-/// What was asked for, and by which protocol.
+/// The procedure that was called, and over which protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Route {
     Grpc(Procedure),
     Connect(Procedure),
+    /// OFREP, one flag.
     OfrepFlag,
+    /// OFREP, all flags.
     OfrepAll,
 }
 
 impl Route {
+    /// The value of the label `protocol`.
     fn protocol(self) -> &'static str {
         match self {
             Self::Grpc(_) => "grpc",
@@ -31,7 +44,8 @@ impl Route {
         }
     }
 
-    /// The path, with a placeholder for a key.
+    /// The path, with a placeholder for the key of a flag, so that clients cannot
+    /// make up routes.
     fn path(self) -> String {
         match self {
             Self::Grpc(procedure) | Self::Connect(procedure) => procedure.path(),
@@ -41,26 +55,33 @@ impl Route {
     }
 }
 
-/// How long requests took. Their number of series is bounded: routes and statuses are the server's.
+/// How long requests took. The number of series is bounded, because the server
+/// chooses routes and statuses.
 #[derive(Debug, Default)]
 pub(crate) struct Requests {
     /// Whether evaluation is encrypted; OFREP never is.
     encrypted: bool,
+    /// By route and HTTP status.
     durations: papaya::HashMap<(Route, u16), Durations, foldhash::fast::RandomState>,
 }
 
+/// The durations of the requests with one route and status.
 #[derive(Debug, Default)]
 struct Durations {
+    /// How many were in each class, not summed up.
     classes: [AtomicU64; BOUNDS.len() + 1],
+    /// All of them together.
     nanoseconds: AtomicU64,
 }
 
 impl Requests {
+    /// No requests yet, on an evaluation port that is encrypted or not.
     pub(crate) fn new(encrypted: bool) -> Self {
         Self { encrypted, ..Self::default() }
     }
 
-    /// Counts a request that was answered, a call by gRPC with the status that HTTP would give it.
+    /// Counts a request that was completed. For a call over gRPC, whose HTTP status
+    /// is always 200, `status` is the one that Connect uses for its code.
     pub(crate) fn answered(&self, route: Route, status: StatusCode, duration: Duration) {
         let all = self.durations.pin();
         let durations = all.get_or_insert_with((route, status.as_u16()), Durations::default);
@@ -71,6 +92,7 @@ impl Requests {
         durations.nanoseconds.fetch_add(nanoseconds, Relaxed);
     }
 
+    /// Writes the histogram, sorted by route and status.
     pub(crate) fn expose(&self, text: &mut Exposition) {
         let name = "http_server_request_duration_seconds";
         let help = "How long POST requests for evaluations took; streams are left out.";
@@ -104,6 +126,7 @@ impl Requests {
     }
 }
 
+/// A duration in seconds, as Prometheus' text format has it.
 fn seconds(nanoseconds: u64) -> String {
     Duration::from_nanos(nanoseconds).as_secs_f64().to_string()
 }

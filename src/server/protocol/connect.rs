@@ -1,4 +1,8 @@
-//! The Connect protocol, which browsers and curl can speak: unary calls and the event stream.
+//! The [Connect protocol](https://connectrpc.com/docs/protocol), which browsers
+//! and curl can use: its headers, content types and error codes.
+//!
+//! Connect has the same procedures and status codes as gRPC, over any version of
+//! HTTP, in protobuf or JSON. `evaluation/connect` handles the calls.
 
 use std::time::Duration;
 
@@ -14,19 +18,24 @@ const TIMEOUT: HeaderName = HeaderName::from_static("connect-timeout-ms");
 /// How messages are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Codec {
+    /// Protobuf.
     Proto,
+    /// JSON, as protobuf defines it.
     Json,
 }
 
-/// The content type of a request: for which calls, how its messages are written, and how an answer
-/// spells it.
+/// The content type of a request: how its messages are written, and how the
+/// response spells the same content type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ContentType {
+    /// For unary calls.
     Unary(Codec, &'static str),
+    /// For streams.
     Stream(Codec, &'static str),
 }
 
 impl ContentType {
+    /// All content types that are accepted.
     const ALL: [Self; 6] = [
         Self::Unary(Codec::Json, "application/json"),
         Self::Unary(Codec::Json, "application/json; charset=utf-8"),
@@ -36,7 +45,9 @@ impl ContentType {
         Self::Stream(Codec::Proto, "application/connect+proto"),
     ];
 
-    /// The content type that a header gives, in whatever case.
+    /// The content type in a header; none if it is not accepted. Case and spaces
+    /// around the semicolon do not matter. The only parameter that is accepted is
+    /// `charset=utf-8`, for JSON.
     pub(crate) fn of(header: &HeaderValue) -> Option<Self> {
         let parts = |text| {
             let (kind, parameter) = str::split_once(text, ';').unwrap_or((text, ""));
@@ -51,8 +62,15 @@ impl ContentType {
     }
 }
 
-/// Refuses what is no request of this protocol, or has an encoding by this header; gives how long
-/// the client waits, if it says so.
+/// Checks the headers of a request, and returns how long the client waits, if it
+/// says so. `encoding` is the header of the encoding, in which unary calls and
+/// streams differ.
+///
+/// # Errors
+///
+/// Returns `UNIMPLEMENTED` for a compressed request, and `INVALID_ARGUMENT` for
+/// another version of the protocol or a malformed timeout. The header of the
+/// version may be missing, as curl has it.
 pub(crate) fn checked(
     headers: &HeaderMap,
     encoding: &HeaderName,
@@ -68,7 +86,8 @@ pub(crate) fn checked(
     }
 }
 
-/// None where the header is empty. A time that has passed already is zero.
+/// How long the client waits, in milliseconds of at most 10 characters; none if
+/// the header is empty. A negative time has passed already and counts as zero.
 fn timeout(header: &HeaderValue) -> Result<Option<Duration>, Status> {
     if header.is_empty() {
         return Ok(None);
@@ -82,7 +101,9 @@ fn timeout(header: &HeaderValue) -> Result<Option<Duration>, Status> {
     Ok(Some(Duration::from_millis(u64::try_from(millis).unwrap_or_default())))
 }
 
-/// What the protocol calls a status, and the status of HTTP that a unary call has with it.
+/// The [code](https://connectrpc.com/docs/protocol#error-codes) of a status, and
+/// the HTTP status of a unary call that ends with it. A status that this server
+/// does not use counts as unknown.
 fn code(code: Code) -> (&'static str, u16) {
     match code {
         Code::InvalidArgument => ("invalid_argument", 400),
@@ -98,11 +119,16 @@ fn code(code: Code) -> (&'static str, u16) {
     }
 }
 
-/// The status of HTTP that a unary call has with this one.
+/// The HTTP status of a unary call that ends with this status.
 pub(crate) fn http_status(status: Code) -> StatusCode {
     StatusCode::from_u16(code(status).1).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
+/// An error as JSON, without details, which flagd never sends:
+///
+/// ```json
+/// {"code": "not_found", "message": "Flag not found"}
+/// ```
 pub(crate) fn error(status: &Status) -> Value {
     json!({"code": code(status.code()).0, "message": status.message()})
 }

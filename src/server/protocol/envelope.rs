@@ -1,4 +1,19 @@
-//! Messages in their envelopes, a byte of flags and the length before each: gRPC's and Connect's.
+//! Messages in envelopes, which gRPC and Connect's streams share.
+//!
+//! An envelope is a byte of flags, the length of the message as 32 bits, big
+//! endian, and the message
+//! ([gRPC](https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md),
+//! [Connect](https://connectrpc.com/docs/protocol#streaming-request)):
+//!
+//! ```text
+//! 00 00 00 00 02  08 01     a message of 2 bytes
+//! 02 00 00 00 02  7b 7d     Connect: the end of a stream, with "{}"
+//! 01 ..                     a compressed message, which is rejected
+//! ```
+//!
+//! Every request of flagd's protocols has exactly one message, so requests are
+//! read whole and taken apart here. Responses are written straight into their
+//! envelope: the length is filled in afterwards.
 
 use http::{HeaderMap, HeaderName};
 use prost::bytes::{Buf, BufMut, Bytes, BytesMut};
@@ -6,32 +21,36 @@ use tonic::Status;
 
 use super::respond;
 
-/// The flags, and the length of the message.
+/// The size of the flags and the length, in bytes.
 pub(crate) const PREFIX: usize = 5;
 
-/// The only encoding of messages.
+/// The only encoding of messages: none.
 pub(crate) const IDENTITY: &str = "identity";
 
-/// The flag of Connect's envelope after the last message.
+/// The flag of the envelope that ends a stream in Connect.
 pub(crate) const END: u8 = 2;
 
+/// The flag of a compressed message.
 const COMPRESSED: u8 = 1;
 
-/// What a client may send.
+/// Which envelopes a client may send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Framing {
-    /// Messages alone.
+    /// Only messages.
     Grpc,
     /// Messages, and possibly an envelope that ends them.
     Connect,
 }
 
-/// A message in its envelope.
+/// The message that `write` writes, in its envelope.
 pub(crate) fn wrap(write: impl FnOnce(&mut BytesMut)) -> Bytes {
     flagged(0, write)
 }
 
-/// What is written, in an envelope with these flags.
+/// What `write` writes, in an envelope with these flags.
+///
+/// `write` must only append. A message of 4 GiB or more would get a wrong length;
+/// files and URLs are limited to far less.
 pub(crate) fn flagged(flags: u8, write: impl FnOnce(&mut BytesMut)) -> Bytes {
     let mut bytes = BytesMut::with_capacity(128);
     bytes.put_u8(flags);
@@ -42,7 +61,11 @@ pub(crate) fn flagged(flags: u8, write: impl FnOnce(&mut BytesMut)) -> Bytes {
     bytes.freeze()
 }
 
-/// Refuses a request whose messages are encoded, as this header says.
+/// Rejects a request whose messages are compressed according to this header.
+///
+/// # Errors
+///
+/// Returns `UNIMPLEMENTED`, with the remedy, for any encoding but `identity`.
 pub(crate) fn not_encoded(headers: &HeaderMap, header: &HeaderName) -> Result<(), Status> {
     match headers.get(header) {
         Some(encoding) if !encoding.is_empty() && encoding != IDENTITY => {
@@ -55,6 +78,11 @@ pub(crate) fn not_encoded(headers: &HeaderMap, header: &HeaderName) -> Result<()
 }
 
 /// The one message of a request.
+///
+/// # Errors
+///
+/// Returns `UNIMPLEMENTED` for no message or several, `INVALID_ARGUMENT` for a
+/// request that ends too early, and `INTERNAL` for flags that are not expected.
 pub(crate) fn message(mut bytes: Bytes, framing: Framing) -> Result<Bytes, Status> {
     let message = next(&mut bytes, framing)?
         .ok_or_else(|| Status::unimplemented("the request contains no message"))?;
@@ -64,7 +92,7 @@ pub(crate) fn message(mut bytes: Bytes, framing: Framing) -> Result<Bytes, Statu
     }
 }
 
-/// The next message; none at the end.
+/// The next message; none at the end of the request or of Connect's stream.
 fn next(bytes: &mut Bytes, framing: Framing) -> Result<Option<Bytes>, Status> {
     if bytes.is_empty() {
         return Ok(None);

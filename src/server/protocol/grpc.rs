@@ -1,4 +1,14 @@
-//! gRPC: messages in HTTP/2 bodies, and the status in trailers.
+//! gRPC: messages in HTTP/2 bodies, and the status in trailers
+//! ([specification](https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md)).
+//!
+//! ```text
+//! a success        HEADERS 200   DATA envelope   HEADERS grpc-status: 0
+//! an error         HEADERS 200                   HEADERS grpc-status: 5, grpc-message: ...
+//! "Trailers-Only"  HEADERS 200, grpc-status: 12
+//! ```
+//!
+//! Which of the last two an error takes differs between flagd's ports, and
+//! clients can tell: see [`failed`].
 
 use std::time::{Duration, Instant};
 
@@ -21,18 +31,25 @@ use crate::{
     server::body::{self, ReadError, Received, Reply},
 };
 
+/// The content type of responses.
 const CONTENT: &str = "application/grpc";
 const ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 const TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
-/// Whether a request is one of gRPC with protobuf.
+/// Whether a request is gRPC with protobuf. gRPC-Web, and gRPC with JSON, are not.
 pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
     headers
         .get(CONTENT_TYPE)
         .is_some_and(|kind| kind == CONTENT || kind == "application/grpc+proto")
 }
 
-/// Reads the one message of a request, in the time that its client waits.
+/// Reads the one message of a request.
+///
+/// # Errors
+///
+/// Returns the response of a call that fails: for a version of HTTP other than 2,
+/// for a request that is malformed, compressed or longer than `limit` bytes, and
+/// if the client's deadline has passed when the message is read.
 pub(crate) async fn receive<M: Message + Default>(
     request: Request<&mut Received>,
     limit: usize,
@@ -61,7 +78,11 @@ pub(crate) async fn receive<M: Message + Default>(
     }
 }
 
-/// How long the client waits, if it says so.
+/// How long the client waits, from the header `grpc-timeout`, if it says so.
+///
+/// # Errors
+///
+/// Returns `INVALID_ARGUMENT` for anything but 1 to 8 digits and a unit.
 pub(crate) fn timeout(headers: &HeaderMap) -> Result<Option<Duration>, Status> {
     let Some(header) = headers.get(TIMEOUT).filter(|header| !header.is_empty()) else {
         return Ok(None);
@@ -91,12 +112,13 @@ pub(crate) fn timeout(headers: &HeaderMap) -> Result<Option<Duration>, Status> {
     parsed.map(Some).ok_or_else(invalid)
 }
 
-/// How long the client of a unary call waits, if it says so: [`receive`] has checked the form.
+/// How long the client of a unary call waits, if it says so. [`receive`] has
+/// checked the header already.
 pub(crate) fn patience(headers: &HeaderMap) -> Option<Duration> {
     timeout(headers).ok().flatten()
 }
 
-/// What to say of a request that could not be read.
+/// The status of a request whose body could not be read.
 pub(crate) fn unread(error: &ReadError, limit: usize) -> Status {
     match error {
         ReadError::TooLarge => {
@@ -106,7 +128,8 @@ pub(crate) fn unread(error: &ReadError, limit: usize) -> Status {
     }
 }
 
-/// What to say of a message that is none of its kind; the error may quote it.
+/// The status of a message that cannot be decoded. The error may quote the
+/// message, so it is shortened.
 pub(crate) fn malformed(error: &dyn std::fmt::Display) -> Status {
     Status::invalid_argument(format!("unmarshal message: {}", excerpt(&error.to_string())))
 }
@@ -116,27 +139,32 @@ pub(crate) fn unknown(procedure: &str) -> Status {
     Status::unimplemented(format!("unknown procedure {:?}", excerpt(procedure)))
 }
 
+/// A response over gRPC: HTTP status 200, whatever the outcome.
 fn response(reply: Reply) -> Response<Reply> {
     let mut response = Response::new(reply);
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(CONTENT));
     response
 }
 
-/// The answer to a unary call.
+/// The response to a unary call that succeeded, with a message in its envelope.
 pub(crate) fn answer(framed: Bytes) -> Response<Reply> {
     response(Reply::Message(Some(framed), false))
 }
 
-/// The answer to a call with a stream of messages.
+/// The response to a call with a stream of messages, which ends in trailers.
 pub(crate) fn stream(messages: mpsc::Receiver<Result<Bytes, Status>>) -> Response<Reply> {
     response(Reply::stream(messages, |status| Frame::trailers(body::trailers(status))))
 }
 
-/// The response to a call that failed, with the status in trailers after headers of their own, as on
-/// flagd's evaluation and management ports. A client whose policy is to retry such a status does so
-/// until it has received headers; without them it would report its own deadline.
-/// `UNIMPLEMENTED` is [in the headers](in_headers), so that a client which opens a stream knows before
-/// the first message.
+/// The response to a call that failed, with the status in trailers after separate
+/// headers, as on flagd's evaluation and management ports.
+///
+/// The headers matter to clients whose retry policy has this status: they retry a
+/// call until it has received headers, and without them would finally report
+/// their own deadline in place of the error.
+///
+/// `UNIMPLEMENTED` is [in the headers](in_headers), so that a client that opens a
+/// stream knows before the first message.
 pub(crate) fn failed(status: Status) -> Response<Reply> {
     let is_unimplemented = status.code() == Code::Unimplemented;
     let mut response = failed_in_trailers(status);
@@ -148,12 +176,13 @@ pub(crate) fn failed(status: Status) -> Response<Reply> {
     response
 }
 
-/// As [`failed`], with `UNIMPLEMENTED` in trailers as well, as on flagd's management port.
+/// The same as [`failed`], with `UNIMPLEMENTED` in trailers too.
 pub(crate) fn failed_in_trailers(status: Status) -> Response<Reply> {
     response(Reply::Failure(Some(status)))
 }
 
-/// The same response with the status in its only headers ("Trailers-Only"), as on flagd's sync port.
+/// The same response with the status in its only headers ("Trailers-Only"), as on
+/// flagd's sync port.
 pub(crate) fn in_headers(mut response: Response<Reply>) -> Response<Reply> {
     if let Reply::Failure(Some(status)) = response.body() {
         let trailers = body::trailers(status);
@@ -163,7 +192,8 @@ pub(crate) fn in_headers(mut response: Response<Reply>) -> Response<Reply> {
     response
 }
 
-/// What HTTP would call the outcome of a unary call: gRPC itself says 200 whatever it is.
+/// The HTTP status that Connect has for the outcome of a unary call, for metrics.
+/// gRPC itself always has 200.
 pub(crate) fn http_status(response: &Response<Reply>) -> StatusCode {
     match (response.body(), Status::from_header_map(response.headers())) {
         (Reply::Failure(Some(status)), _) => connect::http_status(status.code()),

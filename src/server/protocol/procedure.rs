@@ -1,6 +1,9 @@
 //! The procedures of the evaluation service, and their paths.
+//!
+//! gRPC and Connect have the same paths: `/` service `/` procedure, such as
+//! `/flagd.evaluation.v2.Service/ResolveBoolean`. They are case-sensitive.
 
-/// The type that is asked for.
+/// The type of value that a client requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Kind {
     Boolean,
@@ -13,18 +16,21 @@ pub(crate) enum Kind {
 /// A version of the evaluation protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Version {
-    /// It cannot tell a flag without value from one whose value is zero.
+    /// It cannot distinguish a flag without a value from one whose value is zero.
     V1,
+    /// Value and variant are optional.
     V2,
 }
 
-/// The services: the last is what version 1 was called before, with the same messages.
+/// The services by path. The last one is the former name of version 1, with the
+/// same messages.
 const SERVICES: [(&str, Version); 3] = [
     ("/flagd.evaluation.v1.Service/", Version::V1),
     ("/flagd.evaluation.v2.Service/", Version::V2),
     ("/schema.v1.Service/", Version::V1),
 ];
 
+/// The ends of the names of procedures, after `Resolve`.
 const KINDS: [(&str, Kind); 5] = [
     ("Boolean", Kind::Boolean),
     ("String", Kind::String),
@@ -36,12 +42,16 @@ const KINDS: [(&str, Kind); 5] = [
 /// A procedure of the service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Procedure {
+    /// The evaluation of one flag.
     Resolve(Kind, Version),
+    /// The evaluation of all flags, only in version 1.
     ResolveAll,
+    /// The event stream, the same in both versions.
     EventStream,
 }
 
 impl Procedure {
+    /// The procedure at a path; none if the path is unknown.
     pub(crate) fn at(path: &str) -> Option<Self> {
         let at = |(service, version): &(&str, _)| Some((*version, path.strip_prefix(service)?));
         let (version, name) = SERVICES.iter().find_map(at)?;
@@ -56,7 +66,8 @@ impl Procedure {
         }
     }
 
-    /// Where it is called: of several paths the first, by the present name of the service.
+    /// The path of the procedure, for metrics. Of several paths it is the one with
+    /// the current name of the service, and version 1 if both versions have it.
     pub(crate) fn path(self) -> String {
         let (version, name) = match self {
             Self::Resolve(kind, version) => {

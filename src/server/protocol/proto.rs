@@ -1,4 +1,6 @@
-//! The messages of flagd's protocols, generated from `proto/`.
+//! The messages of flagd's protocols, generated from `proto/` by the build.
+//!
+//! They are used to read requests. Responses are written in place, without them.
 #![allow(missing_docs, unreachable_pub, dead_code, clippy::all, clippy::pedantic)]
 
 pub(crate) mod v1 {

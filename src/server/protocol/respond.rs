@@ -1,4 +1,4 @@
-//! Responses that have nothing to do with flags.
+//! Responses that have nothing to do with flags, and helpers to build others.
 
 use http::{
     HeaderName, HeaderValue, Response, StatusCode,
@@ -8,7 +8,8 @@ use hyper::body::Bytes;
 
 use crate::{excerpt::excerpt, server::body::Reply};
 
-/// The value of a header as an error quotes it.
+/// The value of a header as an error quotes it: in quotes, escaped and shortened,
+/// because clients choose it.
 pub(crate) fn quoted(value: &HeaderValue) -> String {
     format!("{:?}", excerpt(&String::from_utf8_lossy(value.as_bytes())))
 }
@@ -20,7 +21,7 @@ pub(crate) fn status(status: StatusCode) -> Response<Reply> {
     response
 }
 
-/// A response of this type.
+/// A response with a body of this content type.
 pub(crate) fn content(
     status: StatusCode,
     content_type: &'static str,
@@ -32,7 +33,7 @@ pub(crate) fn content(
     response
 }
 
-/// Adds a header.
+/// Sets a header of a response.
 pub(crate) fn with(
     mut response: Response<Reply>,
     name: HeaderName,
@@ -42,14 +43,15 @@ pub(crate) fn with(
     response
 }
 
-/// There is nothing at this path.
+/// The response for a path that does not exist, as flagd has it. A provider takes
+/// it for an unknown service (docs/flagd.md, "Servers without evaluation v2").
 pub(crate) fn not_found() -> Response<Reply> {
     let text = "404 page not found\n";
     let response = content(StatusCode::NOT_FOUND, "text/plain; charset=utf-8", text);
     with(response, X_CONTENT_TYPE_OPTIONS, "nosniff")
 }
 
-/// Only POST is allowed.
+/// The response to a method other than POST.
 pub(crate) fn only_post() -> Response<Reply> {
     with(status(StatusCode::METHOD_NOT_ALLOWED), ALLOW, "POST")
 }

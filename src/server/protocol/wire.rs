@@ -1,4 +1,20 @@
-//! JSON as protobuf's `Struct`, written without a copy between.
+//! JSON objects as protobuf's `Struct`, written without a copy in between.
+//!
+//! Protobuf writes the length of a message before the message, so an object is
+//! walked twice: the `len` functions add up lengths, the `write` functions write.
+//! Both must agree to the byte, which a test checks. Lengths of nested objects are
+//! computed again at each level; metadata and values are rarely nested deeply.
+//!
+//! The object `{"a": true}`, which is a map with one entry:
+//!
+//! ```text
+//! 0a 07          field 1, the entry, 7 bytes
+//!    0a 01 61    field 1, the name: "a"
+//!    12 02       field 2, the value, 2 bytes
+//!       20 01    field 4, bool_value: true
+//! ```
+//!
+//! All tags are below 16, so a key is always one byte.
 
 use prost::{
     bytes::BufMut,
@@ -8,29 +24,34 @@ use prost::{
 };
 use serde_json::{Map, Value};
 
-/// An object, as metadata or value of a flag; `extra` is a field that it has besides.
+/// An object to write: the metadata or the value of a flag.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Fields<'a> {
     pub(crate) object: &'a Map<String, Value>,
+    /// A field to add, as name and string, unless the object has one of this name.
+    /// It saves a copy of the metadata where a selector adds to it.
     pub(crate) extra: Option<(&'a str, &'a str)>,
 }
 
 impl<'a> Fields<'a> {
+    /// An object without an additional field.
     pub(crate) fn new(object: &'a Map<String, Value>) -> Self {
         Self { object, extra: None }
     }
 
-    /// The field that the object does not have itself.
+    /// The additional field, unless the object has one of this name.
     pub(crate) fn added(&self) -> Option<(&'a str, &'a str)> {
         self.extra.filter(|(name, _)| !self.object.contains_key(*name))
     }
 
+    /// The length of what [`write`](Self::write) writes.
     fn len(&self) -> usize {
         let own = self.object.iter().map(|(name, value)| field(entry_len(name, value_len(value))));
         let added = self.added().map(|(name, text)| field(entry_len(name, text_len(text))));
         own.sum::<usize>() + added.unwrap_or_default()
     }
 
+    /// Writes the message `Struct`, without a tag and length before it.
     fn write(&self, out: &mut impl BufMut) {
         for (name, value) in self.object {
             write_entry(name, value_len(value), out);
@@ -42,7 +63,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Writes the object as the field `tag`.
+    /// Writes the object as the field `tag` of a message.
     pub(crate) fn write_field(&self, tag: u32, out: &mut impl BufMut) {
         write_head(tag, self.len(), out);
         self.write(out);
@@ -54,18 +75,22 @@ fn field(content: usize) -> usize {
     key_len(1) + encoded_len_varint(content as u64) + content
 }
 
+/// The length of an entry of a map, whose value has this length.
 fn entry_len(name: &str, value: usize) -> usize {
     field(name.len()) + field(value)
 }
 
+/// The length of a `Value` that is a string.
 fn text_len(text: &str) -> usize {
     field(text.len())
 }
 
+/// The length of a `ListValue`.
 fn list_len(items: &[Value]) -> usize {
     items.iter().map(|item| field(value_len(item))).sum()
 }
 
+/// The length of a `Value`: a key of one byte, and its content.
 fn value_len(value: &Value) -> usize {
     match value {
         Value::Null | Value::Bool(_) => 2,
@@ -76,23 +101,27 @@ fn value_len(value: &Value) -> usize {
     }
 }
 
+/// Writes what comes before a string or message of this length.
 fn write_head(tag: u32, len: usize, out: &mut impl BufMut) {
     encode_key(tag, WireType::LengthDelimited, out);
     encode_varint(len as u64, out);
 }
 
+/// Writes a string field, also if it is empty.
 pub(crate) fn write_text(tag: u32, text: &str, out: &mut impl BufMut) {
     write_head(tag, text.len(), out);
     out.put_slice(text.as_bytes());
 }
 
-/// An entry of a map up to its value, which has this length.
+/// Writes an entry of a map up to its value, which has this length and follows.
 fn write_entry(name: &str, value: usize, out: &mut impl BufMut) {
     write_head(1, entry_len(name, value), out);
     write_text(1, name, out);
     write_head(2, value, out);
 }
 
+/// Writes the message `Value`. A number is a 64-bit float there, so integers beyond
+/// 2^53 lose digits.
 fn write_value(value: &Value, out: &mut impl BufMut) {
     match value {
         Value::Null => {

@@ -1,5 +1,28 @@
-//! What is remembered of former flags, so that streams can be told what has changed. No flag is kept:
-//! where all of them change, the flags that were would take as much memory again.
+//! What is remembered of former flags, so that streams can find what has changed
+//! for their clients.
+//!
+//! No flag is kept: if an update changes all of them, the former flags would
+//! take as much memory again. Two things are kept instead:
+//!
+//! - of the last [`STEPS`] updates, where each changed flag was before, which
+//!   says exactly what a client with any selector has seen;
+//! - of each key, the version that changed it last, which says less but is never
+//!   too old for present flags. Of removed flags, [`MOST_REMOVED`] keys and
+//!   some more are kept.
+//!
+//! For example, two sources, of which `two` comes later and wins, and a client
+//! without a selector:
+//!
+//! ```text
+//! version 1   one: a         client sees one's a
+//! version 2   two: a         step 2: a was at [one]        -> a update
+//! version 3   two: nothing   step 3: a was at [two, one]   -> a update
+//! version 4   one: nothing   step 4: a was at [one]        -> a delete
+//! ```
+//!
+//! A client that has missed versions 2 and 3 still receives `a update`, although
+//! its flag is the same again: it may have evaluated the flag in between, and
+//! must not keep that result.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -12,19 +35,22 @@ use super::{
 };
 use crate::evaluator::Change;
 
-/// How many updates are kept in detail: since the first of them, changes are known exactly.
+/// How many updates are kept in detail. Streams that lag behind by no more than
+/// that know the changes exactly.
 const STEPS: usize = 4;
 
-/// How many keys of flags that are gone are kept at least.
+/// How many keys of flags that no longer exist are kept at least.
 pub(crate) const MOST_REMOVED: usize = 10_000;
 
-/// Former flags: where they were before each of the last updates; of all, when they changed last.
+/// What is remembered of former flags.
 #[derive(Debug, Default)]
 pub(crate) struct History {
+    /// The last updates, at most [`STEPS`], the oldest first and without gaps.
     steps: VecDeque<Arc<Step>>,
-    /// The version in which each flag was changed last; also of flags that are gone.
+    /// The version that changed each flag last, also of flags that no longer
+    /// exist.
     changed: BTreeMap<Arc<str>, u64>,
-    /// Before this version, not all removed keys are known.
+    /// The keys that were removed up to this version are not all known.
     forgotten: u64,
 }
 
@@ -33,16 +59,19 @@ pub(crate) struct History {
 pub(crate) struct Step {
     /// The version that it made.
     version: u64,
+    /// The place of the source that it updated.
     source: usize,
-    /// Where each flag that it changed was before: in which sources, later ones first, and there in
-    /// which flag set.
+    /// Where each flag that it changed was before: in which sources, later ones
+    /// first, and there in which flag set.
     before: BTreeMap<Arc<str>, Box<[Place]>>,
 }
 
+/// The place of a source, and the flag set to which the flag belongs there.
 type Place = (usize, Option<Box<str>>);
 
 impl Step {
-    /// An update of the flags of one source.
+    /// Compares the flags of one source before and after an update. The places are
+    /// those in all sources, because a change can show or hide other flags.
     fn new(former: &Snapshot, now: &Snapshot, source: usize) -> Self {
         let [new, old] = [now, former].map(|of| {
             of.sources.get(source).and_then(|source| source.flags.clone()).unwrap_or_default()
@@ -57,7 +86,11 @@ impl Step {
 }
 
 impl History {
-    /// Remembers what an update of one source has replaced.
+    /// Remembers what an update of one source has replaced, and forgets what is
+    /// too old or too much.
+    ///
+    /// Keys of removed flags are forgotten all at once when there are too many, so
+    /// that a program which adds and removes flags forever needs bounded memory.
     pub(crate) fn replaced(&mut self, former: &Snapshot, now: &Snapshot, source: usize) {
         let step = Step::new(former, now, source);
         self.changed.extend(step.before.keys().map(|key| (key.clone(), now.version)));
@@ -74,7 +107,8 @@ impl History {
         }
     }
 
-    /// All updates after one version up to another; none if they are not all kept.
+    /// The updates after version `from` up to version `to`; none if they are no
+    /// longer all kept.
     pub(crate) fn steps(&self, from: u64, to: u64) -> Option<Vec<Arc<Step>>> {
         let between = self.steps.iter().filter(|step| from < step.version && step.version <= to);
         let between: Vec<_> = between.cloned().collect();
@@ -82,7 +116,8 @@ impl History {
             .then_some(between)
     }
 
-    /// The keys that were changed since a version; none if they are not all known any more.
+    /// The keys that were changed after a version; none if they are no longer all
+    /// known.
     pub(crate) fn since(&self, version: u64) -> Option<Vec<Arc<str>>> {
         let later = self.changed.iter().filter(|(_, changed)| **changed > version);
         (version >= self.forgotten).then(|| later.map(|(key, _)| key.clone()).collect())
@@ -94,12 +129,18 @@ impl History {
     }
 }
 
-/// What a client must hear that has missed these updates, the last of which made `now`.
+/// What a client must receive that has missed these updates, the last of which
+/// made `now`.
+///
+/// It goes backwards from `now`, where it is known which flag the selector shows.
+/// Each step says where the flag was before it. A flag has changed for the client
+/// if another source's flag was shown before, or if the shown flag itself was
+/// changed.
 pub(crate) fn exactly(steps: &[Arc<Step>], now: &Snapshot, selector: &Selector) -> Changes {
     let mut differing = BTreeSet::new();
-    // The source whose flag was shown, as of ever earlier updates.
+    // The source whose flag was shown before the update that was looked at last.
     let mut shown = BTreeMap::new();
-    // Step by step: what has changed and changed back was seen meanwhile.
+    // Step by step, because a client may have seen what has changed and changed back.
     for step in steps.iter().rev() {
         for (key, before) in &step.before {
             let after = shown.get(&**key).copied().unwrap_or_else(|| now.shown(selector, key));
@@ -115,12 +156,14 @@ pub(crate) fn exactly(steps: &[Arc<Step>], now: &Snapshot, selector: &Selector) 
     told(differing.into_iter().map(|key| (key, was_shown(key))), now, selector)
 }
 
-/// What a client must hear that may have seen flags of these keys, nobody knows which.
+/// What a client must receive that may have seen flags with any of these keys. It
+/// is not known which, so each counts as seen.
 pub(crate) fn at_most(keys: &[Arc<str>], now: &Snapshot, selector: &Selector) -> Changes {
     told(keys.iter().map(|key| (&**key, true)), now, selector)
 }
 
-/// What a client must hear of these keys, each with whether the client saw such a flag before.
+/// What a client must receive about these keys. Each comes with whether the client
+/// saw a flag of that key before.
 fn told<'k>(
     keys: impl Iterator<Item = (&'k str, bool)>,
     now: &Snapshot,
@@ -137,7 +180,9 @@ fn told<'k>(
     Changes { flags: flags.collect(), ..Changes::default() }
 }
 
-/// Which flags a stream was told of last. It does not keep them alive: clients may lag behind.
+/// The version of the flags that a stream sent last.
+///
+/// It does not keep the flags alive, however far a client lags behind.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Told(pub(crate) u64);
 

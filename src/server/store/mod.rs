@@ -1,4 +1,28 @@
-//! The flags of all sources: a snapshot that readers take without a lock, replaced as a whole.
+//! The flags of all sources: a snapshot that readers take without a lock, and
+//! that an update replaces as a whole.
+//!
+//! ```text
+//! feeds, Flags --- update --> Store --- snapshot() --> requests
+//!                               |------ watch() -----> streams: there is something new
+//!                               '------ changes() ---> streams: this is new to you
+//! ```
+//!
+//! # Invariants
+//!
+//! - Each update makes a version one higher than the last. A [`Snapshot`] never
+//!   changes after it is published, except for what it caches.
+//! - Writers come one after another, under the lock of the [`History`], which is
+//!   written before the snapshot is published. Whoever sees a snapshot can
+//!   therefore learn how it came about.
+//! - The watch is notified last, so whoever is woken finds the new snapshot.
+//! - The place of a source in the snapshot never changes, and later places win.
+//!
+//! # Why streams do not keep their old snapshot
+//!
+//! To find what is new, a stream could compare the snapshot that it sent last
+//! with the current one. But a client that reads slowly would then keep all
+//! former flags in memory. A stream keeps only a version number ([`Told`]), and
+//! the [`history`] remembers what has changed since.
 
 pub(crate) mod history;
 mod remembered;
@@ -21,15 +45,18 @@ use crate::evaluator::FlagSet;
 #[derive(Debug)]
 pub(crate) struct Store {
     current: ArcSwap<Snapshot>,
+    /// Its lock is also the lock of the writers.
     history: Mutex<History>,
-    /// How many sources there are from the beginning. Those after them have a flag set of the
-    /// program's each, and an empty one can be given to another flag set.
+    /// How many sources there are from the start. Each place after them holds a
+    /// flag set of the program; an empty one can be reused for another flag set.
     fixed: usize,
+    /// The version of the current snapshot, to wake those who wait for another.
     version: watch::Sender<u64>,
 }
 
 impl Store {
-    /// A store for these sources, of which later ones win.
+    /// A store for these sources, of which later ones win. None of them has
+    /// delivered anything yet.
     pub(crate) fn new(names: impl IntoIterator<Item = Arc<str>>) -> Self {
         let sources = names.into_iter().map(|name| Loaded { name, flag_set: None, flags: None });
         let sources: Vec<_> = sources.collect();
@@ -41,18 +68,27 @@ impl Store {
         }
     }
 
-    /// The flags as they are now, without a lock.
+    /// The current flags, without a lock.
+    ///
+    /// The guard is for one request. Whoever keeps the flags longer clones the
+    /// `Arc` in it, because guards are few per thread.
     pub(crate) fn snapshot(&self) -> arc_swap::Guard<Arc<Snapshot>> {
         self.current.load()
     }
 
-    /// Tells when there is another snapshot.
+    /// Notifies when there is another snapshot. Versions may be skipped.
     pub(crate) fn watch(&self) -> watch::Receiver<u64> {
         self.version.subscribe()
     }
 
-    /// Replaces the flags of one source by what `change` makes of them; flags that are the same stay.
-    /// Writers come one after the other; after an error nothing has changed.
+    /// Replaces the flags of one source with what `change` makes of them. Flags
+    /// that stay the same are shared with the former ones.
+    ///
+    /// Writers wait for one another. `change` runs under their lock.
+    ///
+    /// # Errors
+    ///
+    /// Returns the error of `change`. Nothing has changed then.
     pub(crate) fn update<E>(
         &self,
         source: usize,
@@ -64,8 +100,10 @@ impl Store {
         self.replace(history, &current, sources, source, change)
     }
 
-    /// As [`update`](Self::update), of a flag set that the program sets. It is added when it gets its
-    /// first flags, and gone when it has none.
+    /// Does the same as [`update`](Self::update) for a flag set of the program.
+    ///
+    /// Its place is added, or an empty one is reused, when it gets its first
+    /// flags. Without flags, it no longer exists to clients.
     pub(crate) fn update_flag_set<E>(
         &self,
         name: &str,
@@ -93,14 +131,14 @@ impl Store {
         self.replace(history, &current, sources, at, change)
     }
 
-    /// The flags of a flag set that the program sets.
+    /// The flags of a flag set of the program; none if it has no place.
     pub(crate) fn flag_set(&self, id: &str) -> Option<Arc<FlagSet>> {
         let current = self.snapshot();
         let at = flag_set(&current, id)?;
         current.sources[at].flags.clone()
     }
 
-    /// The flag sets that the program sets and that have flags, in the order of their ids.
+    /// The ids of the program's flag sets that have flags, sorted.
     pub(crate) fn flag_sets(&self) -> Vec<Arc<str>> {
         let current = self.snapshot();
         let with_flags = current.sources[self.fixed..]
@@ -111,6 +149,8 @@ impl Store {
         ids
     }
 
+    /// Publishes the next snapshot, in which `source` has other flags. `history` is
+    /// the lock of the writers, so `current` is still the current snapshot.
     fn replace<E>(
         &self,
         mut history: MutexGuard<'_, History>,
@@ -125,7 +165,7 @@ impl Store {
         sources[source].flags = Some(Arc::new(flags));
         let version = current.version + 1;
         let now = Arc::new(Snapshot::new(version, sources));
-        // Before anybody sees the new flags: what has changed is known to all who ask for it.
+        // Before anybody sees the new flags, so that whoever does can ask what has changed.
         history.replaced(current, &now, source);
         self.current.store(now);
         drop(history);
@@ -133,9 +173,14 @@ impl Store {
         Ok(())
     }
 
-    /// What has changed since a stream was told something, of what the selector shows. All that has
-    /// changed is in it, and more only where that is long past; none if that is so long ago that
-    /// nobody knows.
+    /// What has changed since the version that a stream sent last, of the flags
+    /// that the selector shows.
+    ///
+    /// Everything that has changed is in it. If the version is only a few updates
+    /// old, nothing else is; if it is older, flags that the client never saw may
+    /// be in it too. It is none if even the keys are no longer known.
+    ///
+    /// Many streams ask the same after an update; the result is computed once.
     pub(crate) fn changes(
         &self,
         told: Told,
@@ -154,12 +199,13 @@ impl Store {
     }
 }
 
-/// The place of a flag set that the program sets.
+/// The place of a flag set of the program.
 fn flag_set(current: &Snapshot, id: &str) -> Option<usize> {
     current.sources.iter().position(|source| source.flag_set.as_deref() == Some(id))
 }
 
-/// Locked data is replaced as a whole, so that a panic elsewhere leaves nothing half done.
+/// Locks even after a panic of another holder. The only code of others that runs
+/// under the lock is `change`, which runs before anything is written.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

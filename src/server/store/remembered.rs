@@ -1,11 +1,17 @@
-//! What many clients ask for at once: made by the first of them.
+//! A small cache for what many clients need at once: the first one computes it.
+//!
+//! After an update, every stream wakes and needs the same message. The cache
+//! belongs to a snapshot and goes away with it, so nothing in it is ever out of
+//! date.
 
 use std::sync::{Mutex, PoisonError};
 
-/// How many things are kept: what clients ask for is up to them.
+/// How many values are kept. Clients choose selectors freely, so the number of
+/// keys is not bounded otherwise.
 const MOST: usize = 64;
 
-/// Things that are made once, by what clients ask for.
+/// Values by key, the newest first. A list is searched as fast as a map at this
+/// size, and knows what is oldest.
 #[derive(Debug)]
 pub(crate) struct Remembered<K, V>(Mutex<Vec<(K, V)>>);
 
@@ -16,9 +22,10 @@ impl<K, V> Default for Remembered<K, V> {
 }
 
 impl<K: PartialEq, V: Clone> Remembered<K, V> {
-    /// What `make` gives, or gave when it was asked for before.
+    /// The value for this key, computed with `make` unless it is there already.
+    /// When there are too many values, the oldest is dropped.
     pub(crate) fn get(&self, key: K, make: impl FnOnce() -> V) -> V {
-        // Held while it is made: all who ask at once want the same.
+        // Locked during `make`, because all who wait here usually need the same value.
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, value)) = known.iter().find(|(of, _)| *of == key) {
             return value.clone();

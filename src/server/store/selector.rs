@@ -1,4 +1,17 @@
 //! Which flags a client wants to see.
+//!
+//! A selector is text, in the header `flagd-selector` or in a message of the
+//! sync protocol (docs/flagd.md, "Selectors"):
+//!
+//! | Text | Meaning |
+//! |---|---|
+//! | empty | all flags, or the server's default flag set |
+//! | `flagSetId=shop` | the flags of one flag set |
+//! | `flagSetId=` | the flags that belong to no flag set |
+//! | `source=flags.json` | the flags of one source |
+//! | `flags.json` | the same: a bare source |
+//!
+//! A selector that matches nothing is valid, and shows no flag.
 
 use std::fmt;
 
@@ -13,13 +26,14 @@ pub(crate) enum Selector {
     /// All flags.
     #[default]
     All,
-    /// The flags of this flag set; those of no flag set where there is no id.
+    /// The flags of this flag set; without an id, those that belong to none.
     FlagSet(Option<String>),
-    /// The flags of this source.
+    /// The flags of the source with this name.
     Source(String),
 }
 
-/// A selector by something else than flag set and source.
+/// A selector by something other than flag set and source. It holds the unknown
+/// key, and its message is flagd's, because providers recognize it.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct InvalidSelector(String);
 
@@ -31,7 +45,11 @@ impl fmt::Display for InvalidSelector {
 }
 
 impl Selector {
-    /// `flagSetId=<id>`, `source=<source>`, a bare source, or nothing for all.
+    /// Parses a selector in one of the forms above.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error for any other key before the first `=`.
     pub(crate) fn parse(text: &str) -> Result<Self, InvalidSelector> {
         match text.split_once('=') {
             None if text.is_empty() => Ok(Self::All),
@@ -42,7 +60,8 @@ impl Selector {
         }
     }
 
-    /// What it adds to the metadata of each answer.
+    /// The field that the selector adds to the metadata of each result, unless the
+    /// flag has it already.
     pub(crate) fn metadata(&self) -> Option<(&'static str, &str)> {
         match self {
             Self::FlagSet(Some(id)) => Some(("flagSetId", id)),

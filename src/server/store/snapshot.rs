@@ -1,4 +1,25 @@
-//! The flags of all sources at one moment.
+//! The flags of all sources at one moment, and which of them a selector shows.
+//!
+//! Sources are kept apart, not merged: a merged map would have to be built anew
+//! for each update and each selector. A key is instead looked up in each source,
+//! from the last to the first: there are few sources, and a lookup costs little.
+//!
+//! # Which flag a selector shows
+//!
+//! Several sources may have a flag with one key, and each of these flags may
+//! belong to a flag set. Take three sources, later ones to the right:
+//!
+//! ```text
+//!            one          two          three
+//! flag a     flag set x   flag set y
+//! flag b     flag set x                flag set x
+//!
+//! selector            a        b
+//! (none)              two      three    the last one
+//! flagSetId=x         one      three    the last one in the flag set
+//! flagSetId=y         two      -
+//! source=one          one      -        three's b hides it: same key, same flag set
+//! ```
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,40 +33,46 @@ use serde_json::{Map, Value};
 use super::{remembered::Remembered, selector::Selector};
 use crate::evaluator::{Change, Context, ErrorCode, FlagSet, Outcome};
 
-/// The flags that one source gave last.
+/// The flags that one source delivered last.
 #[derive(Clone, Debug)]
 pub(crate) struct Loaded {
-    /// What the source is called.
+    /// The name of the source, for selectors, metadata and metrics.
     pub(crate) name: Arc<str>,
-    /// The flag set that all its flags belong to, where that is known.
+    /// The flag set to which all its flags belong, if that is known: for the flag
+    /// sets of the program.
     pub(crate) flag_set: Option<Arc<str>>,
-    /// The last good definition; none before the first.
+    /// The last valid definition; none before the first.
     pub(crate) flags: Option<Arc<FlagSet>>,
 }
 
 /// The flags of all sources at one moment.
 #[derive(Debug)]
 pub(crate) struct Snapshot {
+    /// How many updates have made it. It is 0 before the first.
     pub(crate) version: u64,
+    /// Later ones win.
     pub(crate) sources: Vec<Loaded>,
-    /// What has changed, once computed, by selector and former version.
+    /// What has changed since a former version for a selector, once computed.
     pub(crate) changes: Remembered<(Selector, u64), Option<Arc<Changes>>>,
-    /// What the sync protocol sends, once written.
+    /// The message of the sync protocol for a selector, once written.
     definitions: Remembered<Selector, Bytes>,
 }
 
-/// What has changed from one snapshot to another.
+/// What has changed from one snapshot to another, for one selector. All streams
+/// that ask share it, and with it the messages.
 #[derive(Debug, Default)]
 pub(crate) struct Changes {
-    /// The changed flags.
+    /// The changed flags by key, each with what clients are notified of. Empty if
+    /// nothing has changed for this selector.
     pub(crate) flags: BTreeMap<String, Change>,
-    /// The message that tells it in protobuf, once written.
+    /// The event in protobuf, in its envelope, once written.
     pub(crate) proto: OnceLock<Bytes>,
-    /// The message that tells it in JSON, once written.
+    /// The event in JSON, in its envelope, once written.
     pub(crate) json: OnceLock<Bytes>,
 }
 
 impl Snapshot {
+    /// A snapshot with empty caches.
     pub(crate) fn new(version: u64, sources: Vec<Loaded>) -> Self {
         Self {
             version,
@@ -55,28 +82,33 @@ impl Snapshot {
         }
     }
 
+    /// The sources in their order, also those without flags.
     pub(crate) fn sources(&self) -> &[Loaded] {
         &self.sources
     }
 
-    /// Whether each source has given a definition.
+    /// Whether every source has delivered a valid definition.
     pub(crate) fn is_loaded(&self) -> bool {
         self.sources.iter().all(|source| source.flags.is_some())
     }
 
-    /// Whether a source has flags, or every source says that it has none.
+    /// Whether evaluations make sense: a source has flags, or all sources have
+    /// delivered a definition without any.
     pub(crate) fn has_answers(&self) -> bool {
         self.is_loaded() || self.latest_first().next().is_some()
     }
 
-    /// The sources that have flags and their places, later ones first: they win.
+    /// The sources that have flags, with their places, in the order in which they
+    /// win: later ones first.
     pub(crate) fn latest_first(&self) -> impl Iterator<Item = (usize, &FlagSet)> {
         let sources = self.sources.iter().enumerate().rev();
         let sets = sources.filter_map(|(at, source)| Some((at, &**source.flags.as_ref()?)));
         sets.filter(|(_, set)| !set.is_empty())
     }
 
-    /// As [`latest_first`](Self::latest_first), without sources of which the selector shows nothing.
+    /// The same as [`latest_first`](Self::latest_first), without sources that are
+    /// known to belong to another flag set than the selector's. A program may have
+    /// thousands of flag sets.
     fn shown_by(&self, selector: &Selector) -> impl Iterator<Item = (usize, &FlagSet)> {
         let wanted = match selector {
             Selector::FlagSet(id) => Some(id.as_deref()),
@@ -97,8 +129,11 @@ impl Snapshot {
         self.latest_first().any(|(_, set)| set.contains(key))
     }
 
-    /// The source whose flag of one key the selector shows: of these that have one, later ones first,
-    /// each with the flag set that the flag belongs to there.
+    /// The place of the source whose flag of one key the selector shows.
+    ///
+    /// `places` are the sources that have such a flag, later ones first, each with
+    /// the flag set to which the flag belongs there. They need not be those of
+    /// this snapshot: the history asks about former ones.
     pub(crate) fn select<'p>(
         &self,
         selector: &Selector,
@@ -108,7 +143,7 @@ impl Snapshot {
             Selector::All => places.next(),
             Selector::FlagSet(id) => places.find(|(_, flag_set)| *flag_set == id.as_deref()),
             Selector::Source(wanted) => {
-                // A later source hides the flag of the same key and flag set.
+                // A later source hides the flag with the same key in the same flag set.
                 let mut hidden = BTreeSet::new();
                 places.find(|(at, flag_set)| {
                     hidden.insert(*flag_set) && *self.sources[*at].name == **wanted
@@ -118,20 +153,25 @@ impl Snapshot {
         place.map(|(at, _)| at)
     }
 
-    /// The source whose flag of this key the selector shows.
+    /// The place of the source whose flag of this key the selector shows; none if
+    /// it shows none.
     pub(crate) fn shown(&self, selector: &Selector, key: &str) -> Option<usize> {
         let sources = self.shown_by(selector).filter(|(_, set)| set.contains(key));
         let places = sources.map(|(at, set)| (at, flag_set_id(set, key)));
         self.select(selector, places)
     }
 
-    /// Where the flag of this key is, if the selector shows it.
+    /// The source that has the flag of this key, as name and flags, if the
+    /// selector shows the flag.
     pub(crate) fn find(&self, selector: &Selector, key: &str) -> Option<(&Arc<str>, &FlagSet)> {
         let source = &self.sources[self.shown(selector, key)?];
         Some((&source.name, source.flags.as_deref()?))
     }
 
     /// Evaluates a flag; none if the selector shows no flag of this key.
+    ///
+    /// Without a selector, each source is asked in turn until one knows the flag,
+    /// so that the key is looked up once in the usual case.
     pub(crate) fn evaluate(
         &self,
         selector: &Selector,
@@ -145,12 +185,13 @@ impl Snapshot {
         outcomes.find(|outcome| outcome.error != Some(ErrorCode::FlagNotFound))
     }
 
-    /// The value of a flag's default variant, of whose type its values are in an evaluation of all.
+    /// The value of a flag's default variant, whose type is the flag's type in an
+    /// evaluation of all flags. None without a default variant.
     pub(crate) fn default_value(&self, selector: &Selector, key: &str) -> Option<&Value> {
         self.find(selector, key).and_then(|(_, set)| set.default_value(key))
     }
 
-    /// The keys that the selector shows, in their order.
+    /// The keys that the selector shows, sorted, each once.
     pub(crate) fn keys(&self, selector: &Selector) -> Vec<&str> {
         let all = self.shown_by(selector).flat_map(|(_, set)| set.keys());
         let mut keys: Vec<_> = match selector {
@@ -162,12 +203,20 @@ impl Snapshot {
         keys
     }
 
-    /// How many flags there are.
+    /// How many flags a client without any selector sees, for the metrics. A key
+    /// that several sources have counts once.
     pub(crate) fn len(&self) -> usize {
         self.keys(&Selector::All).len()
     }
 
-    /// The flag definition that the sync protocol sends.
+    /// The flag definition that the sync protocol sends, with the name of the
+    /// source added to each flag, as in flagd (docs/flagd.md, "Sync service"):
+    ///
+    /// ```json
+    /// {"flags":{"a":{"source":"flags.json","state":"ENABLED", ...}}}
+    /// ```
+    ///
+    /// The text of each flag is copied from its source, not written anew.
     pub(crate) fn definition(&self, selector: &Selector) -> String {
         let mut text = String::from("{\"flags\":{");
         for (index, key) in self.keys(selector).into_iter().enumerate() {
@@ -184,7 +233,8 @@ impl Snapshot {
         text
     }
 
-    /// What `write` makes of these flags for the sync protocol.
+    /// The message of the sync protocol for a selector, which `write` makes when it
+    /// is first needed. Many clients share it.
     pub(crate) fn sync_message(
         &self,
         selector: &Selector,
@@ -194,7 +244,7 @@ impl Snapshot {
     }
 }
 
-/// The flag set that a flag belongs to.
+/// The flag set to which a flag belongs, by its metadata `flagSetId`.
 pub(crate) fn flag_set_id<'s>(set: &'s FlagSet, key: &str) -> Option<&'s str> {
     set.flag_metadata(key).and_then(|metadata: &Map<_, _>| metadata.get("flagSetId")?.as_str())
 }

@@ -102,7 +102,7 @@ fn changes_are_those_that_a_selector_shows() {
     assert_eq!(changes("two"), ["b write"]);
 }
 
-/// All streams ask at once, each from a thread of its own.
+/// All streams compute changes at the same time, each in its own thread.
 #[test]
 fn changes_are_computed_once() {
     let store = store(&["one"]);
@@ -124,7 +124,7 @@ fn changes_are_computed_once() {
     }
 }
 
-/// A flag that another one hides may change: who sees the other one is not told.
+/// A hidden flag may change: clients that see the flag in front of it are not notified.
 #[test]
 fn changes_of_hidden_flags_are_told_to_those_who_see_them() {
     let store = store(&["one", "two"]);
@@ -147,12 +147,12 @@ fn changes_of_hidden_flags_are_told_to_those_who_see_them() {
     assert_eq!([since("one"), since("flagSetId=y")], [Some("delete"); 2]);
 }
 
-/// What an update leaves as it was is in memory once; what it replaces, no more.
+/// Flags that an update does not change are in memory once; those that it replaces are freed.
 #[test]
 fn former_flags_are_not_kept() {
     let store = store(&["one"]);
     let keys: Vec<_> = (0..10_000).map(|key| key.to_string()).collect();
-    // The first flags have a variant of this name.
+    // The first `changed` flags have a variant named after the version.
     let definition = |changed: usize, version: usize| {
         let name = |n| if n < changed { version.to_string() } else { "same".to_owned() };
         let flags: Vec<_> = keys.iter().enumerate().map(|(n, key)| flag(&name(n), key)).collect();
@@ -182,7 +182,7 @@ fn told_since(store: &Store, told: Told) -> Option<Vec<String>> {
     Some(changes.flags.iter().map(|(key, change)| format!("{key} {}", change.as_str())).collect())
 }
 
-/// A client may have asked meanwhile, and must not keep what it was told.
+/// A client may have evaluated the flag in between, and must not keep that result.
 #[test]
 fn what_has_changed_back_is_told() {
     let store = store(&["one"]);
@@ -195,7 +195,7 @@ fn what_has_changed_back_is_told() {
     assert_eq!(told_since(&store, told), Some(expected.into()));
 }
 
-/// However many updates a stream misses, it is told of every flag that they have changed.
+/// However many updates a stream misses, it learns of every flag that they have changed.
 #[test]
 fn changes_that_are_long_past_are_known() {
     let store = store(&["one", "two"]);
@@ -212,7 +212,8 @@ fn changes_that_are_long_past_are_known() {
     assert_eq!(told_since(&store, told), Some(expected));
 }
 
-/// Keys that come and go do not fill the memory; who missed them is not told less than all.
+/// Keys that come and go do not fill the memory. A stream that has missed forgotten keys learns
+/// that the changes are unknown, and never less than all changes.
 #[test]
 fn removed_keys_are_forgotten_at_last() {
     let store = store(&["one"]);

@@ -7,15 +7,13 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::atomic::{AtomicU32, Ordering},
-    thread,
-    time::{Duration, Instant},
 };
 
 use rustix::process::{Pid, WaitId, WaitIdOptions, getgid, getuid, kill_process, waitid};
 
 pub use rustix::process::Signal;
 
-use crate::support::wait::PATIENCE;
+use crate::support::wait::block_until;
 
 /// A way to run flagd.
 #[derive(Clone, Debug)]
@@ -166,15 +164,11 @@ fn until_stopped(container: &str) {
     let inspect = ["inspect", "--format", "{{.State.Pid}}", container];
     let Ok(output) = Command::new("docker").args(inspect).output() else { return };
     let status_path = format!("/proc/{}/stat", String::from_utf8_lossy(&output.stdout).trim());
-    let start = Instant::now();
-    while let Ok(text) = fs::read_to_string(&status_path) {
+    block_until(&format!("container {container} to stop"), || {
+        let Ok(text) = fs::read_to_string(&status_path) else { return true };
         // The state follows the name, which is in parentheses.
-        if text.rsplit(") ").next().is_some_and(|rest| rest.starts_with('T')) {
-            return;
-        }
-        assert!(start.elapsed() < PATIENCE, "container {container} does not stop");
-        thread::sleep(Duration::from_millis(1));
-    }
+        text.rsplit(") ").next().is_some_and(|rest| rest.starts_with('T'))
+    });
 }
 
 impl Drop for Process {

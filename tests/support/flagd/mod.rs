@@ -25,7 +25,7 @@ pub use self::{
 };
 use super::{
     proto::{V1, v1},
-    wait::PATIENCE,
+    wait::{PATIENCE, eventually},
 };
 
 const LOG: &str = "flagd.log";
@@ -152,11 +152,7 @@ impl FlagdProcess {
 
     /// Waits until it has ended after [`Self::terminate`].
     pub async fn ended(&mut self) {
-        let start = Instant::now();
-        while self.process.as_mut().is_some_and(|process| !process.has_ended()) {
-            assert!(start.elapsed() < PATIENCE, "waited {PATIENCE:?} for flagd to end");
-            sleep(ASK_AGAIN).await;
-        }
+        eventually("flagd to end", || self.process.as_mut().is_none_or(Process::has_ended)).await;
         self.process = None;
     }
 

@@ -22,10 +22,8 @@ use std::{
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use tonic::transport::{Channel, Endpoint};
 
-#[cfg(feature = "tls")]
-use self::tls::with_tls;
 #[cfg(unix)]
-use self::unix::connect_lazy;
+use self::unix::UnixConnector;
 use super::transport::Transport;
 use crate::{
     excerpt::excerpt,
@@ -109,28 +107,30 @@ fn channel(
     if !options.keep_alive_time().is_zero() {
         endpoint = endpoint.http2_keep_alive_interval(options.keep_alive_time());
     }
-    if options.tls() {
-        endpoint = with_tls(endpoint, options, target)?;
-    }
     match &target.address {
-        Address::Tcp(_) => Ok(endpoint.connect_lazy()),
-        Address::Unix(path) => {
-            connect_lazy(&endpoint, path).map_err(|reason| socket_option(options).error(reason))
+        #[cfg(feature = "tls")]
+        Address::Tcp(_) if options.tls() => {
+            tls::encrypted(endpoint, tls::tcp(timeout), timeout, options, target)
         }
+        #[cfg(not(feature = "tls"))]
+        _ if options.tls() => Err(row::tls().error(
+            "this program was built without TLS; add the feature `tls-ring` or `tls-aws-lc`",
+        )),
+        Address::Tcp(_) => Ok(endpoint.connect_lazy()),
+        #[cfg(unix)]
+        Address::Unix(path) => {
+            let connector = UnixConnector::new(path);
+            let connector = connector.map_err(|reason| socket_option(options).error(reason))?;
+            #[cfg(feature = "tls")]
+            if options.tls() {
+                return tls::encrypted(endpoint, connector, timeout, options, target);
+            }
+            Ok(endpoint.connect_with_connector_lazy(connector))
+        }
+        #[cfg(not(unix))]
+        Address::Unix(_) => Err(socket_option(options)
+            .error("this system has no unix sockets; set `host` and `port` instead")),
     }
-}
-
-/// The stand-in for builds without TLS.
-#[cfg(not(feature = "tls"))]
-fn with_tls(_: Endpoint, _: &FlagdOptions, _: &Target) -> Result<Endpoint, FlagdError> {
-    let reason = "this program was built without TLS; add the feature `tls-ring` or `tls-aws-lc`";
-    Err(row::tls().error(reason))
-}
-
-/// The stand-in for systems without unix sockets.
-#[cfg(not(unix))]
-fn connect_lazy(_: &Endpoint, _: &std::path::Path) -> Result<Channel, String> {
-    Err("this system has no unix sockets; set `host` and `port` instead".to_owned())
 }
 
 /// The option that the path of the unix socket comes from, for errors.

@@ -1,9 +1,9 @@
-//! The TLS configuration of a connection, with errors that name the option and the
-//! file.
+//! Connections with TLS, and what the options come to for it, with errors that name
+//! the option and the file.
 //!
-//! tonic parses PEM files leniently and reports problems late, without a name.
-//! They are therefore read and checked here first, and passed to tonic as they
-//! are. Each error belongs to the option that has to change:
+//! rustls leaves out certificate authorities that it cannot read, and each handshake
+//! would then fail without a name. The files are therefore read and checked here
+//! first. Each error belongs to the option that has to change:
 //!
 //! | file | problem | option |
 //! |---|---|---|
@@ -14,9 +14,29 @@
 //!
 //! No error contains anything of what is in a file.
 
-use std::path::Path;
+use std::{
+    error::Error,
+    future::Future,
+    path::Path,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
-use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
+use http::Uri;
+use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioIo};
+use rustls::{ClientConfig, pki_types::ServerName};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::timeout,
+};
+use tokio_rustls::{TlsConnector, client::TlsStream};
+use tonic::{
+    ConnectError,
+    transport::{Channel, Endpoint},
+};
+use tower_service::Service;
 
 use crate::{
     excerpt::chain,
@@ -28,65 +48,88 @@ use crate::{
             target::Target,
         },
     },
-    http::tls::{Pem, TlsError, cryptography},
+    http::tls::{ClientTls, Pem, TlsError},
 };
 
-/// Adds TLS to an endpoint: it trusts the authorities in `certPath`, or those of the
-/// system without it, and presents the client's certificate if there is one.
-///
-/// The files are read whenever a connection is set up, so that renewed certificates
-/// are used.
-///
-/// # Errors
-///
-/// [`FlagdError`] for the option that cannot be used.
-pub(crate) fn with_tls(
+/// The only protocol of gRPC, as TLS calls it.
+const HTTP2: &[u8] = b"h2";
+
+/// Connections over TCP, as tonic makes them without TLS.
+pub(crate) fn tcp(timeout: Duration) -> HttpConnector {
+    let mut tcp = HttpConnector::new();
+    tcp.enforce_http(false);
+    tcp.set_nodelay(true);
+    tcp.set_connect_timeout(Some(timeout));
+    tcp
+}
+
+/// A channel with TLS over these connections, the first of which is made at the first call. The
+/// files of the options are read now, so that renewed certificates are picked up.
+pub(crate) fn encrypted<C, S>(
     endpoint: Endpoint,
+    connector: C,
+    timeout: Duration,
     options: &FlagdOptions,
     target: &Target,
-) -> Result<Endpoint, FlagdError> {
-    cryptography().map_err(|error| invalid(row::tls(), error))?;
-    // An IPv6 address is in brackets in an authority, but not in a certificate.
-    let server_name = target.authority.host().trim_matches(['[', ']']);
-    let config = ClientTlsConfig::new().domain_name(server_name);
-    let config = match options.cert_path() {
-        Some(path) => config.ca_certificate(Certificate::from_pem(authorities(path)?)),
-        None => config.with_native_roots(),
-    };
-    // First without the client's certificate, so that an error below is certainly about that.
-    let encrypted = endpoint.clone().tls_config(config.clone()).map_err(|error| {
-        FlagdError::Transport { target: target.to_string(), source: error.into() }
+) -> Result<Channel, FlagdError>
+where
+    C: Service<Uri, Response = TokioIo<S>> + Send + 'static,
+    C::Error: Into<Box<dyn Error + Send + Sync>>,
+    C::Future: Send + 'static,
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    // An IPv6 address stands in brackets in an authority, and without them in a certificate.
+    let host = target.authority.host().trim_matches(['[', ']']).to_owned();
+    let name = ServerName::try_from(host).map_err(|error| FlagdError::Transport {
+        target: target.to_string(),
+        source: error.into(),
     })?;
-    let (Some(cert), Some(key)) = (options.client_cert_path(), options.client_key_path()) else {
-        return Ok(encrypted);
-    };
-    let (cert, key) = (Pem::from(cert), Pem::from(key));
-    let identity = Identity::from_pem(
-        checked(row::client_cert_path(), &cert, |text| cert.certificates(text).map(drop))?,
-        checked(row::client_key_path(), &key, |text| key.private_key(text).map(drop))?,
-    );
-    endpoint.tls_config(config.identity(identity)).map_err(|error| {
-        let reason = format!("cannot use {key} with the certificate in {cert}: {}", chain(&error));
-        row::client_key_path().error(reason)
-    })
+    let mut config = configuration(options)?;
+    config.alpn_protocols = vec![HTTP2.to_vec()];
+    let tls = TlsConnector::from(Arc::new(config));
+    Ok(Channel::new(Encrypted { connector, tls, name, timeout }, endpoint))
 }
 
-/// The authorities in `certPath`, checked. tonic would leave out what it cannot
-/// read, and each handshake would fail with `UnknownIssuer`.
-fn authorities(path: &Path) -> Result<Vec<u8>, FlagdError> {
-    let pem = Pem::from(path);
-    checked(row::cert_path(), &pem, |text| pem.authorities(text).map(drop))
+/// Trusts `certPath`, or the system's authorities without it, and presents the client's certificate if
+/// there is one; or does what the program's own configuration says.
+fn configuration(options: &FlagdOptions) -> Result<ClientConfig, FlagdError> {
+    if let Some(config) = options.tls_config() {
+        return Ok(config.clone());
+    }
+    // Each file is checked first, so that each error has its own option.
+    let mut tls = ClientTls::new();
+    if let Some(path) = options.cert_path() {
+        let check = |pem: &Pem, text: &[u8]| pem.authorities(text).map(drop);
+        tls = tls.authorities(checked(row::cert_path(), path, check)?);
+    }
+    if let (Some(cert), Some(key)) = (options.client_cert_path(), options.client_key_path()) {
+        let check = |pem: &Pem, text: &[u8]| pem.certificates(text).map(drop);
+        let cert = checked(row::client_cert_path(), cert, check)?;
+        let check = |pem: &Pem, text: &[u8]| pem.private_key(text).map(drop);
+        tls = tls.identity(cert, checked(row::client_key_path(), key, check)?);
+    }
+    match tls.load() {
+        Ok((config, true)) => Ok(config),
+        Ok((_, false)) => Err(row::cert_path().error(
+            "it is not set, and the system has no certificate authorities: \
+             install them (mostly the package `ca-certificates`), or set it",
+        )),
+        Err(error @ TlsError::Pair { .. }) => Err(invalid(row::client_key_path(), error)),
+        Err(error) => Err(invalid(row::tls(), error)),
+    }
 }
 
-/// The content of a file, once `check` has accepted it.
+/// The file, once its content was checked: rustls leaves out authorities that it cannot read, and each
+/// handshake would then fail with `UnknownIssuer`.
 fn checked(
     option: OptionInfo,
-    pem: &Pem,
-    check: impl FnOnce(&[u8]) -> Result<(), TlsError>,
-) -> Result<Vec<u8>, FlagdError> {
-    let text = pem.read().map_err(|error| invalid(option, error))?;
-    check(&text).map_err(|error| invalid(option, error))?;
-    Ok(text.into_owned())
+    path: &Path,
+    check: impl FnOnce(&Pem, &[u8]) -> Result<(), TlsError>,
+) -> Result<Pem, FlagdError> {
+    let pem = Pem::from(path);
+    let checked = pem.read().and_then(|text| check(&pem, &text));
+    checked.map_err(|error| invalid(option, error))?;
+    Ok(pem)
 }
 
 /// A TLS error as an error of an option.
@@ -94,6 +137,51 @@ fn invalid(option: OptionInfo, error: TlsError) -> FlagdError {
     match error {
         TlsError::File { path, source } => option.file_error(&path, source),
         error => option.error(chain(&error)),
+    }
+}
+
+/// Makes connections, and encrypts them.
+struct Encrypted<C> {
+    connector: C,
+    tls: TlsConnector,
+    name: ServerName<'static>,
+    /// For both together.
+    timeout: Duration,
+}
+
+impl<C, S> Service<Uri> for Encrypted<C>
+where
+    C: Service<Uri, Response = TokioIo<S>>,
+    C::Error: Into<Box<dyn Error + Send + Sync>>,
+    C::Future: Send + 'static,
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    type Response = TokioIo<TlsStream<S>>;
+    /// The one by which a call that found no connection is told from a lost one.
+    type Error = ConnectError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, ConnectError>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ConnectError>> {
+        self.connector.poll_ready(cx).map_err(|error| ConnectError(error.into()))
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let (tls, name, limit) = (self.tls.clone(), self.name.clone(), self.timeout);
+        let connecting = self.connector.call(uri);
+        let encrypted = async move {
+            let stream = connecting.await.map_err(Into::into)?.into_inner();
+            let stream = tls.connect(name, stream).await?;
+            if stream.get_ref().1.alpn_protocol() != Some(HTTP2) {
+                return Err("the server does not offer HTTP/2, which gRPC requires".into());
+            }
+            Ok(TokioIo::new(stream))
+        };
+        Box::pin(async move {
+            match timeout(limit, encrypted).await {
+                Ok(connected) => connected.map_err(ConnectError),
+                Err(_) => Err(ConnectError(format!("not within {limit:?}").into())),
+            }
+        })
     }
 }
 
@@ -157,10 +245,8 @@ mod tests {
         format!("-----BEGIN {label}-----\nbm9uc2Vuc2U=\n-----END {label}-----\n")
     }
 
-    fn secured(builder: FlagdOptionsBuilder) -> Result<Endpoint, FlagdError> {
-        let options = builder.host("flags.test").tls(true).without_env().build().unwrap();
-        let endpoint = Endpoint::from_static("https://flags.test:8013");
-        with_tls(endpoint, &options, &Target::new(&options)?)
+    fn secured(builder: FlagdOptionsBuilder) -> Result<ClientConfig, FlagdError> {
+        configuration(&builder.host("flags.test").tls(true).without_env().build().unwrap())
     }
 
     #[test]
@@ -172,15 +258,34 @@ mod tests {
         secured(files.client("bundle.pem", "bundle.pem")).unwrap();
     }
 
-    #[test]
-    fn the_address_of_a_server_is_its_name_in_tls() {
+    #[tokio::test]
+    async fn the_address_of_a_server_is_its_name_in_tls() {
         let files = Files::new();
         for host in ["::1", "[::1]", "127.0.0.1", "my_service"] {
             let builder = FlagdOptions::builder().host(host).cert_path(files.path("cert.pem"));
             let options = builder.without_env().build().unwrap();
             let target = Target::new(&options).unwrap();
-            with_tls(Endpoint::from_static("https://flags.test"), &options, &target).unwrap();
+            let endpoint = Endpoint::from_static("https://flags.test");
+            let limit = Duration::from_secs(1);
+            encrypted(endpoint, tcp(limit), limit, &options, &target).unwrap();
         }
+    }
+
+    #[tokio::test]
+    async fn a_handshake_without_an_end_counts_as_no_connection() {
+        let files = Files::new();
+        let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let uri = format!("https://{}", silent.local_addr().unwrap());
+        let limit = Duration::from_millis(50);
+        let config = files.client("cert.pem", "key.pem").tls(true).without_env().build().unwrap();
+        let mut connector = Encrypted {
+            connector: tcp(limit),
+            tls: Arc::new(configuration(&config).unwrap()).into(),
+            name: ServerName::try_from("flags.test").unwrap(),
+            timeout: limit,
+        };
+        let error = connector.call(uri.parse().unwrap()).await.map(drop).unwrap_err();
+        assert_eq!(error.to_string(), "not within 50ms");
     }
 
     #[test]

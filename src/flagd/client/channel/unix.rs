@@ -15,27 +15,28 @@ use std::{
 use http::Uri;
 use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
-use tonic::transport::{Channel, Endpoint};
 use tower_service::Service;
 
 use crate::excerpt::shown;
 
-/// A channel over the socket at `path`, which is connected by the first call.
-///
-/// A path that does not exist is accepted, because flagd may create the socket
-/// later. A path to something else is an error, because it never becomes a socket.
-pub(crate) fn connect_lazy(endpoint: &Endpoint, path: &Path) -> Result<Channel, String> {
-    match fs::metadata(path) {
-        Ok(metadata) if !metadata.file_type().is_socket() => {
-            Err(format!("`{}` is not a unix socket", shown(path)))
-        }
-        _ => Ok(endpoint.connect_with_connector_lazy(UnixConnector(path.to_owned()))),
-    }
-}
-
 /// Connects to the socket at this path, anew for each connection.
 #[derive(Clone)]
-struct UnixConnector(PathBuf);
+pub(crate) struct UnixConnector(PathBuf);
+
+impl UnixConnector {
+    /// A connector for the socket at `path`.
+    ///
+    /// A path that does not exist is accepted, because flagd may create the socket
+    /// later. A path to something else is an error, because it never becomes a socket.
+    pub(crate) fn new(path: &Path) -> Result<Self, String> {
+        match fs::metadata(path) {
+            Ok(metadata) if !metadata.file_type().is_socket() => {
+                Err(format!("`{}` is not a unix socket", shown(path)))
+            }
+            _ => Ok(Self(path.to_owned())),
+        }
+    }
+}
 
 impl Service<Uri> for UnixConnector {
     type Response = TokioIo<UnixStream>;

@@ -1,4 +1,17 @@
-//! The event stream over Connect: envelopes over any HTTP, the last of which says why it ends.
+//! The event stream over Connect: messages in envelopes, the last of which says
+//! why the stream ends.
+//!
+//! It works over HTTP/1.1 too, which has no trailers that browsers can read. The
+//! HTTP status is always 200, also for a call that fails at once
+//! ([protocol](https://connectrpc.com/docs/protocol#streaming-rpcs)):
+//!
+//! ```text
+//! 00 00 00 00 23 {"type":"provider_ready","data":{}}
+//! ...
+//! 02 00 00 00 xx {"error":{"code":"unavailable","message":"..."}}
+//! ```
+//!
+//! A stream that ends without an error ends with `{}`.
 
 use std::sync::Arc;
 
@@ -25,7 +38,8 @@ use crate::server::{
 const ENCODING: HeaderName = HeaderName::from_static("connect-content-encoding");
 const ACCEPTED: HeaderName = HeaderName::from_static("connect-accept-encoding");
 
-/// Answers a call of the event stream: always with success, as far as HTTP goes.
+/// Responds to a call of the event stream. An error is the only envelope of the
+/// response.
 pub(crate) async fn serve(
     core: &Arc<Core>,
     codec: Codec,
@@ -41,6 +55,7 @@ pub(crate) async fn serve(
     response
 }
 
+/// Checks the request and opens the stream.
 async fn subscribe(
     core: &Arc<Core>,
     codec: Codec,
@@ -55,13 +70,13 @@ async fn subscribe(
     Ok(events::subscribe(core, selector, timeout, codec))
 }
 
-/// Reads a request, which says nothing: it has no fields, and unknown ones are ignored.
+/// Checks a request, which has no fields. Unknown ones are ignored.
 fn read(codec: Codec, message: &Bytes) -> Result<(), Status> {
     match codec {
         Codec::Proto => EventStreamRequest::decode(&**message)
             .map(drop)
             .map_err(|error| grpc::malformed(&error)),
-        // As in flagd, though it is no JSON.
+        // As in flagd, although nothing is not valid JSON.
         Codec::Json if message.is_empty() => Ok(()),
         Codec::Json => serde_json::from_slice::<Map<String, Value>>(message)
             .map(drop)
@@ -69,7 +84,7 @@ fn read(codec: Codec, message: &Bytes) -> Result<(), Status> {
     }
 }
 
-/// The envelope after the last message.
+/// The envelope that ends the stream.
 fn end(status: &Status) -> Bytes {
     let end = match status.code() {
         Code::Ok => json!({}),

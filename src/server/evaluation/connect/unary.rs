@@ -1,4 +1,18 @@
-//! Unary calls over Connect: plain requests and answers, errors by the status of HTTP.
+//! Unary calls over Connect: plain HTTP requests and responses, without envelopes,
+//! and errors by HTTP status
+//! ([protocol](https://connectrpc.com/docs/protocol#unary-request)).
+//!
+//! ```text
+//! POST /flagd.evaluation.v1.Service/ResolveBoolean
+//! Content-Type: application/json
+//! {"flagKey": "new-checkout", "context": {"targetingKey": "user-1"}}
+//!
+//! 200 {"value":true,"reason":"STATIC","variant":"on","metadata":{}}
+//! 404 {"code":"not_found","message":"Flag not found"}
+//! ```
+//!
+//! JSON is read into a map and written by hand, not by generated code, because
+//! contexts and values are JSON to the evaluator already.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,7 +29,7 @@ use crate::server::{
     body::{self, Received, Reply},
     core::Core,
     evaluation::{
-        answer::{self, Asked, ResolveRequest},
+        answer::{self, Asked},
         resolve::{Question, Resolved, Typed},
         resolve_all,
     },
@@ -23,18 +37,20 @@ use crate::server::{
         connect::{Codec, checked, error, http_status},
         envelope, grpc,
         procedure::Procedure,
-        proto::v1::ResolveAllRequest,
+        received::{ResolveAllRequest, ResolveRequest, Struct},
         respond,
     },
 };
 
-/// A request, whichever way it was written.
+/// The context of a request, in the form in which it came. Neither form is
+/// converted to the other: a rule reads both.
 enum Message {
-    Proto(prost_types::Struct),
+    Proto(Struct),
     Json(Map<String, Value>),
 }
 
 impl Message {
+    /// The context for the evaluation.
     fn context(&self) -> &(dyn crate::evaluator::Context + Sync) {
         match self {
             Self::Proto(context) => context,
@@ -43,7 +59,8 @@ impl Message {
     }
 }
 
-/// Answers a call.
+/// Responds to a unary call. A timeout of zero or less fails at once, because the
+/// client no longer waits.
 pub(crate) async fn serve(
     core: &Arc<Core>,
     procedure: Procedure,
@@ -67,6 +84,7 @@ pub(crate) async fn serve(
     }
 }
 
+/// Evaluates the request in `bytes`, and writes the body of the response.
 async fn answer(
     core: &Core,
     procedure: Procedure,
@@ -91,13 +109,22 @@ async fn answer(
     asked.resolve(core, &key, kind, version, answer).await
 }
 
+/// What `write` writes, without an envelope.
 fn proto(write: impl FnOnce(&mut BytesMut)) -> Bytes {
     let mut out = BytesMut::with_capacity(128);
     write(&mut out);
     out.freeze()
 }
 
-/// The key and the context.
+/// Reads the key of the flag, which is empty for an evaluation of all, and the
+/// context.
+///
+/// In JSON, as protobuf defines it, names are in camel case or as in the `.proto`
+/// file, null counts as absent, and unknown fields are ignored.
+///
+/// # Errors
+///
+/// Returns `INVALID_ARGUMENT` for a message that cannot be read.
 fn decode(procedure: Procedure, codec: Codec, bytes: &Bytes) -> Result<(String, Message), Status> {
     if codec == Codec::Proto {
         let (key, context) = if procedure == Procedure::ResolveAll {
@@ -138,7 +165,8 @@ fn decode(procedure: Procedure, codec: Codec, bytes: &Bytes) -> Result<(String, 
     }
 }
 
-/// An answer as the JSON that protobuf defines, in the order of its fields: 64-bit integers are texts.
+/// A result in protobuf's JSON format, in the order of the fields. 64-bit integers
+/// are strings there.
 fn json(resolved: &Resolved<'_>) -> String {
     let value = resolved.value.map(|value| match value {
         Typed::Boolean(value) => json!(value),
@@ -160,7 +188,8 @@ fn json(resolved: &Resolved<'_>) -> String {
     format!("{{{}}}", written.join(","))
 }
 
-/// The integer that a float is, if it is one.
+/// The integer that equals this float, if there is one. Negative zero has none: it
+/// would lose its sign.
 #[allow(clippy::cast_possible_truncation)]
 fn whole(value: f64) -> Option<i64> {
     const BEYOND: f64 = 9_223_372_036_854_775_808.0; // 2^63
@@ -168,7 +197,8 @@ fn whole(value: f64) -> Option<i64> {
     (value.fract() == 0.0 && value.abs() < BEYOND && !negative_zero).then_some(value as i64)
 }
 
-/// An error, with the status of HTTP that Connect gives it.
+/// The response to a call that failed, with the HTTP status that Connect has for
+/// it.
 fn failed(status: &Status) -> Response<Reply> {
     let http = http_status(status.code());
     let mut response = respond::content(http, "application/json", error(status).to_string());
