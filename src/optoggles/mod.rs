@@ -6,7 +6,6 @@ mod callbacks;
 mod config;
 mod failure;
 mod machine;
-mod plan;
 mod record;
 mod runtime;
 mod secret;
@@ -19,11 +18,10 @@ pub use self::{
     callbacks::NoRandomNumbers,
     config::{Config, ConfigError, Problem},
     failure::{Failure, FailureKind},
-    plan::{Plan, PlannedAction, PlannedChange},
     record::{Record, RecordError},
     runtime::{
-        CellStatus, Engine, EngineBuilder, EngineError, FailureStatus, HeldBack, PartStatus,
-        Running, Status, ToggleStatus,
+        CellStatus, Engine, EngineBuilder, EngineError, FailureStatus, HeldBack, PartStatus, Plan,
+        PlannedAction, PlannedChange, Running, Status, ToggleStatus,
     },
     secret::Secret,
     source::{Answer, OpaSource, OpaSourceBuilder, OpalSource, OpalSourceBuilder, PolicySource},

@@ -1,7 +1,7 @@
 //! The engine under test, made of a configuration as a user would write it, and a program that evaluates
 //! its flags.
 
-use std::{net::SocketAddr, path::Path, time::Duration};
+use std::{fmt::Write as _, net::SocketAddr, path::Path, time::Duration};
 
 use flagstaff::{
     FlagdProvider,
@@ -29,9 +29,8 @@ pub(crate) fn config(source: &str, rules: &[&str], port: u16, more: &str) -> Str
          target: {{targetType: flagd, targetSpec: {{evaluationBind: '127.0.0.1:{port}'}}}}\ntoggles:\n"
     );
     for rule in rules {
-        text += &format!(
-            "  - {{key: {rule}, usersPolicy: {{source: policy, package: app.rbac, rule: {rule}}}}}\n"
-        );
+        let policy = format!("{{source: policy, package: app.rbac, rule: {rule}}}");
+        let _ = writeln!(text, "  - {{key: {rule}, usersPolicy: {policy}}}");
     }
     text
 }

@@ -1,6 +1,10 @@
 //! An OPAL server and an OPAL client of the test.
 
-use std::{fs, path::PathBuf, process::Command};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use http::Request;
 use serde_json::{Value, json};
@@ -65,12 +69,12 @@ impl Opal {
     ) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let (repository, data) = (Repository::new(POLICY), DataSource::start(users).await);
-        let keys = authenticates.then(|| Keys::new(directory.path().to_owned()));
+        let keys = authenticates.then(|| Keys::new(directory.path()));
         let (server_port, port) = (free_port(), free_port());
         let server_url = format!("http://127.0.0.1:{server_port}");
         let entries = json!({"config": {"entries": [
             {"url": data.url, "topics": ["policy_data"], "dst_path": "/users"}]}});
-        let mut command = opal("opal-server", directory.path().join("server"));
+        let mut command = opal("opal-server", &directory.path().join("server"));
         command.arg("run").envs([
             ("OPAL_SERVER_HOST", "127.0.0.1"),
             ("OPAL_SERVER_PORT", &server_port.to_string()),
@@ -131,7 +135,7 @@ impl Opal {
     /// Starts the client anew: it has forgotten all callbacks.
     pub(crate) async fn restart_client(&mut self) {
         self.client = None;
-        let mut command = opal("opal-client", self.directory.path().join("client"));
+        let mut command = opal("opal-client", &self.directory.path().join("client"));
         command.arg("run").envs([
             ("OPAL_SERVER_URL", &*self.server_url),
             ("OPAL_CLIENT_API_SERVER_HOST", "127.0.0.1"),
@@ -228,8 +232,8 @@ impl Drop for Opal {
 }
 
 /// A command of OPAL in a directory of its own, where it writes what it likes.
-fn opal(program: &str, directory: PathBuf) -> Command {
-    fs::create_dir_all(&directory).unwrap();
+fn opal(program: &str, directory: &Path) -> Command {
+    fs::create_dir_all(directory).unwrap();
     let programs = peers::opal().unwrap();
     let mut command = Command::new(programs.join(program));
     let opa = peers::opa().unwrap();
@@ -256,7 +260,7 @@ fn token(server: &str, kind: &str) -> String {
 }
 
 impl Keys {
-    fn new(directory: PathBuf) -> Self {
+    fn new(directory: &Path) -> Self {
         let (private, public) = (directory.join("key.pem"), directory.join("key.pub"));
         let run = |arguments: &[&str]| {
             let output = Command::new("openssl").args(arguments).output().unwrap();

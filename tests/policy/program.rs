@@ -1,6 +1,7 @@
 //! The program `flagstaff optoggles`: its signals, its commands, and what it survives.
 
 use std::{
+    fmt::Write as _,
     fs,
     path::PathBuf,
     process::{Child, Command, Output, Stdio},
@@ -64,9 +65,8 @@ impl Program {
             quoted(&self.path("out/flags.json"))
         );
         for rule in rules {
-            text += &format!(
-                "  - {{key: {rule}, usersPolicy: {{source: policy, package: app.rbac, rule: {rule}}}}}\n"
-            );
+            let policy = format!("{{source: policy, package: app.rbac, rule: {rule}}}");
+            let _ = writeln!(text, "  - {{key: {rule}, usersPolicy: {policy}}}");
         }
         fs::create_dir_all(self.path("out")).unwrap();
         fs::write(self.path("config.yaml"), text).unwrap();

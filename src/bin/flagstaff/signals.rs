@@ -68,6 +68,6 @@ impl Hangup {
         if self.hangup.recv().await.is_some() {
             return;
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }

@@ -5,7 +5,7 @@ use std::{collections::HashMap, path::PathBuf, time::Duration};
 use secrecy::SecretString;
 
 use super::{
-    Config, ConfigError, Problem, SourceConfig, SourceKind, TargetConfig, ToggleConfig,
+    model::{Config, ConfigError, Problem, SourceConfig, SourceKind, TargetConfig, ToggleConfig},
     reader::{Fields, Reader},
 };
 use crate::{

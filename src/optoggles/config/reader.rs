@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::{Map, Value};
 
-use super::{Problem, table::keys, variables::substituted};
+use super::{model::Problem, table::keys, variables::substituted};
 use crate::{
     duration,
     evaluator::load::{

@@ -1,7 +1,16 @@
 //! What a configuration may say, and what is wrong with others.
 
-use super::{read::parse, *};
-use crate::optoggles::toggle::Rule;
+use std::time::Duration;
+
+use super::{
+    model::{Config, ConfigError, SourceKind, TargetConfig},
+    read::parse,
+    table,
+};
+use crate::{
+    http::Listen,
+    optoggles::{secret::Secret, toggle::Rule},
+};
 
 fn read(text: &str) -> Result<Config, Vec<String>> {
     let variable = |name: &str| match name {

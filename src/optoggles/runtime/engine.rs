@@ -9,6 +9,7 @@ use std::{
 use super::{
     build,
     parts::{Entry, Parts, Source, Target},
+    plan::{Plan, plan},
     running::Running,
 };
 use crate::{
@@ -18,7 +19,6 @@ use crate::{
         config::{Config, ConfigError},
         failure::Failure,
         machine::Settings,
-        plan::{Plan, plan},
         record::RecordError,
         secret::SecretError,
         source::PolicySource,

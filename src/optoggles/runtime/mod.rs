@@ -8,13 +8,14 @@ mod engine;
 mod http;
 mod metrics;
 mod parts;
+mod plan;
 mod removal;
 mod running;
 mod status;
 
-pub(crate) use self::parts::Parts;
 pub use self::{
     engine::{Engine, EngineBuilder, EngineError},
+    plan::{Plan, PlannedAction, PlannedChange},
     running::Running,
     status::{CellStatus, FailureStatus, HeldBack, PartStatus, Status, ToggleStatus},
 };

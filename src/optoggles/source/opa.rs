@@ -10,7 +10,7 @@ use http::Method;
 use serde::Deserialize;
 use tokio::time::sleep;
 
-use super::{Answer, PolicySource};
+use super::policy_source::{Answer, PolicySource};
 use crate::optoggles::{
     api::{self, Api, Sent},
     failure::Failure,

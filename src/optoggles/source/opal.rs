@@ -17,8 +17,8 @@ use serde_json::json;
 use tokio::{sync::Notify, time::sleep};
 
 use super::{
-    Answer, PolicySource,
     opa::{Opa, guard},
+    policy_source::{Answer, PolicySource},
 };
 use crate::{
     http::Client,

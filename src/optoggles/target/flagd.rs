@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use tokio::{sync::watch, task::spawn_blocking};
 
 use self::definition::{Definitions, ForeignFlag, TooLong};
-use super::{Held, Prepared, Removal, ToggleTarget};
+use super::toggle_target::{Held, Prepared, Removal, ToggleTarget};
 use crate::{
     evaluator::DefinitionError,
     excerpt::shown,

@@ -5,7 +5,7 @@ use http::{HeaderName, HeaderValue, Method, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Map, Value, json};
 
-use super::{Held, Prepared, Removal, ToggleTarget};
+use super::toggle_target::{Held, Prepared, Removal, ToggleTarget};
 use crate::optoggles::{
     api::{self, Api},
     failure::Failure,

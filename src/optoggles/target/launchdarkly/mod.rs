@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep_until};
 
 use self::flag::{Environment, Flag, Variations, barred, merge, merged, own};
-use super::{Held, Prepared, Removal, ToggleTarget};
+use super::toggle_target::{Held, Prepared, Removal, ToggleTarget};
 use crate::optoggles::{
     api::{self, Api, Sent},
     failure::Failure,

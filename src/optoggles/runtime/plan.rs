@@ -5,7 +5,8 @@ use std::sync::Arc;
 use serde::Serialize;
 use tokio::task::JoinSet;
 
-use super::{failure::Failure, runtime::Parts, source::Answer, target::Held, users::Users};
+use super::parts::Parts;
+use crate::optoggles::{failure::Failure, source::Answer, target::Held, users::Users};
 
 /// What a sync would change.
 #[derive(Clone, Debug, PartialEq, Serialize)]
