@@ -7,25 +7,19 @@ use std::{
 };
 
 use super::{
-    build,
+    error::EngineError,
+    factory::passive_parts,
     parts::{Entry, Parts, Source, Target},
     plan::{Plan, plan},
     running::Running,
+    start,
 };
 use crate::{
-    http::{BindError, Listen},
+    http::Listen,
     optoggles::{
-        callbacks::NoRandomNumbers,
-        config::{Config, ConfigError},
-        failure::Failure,
-        machine::Settings,
-        record::RecordError,
-        secret::SecretError,
-        source::PolicySource,
-        target::ToggleTarget,
-        toggle::Toggle,
+        config::Config, failure::Failure, machine::Settings, source::PolicySource,
+        target::ToggleTarget, toggle::Toggle,
     },
-    server::ServerError,
 };
 
 /// Keeps toggles in step with a policy, once it is [started](Self::start).
@@ -101,71 +95,6 @@ impl std::fmt::Debug for EngineBuilder {
     }
 }
 
-/// Why an engine does not start.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum EngineError {
-    /// There is no valid configuration.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// The state cannot be used.
-    #[error(transparent)]
-    Record(#[from] RecordError),
-    /// A source cannot be made.
-    #[error("source `{id}`")]
-    Source {
-        /// Its id.
-        id: String,
-        /// Why.
-        source: Failure,
-    },
-    /// A target cannot be made.
-    #[error("target `{id}`")]
-    Target {
-        /// Its id.
-        id: String,
-        /// Why.
-        source: Failure,
-    },
-    /// The embedded server of a target cannot be started.
-    #[error("target `{id}`")]
-    Server {
-        /// Its id.
-        id: String,
-        /// Why.
-        source: Box<ServerError>,
-    },
-    /// An address cannot be listened at.
-    #[error("cannot start the HTTP server")]
-    Bind(#[source] Box<BindError>),
-    /// A secret cannot be read.
-    #[error("cannot read the secret for callbacks")]
-    Secret(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// Callback tokens cannot be made.
-    #[error(transparent)]
-    Random(#[from] NoRandomNumbers),
-    /// A toggle names a source or a target that does not exist, or comes twice.
-    #[error("toggle `{key}`: {reason}")]
-    Toggle {
-        /// Its key.
-        key: String,
-        /// What is wrong.
-        reason: String,
-    },
-}
-
-impl From<BindError> for EngineError {
-    fn from(error: BindError) -> Self {
-        Self::Bind(Box::new(error))
-    }
-}
-
-impl From<SecretError> for EngineError {
-    fn from(error: SecretError) -> Self {
-        Self::Secret(Box::new(error))
-    }
-}
-
 impl Engine {
     /// An engine of a configuration file, which is read again when it changes.
     ///
@@ -215,7 +144,7 @@ impl Engine {
 
     async fn passive_parts(&self) -> Result<Parts, EngineError> {
         match &self.0 {
-            Kind::Config { config, .. } => build::passive_parts(config).await,
+            Kind::Config { config, .. } => passive_parts(config).await,
             Kind::Parts { parts, .. } => Ok((**parts).clone()),
         }
     }
@@ -231,8 +160,8 @@ impl Engine {
     /// made of the configuration.
     pub async fn start(self) -> Result<Running, EngineError> {
         match self.0 {
-            Kind::Config { config, path } => build::start_config(*config, path).await,
-            Kind::Parts { parts, listen } => build::start_parts(*parts, listen).await,
+            Kind::Config { config, path } => start::start_config(*config, path).await,
+            Kind::Parts { parts, listen } => start::start_parts(*parts, listen).await,
         }
     }
 }

@@ -16,8 +16,8 @@ use tokio::{
 };
 
 use super::{
-    build::Factory,
     coordinator::{Command, Coordinator},
+    factory::Factory,
     http::Shared,
     parts::{Parts, Source, Target},
     removal,

@@ -1,81 +1,34 @@
-//! From a configuration to sources, targets and toggles, and from those to an engine that runs.
+//! From a configuration to sources, targets and toggles.
 
 use std::{
     collections::HashMap,
     net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket},
-    path::PathBuf,
     sync::Arc,
 };
 
 use secrecy::ExposeSecret as _;
-use tokio::sync::mpsc;
 
 use super::{
-    engine::EngineError,
-    http::{self, Shared},
+    error::EngineError,
     parts::{Entry, Parts, Source, Target},
-    running::{Reload, Running, Servers},
 };
-use crate::{
-    http::{Listen, Server},
-    optoggles::{
-        callbacks::Tokens,
-        config::{Config, SourceConfig, SourceKind, TargetConfig},
-        record::Record,
-        source::{OpaSource, OpalSource},
-        target::{FlagdTarget, LaunchDarklyTarget, RestTarget},
-    },
+use crate::optoggles::{
+    callbacks::Tokens,
+    config::{Config, SourceConfig, SourceKind, TargetConfig, ToggleConfig},
+    record::Record,
+    source::{OpaSource, OpalSource},
+    target::{FlagdTarget, LaunchDarklyTarget, RestTarget},
 };
 
 /// What makes parts of a configuration, when it is read and whenever it is read again.
 #[derive(Clone)]
 pub(super) struct Factory {
-    tokens: Tokens,
-    record: Option<Record>,
+    pub(super) tokens: Tokens,
+    pub(super) record: Option<Record>,
     /// The port of the HTTP server, for callbacks.
-    port: u16,
-    instance: String,
-}
-
-/// Starts an engine of a configuration.
-pub(super) async fn start_config(
-    config: Config,
-    path: Option<PathBuf>,
-) -> Result<Running, EngineError> {
-    let tokens = match &config.callback_secret {
-        Some(secret) => Tokens::derived(&secret.read()?),
-        None => Tokens::random()?,
-    };
-    let record = config.state.as_ref().map(|path| Record::open(path, &config.instance));
-    let record = record.transpose()?;
-    if let Listen::Tcp(address) = config.bind
-        && address.ip().is_unspecified()
-    {
-        tracing::warn!(%address, "callbacks and health are served on every interface: see `bind`");
-    }
-    let (commands, receiver) = mpsc::channel(64);
-    let public = Server::builder().name("optoggles").max_body(http::MAX_CALLBACK);
-    let public = public.listen(config.bind.clone()).bind().await?;
-    let management = Server::builder().name("optoggles-management");
-    let management = management.listen(config.management_bind.clone()).bind().await?;
-    let port = public.addresses().first().map_or(0, SocketAddr::port);
-    let factory =
-        Factory { tokens: tokens.clone(), record, port, instance: config.instance.clone() };
-    let parts = factory.parts(&config, &Parts::default()).await?;
-    let shared = Shared {
-        commands: commands.clone(),
-        tokens,
-        confirm_token: config.confirm_token.clone(),
-        sources: Arc::default(),
-    };
-    let router = http::public(shared.clone());
-    let public = public.serve(move |_peer| router.clone());
-    let router = http::management(shared.clone());
-    let management = management.serve(move |_peer| router.clone());
-    tracing::info!(address = ?public.addresses(), management = ?management.addresses(), "listening");
-    let servers = Servers { public: Some(public), management: Some(management) };
-    let reload = path.map(|path| Reload { path, config: Box::new(config), factory });
-    Ok(Running::start(parts, servers, shared, receiver, reload))
+    pub(super) port: u16,
+    /// The name of this installation, for the keys of callbacks.
+    pub(super) instance: String,
 }
 
 /// The parts of a configuration that nobody calls back and that serve nothing: to look, and to change
@@ -91,30 +44,6 @@ pub(super) async fn passive_parts(config: &Config) -> Result<Parts, EngineError>
     let (record, tokens) = (record.transpose()?, Tokens::random()?);
     let factory = Factory { tokens, record, port: 0, instance: config.instance.clone() };
     factory.parts(&config, &Parts::default()).await
-}
-
-/// Starts an engine of parts that a program has made.
-pub(super) async fn start_parts(
-    parts: Parts,
-    listen: Option<Listen>,
-) -> Result<Running, EngineError> {
-    let (commands, receiver) = mpsc::channel(64);
-    let shared = Shared {
-        commands,
-        tokens: Tokens::random()?,
-        confirm_token: None,
-        sources: Arc::default(),
-    };
-    let management = match listen {
-        None => None,
-        Some(listen) => {
-            let builder = Server::builder().name("optoggles-management").listen(listen);
-            let router = http::management(shared.clone());
-            Some(builder.bind().await?.serve(move |_peer| router.clone()))
-        }
-    };
-    let servers = Servers { public: None, management };
-    Ok(Running::start(parts, servers, shared, receiver, None))
 }
 
 impl Factory {
@@ -147,7 +76,7 @@ impl Factory {
         let target_ids: HashMap<_, _> =
             config.targets.iter().enumerate().map(|(index, (id, _))| (&**id, index)).collect();
         // A configuration that is valid names nothing that does not exist.
-        let entry = |toggle: &crate::optoggles::config::ToggleConfig| {
+        let entry = |toggle: &ToggleConfig| {
             let targets = toggle.targets.iter().filter_map(|id| index(&target_ids, id)).collect();
             let source = index(&source_ids, &toggle.source)?;
             Some(Entry { toggle: Arc::new(toggle.toggle.clone()), source, targets })

@@ -1,0 +1,82 @@
+//! Starts an engine: the listeners first, then the task.
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+
+use tokio::sync::mpsc;
+
+use super::{
+    error::EngineError,
+    factory::Factory,
+    http::{self, Shared},
+    parts::Parts,
+    running::{Reload, Running, Servers},
+};
+use crate::{
+    http::{Listen, Server},
+    optoggles::{callbacks::Tokens, config::Config, record::Record},
+};
+
+/// Starts an engine of a configuration.
+pub(super) async fn start_config(
+    config: Config,
+    path: Option<PathBuf>,
+) -> Result<Running, EngineError> {
+    let tokens = match &config.callback_secret {
+        Some(secret) => Tokens::derived(&secret.read()?),
+        None => Tokens::random()?,
+    };
+    let record = config.state.as_ref().map(|path| Record::open(path, &config.instance));
+    let record = record.transpose()?;
+    if let Listen::Tcp(address) = config.bind
+        && address.ip().is_unspecified()
+    {
+        tracing::warn!(%address, "callbacks and health are served on every interface: see `bind`");
+    }
+    let (commands, receiver) = mpsc::channel(64);
+    let public = Server::builder().name("optoggles").max_body(http::MAX_CALLBACK);
+    let public = public.listen(config.bind.clone()).bind().await?;
+    let management = Server::builder().name("optoggles-management");
+    let management = management.listen(config.management_bind.clone()).bind().await?;
+    let port = public.addresses().first().map_or(0, SocketAddr::port);
+    let factory =
+        Factory { tokens: tokens.clone(), record, port, instance: config.instance.clone() };
+    let parts = factory.parts(&config, &Parts::default()).await?;
+    let shared = Shared {
+        commands: commands.clone(),
+        tokens,
+        confirm_token: config.confirm_token.clone(),
+        sources: Arc::default(),
+    };
+    let router = http::public(shared.clone());
+    let public = public.serve(move |_peer| router.clone());
+    let router = http::management(shared.clone());
+    let management = management.serve(move |_peer| router.clone());
+    tracing::info!(address = ?public.addresses(), management = ?management.addresses(), "listening");
+    let servers = Servers { public: Some(public), management: Some(management) };
+    let reload = path.map(|path| Reload { path, config: Box::new(config), factory });
+    Ok(Running::start(parts, servers, shared, receiver, reload))
+}
+
+/// Starts an engine of parts that a program has made.
+pub(super) async fn start_parts(
+    parts: Parts,
+    listen: Option<Listen>,
+) -> Result<Running, EngineError> {
+    let (commands, receiver) = mpsc::channel(64);
+    let shared = Shared {
+        commands,
+        tokens: Tokens::random()?,
+        confirm_token: None,
+        sources: Arc::default(),
+    };
+    let management = match listen {
+        None => None,
+        Some(listen) => {
+            let builder = Server::builder().name("optoggles-management").listen(listen);
+            let router = http::management(shared.clone());
+            Some(builder.bind().await?.serve(move |_peer| router.clone()))
+        }
+    };
+    let servers = Servers { public: None, management };
+    Ok(Running::start(parts, servers, shared, receiver, None))
+}
