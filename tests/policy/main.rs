@@ -10,6 +10,7 @@
 mod support;
 
 mod data_source;
+mod defects;
 mod engine;
 mod inline;
 mod opa;
@@ -29,7 +30,13 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     // Each of them starts up to four programs.
     arguments.test_threads.get_or_insert(2);
-    let trials = [with_opa::trials(), with_opal::trials(), inline::trials(), program::trials()];
+    let trials = [
+        with_opa::trials(),
+        with_opal::trials(),
+        inline::trials(),
+        program::trials(),
+        defects::trials(),
+    ];
     libtest_mimic::run(&arguments, trials.into_iter().flatten().collect()).exit_code()
 }
 

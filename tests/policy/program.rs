@@ -146,6 +146,8 @@ async fn reloads() {
     program.configure(&source(&opa), &["us_users"], "");
     program.start().await;
     eventually("a flag", || program.flags().contains("us_users")).await;
+    // What is secret, and who has a toggle, is in no log.
+    assert!(!program.log().contains("alice"), "{}", program.log());
     // By the change of the file alone.
     program.configure(&source(&opa), &["us_users", "long_names"], "");
     eventually("a second flag", || program.flags().contains("long_names")).await;
