@@ -13,7 +13,7 @@ use flagstaff::{
 };
 use serde_json::{Value as Json, json};
 
-use crate::{exit::Exit, output};
+use crate::{excerpt::is_control, exit::Exit, output};
 
 /// The longest definition that a source reads, in bytes.
 const LIMIT: u64 = 64 << 20;
@@ -176,7 +176,7 @@ impl fmt::Display for Finding<'_> {
         }
         line += &self.message;
         line.chars().try_for_each(|character| {
-            if character.is_control() {
+            if is_control(character) {
                 write!(f, "{}", character.escape_default())
             } else {
                 f.write_char(character)

@@ -132,6 +132,8 @@ mod tests {
         ] {
             assert!(parse(text).unwrap_err().contains(error), "{text}: {:?}", parse(text));
         }
+        let error = parse("a\u{1b}[31m:=b").unwrap_err();
+        assert!(error.starts_with(r"invalid JSON after `a\u{1b}[31m:=`: "), "{error}");
     }
 
     #[test]

@@ -13,6 +13,7 @@ use serde_json::{Map, Value as Json, json};
 use crate::{
     connection::Connection,
     context::{self, Fields},
+    excerpt::chain,
     exit::{Exit, failed},
     json as convert, output,
 };
@@ -57,7 +58,7 @@ enum Type {
 pub(crate) async fn run(args: Args) -> Exit {
     let options = match args.connection.options() {
         Ok(options) => options,
-        Err(error) => return failed(Exit::Usage, &output::chain(&error)),
+        Err(error) => return failed(Exit::Usage, &chain(&error)),
     };
     let from_file = options.resolver() == Resolver::File;
     let fields: Fields = args.contexts.into_iter().flatten().collect();

@@ -1,10 +1,6 @@
 //! Lines of standard output and standard error.
 
-use std::{
-    error::Error,
-    io::{self, Write as _},
-    iter::successors,
-};
+use std::io::{self, Write as _};
 
 /// Writes a line at once. An error means that nobody reads any more.
 pub(crate) fn line(text: &impl std::fmt::Display) -> io::Result<()> {
@@ -16,12 +12,4 @@ pub(crate) fn line(text: &impl std::fmt::Display) -> io::Result<()> {
 /// Says on standard error what went wrong, if anybody reads that.
 pub(crate) fn complain(message: &str) {
     let _ = writeln!(io::stderr(), "flagstaff: {message}");
-}
-
-/// An error and all its causes in one line.
-pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
-    let causes = successors(Some(error), |&error| error.source());
-    let mut texts: Vec<_> = causes.map(ToString::to_string).collect();
-    texts.dedup(); // as in wrappers that have the text of what they wrap
-    texts.join(": ")
 }

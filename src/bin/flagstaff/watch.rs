@@ -9,6 +9,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use crate::{
     connection::Connection,
+    excerpt::chain,
     exit::{Exit, failed},
     output,
     signals::Signals,
@@ -30,7 +31,7 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args) -> Exit {
     let options = match args.connection.options() {
         Ok(options) => options,
-        Err(error) => return failed(Exit::Usage, &output::chain(&error)),
+        Err(error) => return failed(Exit::Usage, &chain(&error)),
     };
     let mut signals = match Signals::listen() {
         Ok(signals) => signals,

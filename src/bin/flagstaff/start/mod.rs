@@ -22,8 +22,8 @@ use flagstaff::{
 pub(crate) use self::args::Args;
 use self::{args::Generation, open::Failure, sources::Source};
 use crate::{
+    excerpt::chain,
     exit::{Exit, failed},
-    output,
     signals::Signals,
 };
 
@@ -70,7 +70,7 @@ async fn start(args: Args) -> Result<Server, Failure> {
     }
     let server = builder.bind().await.map_err(|error| match error {
         ServerError::Option { .. } => usage(error.to_string()),
-        _ => (Exit::No, output::chain(&error)),
+        _ => (Exit::No, chain(&error)),
     })?;
     for (service, address) in [
         ("evaluation", server.evaluation_addr()),

@@ -10,7 +10,7 @@ use flagstaff::{
 };
 
 use super::sources::{Kind, Source};
-use crate::{exit::Exit, output::chain};
+use crate::{excerpt::chain, exit::Exit};
 
 /// How the program ends, and what it says.
 pub(super) type Failure = (Exit, String);
