@@ -90,7 +90,7 @@ impl Connection {
     }
 }
 
-/// The error does not show the text, which may be a secret.
+/// The error does not quote the text, which may be a secret; clap does, so `main` removes it.
 fn header(text: &str) -> Result<Header, String> {
     let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE")?;
     Ok((name.trim().to_owned(), value.into()))

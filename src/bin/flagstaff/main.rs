@@ -118,10 +118,14 @@ fn with_variable(mut error: clap::Error, command: &clap::Command) -> clap::Error
     error
 }
 
-/// The error with the beginning of a value that is long.
+/// Shortens the invalid value in an error, and escapes its control characters. Of a header, whose
+/// value may be a secret, it leaves nothing.
 fn cut(mut error: clap::Error) -> clap::Error {
+    let is_header = matches!(error.get(ContextKind::InvalidArg),
+        Some(ContextValue::String(arg)) if arg.starts_with("--header "));
     if let Some(ContextValue::String(value)) = error.get(ContextKind::InvalidValue) {
-        let value = ContextValue::String(excerpt::excerpt(value).into_owned());
+        let value = if is_header { "…".into() } else { excerpt::excerpt(value) };
+        let value = ContextValue::String(value.into_owned());
         error.insert(ContextKind::InvalidValue, value);
     }
     error
@@ -135,5 +139,21 @@ fn log_when_asked() {
             .with_writer(std::io::stderr)
             .log_internal_errors(false)
             .init();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_invalid_header_is_not_quoted() {
+        for command in ["eval key", "watch"] {
+            let args = ["flagstaff"].into_iter().chain(command.split(' '));
+            let args = args.chain(["--header", "authorization: hush"]);
+            let error = cut(Cli::command().try_get_matches_from(args).unwrap_err()).to_string();
+            assert!(error.contains("'--header <NAME=VALUE>': expected NAME=VALUE"), "{error}");
+            assert!(!error.contains("hush"), "{error}");
+        }
     }
 }
