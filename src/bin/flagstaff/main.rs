@@ -1,13 +1,35 @@
-//! The program `flagstaff`: a server in flagd's place, and questions to any flagd.
+//! The program `flagstaff`: a server in place of flagd, and tools to evaluate, watch
+//! and check flags.
 //!
-//! Exit codes: 0 is success; 1 is a "no" (a flag without a value, a file that is not valid, a server
-//! that cannot start or is not healthy); 2 is wrong usage; 3 is a flagd that cannot be reached.
+//! Each command is a module with `Args`, what clap parses, and `run`, which returns the
+//! [`Exit`] code. Whatever the program knows about flags is in the library; here are
+//! only options, output and exit codes.
+//!
+//! | Command | Module | Runtime |
+//! |---|---|---|
+//! | `flagstaff start` | [`start`] | all processors |
+//! | `flagstaff eval` | [`eval`], with [`context`] and [`json`] | one thread |
+//! | `flagstaff watch` | [`watch`] | one thread |
+//! | `flagstaff check` | [`check`] | none used |
+//! | `flagstaff health` | [`health`] | one thread |
+//!
+//! `eval` and `watch` share [`connection`], the options that say where flagd is.
+//!
+//! # Output
+//!
+//! Results go to standard output, one line at a time ([`output`]); errors, warnings and
+//! logs to standard error. Errors name the option or variable at fault and quote at most
+//! the beginning of a value ([`excerpt`](mod@excerpt)). No secret is printed: not a
+//! header's value, nor the user, password or query of a URL.
+//!
+//! The doc comments of clap's structs, fields and values are the texts of `--help`. So
+//! they are written for users, and what is meant for readers of the code is in `//`.
 
 mod check;
 mod connection;
 mod context;
 mod eval;
-// The library's own, so that both quote alike; it is not part of the public API.
+// The library's own file, so that both quote alike. It is not part of the public API.
 #[path = "../../excerpt.rs"]
 #[expect(dead_code, reason = "the library also quotes paths")]
 mod excerpt;
@@ -48,6 +70,10 @@ enum Command {
     Watch(watch::Args),
 }
 
+/// Parses the command line and runs the command.
+///
+/// Only the server has more than one thread of the runtime: the other commands wait for
+/// one thing at a time, and start faster without.
 fn main() -> ExitCode {
     let command = match parse() {
         Ok(cli) => cli.command,
@@ -76,9 +102,17 @@ fn main() -> ExitCode {
     exit.into()
 }
 
-/// Variables that mean nothing here do not count: empty ones, and `FLAGD_PORT=tcp://...`, which
-/// Kubernetes injects for a Service called flagd. But without authorities for clients, the server would
-/// accept every client: that this path is empty is an error.
+/// Parses the command line and the variables that options name.
+///
+/// Two kinds of variables are ignored, because they do not come from the user: empty ones,
+/// which templates leave behind, and `FLAGD_PORT=tcp://...`, which Kubernetes injects for
+/// a Service called flagd. The exception is `FLAGSTAFF_CLIENT_CA_PATH`: to ignore that it
+/// is empty would be to accept every client, so it is an error.
+///
+/// # Errors
+///
+/// clap's error, which also stands for `--help` and `--version`. It names the variable that
+/// an invalid value comes from, and quotes at most the beginning of the value.
 fn parse() -> Result<Cli, clap::Error> {
     let ignored = |variable: &OsStr, value: &OsStr| {
         (value.is_empty() && variable != "FLAGSTAFF_CLIENT_CA_PATH")
@@ -98,7 +132,11 @@ fn parse() -> Result<Cli, clap::Error> {
     Cli::from_arg_matches(&matches)
 }
 
-/// The error with the variable that the invalid value comes from.
+/// Adds to the name of the option in an error the variable that the invalid value comes
+/// from: clap names only the option, which the user may not have written.
+///
+/// clap does not say where a value comes from. It is taken for the variable's if it is the
+/// same.
 fn with_variable(mut error: clap::Error, command: &clap::Command) -> clap::Error {
     let text = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => Some(text.clone()),
@@ -118,8 +156,8 @@ fn with_variable(mut error: clap::Error, command: &clap::Command) -> clap::Error
     error
 }
 
-/// Shortens the invalid value in an error, and escapes its control characters. Of a header, whose
-/// value may be a secret, it leaves nothing.
+/// Shortens the invalid value in an error, and escapes its control characters. Nothing is
+/// left of a header, whose value may be a secret.
 fn cut(mut error: clap::Error) -> clap::Error {
     let is_header = matches!(error.get(ContextKind::InvalidArg),
         Some(ContextValue::String(arg)) if arg.starts_with("--header "));
@@ -131,7 +169,8 @@ fn cut(mut error: clap::Error) -> clap::Error {
     error
 }
 
-/// What the provider logs, on standard error, for those who set `RUST_LOG`.
+/// Logs to standard error if `RUST_LOG` is set: what the provider does is of interest when
+/// looking for a problem, and otherwise in the way of the output.
 fn log_when_asked() {
     if let Ok(filter) = EnvFilter::try_from_default_env() {
         tracing_subscriber::fmt()

@@ -1,6 +1,6 @@
 //! The evaluated arguments of an operator.
 //!
-//! JsonLogic allows `{"!": true}` for `{"!": [true]}`. flagd does so for some
+//! The language allows `{"!": true}` for `{"!": [true]}`. flagd does so for some
 //! operators and fails for others, so each operator sees which of the two it was.
 
 use crate::evaluator::value::{Fail, Value};

@@ -2,10 +2,10 @@
 //!
 //! A rule is [JsonLogic](https://jsonlogic.com/operations.html) with flagd's
 //! additions `fractional`, `sem_ver`, `starts_with` and `ends_with`, the
-//! operators that flagd's library adds to JsonLogic (such as `contains_any`),
-//! and the variables `$flagd.flagKey` and `$flagd.timestamp`. The reference is
-//! not JsonLogic's page but what flagd returns, odd cases included: see
-//! "Targeting rules" in `docs/flagd.md`.
+//! operators that flagd's library adds (such as `contains_any`), and the
+//! variables `$flagd.flagKey` and `$flagd.timestamp`. What counts is not the page
+//! on the language but what flagd returns, odd cases included: see "Targeting
+//! rules" in `docs/flagd.md`.
 //!
 //! ```text
 //!  JSON of a rule                      fields of a context
