@@ -7,7 +7,7 @@
 //!
 //! | Command | Module | Runtime |
 //! |---|---|---|
-//! | `flagstaff start` | [`start`] | all processors |
+//! | `flagstaff start` | [`start`] | multi-threaded |
 //! | `flagstaff eval` | [`eval`], with [`context`] and [`json`] | one thread |
 //! | `flagstaff watch` | [`watch`] | one thread |
 //! | `flagstaff check` | [`check`] | none used |
@@ -19,8 +19,8 @@
 //!
 //! Results go to standard output, one line at a time ([`output`]); errors, warnings and
 //! logs to standard error. Errors name the option or variable at fault and quote at most
-//! the beginning of a value ([`excerpt`](mod@excerpt)). No secret is printed: not a
-//! header's value, nor the user, password or query of a URL.
+//! the beginning of a value ([`excerpt`](mod@excerpt)). The values of headers are not quoted,
+//! and neither are the user, password, query and fragment of a source's URL.
 //!
 //! The doc comments of clap's structs, fields and values are the texts of `--help`. So
 //! they are written for users, and what is meant for readers of the code is in `//`.
@@ -72,8 +72,8 @@ enum Command {
 
 /// Parses the command line and runs the command.
 ///
-/// Only the server has more than one thread of the runtime: the other commands wait for
-/// one thing at a time, and start faster without.
+/// Only the server has a multi-threaded runtime; the other commands wait for one thing at a
+/// time.
 fn main() -> ExitCode {
     let command = match parse() {
         Ok(cli) => cli.command,

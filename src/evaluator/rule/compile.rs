@@ -6,7 +6,7 @@
 //! Compiling fails only for rules that are nested too deeply. A rule that
 //! cannot work, such as one with an unknown operator, is a valid part of a
 //! definition for flagd, and fails when it is evaluated: such a part becomes a
-//! [`Node::Fail`]. The linter is what warns of them.
+//! [`Node::Fail`]. It is the linter that warns of them.
 //!
 //! The functions pass on `room`, the number of levels that may still follow.
 
@@ -279,9 +279,9 @@ impl Found {
     }
 }
 
-/// Whether a variable with this name is never replaced with its value in the
-/// outer context. A rule can therefore write `.name` for the field `name` of the
-/// item: empty parts of a name are skipped when the variable is read.
+/// Whether a variable with this name is never substituted in a body. A body can
+/// therefore read the field `name` of the item as `.name`, whatever the outer
+/// context holds: empty parts of a name are skipped when the variable is read.
 pub(crate) fn stays(path: &str) -> bool {
     path.is_empty() || path.starts_with('.')
 }

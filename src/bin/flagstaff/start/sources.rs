@@ -13,9 +13,10 @@
 //! The result of both is a [`Source`], from which [`open`](super::open) makes one that can be
 //! read.
 //!
-//! Unlike flagd, which ignores what it does not know, a field that is misspelled or does not
-//! apply to the provider is an error: without `tls` or a `selector` that was meant, the server
-//! would run and serve the wrong flags. Fields whose absence does no harm only log a warning.
+//! flagd ignores a field that is misspelled or does not apply to the provider. Here it is an
+//! error: without the `tls` or `selector` that was meant, the server would run, but read in
+//! plain text or serve the wrong flags. A field of flagd's that can be ignored without harm
+//! logs a warning.
 //!
 //! # Secrets
 //!

@@ -4,8 +4,8 @@
 //! and each of these takes steps.
 //!
 //! - **Values that are rules.** flagd evaluates some results again: a branch of `if`,
-//!   the value of `set`, the names of `missing`. A value that is, or contains, an
-//!   object with one field is a rule then: see [`eval_value`].
+//!   the value of `set`, the names of `missing`. An object with one field is a rule
+//!   then, and so is one in an array: see [`eval_value`].
 //! - **Bodies with substituted variables.** flagd replaces variables in the JSON of a
 //!   condition before it evaluates the condition: see [`substitute`].
 //!

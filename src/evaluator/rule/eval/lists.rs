@@ -117,7 +117,7 @@ fn all<'a>(
 /// a value that looks like a rule is one. Substituting and compiling for each item is
 /// slow, and rarely makes a difference. So the compiled rule is evaluated as it is
 ///
-/// - if the outer context has none of the variables, and
+/// - if nothing is substituted from the outer context, and
 /// - for `all` and `some`, if substituting is the same as reading
 ///   ([`Body::transparent`]) and the item's values of the variables are scalars.
 struct Test<'a> {
@@ -168,7 +168,7 @@ impl<'a> Test<'a> {
         }
     }
 
-    /// The same, with the item's own variables put into the rule.
+    /// The same, with the item's own variables substituted in the condition.
     fn holds_within(&self, item: &Value<'a>, run: &Run) -> Result<bool, Fail> {
         let scalars = |variables: &Vec<Path>| {
             variables.iter().all(|path| variable::is_scalar(&variable::read(path, item)))

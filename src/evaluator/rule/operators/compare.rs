@@ -87,8 +87,8 @@ pub(crate) fn texts<'a>(args: Args<'_, 'a>, comparison: Comparison) -> Value<'a>
 
 /// `<`, `<=`, `>` and `>=` of any number of arguments.
 ///
-/// Of exactly three, the middle one must lie between the others. Of any more, only the
-/// first two count. With fewer than two it is false.
+/// Of exactly three, the middle one must lie between the others. Of more than three, only
+/// the first two count. With fewer than two it is false.
 pub(crate) fn ordered<'a>(
     args: Args<'_, 'a>,
     holds: fn(&Value<'_>, &Value<'_>) -> bool,

@@ -39,8 +39,8 @@ pub(crate) fn is_in<'a>(args: Args<'_, 'a>, run: &Run) -> Answer<'a> {
             run.charge(list.len() / 4)?;
             any(list, run, |item| match (item, needle) {
                 (Value::List(range), needle) => in_range(needle, range, run),
-                // No item has the type of the whole-number zero, so nothing equals it;
-                // but flagd converts the items, which can fail.
+                // Nothing equals the whole-number zero, but flagd converts the items all
+                // the same, which can fail.
                 (item, Value::IntegerZero) => item.to_number().map(|_| false),
                 (item, Value::Number(needle)) => Ok(item.to_number()? == *needle),
                 (item, needle) => identical(item, needle),
@@ -51,8 +51,8 @@ pub(crate) fn is_in<'a>(args: Args<'_, 'a>, run: &Run) -> Answer<'a> {
     Ok(Value::Bool(found))
 }
 
-/// Whether a string is in an array that is JSON. This is the usual case, and gets by
-/// without making a [`Value`] of each item.
+/// Whether a string is in an array that is JSON: the usual case, in which no item needs
+/// to become a [`Value`].
 fn is_among(text: &Value<'_>, items: &[Json], run: &Run) -> Result<bool, Fail> {
     for item in items {
         let found = match item {

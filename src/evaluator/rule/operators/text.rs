@@ -15,8 +15,8 @@ use crate::evaluator::{
 /// `cat`: joins the arguments, and trims the white space at both ends of the result if
 /// there was more than one.
 ///
-/// Without an array, the argument must be a string. A rule can double a string with each
-/// item of an array, so the result takes steps.
+/// Without an array, the argument must be a string. `reduce` can double a string with each
+/// item, so the result takes steps.
 pub(crate) fn cat<'a>(args: Args<'_, 'a>, run: &Run) -> Answer<'a> {
     let items = match args {
         Args::Single(text @ Value::Text(_)) => return Ok(text.clone()),
