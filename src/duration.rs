@@ -1,8 +1,15 @@
-//! Durations as flagd and Go write them: `30s`, `1h0m0s`, `1.5s`, `300ms`, `0`.
+//! Durations as flagd writes them: `30s`, `1h0m0s`, `1.5s`, `300ms`, `0`.
+//!
+//! It is the format of
+//! [Go's `time.ParseDuration`](https://pkg.go.dev/time#ParseDuration) without signs: numbers
+//! with an optional fraction, each followed by a unit, which are added up. Only 0 needs no
+//! unit.
 
 use std::time::Duration;
 
-/// Units of Go's durations, the longer name before its end.
+/// Go's units, in seconds. `ms` must come before `m`, since the first unit that the text
+/// begins with is taken. There are two characters for micro: the sign U+00B5 and the Greek
+/// letter U+03BC.
 const UNITS: [(&str, f64); 8] = [
     ("ns", 1e-9),
     ("us", 1e-6),
@@ -14,6 +21,12 @@ const UNITS: [(&str, f64); 8] = [
     ("h", 3600.0),
 ];
 
+/// Parses a duration.
+///
+/// # Errors
+///
+/// The text is not a duration, or is longer than a [`Duration`] can be. clap adds the option
+/// and the text to the message.
 pub(crate) fn parse(text: &str) -> Result<Duration, String> {
     if text == "0" {
         return Ok(Duration::ZERO);

@@ -51,7 +51,7 @@ pub(crate) fn excerpt(text: &str) -> Cow<'_, str> {
 
 /// Whether a character is escaped: control characters, and the Unicode characters
 /// that end a line or change its direction.
-fn is_control(character: char) -> bool {
+pub(crate) fn is_control(character: char) -> bool {
     character.is_control() || matches!(character, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 

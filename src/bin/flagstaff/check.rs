@@ -1,4 +1,19 @@
-//! `flagstaff check`: flag definitions before they are deployed.
+//! `flagstaff check`: finds errors in flag definitions before they are deployed.
+//!
+//! The library does the checking: [`FlagSet::parse`] rejects what flagd would reject, and
+//! [`lint`] warns of what flagd loads but is probably wrong. This module reads the files and
+//! prints what was found, sorted by place:
+//!
+//! ```text
+//! flags.json:4:85: error: flag `a`: the default variant `none` is not among its variants
+//! flags.json:7:116: warning: flag `b`: `onn` is not a variant of the flag (GENERAL); [...]
+//! other.json: error: cannot be read: No such file or directory (os error 2)
+//! ```
+//!
+//! Editors and CI recognize this form, which is that of compilers. With `--json`, each line is
+//! an object with the same contents.
+//!
+//! Each file is checked on its own; a definition is not merged with that of another source.
 
 use std::{
     fmt::{self, Write as _},
@@ -13,9 +28,9 @@ use flagstaff::{
 };
 use serde_json::{Value as Json, json};
 
-use crate::{exit::Exit, output};
+use crate::{excerpt::is_control, exit::Exit, output};
 
-/// The longest definition that a source reads, in bytes.
+/// The largest definition that is read, in bytes, which is also the limit of a source.
 const LIMIT: u64 = 64 << 20;
 
 /// Check files of flag definitions: what flagd rejects is an error; what only its schema rejects, or
@@ -39,6 +54,7 @@ pub(crate) struct Args {
     json: bool,
 }
 
+/// Checks every file, also after one that is invalid.
 pub(crate) fn run(args: &Args) -> Exit {
     let mut exit = Exit::Success;
     for file in &args.files {
@@ -49,7 +65,7 @@ pub(crate) fn run(args: &Args) -> Exit {
         for finding in found {
             let written =
                 if args.json { output::line(&finding.json()) } else { output::line(&finding) };
-            // The exit code counts, whether the lines are read or not.
+            // Nobody reads on. The exit code still counts, so the other files are checked.
             if written.is_err() {
                 break;
             }
@@ -58,13 +74,17 @@ pub(crate) fn run(args: &Args) -> Exit {
     exit
 }
 
+/// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Level {
+    /// flagd rejects the definition, or the file cannot be read.
     Error,
+    /// flagd loads the definition. The check fails only with `--strict`.
     Warning,
 }
 
 impl Level {
+    /// The word in the output.
     const fn as_str(self) -> &'static str {
         match self {
             Self::Error => "error",
@@ -73,16 +93,23 @@ impl Level {
     }
 }
 
-/// Something wrong with a file.
+/// Something that is wrong with a file: a line of output.
 struct Finding<'a> {
+    /// As it was given; `-` is standard input.
     file: &'a Path,
     level: Level,
-    /// Unless the file cannot be read.
+    /// Line and column, counted from 1. `None` if it concerns the file as a whole.
     place: Option<(usize, usize)>,
+    /// The key of the flag, if it concerns one.
     flag: Option<String>,
+    /// What is wrong, not yet escaped.
     message: String,
 }
 
+/// Checks a file and returns what is wrong with it, sorted by place.
+///
+/// After an error of syntax there is nothing else to report. Otherwise, warnings are
+/// reported beside the errors, except where an error already is.
 fn check(file: &Path, yaml: bool) -> Vec<Finding<'_>> {
     let unread = |message| Finding { file, level: Level::Error, place: None, flag: None, message };
     let text = match read(file) {
@@ -108,10 +135,10 @@ fn check(file: &Path, yaml: bool) -> Vec<Finding<'_>> {
             .collect(),
         Err(other) => return vec![unread(other.to_string())],
     };
-    // What can be parsed can be looked through.
+    // The syntax is valid here, and nothing else makes the linter fail.
     let warnings = if yaml { lint_yaml(&text) } else { lint(&text) }.unwrap_or_default();
     let errors: Vec<_> = findings.iter().map(|error| error.place).collect();
-    // What is an error needs no warning besides.
+    // A warning at the place of an error would say the same again.
     let beyond = |warning: &Diagnostic| !errors.contains(&Some((warning.line, warning.column)));
     findings.extend(warnings.into_iter().filter(beyond).map(|warning| {
         let Diagnostic { flag, message, line, column, .. } = warning;
@@ -126,19 +153,26 @@ fn check(file: &Path, yaml: bool) -> Vec<Finding<'_>> {
     findings
 }
 
-/// Whether the name says what the file is written in.
+/// Whether flagd accepts the name of the file. flagstaff reads any other as JSON.
 fn is_named(file: &Path) -> bool {
     let ending = file.extension().and_then(|ending| ending.to_str());
     ending.is_some_and(|ending| matches!(ending, "json" | "yaml" | "yml"))
 }
 
+/// Whether the file is standard input.
 fn is_input(file: &Path) -> bool {
     file.as_os_str() == "-"
 }
 
+/// Reads a file, or standard input.
+///
+/// # Errors
+///
+/// The file cannot be read, is not UTF-8, or is larger than [`LIMIT`]. No more than that is
+/// read, so that neither a device nor a pipe without end exhausts the memory.
 fn read(file: &Path) -> io::Result<String> {
     let mut text = String::new();
-    // No source takes more.
+    // One byte more, to see whether there is any.
     if is_input(file) {
         io::stdin().take(LIMIT + 1).read_to_string(&mut text)?;
     } else {
@@ -151,6 +185,8 @@ fn read(file: &Path) -> io::Result<String> {
 }
 
 impl Finding<'_> {
+    /// The line of `--json`. What is not known is null. `serde_json` escapes what could end the
+    /// line.
     fn json(&self) -> Json {
         json!({
             "file": self.file.to_string_lossy(),
@@ -163,7 +199,9 @@ impl Finding<'_> {
     }
 }
 
-/// As compilers write it, so that editors find the place, and in one line, whatever is quoted.
+/// The line of text. Keys and messages can contain anything that a definition contains, so
+/// characters that would begin another line, or control the terminal, are escaped. The name
+/// of the file is escaped too.
 impl fmt::Display for Finding<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut line = format!("{}:", self.file.display());
@@ -176,7 +214,7 @@ impl fmt::Display for Finding<'_> {
         }
         line += &self.message;
         line.chars().try_for_each(|character| {
-            if character.is_control() {
+            if is_control(character) {
                 write!(f, "{}", character.escape_default())
             } else {
                 f.write_char(character)

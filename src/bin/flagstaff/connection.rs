@@ -1,4 +1,12 @@
-//! Where the flagd is that is asked: options over `FLAGD_*` variables over defaults.
+//! Which flagd `eval` and `watch` use, and how they connect to it.
+//!
+//! Options override `FLAGD_*` variables, and these override the defaults. Only the options are
+//! read here: whatever is not given is left to the library's [`FlagdOptions`], which reads the
+//! variables, knows the defaults and validates the whole. So the program finds flagd exactly
+//! as a provider in the same environment does.
+//!
+//! That is also why clap does not read the variables (`env = ...`): it would parse them by
+//! rules of its own, and the library's errors name the variable at fault.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -56,10 +64,15 @@ pub(crate) struct Connection {
     deadline_ms: Option<u64>,
 }
 
+/// Name and value of a header.
 type Header = (String, SecretString);
 
 impl Connection {
-    /// The provider's options; what was not given comes from the environment.
+    /// The provider's options; whatever was not given comes from the environment.
+    ///
+    /// # Errors
+    ///
+    /// An option or a variable is invalid, or two contradict each other.
     pub(crate) fn options(self) -> Result<FlagdOptions, FlagdError> {
         let mut builder = FlagdOptions::builder();
         macro_rules! set {
@@ -90,7 +103,10 @@ impl Connection {
     }
 }
 
-/// The error does not show the text, which may be a secret.
+/// Splits a header at the first equals sign. White space around the name is removed.
+///
+/// The error does not quote the text, which may be a secret. clap would, so `main` removes
+/// it there.
 fn header(text: &str) -> Result<Header, String> {
     let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE")?;
     Ok((name.trim().to_owned(), value.into()))

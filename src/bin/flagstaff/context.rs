@@ -1,16 +1,38 @@
-//! The evaluation context as the command line gives it, field by field.
+//! The fields of the evaluation context, as `-c` takes them.
+//!
+//! | `-c` | Field |
+//! |---|---|
+//! | `age=5` | a number, since `5` is valid JSON |
+//! | `name=ann` | a string, since `ann` is not |
+//! | `targetingKey=5` | a string, as always for the targeting key |
+//! | `id:="5"` | a string: what follows `:=` must be JSON |
+//! | `{"age": 5, "name": "ann"}` | two fields |
+//!
+//! Guessing the type makes the common case short, and `:=` is there for when the guess is
+//! wrong. An error is better than a field that quietly means something else, so
+//!
+//! - integers that do not fit into 64 bits are rejected, because JSON would round them;
+//! - a targeting key that is not a string is rejected, because rules would not see it;
+//! - a name that differs from `targetingKey` only in case, `_` or `-` is reported by
+//!   [`misspelt`], for a warning.
 
 use serde_json::{Map, Value as Json, error::Result as Parsed};
 
 use crate::excerpt::excerpt;
 
-/// Fields of an evaluation context.
+/// Fields of an evaluation context, by name.
 pub(crate) type Fields = Map<String, Json>;
 
-/// The one field that providers take as a string only: of another type, rules do not see it.
+/// The one field that must be a string: providers take it only as one, and rules do not see
+/// a targeting key of another type.
 const TARGETING_KEY: &str = "targetingKey";
 
-/// The fields of `name=value`, `name:=json` or a JSON object.
+/// Parses one `-c`: `name=value`, `name:=json` or a JSON object.
+///
+/// # Errors
+///
+/// The text has none of these forms, or one of the cases above is rejected. clap prefixes
+/// the message with the option and the text.
 pub(crate) fn parse(text: &str) -> Result<Fields, String> {
     let fields = if text.trim_start().starts_with('{') {
         exact(text, "invalid JSON object")?
@@ -39,18 +61,21 @@ pub(crate) fn parse(text: &str) -> Result<Fields, String> {
     }
 }
 
-/// A field that is probably meant to be the targeting key, such as `targeting_key`.
+/// The name of a field that is probably meant to be the targeting key, such as
+/// `targeting_key`. Of several, any.
 pub(crate) fn misspelt(fields: &Fields) -> Option<&str> {
     let letters = |name: &str| name.replace(['_', '-'], "").to_ascii_lowercase();
     let is_near = |name: &&str| *name != TARGETING_KEY && letters(name) == letters(TARGETING_KEY);
     fields.keys().map(String::as_str).find(is_near)
 }
 
+/// Whether a text is valid JSON, so that `name=value` does not make it a string.
 fn is_json(text: &str) -> bool {
     serde_json::from_str::<Json>(text).is_ok()
 }
 
-/// Parses JSON whose integers are kept as they are.
+/// Parses JSON, unless an integer in it would be rounded. `what` begins the error of a text
+/// that is not valid.
 fn exact<T: serde::de::DeserializeOwned>(text: &str, what: &str) -> Result<T, String> {
     let parsed: Parsed<T> = serde_json::from_str(text);
     let parsed = parsed.map_err(|error| format!("{what}: {error}"))?;
@@ -65,7 +90,12 @@ fn exact<T: serde::de::DeserializeOwned>(text: &str, what: &str) -> Result<T, St
     }
 }
 
-/// The first integer in the JSON that is beyond 64 bits, of which only a rounded value is parsed.
+/// The first integer in a text of valid JSON that does not fit into 64 bits, signed or
+/// unsigned. `serde_json` parses it as a float.
+///
+/// Numbers are found by splitting the text: once the escaped quotes are removed, every second
+/// part between quotes is outside of strings. Numbers with a fraction or an exponent are not
+/// meant to be exact and are left alone.
 fn rounded(json: &str) -> Option<String> {
     let without_escapes = json.replace(r"\\", "").replace(r#"\""#, "");
     let outside_strings = without_escapes.split('"').step_by(2);
@@ -132,6 +162,8 @@ mod tests {
         ] {
             assert!(parse(text).unwrap_err().contains(error), "{text}: {:?}", parse(text));
         }
+        let error = parse("a\u{1b}[31m:=b").unwrap_err();
+        assert!(error.starts_with(r"invalid JSON after `a\u{1b}[31m:=`: "), "{error}");
     }
 
     #[test]

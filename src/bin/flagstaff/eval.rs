@@ -1,4 +1,17 @@
-//! `flagstaff eval`: one flag's value, for a context.
+//! `flagstaff eval`: evaluates one flag for an evaluation context.
+//!
+//! It creates a [`FlagdProvider`], initializes it, evaluates the flag and shuts the provider
+//! down. So the result, or the error, is the one that a service with the same options sees.
+//!
+//! ```text
+//! $ flagstaff eval new-checkout -c targetingKey=4
+//! new-checkout = true
+//! reason: TARGETING_MATCH
+//! variant: on
+//! ```
+//!
+//! A result goes to standard output, and an error to standard error. With `--json`, both go to
+//! standard output as one line, so that a script has one place to read.
 
 use std::{fmt, io};
 
@@ -13,6 +26,7 @@ use serde_json::{Map, Value as Json, json};
 use crate::{
     connection::Connection,
     context::{self, Fields},
+    excerpt::chain,
     exit::{Exit, failed},
     json as convert, output,
 };
@@ -45,6 +59,7 @@ pub(crate) struct Args {
     connection: Connection,
 }
 
+/// What `--type` takes: OpenFeature's types of flags.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Type {
     Bool,
@@ -54,10 +69,14 @@ enum Type {
     Object,
 }
 
+/// Evaluates the flag and prints the result.
+///
+/// If the file of `--file` cannot be read, the provider reports that it is not ready, as if
+/// flagd were unreachable. That is [`Exit::No`] all the same: there is nothing to reach.
 pub(crate) async fn run(args: Args) -> Exit {
     let options = match args.connection.options() {
         Ok(options) => options,
-        Err(error) => return failed(Exit::Usage, &output::chain(&error)),
+        Err(error) => return failed(Exit::Usage, &chain(&error)),
     };
     let from_file = options.resolver() == Resolver::File;
     let fields: Fields = args.contexts.into_iter().flatten().collect();
@@ -89,11 +108,15 @@ pub(crate) async fn run(args: Args) -> Exit {
     }
 }
 
-/// A flag's value, whatever its type.
+/// The result of an evaluation, whatever the flag's type.
 struct Answer {
+    /// Whole numbers are integers here, even those of flags that were evaluated as floats.
     value: Json,
+    /// The name of the variant, if flagd says it.
     variant: Option<String>,
+    /// OpenFeature's name, such as `STATIC`.
     reason: String,
+    /// The metadata of the flag set and the flag.
     metadata: Map<String, Json>,
 }
 
@@ -108,7 +131,11 @@ impl<T: Into<Json>> From<ResolutionDetails<T>> for Answer {
     }
 }
 
-/// Asks for the type, or for one after the other until it is not another type.
+/// Evaluates the flag as a type; or, if none was given, as one type after the other until
+/// it is not a type mismatch.
+///
+/// flagd has no call that evaluates a flag of any type. Integers need no attempt of their
+/// own, because flagd has only one type of numbers, and arrays are evaluated as objects.
 async fn ask(
     provider: &FlagdProvider,
     as_type: Option<Type>,
@@ -127,6 +154,7 @@ async fn ask(
     ask_as(provider, Type::Object, key, context).await
 }
 
+/// Evaluates the flag as a type.
 async fn ask_as(
     provider: &FlagdProvider,
     as_type: Type,
@@ -138,18 +166,22 @@ async fn ask_as(
         Type::String => provider.resolve_string_value(key, context).await?.into(),
         Type::Int => provider.resolve_int_value(key, context).await?.into(),
         Type::Float => provider.resolve_float_value(key, context).await?.into(),
-        // With its nulls, which the SDK's values do not have.
+        // As JSON, because the SDK's values cannot represent null.
         Type::Object => provider.resolve_json(key, context).await?.into(),
     })
 }
 
-/// What came of the question, for people by [`fmt::Display`], for scripts by [`Report::json`].
+/// What is printed: [`fmt::Display`] is for people, [`Report::json`] for scripts.
 struct Report<'a> {
+    /// The key of the flag.
     key: &'a str,
+    /// The result, or why there is none.
     asked: Result<Answer, EvaluationError>,
 }
 
 impl Report<'_> {
+    /// The line of `--json`. It always has the same fields; those that do not apply are null
+    /// or empty.
     fn json(&self) -> Json {
         match &self.asked {
             Ok(Answer { value, variant, reason, metadata }) => json!({
@@ -164,6 +196,7 @@ impl Report<'_> {
         }
     }
 
+    /// The exit code for a provider that uses flagd.
     fn exit(&self) -> Exit {
         match &self.asked {
             Ok(_) => Exit::Success,

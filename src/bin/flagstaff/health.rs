@@ -1,4 +1,16 @@
-//! `flagstaff health`: whether a server is well, as a probe in an image without any other program.
+//! `flagstaff health`: checks the health of a server, as a probe in an image that contains
+//! no other program.
+//!
+//! It sends one HTTP/1.1 request to the management port, whose responses are those of flagd:
+//!
+//! ```text
+//! GET /healthz   200  the server runs
+//! GET /readyz    200  every source has provided valid flags
+//!                412  not yet
+//! ```
+//!
+//! hyper's client without a connection pool, redirects or TLS is enough for that: the
+//! management port is always plain.
 
 use std::{
     io,
@@ -41,10 +53,13 @@ pub(crate) struct Args {
     deadline_ms: u64,
 }
 
+/// Sends the request and reports the outcome.
+///
+/// The deadline covers everything: resolving the host, connecting, and the response.
 pub(crate) async fn run(args: Args) -> Exit {
     let (path, healthy) =
         if args.readiness { ("/readyz", "ready") } else { ("/healthz", "healthy") };
-    // As in a URL, an IPv6 address may come in brackets.
+    // An IPv6 address may be in brackets, as in a URL.
     let host = args.host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
     let host = host.unwrap_or(&args.host);
     let authority = match host.parse() {
@@ -55,7 +70,7 @@ pub(crate) async fn run(args: Args) -> Exit {
     let response = status(host, args.management_port, &authority, path);
     match timeout(Duration::from_millis(args.deadline_ms), response).await {
         Ok(Ok(StatusCode::OK)) => {
-            // The exit code counts, whether the line is read or not.
+            // Probes read the exit code, and may have closed the output.
             let _ = output::line(&healthy);
             Exit::Success
         }
@@ -70,7 +85,7 @@ pub(crate) async fn run(args: Args) -> Exit {
     }
 }
 
-/// The status of the response to a GET request.
+/// The status of the response to a GET request on a new connection.
 async fn status(host: &str, port: u16, authority: &str, path: &str) -> io::Result<StatusCode> {
     let request = Request::get(path).header(HOST, authority).body(Empty::<Bytes>::new());
     let request = request.map_err(io::Error::other)?;
@@ -81,7 +96,8 @@ async fn status(host: &str, port: u16, authority: &str, path: &str) -> io::Resul
     Ok(response.status())
 }
 
-/// Who listens on every interface is found at loopback, by IPv4 or, without that, by IPv6.
+/// Connects to the server. An address that means every interface cannot be connected to
+/// everywhere, so loopback is used for it, over IPv4 or else IPv6.
 async fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
     match host.parse::<IpAddr>() {
         Ok(address) if address.is_unspecified() => {

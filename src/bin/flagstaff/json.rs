@@ -1,11 +1,16 @@
-//! The SDK's values as JSON and back.
+//! The SDK's values as JSON, and JSON as the SDK's evaluation context.
+//!
+//! The program reads and prints JSON; the provider takes and returns the SDK's types. The
+//! conversions here lose nothing that a user wrote: a value that the SDK's types cannot
+//! represent is passed through them as JSON, which the provider accepts.
 
 use open_feature::{
     EvaluationContext, EvaluationContextFieldValue as Field, FlagMetadata, FlagMetadataValue,
 };
 use serde_json::{Map, Value as Json, json};
 
-/// The value of a flag, with whole numbers shown so: flagd sends all numbers as floats.
+/// The value of a flag, with whole numbers printed as such, at any depth. flagd knows only
+/// floats, and would have 10 printed as `10.0`.
 pub(crate) fn plain(value: Json) -> Json {
     match value {
         Json::Number(value) if value.is_f64() => number(value.as_f64().unwrap_or_default()),
@@ -17,6 +22,7 @@ pub(crate) fn plain(value: Json) -> Json {
     }
 }
 
+/// The metadata of a flag as a JSON object.
 pub(crate) fn from_metadata(metadata: FlagMetadata) -> Map<String, Json> {
     let value = |value| match value {
         FlagMetadataValue::Bool(value) => json!(value),
@@ -27,7 +33,8 @@ pub(crate) fn from_metadata(metadata: FlagMetadata) -> Map<String, Json> {
     metadata.values.into_iter().map(|(name, field)| (name, value(field))).collect()
 }
 
-/// Whole numbers without a fraction, as far as floats count exactly.
+/// A number as JSON: an integer if it is whole and at most 2^53, beyond which floats skip
+/// integers and the digits would claim to be exact. Otherwise a float.
 pub(crate) fn number(value: f64) -> Json {
     const EXACT: f64 = 9_007_199_254_740_992.0;
     #[expect(
@@ -38,7 +45,8 @@ pub(crate) fn number(value: f64) -> Json {
     if value.fract() == 0.0 && value.abs() <= EXACT { json!(whole) } else { json!(value) }
 }
 
-/// The evaluation context with these fields.
+/// The evaluation context with these fields. A string `targetingKey` becomes the SDK's
+/// targeting key.
 pub(crate) fn to_context(fields: Map<String, Json>) -> EvaluationContext {
     let mut context = EvaluationContext::default();
     for (name, value) in fields {
@@ -50,6 +58,8 @@ pub(crate) fn to_context(fields: Map<String, Json>) -> EvaluationContext {
     context
 }
 
+/// A field of the evaluation context. Nulls, arrays, objects and integers beyond `i64` are
+/// passed as JSON.
 fn to_field(value: Json) -> Field {
     match value {
         Json::Bool(value) => Field::Bool(value),

@@ -1,4 +1,10 @@
-//! Logs of what runs until it is told to stop, on standard error.
+//! Logs of the commands that run until they are told to stop, on standard error.
+//!
+//! ```text
+//! 2026-11-28T16:18:50.400832Z  INFO flagstaff::start: listening service="ofrep" [...]
+//! ```
+//!
+//! With `--log-format json`, each line is an object with the same fields.
 
 use std::io;
 
@@ -13,14 +19,21 @@ pub(crate) enum LogFormat {
     Json,
 }
 
-/// `RUST_LOG` decides where it is set, else `--debug`.
+/// Starts logging, at the level INFO, or DEBUG with `--debug`. `RUST_LOG` overrides the
+/// level, as a whole or for single modules; invalid parts of it are ignored.
+///
+/// Colors are used only on a terminal.
+///
+/// # Panics
+///
+/// If it is called twice.
 pub(crate) fn init(format: LogFormat, debug: bool) {
     let level = if debug { LevelFilter::DEBUG } else { LevelFilter::INFO };
     let filter = EnvFilter::builder().with_default_directive(level.into()).from_env_lossy();
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr)
-        // It would say so on standard error, and panic, where nobody reads that any more.
+        // If standard error was closed, reporting that there would panic.
         .log_internal_errors(false);
     match format {
         LogFormat::Console => {

@@ -1,7 +1,29 @@
-//! The program `flagstaff`: a server in flagd's place, and questions to any flagd.
+//! The program `flagstaff`: a server in place of flagd, and tools to evaluate, watch
+//! and check flags.
 //!
-//! Exit codes: 0 is success; 1 is a "no" (a flag without a value, a file that is not valid, a server
-//! that cannot start or is not healthy); 2 is wrong usage; 3 is a flagd that cannot be reached.
+//! Each command is a module with `Args`, what clap parses, and `run`, which returns the
+//! [`Exit`] code. Whatever the program knows about flags is in the library; here are
+//! only options, output and exit codes.
+//!
+//! | Command | Module | Runtime |
+//! |---|---|---|
+//! | `flagstaff start` | [`start`] | multi-threaded |
+//! | `flagstaff eval` | [`eval`], with [`context`] and [`json`] | one thread |
+//! | `flagstaff watch` | [`watch`] | one thread |
+//! | `flagstaff check` | [`check`] | none used |
+//! | `flagstaff health` | [`health`] | one thread |
+//!
+//! `eval` and `watch` share [`connection`], the options that say where flagd is.
+//!
+//! # Output
+//!
+//! Results go to standard output, one line at a time ([`output`]); errors, warnings and
+//! logs to standard error. Errors name the option or variable at fault and quote at most
+//! the beginning of a value ([`excerpt`](mod@excerpt)). The values of headers are not quoted,
+//! and neither are the user, password, query and fragment of a source's URL.
+//!
+//! The doc comments of clap's structs, fields and values are the texts of `--help`. So
+//! they are written for users, and what is meant for readers of the code is in `//`.
 
 mod check;
 mod connection;
@@ -9,6 +31,9 @@ mod context;
 #[path = "../../duration.rs"]
 mod duration;
 mod eval;
+// The library's own file, so that both quote alike. It is not part of the public API.
+#[path = "../../excerpt.rs"]
+#[expect(dead_code, reason = "the library also quotes paths")]
 mod excerpt;
 mod exit;
 mod health;
@@ -50,6 +75,10 @@ enum Command {
     Watch(watch::Args),
 }
 
+/// Parses the command line and runs the command.
+///
+/// Only the server has a multi-threaded runtime; the other commands wait for one thing at a
+/// time.
 fn main() -> ExitCode {
     let command = match parse() {
         Ok(cli) => cli.command,
@@ -80,9 +109,17 @@ fn main() -> ExitCode {
     exit.into()
 }
 
-/// Variables that mean nothing here do not count: empty ones, and `FLAGD_PORT=tcp://...`, which
-/// Kubernetes injects for a Service called flagd. But without authorities for clients, the server would
-/// accept every client: that this path is empty is an error.
+/// Parses the command line and the variables that options name.
+///
+/// Two kinds of variables are ignored, because they do not come from the user: empty ones,
+/// which templates leave behind, and `FLAGD_PORT=tcp://...`, which Kubernetes injects for
+/// a Service called flagd. The exception is `FLAGSTAFF_CLIENT_CA_PATH`: to ignore that it
+/// is empty would be to accept every client, so it is an error.
+///
+/// # Errors
+///
+/// clap's error, which also stands for `--help` and `--version`. It names the variable that
+/// an invalid value comes from, and quotes at most the beginning of the value.
 fn parse() -> Result<Cli, clap::Error> {
     let ignored = |variable: &OsStr, value: &OsStr| {
         (value.is_empty() && variable != "FLAGSTAFF_CLIENT_CA_PATH")
@@ -102,7 +139,11 @@ fn parse() -> Result<Cli, clap::Error> {
     Cli::from_arg_matches(&matches)
 }
 
-/// The error with the variable that the invalid value comes from.
+/// Adds to the name of the option in an error the variable that the invalid value comes
+/// from: clap names only the option, which the user may not have written.
+///
+/// clap does not say where a value comes from. It is taken for the variable's if it is the
+/// same.
 fn with_variable(mut error: clap::Error, command: &clap::Command) -> clap::Error {
     let text = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => Some(text.clone()),
@@ -122,16 +163,21 @@ fn with_variable(mut error: clap::Error, command: &clap::Command) -> clap::Error
     error
 }
 
-/// The error with the beginning of a value that is long.
+/// Shortens the invalid value in an error, and escapes its control characters. Nothing is
+/// left of a header, whose value may be a secret.
 fn cut(mut error: clap::Error) -> clap::Error {
+    let is_header = matches!(error.get(ContextKind::InvalidArg),
+        Some(ContextValue::String(arg)) if arg.starts_with("--header "));
     if let Some(ContextValue::String(value)) = error.get(ContextKind::InvalidValue) {
-        let value = ContextValue::String(excerpt::excerpt(value).into_owned());
+        let value = if is_header { "…".into() } else { excerpt::excerpt(value) };
+        let value = ContextValue::String(value.into_owned());
         error.insert(ContextKind::InvalidValue, value);
     }
     error
 }
 
-/// What the provider logs, on standard error, for those who set `RUST_LOG`.
+/// Logs to standard error if `RUST_LOG` is set: what the provider does is of interest when
+/// looking for a problem, and otherwise in the way of the output.
 fn log_when_asked() {
     if let Ok(filter) = EnvFilter::try_from_default_env() {
         tracing_subscriber::fmt()
@@ -139,5 +185,21 @@ fn log_when_asked() {
             .with_writer(std::io::stderr)
             .log_internal_errors(false)
             .init();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_invalid_header_is_not_quoted() {
+        for command in ["eval key", "watch"] {
+            let args = ["flagstaff"].into_iter().chain(command.split(' '));
+            let args = args.chain(["--header", "authorization: hush"]);
+            let error = cut(Cli::command().try_get_matches_from(args).unwrap_err()).to_string();
+            assert!(error.contains("'--header <NAME=VALUE>': expected NAME=VALUE"), "{error}");
+            assert!(!error.contains("hush"), "{error}");
+        }
     }
 }

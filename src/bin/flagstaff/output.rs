@@ -1,27 +1,24 @@
 //! Lines of standard output and standard error.
+//!
+//! `println!` panics if nobody reads the output any more, as in `flagstaff watch | head -1`.
+//! These functions return the error, or ignore it where there is nobody left to tell.
 
-use std::{
-    error::Error,
-    io::{self, Write as _},
-    iter::successors,
-};
+use std::io::{self, Write as _};
 
-/// Writes a line at once. An error means that nobody reads any more.
+/// Writes a line to standard output and flushes it, so that a reader at the other end of a
+/// pipe gets each event when it happens.
+///
+/// # Errors
+///
+/// The output cannot be written. With [`io::ErrorKind::BrokenPipe`], it was closed.
 pub(crate) fn line(text: &impl std::fmt::Display) -> io::Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "{text}")?;
     out.flush()
 }
 
-/// Says on standard error what went wrong, if anybody reads that.
+/// Writes an error or a warning to standard error. If that fails, nothing is left that could
+/// be done about it.
 pub(crate) fn complain(message: &str) {
     let _ = writeln!(io::stderr(), "flagstaff: {message}");
-}
-
-/// An error and all its causes in one line.
-pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
-    let causes = successors(Some(error), |&error| error.source());
-    let mut texts: Vec<_> = causes.map(ToString::to_string).collect();
-    texts.dedup(); // as in wrappers that have the text of what they wrap
-    texts.join(": ")
 }

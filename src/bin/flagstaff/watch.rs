@@ -1,4 +1,23 @@
-//! `flagstaff watch`: states and changes as they come.
+//! `flagstaff watch`: prints the states of a provider, and the flags that change, as they
+//! happen.
+//!
+//! ```text
+//! $ flagstaff watch
+//! 2026-11-28T16:18:51.404833589Z ready
+//! 2026-11-28T16:18:52.425488179Z changed new-checkout banner
+//! 2026-11-28T16:18:54.408352736Z stale
+//! 2026-11-28T16:19:03.37783671Z error: flagd at localhost:8013: cannot connect: [...]
+//! ```
+//!
+//! | Event | Meaning |
+//! |---|---|
+//! | `ready`, `stale`, `error` | the provider's state; it reconnects by itself |
+//! | `fatal` | the provider has given up, and the command ends |
+//! | `changed` | the keys of the flags that changed, or `(any flag)` if they are not known |
+//! | `lagged` | so many events were missed, because the output was not read fast enough |
+//!
+//! Each line is flushed, so that a script can react to it. When its reader closes the
+//! output, the command ends as if it had been told to.
 
 use std::fmt;
 
@@ -9,6 +28,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use crate::{
     connection::Connection,
+    excerpt::chain,
     exit::{Exit, failed},
     output,
     signals::Signals,
@@ -27,10 +47,11 @@ pub(crate) struct Args {
     connection: Connection,
 }
 
+/// Watches until a signal, and shuts the provider down.
 pub(crate) async fn run(args: Args) -> Exit {
     let options = match args.connection.options() {
         Ok(options) => options,
-        Err(error) => return failed(Exit::Usage, &output::chain(&error)),
+        Err(error) => return failed(Exit::Usage, &chain(&error)),
     };
     let mut signals = match Signals::listen() {
         Ok(signals) => signals,
@@ -45,6 +66,9 @@ pub(crate) async fn run(args: Args) -> Exit {
     exit
 }
 
+/// Prints events until the provider fails for good, or nobody reads them any more.
+///
+/// The subscription comes before the initialization, so that its events are printed too.
 async fn watch(provider: &FlagdProvider, json: bool) -> Exit {
     let mut events = provider.events();
     let mut initialized = provider.clone();
@@ -64,17 +88,23 @@ async fn watch(provider: &FlagdProvider, json: bool) -> Exit {
 
 /// An event to print.
 struct Line {
+    /// When it was received, in UTC, as RFC 3339 writes it.
     time: String,
+    /// The name in the output.
     event: &'static str,
-    /// Of a change: the keys, or none for all.
+    /// The keys of the flags that changed. `None` if any flag may have changed, and for other
+    /// events.
     keys: Option<Vec<String>>,
+    /// What went wrong, or was missed.
     message: Option<String>,
+    /// Whether the provider has given up.
     fatal: bool,
 }
 
 impl Line {
+    /// A line for an event that happens now.
     fn new(event: ProviderEvent) -> Self {
-        // This year can be written.
+        // Formatting fails only for years beyond 9999.
         let time = OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default();
         let line = |event| Self { time, event, keys: None, message: None, fatal: false };
         match event {
@@ -92,11 +122,12 @@ impl Line {
             ProviderEvent::Lagged(missed) => {
                 Self { message: Some(format!("{missed} events were missed")), ..line("lagged") }
             }
-            // The enum may grow.
+            // The enum is non-exhaustive.
             _ => line("other"),
         }
     }
 
+    /// The line of `--json`.
     fn json(&self) -> Json {
         json!({ "time": self.time, "event": self.event, "flags": self.keys, "message": self.message })
     }

@@ -1,10 +1,31 @@
 //! CBOR, as `fractional` hashes it.
+//!
+//! The generation [`Bucketing::Cbor`](crate::Bucketing::Cbor) hashes a value of any
+//! type, and needs one sequence of bytes for it: the deterministic encoding of
+//! [RFC 8949, section 4.2](https://www.rfc-editor.org/rfc/rfc8949.html#section-4.2).
+//! Only values that JSON has are encoded, nothing is decoded, and the bytes go
+//! straight into the hash.
+//!
+//! A value begins with a head: the major type in the upper three bits, and in the
+//! lower five a small number or the size of the number that follows.
+//!
+//! | JSON | Bytes | |
+//! |---|---|---|
+//! | `23` | `17` | type 0, whole number |
+//! | `1000` | `19 03e8` | type 0, a number of two bytes follows |
+//! | `-1` | `20` | type 1, negative: -1 minus the number |
+//! | `"ü"` | `62 c3bc` | type 3, string of two bytes |
+//! | `[2, 3]` | `82 02 03` | type 4, array of two items |
+//! | `{"a": 1}` | `a1 61 61 01` | type 5, object with one field |
+//! | `true`, `null` | `f5`, `f6` | type 7, simple values |
+//! | `1.5` | `f9 3e00` | type 7, float of 16 bits |
 
 use super::murmur3::Murmur3;
 use crate::evaluator::value::Value;
 
-/// Where an encoding goes.
+/// Where an encoding goes: into a hash, and in tests into a `Vec`.
 pub(crate) trait Sink {
+    /// Takes the next bytes.
     fn put(&mut self, bytes: &[u8]);
 }
 
@@ -14,7 +35,13 @@ impl Sink for Murmur3 {
     }
 }
 
-/// Writes the deterministic CBOR encoding; whole numbers within 64 bits are integers.
+/// Writes the deterministic encoding of a value.
+///
+/// A whole number within 64 bits, signed or unsigned, is an integer, whether it was
+/// written as 1 or 1.0. Any other number is the shortest float that represents it.
+///
+/// The keys of an object are sorted by length, then by their bytes. Since all of them
+/// are strings, that is also the order of their encodings, which the RFC asks for.
 pub(crate) fn encode(value: &Value<'_>, out: &mut impl Sink) {
     match value {
         Value::Null => out.put(&[0xf6]),
@@ -41,7 +68,8 @@ pub(crate) fn encode(value: &Value<'_>, out: &mut impl Sink) {
     }
 }
 
-/// Writes what begins a value: its type, and its number or length.
+/// Writes the head of a value: its major type (0 to 7), and its number or length in
+/// as few bytes as possible.
 #[allow(clippy::cast_possible_truncation)]
 pub(crate) fn encode_head(kind: u8, number: u64, out: &mut impl Sink) {
     let kind = kind << 5;
@@ -63,6 +91,7 @@ pub(crate) fn encode_head(kind: u8, number: u64, out: &mut impl Sink) {
     }
 }
 
+/// Writes a number. -0 is the integer 0, and NaN has only one encoding.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::float_cmp)]
 fn encode_number(number: f64, out: &mut impl Sink) {
     const LIMIT: f64 = 18_446_744_073_709_551_616.0;
@@ -84,7 +113,10 @@ fn encode_number(number: f64, out: &mut impl Sink) {
     }
 }
 
-/// The 16-bit float of the same value, if there is one.
+/// The bits of the 16-bit float of the same value, if there is one.
+///
+/// Rust has no stable 16-bit float. Such a float has one bit of sign, five of exponent
+/// and ten of mantissa; its smallest positive value is 2^-24, and its largest 65,504.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 fn half(number: f64) -> Option<u16> {
     let sign = if number.is_sign_negative() { 0x8000 } else { 0 };

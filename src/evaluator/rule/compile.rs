@@ -1,4 +1,14 @@
-//! From the JSON of a targeting rule to a tree of its own, once for each definition.
+//! From the JSON of a targeting rule to a tree, once for each definition.
+//!
+//! An object with exactly one field is an operation: the field's name is the
+//! operator and its value the arguments. Any other object is a value.
+//!
+//! Compiling fails only for rules that are nested too deeply. A rule that
+//! cannot work, such as one with an unknown operator, is a valid part of a
+//! definition for flagd, and fails when it is evaluated: such a part becomes a
+//! [`Node::Fail`]. It is the linter that warns of them.
+//!
+//! The functions pass on `room`, the number of levels that may still follow.
 
 use std::collections::HashSet;
 
@@ -11,25 +21,36 @@ use super::{
 };
 use crate::evaluator::value::path::Path;
 
-/// How deep a rule may be nested, counted in JSON lists and objects.
+/// How deeply a rule may be nested, counted in JSON arrays and objects:
+/// `{"!": [true]}` has two levels.
+///
+/// The parser of the definition limits nesting too, but references are replaced
+/// after it, and can put one rule into another.
 pub(crate) const MAX_NESTING: usize = 160;
 
 /// A rule that is nested deeper than [`MAX_NESTING`].
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct TooDeep;
 
-/// Compiles a targeting rule.
+/// Compiles the targeting rule of a flag, which is evaluated on the context.
+///
+/// # Errors
+///
+/// [`TooDeep`] if the rule is nested more than [`MAX_NESTING`] levels deep, even
+/// in a part that is never evaluated.
 pub(crate) fn compile(rule: &Json) -> Result<Rule, TooDeep> {
     let mut node = part(rule)?;
     let slots = slots::assign(&mut node);
     Ok(Rule { node, slots })
 }
 
-/// Compiles a rule that is evaluated on any data.
+/// Compiles a rule that is evaluated on any data, so that its variables have no
+/// slots.
 pub(crate) fn part(rule: &Json) -> Result<Node, TooDeep> {
     node(rule, MAX_NESTING)
 }
 
+/// Compiles any part of a rule.
 fn node(rule: &Json, room: usize) -> Result<Node, TooDeep> {
     Ok(match rule {
         Json::Array(items) => fold(nodes(items, room)?),
@@ -46,10 +67,14 @@ fn node(rule: &Json, room: usize) -> Result<Node, TooDeep> {
     })
 }
 
+/// The room that is left one level further down.
 fn deeper(room: usize) -> Result<usize, TooDeep> {
     room.checked_sub(1).ok_or(TooDeep)
 }
 
+/// Checks a part that is kept as JSON, or not kept at all. It counts all the
+/// same, so that the copies, comparisons and conversions of JSON, which are
+/// recursive, are bounded too.
 fn check_depth(value: &Json, room: usize) -> Result<(), TooDeep> {
     match value {
         Json::Array(items) => {
@@ -64,12 +89,13 @@ fn check_depth(value: &Json, room: usize) -> Result<(), TooDeep> {
     }
 }
 
+/// Compiles the items of an array, which is a level of its own.
 fn nodes(items: &[Json], room: usize) -> Result<Vec<Node>, TooDeep> {
     let room = deeper(room)?;
     items.iter().map(|item| node(item, room)).collect()
 }
 
-/// A list of constants is a constant.
+/// An array of constants is a constant, which is evaluated without a copy.
 fn fold(items: Vec<Node>) -> Node {
     if !items.iter().all(|item| matches!(item, Node::Constant(_))) {
         return Node::List(items);
@@ -81,7 +107,8 @@ fn fold(items: Vec<Node>) -> Node {
     Node::Constant(Json::Array(items.into_iter().filter_map(constant).collect()))
 }
 
-/// The arguments of an operator stay a list of nodes, so that they can be evaluated onto the stack.
+/// The arguments of an operator: an array stays a [`Node::List`] even if all items
+/// are constants, so that they can be evaluated onto the stack.
 fn arguments(rule: &Json, room: usize) -> Result<Node, TooDeep> {
     match rule {
         Json::Array(items) => Ok(Node::List(nodes(items, room)?)),
@@ -89,6 +116,7 @@ fn arguments(rule: &Json, room: usize) -> Result<Node, TooDeep> {
     }
 }
 
+/// Compiles the operation `{name: values}`.
 fn operation(name: &str, values: &Json, room: usize) -> Result<Node, TooDeep> {
     let Some(operator) = operator::find(name) else {
         check_depth(values, room)?;
@@ -136,6 +164,13 @@ fn strings(list: &Json) -> Option<HashSet<Box<str>, foldhash::fast::RandomState>
     items.iter().map(|item| item.as_str().map(Into::into)).collect()
 }
 
+/// Compiles `{"var": values}`.
+///
+/// | Rule | Node |
+/// |---|---|
+/// | `{"var": "a.b"}`, `{"var": ["a.b"]}`, `{"var": 1.5}` | [`Node::Variable`] |
+/// | `{"var": ["a.b", default]}` | [`Node::VariableOr`] |
+/// | anything else, such as `{"var": [1]}` or `{"var": {"cat": ["a", "b"]}}` | [`Node::ComputedVariable`] |
 fn variable(values: &Json, room: usize) -> Result<Node, TooDeep> {
     let name = match values {
         Json::Array(items) if items.len() <= 2 => items.first(),
@@ -157,6 +192,11 @@ fn variable(values: &Json, room: usize) -> Result<Node, TooDeep> {
     })
 }
 
+/// Compiles an operator that decides which of its arguments are evaluated.
+///
+/// As in flagd, `filter` and `map` with fewer than two arguments are an empty
+/// array, `reduce` with fewer than three is 0, and `all`, `none` and `some`
+/// without any fail.
 fn lazily(lazy: Lazy, items: &[Json], room: usize) -> Result<Node, TooDeep> {
     let each = |kind, shortest| {
         if items.len() < shortest {
@@ -199,6 +239,7 @@ fn lazily(lazy: Lazy, items: &[Json], room: usize) -> Result<Node, TooDeep> {
     }
 }
 
+/// Compiles the first argument of an operator that iterates over it.
 fn subject(rule: &Json, room: usize) -> Result<Subject, TooDeep> {
     Ok(match rule {
         Json::Array(items) => {
@@ -210,6 +251,7 @@ fn subject(rule: &Json, room: usize) -> Result<Subject, TooDeep> {
     })
 }
 
+/// Compiles the second argument of such an operator.
 fn body(rule: &Json, room: usize) -> Result<Body, TooDeep> {
     let mut found = Found { variables: Some(Vec::new()), transparent: true };
     found.look(rule);
@@ -222,13 +264,15 @@ fn body(rule: &Json, room: usize) -> Result<Body, TooDeep> {
     })
 }
 
-/// What there is to know of the variables of a body.
+/// What was found out about the variables of a body: see [`Body`] for the fields.
 struct Found {
     variables: Option<Vec<Path>>,
     transparent: bool,
 }
 
 impl Found {
+    /// Goes through a rule as the substitution of variables does, so also
+    /// through parts that are never evaluated.
     fn look(&mut self, rule: &Json) {
         match rule {
             Json::Array(items) => items.iter().for_each(|item| self.look(item)),
@@ -251,6 +295,7 @@ impl Found {
         }
     }
 
+    /// Notes a variable, unless an earlier one has a computed name.
     fn add(&mut self, path: Path) {
         if let Some(variables) = &mut self.variables {
             variables.push(path);
@@ -258,7 +303,9 @@ impl Found {
     }
 }
 
-/// Whether a variable of this name is never replaced by what the outer context holds.
+/// Whether a variable with this name is never substituted in a body. A body can
+/// therefore read the field `name` of the item as `.name`, whatever the outer
+/// context holds: empty parts of a name are skipped when the variable is read.
 pub(crate) fn stays(path: &str) -> bool {
     path.is_empty() || path.starts_with('.')
 }

@@ -1,4 +1,31 @@
-//! `fractional`: the same share of users gets the same variant, always.
+//! `fractional`: gives each variant to a share of the users, and the same user
+//! always the same variant.
+//!
+//! flagd specifies the operator in
+//! [Fractional Operation Specification](https://flagd.dev/reference/specifications/custom-operations/fractional-operation-spec/);
+//! "`fractional`" in `docs/flagd.md` says what flagd does, and how the generations
+//! differ.
+//!
+//! # Example
+//!
+//! ```json
+//! {"fractional": [{"var": "email"}, ["a", 50], ["b", 30], ["c", 20]]}
+//! ```
+//!
+//! If the variable is `hello`, its hash is `0x248b_fa47`. The weights add up to
+//! 100, so the bucket is `0x248b_fa47 * 100 >> 32`, which is 14: the hash as a share
+//! of all hashes, scaled to the sum of the weights.
+//!
+//! ```text
+//!   0             14                        50             80        100
+//!   ├──────────────┼─────────────────────────┼──────────────┼─────────┤
+//!   │              ▲           a             │       b      │    c    │
+//! ```
+//!
+//! The bucket lies in the share of `a`. No state is kept and nothing is drawn at
+//! random: every program that computes the same hash chooses the same variant. So
+//! no detail here can change without moving users to other variants, for which
+//! there is [`Bucketing`].
 
 use serde_json::Value as Json;
 
@@ -16,7 +43,11 @@ use crate::{
     },
 };
 
-/// Null wherever an argument is not what it must be.
+/// Chooses a variant, or returns null if an argument is not what it must be. A
+/// rule that returns null leaves the flag its default variant.
+///
+/// `data` is the context or, within an operator such as `map`, the item; it is
+/// where the targeting key comes from.
 pub(crate) fn distribute<'a>(args: Args<'_, 'a>, data: &Value<'a>, run: &Run) -> Answer<'a> {
     let Args::List(items) = args else { return Ok(Value::Null) };
     let mut hash = Murmur3::default();
@@ -28,6 +59,11 @@ pub(crate) fn distribute<'a>(args: Args<'_, 'a>, data: &Value<'a>, run: &Run) ->
     Ok(picked.unwrap_or(Value::Null))
 }
 
+/// The generation [`Bucketing::String`]: a string comes first and is hashed, or
+/// else the flag's key followed by the targeting key.
+///
+/// Null in the place of the string, usually a variable that is missing, is skipped;
+/// anything else there is taken for the first share.
 fn by_text<'a>(items: &[Value<'a>], data: &Value<'a>, hash: &mut Murmur3) -> Option<Value<'a>> {
     let rest = &items.get(1..)?;
     let shares = match &items[0] {
@@ -47,6 +83,11 @@ fn by_text<'a>(items: &[Value<'a>], data: &Value<'a>, hash: &mut Murmur3) -> Opt
     pick(hash.finish(), shares)
 }
 
+/// The generation [`Bucketing::Cbor`]: any value but an array or null comes first,
+/// and its CBOR encoding is hashed; or else that of the array of flag key and
+/// targeting key.
+///
+/// Null in the place of the value makes the result null.
 fn by_cbor<'a>(items: &[Value<'a>], data: &Value<'a>, hash: &mut Murmur3) -> Option<Value<'a>> {
     let shares = match items.first()? {
         Value::Null => return None,
@@ -69,7 +110,11 @@ fn by_cbor<'a>(items: &[Value<'a>], data: &Value<'a>, hash: &mut Murmur3) -> Opt
     pick(hash.finish(), shares)
 }
 
-/// Calls with the keys of flag and target. Without a targeting key there is no share.
+/// Calls `call` with the flag's key and the targeting key. `None`, without a call,
+/// if the targeting key is not a string or is empty.
+///
+/// Within an operator such as `map`, both keys are read from the item. An item
+/// without `$flagd` has the flag key `""`.
 fn with_keys(data: &Value<'_>, call: impl FnOnce(&str, &str)) -> Option<()> {
     let fields = data.as_object()?;
     let targeting_key = fields.get("targetingKey")?;
@@ -84,7 +129,8 @@ fn with_keys(data: &Value<'_>, call: impl FnOnce(&str, &str)) -> Option<()> {
     Some(())
 }
 
-/// The variant in whose share the hash lies.
+/// The variant in whose share the hash lies. `None` if a share is invalid, wherever
+/// it is, if the sum of the weights exceeds 2^31 - 1, or if it is 0.
 fn pick<'a>(hash: u32, shares: &[Value<'a>]) -> Option<Value<'a>> {
     let mut total = 0;
     for share in shares {
@@ -100,7 +146,8 @@ fn pick<'a>(hash: u32, shares: &[Value<'a>]) -> Option<Value<'a>> {
     })
 }
 
-/// The weight of a `[variant, weight]`: 1 unless given, 0 if negative.
+/// The weight of the share `[variant, weight]`. `None` if the share is not an array,
+/// or its variant is an array, an object or missing.
 fn weight(share: &Value<'_>) -> Option<u32> {
     let share = match share {
         Value::List(List::Json(share)) => return constant_weight(share),
@@ -113,7 +160,8 @@ fn weight(share: &Value<'_>) -> Option<u32> {
     whole(share.get(1).as_ref())
 }
 
-/// The weight of a share in the rule itself.
+/// The same for a share that is written in the rule, as nearly all are: its JSON is
+/// looked at where it is.
 fn constant_weight(share: &[Json]) -> Option<u32> {
     match (share.first()?, share.get(1)) {
         (Json::Array(_) | Json::Object(_), _) => None,
@@ -122,6 +170,8 @@ fn constant_weight(share: &[Json]) -> Option<u32> {
     }
 }
 
+/// A weight: 1 if there is none, and 0 if it is negative. `None` if it is not a whole
+/// number, or exceeds 2^31 - 1.
 fn whole(weight: Option<&Value<'_>>) -> Option<u32> {
     match weight {
         None | Some(Value::Null) => Some(1),

@@ -1,4 +1,22 @@
 //! `sem_ver`: comparison of semantic versions.
+//!
+//! flagd specifies the operator in
+//! [Semantic Versioning Operation Specification](https://flagd.dev/reference/specifications/custom-operations/semver-operation-spec/);
+//! see also "`sem_ver`" in `docs/flagd.md`. Versions are those of
+//! [Semantic Versioning 2.0.0](https://semver.org), and in addition
+//!
+//! - a `v` or `V` may come first;
+//! - the second and third number may be left out and are then 0, but only in a
+//!   version without pre-release and build metadata: `1.2` is valid, and `1.2-rc`
+//!   is not;
+//! - the numbers may have any length.
+//!
+//! ```json
+//! {"sem_ver": [{"var": "version"}, ">=", "1.2.0"]}
+//! ```
+//!
+//! The crate `semver` parses the pre-release and orders it. It does not parse the
+//! version, because its numbers are of 64 bits, and it knows none of the additions.
 
 use std::borrow::Cow;
 
@@ -7,7 +25,11 @@ use semver::{BuildMetadata, Prerelease};
 use super::args::Args;
 use crate::evaluator::{number, value::Value};
 
-/// Null unless there are exactly a version, an operator and a version.
+/// Compares the first argument with the third. The result is null unless the
+/// arguments are exactly a version, an operator and a version.
+///
+/// `^` is true if the major versions are the same, and `~` if the minor ones are
+/// too. The rest of the versions does not matter then, neither which is later.
 pub(crate) fn compare<'a>(args: Args<'_, 'a>) -> Value<'a> {
     let Args::List([left, Value::Text(operator), right]) = args else { return Value::Null };
     let (Some(left), Some(right)) = (text(left), text(right)) else { return Value::Null };
@@ -33,7 +55,8 @@ pub(crate) fn is_version(value: &Value<'_>) -> bool {
     text(value).is_some_and(|text| Version::parse(&text).is_some())
 }
 
-/// A number is a version by its text, which has an exponent from a million on, and then is none.
+/// The text of a version. A number counts by its text: 1.5 is the version `1.5`.
+/// From a million on, flagd's text of a number has an exponent, and is not a version.
 fn text<'v>(value: &'v Value<'_>) -> Option<Cow<'v, str>> {
     match value {
         Value::Text(text) => Some(Cow::Borrowed(text)),
@@ -43,16 +66,24 @@ fn text<'v>(value: &'v Value<'_>) -> Option<Cow<'v, str>> {
     }
 }
 
-/// Compared number by number, then by pre-release. Build metadata is checked and forgotten.
+/// A version. The order of its fields makes the derived order that of
+/// [precedence](https://semver.org/#spec-item-11): number by number, then by
+/// pre-release. Build metadata does not count, so it is checked and not kept.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Version<'v> {
-    /// Of any length: the count of digits, and the digits without leading zeros.
+    /// Major, minor and patch, each as the count of its digits and the digits.
+    ///
+    /// There are no leading zeros, so of two numbers the one with more digits is
+    /// larger, and digits of the same count compare as strings. No number is too
+    /// large.
     numbers: [(usize, &'v str); 3],
+    /// Empty in a release, which comes after all its pre-releases.
     prerelease: Prerelease,
 }
 
 impl<'v> Version<'v> {
-    /// A version of one, two or three numbers, after an optional `v` or `V`.
+    /// A version of one, two or three numbers, after an optional `v` or `V`. `None`
+    /// if the text is anything else, even if only by a space.
     fn parse(text: &'v str) -> Option<Self> {
         let text = text.strip_prefix(['v', 'V']).unwrap_or(text);
         let (text, build) = split(text, b'+')?;
@@ -74,7 +105,8 @@ impl<'v> Version<'v> {
     }
 }
 
-/// What is before and after a mark; without the mark nothing is after it, and with it something must.
+/// What is before and after the first occurrence of a mark. Without the mark, the
+/// second part is empty. `None` if nothing follows the mark.
 fn split(text: &str, mark: u8) -> Option<(&str, &str)> {
     // Faster than `split_once` where strings are as short as versions.
     match text.bytes().position(|b| b == mark) {

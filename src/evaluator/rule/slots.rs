@@ -1,4 +1,19 @@
-//! Which variables a rule reads more than once: each is looked up at its first reading only.
+//! Variables that a rule reads more than once: each is looked up once only.
+//!
+//! A context is a trait object whose lookups may be slow, and a long `if` reads
+//! the same variable in each of its conditions. When a rule is compiled,
+//! [`assign`] numbers the variables that occur more than once. An evaluation has
+//! [`Slots`], an array with a cell for each number, which the first read fills.
+//! A variable that occurs once has no number, and is read from the context.
+//!
+//! ```text
+//! {"if": [{"==": [{"var": "plan"}, "pro"]},  "a",     plan: slot 0
+//!         {"==": [{"var": "plan"}, "team"]}, "b",
+//!         {"var": "fallback"}]}                       fallback: no slot
+//! ```
+//!
+//! The array is on the stack, of one of two sizes, and only in a rule with more
+//! than [`FEW`] such variables on the heap.
 
 use std::{cell::OnceCell, collections::HashMap};
 
@@ -10,22 +25,30 @@ use super::{
 };
 use crate::evaluator::value::{Kept, Object, Root, Value, path::Path};
 
-/// How many slots find room on the stack.
+/// The most slots for which an evaluation uses the stack.
 pub(crate) const FEW: usize = 32;
 
-/// Room for the variables of a rule: an array, or a `Vec` where they are many.
+/// The variables that one evaluation has read: in an array, or in a `Vec` if they
+/// are many.
+///
+/// The values borrow from the context. Since a cell is filled at most once, a
+/// reference to it stays valid for the whole evaluation.
 pub(crate) struct Slots<'r, V> {
+    /// The context that the variables are read from.
     root: &'r Root<'r>,
+    /// A cell for each slot, empty until its variable is read.
     values: V,
 }
 
 impl<'r, const N: usize> Slots<'r, [OnceCell<Value<'r>>; N]> {
+    /// Empty slots on the stack. `N` must be at least the rule's number of slots.
     pub(crate) fn new(root: &'r Root<'r>) -> Self {
         Self { root, values: [const { OnceCell::new() }; N] }
     }
 }
 
 impl<'r> Slots<'r, Vec<OnceCell<Value<'r>>>> {
+    /// Empty slots on the heap.
     pub(crate) fn many(root: &'r Root<'r>, count: usize) -> Self {
         Self { root, values: vec![OnceCell::new(); count] }
     }
@@ -38,10 +61,12 @@ impl<'r, V: AsRef<[OnceCell<Value<'r>>]>> Kept for Slots<'r, V> {
     }
 }
 
-/// Gives a slot to each variable that occurs more than once, and says how many there are.
+/// Gives a slot to each variable that occurs more than once, and returns the number
+/// of slots. They are numbered in the order in which their variables first occur.
 ///
-/// Only the parts that are evaluated on the context count: the bodies of `map` and its kin are
-/// evaluated on items, whose variables are looked up at each reading.
+/// Only the parts that are evaluated on the context count. The bodies of `map`,
+/// `reduce` and so on are evaluated on items, so one name stands for another value
+/// each time.
 pub(crate) fn assign(rule: &mut Node) -> usize {
     let mut found: HashMap<Path, Found, RandomState> = HashMap::default();
     each(rule, &mut |variable| match found.get_mut(&variable.path) {
@@ -62,14 +87,21 @@ pub(crate) fn assign(rule: &mut Node) -> usize {
     slots
 }
 
-/// A variable of a rule.
+/// What [`assign`] knows of a variable. Names that are written differently but read
+/// the same, such as `a` and `a.`, are one variable.
 #[derive(Default)]
 struct Found {
     /// Whether it occurs more than once.
     again: bool,
+    /// Its number, once it has one.
     slot: Option<usize>,
 }
 
+/// Calls `visit` with each variable that is read from the context, in the order in
+/// which they are written.
+///
+/// The variable of a switch is visited beside those of its conditions, so it
+/// always occurs more than once.
 fn each(node: &mut Node, visit: &mut dyn FnMut(&mut Variable)) {
     match node {
         Node::Constant(_) | Node::Fail(_) => {}
@@ -98,6 +130,7 @@ fn each(node: &mut Node, visit: &mut dyn FnMut(&mut Variable)) {
     }
 }
 
+/// The same for what an operator iterates over.
 fn subject(subject: &mut Subject, visit: &mut dyn FnMut(&mut Variable)) {
     match subject {
         Subject::Nothing | Subject::Literal(_) => {}

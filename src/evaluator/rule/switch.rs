@@ -1,5 +1,33 @@
-//! `if` with many conditions of one form, that a variable equals a text: the branch is looked up, so
-//! that it does not matter how many there are.
+//! An `if` with many conditions of one form, that a variable equals a string: the
+//! condition that holds is looked up in a table, so that it does not matter how
+//! many there are.
+//!
+//! ```json
+//! {"if": [
+//!   {"==": [{"var": "country"}, "AT"]}, "euro",
+//!   {"==": [{"var": "country"}, "CH"]}, "franc",
+//!   {"==": [{"var": "country"}, "DE"]}, "euro",
+//!   {"==": [{"var": "country"}, "FI"]}, "euro",
+//!   {"<": [{"var": "age"}, 18]},        "none",
+//!   "dollar"
+//! ]}
+//! ```
+//!
+//! becomes
+//!
+//! ```text
+//! variable  country
+//! clauses   all 11 conditions and results
+//! branches  AT: 0, CH: 2, DE: 4, FI: 6
+//! end       8
+//! ```
+//!
+//! For the country `DE`, evaluation starts at clause 4, whose condition holds. For
+//! `SE`, it starts at clause 8. For a value that is not a string, it starts at
+//! clause 0: `{"==": [7, "7"]}` is true.
+//!
+//! The clauses are evaluated from there as those of any `if`, so that a table can
+//! leave out work but cannot change a result.
 
 use serde_json::Value as Json;
 
@@ -9,10 +37,14 @@ use super::{
 };
 use crate::evaluator::{by_name::ByName, value::path::Path};
 
-/// How many conditions are tried one after the other all the same.
+/// The fewest conditions for which a table is built. Fewer are compared one after
+/// the other.
 const FEWEST: usize = 4;
 
-/// The clauses as a switch, or as they are where it would be of no use.
+/// Turns the clauses of an `if` into a switch, or returns them as they are if too few
+/// of the conditions at the beginning are of the form.
+///
+/// Conditions count up to the first that has another form or reads another variable.
 pub(crate) fn of_clauses(clauses: Vec<Node>) -> Result<Switch, Vec<Node>> {
     let mut found: Option<&Path> = None;
     let mut branches = ByName::default();
@@ -34,7 +66,8 @@ pub(crate) fn of_clauses(clauses: Vec<Node>) -> Result<Switch, Vec<Node>> {
     }
 }
 
-/// The variable and the text of a condition of this form. Two texts are equal in one way only.
+/// The variable and the string of a condition that compares them. `==` and `===` are
+/// the same for two strings, and the table is used for strings only.
 fn condition(node: &Node) -> Option<(&Path, &str)> {
     let Node::Compare(Comparison::Equal | Comparison::Same, sides) = node else { return None };
     match &**sides {

@@ -1,11 +1,19 @@
-//! Reads variables.
+//! Reads variables from the context, or from the item of an array.
+//!
+//! A name is a path through objects and arrays: `user.roles.0`. Its parts are
+//! separated by dots, and empty parts are skipped, so `a`, `a.` and `.a` are the
+//! same, and a field whose name contains a dot cannot be named. In an array, a
+//! part is an index counted from 0, and one that is not a number is index 0, as in
+//! flagd.
+//!
+//! Whatever is missing on the way is null, and so is a part of a scalar.
 
 use crate::evaluator::value::{
     Value,
     path::{self, Path},
 };
 
-/// What the variable holds; null where there is none.
+/// The value of a variable, or null. The empty path is all of `data`.
 pub(crate) fn read<'a>(path: &Path, data: &Value<'a>) -> Value<'a> {
     let mut parts = path.0.iter();
     let Some(first) = parts.next() else { return data.clone() };
@@ -16,12 +24,13 @@ pub(crate) fn read<'a>(path: &Path, data: &Value<'a>) -> Value<'a> {
     value
 }
 
-/// What the variable of a computed name holds; null where there is none.
+/// The value of a variable whose name is not split yet, as [`read`] returns it.
 pub(crate) fn read_named<'a>(name: &str, data: &Value<'a>) -> Value<'a> {
     let parts = name.split('.').filter(|part| !part.is_empty());
     parts.fold(data.clone(), |value, part| step(&value, part, || path::index(part)))
 }
 
+/// One part of a path. The index is computed only for an array.
 fn step<'a>(value: &Value<'a>, name: &str, index: impl Fn() -> Option<usize>) -> Value<'a> {
     match value {
         Value::Object(object) => object.get(name),
@@ -31,7 +40,8 @@ fn step<'a>(value: &Value<'a>, name: &str, index: impl Fn() -> Option<usize>) ->
     .unwrap_or(Value::Null)
 }
 
-/// Whether a value is neither list nor object.
+/// Whether a value is neither an array nor an object, so that it cannot be read as
+/// a rule, nor contain one.
 pub(crate) fn is_scalar(value: &Value<'_>) -> bool {
     !matches!(value, Value::List(_) | Value::Object(_))
 }

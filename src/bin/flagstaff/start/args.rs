@@ -1,4 +1,20 @@
-//! The options of `flagd start`, by flagd's names, short forms, defaults and variables.
+//! The options of `flagstaff start`: those of `flagd start`, with flagd's names, short forms,
+//! defaults and variables, and a few of its own.
+//!
+//! `tests.rs` has the table of all options and compares it with what clap knows, so that an
+//! option cannot change by accident.
+//!
+//! clap reads the variables of single values. Lists differ: flagd separates the values of an
+//! option by commas, but those of its variable by spaces, or takes a JSON object there.
+//! [`Args::with_environment`] reads these variables, unless the option was given.
+//!
+//! | Option | On the command line | In the variable |
+//! |---|---|---|
+//! | `--uri`, `--cors-origin` | `a,b` | `a b` |
+//! | `--context-value`, `--context-from-header` | `a=b,c=d` | `{"a": "b", "c": "d"}` |
+//!
+//! The options of flagstaff alone are read from variables that begin with `FLAGSTAFF_`, except
+//! for `FLAGD_BUCKETING`, which the provider reads too.
 
 #[cfg(test)]
 #[allow(clippy::expect_used)]
@@ -23,14 +39,14 @@ use crate::{duration, logging::LogFormat};
 /// says otherwise.
 ///
 /// Exit code 0: ended by SIGTERM or SIGINT; 1: the server cannot start; 2: usage error.
-// `Debug` would show URLs, which may hold secrets.
+// Not `Debug` outside of tests, since URLs and `--sources` may contain secrets.
 #[cfg_attr(test, derive(Debug))]
 #[derive(clap::Args)]
-// Of an option that is given twice the last counts, as in flagd.
+// If an option is given twice, the last one counts, as in flagd.
 #[command(args_override_self = true)]
 pub(crate) struct Args {
     /// The IP address to listen on, for all ports; `::` is every interface, over IPv4 and IPv6.
-    // Not FLAGD_HOST, which says to clients where flagd is.
+    // Not FLAGD_HOST, which tells clients where flagd is.
     #[arg(long, env = "FLAGSTAFF_HOST", value_name = "IP", default_value = "127.0.0.1")]
     #[arg(value_parser = address)]
     pub(super) host: IpAddr,
@@ -80,7 +96,7 @@ pub(crate) struct Args {
 
     /// PEM file with the authorities of clients: on the ports of evaluation and synchronization, only
     /// clients with a certificate that they issued are accepted.
-    // An empty path would let everybody in.
+    // Not `path()`: to take an empty path for none would be to accept every client.
     #[arg(long, env = "FLAGSTAFF_CLIENT_CA_PATH", value_name = "PATH")]
     #[arg(requires = "server_cert_path")]
     pub(super) client_ca_path: Option<PathBuf>,
@@ -151,17 +167,24 @@ pub(crate) struct Args {
     pub(super) unsupported: Unsupported,
 }
 
+/// A name and its value, or a header and the name of a field.
 pub(super) type Pair = (String, String);
 
+/// What `--bucketing` takes. The library's type is not clap's, and may grow.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(super) enum Generation {
     String,
     Cbor,
 }
 
-/// What flagd reads in another form from variables than from the command line.
 impl Args {
-    /// Completes the lists that were not given from the environment.
+    /// Adds the lists that were not given as options, from their variables.
+    ///
+    /// `lookup` is [`env::var`](std::env::var) outside of tests.
+    ///
+    /// # Errors
+    ///
+    /// A variable should be a JSON object of strings and is not. The error names it.
     pub(super) fn with_environment(
         mut self,
         lookup: impl Fn(&str) -> Option<String>,
@@ -187,7 +210,7 @@ impl Args {
         if self.cors_origins.is_empty() {
             self.cors_origins = words("FLAGD_CORS_ORIGIN");
         }
-        // It comes of templates.
+        // A template may leave the option empty, which is not an origin.
         self.cors_origins.retain(|origin| !origin.is_empty());
         if self.context_values.is_empty() {
             self.context_values = object("FLAGD_CONTEXT_VALUE")?;
@@ -199,15 +222,18 @@ impl Args {
     }
 }
 
-/// An empty path is none, as in flagd: it comes of templates.
+/// Parses a path, which may be empty: templates leave options empty, and then it counts as not
+/// given, as in flagd. clap's own parser of paths rejects an empty one.
 fn path() -> impl TypedValueParser<Value = PathBuf> {
     OsStringValueParser::new().map(PathBuf::from)
 }
 
+/// Parses an IP address. Names are not resolved.
 fn address(text: &str) -> Result<IpAddr, &'static str> {
     text.parse().map_err(|_| "expected an IP address, such as `127.0.0.1` or `::`")
 }
 
+/// Parses `NAME=VALUE`, at the first equals sign.
 fn pair(text: &str) -> Result<Pair, String> {
     let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE")?;
     Ok((name.to_owned(), value.to_owned()))

@@ -1,4 +1,21 @@
-//! `flagstaff start`: a server in flagd's place.
+//! `flagstaff start`: a server in place of flagd.
+//!
+//! It takes the options and variables of `flagd start`, so that a command line written for
+//! flagd works here too, and hands them to the library's [`Server`].
+//!
+//! | Module | Purpose |
+//! |---|---|
+//! | [`args`] | the options, with flagd's names, defaults and variables |
+//! | [`unsupported`] | options of flagd that are rejected |
+//! | [`sources`](mod@sources) | `--uri` and `--sources`, parsed and validated |
+//! | [`open`] | from a parsed source to one that the server reads |
+//!
+//! The options and sources are validated before a port is opened. A file that does not exist
+//! is an error at the start, as in flagd; a URL or a server that is unreachable is not, since
+//! it may become reachable.
+//!
+//! "Differences in the server" in `docs/flagd.md` and "start" in `docs/cli.md` say where it
+//! differs from flagd.
 
 mod args;
 mod open;
@@ -20,13 +37,16 @@ use flagstaff::{
 pub(crate) use self::args::Args;
 use self::{args::Generation, open::Failure, sources::Source};
 use crate::{
+    excerpt::chain,
     exit::{Exit, failed},
-    logging, output,
+    logging,
     signals::Signals,
 };
 
+/// Runs the server until SIGTERM or SIGINT, and then shuts it down gracefully. A second signal
+/// ends the program without waiting for open requests.
 pub(crate) async fn run(args: Args) -> Exit {
-    // Before anybody can know that it runs.
+    // First, so that whoever sees that the server listens can also end it.
     let mut signals = match Signals::listen() {
         Ok(signals) => signals,
         Err(error) => return failed(Exit::No, &format!("cannot listen for signals: {error}")),
@@ -44,6 +64,12 @@ pub(crate) async fn run(args: Args) -> Exit {
     Exit::Success
 }
 
+/// Validates the options, opens the sources and starts the server.
+///
+/// # Errors
+///
+/// The exit code and the message: [`Exit::Usage`] for an invalid option or variable, and
+/// [`Exit::No`] if the server cannot start, or has no source.
 async fn start(args: Args) -> Result<Server, Failure> {
     let usage = |message| (Exit::Usage, message);
     args.unsupported.check().map_err(usage)?;
@@ -68,7 +94,7 @@ async fn start(args: Args) -> Result<Server, Failure> {
     }
     let server = builder.bind().await.map_err(|error| match error {
         ServerError::Option { .. } => usage(error.to_string()),
-        _ => (Exit::No, output::chain(&error)),
+        _ => (Exit::No, chain(&error)),
     })?;
     for (service, address) in [
         ("evaluation", server.evaluation_addr()),
@@ -83,7 +109,9 @@ async fn start(args: Args) -> Result<Server, Failure> {
     Ok(server)
 }
 
-/// Those of `--uri` before those of `--sources`, as in flagd; each with how it was given.
+/// The sources of `--uri`, followed by those of `--sources`, as in flagd: if two have the
+/// same flag, the later one wins. With each comes the option that it was given with, for
+/// errors.
 fn sources(args: &Args) -> Result<Vec<(String, Source)>, String> {
     let mut sources = Vec::new();
     for uri in &args.uris {
@@ -98,6 +126,7 @@ fn sources(args: &Args) -> Result<Vec<(String, Source)>, String> {
     Ok(sources)
 }
 
+/// The server that the options describe, without its sources.
 fn builder(args: &Args) -> ServerBuilder {
     let host = reachable(args.host);
     let mut builder = Server::builder()
@@ -106,7 +135,7 @@ fn builder(args: &Args) -> ServerBuilder {
         .sync(listen(host, args.sync_port, args.sync_socket_path.as_ref()))
         .ofrep(listen(host, args.ofrep_port, None))
         .cors_origins(&args.cors_origins)
-        // What 0 means, as in flagd.
+        // 0 is not a limit of 0 bytes, as in flagd.
         .max_request_body(unless_zero(args.max_request_body, usize::MAX))
         .max_request_header(unless_zero(args.max_request_header, 1 << 20))
         .stream_deadline(args.stream_deadline)
@@ -134,11 +163,13 @@ fn builder(args: &Args) -> ServerBuilder {
     builder
 }
 
+/// The number of bytes, or `otherwise` for 0.
 fn unless_zero(bytes: usize, otherwise: usize) -> usize {
     if bytes == 0 { otherwise } else { bytes }
 }
 
-/// Every interface, also of a system without IPv6.
+/// The address to listen on. On a system without IPv6, `::` is replaced with `0.0.0.0`, which
+/// also means every interface. Binding to a free port finds out whether there is IPv6.
 fn reachable(host: IpAddr) -> IpAddr {
     match host {
         IpAddr::V6(Ipv6Addr::UNSPECIFIED) if TcpListener::bind((host, 0)).is_err() => {
@@ -148,12 +179,13 @@ fn reachable(host: IpAddr) -> IpAddr {
     }
 }
 
-/// A path that is empty is none.
+/// The path, unless it is empty. An empty one comes from a variable that a template left
+/// empty.
 fn given(path: Option<&PathBuf>) -> Option<&PathBuf> {
     path.filter(|path| !path.as_os_str().is_empty())
 }
 
-/// A socket takes the place of the port.
+/// Where a service listens: on its Unix socket, if it has one, or else on its port.
 fn listen(host: IpAddr, port: u16, socket: Option<&PathBuf>) -> Listen {
     given(socket).map_or_else(|| Listen::from((host, port)), |path| Listen::from(path.clone()))
 }

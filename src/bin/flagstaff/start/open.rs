@@ -1,4 +1,14 @@
-//! Opens the sources that the server reads.
+//! Opens the sources that the server reads: from a [`Source`], which is what the options say,
+//! to one of the library's implementations of [`FlagSource`].
+//!
+//! | Kind | Implementation | Read |
+//! |---|---|---|
+//! | file | [`FileSource`] | every second, or each `interval` |
+//! | URL | [`HttpSource`] | every 5 s, or each `interval` |
+//! | flagd or flagstaff | [`SyncSource`] | by a stream of updates |
+//!
+//! Nothing is loaded here. The server reads its sources once it runs, and continues to if
+//! one of them fails.
 
 use std::{fs::File, io, path::Path, time::Duration};
 
@@ -10,16 +20,22 @@ use flagstaff::{
 };
 
 use super::sources::{Kind, Source};
-use crate::{exit::Exit, output::chain};
+use crate::{excerpt::chain, exit::Exit};
 
-/// How the program ends, and what it says.
+/// The exit code of the program, and the error to print.
 pub(super) type Failure = (Exit, String);
 
-/// How often files and URLs are read, in seconds, as in flagd.
+/// How often a file is read by default, in seconds, as in flagd.
 const FILE_INTERVAL: u32 = 1;
+/// How often a URL is read by default, in seconds, as in flagd.
 const HTTP_INTERVAL: u32 = 5;
 
-/// The source, ready to be read. It is called `given` in errors.
+/// Opens a source.
+///
+/// # Errors
+///
+/// The source is invalid, a file does not exist, or a certificate cannot be read. The error
+/// begins with `given`, which says which option the source comes from.
 pub(super) fn open(given: &str, source: &Source) -> Result<Box<dyn FlagSource>, Failure> {
     let seconds = |default| Duration::from_secs(source.interval.unwrap_or(default).into());
     let opened: Result<Box<dyn FlagSource>, Failure> = match source.kind {
@@ -39,16 +55,19 @@ pub(super) fn open(given: &str, source: &Source) -> Result<Box<dyn FlagSource>, 
     opened.map_err(|(exit, message)| (exit, format!("{given}: {message}")))
 }
 
-/// A file that goes later may come back; one that is not there is a mistake.
+/// Checks that a file exists and can be read. A file that disappears later may come back, and
+/// the source waits for it; one that does not exist at the start is a mistake.
 fn check_file(path: &Path) -> io::Result<()> {
-    // To open a pipe would wait for its other end.
+    // Opening a named pipe would wait for a writer.
     if !path.metadata()?.is_file() {
         return Err(io::Error::other("it is not a regular file"));
     }
     File::open(path).map(drop)
 }
 
-/// Without the names of the provider's options and variables, which `start` does not read.
+/// The failure of a sync source. It is created from the provider's options, but an error must
+/// not name those: the user wrote a field of a source, and `start` does not read the provider's
+/// variables.
 fn of_sync(error: FlagdError) -> Failure {
     match error {
         FlagdError::InvalidOption { option: "targetUri", reason, .. } => (Exit::Usage, reason),
@@ -59,6 +78,8 @@ fn of_sync(error: FlagdError) -> Failure {
     }
 }
 
+/// The failure of a source over HTTP: a usage error if the URL, the interval or a header is
+/// invalid.
 fn of_http(error: &HttpSourceError) -> Failure {
     let exit = match error {
         HttpSourceError::Client(ClientError::Url { .. })
@@ -69,10 +90,11 @@ fn of_http(error: &HttpSourceError) -> Failure {
     (exit, chain(error))
 }
 
+/// Opens a URL, with the headers and certificate authorities that were given for it.
 fn http(source: &Source, interval: Duration) -> Result<HttpSource, HttpSourceError> {
     let mut opened = HttpSource::new(&source.uri, interval)?;
     if let Some(authorization) = &source.authorization {
-        // A header is checked, and marked as sensitive.
+        // `header` validates the value, and keeps it out of logs.
         opened = opened.header("authorization", authorization)?;
     }
     for (name, value) in &source.headers {
@@ -84,7 +106,8 @@ fn http(source: &Source, interval: Duration) -> Result<HttpSource, HttpSourceErr
     }
 }
 
-/// Without the environment, whose `FLAGD_*` are meant for the server.
+/// Opens a sync stream. The environment is not read: there, `FLAGD_PORT` and so on are the
+/// settings of this server, and not of the one that it reads from.
 fn sync(source: &Source) -> Result<SyncSource, FlagdError> {
     let mut options = FlagdOptions::builder()
         .resolver(Resolver::InProcess)

@@ -1,4 +1,28 @@
-//! Where flags come from, as `--uri` and `--sources` say it.
+//! Where flags come from: parses and validates `--uri` and `--sources`.
+//!
+//! Both are flagd's. `--uri` is short, and its scheme says what it is; `--sources` is a JSON
+//! array, whose objects can say more:
+//!
+//! ```json
+//! [{"uri": "flags.json", "provider": "file"},
+//!  {"uri": "https://flags.example/all.json", "provider": "http", "interval": 30,
+//!   "bearerToken": "..."},
+//!  {"uri": "flagd:8015", "provider": "grpc", "tls": true, "selector": "flagSetId=shop"}]
+//! ```
+//!
+//! The result of both is a [`Source`], from which [`open`](super::open) makes one that can be
+//! read.
+//!
+//! flagd ignores a field that is misspelled or does not apply to the provider. Here it is an
+//! error: without the `tls` or `selector` that was meant, the server would run, but read in
+//! plain text or serve the wrong flags. A field of flagd's that can be ignored without harm
+//! logs a warning.
+//!
+//! # Secrets
+//!
+//! A URI can contain a password or a token, and `--sources` also headers. An error therefore
+//! quotes a URI only as [`shown`], and of `--sources` only the names of fields and the
+//! provider; [`Source`] does not print the rest even with `Debug`.
 
 use std::{borrow::Cow, collections::BTreeMap, fmt};
 
@@ -8,25 +32,34 @@ use serde_json::{Map, Value as Json};
 
 use crate::excerpt::excerpt;
 
-/// A source of flags, not opened yet.
+/// A source of flags that is valid, but not opened yet.
+///
+/// [`check`](Self::check) has made sure that no field is set that does not apply to the kind.
 #[derive(Clone, Default, PartialEq)]
 pub(super) struct Source {
+    /// What `uri` is.
     pub(super) kind: Kind,
-    /// A path, a URL or a target.
+    /// The path of a file, a URL, or the target of a sync stream. Never empty.
     pub(super) uri: String,
+    /// Whether a sync stream is encrypted. With `cert_path`, it is in any case.
     pub(super) tls: bool,
+    /// The PEM file of the certificate authorities to trust.
     pub(super) cert_path: Option<String>,
+    /// The id that is sent in the request for a sync stream.
     pub(super) provider_id: Option<String>,
+    /// Restricts a sync stream to a flag set or source.
     pub(super) selector: Option<String>,
-    /// In seconds.
+    /// How often a file or URL is read, in seconds, at least 1. `None` is the default of the
+    /// kind.
     pub(super) interval: Option<u32>,
-    /// The value of the header `authorization`.
+    /// The value of the header `authorization`, which is a secret: that of `authHeader`, or
+    /// `Bearer` and the token of `bearerToken`.
     pub(super) authorization: Option<String>,
     /// Headers of each request, whose values are secrets.
     pub(super) headers: BTreeMap<String, String>,
 }
 
-/// Without secrets.
+/// Prints nothing that may be secret: the names of headers, and not their values.
 impl fmt::Debug for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Source")
@@ -37,21 +70,40 @@ impl fmt::Debug for Source {
     }
 }
 
+/// What kind of source it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Kind {
+    /// A file: `file`, or flagd's names `fileinfo` and `fsnotify` for two ways of watching it,
+    /// which make no difference here.
     #[default]
     File,
+    /// A URL that is polled: `http`.
     Http,
+    /// The sync stream of flagd, flagstaff, or a server like them: `grpc`.
     Grpc,
 }
 
+/// The schemes of `--uri`, for errors.
 const SCHEMES: &str = "`file:`, `http://`, `https://`, `grpc://` or `grpcs://`";
 
-/// How flagd's URIs begin that name other stores.
+/// How those of flagd's URIs begin that name Kubernetes resources and cloud storage. They are
+/// told apart from mistakes, for a better error.
 const STORES: [&str; 5] =
     ["core.openfeature.dev/", "core.openfeature.dev:", "s3://", "gs://", "azblob://"];
 
-/// A source of `--uri`.
+/// Parses one URI of `--uri`.
+///
+/// | URI | Kind | What is kept as `uri` |
+/// |---|---|---|
+/// | `file:flags.json` | [`Kind::File`] | the path |
+/// | `http://...`, `https://...` | [`Kind::Http`] | the URL |
+/// | `grpc://host:port`, `grpcs://host:port` | [`Kind::Grpc`] | `host:port` |
+/// | `dns:...`, `unix:...`, `envoy://...` | [`Kind::Grpc`] | the whole, a target |
+///
+/// # Errors
+///
+/// The scheme is not supported, or nothing follows it, or a target has parts that it cannot
+/// have.
 pub(super) fn from_uri(text: &str) -> Result<Source, String> {
     let shown = shown(text);
     let source = |kind, uri: &str| Source { kind, uri: uri.to_owned(), ..Source::default() };
@@ -80,7 +132,8 @@ pub(super) fn from_uri(text: &str) -> Result<Source, String> {
     }
 }
 
-/// As much of the URI as a message shows: nothing that may be secret.
+/// What a message shows of a URI: a path as it is, and of anything else no user, password,
+/// query or fragment. Like every quotation, it is short and has no control characters.
 pub(super) fn shown(uri: &str) -> Cow<'_, str> {
     if uri.starts_with("file:") {
         return excerpt(uri);
@@ -88,7 +141,13 @@ pub(super) fn shown(uri: &str) -> Cow<'_, str> {
     excerpt(&public_name(uri)).into_owned().into()
 }
 
-/// The sources of `--sources`. Errors show no values, of which some are secrets.
+/// Parses the JSON array of `--sources`.
+///
+/// # Errors
+///
+/// The text is not a JSON array of objects, or one of the objects is not a valid source; the
+/// error says which one, counted from 1. Values are not quoted, since some are secrets, except
+/// for the name of an unknown provider.
 pub(super) fn from_json(text: &str) -> Result<Vec<Source>, String> {
     const INVALID: &str = "--sources is not a JSON array of objects";
     let list: Json = serde_json::from_str(text).map_err(|error| format!("{INVALID}: {error}"))?;
@@ -102,13 +161,14 @@ pub(super) fn from_json(text: &str) -> Result<Vec<Source>, String> {
         .collect()
 }
 
-/// Headers, and nothing else.
+/// The field `headers`: an object of strings.
 fn headers(fields: Json) -> Result<BTreeMap<String, String>, &'static str> {
-    // The error might quote a value.
+    // serde_json's error may quote a value.
     serde_json::from_value(fields).map_err(|_| "`headers` must be an object of strings")
 }
 
-/// A value that a header can have: a token that was read from a file may end in a line break.
+/// Checks that a value can be sent in a header. A token that was read from a file often ends
+/// in a line break, and the error says so.
 fn authorization(field: &str, value: String) -> Result<String, String> {
     match HeaderValue::from_str(&value) {
         Ok(_) => Ok(value),
@@ -118,6 +178,7 @@ fn authorization(field: &str, value: String) -> Result<String, String> {
     }
 }
 
+/// Parses one object of `--sources`. Names of fields are case-sensitive.
 fn from_fields(fields: Map<String, Json>) -> Result<Source, String> {
     let (mut source, mut provider) = (Source::default(), String::new());
     let text = |name: &str, value: Json| match value {
@@ -148,7 +209,7 @@ fn from_fields(fields: Map<String, Json>) -> Result<Source, String> {
                 );
             }
             "headers" => source.headers = headers(value)?,
-            // What they would change does not happen here.
+            // They only change how flagd reads a source.
             "maxMsgSize" | "intervalSeed" => without_effect(&name),
             "incrementalUpdates" if value == false => without_effect(&name),
             _ => return Err(format!("`{}` is not supported", excerpt(&name))),
@@ -167,18 +228,18 @@ fn from_fields(fields: Map<String, Json>) -> Result<Source, String> {
     source.check().map(|()| source)
 }
 
-/// A field of flagd's that does no harm.
+/// Warns of a field that is flagd's and is ignored here.
 fn without_effect(field: &str) {
     tracing::warn!(field, "a field of --sources has no effect");
 }
 
 impl Source {
-    /// What the source is called in messages.
+    /// The URI as messages quote it.
     pub(super) fn shown(&self) -> Cow<'_, str> {
         if self.kind == Kind::File { excerpt(&self.uri) } else { shown(&self.uri) }
     }
 
-    /// Each field must mean something to the kind.
+    /// Checks that the fields that are set apply to the kind, and that there is a URI.
     fn check(&self) -> Result<(), String> {
         let grpc = self.kind == Kind::Grpc;
         for (given, fits, name) in [
@@ -197,7 +258,7 @@ impl Source {
         if self.uri.is_empty() {
             return Err("`uri` is missing".to_owned());
         }
-        // They may hold secrets, so that the errors about targets, which quote them, must not see them.
+        // These parts may be secrets, and the library's errors about a target quote it whole.
         if grpc && !self.uri.starts_with("unix:") {
             if self.uri.contains('@') {
                 return Err("a gRPC target cannot have a user name or password".to_owned());

@@ -1,7 +1,14 @@
-//! Options of `flagd start` that have no effect here: using one is an error that says so.
+//! Options of `flagd start` that are not supported.
+//!
+//! They are parsed, so that the error can say what to do instead: "unexpected argument" would
+//! look like a mistake in spelling. Ignoring them would be worse, because the user relies on
+//! the metrics that they configure. `--help` does not list them.
 
 use std::ffi::OsString;
 
+/// Generates the struct `Unsupported`, with a hidden option for each row: field, short form, long
+/// form, variable, and what to do instead. `--config` has no row, since it has neither a short
+/// form nor a variable.
 macro_rules! unsupported {
     ($($field:ident, $short:tt, $name:literal, $variable:literal, $instead:literal;)+) => {
         #[derive(Debug, clap::Args)]
@@ -15,7 +22,7 @@ macro_rules! unsupported {
         }
 
         impl Unsupported {
-            /// The first that was given.
+            /// Fails if one of the options or variables was given. An empty one does not count.
             pub(super) fn check(&self) -> Result<(), String> {
                 $(
                     if self.$field.as_ref().is_some_and(|value| !value.is_empty()) {

@@ -1,4 +1,19 @@
-//! The operators that go through a list with a rule.
+//! The operators that iterate over an array with a rule: `filter`, `map`, `all`,
+//! `none`, `some` and `reduce`.
+//!
+//! The rule is evaluated on each item in place of the context: `{"var": ""}` is the
+//! item, `{"var": "a"}` its field `a`. For `reduce`, it is evaluated on an object with
+//! the fields `accumulator`, `current` and `valueType`.
+//!
+//! How far the rule sees the outer context differs, because flagd substitutes
+//! variables in the rule before it evaluates it:
+//!
+//! | Operator | Substituted before the first item | Substituted for each item |
+//! |---|---|---|
+//! | `map`, `reduce` | nothing | nothing |
+//! | `filter`, `none` | variables of the outer context | nothing |
+//! | `all` | nothing | variables of the item |
+//! | `some` | variables of the outer context | variables of the item |
 
 use std::collections::BTreeMap;
 
@@ -17,7 +32,7 @@ use crate::evaluator::{
     value::{Answer, Fail, List, Value, path::Path},
 };
 
-/// The list that an operator goes through, or what is in its place.
+/// The array that an operator iterates over, or what is in its place.
 fn subject<'a>(subject: &'a Subject, data: &Value<'a>, run: &Run) -> Answer<'a> {
     match subject {
         Subject::Nothing => Ok(Value::Null),
@@ -26,6 +41,7 @@ fn subject<'a>(subject: &'a Subject, data: &Value<'a>, run: &Run) -> Answer<'a> 
     }
 }
 
+/// The array, or a failure if it is anything else.
 fn items(subject: Value<'_>) -> Result<List<'_>, Fail> {
     match subject {
         Value::List(list) => Ok(list),
@@ -33,6 +49,11 @@ fn items(subject: Value<'_>) -> Result<List<'_>, Fail> {
     }
 }
 
+/// Evaluates `filter`, `map`, `all`, `none` or `some`.
+///
+/// In place of the array, null is an empty one for `filter` and `map`. For the
+/// others, anything that is false is an empty array, of which `none` is true and
+/// `all` and `some` are false. Anything else that is not an array fails.
 pub(crate) fn each<'a>(each: &'a Each, data: &Value<'a>, run: &Run) -> Answer<'a> {
     let subject = subject(&each.subject, data, run)?;
     let collects = matches!(each.kind, EachKind::Filter | EachKind::Map);
@@ -77,6 +98,7 @@ pub(crate) fn each<'a>(each: &'a Each, data: &Value<'a>, run: &Run) -> Answer<'a
     }
 }
 
+/// Whether a condition holds for every item, up to the first for which it does not.
 fn all<'a>(
     list: &List<'a>,
     mut holds: impl FnMut(&Value<'a>) -> Result<bool, Fail>,
@@ -89,21 +111,28 @@ fn all<'a>(
     Ok(true)
 }
 
-/// The condition of an operator that goes through a list.
+/// The condition of an operator that iterates over an array.
 ///
-/// flagd puts the variables that it finds in the outer context (for `all` and `some`: in the item)
-/// into the rule before it evaluates the rule on the item, so that an outer variable hides the
-/// item's, and a value that looks like a rule is one. Where that cannot change the answer, the
-/// compiled rule is evaluated as it is.
+/// Because of the substitution, a variable of the outer context hides the item's, and
+/// a value that looks like a rule is one. Substituting and compiling for each item is
+/// slow, and rarely makes a difference. So the compiled rule is evaluated as it is
+///
+/// - if nothing is substituted from the outer context, and
+/// - for `all` and `some`, if substituting is the same as reading
+///   ([`Body::transparent`]) and the item's values of the variables are scalars.
 struct Test<'a> {
+    /// The condition as it is written.
     body: &'a Body,
-    /// The rule with the variables of the outer context in it, where there are any.
+    /// The condition with variables of the outer context substituted, as JSON and
+    /// compiled, if the outer context has any of them.
     rewritten: Option<(Json, Node)>,
-    /// Whether the body must be a rule.
+    /// Whether the condition must be an object; for `filter` it may be any value.
     strict: bool,
 }
 
 impl<'a> Test<'a> {
+    /// Prepares a condition before the first item. `outer` is the context from which
+    /// variables are substituted; with `None`, none are.
     fn new(
         body: &'a Body,
         outer: Option<&Value<'a>>,
@@ -125,6 +154,7 @@ impl<'a> Test<'a> {
         Ok(Self { body, rewritten, strict })
     }
 
+    /// The condition as JSON, after the substitution from the outer context.
     fn json(&self) -> &Json {
         self.rewritten.as_ref().map_or(&self.body.json, |(json, _)| json)
     }
@@ -138,7 +168,7 @@ impl<'a> Test<'a> {
         }
     }
 
-    /// The same, with the item's own variables put into the rule.
+    /// The same, with the item's own variables substituted in the condition.
     fn holds_within(&self, item: &Value<'a>, run: &Run) -> Result<bool, Fail> {
         let scalars = |variables: &Vec<Path>| {
             variables.iter().all(|path| variable::is_scalar(&variable::read(path, item)))
@@ -153,6 +183,7 @@ impl<'a> Test<'a> {
         Ok(eval(&node, item, run)?.is_true())
     }
 
+    /// Fails if the condition is not a rule and must be one.
     fn check(&self, rule: &Json) -> Result<(), Fail> {
         if self.strict && !rule.is_object() {
             return Err(Fail("a condition should be a rule"));
@@ -161,7 +192,12 @@ impl<'a> Test<'a> {
     }
 }
 
-/// `reduce`: the accumulator keeps the type of its start.
+/// Evaluates `reduce`. After each item, the accumulator is converted to the type that
+/// it had at the start.
+///
+/// Items that are null are skipped. The result is 0 if there is null in place of the
+/// array. It fails if the accumulator does not start as a boolean, a number or a string,
+/// or cannot be converted.
 pub(crate) fn reduce<'a>(reduce: &'a Reduce, data: &Value<'a>, run: &Run) -> Answer<'a> {
     let start = match eval(&reduce.start, data, run)? {
         Value::Null | Value::List(_) | Value::Object(_) => {

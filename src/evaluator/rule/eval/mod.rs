@@ -1,4 +1,21 @@
-//! Evaluating a compiled rule.
+//! Evaluates a compiled rule.
+//!
+//! [`eval`] walks the tree. A node is evaluated on `data`, which is the whole
+//! context at the root, and in the body of an operator such as `map` the item. The
+//! result borrows from the rule and the context, which have the same lifetime `'a`
+//! here.
+//!
+//! - [`lists`] has the operators that iterate over an array.
+//! - [`late`] has the rules that are known only during the evaluation: flagd takes
+//!   some results and some values of the context for rules in their turn.
+//! - [`operators`] has the operators on evaluated arguments.
+//!
+//! Every function returns [`Fail`] in two cases: where flagd reports a
+//! `PARSE_ERROR`, and where a limit of [`Run`] is exceeded. Nothing catches it, so
+//! that one failing part that is evaluated makes the whole evaluation fail.
+//!
+//! The usual condition compares a variable with a constant. [`holds`] and [`compare`]
+//! have a shorter way for it, which has the same result.
 
 use std::borrow::Cow;
 
@@ -18,7 +35,13 @@ use super::{
 use crate::evaluator::value::{Answer, Fail, Object, Value, steps};
 pub(crate) use late::eval_value;
 
-/// Evaluates a rule on `data`: the context, or the item that an operator looks at.
+/// Evaluates a rule, or a part of one, on `data`.
+///
+/// Leaves cost no step and no level: to evaluate them is to read a value.
+///
+/// # Errors
+///
+/// The rule fails in flagd, or exceeds a limit of `run`.
 pub(crate) fn eval<'a>(node: &'a Node, data: &Value<'a>, run: &Run) -> Answer<'a> {
     match node {
         Node::Constant(value) => Ok(value.into()),
@@ -31,9 +54,10 @@ pub(crate) fn eval<'a>(node: &'a Node, data: &Value<'a>, run: &Run) -> Answer<'a
     }
 }
 
+/// Evaluates a node that has parts, for which [`eval`] has taken a step and a level.
 fn eval_inner<'a>(node: &'a Node, data: &Value<'a>, run: &Run) -> Answer<'a> {
     match node {
-        // These have no parts: `eval` has taken them.
+        // `eval` does not pass on these.
         Node::Constant(_) | Node::Variable(_) | Node::Fail(_) => eval(node, data, run),
         Node::VariableOr(variable, default) => {
             let default = eval(default, data, run)?;
@@ -96,7 +120,9 @@ fn is_member<'a>(member: &'a Member, data: &Value<'a>, run: &Run) -> Answer<'a> 
     call(Eager::In, &[needle, list], data, run)
 }
 
-/// The value of a variable that was read before, or is read now and kept.
+/// The value of a variable that has a slot: read now, if it has not been read before.
+///
+/// `None` if it has none, or if `data` is not the whole context.
 fn kept<'a>(variable: &Variable, data: &Value<'a>) -> Option<&'a Value<'a>> {
     match (variable.slot, data) {
         (Some(slot), Value::Object(Object::Root(root))) => {
@@ -106,6 +132,10 @@ fn kept<'a>(variable: &Variable, data: &Value<'a>) -> Option<&'a Value<'a>> {
     }
 }
 
+/// The value of a variable, from its slot if it has one.
+///
+/// Strings usually stay where the context has them. Copying one that the context had
+/// to make takes steps.
 fn read<'a>(variable: &Variable, data: &Value<'a>, run: &Run) -> Answer<'a> {
     let value = match kept(variable, data) {
         Some(value) => value.clone(),
@@ -117,7 +147,8 @@ fn read<'a>(variable: &Variable, data: &Value<'a>, run: &Run) -> Answer<'a> {
     Ok(value)
 }
 
-/// Calls an operator, whose work is in proportion to the texts that it is given.
+/// Calls an operator on an array of arguments. The work of most operators is in
+/// proportion to the strings among them, so that these take steps.
 fn call<'a>(operator: Eager, items: &[Value<'a>], data: &Value<'a>, run: &Run) -> Answer<'a> {
     run.charge(items.iter().map(Value::steps).sum())?;
     operators::call(operator, Args::List(items), data, run)
@@ -126,7 +157,7 @@ fn call<'a>(operator: Eager, items: &[Value<'a>], data: &Value<'a>, run: &Run) -
 /// Whether a condition holds.
 fn holds<'a>(node: &'a Node, data: &Value<'a>, run: &Run) -> Result<bool, Fail> {
     match node {
-        // The usual condition, of the usual form, takes a shorter way.
+        // Its sides are leaves, so there is no level to go down.
         Node::Compare(comparison, sides) if !sides.iter().any(Node::is_inner) => {
             run.charge(1)?;
             Ok(compare(*comparison, sides, data, run)?.unwrap_or(false))
@@ -135,7 +166,8 @@ fn holds<'a>(node: &'a Node, data: &Value<'a>, run: &Run) -> Result<bool, Fail> 
     }
 }
 
-/// Compares two values where they stand.
+/// Compares two nodes, without a copy of the values where possible. `None`, which is
+/// null in a rule, if the comparison is of strings only and one is not.
 fn compare<'a>(
     comparison: Comparison,
     sides: &'a [Node; 2],
@@ -156,7 +188,8 @@ fn compare<'a>(
     Ok(comparison.of(a, b))
 }
 
-/// The text or number that a node stands for, without a copy.
+/// The string or number that a node stands for, if that can be had without a copy: it
+/// is a constant, or a variable that has a slot.
 #[inline]
 fn plain<'v, 'a: 'v>(node: &'a Node, data: &Value<'a>) -> Option<Plain<'v>> {
     match node {
@@ -167,7 +200,7 @@ fn plain<'v, 'a: 'v>(node: &'a Node, data: &Value<'a>) -> Option<Plain<'v>> {
     }
 }
 
-/// The value of a node, in `room` unless it is kept elsewhere.
+/// The value of a node: that of its slot, or else one that is evaluated into `room`.
 #[inline]
 fn look<'v, 'a: 'v>(
     node: &'a Node,
@@ -184,7 +217,8 @@ fn look<'v, 'a: 'v>(
     Ok(room)
 }
 
-/// Evaluates arguments onto the stack, as long as they are few.
+/// Evaluates arguments and passes them to `call`: on the stack, unless there are more
+/// than 64.
 fn with_items<'a>(
     nodes: &'a [Node],
     data: &Value<'a>,
@@ -204,6 +238,10 @@ fn with_items<'a>(
     }
 }
 
+/// The same with room for `N` arguments, of which some stay unused.
+///
+/// Not inlined: evaluation is recursive, and each level would have this room on its
+/// stack whether it uses it or not.
 #[inline(never)]
 fn on_stack<'a, const N: usize>(
     nodes: &'a [Node],
@@ -218,7 +256,18 @@ fn on_stack<'a, const N: usize>(
     call(&items[..nodes.len()])
 }
 
-/// The value of a variable whose name was computed: a name, or a list of name and default.
+/// The value of a variable whose name was computed.
+///
+/// | Name | Result |
+/// |---|---|
+/// | a string | the variable |
+/// | a number | the variable with this name: 1.5 is field `5` of field `1` |
+/// | an array of a string, or of a string and a default | the variable, or its default |
+/// | an array of a string and more | the variable |
+/// | an empty array | all of `data` |
+/// | another array | fails |
+/// | null | null if `data` is an array or an object, else `data` |
+/// | a boolean or an object | null if `data` is null, else fails |
 pub(crate) fn variable<'a>(name: &Value<'a>, data: &Value<'a>, run: &Run) -> Answer<'a> {
     let no_name = Fail("the name of a variable should be a string");
     let or = |value: Value<'a>, default| if value.is_null() { default } else { value };
@@ -238,13 +287,16 @@ pub(crate) fn variable<'a>(name: &Value<'a>, data: &Value<'a>, run: &Run) -> Ans
     }
 }
 
+/// The value of the variable with this name. The name can be as long as the context
+/// likes, so reading it takes steps.
 fn read_named<'a>(name: &str, data: &Value<'a>, run: &Run) -> Answer<'a> {
     let value = variables::read_named(name, data);
     run.charge(steps(name.len()) + value.steps())?;
     Ok(value)
 }
 
-/// The first item whose truth is `wanted`, else the last.
+/// The first item that is true (or false, as `wanted`), or else the last one, or null
+/// if there are no items. The items after it are not evaluated.
 fn until<'a>(items: &'a [Node], data: &Value<'a>, run: &Run, wanted: bool) -> Answer<'a> {
     let mut last = Value::Null;
     for item in items {
@@ -256,6 +308,10 @@ fn until<'a>(items: &'a [Node], data: &Value<'a>, run: &Run, wanted: bool) -> An
     Ok(last)
 }
 
+/// The result of the first condition that holds, the last clause if it has no
+/// condition, or null.
+///
+/// `clauses` are those of an `if`, or its end from a condition on.
 fn conditional<'a>(clauses: &'a [Node], data: &Value<'a>, run: &Run) -> Answer<'a> {
     for clause in clauses.chunks(2) {
         match clause {
@@ -269,7 +325,11 @@ fn conditional<'a>(clauses: &'a [Node], data: &Value<'a>, run: &Run) -> Answer<'
     Ok(Value::Null)
 }
 
-/// An object that a rule gives is taken for a rule in its turn.
+/// An object that a branch of an `if` returns is evaluated as a rule in its turn.
+///
+/// It can come from the context: `{"if": [true, {"var": "x"}]}` evaluates what is in
+/// `x`. So whoever provides the context provides rules, and the limits of [`Run`] hold
+/// for them too.
 fn again<'a>(value: Value<'a>, data: &Value<'a>, run: &Run) -> Answer<'a> {
     match &value {
         Value::Object(object) if object.has_one_field() => eval_value(&value, data, run),

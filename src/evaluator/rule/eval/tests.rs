@@ -1,4 +1,4 @@
-//! Rules and their answers, as flagd gives them, and the bounds of an evaluation.
+//! Rules with the results that flagd returns, and the limits of an evaluation.
 
 use serde_json::{Value as Json, json};
 

@@ -1,11 +1,19 @@
-//! Arithmetic: of numbers, and of texts that are numbers (0 if they are none). Other types fail.
+//! Arithmetic.
+//!
+//! Numbers are 64-bit floats. A string counts as the number that it contains, or as 0
+//! if it is not a number; a value of any other type fails, null too.
+//!
+//! Nothing fails because of its result: overflow and division by zero are infinite, and
+//! 0/0 is NaN. Within a rule these are ordinary values, but JSON cannot represent them,
+//! so that a rule which returns one fails in the end.
 
 use crate::evaluator::{
     rule::args::{Args, argument},
     value::{Answer, Fail, Value},
 };
 
-/// `+`: a single argument is turned into a number.
+/// `+`: the sum, 0 of no arguments. A single argument is converted to a number, and
+/// may be written without an array.
 pub(crate) fn add<'a>(args: Args<'_, 'a>) -> Answer<'a> {
     Ok(Value::Number(match args {
         Args::Single(value) | Args::List([value]) => value.to_number()?,
@@ -15,7 +23,8 @@ pub(crate) fn add<'a>(args: Args<'_, 'a>) -> Answer<'a> {
     }))
 }
 
-/// `-`: a single argument is negated.
+/// `-`: the first argument less all others. A single argument is negated. Of no
+/// arguments, it is flagd's whole-number zero.
 pub(crate) fn subtract<'a>(args: Args<'_, 'a>) -> Answer<'a> {
     match args.list()? {
         [] => Ok(Value::IntegerZero),
@@ -26,6 +35,7 @@ pub(crate) fn subtract<'a>(args: Args<'_, 'a>) -> Answer<'a> {
     }
 }
 
+/// `*`: the product, 1 of no arguments.
 pub(crate) fn multiply<'a>(args: Args<'_, 'a>) -> Answer<'a> {
     let mut product = 1.0;
     for item in args.list()? {
@@ -34,7 +44,8 @@ pub(crate) fn multiply<'a>(args: Args<'_, 'a>) -> Answer<'a> {
     Ok(Value::Number(product))
 }
 
-/// `/`: by zero it is infinite, which no variant is.
+/// `/`: the first argument divided by all others, one after the other. A single argument
+/// is converted to a number. Of no arguments, it is flagd's whole-number zero.
 pub(crate) fn divide<'a>(args: Args<'_, 'a>) -> Answer<'a> {
     match args.list()? {
         [] => Ok(Value::IntegerZero),
@@ -44,13 +55,15 @@ pub(crate) fn divide<'a>(args: Args<'_, 'a>) -> Answer<'a> {
     }
 }
 
-/// `%`: with the sign of the dividend.
+/// `%`: the remainder, with the sign of the dividend: `{"%": [1, -2]}` is 1. Arguments
+/// after the second are ignored.
 pub(crate) fn remainder<'a>(args: Args<'_, 'a>) -> Answer<'a> {
     let items = args.list()?;
     let (a, b) = (argument(items, 0)?, argument(items, 1)?);
     Ok(Value::Number(a.to_number()? % b.to_number()?))
 }
 
+/// `abs`: the first argument without its sign. It may be written without an array.
 pub(crate) fn abs<'a>(args: Args<'_, 'a>) -> Answer<'a> {
     let value = match args {
         Args::Single(value) => value,
@@ -59,13 +72,15 @@ pub(crate) fn abs<'a>(args: Args<'_, 'a>) -> Answer<'a> {
     Ok(Value::Number(value.to_number()?.abs()))
 }
 
-/// `max` and `min`: null of nothing.
+/// `max` and `min`: the number that is `better` than those before it; null of no
+/// arguments.
 pub(crate) fn extreme<'a>(args: Args<'_, 'a>, better: fn(f64, f64) -> bool) -> Answer<'a> {
     let [first, rest @ ..] = args.list()? else { return Ok(Value::Null) };
     let pick = |best, number| if better(number, best) { number } else { best };
     fold(first, rest, pick).map(Value::Number)
 }
 
+/// Combines the first argument with each of the others, from left to right.
 fn fold(
     first: &Value<'_>,
     rest: &[Value<'_>],

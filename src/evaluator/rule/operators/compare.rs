@@ -1,4 +1,14 @@
-//! Equality and order of any two values.
+//! Equality, order and truth of any values.
+//!
+//! | Operands | `==` | `<` |
+//! |---|---|---|
+//! | two strings | byte by byte | byte by byte: `"10"` is less than `"9"` |
+//! | null and any value | only null equals null | null is 0 |
+//! | anything else | as numbers | as numbers |
+//!
+//! Arrays and objects are not numbers (NaN), so that they do not even equal themselves
+//! and have no order. Only strings take longer the longer they are; the caller charges
+//! steps for them.
 
 use crate::evaluator::{
     number,
@@ -6,7 +16,11 @@ use crate::evaluator::{
     value::{Answer, Fail, Value},
 };
 
-/// The number for comparisons: null is 0, true 1, blank text 0; what is no number equals nothing.
+/// A value as a number, for comparisons: null, `false` and a blank string are 0, `true`
+/// is 1. Whatever is not a number is NaN, which equals nothing.
+///
+/// Arithmetic converts otherwise: there a string that is not a number is 0, and a number
+/// that is too large for 64 bits is infinite rather than NaN.
 fn number(value: &Value<'_>) -> f64 {
     match value {
         Value::Null | Value::IntegerZero => 0.0,
@@ -18,6 +32,7 @@ fn number(value: &Value<'_>) -> f64 {
     }
 }
 
+/// `==` of two values.
 #[allow(clippy::float_cmp)]
 pub(crate) fn equals(a: &Value<'_>, b: &Value<'_>) -> bool {
     match (a, b) {
@@ -27,7 +42,7 @@ pub(crate) fn equals(a: &Value<'_>, b: &Value<'_>) -> bool {
     }
 }
 
-/// Texts are compared by their bytes, everything else as numbers.
+/// `<` of two values.
 pub(crate) fn less(a: &Value<'_>, b: &Value<'_>) -> bool {
     match (a, b) {
         (Value::Text(a), Value::Text(b)) => a < b,
@@ -35,16 +50,19 @@ pub(crate) fn less(a: &Value<'_>, b: &Value<'_>) -> bool {
     }
 }
 
+/// `<=` of two values: `<` or `==`. So null is not at most 0, though it is less than 1.
 pub(crate) fn at_most(a: &Value<'_>, b: &Value<'_>) -> bool {
     less(a, b) || equals(a, b)
 }
 
-/// `==`: false with fewer than two arguments.
+/// `==` of any number of arguments: the first two count, and with fewer it is false.
+/// Fails if they are not an array.
 pub(crate) fn equal(args: Args<'_, '_>) -> Result<bool, Fail> {
     Ok(matches!(args.list()?, [a, b, ..] if equals(a, b)))
 }
 
-/// `===`: of one type, and equal.
+/// `===` of any number of arguments: the first two count. With fewer, or if they are not
+/// an array, it is false.
 pub(crate) fn same(args: Args<'_, '_>) -> bool {
     match args {
         Args::List([a, b, ..]) => identical(a, b),
@@ -52,12 +70,14 @@ pub(crate) fn same(args: Args<'_, '_>) -> bool {
     }
 }
 
-/// Whether two values are of one type, and equal.
+/// `===` of two values: whether they are of the same type, and equal.
 pub(crate) fn identical(a: &Value<'_>, b: &Value<'_>) -> bool {
     std::mem::discriminant(a) == std::mem::discriminant(b) && equals(a, b)
 }
 
-/// `starts_with` and `ends_with`: null unless there are exactly two texts.
+/// `starts_with` and `ends_with`: null unless there are exactly two strings. flagd
+/// specifies them in
+/// [String Comparison Operation Specification](https://flagd.dev/reference/specifications/custom-operations/string-comparison-operation-spec/).
 pub(crate) fn texts<'a>(args: Args<'_, 'a>, comparison: Comparison) -> Value<'a> {
     match args {
         Args::List([a, b]) => comparison.of(a, b).map_or(Value::Null, Value::Bool),
@@ -65,7 +85,10 @@ pub(crate) fn texts<'a>(args: Args<'_, 'a>, comparison: Comparison) -> Value<'a>
     }
 }
 
-/// `<` and its kin: of three arguments the middle one lies between; more are ignored, all but two.
+/// `<`, `<=`, `>` and `>=` of any number of arguments.
+///
+/// Of exactly three, the middle one must lie between the others. Of more than three, only
+/// the first two count. With fewer than two it is false.
 pub(crate) fn ordered<'a>(
     args: Args<'_, 'a>,
     holds: fn(&Value<'_>, &Value<'_>) -> bool,
@@ -77,7 +100,8 @@ pub(crate) fn ordered<'a>(
     }))
 }
 
-/// `!`: of the first item of a list, if it has one.
+/// `!`: whether the argument is false. Of an array, the first item counts, and without
+/// one it is true.
 pub(crate) fn not(args: Args<'_, '_>) -> bool {
     match args {
         Args::List(items) => !items.first().is_some_and(Value::is_true),

@@ -1,4 +1,11 @@
-//! Operators on lists.
+//! Operators on arrays.
+//!
+//! Equality is not that of `==` here. `in` converts the items to numbers if it looks for
+//! a number, and fails if that is not possible. Otherwise, and for `contains_*`, a value
+//! equals only a value of its own type, and comparing an array with an array or an object
+//! with an object fails.
+//!
+//! Searching takes one step for four items, and more for long strings.
 
 use serde_json::Value as Json;
 
@@ -12,7 +19,10 @@ use crate::evaluator::{
     value::{Answer, Fail, List, Value},
 };
 
-/// `in`: a text in a text, or a value in a list. A list inside of the list is a range of numbers.
+/// `in`: whether the first argument is a part of the string, or an item of the array,
+/// that comes second. If that is neither, the result is false.
+///
+/// An array within the array is a range of two numbers: `{"in": [5, [[1, 9]]]}` is true.
 #[allow(clippy::float_cmp)]
 pub(crate) fn is_in<'a>(args: Args<'_, 'a>, run: &Run) -> Answer<'a> {
     let items = args.list()?;
@@ -29,7 +39,8 @@ pub(crate) fn is_in<'a>(args: Args<'_, 'a>, run: &Run) -> Answer<'a> {
             run.charge(list.len() / 4)?;
             any(list, run, |item| match (item, needle) {
                 (Value::List(range), needle) => in_range(needle, range, run),
-                // Equal as a number, yet of another type than any item.
+                // Nothing equals the whole-number zero, but flagd converts the items all
+                // the same, which can fail.
                 (item, Value::IntegerZero) => item.to_number().map(|_| false),
                 (item, Value::Number(needle)) => Ok(item.to_number()? == *needle),
                 (item, needle) => identical(item, needle),
@@ -40,7 +51,8 @@ pub(crate) fn is_in<'a>(args: Args<'_, 'a>, run: &Run) -> Answer<'a> {
     Ok(Value::Bool(found))
 }
 
-/// The usual case: whether a text is in a list of the rule or the context.
+/// Whether a string is in an array that is JSON: the usual case, in which no item needs
+/// to become a [`Value`].
 fn is_among(text: &Value<'_>, items: &[Json], run: &Run) -> Result<bool, Fail> {
     for item in items {
         let found = match item {
@@ -55,6 +67,7 @@ fn is_among(text: &Value<'_>, items: &[Json], run: &Run) -> Result<bool, Fail> {
     Ok(false)
 }
 
+/// Whether a condition holds for an item, up to the first for which it does.
 fn any<'a>(
     list: &List<'a>,
     run: &Run,
@@ -69,7 +82,8 @@ fn any<'a>(
     Ok(false)
 }
 
-/// Bounds are included.
+/// Whether a value lies in the range `[low, high]`, both included. Fails if a bound is
+/// missing, or if one of the numbers that it compares is neither a number nor a string.
 fn in_range(needle: &Value<'_>, range: &List<'_>, run: &Run) -> Result<bool, Fail> {
     let bound = |index| range.get(index).ok_or(Fail("a range needs two numbers"));
     let (low, high) = (bound(0)?, bound(1)?);
@@ -77,7 +91,8 @@ fn in_range(needle: &Value<'_>, range: &List<'_>, run: &Run) -> Result<bool, Fai
     Ok(needle.to_number()? >= low.to_number()? && high.to_number()? >= needle.to_number()?)
 }
 
-/// Equality without any conversion; two lists or two objects cannot be compared.
+/// Whether two values are equal without any conversion. Fails for two arrays or two
+/// objects.
 #[allow(clippy::float_cmp)]
 fn identical(a: &Value<'_>, b: &Value<'_>) -> Result<bool, Fail> {
     Ok(match (a, b) {
@@ -92,7 +107,8 @@ fn identical(a: &Value<'_>, b: &Value<'_>) -> Result<bool, Fail> {
     })
 }
 
-/// `merge`: one list of the items of all lists.
+/// `merge`: one array of the items of all arguments that are arrays, and of the other
+/// arguments themselves.
 pub(crate) fn merge<'a>(args: Args<'_, 'a>, run: &Run) -> Answer<'a> {
     let items = match args {
         Args::Single(Value::Null | Value::Object(_)) => {
@@ -114,13 +130,15 @@ pub(crate) fn merge<'a>(args: Args<'_, 'a>, run: &Run) -> Answer<'a> {
     Ok(merged.into())
 }
 
-/// A name of a variable may itself be a rule, since flagd evaluates it once more.
+/// Whether a variable is null. Its name may itself be a rule, since flagd evaluates it
+/// once more.
 fn is_missing<'a>(name: &Value<'a>, data: &Value<'a>, run: &Run) -> Result<bool, Fail> {
     run.charge(1)?;
     Ok(eval::variable(&eval::eval_value(name, data, run)?, data, run)?.is_null())
 }
 
-/// `missing`: the names of the variables that are null.
+/// `missing`: the names of those variables that are null or missing. A single name may be
+/// written without an array.
 pub(crate) fn missing<'a>(args: Args<'_, 'a>, data: &Value<'a>, run: &Run) -> Answer<'a> {
     let names = match args {
         Args::Single(name @ Value::Text(_)) => std::slice::from_ref(name),
@@ -135,7 +153,8 @@ pub(crate) fn missing<'a>(args: Args<'_, 'a>, data: &Value<'a>, run: &Run) -> An
     Ok(missing.into())
 }
 
-/// `missing_some`: nothing where at least so many variables are there, else the names of the rest.
+/// `missing_some`: an empty array if at least so many of the variables are present as the
+/// first argument says, or else the names of those that are missing.
 pub(crate) fn missing_some<'a>(args: Args<'_, 'a>, data: &Value<'a>, run: &Run) -> Answer<'a> {
     let items = args.list()?;
     let wanted = number::to_integer(argument(items, 0)?.to_number()?);
@@ -150,7 +169,7 @@ pub(crate) fn missing_some<'a>(args: Args<'_, 'a>, data: &Value<'a>, run: &Run) 
     Ok(if wanted > found { missing.into() } else { Vec::new().into() })
 }
 
-/// The two lists of the operators that flagd's library adds.
+/// The arguments of `contains_*`, if they are exactly two arrays.
 fn two_lists<'v, 'a>(args: Args<'v, 'a>) -> Option<(&'v List<'a>, &'v List<'a>)> {
     match args {
         Args::List([Value::List(a), Value::List(b)]) => Some((a, b)),
@@ -158,6 +177,8 @@ fn two_lists<'v, 'a>(args: Args<'v, 'a>) -> Option<(&'v List<'a>, &'v List<'a>)>
     }
 }
 
+/// Whether an array contains a value. Any two numbers are compared, the whole-number zero
+/// too.
 #[allow(clippy::float_cmp)]
 fn contains(list: &List<'_>, wanted: &Value<'_>, run: &Run) -> Result<bool, Fail> {
     run.charge(list.len() / 4)?;
@@ -167,14 +188,17 @@ fn contains(list: &List<'_>, wanted: &Value<'_>, run: &Run) -> Result<bool, Fail
     })
 }
 
-/// `contains_all`: false unless there are exactly two lists.
+/// `contains_all`: whether the first array contains all items of the second. False unless
+/// there are exactly two arrays.
 pub(crate) fn contains_all<'a>(args: Args<'_, 'a>, run: &Run) -> Answer<'a> {
     let Some((list, wanted)) = two_lists(args) else { return Ok(Value::Bool(false)) };
     let lacks = any(wanted, run, |wanted| Ok(!contains(list, wanted, run)?))?;
     Ok(Value::Bool(!lacks))
 }
 
-/// `contains_any`, and its opposite `contains_none`.
+/// `contains_any` if `positive`: whether the first array contains an item of the second.
+/// Otherwise its opposite, `contains_none`. Unless there are exactly two arrays,
+/// `contains_any` is false and `contains_none` true.
 pub(crate) fn contains_any<'a>(args: Args<'_, 'a>, run: &Run, positive: bool) -> Answer<'a> {
     let Some((list, wanted)) = two_lists(args) else { return Ok(Value::Bool(!positive)) };
     let found = any(wanted, run, |wanted| contains(list, wanted, run))?;

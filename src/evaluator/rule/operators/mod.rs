@@ -1,7 +1,23 @@
 //! The operators on evaluated arguments: a function for each.
 //!
-//! Each function does what flagd's does, odd cases included. Where flagd panics and recovers, the
-//! function fails, which makes the evaluation a parse error.
+//! Each function returns what flagd does, odd cases included. Where flagd's library
+//! panics and flagd recovers, the function fails, which makes the evaluation a
+//! `PARSE_ERROR`: see "Targeting rules" in `docs/flagd.md`.
+//!
+//! | Module | Operators |
+//! |---|---|
+//! | [`arithmetic`] | `+`, `-`, `*`, `/`, `%`, `abs`, `max`, `min` |
+//! | [`compare`] | `==`, `!=`, `===`, `!==`, `<`, `<=`, `>`, `>=`, `starts_with`, `ends_with`, `!`, `!!` |
+//! | [`text`] | `cat`, `substr` |
+//! | [`lists`] | `in`, `merge`, `missing`, `missing_some`, `contains_all`, `contains_any`, `contains_none` |
+//! | [`objects`] | `set` |
+//!
+//! A function takes its arguments as [`Args`], and beside them only what it needs: the
+//! data that the rule is evaluated on, and the [`Run`] if its work can exceed that of
+//! reading the arguments once, which the caller has charged.
+//!
+//! A comparison of two values is also called directly, through [`Comparison::of`]
+//! and, for strings and numbers, [`Comparison::of_plain`].
 
 mod arithmetic;
 mod compare;
@@ -18,7 +34,10 @@ use super::{
 };
 use crate::evaluator::value::{Answer, Value};
 
-/// Calls an operator on its arguments, the data at hand, and what the evaluation carries along.
+/// Calls an operator on its arguments.
+///
+/// `data` is what the rule is evaluated on. `missing` and `missing_some` read variables
+/// from it, `fractional` the targeting key, and `set` evaluates its value on it.
 pub(crate) fn call<'a>(
     operator: Eager,
     args: Args<'_, 'a>,
@@ -52,7 +71,7 @@ pub(crate) fn call<'a>(
     }
 }
 
-/// A comparison of any number of arguments.
+/// A comparison of any number of arguments, whether they are an array or not.
 fn compare_any<'a>(comparison: Comparison, args: Args<'_, 'a>) -> Answer<'a> {
     match comparison {
         Comparison::Equal => compare::equal(args).map(Value::Bool),
@@ -69,13 +88,19 @@ fn compare_any<'a>(comparison: Comparison, args: Args<'_, 'a>) -> Answer<'a> {
 }
 
 /// A string or a number, which most comparisons are between.
+///
+/// It is small enough to be copied, and refers to a string where it is, so that a
+/// comparison needs no [`Value`].
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Plain<'v> {
+    /// A string.
     Text(&'v str),
+    /// A number.
     Number(f64),
 }
 
 impl<'v> Plain<'v> {
+    /// The string or number that a value is, if it is one. The whole-number zero is not.
     #[inline]
     pub(crate) fn of(value: &'v Value<'_>) -> Option<Self> {
         match value {
@@ -85,7 +110,9 @@ impl<'v> Plain<'v> {
         }
     }
 
-    /// How many bytes of text a comparison looks at, at most.
+    /// How many bytes of strings a comparison looks at, at most: of two strings as many
+    /// as the shorter one has, and of a string and a number all of the string, which is
+    /// parsed.
     #[inline]
     pub(crate) fn compared_with(self, other: Self) -> usize {
         match (self, other) {
@@ -95,6 +122,7 @@ impl<'v> Plain<'v> {
         }
     }
 
+    /// The same as a value, for comparisons between types.
     fn to_value(self) -> Value<'v> {
         match self {
             Self::Text(text) => Value::Text(text.into()),
@@ -104,7 +132,8 @@ impl<'v> Plain<'v> {
 }
 
 impl Comparison {
-    /// Compares two values; gives nothing, which is null, where they are no texts and must be.
+    /// Compares two values. `None`, which is null in a rule, if they must be strings and
+    /// are not.
     pub(crate) fn of(self, a: &Value<'_>, b: &Value<'_>) -> Option<bool> {
         Some(match self {
             Self::Equal => compare::equals(a, b),
@@ -122,7 +151,7 @@ impl Comparison {
         })
     }
 
-    /// The same, of values that are read where they stand.
+    /// The same for strings and numbers that are read where they are.
     #[inline]
     pub(crate) fn of_plain(self, a: Plain<'_>, b: Plain<'_>) -> Option<bool> {
         match (a, b) {
@@ -132,6 +161,7 @@ impl Comparison {
         }
     }
 
+    /// Compares two strings, by their bytes.
     #[inline]
     fn of_texts(self, a: &str, b: &str) -> bool {
         match self {
@@ -141,7 +171,8 @@ impl Comparison {
         }
     }
 
-    /// Compares two strings or two numbers; none of two numbers starts or ends with the other.
+    /// Compares two values of one type by their order. `None` for `starts_with` and
+    /// `ends_with`, which are not about order; of numbers, they are null.
     #[inline]
     fn of_ordered<T: Copy + PartialOrd>(self, a: T, b: T) -> Option<bool> {
         Some(match self {
@@ -168,7 +199,8 @@ pub(crate) mod testing {
         },
     };
 
-    /// The JSON text of what a rule gives on a context, or `fails`.
+    /// The JSON text of what a rule returns for a context, or `fails`. The flag is
+    /// called `flag`, and the time is 7.
     pub(crate) fn on(rule: &Json, context: &Json) -> String {
         let empty = Map::new();
         let context = context.as_object().unwrap_or(&empty);
@@ -185,12 +217,12 @@ pub(crate) mod testing {
         }
     }
 
-    /// The same without a context.
+    /// The same for an empty context.
     pub(crate) fn of(rule: &Json) -> String {
         on(rule, &json!({}))
     }
 
-    /// Asserts what rules give.
+    /// Asserts what rules return for an empty context.
     #[track_caller]
     pub(crate) fn assert_all<const N: usize>(cases: [(Json, &str); N]) {
         for (rule, answer) in cases {

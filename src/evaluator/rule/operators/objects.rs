@@ -5,7 +5,12 @@ use crate::evaluator::{
     value::{Answer, Fail, Value},
 };
 
-/// `set`: a copy of an object with one field changed. With fewer than three arguments the first.
+/// `set`: a copy of an object with one field added or replaced:
+/// `{"set": [{"var": "user"}, "plan", "pro"]}`.
+///
+/// The value is evaluated once more if it contains a rule, as in flagd. With fewer
+/// than three arguments, or if the first is not an object, the result is the first
+/// argument. Fails if the name is not a string, or the arguments are not an array.
 pub(crate) fn set<'a>(args: Args<'_, 'a>, data: &Value<'a>, run: &Run) -> Answer<'a> {
     let items = args.list()?;
     let [object, name, value, ..] = items else {

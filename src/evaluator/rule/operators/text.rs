@@ -1,4 +1,7 @@
-//! Operators on texts.
+//! Operators on strings.
+//!
+//! Numbers are accepted too, and converted to their text; null is the empty string. Booleans,
+//! arrays and objects fail.
 
 use crate::evaluator::{
     number,
@@ -9,7 +12,11 @@ use crate::evaluator::{
     value::{Answer, Fail, Value, steps},
 };
 
-/// `cat`: joins, and trims the outcome when there was more than one argument.
+/// `cat`: joins the arguments, and trims the white space at both ends of the result if
+/// there was more than one.
+///
+/// Without an array, the argument must be a string. `reduce` can double a string with each
+/// item, so the result takes steps.
 pub(crate) fn cat<'a>(args: Args<'_, 'a>, run: &Run) -> Answer<'a> {
     let items = match args {
         Args::Single(text @ Value::Text(_)) => return Ok(text.clone()),
@@ -27,8 +34,18 @@ pub(crate) fn cat<'a>(args: Args<'_, 'a>, run: &Run) -> Answer<'a> {
     Ok(Value::from(joined.trim().to_owned()))
 }
 
-/// `substr`: counts characters, from the end where negative; a start outside of the text gives the
-/// whole text, an end before the start fails.
+/// `substr`: the string, where to start, and optionally how many characters to take.
+///
+/// Characters are counted, not bytes. A negative start counts from the end, and so does a
+/// negative length: it says how many characters to leave off. A start outside of the string
+/// returns the whole string, and an end before the start fails.
+///
+/// | Rule | Result |
+/// |---|---|
+/// | `{"substr": ["abcdef", -2]}` | `ef` |
+/// | `{"substr": ["abcdef", 1, -2]}` | `bcd` |
+/// | `{"substr": ["abcdef", 9, 9]}` | `abcdef` |
+/// | `{"substr": ["abcdef", 5, -5]}` | fails |
 pub(crate) fn substr<'a>(args: Args<'_, 'a>) -> Answer<'a> {
     let items = args.list()?;
     let text = argument(items, 0)?.to_text()?;

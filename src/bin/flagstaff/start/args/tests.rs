@@ -23,7 +23,7 @@ const OPTIONS: &[Row] = &[
     ("max-request-header", Some('R'), Some("FLAGD_MAX_REQUEST_HEADER"), Some("1000000"), "1"),
     ("stream-deadline", None, Some("FLAGD_STREAM_DEADLINE"), Some("0"), "1m"),
     ("disable-sync-metadata", None, Some("FLAGD_DISABLE_SYNC_METADATA"), Some("false"), "true"),
-    // In flagd 30s.
+    // flagd's default is 30s.
     ("keep-alive-min-time", None, Some("FLAGD_KEEP_ALIVE_MIN_TIME"), None, "1s"),
     (
         "keep-alive-permit-without-stream",
@@ -34,12 +34,12 @@ const OPTIONS: &[Row] = &[
     ),
     ("log-format", Some('z'), Some("FLAGD_LOG_FORMAT"), Some("console"), "json"),
     ("debug", Some('x'), Some("FLAGD_DEBUG"), Some("false"), "true"),
-    // Their variables are of another form: see `with_environment`.
+    // clap does not read their variables: see `with_environment`.
     ("uri", Some('f'), None, None, "file:a"),
     ("cors-origin", Some('C'), None, None, "*"),
     ("context-value", Some('X'), None, None, "a=b"),
     ("context-from-header", Some('H'), None, None, "a=b"),
-    // Without effect.
+    // Not supported, and rejected with a reason.
     ("metrics-exporter", Some('t'), Some("FLAGD_METRICS_EXPORTER"), None, "otel"),
     ("otel-collector-uri", Some('o'), Some("FLAGD_OTEL_COLLECTOR_URI"), None, "a"),
     ("otel-ca-path", Some('A'), Some("FLAGD_OTEL_CA_PATH"), None, "a"),
@@ -47,7 +47,7 @@ const OPTIONS: &[Row] = &[
     ("otel-key-path", Some('K'), Some("FLAGD_OTEL_KEY_PATH"), None, "a"),
     ("otel-reload-interval", Some('I'), Some("FLAGD_OTEL_RELOAD_INTERVAL"), None, "1h"),
     ("config", None, None, None, "a"),
-    // Ours alone.
+    // Not in flagd.
     ("host", None, Some("FLAGSTAFF_HOST"), Some("127.0.0.1"), "0.0.0.0"),
     ("client-ca-path", None, Some("FLAGSTAFF_CLIENT_CA_PATH"), None, "a"),
     ("default-flag-set", None, Some("FLAGSTAFF_DEFAULT_FLAG_SET"), None, "shop"),
@@ -58,7 +58,7 @@ fn command() -> Command {
     Args::augment_args(Command::new("start"))
 }
 
-/// Without the variables that are set where the tests run.
+/// Parses options without the variables of the environment that the tests run in.
 fn parse(args: &[&str]) -> Args {
     let command = command().mut_args(|arg| arg.env(Resettable::Reset));
     let args = ["start"].iter().chain(args);
@@ -90,7 +90,7 @@ fn options_have_the_names_variables_and_defaults_of_flagd() {
 fn each_form_of_an_option_takes_its_value() {
     let usual = format!("{:?}", parse(&[]));
     for (long, short, _, _, value) in OPTIONS {
-        // Some cannot be without others.
+        // Some options require others.
         let others: &[&str] = match *long {
             "server-cert-path" => &["--server-key-path=other"],
             "server-key-path" => &["--server-cert-path=other"],
@@ -139,6 +139,6 @@ fn origins_come_from_the_option_or_else_the_variable() {
     };
     assert_eq!(origins(&[]), ["https://a", "b"]);
     assert_eq!(origins(&["-C=c,d"]), ["c", "d"]);
-    // It comes of templates.
+    // A template may leave the option empty.
     assert!(origins(&["-C="]).is_empty());
 }
