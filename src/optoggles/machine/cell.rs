@@ -98,7 +98,7 @@ impl Cell {
         self.work = Work::None;
         match result {
             Ok(held) => {
-                self.retry.succeeded();
+                // What failed before may have been the write, which is yet to come.
                 self.can_be_read = matches!(held, Held::Users { .. });
                 if let Held::Users { anywhere, .. } = &held {
                     self.former = Some(anywhere.clone());
