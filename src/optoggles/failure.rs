@@ -63,7 +63,7 @@ impl Failure {
         Self { kind, retry_after: None, cause: Arc::from(cause.into()) }
     }
 
-    /// The same failure of an HTTP response: 401, 403, 404, 405 and 422 last, others pass, after
+    /// The failure of an HTTP response: 401, 403, 404, 405 and 422 last, others pass, after
     /// `Retry-After` where there is one.
     pub(crate) fn of_status(
         status: StatusCode,
