@@ -10,3 +10,4 @@ mod policy;
 mod rest;
 #[path = "../support/mod.rs"]
 mod support;
+mod target_defects;

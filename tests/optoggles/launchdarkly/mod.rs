@@ -15,7 +15,7 @@ use serde_json::json;
 
 use crate::engine;
 
-pub use fake::Fake;
+pub use fake::{Fake, TOKEN};
 
 /// A toggle that is the flag of this key in the project `p`, in the environment `test`.
 pub fn toggle(key: &str) -> Toggle {

@@ -114,7 +114,8 @@ async fn a_name_that_cannot_be_updated_keeps_no_user_waiting() {
 
 #[tokio::test]
 async fn a_change_by_hand_is_undone_at_the_resync() {
-    let edits: [(&str, fn(&mut Value)); 4] = [
+    type Edit = (&'static str, fn(&mut Value));
+    let edits: [Edit; 4] = [
         ("off", |config| config["on"] = json!(false)),
         ("true for everybody", |config| config["fallthrough"] = json!({"variation": 0})),
         ("true when it is off", |config| config["offVariation"] = json!(0)),

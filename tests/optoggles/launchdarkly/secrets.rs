@@ -1,6 +1,8 @@
 //! What must not be shown to anybody: the token, and to most the names of users.
 
-use flagstaff::optoggles::ToggleTarget as _;
+use std::fs;
+
+use flagstaff::optoggles::{FailureKind, LaunchDarklyTarget, Secret, ToggleTarget as _};
 use tracing::Level;
 
 use super::{
@@ -25,7 +27,7 @@ async fn the_token_and_the_users_are_in_no_log() {
         fake.intercept(move |sent| {
             let said = format!("{TOKEN} must not write {}", sent.body);
             (sent.method == "PATCH")
-                .then(|| Reply::error(status, TOKEN, &said).header("retry-after", 0))
+                .then(|| Reply::error(status, TOKEN, &said).header("retry-after", "0"))
         });
         policy.set("us", &format!("eve-0815 eve-{status}"));
         let error = failure(&running, "us").await.error;
@@ -41,6 +43,23 @@ async fn the_token_and_the_users_are_in_no_log() {
     assert_eq!(logs.with("bob-4711", Level::INFO), [""; 0]);
     assert_eq!(logs.with("eve-0815", Level::INFO), [""; 0]);
     assert!(!logs.with("wrote the toggle", Level::INFO).is_empty(), "the logs are listened to");
+}
+
+#[tokio::test]
+async fn a_token_in_a_file_is_read_for_each_request() {
+    let fake = Fake::start().await;
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let token = Secret::File(file.path().to_owned());
+    let base = format!("http://{}", fake.address);
+    let target = LaunchDarklyTarget::builder(token).base_uri(base).build().unwrap();
+    fs::write(file.path(), "api-expired").unwrap();
+    let failure = target.check().await.unwrap_err();
+    assert_eq!(failure.kind(), FailureKind::Permanent);
+    fs::write(file.path(), format!("{TOKEN}\n")).unwrap();
+    target.check().await.unwrap();
+    fs::remove_file(file.path()).unwrap();
+    let failure = target.check().await.unwrap_err();
+    assert!(failure.to_string().starts_with("cannot read the secret in "), "{failure}");
 }
 
 #[tokio::test]

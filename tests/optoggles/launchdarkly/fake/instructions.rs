@@ -15,8 +15,10 @@ enum Member {
     Targets,
 }
 
-/// Each kind, whether it is about an environment, and its members besides `kind`.
-const KINDS: [(&str, bool, &[(&str, Member)]); 10] = [
+/// A kind, whether it is about an environment, and its members besides `kind`.
+type Kind = (&'static str, bool, &'static [(&'static str, Member)]);
+
+const KINDS: [Kind; 10] = [
     ("turnFlagOn", true, &[]),
     ("turnFlagOff", true, &[]),
     ("updateFallthroughVariationOrRollout", true, &[("variationId", Member::Variation)]),
