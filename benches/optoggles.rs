@@ -135,7 +135,9 @@ fn full_sync() {
         }
         let begun = Instant::now();
         let running = builder.build().unwrap().start().await.unwrap();
-        triggers.iter().for_each(|trigger| trigger.notify_one());
+        for trigger in &triggers {
+            trigger.notify_one();
+        }
         let full = in_step(&running, begun).await;
         println!("full sync: {full:.2?}, {} MiB at most; {}", peak(), world.get("/stats").await);
 

@@ -1,7 +1,7 @@
 //! Requests to the HTTP APIs of sources and targets: URLs that are joined properly, a token that is
 //! read for each request, and errors that quote nothing secret.
 
-use std::{error::Error, time::Duration};
+use std::{error::Error, fmt, time::Duration};
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode,
@@ -24,7 +24,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// A base URL, and how requests to it are made.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Api {
     client: Client,
     /// Without a slash at its end.
@@ -39,6 +39,10 @@ pub(crate) struct Api {
 pub(crate) enum ApiError {
     #[error("`{}` is not a valid URL: it must begin with http:// or https://", excerpt(.0))]
     Url(String),
+    #[error("`{}` cannot be a base URL: it must have no query and no fragment", excerpt(.0))]
+    Query(String),
+    #[error("`{}` cannot be a part of the URLs below {}", excerpt(.0), excerpt(.1))]
+    Segment(String, String),
     #[error("the token for {} cannot be a header: it has characters other than visible ASCII", excerpt(.0))]
     Token(String),
     #[error("{name} answered {status}{}", said(.reason.as_deref()))]
@@ -66,6 +70,9 @@ impl Api {
         if !valid {
             return Err(ApiError::Url(public_name(base)));
         }
+        if base.contains(['?', '#']) {
+            return Err(ApiError::Query(public_name(base)));
+        }
         let base = base.trim_end_matches('/').to_owned();
         Ok(Self { client, base, headers: HeaderMap::new(), token: None })
     }
@@ -91,15 +98,24 @@ impl Api {
 
     /// Sends a request to a path of segments, which are escaped, and returns the status, the headers
     /// and the body of the response.
-    ///
-    /// A segment that begins with `?` is a query, and taken as it is.
     pub(crate) async fn send<'s>(
         &self,
         method: Method,
         path: impl IntoIterator<Item = &'s str>,
         body: Option<(&'static str, Vec<u8>)>,
     ) -> Result<Sent, Failure> {
-        let (name, response) = self.begin(method, path, body).await?;
+        self.send_with(method, path, &[], body).await
+    }
+
+    /// The same with a query.
+    pub(crate) async fn send_with<'s>(
+        &self,
+        method: Method,
+        path: impl IntoIterator<Item = &'s str>,
+        query: &[(&'static str, &str)],
+        body: Option<(&'static str, Vec<u8>)>,
+    ) -> Result<Sent, Failure> {
+        let (name, response) = self.begin(method, path, query, body).await?;
         let (parts, body) = response.into_parts();
         let body = body.bytes().await.map_err(failed)?;
         Ok(Sent { name, response: Response::from_parts(parts, body) })
@@ -111,7 +127,7 @@ impl Api {
         method: Method,
         path: impl IntoIterator<Item = &'s str>,
     ) -> Result<Sent, Failure> {
-        let (name, response) = self.begin(method, path, None).await?;
+        let (name, response) = self.begin(method, path, &[], None).await?;
         Ok(Sent { name, response: response.map(|_| Bytes::new()) })
     }
 
@@ -119,16 +135,23 @@ impl Api {
         &self,
         method: Method,
         path: impl IntoIterator<Item = &'s str>,
+        query: &[(&'static str, &str)],
         body: Option<(&'static str, Vec<u8>)>,
     ) -> Result<(String, Response<ClientBody>), Failure> {
         let mut url = self.base.clone();
         for segment in path {
-            if segment.starts_with('?') {
-                url.push_str(segment);
-                continue;
+            // Dots would lead to another path, escaped or not.
+            if matches!(segment, "" | "." | "..") {
+                return Err(ApiError::Segment(segment.to_owned(), self.name()).into());
             }
             url.push('/');
             url.extend(utf8_percent_encode(segment, SEGMENT));
+        }
+        for (index, (name, value)) in query.iter().enumerate() {
+            url.push(if index == 0 { '?' } else { '&' });
+            url.push_str(name);
+            url.push('=');
+            url.extend(utf8_percent_encode(value, SEGMENT));
         }
         let name = format!("{method} {}", public_name(&url));
         let mut request = Request::builder().method(method).uri(&url);
@@ -146,6 +169,12 @@ impl Api {
         Ok((name, self.client.send(request).await.map_err(failed)?))
     }
 
+    /// Whether the text quotes the token.
+    pub(crate) fn is_quoted_in(&self, text: &str) -> bool {
+        let token = self.token.as_ref().and_then(|(_, token)| token.read().ok());
+        token.is_some_and(|token| text.contains(token.expose_secret()))
+    }
+
     fn authorization(&self) -> Result<Option<HeaderValue>, Failure> {
         let Some((scheme, token)) = &self.token else { return Ok(None) };
         let token = token.read().map_err(Failure::temporary)?;
@@ -157,6 +186,13 @@ impl Api {
             .map_err(|_| Failure::permanent(ApiError::Token(self.name())))?;
         value.set_sensitive(true);
         Ok(Some(value))
+    }
+}
+
+/// Without a password in the URL.
+impl fmt::Debug for Api {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Api").field("url", &self.name()).finish_non_exhaustive()
     }
 }
 

@@ -63,15 +63,17 @@ impl Failure {
         Self { kind, retry_after: None, cause: Arc::from(cause.into()) }
     }
 
-    /// The same failure of an HTTP response: 401, 403, 404, 405 and 422 last, others pass, after
-    /// `Retry-After` where there is one.
+    /// The failure of an HTTP response. A redirect, which was not followed, and a request that is
+    /// rejected for what it is last; others pass, after `Retry-After` where there is one.
     pub(crate) fn of_status(
         status: StatusCode,
         headers: &HeaderMap,
         cause: impl Into<Box<dyn Error + Send + Sync>>,
     ) -> Self {
         let kind = match status.as_u16() {
-            400 | 401 | 403 | 404 | 405 | 410 | 413 | 422 => FailureKind::Permanent,
+            // A timeout, a conflict, a lock, and too many or too early requests.
+            408 | 409 | 423 | 425 | 429 => FailureKind::Temporary,
+            300..=499 => FailureKind::Permanent,
             _ => FailureKind::Temporary,
         };
         let after = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());

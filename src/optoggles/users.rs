@@ -75,6 +75,12 @@ impl Users {
         Self::sorted(self.iter().filter(is_left))
     }
 
+    /// Whether all of `other` are among them.
+    pub(crate) fn includes(&self, other: &Self) -> bool {
+        let mut users = self.iter();
+        Arc::ptr_eq(&self.0, &other.0) || other.iter().all(|user| users.any(|own| own == user))
+    }
+
     /// Those of either.
     #[must_use]
     pub fn with(&self, other: &Self) -> Self {
@@ -192,6 +198,18 @@ mod tests {
         assert_eq!(users("a b").without(&users("a b c")), users(""));
         assert_eq!(users("b").with(&users("a c b")), users("a b c"));
         assert_eq!(users("b").with(&users("")), users("b"));
+    }
+
+    #[test]
+    fn inclusion() {
+        for (all, some) in [("a b c", "a c"), ("a", ""), ("", ""), ("a b", "a b")] {
+            assert!(users(all).includes(&users(some)), "{all}: {some}");
+        }
+        for (all, some) in [("", "a"), ("a c", "b"), ("a c", "a b c"), ("b", "a b"), ("a", "a b")] {
+            assert!(!users(all).includes(&users(some)), "{all}: {some}");
+        }
+        let clone = users("a b");
+        assert!(clone.includes(&clone.clone()));
     }
 
     #[test]

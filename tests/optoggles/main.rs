@@ -1,7 +1,13 @@
 //! The engine that keeps toggles in step with a policy, with sources and targets as they are in the
 //! field.
+// A failure panics.
+#![allow(unreachable_pub, clippy::unwrap_used, clippy::expect_used)]
 
+mod engine;
 mod launchdarkly;
+mod logs;
+mod policy;
 mod rest;
 #[path = "../support/mod.rs"]
 mod support;
+mod target_defects;

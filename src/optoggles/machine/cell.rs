@@ -20,6 +20,8 @@ pub(crate) struct Cell {
     can_be_read: bool,
     work: Work,
     retry: Retry,
+    /// Whether something has changed since the work under way began.
+    is_outdated: bool,
     withheld: Option<Withheld>,
     /// The users that an operator has confirmed, for whom the limit does not count.
     confirmed: Option<Users>,
@@ -77,6 +79,7 @@ impl Cell {
             self.retry.succeeded();
             return None;
         }
+        self.is_outdated = false;
         Some(self.work.clone())
     }
 
@@ -98,14 +101,14 @@ impl Cell {
         self.work = Work::None;
         match result {
             Ok(held) => {
-                self.retry.succeeded();
+                // What failed before may have been the write, which is yet to come.
                 self.can_be_read = matches!(held, Held::Users { .. });
                 if let Held::Users { anywhere, .. } = &held {
                     self.former = Some(anywhere.clone());
                 }
                 self.held = Some(held);
             }
-            Err(failure) => self.retry.failed(failure, now),
+            Err(failure) => self.failed(failure, now),
         }
     }
 
@@ -126,8 +129,15 @@ impl Cell {
                 // is not known whether the write took effect.
                 let lasts = failure.kind() == FailureKind::Permanent;
                 self.held = if lasts { None } else { Some(Held::Unknown) };
-                self.retry.failed(failure, now);
+                self.failed(failure, now);
             }
+        }
+    }
+
+    fn failed(&mut self, failure: Failure, now: Instant) {
+        self.retry.failed(failure, now);
+        if self.is_outdated {
+            self.retry.hasten(now);
         }
     }
 
@@ -136,7 +146,7 @@ impl Cell {
         if self.can_be_read && self.work == Work::None {
             self.held = None;
         }
-        self.retry.hasten(now);
+        self.hasten(now);
     }
 
     /// Whoever worked on it has gone, and it is not known how far that work came.
@@ -148,6 +158,7 @@ impl Cell {
 
     /// The policy has changed, so that what lasted may have passed.
     pub(crate) fn hasten(&mut self, now: Instant) {
+        self.is_outdated = true;
         self.retry.hasten(now);
     }
 
@@ -189,5 +200,28 @@ impl Cell {
     /// Whether something is under way.
     pub(crate) fn is_busy(&self) -> bool {
         self.work != Work::None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_changed_while_a_write_was_being_refused_is_written_at_once() {
+        let (now, settings) = (Instant::now(), Settings::default());
+        let [first, second] = ["bob", "al"].map(|name| [name].into_iter().collect::<Users>());
+        let mut cell = Cell::default();
+        cell.next(Some(&first), &settings, now);
+        cell.prepared(Ok(Held::Unknown), now);
+        assert_eq!(cell.next(Some(&first), &settings, now), Some(Work::Write(first.clone())));
+        cell.hasten(now);
+        cell.written(Err(Failure::permanent("no")), now);
+        assert_eq!(cell.next(Some(&second), &settings, now), Some(Work::Prepare));
+        cell.prepared(Ok(Held::Unknown), now);
+        assert_eq!(cell.retry().failure().unwrap().to_string(), "no", "it is not written yet");
+        assert_eq!(cell.next(Some(&second), &settings, now), Some(Work::Write(second.clone())));
+        cell.written(Err(Failure::permanent("no")), now);
+        assert_eq!(cell.next(Some(&second), &settings, now), None, "nothing has changed since");
     }
 }

@@ -11,6 +11,9 @@ use crate::optoggles::failure::{Failure, FailureKind};
 const FIRST: Duration = Duration::from_millis(500);
 const LONGEST: Duration = Duration::from_secs(16);
 
+/// The longest pause that the other side may name.
+const LONGEST_NAMED: Duration = Duration::from_secs(60 * 60);
+
 /// The pause before a retry of what cannot pass by itself.
 const PERMANENT: Duration = Duration::from_secs(5 * 60);
 
@@ -43,7 +46,8 @@ impl Retry {
             FailureKind::Permanent => PERMANENT,
             _ => self.delays.get_or_insert_with(delays).next().unwrap_or(LONGEST).min(LONGEST),
         };
-        let due = now + delay.max(failure.delay().unwrap_or_default());
+        let named = failure.delay().unwrap_or_default().min(LONGEST_NAMED);
+        let due = now + delay.max(named);
         self.last = Some(Failed { failure, since, due });
     }
 
@@ -115,6 +119,8 @@ mod tests {
     async fn the_other_side_may_name_a_longer_pause() {
         let limited = Failure::temporary("busy").retry_after(Duration::from_secs(60));
         assert_eq!(pauses(&limited, 2), [60.0, 60.0]);
+        let never = Failure::temporary("busy").retry_after(Duration::MAX);
+        assert_eq!(pauses(&never, 1), [3600.0]);
         let soon = Failure::temporary("busy").retry_after(Duration::ZERO);
         assert!(pauses(&soon, 1)[0] >= 0.25);
     }

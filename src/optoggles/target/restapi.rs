@@ -1,16 +1,21 @@
 //! A REST service of any kind, as the original writes to it.
 
+use std::fmt;
+
 use async_trait::async_trait;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Map, Value, json};
 
 use super::toggle_target::{Held, Prepared, Removal, ToggleTarget};
-use crate::optoggles::{
-    api::{self, Api},
-    failure::Failure,
-    toggle::Toggle,
-    users::Users,
+use crate::{
+    http::public_name,
+    optoggles::{
+        api::{self, Api},
+        failure::Failure,
+        toggle::Toggle,
+        users::Users,
+    },
 };
 
 /// A REST service: `POST` with the key and the spec of a toggle creates it, and `PATCH` with its
@@ -25,10 +30,17 @@ pub struct RestTarget {
 }
 
 /// The options of a [`RestTarget`].
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct RestTargetBuilder {
     url: String,
     headers: Vec<(String, SecretString)>,
+}
+
+impl fmt::Debug for RestTargetBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let url = public_name(&self.url);
+        f.debug_struct("RestTargetBuilder").field("url", &url).finish_non_exhaustive()
+    }
 }
 
 /// Why a header cannot be sent.
@@ -42,25 +54,33 @@ impl RestTarget {
         RestTargetBuilder { url: url.into(), headers: Vec::new() }
     }
 
+    /// Sends a request. The status `accepted` is a success too.
     async fn send(
         &self,
         method: Method,
         key: Option<&str>,
         body: Option<Value>,
+        accepted: Option<StatusCode>,
     ) -> Result<StatusCode, Failure> {
         let body = body.map(|body| ("application/json", body.to_string().into_bytes()));
-        // That a toggle exists already, or no longer, is what was wanted.
-        let accepted = match method {
-            Method::POST => Some(StatusCode::CONFLICT),
-            Method::DELETE => Some(StatusCode::NOT_FOUND),
-            _ => None,
-        };
         let sent = self.api.send(method, key, body).await?;
         if Some(sent.status()) == accepted {
             return Ok(sent.status());
         }
         // What the service says may echo headers or users.
         Ok(sent.success(api::nothing)?.status())
+    }
+
+    async fn patch(
+        &self,
+        toggle: &Toggle,
+        users: &Users,
+        accepted: Option<StatusCode>,
+    ) -> Result<(), Failure> {
+        let users = users.iter().collect::<Vec<_>>();
+        let body = with(&toggle.spec, "users", json!(users));
+        self.send(Method::PATCH, Some(&toggle.key), Some(body), accepted).await?;
+        Ok(())
     }
 }
 
@@ -101,22 +121,21 @@ fn with(spec: &Map<String, Value>, name: &str, value: Value) -> Value {
 impl ToggleTarget for RestTarget {
     async fn prepare(&self, toggle: &Toggle) -> Result<Prepared, Failure> {
         let body = with(&toggle.spec, "key", json!(toggle.key));
-        let created = self.send(Method::POST, None, Some(body)).await?.is_success();
+        let exists = Some(StatusCode::CONFLICT);
+        let created = self.send(Method::POST, None, Some(body), exists).await?.is_success();
         Ok(Prepared { held: Held::Unknown, created })
     }
 
     async fn write(&self, toggle: &Toggle, users: &Users) -> Result<(), Failure> {
-        let users = users.iter().collect::<Vec<_>>();
-        let body = with(&toggle.spec, "users", json!(users));
-        self.send(Method::PATCH, Some(&toggle.key), Some(body)).await?;
-        Ok(())
+        self.patch(toggle, users, None).await
     }
 
     async fn remove(&self, toggle: &Toggle, removal: Removal) -> Result<(), Failure> {
+        let gone = Some(StatusCode::NOT_FOUND);
         match removal {
-            Removal::SwitchOff => self.write(toggle, &Users::default()).await,
+            Removal::SwitchOff => self.patch(toggle, &Users::default(), gone).await,
             Removal::Delete => {
-                self.send(Method::DELETE, Some(&toggle.key), None).await?;
+                self.send(Method::DELETE, Some(&toggle.key), None, gone).await?;
                 Ok(())
             }
         }

@@ -94,10 +94,14 @@ pub enum Held {
     Unknown,
     /// These users. A toggle that has several lists, such as one for each environment, has users that
     /// are on all of them and users that are on any.
+    ///
+    /// It is to be written if the policy names a user who is not `everywhere`, or does not name one who
+    /// is `anywhere`.
     Users {
-        /// Those on every list.
+        /// Those on every list, who need not be added.
         everywhere: Users,
-        /// Those on at least one list.
+        /// Those on at least one list, who are to be removed unless the policy names them. On a list
+        /// that others edit too, only those whom this program has added.
         anywhere: Users,
         /// Whether the lists are what decides; a toggle that is switched off must be written though
         /// its lists are right.
@@ -115,6 +119,6 @@ impl Held {
     /// Whether it is what these users would make of it.
     pub(crate) fn is(&self, users: &Users) -> bool {
         matches!(self, Self::Users { everywhere, anywhere, in_force: true }
-            if everywhere == users && anywhere == users)
+            if everywhere.includes(users) && users.includes(anywhere))
     }
 }

@@ -4,6 +4,7 @@ use flagstaff::optoggles::{Config, ConfigError, Engine};
 
 use super::file::File;
 use crate::{
+    excerpt::chain,
     exit::{Exit, failed},
     output,
 };
@@ -25,7 +26,7 @@ pub(super) struct Args {
 pub(super) async fn run(args: Args) -> Exit {
     let path = match args.file.path() {
         Ok(path) => path,
-        Err(error) => return failed(Exit::Usage, &output::chain(&error)),
+        Err(error) => return failed(Exit::Usage, &chain(&error)),
     };
     let config = match Config::load(&path) {
         Ok(config) => config,
@@ -38,7 +39,7 @@ pub(super) async fn run(args: Args) -> Exit {
             }
             return Exit::No;
         }
-        Err(error) => return failed(Exit::No, &output::chain(&error)),
+        Err(error) => return failed(Exit::No, &chain(&error)),
     };
     if !args.live {
         return Exit::Success;
@@ -46,12 +47,12 @@ pub(super) async fn run(args: Args) -> Exit {
     match Engine::from(config).check().await {
         Ok(failures) => {
             for (id, failure) in &failures {
-                if output::line(&format!("{id}: {}", output::chain(failure))).is_err() {
+                if output::line(&format!("{id}: {}", chain(failure))).is_err() {
                     break;
                 }
             }
             if failures.is_empty() { Exit::Success } else { Exit::No }
         }
-        Err(error) => failed(Exit::No, &output::chain(&error)),
+        Err(error) => failed(Exit::No, &chain(&error)),
     }
 }

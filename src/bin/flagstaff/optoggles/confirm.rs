@@ -7,6 +7,7 @@ use http::{Request, StatusCode, header::AUTHORIZATION};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::{
+    excerpt::chain,
     exit::{Exit, failed},
     output,
 };
@@ -40,11 +41,11 @@ pub(super) async fn run(args: Args) -> Exit {
     };
     let client = match Client::builder().timeout(Duration::from_secs(10)).build() {
         Ok(client) => client,
-        Err(error) => return failed(Exit::No, &output::chain(&error)),
+        Err(error) => return failed(Exit::No, &chain(&error)),
     };
     let response = match client.send(request).await {
         Ok(response) => response,
-        Err(error) => return failed(Exit::Unreachable, &output::chain(&error)),
+        Err(error) => return failed(Exit::Unreachable, &chain(&error)),
     };
     let status = response.status();
     if status == StatusCode::OK {

@@ -4,6 +4,7 @@ use flagstaff::optoggles::{Engine, Plan, PlannedAction};
 
 use super::file::File;
 use crate::{
+    excerpt::chain,
     exit::{Exit, failed},
     output,
 };
@@ -25,11 +26,11 @@ pub(super) async fn run(args: Args) -> Exit {
     let engine = args.file.path().map_err(Into::into).and_then(Engine::from_config);
     let engine = match engine {
         Ok(engine) => engine,
-        Err(error) => return failed(Exit::Usage, &output::chain(&error)),
+        Err(error) => return failed(Exit::Usage, &chain(&error)),
     };
     let plan = match engine.plan().await {
         Ok(plan) => plan,
-        Err(error) => return failed(Exit::Unreachable, &output::chain(&error)),
+        Err(error) => return failed(Exit::Unreachable, &chain(&error)),
     };
     // The exit code counts, whether the lines are read or not.
     let _ = if args.json { json(&plan) } else { text(&plan) };

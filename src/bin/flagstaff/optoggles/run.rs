@@ -4,9 +4,9 @@ use flagstaff::optoggles::Engine;
 
 use super::file::File;
 use crate::{
+    excerpt::chain,
     exit::{Exit, failed},
     logging::{self, LogFormat},
-    output,
     signals::{Hangup, Signals},
 };
 
@@ -32,11 +32,11 @@ pub(super) async fn run(args: Run) -> Exit {
     let engine = args.file.path().map_err(Into::into).and_then(Engine::from_config);
     let engine = match engine {
         Ok(engine) => engine,
-        Err(error) => return failed(Exit::Usage, &output::chain(&error)),
+        Err(error) => return failed(Exit::Usage, &chain(&error)),
     };
     let running = match engine.start().await {
         Ok(running) => running,
-        Err(error) => return failed(Exit::No, &output::chain(&error)),
+        Err(error) => return failed(Exit::No, &chain(&error)),
     };
     loop {
         tokio::select! {

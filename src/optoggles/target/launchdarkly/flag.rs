@@ -1,10 +1,9 @@
-//! A flag as LaunchDarkly's REST API shows it, and what is to be changed in an environment of it.
-//! Without I/O.
+//! A flag as LaunchDarkly's REST API shows it.
 
 use std::collections::HashMap;
 
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::optoggles::users::Users;
 
@@ -47,11 +46,11 @@ struct Fallthrough {
 /// The users of one context kind that are served one variation.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Target {
+pub(super) struct Target {
     #[serde(default = "user")]
-    context_kind: String,
-    variation: usize,
-    values: Users,
+    pub(super) context_kind: String,
+    pub(super) variation: usize,
+    pub(super) values: Users,
 }
 
 fn user() -> String {
@@ -61,8 +60,15 @@ fn user() -> String {
 /// The variations of a boolean flag.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Variations {
-    on: (usize, String),
-    off: (usize, String),
+    pub(super) on: (usize, String),
+    pub(super) off: (usize, String),
+}
+
+impl Target {
+    /// Whether it is those of this context kind who are served `true`.
+    pub(super) fn is_list(&self, kind: &str, variations: &Variations) -> bool {
+        self.context_kind == kind && self.variation == variations.on.0
+    }
 }
 
 impl Flag {
@@ -85,15 +91,30 @@ impl Flag {
 impl Environment {
     /// The users of this context kind that are targeted with a variation.
     fn targeted(&self, kind: &str, variation: usize) -> Users {
-        let all = self.targets.iter().chain(&self.context_targets);
-        let ours =
-            all.filter(|target| target.context_kind == kind && target.variation == variation);
+        let is_ours =
+            |target: &&Target| target.context_kind == kind && target.variation == variation;
+        let ours = self.targets().filter(is_ours);
         ours.fold(Users::default(), |users, target| users.with(&target.values))
     }
 
     /// The users of this context kind that are targeted with `true`.
     pub(super) fn users(&self, kind: &str, variations: &Variations) -> Users {
         self.targeted(kind, variations.on.0)
+    }
+
+    /// The users of this context kind that are targeted with `false`.
+    pub(super) fn barred(&self, kind: &str, variations: &Variations) -> Users {
+        self.targeted(kind, variations.off.0)
+    }
+
+    /// Whether it serves `false` to everybody because it is switched off.
+    pub(super) fn is_off(&self, variations: &Variations) -> bool {
+        !self.on && self.off_variation == Some(variations.off.0)
+    }
+
+    /// All targets.
+    pub(super) fn targets(&self) -> impl Iterator<Item = &Target> {
+        self.targets.iter().chain(&self.context_targets)
     }
 
     /// Whether nothing but the list of users decides, except for rules.
@@ -105,93 +126,19 @@ impl Environment {
 
     /// Whether nobody is targeted but with `true` and by this context kind.
     pub(super) fn is_only(&self, kind: &str, variations: &Variations) -> bool {
-        let all = self.targets.iter().chain(&self.context_targets);
-        let mut others =
-            all.filter(|target| target.context_kind != kind || target.variation != variations.on.0);
-        others.all(|target| target.values.is_empty())
+        self.targets().all(|target| target.is_list(kind, variations) || target.values.is_empty())
     }
 
     /// Whether it has rules, which may serve `true` to users who are not on the list.
     pub(super) fn has_rules(&self) -> bool {
         !self.rules.is_empty()
     }
-
-    /// The targets besides the users of this kind that are served `true`, as in an instruction.
-    fn others(&self, kind: &str, variations: &Variations) -> Vec<Value> {
-        let mut others = Vec::new();
-        let all = self.targets.iter().chain(&self.context_targets);
-        for Target { context_kind, variation, values } in all {
-            let is_on = *variation == variations.on.0;
-            let id = if is_on { &variations.on.1 } else { &variations.off.1 };
-            let is_ours = context_kind == kind && is_on;
-            if !is_ours && !values.is_empty() {
-                others.push(targets(context_kind, id, values));
-            }
-        }
-        others
-    }
-}
-
-fn targets(kind: &str, variation: &str, users: &Users) -> Value {
-    let values: Vec<_> = users.iter().collect();
-    json!({"contextKind": kind, "variationId": variation, "values": values})
-}
-
-/// The instructions that serve `true` to these users and `false` to everybody else.
-pub(super) fn own(kind: &str, variations: &Variations, users: &Users) -> Vec<Value> {
-    let targets = vec![
-        targets(kind, &variations.on.1, users),
-        targets(kind, &variations.off.1, &Users::default()),
-    ];
-    instructions(variations, targets)
-}
-
-/// The instructions that serve `true` to these users besides those that others have targeted.
-pub(super) fn merged(
-    kind: &str,
-    variations: &Variations,
-    users: &Users,
-    environment: &Environment,
-) -> Vec<Value> {
-    let mut all = vec![targets(kind, &variations.on.1, users)];
-    all.extend(environment.others(kind, variations));
-    instructions(variations, all)
-}
-
-fn instructions(variations: &Variations, targets: Vec<Value>) -> Vec<Value> {
-    let off = &variations.off.1;
-    vec![
-        json!({"kind": "turnFlagOn"}),
-        json!({"kind": "updateFallthroughVariationOrRollout", "variationId": off}),
-        json!({"kind": "updateOffVariation", "variationId": off}),
-        json!({"kind": "replaceTargets", "targets": targets}),
-    ]
-}
-
-/// What a list becomes that others edit too.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Merge {
-    /// The whole list.
-    pub(super) list: Users,
-    /// Those of it that are there because of the policy alone, and leave with it.
-    pub(super) added: Users,
-}
-
-/// Merges the users of the policy into a list: whoever is on it and was not added by this program
-/// (`added`) was put there by hand and stays; whoever is `barred` was served `false` by hand.
-pub(super) fn merge(policy: &Users, list: &Users, added: &Users, barred: &Users) -> Merge {
-    let by_hand = list.without(added);
-    let added = policy.without(&by_hand).without(barred);
-    Merge { list: by_hand.with(&added), added }
-}
-
-/// The users of this kind who are served `false` by their name.
-pub(super) fn barred(environment: &Environment, kind: &str, variations: &Variations) -> Users {
-    environment.targeted(kind, variations.off.0)
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn users(names: &str) -> Users {
@@ -253,59 +200,5 @@ mod tests {
         }
         let flag = flag(&json!({"on": true, "rules": [{"clauses": []}]}));
         assert!(flag.environment("test").unwrap().has_rules());
-    }
-
-    #[test]
-    fn a_list_that_is_owned_replaces_all_targets() {
-        let variations = flag(&json!({"on": true})).variations().unwrap();
-        let targets = json!([
-            {"contextKind": "user", "variationId": "i-on", "values": ["bob"]},
-            {"contextKind": "user", "variationId": "i-off", "values": []},
-        ]);
-        assert_eq!(
-            own("user", &variations, &users("bob")),
-            [
-                json!({"kind": "turnFlagOn"}),
-                json!({"kind": "updateFallthroughVariationOrRollout", "variationId": "i-off"}),
-                json!({"kind": "updateOffVariation", "variationId": "i-off"}),
-                json!({"kind": "replaceTargets", "targets": targets}),
-            ]
-        );
-    }
-
-    #[test]
-    fn a_list_that_is_merged_keeps_what_others_have_targeted() {
-        let flag = flag(&json!({"on": true, "contextTargets": [
-            {"contextKind": "user", "variation": 1, "values": ["al"]},
-            {"contextKind": "user", "variation": 0, "values": ["eve"]},
-            {"contextKind": "org", "variation": 1, "values": ["acme"]},
-        ]}));
-        let (variations, environment) =
-            (flag.variations().unwrap(), flag.environment("test").unwrap());
-        let instructions = merged("user", &variations, &users("al bob"), environment);
-        let expected = json!([
-            {"contextKind": "user", "variationId": "i-on", "values": ["al", "bob"]},
-            {"contextKind": "user", "variationId": "i-off", "values": ["eve"]},
-            {"contextKind": "org", "variationId": "i-on", "values": ["acme"]},
-        ]);
-        assert_eq!(instructions[3]["targets"], expected);
-        assert_eq!(barred(environment, "user", &variations), users("eve"));
-    }
-
-    #[test]
-    fn merging() {
-        for (policy, list, added, barred, expected, expected_added) in [
-            ("bob", "", "", "", "bob", "bob"),
-            ("bob", "al", "", "", "al bob", "bob"),
-            // What was there before stays when the policy takes it back.
-            ("al bob", "al", "", "", "al bob", "bob"),
-            ("", "al bob", "bob", "", "al", ""),
-            // Taken off the list by hand: the policy puts it back.
-            ("bob", "al", "bob", "", "al bob", "bob"),
-            ("bob eve", "", "", "eve", "bob", "bob"),
-        ] {
-            let merge = merge(&users(policy), &users(list), &users(added), &users(barred));
-            assert_eq!(merge, Merge { list: users(expected), added: users(expected_added) });
-        }
     }
 }
