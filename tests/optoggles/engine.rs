@@ -5,7 +5,7 @@ use std::time::Duration;
 use flagstaff::optoggles::{
     CellStatus, Engine, FailureStatus, Rule, Running, Toggle, ToggleTarget,
 };
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use crate::{policy::Policy, support::wait::becomes_true};
 
@@ -48,11 +48,13 @@ pub async fn in_step(running: &Running, key: &str) {
 /// Looks at everything again, and waits until the toggle has what the policy says.
 pub async fn resync(running: &Running, key: &str) {
     let begun = Instant::now();
+    // The status has milliseconds: what is in step from here on is told from what was before.
+    sleep(Duration::from_millis(5)).await;
     running.resync().await;
     becomes_true("the toggle to be in step again", async || {
-        let since = cell(running, key).await.in_step;
-        // The status has milliseconds.
-        since.is_some_and(|since| since + 0.001 < begun.elapsed().as_secs_f64())
+        // Taken before the status, so that what was in step before does not count.
+        let elapsed = begun.elapsed().as_secs_f64();
+        cell(running, key).await.in_step.is_some_and(|since| since + 0.002 < elapsed)
     })
     .await;
 }

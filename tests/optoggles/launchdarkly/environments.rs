@@ -72,3 +72,32 @@ async fn only_those_that_are_named_are_asked_for_and_written() {
     assert_eq!(fake.writes().len(), 2);
     assert!(fake.users("us", "production").is_empty());
 }
+
+#[tokio::test]
+async fn one_that_is_missing_is_reported_though_the_others_are_right() {
+    let fake = Fake::start().await;
+    let policy = Policy::new([("us", "bob")]);
+    let right = toggle_in("us", &["test"]);
+    let running = start(&policy, fake.target().build().unwrap(), [right]).await;
+    in_step(&running, "us").await;
+    running.shutdown().await;
+    let toggle = toggle_in("us", &["staging", "test"]);
+    let running = start(&policy, fake.target().build().unwrap(), [toggle]).await;
+    let failure = failure(&running, "us").await;
+    assert!(failure.error.contains("no environment `staging`"), "{}", failure.error);
+    running.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_creation_whose_response_lacks_them_is_followed_by_a_read() {
+    let fake = Fake::start().await;
+    fake.world().is_brief = true;
+    let policy = Policy::new([("us", "bob")]);
+    let toggle = toggle_in("us", &["production", "test"]);
+    let running = start(&policy, fake.target().build().unwrap(), [toggle]).await;
+    in_step(&running, "us").await;
+    running.shutdown().await;
+    assert!(fake.serves("us", "production", "bob") && fake.serves("us", "test", "bob"));
+    let methods: Vec<_> = fake.sent().into_iter().map(|sent| sent.method).collect();
+    assert_eq!(methods, ["GET", "POST", "GET", "PATCH", "PATCH"]);
+}

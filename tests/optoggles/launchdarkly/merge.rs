@@ -7,7 +7,11 @@ use flagstaff::optoggles::{
 };
 use tempfile::TempDir;
 
-use super::{Fake, fake::flag, toggle};
+use super::{
+    Fake,
+    fake::{Reply, flag},
+    toggle,
+};
 use crate::{
     engine::{in_step, resync, start},
     policy::{Policy, users},
@@ -107,9 +111,13 @@ async fn a_user_whom_the_policy_dropped_while_off_the_list_can_be_added_by_hand(
     let policy = Policy::new([("us", "bob")]);
     let running = run(&fake, directory.path(), &policy).await;
     fake.edit_targets("us", "test", &[("user", true, "hand")]);
+    let writes = fake.writes().len();
     policy.set("us", "");
-    in_step(&running, "us").await;
     resync(&running, "us").await;
+    let is_forgotten =
+        || !std::fs::read_to_string(directory.path().join("state.json")).unwrap().contains("bob");
+    eventually("bob to be forgotten", is_forgotten).await;
+    assert_eq!(fake.writes().len(), writes, "the list is right already");
     fake.edit_targets("us", "test", &[("user", true, "bob hand")]);
     resync(&running, "us").await;
     running.shutdown().await;
@@ -152,4 +160,18 @@ async fn a_flag_that_is_deleted_is_forgotten() {
     fake.edit_targets("us", "test", &[("user", true, "bob")]);
     target.write(&toggle("us"), &users("al")).await.unwrap();
     assert_eq!(fake.users("us", "test"), "al bob");
+}
+
+#[tokio::test]
+async fn who_was_added_is_known_after_a_crash_in_the_middle_of_a_write() {
+    let (fake, directory) = edited().await;
+    let target = || fake.target().merge("target", record(directory.path())).build().unwrap();
+    target().prepare(&toggle("us")).await.unwrap();
+    fake.intercept(|sent| sent.patches("test").then(|| Reply::error(502, "bad_gateway", "lost")));
+    target().write(&toggle("us"), &users("bob")).await.unwrap_err();
+    // It took effect, and nobody was there to see it.
+    fake.recover();
+    fake.edit_targets("us", "test", &[("user", true, "bob hand")]);
+    target().write(&toggle("us"), &users("al")).await.unwrap();
+    assert_eq!(fake.users("us", "test"), "al hand");
 }

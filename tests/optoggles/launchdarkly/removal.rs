@@ -34,6 +34,9 @@ async fn a_flag_that_is_switched_off_serves_nobody() {
     let writes = fake.writes().len();
     target.remove(&toggle, Removal::SwitchOff).await.unwrap();
     assert_eq!(fake.writes().len(), writes, "it is off already");
+    fake.edit("us", |flag| flag["environments"]["test"]["offVariation"] = json!(0));
+    target.remove(&toggle, Removal::SwitchOff).await.unwrap();
+    assert!(!fake.serves("us", "test", "bob"), "off is not `true` for everybody");
 }
 
 #[tokio::test]

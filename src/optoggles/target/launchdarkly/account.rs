@@ -55,7 +55,11 @@ impl Account {
 
     /// The flag, if there is one.
     pub(super) async fn get(&self, key: &str, spec: &Spec) -> Result<Option<Flag>, Failure> {
-        let query: Vec<_> = spec.environments.iter().map(|name| ("env", &**name)).collect();
+        // The filter takes one environment; without it the response has all of them.
+        let query = match &*spec.environments {
+            [name] => vec![("env", &**name)],
+            _ => Vec::new(),
+        };
         let path = ["flags", &spec.proj_key, key];
         let sent = self.send(Method::GET, &path, &query, None).await?;
         if sent.status() == StatusCode::NOT_FOUND {

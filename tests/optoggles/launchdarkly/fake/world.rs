@@ -17,6 +17,8 @@ pub struct World {
     /// The flags, by their key, as the API shows them.
     pub flags: BTreeMap<String, Value>,
     pub approvals: Vec<Approval>,
+    /// Whether the response to a creation lacks the environments, as the document allows.
+    pub is_brief: bool,
     pub needs_approval: BTreeSet<String>,
     pub sent: Vec<Sent>,
     pub intercept: Option<Intercept>,
@@ -79,18 +81,20 @@ impl World {
         }
         let flag = flag(key, body["name"].as_str().unwrap(), [true, false]);
         self.flags.insert(key.to_owned(), flag.clone());
-        Reply::new(201, flag)
+        let mut shown = flag;
+        if self.is_brief {
+            shown.as_object_mut().unwrap().remove("environments");
+        }
+        Reply::new(201, shown)
     }
 
     fn show(&self, key: &str, query: &str) -> Reply {
         let Some(flag) = self.flags.get(key) else { return not_found() };
         let mut flag = flag.clone();
-        let wanted: Vec<_> =
-            query.split('&').filter_map(|pair| pair.strip_prefix("env=")).collect();
-        if let Some(environments) =
-            flag["environments"].as_object_mut().filter(|_| !wanted.is_empty())
-        {
-            environments.retain(|name, _| wanted.contains(&&**name));
+        // Of several, the document says nothing.
+        let wanted = query.strip_prefix("env=");
+        if let (Some(environments), Some(wanted)) = (flag["environments"].as_object_mut(), wanted) {
+            environments.retain(|name, _| name == wanted);
         }
         Reply::new(200, flag)
     }
