@@ -1,7 +1,7 @@
 //! CPU time, latency and memory of `flagstaff start` under load, over gRPC (`ghz`) and OFREP (`wrk`)
 //! with 16 connections and one targeting rule; beside it a bare hyper handler, which is the floor, the
 //! same over gRPC in tonic's server, which shows what its framing would add, and flagd where there is
-//! one. A load generator that is not on the `PATH` is left out, and said.
+//! one. A load generator that is not on the `PATH` is skipped, which is printed.
 //!
 //! flagd listens on every interface: run this where there is only loopback.
 //!
