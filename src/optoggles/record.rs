@@ -26,6 +26,8 @@ struct Inner {
     path: Option<PathBuf>,
     instance: String,
     targets: BTreeMap<String, BTreeMap<String, Entry>>,
+    /// Whether the file lacks a change, because writing it has failed.
+    is_dirty: bool,
 }
 
 /// What is recorded of a toggle at a target.
@@ -88,7 +90,8 @@ impl Record {
             Err(error) if error.kind() == io::ErrorKind::NotFound => BTreeMap::new(),
             Err(source) => return Err(RecordError::Io { action: "read", path, source }),
         };
-        let inner = Inner { path: Some(path), instance: instance.to_owned(), targets };
+        let inner =
+            Inner { path: Some(path), instance: instance.to_owned(), targets, is_dirty: false };
         Ok(Self(Arc::new(Mutex::new(inner))))
     }
 
@@ -141,10 +144,8 @@ impl Record {
     pub(crate) fn forget(&self, target: &str, toggle: &str) -> Result<(), RecordError> {
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let toggles = inner.targets.get_mut(target);
-        match toggles.and_then(|toggles| toggles.remove(toggle)) {
-            Some(_) => inner.write(),
-            None => Ok(()),
-        }
+        let changes = toggles.and_then(|toggles| toggles.remove(toggle)).is_some();
+        inner.save(changes)
     }
 
     fn change(
@@ -156,11 +157,23 @@ impl Record {
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let toggles = inner.targets.entry(target.to_owned()).or_default();
         let entry = toggles.entry(toggle.to_owned()).or_default();
-        if change(entry) { inner.write() } else { Ok(()) }
+        let changes = change(entry);
+        inner.save(changes)
     }
 }
 
 impl Inner {
+    /// Writes the file if there is a change, or if it lacks a former one.
+    fn save(&mut self, changes: bool) -> Result<(), RecordError> {
+        if !changes && !self.is_dirty {
+            return Ok(());
+        }
+        // A retry of the same change must not pass for one that is written.
+        let written = self.write();
+        self.is_dirty = written.is_err();
+        written
+    }
+
     fn write(&self) -> Result<(), RecordError> {
         let Some(path) = &self.path else { return Ok(()) };
         let entry = |entry: &Entry| {
@@ -300,12 +313,18 @@ mod tests {
         let path = directory.path().join("state.json");
         fs::create_dir(&path).unwrap();
         let record = Record(Arc::new(Mutex::new(Inner {
-            path: Some(path),
+            path: Some(path.clone()),
             instance: "a".to_owned(),
             targets: BTreeMap::new(),
+            is_dirty: false,
         })));
-        let error = record.add("t", "k", "l", &users("bob")).unwrap_err();
-        assert!(error.to_string().starts_with("cannot write the state in "), "{error}");
+        for _ in 0..2 {
+            let error = record.add("t", "k", "l", &users("bob")).unwrap_err();
+            assert!(error.to_string().starts_with("cannot write the state in "), "{error}");
+        }
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+        fs::remove_dir(&path).unwrap();
+        record.add("t", "k", "l", &users("bob")).unwrap();
+        assert_eq!(Record::open(&path, "a").unwrap().added("t", "k", "l"), users("bob"));
     }
 }
