@@ -21,7 +21,7 @@ use super::{
     policy_source::{Answer, PolicySource},
 };
 use crate::{
-    http::Client,
+    http::{Client, public_name},
     optoggles::{
         api::{self, Api},
         failure::Failure,
@@ -50,6 +50,8 @@ pub struct OpalSource {
     /// Where OPA is, once it is known.
     opa: Mutex<Option<Opa>>,
     is_registered: AtomicBool,
+    /// Whether the last look at the callback has failed.
+    is_lost: AtomicBool,
     has_begun: AtomicBool,
     pulse: Notify,
 }
@@ -158,8 +160,9 @@ impl OpalSource {
         let sent = sent.success(api::nothing)?;
         let store: PolicyStore = sent.json("the configuration of a policy store")?;
         let opal = self.opal.name();
-        let url = beside(&store.url, &opal)
-            .ok_or_else(|| Failure::permanent(StoreError::Url(opal.clone(), store.url.clone())))?;
+        let url = beside(&store.url, &opal).ok_or_else(|| {
+            Failure::permanent(StoreError::Url(opal.clone(), public_name(&store.url)))
+        })?;
         let token = match (&self.opa_token, store.auth_type.as_deref()) {
             (Some(token), _) => Some(token.clone()),
             // `none` with a token is possible, and the token is of no use then.
@@ -196,6 +199,23 @@ impl OpalSource {
         self.is_registered.store(true, Ordering::Relaxed);
         tracing::info!(opal = %self.opal.name(), callback = key, "registered the callback");
         Ok(())
+    }
+
+    /// Looks whether the callback is still registered. Returns whether the answers may have changed:
+    /// after a failed look, for a callback may have been lost, and the failure is over.
+    async fn look(&self) -> Result<bool, Failure> {
+        let is_known = self.is_known().await;
+        let was_lost = self.is_lost.swap(is_known.is_err(), Ordering::Relaxed);
+        if is_known? {
+            return Ok(was_lost);
+        }
+        tracing::warn!(
+            opal = %self.opal.name(),
+            "the OPAL client has forgotten the callback: registering again"
+        );
+        self.is_registered.store(false, Ordering::Relaxed);
+        self.forget();
+        Ok(false)
     }
 
     /// Whether the OPAL client still knows the callback. Its answer may be long and hold secrets, so
@@ -275,6 +295,7 @@ impl OpalSourceBuilder {
             callback,
             opa: Mutex::default(),
             is_registered: AtomicBool::new(false),
+            is_lost: AtomicBool::new(false),
             has_begun: AtomicBool::new(false),
             pulse: Notify::new(),
         })
@@ -305,16 +326,7 @@ impl PolicySource for OpalSource {
             }
             tokio::select! {
                 () = self.pulse.notified() => return Ok(()),
-                () = sleep(CHECK) => {
-                    if !self.is_known().await? {
-                        tracing::warn!(
-                            opal = %self.opal.name(),
-                            "the OPAL client has forgotten the callback: registering again"
-                        );
-                        self.is_registered.store(false, Ordering::Relaxed);
-                        self.forget();
-                    }
-                }
+                () = sleep(CHECK) => if self.look().await? { return Ok(()) },
             }
         }
     }
@@ -355,6 +367,8 @@ fn beside(opa: &str, opal: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, atomic::AtomicU16};
+
     use super::*;
 
     #[test]
@@ -366,6 +380,31 @@ mod tests {
         let other = beside("http://opa:8181/v", "http://opal.example");
         assert_eq!(other.as_deref(), Some("http://opa:8181/v"));
         assert_eq!(beside("opa", "http://opal.example"), None);
+    }
+
+    #[tokio::test]
+    async fn an_outage_of_opal_ends_with_a_change() {
+        crate::testing::bring_cryptography();
+        let status = Arc::new(AtomicU16::new(200));
+        let router = axum::Router::new().fallback({
+            let status = status.clone();
+            async move || StatusCode::from_u16(status.load(Ordering::Relaxed)).unwrap()
+        });
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let server = tokio::spawn(async move { axum::serve(listener, router).await });
+        let source = OpalSource::builder(url).build("key", "http://me", "t").unwrap();
+        source.changed().await.unwrap();
+        assert!(!source.look().await.unwrap(), "nothing has happened");
+        status.store(503, Ordering::Relaxed);
+        source.look().await.unwrap_err();
+        status.store(200, Ordering::Relaxed);
+        assert!(source.look().await.unwrap());
+        assert!(!source.look().await.unwrap());
+        status.store(404, Ordering::Relaxed);
+        assert!(!source.look().await.unwrap());
+        assert!(!source.is_registered.load(Ordering::Relaxed), "it registers again");
+        server.abort();
     }
 
     #[test]
