@@ -146,13 +146,15 @@ async fn confirm(
         return said(StatusCode::UNAUTHORIZED, "the token is not that for confirmations");
     }
     let (reply, answer) = oneshot::channel();
-    let sent = shared.commands.send(Command::Confirm(key, reply)).await;
-    match (sent, answer.await) {
-        (Ok(()), Ok(Some(0))) => {
-            said(StatusCode::CONFLICT, "no change of this toggle is held back")
-        }
-        (Ok(()), Ok(Some(changes))) => Json(json!({"confirmed": changes})).into_response(),
-        (Ok(()), Ok(None)) => said(StatusCode::NOT_FOUND, "there is no toggle of this key"),
-        _ => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+    // The command must be dropped if it cannot be sent: it holds `reply`, without whose end `answer`
+    // never resolves.
+    if shared.commands.send(Command::Confirm(key, reply)).await.is_err() {
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    }
+    match answer.await {
+        Ok(Some(0)) => said(StatusCode::CONFLICT, "no change of this toggle is held back"),
+        Ok(Some(changes)) => Json(json!({"confirmed": changes})).into_response(),
+        Ok(None) => said(StatusCode::NOT_FOUND, "there is no toggle of this key"),
+        Err(_) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
     }
 }
