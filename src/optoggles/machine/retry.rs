@@ -14,6 +14,10 @@ const LONGEST: Duration = Duration::from_secs(16);
 /// The pause before a retry of what cannot pass by itself.
 const PERMANENT: Duration = Duration::from_secs(5 * 60);
 
+/// The longest pause that the other side may ask for. It also keeps the sum of an instant and a pause
+/// from overflowing.
+const PATIENCE: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// The failures of one kind of work since it last succeeded.
 #[derive(Debug, Default)]
 pub(crate) struct Retry {
@@ -43,7 +47,7 @@ impl Retry {
             FailureKind::Permanent => PERMANENT,
             _ => self.delays.get_or_insert_with(delays).next().unwrap_or(LONGEST).min(LONGEST),
         };
-        let due = now + delay.max(failure.delay().unwrap_or_default());
+        let due = now + delay.max(failure.delay().unwrap_or_default().min(PATIENCE));
         self.last = Some(Failed { failure, since, due });
     }
 
@@ -115,6 +119,8 @@ mod tests {
     async fn the_other_side_may_name_a_longer_pause() {
         let limited = Failure::temporary("busy").retry_after(Duration::from_secs(60));
         assert_eq!(pauses(&limited, 2), [60.0, 60.0]);
+        let endless = Failure::temporary("busy").retry_after(Duration::MAX);
+        assert_eq!(pauses(&endless, 1), [86_400.0]);
         let soon = Failure::temporary("busy").retry_after(Duration::ZERO);
         assert!(pauses(&soon, 1)[0] >= 0.25);
     }
