@@ -277,7 +277,9 @@ impl Reader<'_> {
             return targets.iter().map(|(id, _)| id.clone()).collect();
         }
         let named = self.strings(fields, "targets");
+        let mut seen = HashMap::new();
         for (at, name) in &named {
+            self.unique(&mut seen, "target", name, *at);
             if !targets.iter().any(|(id, _)| id == name) {
                 self.problem(*at, format!("there is no target `{name}`"));
             }

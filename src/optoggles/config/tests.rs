@@ -210,11 +210,13 @@ targets:
 toggles:
   - {key: a, usersPolicy: {source: s, package: p, rule: r}}
   - {key: a, usersPolicy: {source: s, package: p, rule: r}}
+  - {key: b, targets: [t, t], usersPolicy: {source: s, package: p, rule: r}}
 ";
     let expected = [
         "line 3, column 5: the source `s` is given twice: first in line 2",
         "line 6, column 5: the target `t` is given twice: first in line 5",
         "line 9, column 5: the toggle `a` is given twice: first in line 8",
+        "line 10, column 27: the target `t` is given twice: first in line 10",
     ];
     assert_eq!(read(text).unwrap_err(), expected);
 }

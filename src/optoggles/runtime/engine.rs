@@ -262,11 +262,17 @@ impl EngineBuilder {
             let targets = match named {
                 None => (0..targets.len()).collect(),
                 Some(named) => {
-                    let index = |id: &String| {
-                        let found = targets.iter().position(|target| target.id == *id);
-                        found.ok_or_else(|| error(format!("there is no target `{id}`")))
-                    };
-                    named.iter().map(index).collect::<Result<_, _>>()?
+                    let mut indexes = Vec::new();
+                    for id in named {
+                        let found = targets.iter().position(|target| target.id == id);
+                        let index =
+                            found.ok_or_else(|| error(format!("there is no target `{id}`")))?;
+                        if indexes.contains(&index) {
+                            return Err(error(format!("the target `{id}` is given twice")));
+                        }
+                        indexes.push(index);
+                    }
+                    indexes
                 }
             };
             entries.push(Entry { toggle: Arc::new(toggle), source, targets });
