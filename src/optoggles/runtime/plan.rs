@@ -6,7 +6,9 @@ use serde::Serialize;
 use tokio::task::JoinSet;
 
 use super::parts::Parts;
-use crate::optoggles::{failure::Failure, source::Answer, target::Held, users::Users};
+use crate::optoggles::{
+    failure::Failure, machine::Settings, source::Answer, target::Held, users::Users,
+};
 
 /// What a sync would change.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -105,7 +107,7 @@ async fn planned(parts: &Parts, index: usize) -> Vec<PlannedChange> {
             Ok(Answer::Users { users, vouched }) => {
                 let _permit = target.room.acquire().await;
                 let held = target.target.read(&entry.toggle).await;
-                compared(users, *vouched, held, parts.settings.max_removed)
+                compared(users, *vouched, held, &parts.settings)
             }
         };
         let (toggle, target) = (entry.toggle.key.clone(), target.id.clone());
@@ -119,7 +121,7 @@ fn compared(
     policy: &Users,
     vouched: bool,
     held: Result<Held, Failure>,
-    max_removed: Option<f64>,
+    settings: &Settings,
 ) -> PlannedAction {
     let names = |users: &Users| users.iter().map(str::to_owned).collect();
     match held {
@@ -128,10 +130,11 @@ fn compared(
         Ok(held) if held.is(policy) => PlannedAction::Nothing,
         Ok(Held::Users { everywhere, anywhere, .. }) => {
             let removed = anywhere.without(policy);
-            let empties = policy.is_empty() && !anywhere.is_empty() && !vouched;
+            let waits = !vouched && !settings.empty_confirmation.is_zero();
+            let empties = policy.is_empty() && !anywhere.is_empty() && waits;
             #[allow(clippy::cast_precision_loss, reason = "fewer users than 2^52")]
             let is_beyond = |limit: f64| removed.len() as f64 > limit * anywhere.len() as f64;
-            let held_back = empties || max_removed.is_some_and(is_beyond);
+            let held_back = empties || settings.max_removed.is_some_and(is_beyond);
             let added = names(&policy.without(&everywhere));
             PlannedAction::Change { added, removed: names(&removed), held_back }
         }
@@ -140,6 +143,8 @@ fn compared(
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn users(names: &str) -> Users {
@@ -148,8 +153,9 @@ mod tests {
 
     #[test]
     fn comparing() {
+        let settings = Settings { max_removed: Some(0.5), ..Settings::default() };
         let plan =
-            |policy: &str, vouched, held| compared(&users(policy), vouched, Ok(held), Some(0.5));
+            |policy: &str, vouched, held| compared(&users(policy), vouched, Ok(held), &settings);
         let change = |added: &[&str], removed: &[&str], held_back| {
             let names = |names: &[&str]| names.iter().map(ToString::to_string).collect();
             PlannedAction::Change { added: names(added), removed: names(removed), held_back }
@@ -161,7 +167,10 @@ mod tests {
         assert_eq!(plan("", false, held("a")), change(&[], &["a"], true));
         let off = Held::Users { everywhere: users("a"), anywhere: users("a b"), in_force: false };
         assert_eq!(plan("a b", true, off), change(&["b"], &[], false));
-        let unknown = compared(&users("a"), false, Ok(Held::Unknown), None);
+        let unknown = compared(&users("a"), false, Ok(Held::Unknown), &settings);
         assert_eq!(unknown, PlannedAction::Write { users: vec!["a".to_owned()] });
+        let at_once = Settings { empty_confirmation: Duration::ZERO, max_removed: None };
+        let emptied = compared(&users(""), false, Ok(held("a")), &at_once);
+        assert_eq!(emptied, change(&[], &["a"], false));
     }
 }
