@@ -29,6 +29,8 @@ pub(crate) enum SecretError {
     Read(PathBuf, #[source] io::Error),
     #[error("the secret in {} is longer than {MAX} bytes", shown(.0))]
     TooLong(PathBuf),
+    #[error("the file {} has no secret: it is empty", shown(.0))]
+    Empty(PathBuf),
 }
 
 impl Secret {
@@ -47,7 +49,10 @@ impl Secret {
                     return Err(SecretError::TooLong(path.clone()));
                 }
                 let text = SecretString::from(fs::read_to_string(path).map_err(failed)?);
-                Ok(text.expose_secret().trim().into())
+                match text.expose_secret().trim() {
+                    "" => Err(SecretError::Empty(path.clone())),
+                    text => Ok(text.into()),
+                }
             }
         }
     }
@@ -108,6 +113,10 @@ mod tests {
         assert_eq!(error, format!("cannot read the secret in {}", missing.display()));
         let error = Secret::File(directory.path().to_owned()).read().unwrap_err();
         assert!(matches!(error, SecretError::Read(..)), "{error}");
+        // An empty secret would sign callback tokens that anybody can make.
+        fs::write(&missing, " \n").unwrap();
+        let error = Secret::File(missing.clone()).read().unwrap_err();
+        assert!(error.to_string().ends_with("has no secret: it is empty"), "{error}");
         fs::write(&missing, " ".repeat(70_000)).unwrap();
         let error = Secret::File(missing).read().unwrap_err();
         assert!(error.to_string().ends_with("longer than 65536 bytes"), "{error}");
