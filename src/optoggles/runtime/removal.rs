@@ -30,7 +30,11 @@ pub(super) fn begin(parts: &Parts, coordinator: &mut Coordinator) {
             let (target, record) = (target.clone(), record.clone());
             coordinator.spawn(async move {
                 let mut retry = Retry::default();
-                while let Err(failure) = target.target.remove(&toggle, removal).await {
+                let remove = async || {
+                    let _permit = target.room.acquire().await;
+                    target.target.remove(&toggle, removal).await
+                };
+                while let Err(failure) = remove().await {
                     let (key, target) = (&toggle.key, &target.id);
                     let error = failure.line();
                     tracing::warn!(toggle = %key, %target, error, "cannot take the toggle away");
