@@ -28,7 +28,7 @@ const SETTLE: Duration = Duration::from_millis(5);
 const SETTLED: Duration = Duration::from_millis(50);
 
 /// How long a shutdown waits for the writes that are under way.
-const GRACE: Duration = Duration::from_secs(8);
+const GRACE: Duration = Duration::from_secs(7);
 
 /// What sources and targets report.
 enum Event {

@@ -11,7 +11,7 @@ use std::{
 
 use tokio::{
     sync::{mpsc, oneshot, watch},
-    task::JoinHandle,
+    task::{JoinHandle, JoinSet},
     time::{sleep, timeout},
 };
 
@@ -157,19 +157,17 @@ impl Task {
             removal::begin(&self.parts, &mut coordinator);
             let halt = watch::Sender::new(false);
             let mut halted = halt.subscribe();
-            let next = {
-                let work = coordinator.run(&mut commands, &mut halted);
-                tokio::pin!(work);
-                let mut stop = self.stop.clone();
+            let mut stop = self.stop.clone();
+            let work = coordinator.run(&mut commands, &mut halted);
+            let end = async {
                 let next = tokio::select! {
                     next = next_parts(&mut self.reload, &self.parts, file.as_mut(), &mut asked) => Some(next),
                     _ = stop.wait_for(|stop| *stop) => None,
-                    () = &mut work => None,
                 };
                 halt.send_replace(true);
-                work.await;
                 next
             };
+            let ((), next) = tokio::join!(work, end);
             let Some(parts) = next else { break };
             let former = std::mem::replace(&mut self.parts, parts);
             coordinator = successor(coordinator, &former, &self.parts);
@@ -220,10 +218,10 @@ async fn next_parts(
                 continue;
             }
         };
-        if config.bind != reload.config.bind
-            || config.management_bind != reload.config.management_bind
-        {
-            tracing::warn!("`bind` and `managementBind` take effect at the next start");
+        let late = late_changes(&reload.config, &config);
+        if !late.is_empty() {
+            let keys = late.join(", ");
+            tracing::warn!(%keys, "changes of these keys take effect at the next start");
         }
         match reload.factory.parts(&config, former).await {
             Ok(parts) => {
@@ -236,6 +234,19 @@ async fn next_parts(
             }
         }
     }
+}
+
+/// The keys that have changed and that are read at the start alone.
+fn late_changes(former: &Config, next: &Config) -> Vec<&'static str> {
+    let changed = [
+        ("bind", former.bind != next.bind),
+        ("managementBind", former.management_bind != next.management_bind),
+        ("confirmToken", former.confirm_token != next.confirm_token),
+        ("instance", former.instance != next.instance),
+        ("state", former.state != next.state),
+        ("callbackSecret", former.callback_secret != next.callback_secret),
+    ];
+    changed.into_iter().filter_map(|(key, changed)| changed.then_some(key)).collect()
 }
 
 /// A coordinator of other parts, which knows what the former one knew.
@@ -267,20 +278,28 @@ fn successor(former: Coordinator, before: &Parts, after: &Parts) -> Coordinator 
 
 /// Closes the sources and targets that are used no longer.
 async fn close(former: &Parts, next: &Parts) {
+    let mut closing = JoinSet::new();
     for Source { id, source, .. } in &former.sources {
         if next.sources.iter().any(|other| Arc::ptr_eq(&other.source, source)) {
             continue;
         }
-        if timeout(CLOSING, source.close()).await.is_err() {
-            tracing::warn!(source = %id, "the source took too long to clean up");
-        }
+        let (id, source) = (id.clone(), source.clone());
+        closing.spawn(async move {
+            if timeout(CLOSING, source.close()).await.is_err() {
+                tracing::warn!(source = %id, "the source took too long to clean up");
+            }
+        });
     }
     for Target { id, target, .. } in &former.targets {
         if next.targets.iter().any(|other| Arc::ptr_eq(&other.target, target)) {
             continue;
         }
-        if timeout(CLOSING, target.close()).await.is_err() {
-            tracing::warn!(target = %id, "the target took too long to clean up");
-        }
+        let (id, target) = (id.clone(), target.clone());
+        closing.spawn(async move {
+            if timeout(CLOSING, target.close()).await.is_err() {
+                tracing::warn!(target = %id, "the target took too long to clean up");
+            }
+        });
     }
+    while closing.join_next().await.is_some() {}
 }
