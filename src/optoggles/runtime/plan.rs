@@ -1,4 +1,7 @@
-//! What a sync would change, found out without a change.
+//! Computes what a sync would change, without changing anything.
+//!
+//! A plan is made of single answers and not by the state machine, so it does not wait: an
+//! empty set that would have to be confirmed is reported as held back.
 
 use std::sync::Arc;
 
@@ -10,15 +13,28 @@ use crate::optoggles::{
     failure::Failure, machine::Settings, source::Answer, target::Held, users::Users,
 };
 
-/// What a sync would change.
+/// What a sync would change; see [`Engine::plan`](super::Engine::plan).
+///
+/// `flagstaff optoggles plan --json` prints it as JSON:
+///
+/// ```json
+/// {
+///   "changes": [
+///     {"toggle": "us-only", "target": "ld", "action": "change",
+///      "added": ["bob"], "removed": [], "held_back": false},
+///     {"toggle": "us-only", "target": "flagd", "action": "nothing"}
+///   ]
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Plan {
-    /// The changes of each toggle at each of its targets, in the order of the configuration.
+    /// What would be done for each toggle at each of its targets, in the order of the
+    /// configuration. Toggles that would not change are listed too.
     pub changes: Vec<PlannedChange>,
 }
 
-/// What a sync would change of one toggle at one target.
+/// What a sync would do for one toggle at one target.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct PlannedChange {
@@ -31,39 +47,40 @@ pub struct PlannedChange {
     pub action: PlannedAction,
 }
 
-/// What would be done.
+/// What a sync would do. User names are part of it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "action", rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum PlannedAction {
-    /// Nothing: the target has what the policy says.
+    /// Nothing: the target has the users that the policy authorizes.
     Nothing,
-    /// The list would be changed.
+    /// The list of users would be changed. Nobody may be added or removed where a flag is
+    /// only switched on.
     Change {
         /// The users who would get the toggle.
         added: Vec<String>,
         /// The users who would lose it.
         removed: Vec<String>,
-        /// Whether the change would be held back, for removing more users than the limit allows or
-        /// for removing all of them without confirmation.
+        /// Whether the change would be held back at first: it removes more users than
+        /// `maxRemoved` allows, or all of them while nobody vouches for that.
         held_back: bool,
     },
-    /// The target does not say what it has; it would be given this list.
+    /// This list would be written. What the target has now is unknown.
     Write {
-        /// All users.
+        /// All users that the policy authorizes.
         users: Vec<String>,
     },
     /// The rule is undefined: nothing would be written.
     Undefined,
-    /// It cannot be told.
+    /// What would be done is unknown, because the source or the target has failed.
     Failed {
-        /// Why.
+        /// The failure with its causes.
         error: String,
     },
 }
 
 impl Plan {
-    /// Whether anything would change.
+    /// Whether a sync would write anything, as far as is known.
     #[must_use]
     pub fn changes_anything(&self) -> bool {
         self.changes.iter().any(|change| {
@@ -71,14 +88,15 @@ impl Plan {
         })
     }
 
-    /// Whether everything could be told.
+    /// Whether everything could be computed: no source and no target has failed.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         !self.changes.iter().any(|change| matches!(change.action, PlannedAction::Failed { .. }))
     }
 }
 
-/// Asks all sources, reads all targets, and compares.
+/// Queries all sources, reads all targets, and compares. Toggles are handled at the same
+/// time, within the permits of their sources and targets.
 pub(crate) async fn plan(parts: Parts) -> Plan {
     let parts = Arc::new(parts);
     let mut tasks = JoinSet::new();
@@ -91,6 +109,7 @@ pub(crate) async fn plan(parts: Parts) -> Plan {
     Plan { changes: found.into_iter().flat_map(|(_, changes)| changes).collect() }
 }
 
+/// What would be done for one toggle, at each of its targets in turn.
 async fn planned(parts: &Parts, index: usize) -> Vec<PlannedChange> {
     let entry = &parts.toggles[index];
     let source = &parts.sources[entry.source];
@@ -116,7 +135,7 @@ async fn planned(parts: &Parts, index: usize) -> Vec<PlannedChange> {
     changes
 }
 
-/// What would be done for a target to have these users.
+/// What would be done so that a target with `held` has the users of the policy.
 fn compared(
     policy: &Users,
     vouched: bool,
