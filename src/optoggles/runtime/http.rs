@@ -66,7 +66,7 @@ impl Shared {
     }
 }
 
-/// The endpoints at `bind`, which are those of the original OPToggles.
+/// The endpoints at `bind`, which are those of the original program.
 pub(super) fn public(shared: Shared) -> Router {
     Router::new()
         .route("/opa_update", post(opa_update))
