@@ -14,14 +14,15 @@
 //!   "instance": "default",
 //!   "targets": {
 //!     "ld": {
-//!       "us-only": {
-//!         "created": {"name": "US only", "projKey": "default"},
-//!         "added": {"production": ["alice", "bob"]}
-//!       }
+//!       "us-only": {"created": {"name": "US only", "projKey": "default"}, "added": {}},
+//!       "default/us-only": {"created": null, "added": {"production": ["alice", "bob"]}}
 //!     }
 //!   }
 //! }
 //! ```
+//!
+//! Lists of LaunchDarkly have entries of their own, named by project and key, because
+//! flags of two projects may have the same key.
 //!
 //! It names users, so it deserves the same protection as the lists themselves. One
 //! process at a time may use it; the file names the instance that it belongs to,
@@ -67,7 +68,7 @@ struct Inner {
     path: Option<PathBuf>,
     /// The name of the installation that the file belongs to.
     instance: String,
-    /// By the id of the target, then by the key of the toggle.
+    /// By the id of the target, then by the key of the toggle or of the list.
     targets: BTreeMap<String, BTreeMap<String, Entry>>,
     /// Whether the file lacks a change because writing it has failed.
     is_dirty: bool,

@@ -61,6 +61,20 @@ impl Config {
     /// case, and unknown ones are errors. URLs, headers and files are not checked before the
     /// engine starts.
     ///
+    /// ```
+    /// use flagstaff::optoggles::Config;
+    ///
+    /// let config = Config::parse("
+    /// Sources: [{id: opa, sourceType: opa, url: '${NO_SUCH_VARIABLE:-http://127.0.0.1:8181}'}]
+    /// Target: {targetType: restapi, targetSpec: {endpointUrl: 'https://flags.example/v1'}}
+    /// ")?;
+    /// assert!(config.toggles().is_empty());
+    ///
+    /// let error = Config::parse("bind: ':8080'\ncolour: blue").unwrap_err().to_string();
+    /// assert!(error.contains("line 2, column 1: unknown key `colour`"));
+    /// # Ok::<(), flagstaff::optoggles::ConfigError>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// When it is invalid, with everything that is wrong.

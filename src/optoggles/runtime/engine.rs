@@ -379,3 +379,25 @@ impl EngineBuilder {
         Ok(Engine(Kind::Parts { parts: Box::new(parts), listen: management }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::optoggles::{FlagdTarget, OpaSource, Rule};
+
+    #[test]
+    fn a_toggle_names_each_target_once() {
+        crate::testing::bring_cryptography();
+        let built = |targets: &[&str]| {
+            Engine::builder()
+                .source("s", OpaSource::builder("http://opa").build().unwrap())
+                .target("t", FlagdTarget::builder().build())
+                .target("u", FlagdTarget::builder().build())
+                .toggle_for("s", Toggle::new("a", Rule::new("p", "r")), targets.iter().copied())
+                .build()
+        };
+        built(&["u", "t"]).unwrap();
+        let error = built(&["t", "u", "t"]).unwrap_err().to_string();
+        assert_eq!(error, "toggle `a`: the target `t` is given twice");
+    }
+}

@@ -14,6 +14,14 @@ use crate::{
 /// All of these are errors of the configuration or of this machine. That a source or a
 /// target is unreachable is never one: the engine starts, retries, and reports it in its
 /// [`Status`](super::Status).
+///
+/// ```
+/// use flagstaff::optoggles::{Engine, EngineError};
+///
+/// let error = Engine::from_config("no-such-file.yaml").unwrap_err();
+/// assert!(matches!(error, EngineError::Config(_)));
+/// assert_eq!(error.to_string(), "cannot read the configuration in no-such-file.yaml");
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EngineError {

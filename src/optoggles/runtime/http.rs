@@ -186,3 +186,24 @@ async fn confirm(
         Err(_) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_confirmation_does_not_wait_for_an_engine_that_has_ended() {
+        let (commands, receiver) = mpsc::channel(1);
+        drop(receiver);
+        let tokens = Tokens::random().unwrap();
+        let confirm_token = Some(Secret::from("hush"));
+        let shared = Shared { commands, tokens, confirm_token, sources: Arc::default() };
+        let headers =
+            HeaderMap::from_iter([(header::AUTHORIZATION, "Bearer hush".parse().unwrap())]);
+        let response = confirm(State(shared), Path("a".to_owned()), headers);
+        let response = tokio::time::timeout(Duration::from_secs(10), response).await.unwrap();
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    }
+}

@@ -48,6 +48,28 @@ pub struct PlannedChange {
 }
 
 /// What a sync would do. User names are part of it.
+///
+/// ```
+/// use flagstaff::optoggles::PlannedAction;
+///
+/// fn summary(action: &PlannedAction) -> String {
+///     match action {
+///         PlannedAction::Nothing => "in step".to_owned(),
+///         PlannedAction::Change { added, removed, .. } => {
+///             format!("{} added, {} removed", added.len(), removed.len())
+///         }
+///         PlannedAction::Failed { error } => error.clone(),
+///         other => format!("{other:?}"),
+///     }
+/// }
+///
+/// let change = PlannedAction::Change {
+///     added: vec!["bob".to_owned()],
+///     removed: Vec::new(),
+///     held_back: false,
+/// };
+/// assert_eq!(summary(&change), "1 added, 0 removed");
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "action", rename_all = "kebab-case")]
 #[non_exhaustive]

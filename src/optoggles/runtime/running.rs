@@ -167,6 +167,16 @@ impl Running {
     /// Returns at how many targets there were some, or `None` if there is no toggle with
     /// this key. The confirmation is for the users that the policy authorizes now; if the
     /// policy changes again before they are written, the limit applies anew.
+    ///
+    /// ```no_run
+    /// # async fn example(running: flagstaff::optoggles::Running) {
+    /// match running.confirm("us-only").await {
+    ///     Some(0) => println!("nothing is held back"),
+    ///     Some(targets) => println!("released at {targets} targets"),
+    ///     None => println!("there is no such toggle"),
+    /// }
+    /// # }
+    /// ```
     pub async fn confirm(&self, toggle: impl Into<String>) -> Option<usize> {
         let (reply, answer) = oneshot::channel();
         self.shared.commands.send(Command::Confirm(toggle.into(), reply)).await.ok()?;
