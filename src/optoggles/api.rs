@@ -1,5 +1,18 @@
-//! Requests to the HTTP APIs of sources and targets: URLs that are joined properly, a token that is
-//! read for each request, and errors that quote nothing secret.
+//! Requests to the HTTP APIs of sources and targets.
+//!
+//! OPA, OPAL, LaunchDarkly and REST services all have a base URL, usually a token, and
+//! resources below it that are named by keys. [`Api`] holds what is common, and avoids
+//! the mistakes that are easily made with each of them:
+//!
+//! * URLs are joined by segments. A slash at the end of the base does no harm, and a
+//!   key such as `a/b` or `a?b` cannot escape its segment. OPA answers a doubled slash
+//!   with a redirect, and OPAL with 404.
+//! * The token is read for each request, so that one in a file can be renewed, and its
+//!   header is marked as sensitive.
+//! * A request with its response takes at most 10 s.
+//! * Errors name the method and the URL without credentials and query. They quote of
+//!   a response only what the caller allows, since bodies may echo tokens and contain
+//!   user names.
 
 use std::{error::Error, fmt, time::Duration};
 
@@ -17,24 +30,28 @@ use crate::{
     http::{Client, ClientBody, ClientError, public_name},
 };
 
-/// How long a request may take, with its response.
+/// How long a request may take, its response included.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What is escaped in a segment of a path: all but what RFC 3986 calls unreserved.
+/// What is percent-encoded in a segment of a path: everything except the unreserved
+/// characters of [RFC 3986](https://www.rfc-editor.org/rfc/rfc3986#section-2.3).
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// A base URL, and how requests to it are made.
+/// A base URL, and the headers of the requests to the resources below it.
+///
+/// Clones share the connections of the client.
 #[derive(Clone)]
 pub(crate) struct Api {
     client: Client,
-    /// Without a slash at its end.
+    /// The base URL, without a slash at its end.
     base: String,
+    /// The headers of every request, except `authorization`.
     headers: HeaderMap,
-    /// The token, with what stands before it in the header `authorization`.
+    /// The token, with the scheme that stands before it in the header `authorization`.
     token: Option<(&'static str, Secret)>,
 }
 
-/// Why an API cannot be used.
+/// Why an API cannot be used, or what is wrong with its response.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ApiError {
     #[error("`{}` is not a valid URL: it must begin with http:// or https://", excerpt(.0))]
@@ -50,20 +67,26 @@ pub(crate) enum ApiError {
         /// The method and the URL.
         name: String,
         status: StatusCode,
-        /// What the other side says, as far as it is to be shown.
+        /// What the body says, as far as it may be shown.
         reason: Option<String>,
     },
-    /// Without the text of serde, which quotes what it has found: a name, or a secret.
+    /// The body is not what was expected. The message of serde is left out, because it
+    /// quotes what it has found: perhaps a user name, or a secret.
     #[error("{name} answered with {found} at line {line}, column {column}: expected {expected}")]
     Body { name: String, found: &'static str, line: usize, column: usize, expected: &'static str },
 }
 
+/// The end of a message: what the other side says, if it may be shown.
 fn said(reason: Option<&str>) -> String {
     reason.map_or_else(String::new, |reason| format!(": {}", excerpt(reason)))
 }
 
 impl Api {
-    /// Requests to the URLs below a base, which may have a slash at its end.
+    /// Creates an API below a base URL, which may have slashes at its end.
+    ///
+    /// # Errors
+    ///
+    /// When the URL does not begin with `http://` or `https://`, or has no host.
     pub(crate) fn new(client: Client, base: &str) -> Result<Self, ApiError> {
         let is_http = base.starts_with("http://") || base.starts_with("https://");
         let valid = is_http && base.parse::<http::Uri>().is_ok_and(|url| url.host().is_some());
@@ -77,27 +100,37 @@ impl Api {
         Ok(Self { client, base, headers: HeaderMap::new(), token: None })
     }
 
-    /// Sends the token with each request, behind `scheme` and a space unless that is empty.
+    /// Sends the token with each request in the header `authorization`, after `scheme`
+    /// and a space; an empty `scheme` stands for the token alone, as LaunchDarkly wants
+    /// it.
     #[must_use]
     pub(crate) fn token(mut self, scheme: &'static str, token: Option<Secret>) -> Self {
         self.token = token.map(|token| (scheme, token));
         self
     }
 
-    /// Sends the header with each request.
+    /// Sends a header with each request.
     #[must_use]
     pub(crate) fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.insert(name, value);
         self
     }
 
-    /// What the base is called in messages.
+    /// The base URL without credentials and query, for messages.
     pub(crate) fn name(&self) -> String {
         public_name(&self.base)
     }
 
-    /// Sends a request to a path of segments, which are escaped, and returns the status, the headers
-    /// and the body of the response.
+    /// Sends a request to the resource below the base that the segments of `path` name,
+    /// and returns its response, whatever the status. `body` is a content type and the
+    /// content.
+    ///
+    /// Segments are percent-encoded: `["flags", "a/b"]` below `http://h/api/` is
+    /// `http://h/api/flags/a%2Fb`.
+    ///
+    /// # Errors
+    ///
+    /// When the token cannot be read, or there is no complete response.
     pub(crate) async fn send<'s>(
         &self,
         method: Method,
@@ -121,7 +154,13 @@ impl Api {
         Ok(Sent { name, response: Response::from_parts(parts, body) })
     }
 
-    /// The same, of whose response nothing but the head is read.
+    /// Sends a request without a body, and reads only the head of its response: for
+    /// responses of which nothing but the status is of interest, and whose body may be
+    /// long.
+    ///
+    /// # Errors
+    ///
+    /// As for [`send`](Self::send).
     pub(crate) async fn status<'s>(
         &self,
         method: Method,
@@ -131,6 +170,8 @@ impl Api {
         Ok(Sent { name, response: response.map(|_| Bytes::new()) })
     }
 
+    /// Sends a request. Returns its method and URL for messages, and the response as
+    /// soon as its head is there.
     async fn begin<'s>(
         &self,
         method: Method,
@@ -175,6 +216,10 @@ impl Api {
         token.is_some_and(|token| text.contains(token.expose_secret()))
     }
 
+    /// The header `authorization`, with the token as it is now.
+    ///
+    /// A token that cannot be read is a temporary failure: its file may be about to be
+    /// replaced.
     fn authorization(&self) -> Result<Option<HeaderValue>, Failure> {
         let Some((scheme, token)) = &self.token else { return Ok(None) };
         let token = token.read().map_err(Failure::temporary)?;
@@ -196,11 +241,13 @@ impl fmt::Debug for Api {
     }
 }
 
-/// A client for all sources and targets.
+/// Creates the HTTP client of a source or a target.
 pub(crate) fn client() -> Result<Client, ClientError> {
     Client::builder().timeout(TIMEOUT).build()
 }
 
+/// The failure of a request without a response. Errors of the configuration are
+/// permanent; an unreachable host or a timeout may pass.
 fn failed(error: ClientError) -> Failure {
     match error {
         ClientError::Url { .. } | ClientError::Insecure(_) | ClientError::NoAuthorities(_) => {
@@ -210,10 +257,11 @@ fn failed(error: ClientError) -> Failure {
     }
 }
 
-/// A response, whatever its status.
+/// A response with any status.
 pub(crate) struct Sent {
-    /// The method and the URL.
+    /// The method and the URL, for messages.
     name: String,
+    /// The body is empty if only the head was read.
     response: Response<Bytes>,
 }
 
@@ -230,20 +278,27 @@ impl Sent {
         self.response.body()
     }
 
-    /// The same response if its status is a success, else the failure, in which `reason` finds what
-    /// of the body may be shown.
+    /// Returns the response if its status is a success (200 to 299), else its
+    /// [failure](Self::failure).
     pub(crate) fn success(self, reason: impl Fn(&[u8]) -> Option<String>) -> Result<Self, Failure> {
         if self.status().is_success() { Ok(self) } else { Err(self.failure(reason)) }
     }
 
-    /// The failure of this status.
+    /// The failure that the status of this response stands for. `reason` extracts from
+    /// the body what may be shown: see [`nothing`] and [`member`].
     pub(crate) fn failure(&self, reason: impl Fn(&[u8]) -> Option<String>) -> Failure {
         let (name, status) = (self.name.clone(), self.status());
         let error = ApiError::Status { name, status, reason: reason(self.body()) };
         Failure::of_status(status, self.headers(), error)
     }
 
-    /// What the body says in JSON, which is to be what `expected` says.
+    /// Deserializes the body from JSON. `expected` describes what it must be, for the
+    /// error.
+    ///
+    /// # Errors
+    ///
+    /// A temporary failure when the body is something else: it may come from a proxy, or
+    /// from a policy that is being changed.
     pub(crate) fn json<'b, T: serde::Deserialize<'b>>(
         &'b self,
         expected: &'static str,
@@ -256,12 +311,12 @@ impl Sent {
     }
 }
 
-/// Nothing of the body is to be shown: it may echo a token.
+/// Shows nothing of a body, for APIs that echo tokens or users in their errors.
 pub(crate) fn nothing(_: &[u8]) -> Option<String> {
     None
 }
 
-/// The member of an error body, such as `message`.
+/// Shows one string member of an error body in JSON, such as `message`.
 pub(crate) fn member(name: &'static str) -> impl Fn(&[u8]) -> Option<String> {
     move |body| {
         let body: serde_json::Value = serde_json::from_slice(body).ok()?;
@@ -269,6 +324,8 @@ pub(crate) fn member(name: &'static str) -> impl Fn(&[u8]) -> Option<String> {
     }
 }
 
+/// These errors are permanent where they are not mapped otherwise: a URL or a token in
+/// the configuration is wrong.
 impl From<ApiError> for Failure {
     fn from(error: ApiError) -> Self {
         Self::permanent(Box::<dyn Error + Send + Sync>::from(error))

@@ -1,4 +1,18 @@
-//! The tokens with which OPAL clients authenticate their callbacks.
+//! The bearer tokens with which OPAL clients authenticate their callbacks.
+//!
+//! When a source registers its callback at an OPAL client, it sends a token along,
+//! and the OPAL client presents that token with each callback. A token is the id of
+//! the source and an HMAC-SHA256 of it, both in hexadecimal digits:
+//!
+//! ```text
+//! 6f70616c.9b1c...
+//! └─ opal  └─ HMAC-SHA256(secret, "opal"), 64 digits
+//! ```
+//!
+//! Nothing has to be stored to recognize a token. Replicas behind one address that
+//! share a `callbackSecret` accept each other's tokens; without one, the secret is
+//! random and the tokens end with the process. A token does not expire, and grants
+//! nothing except making the engine query the source once more.
 
 use std::fmt::Write as _;
 
@@ -8,35 +22,40 @@ use ring::{
 };
 use secrecy::{ExposeSecret as _, SecretString};
 
-/// Makes tokens and recognizes them. A token names its source, and cannot be made without the secret.
+/// Issues callback tokens and verifies them. A token names its source, and cannot be
+/// made without the secret.
 #[derive(Clone)]
 pub(crate) struct Tokens(hmac::Key);
 
-/// The system has no random numbers.
+/// The operating system provides no random numbers.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("the system gives no random numbers for callback tokens")]
+#[error("the operating system provides no random numbers for callback tokens")]
 pub struct NoRandomNumbers;
 
 impl Tokens {
-    /// Tokens that are derived from a secret, so that all who know it accept them.
+    /// Derives tokens from a secret, so that every replica with that secret accepts
+    /// them. The secret must not be empty.
     pub(crate) fn derived(secret: &SecretString) -> Self {
         Self(hmac::Key::new(hmac::HMAC_SHA256, secret.expose_secret().as_bytes()))
     }
 
-    /// Tokens that nobody else accepts.
+    /// Derives tokens from a random secret of 256 bits, so that only this process
+    /// accepts them.
     pub(crate) fn random() -> Result<Self, NoRandomNumbers> {
         let mut secret = [0; 32];
         SystemRandom::new().fill(&mut secret).map_err(|_| NoRandomNumbers)?;
         Ok(Self(hmac::Key::new(hmac::HMAC_SHA256, &secret)))
     }
 
-    /// The token of a source: its id and the signature, both in hexadecimal digits.
+    /// Returns the token of a source.
     pub(crate) fn of(&self, source: &str) -> SecretString {
         let signature = hmac::sign(&self.0, source.as_bytes());
         format!("{}.{}", hex(source.as_bytes()), hex(signature.as_ref())).into()
     }
 
-    /// The id of the source whose token it is, if it is one.
+    /// Returns the id of the source that a token names, or `None` if the token is not a
+    /// valid one. The signature is compared in constant time. The source need not exist
+    /// (any more).
     pub(crate) fn source(&self, token: &str) -> Option<String> {
         let (source, signature) = token.split_once('.')?;
         let (source, signature) = (bytes(source)?, bytes(signature)?);
@@ -45,8 +64,11 @@ impl Tokens {
     }
 }
 
-/// Whether a text is the secret, found out in a time that does not tell how much of it is. No text is
-/// an empty secret.
+/// Whether `text` is the secret, compared in a time that does not reveal how much of
+/// it is right. An empty secret equals no text.
+///
+/// Both are used as keys of an HMAC over nothing, and the results are compared: they
+/// have the same length whatever the lengths of the texts.
 pub(crate) fn is(secret: &SecretString, text: &str) -> bool {
     let key = |text: &str| hmac::Key::new(hmac::HMAC_SHA256, text.as_bytes());
     let secret = secret.expose_secret();
@@ -54,6 +76,7 @@ pub(crate) fn is(secret: &SecretString, text: &str) -> bool {
     !secret.is_empty() && hmac::verify(&key(secret), b"", signature.as_ref()).is_ok()
 }
 
+/// The bytes in lower-case hexadecimal digits.
 fn hex(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(2 * bytes.len());
     for byte in bytes {
@@ -62,6 +85,8 @@ fn hex(bytes: &[u8]) -> String {
     text
 }
 
+/// The bytes that pairs of hexadecimal digits stand for; `None` if there is an odd
+/// number of digits or anything else.
 fn bytes(hex: &str) -> Option<Vec<u8>> {
     let pairs = hex.as_bytes().chunks(2);
     pairs

@@ -1,4 +1,4 @@
-//! Why a source or a target did not do what it was asked for, and when to try again.
+//! Why a source or a target has failed, and whether a retry may help.
 
 use std::{error::Error, fmt, sync::Arc, time::Duration};
 
@@ -6,34 +6,64 @@ use http::{HeaderMap, StatusCode, header::RETRY_AFTER};
 
 use crate::excerpt::chain;
 
-/// Why a [source](super::PolicySource) or a [target](super::ToggleTarget) failed, and whether a
-/// retry may help.
+/// Why a [source](super::PolicySource) or a [target](super::ToggleTarget) has failed,
+/// and whether a retry may help.
 ///
-/// Its text and its causes are shown in logs and in the health details: they must hold neither
-/// secrets nor user names.
+/// The engine retries every failure; the [kind](FailureKind) decides how soon. Sources
+/// and targets choose between [`temporary`](Self::temporary), which is right when in
+/// doubt, and [`permanent`](Self::permanent), which spares the other side requests that
+/// cannot succeed.
+///
+/// The message and its causes are shown in logs and in the health details, so they
+/// must contain neither secrets nor user names.
+///
+/// ```
+/// use std::time::Duration;
+/// use flagstaff::optoggles::{Failure, FailureKind};
+///
+/// let lost = Failure::temporary("connection reset");
+/// assert_eq!(lost.kind(), FailureKind::Temporary);
+///
+/// let rejected = Failure::permanent("the token was rejected");
+/// assert_eq!(rejected.kind(), FailureKind::Permanent);
+///
+/// let limited = Failure::temporary("rate limited").retry_after(Duration::from_secs(60));
+/// assert_eq!(limited.delay(), Some(Duration::from_secs(60)));
+/// assert_eq!(limited.to_string(), "rate limited");
+/// ```
 #[derive(Clone, Debug)]
 pub struct Failure {
     kind: FailureKind,
+    /// The shortest time before a retry, if the other side named one.
     retry_after: Option<Duration>,
+    /// Shared, because a failure is cloned into the status each time it is inspected.
     cause: Arc<dyn Error + Send + Sync>,
 }
 
-/// What can be done about a [`Failure`].
+/// Whether a [`Failure`] may pass, which decides when it is retried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum FailureKind {
-    /// It can pass, such as a lost connection: retried after 0.5 s, doubled up to 16 s.
+    /// It may pass by itself, such as a lost connection or a status of 503. Retried
+    /// after 0.5 s, then after twice as long each time, up to 16 s.
     Temporary,
-    /// Somebody must do something about it, such as a rejected token: retried at the next change, at
-    /// the next resync, and every five minutes.
+    /// Somebody must act, for example because a token was rejected. Retried when the
+    /// policy changes, at the next resync, and every five minutes.
     Permanent,
-    /// The rule has no value: it does not exist, or OPA has not loaded it yet. Retried like a
-    /// temporary failure.
+    /// The rule has no value: it does not exist, or OPA has not loaded it yet. It
+    /// revokes nobody, and is retried like a temporary failure.
     Undefined,
 }
 
 impl FailureKind {
-    /// The name in metrics and in the health details.
+    /// The name used in metrics and in the health details: `temporary`, `permanent` or
+    /// `undefined`.
+    ///
+    /// ```
+    /// use flagstaff::optoggles::FailureKind;
+    ///
+    /// assert_eq!(FailureKind::Permanent.as_str(), "permanent");
+    /// ```
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -45,16 +75,17 @@ impl FailureKind {
 }
 
 impl Failure {
-    /// A failure that can pass.
+    /// Creates a failure that may pass by itself, from an error or a message.
     pub fn temporary(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::of(FailureKind::Temporary, cause)
     }
 
-    /// A failure that lasts until somebody acts.
+    /// Creates a failure that lasts until somebody acts, from an error or a message.
     pub fn permanent(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::of(FailureKind::Permanent, cause)
     }
 
+    /// Creates the failure of a rule without a value.
     pub(crate) fn undefined(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::of(FailureKind::Undefined, cause)
     }
@@ -63,8 +94,13 @@ impl Failure {
         Self { kind, retry_after: None, cause: Arc::from(cause.into()) }
     }
 
-    /// The failure of an HTTP response. A redirect, which was not followed, and a request that is
-    /// rejected for what it is last; others pass, after `Retry-After` where there is one.
+    /// Creates the failure of an HTTP response.
+    ///
+    /// A redirect that was not followed, and a status of 4xx, are permanent: the same
+    /// request will be rejected again. 408, 409, 423, 425 and 429 are temporary, as are
+    /// all others. A
+    /// [`Retry-After`](https://www.rfc-editor.org/rfc/rfc9110#field.retry-after) in
+    /// seconds is respected; one with a date is ignored.
     pub(crate) fn of_status(
         status: StatusCode,
         headers: &HeaderMap,
@@ -81,37 +117,41 @@ impl Failure {
         Self { retry_after: after, ..Self::of(kind, cause) }
     }
 
-    /// The same failure, not to be retried before this time has passed.
+    /// Sets the shortest time before a retry, as the other side asks for it. The engine
+    /// waits at least that long, though no longer than a day.
     #[must_use]
     pub fn retry_after(mut self, delay: Duration) -> Self {
         self.retry_after = Some(delay);
         self
     }
 
-    /// Whether a retry may help.
+    /// Whether the failure may pass by itself.
     #[must_use]
     pub fn kind(&self) -> FailureKind {
         self.kind
     }
 
-    /// The shortest time before a retry, if the other side named one.
+    /// The shortest time before a retry, if one was [set](Self::retry_after).
     #[must_use]
     pub fn delay(&self) -> Option<Duration> {
         self.retry_after
     }
 
-    /// The text with its causes, in one line.
+    /// The message with its causes, in one line.
     pub(crate) fn line(&self) -> String {
         chain(&*self.cause)
     }
 }
 
+/// Writes the message without its causes, which are at [`Error::source`].
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.cause.fmt(f)
     }
 }
 
+/// The failure stands for its cause and is not a level of its own: its `source` is that
+/// of the cause.
 impl Error for Failure {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         self.cause.source()

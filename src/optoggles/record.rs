@@ -1,5 +1,32 @@
-//! What this program has created and whom it has added, kept in a file: without it, a list that others
-//! edit too could not be merged, and a toggle could not be told from one made by hand.
+//! The file that records what this program has created and whom it has added: `state`
+//! in the configuration.
+//!
+//! It answers two questions that the targets cannot. When a list is merged with what
+//! people have added by hand, only users whom this program has added may be removed
+//! from it. And when a toggle leaves the configuration, it may be deleted only if this
+//! program has created it.
+//!
+//! The file is JSON, small enough to be written whole at each change:
+//!
+//! ```json
+//! {
+//!   "version": 1,
+//!   "instance": "default",
+//!   "targets": {
+//!     "ld": {
+//!       "us-only": {"created": {"name": "US only", "projKey": "default"}, "added": {}},
+//!       "default/us-only": {"created": null, "added": {"production": ["alice", "bob"]}}
+//!     }
+//!   }
+//! }
+//! ```
+//!
+//! Lists of LaunchDarkly have entries of their own, named by project and key, because
+//! flags of two projects may have the same key.
+//!
+//! It names users, so it deserves the same protection as the lists themselves. One
+//! process at a time may use it; the file names the instance that it belongs to,
+//! which catches a file that two installations share by mistake.
 
 use std::{
     collections::BTreeMap,
@@ -13,27 +40,48 @@ use serde_json::{Map, Value, json};
 use super::users::Users;
 use crate::excerpt::shown;
 
-/// The record of one instance. Clones are handles to the same.
+/// The record of one instance. Clones are handles to the same record.
 ///
-/// A change is written to the file before it is made at the target: after a crash the record may name
-/// what was not made, and never lacks what was.
+/// Users are recorded before they are added at a target. After a crash the record may
+/// therefore name users who were not added, and never lacks some who were. A toggle is
+/// recorded after the target has reported that it was created; one that is created
+/// just before a crash counts as made by hand, and is never deleted.
+///
+/// [`Record::default`] keeps the record in memory only, which suits tests.
+///
+/// ```
+/// use flagstaff::optoggles::{LaunchDarklyTarget, Record};
+///
+/// # fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let record = Record::open("/var/lib/optoggles/state.json", "default")?;
+/// let target = LaunchDarklyTarget::builder("api-key").merge("ld", record).build()?;
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Record(Arc<Mutex<Inner>>);
 
+/// The content of the record, under its lock. The lock is held while the file is
+/// written, so that writes cannot overtake each other.
 #[derive(Debug, Default)]
 struct Inner {
-    /// None: the record is kept in memory alone.
+    /// The file. `None`: the record is kept in memory only.
     path: Option<PathBuf>,
+    /// The name of the installation that the file belongs to.
     instance: String,
+    /// By the id of the target, then by the key of the toggle or of the list.
     targets: BTreeMap<String, BTreeMap<String, Entry>>,
+    /// Whether the file lacks a change because writing it has failed.
+    is_dirty: bool,
 }
 
-/// What is recorded of a toggle at a target.
+/// What is recorded about a toggle at a target.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Entry {
-    /// The spec with which the toggle was created by this program.
+    /// The spec with which this program created the toggle, which is needed to remove
+    /// it. `None`: the toggle was made by somebody else.
     created: Option<Map<String, Value>>,
-    /// The users that were added, by the list they are on, such as that of an environment.
+    /// The users that this program has added, by the list they are on, such as that of
+    /// an environment.
     added: BTreeMap<String, Users>,
 }
 
@@ -48,15 +96,15 @@ pub enum RecordError {
         action: &'static str,
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// The file is not a record.
+    /// The file is not a record of a known version.
     #[error("{path} is not a state file of flagstaff: {reason}", path = shown(path))]
     Invalid {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// What is wrong with it.
         reason: String,
     },
     /// The file belongs to another instance.
@@ -76,7 +124,16 @@ pub enum RecordError {
 }
 
 impl Record {
-    /// Reads the record from a file; one that does not exist is an empty record.
+    /// Reads the record of an instance from a file. A file that does not exist is an
+    /// empty record; it is created at the first change.
+    ///
+    /// ```
+    /// use flagstaff::optoggles::{Record, RecordError};
+    ///
+    /// # fn example() -> Result<(), RecordError> {
+    /// let record = Record::open("state.json", "default")?;
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     ///
@@ -88,18 +145,25 @@ impl Record {
             Err(error) if error.kind() == io::ErrorKind::NotFound => BTreeMap::new(),
             Err(source) => return Err(RecordError::Io { action: "read", path, source }),
         };
-        let inner = Inner { path: Some(path), instance: instance.to_owned(), targets };
+        let inner =
+            Inner { path: Some(path), instance: instance.to_owned(), targets, is_dirty: false };
         Ok(Self(Arc::new(Mutex::new(inner))))
     }
 
-    /// The users that were added to a list of a toggle.
+    /// Returns the users that this program has added to a list of a toggle.
     pub(crate) fn added(&self, target: &str, toggle: &str, list: &str) -> Users {
         let inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let entry = inner.targets.get(target).and_then(|toggles| toggles.get(toggle));
         entry.and_then(|entry| entry.added.get(list)).cloned().unwrap_or_default()
     }
 
-    /// Records the users that were added to a list of a toggle.
+    /// Records the users that this program is about to have on a list of a toggle, in
+    /// place of those recorded before. Nothing is written if they are the same.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be written. The users must then not be added at the target;
+    /// a retry writes the file again.
     pub(crate) fn add(
         &self,
         target: &str,
@@ -116,7 +180,12 @@ impl Record {
         })
     }
 
-    /// Records that this program creates a toggle.
+    /// Records that this program has created a toggle.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be written. The change is kept, and written with the next
+    /// one.
     pub(crate) fn create(
         &self,
         target: &str,
@@ -130,23 +199,23 @@ impl Record {
         })
     }
 
-    /// The toggles that this program has created at a target, with their specs.
+    /// Returns the toggles that this program has created at a target, with their specs.
     pub(crate) fn created(&self, target: &str) -> Vec<(String, Map<String, Value>)> {
         let inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let toggles = inner.targets.get(target).into_iter().flatten();
         toggles.filter_map(|(key, entry)| Some((key.clone(), entry.created.clone()?))).collect()
     }
 
-    /// Forgets a toggle at a target.
+    /// Forgets a toggle at a target, after it was removed there.
     pub(crate) fn forget(&self, target: &str, toggle: &str) -> Result<(), RecordError> {
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let toggles = inner.targets.get_mut(target);
-        match toggles.and_then(|toggles| toggles.remove(toggle)) {
-            Some(_) => inner.write(),
-            None => Ok(()),
-        }
+        let changes = toggles.and_then(|toggles| toggles.remove(toggle)).is_some();
+        inner.save(changes)
     }
 
+    /// Changes an entry, which is created if there is none; `change` returns whether it
+    /// has changed anything.
     fn change(
         &self,
         target: &str,
@@ -156,11 +225,24 @@ impl Record {
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let toggles = inner.targets.entry(target.to_owned()).or_default();
         let entry = toggles.entry(toggle.to_owned()).or_default();
-        if change(entry) { inner.write() } else { Ok(()) }
+        let changes = change(entry);
+        inner.save(changes)
     }
 }
 
 impl Inner {
+    /// Writes the file if there is a change, or if the file lacks a former one.
+    fn save(&mut self, changes: bool) -> Result<(), RecordError> {
+        if !changes && !self.is_dirty {
+            return Ok(());
+        }
+        // The change is in memory already, so that a retry of it would seem to change nothing.
+        let written = self.write();
+        self.is_dirty = written.is_err();
+        written
+    }
+
+    /// Writes the whole record, unless it is kept in memory only.
     fn write(&self) -> Result<(), RecordError> {
         let Some(path) = &self.path else { return Ok(()) };
         let entry = |entry: &Entry| {
@@ -187,6 +269,8 @@ impl Inner {
     }
 }
 
+/// Parses the file; `path` is for errors. A file without an `instance` is accepted for
+/// every instance.
 fn parse(
     path: &Path,
     text: &[u8],
@@ -227,8 +311,16 @@ fn parse(
     targets.collect::<Result<_, serde_json::Error>>().map_err(|error| invalid(error.to_string()))
 }
 
-/// Replaces a file: a reader sees the former content or the new one, and a crash or a full disk leaves
-/// the former.
+/// Replaces the content of a file atomically: a reader sees either the former content
+/// or the new one, and a crash or a full disk leaves the former.
+///
+/// The content goes to a temporary file in the same directory, which then takes the
+/// place of the former file. The permissions of that file are therefore not kept, and
+/// the directory must be writable.
+///
+/// # Errors
+///
+/// When the temporary file cannot be written or renamed. It is removed then.
 pub(crate) fn write_atomically(path: &Path, content: &[u8]) -> io::Result<()> {
     use io::Write as _;
 
@@ -241,7 +333,7 @@ pub(crate) fn write_atomically(path: &Path, content: &[u8]) -> io::Result<()> {
         fs::rename(&temporary, path)
     });
     if written.is_err() {
-        // What is left of it is of no use to anybody.
+        // Best effort: the error to report is the one above.
         let _ = fs::remove_file(&temporary);
     }
     written
@@ -300,12 +392,18 @@ mod tests {
         let path = directory.path().join("state.json");
         fs::create_dir(&path).unwrap();
         let record = Record(Arc::new(Mutex::new(Inner {
-            path: Some(path),
+            path: Some(path.clone()),
             instance: "a".to_owned(),
             targets: BTreeMap::new(),
+            is_dirty: false,
         })));
-        let error = record.add("t", "k", "l", &users("bob")).unwrap_err();
-        assert!(error.to_string().starts_with("cannot write the state in "), "{error}");
+        for _ in 0..2 {
+            let error = record.add("t", "k", "l", &users("bob")).unwrap_err();
+            assert!(error.to_string().starts_with("cannot write the state in "), "{error}");
+        }
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+        fs::remove_dir(&path).unwrap();
+        record.add("t", "k", "l", &users("bob")).unwrap();
+        assert_eq!(Record::open(&path, "a").unwrap().added("t", "k", "l"), users("bob"));
     }
 }

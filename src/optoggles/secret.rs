@@ -1,4 +1,4 @@
-//! A secret, given as it is or in a file that is read whenever the secret is needed.
+//! A secret, given literally or as a file that is read whenever the secret is needed.
 
 use std::{fmt, fs, io, path::PathBuf};
 
@@ -6,33 +6,54 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::excerpt::shown;
 
-/// The longest secret in a file, in bytes.
+/// The longest secret in a file, in bytes. It keeps a wrong path from filling the memory.
 const MAX: u64 = 64 << 10;
 
-/// A secret: its text, or the file that has it.
+/// A secret such as a token: its text, or the file that contains it.
 ///
-/// A file is read for each request, so that a renewed one takes effect; white space around its text is
-/// left out.
+/// A file is read again for each request, so that a renewed token takes effect without
+/// a restart. White space around the text in the file, such as a final line break, is
+/// ignored. `Debug` shows the path of the file and never a text, and the text is erased
+/// from memory when the secret is dropped.
+///
+/// ```
+/// use flagstaff::optoggles::Secret;
+///
+/// let literal = Secret::from("hush");
+/// assert_eq!(format!("{literal:?}"), "Text");
+///
+/// let mounted = Secret::File("/run/secrets/token".into());
+/// assert_eq!(format!("{mounted:?}"), r#"File("/run/secrets/token")"#);
+/// ```
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum Secret {
-    /// The text.
+    /// The secret itself.
     Text(SecretString),
-    /// The path of a file that has the text.
+    /// The path of a regular file that contains the secret: UTF-8, at most 64 KiB.
     File(PathBuf),
 }
 
-/// Why there is no secret.
+/// Why a secret cannot be read from its file.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SecretError {
     #[error("cannot read the secret in {}", shown(.0))]
     Read(PathBuf, #[source] io::Error),
     #[error("the secret in {} is longer than {MAX} bytes", shown(.0))]
     TooLong(PathBuf),
+    #[error("the file {} has no secret: it is empty", shown(.0))]
+    Empty(PathBuf),
 }
 
 impl Secret {
-    /// The text, read from the file if it is in one.
+    /// Returns the text, which is read from the file if it is in one.
+    ///
+    /// The file is read synchronously: it is small, and usually in memory.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read, is not a regular file, is too long, is not UTF-8,
+    /// or contains nothing but white space.
     pub(crate) fn read(&self) -> Result<SecretString, SecretError> {
         match self {
             Self::Text(text) => Ok(text.clone()),
@@ -47,25 +68,34 @@ impl Secret {
                     return Err(SecretError::TooLong(path.clone()));
                 }
                 let text = SecretString::from(fs::read_to_string(path).map_err(failed)?);
-                Ok(text.expose_secret().trim().into())
+                match text.expose_secret().trim() {
+                    "" => Err(SecretError::Empty(path.clone())),
+                    text => Ok(text.into()),
+                }
             }
         }
     }
 }
 
+/// A literal secret.
 impl From<&str> for Secret {
     fn from(text: &str) -> Self {
         Self::Text(text.into())
     }
 }
 
+/// A literal secret.
 impl From<String> for Secret {
     fn from(text: String) -> Self {
         Self::Text(text.into())
     }
 }
 
-/// Two secrets in files are equal if the files are the same.
+/// Compares what was configured, to see whether a configuration has changed: two
+/// secrets in files are equal if their paths are.
+///
+/// The comparison takes a time that depends on the texts, so it must not be used to
+/// authenticate anybody.
 impl PartialEq for Secret {
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
@@ -76,7 +106,7 @@ impl PartialEq for Secret {
     }
 }
 
-/// The path of a file, and nothing of a text.
+/// Shows the path of a file, and nothing of a text.
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -108,6 +138,10 @@ mod tests {
         assert_eq!(error, format!("cannot read the secret in {}", missing.display()));
         let error = Secret::File(directory.path().to_owned()).read().unwrap_err();
         assert!(matches!(error, SecretError::Read(..)), "{error}");
+        // An empty secret would sign callback tokens that anybody can make.
+        fs::write(&missing, " \n").unwrap();
+        let error = Secret::File(missing.clone()).read().unwrap_err();
+        assert!(error.to_string().ends_with("has no secret: it is empty"), "{error}");
         fs::write(&missing, " ".repeat(70_000)).unwrap();
         let error = Secret::File(missing).read().unwrap_err();
         assert!(error.to_string().ends_with("longer than 65536 bytes"), "{error}");

@@ -1,4 +1,18 @@
-//! A set of user names, as small as it can be: a thousand toggles have ten million of them.
+//! A compact, immutable set of user names.
+//!
+//! The engine keeps several sets for each toggle: what the policy says, and what each
+//! target holds. A thousand toggles with ten thousand users each are ten million
+//! names, so the sets are built for memory: one string with all names and one array
+//! of their ends, shared by reference counting. The set `{al, bob}` is
+//!
+//! ```text
+//! text  "albob"
+//! ends  [2, 5]
+//! ```
+//!
+//! A set cannot be changed, only replaced, because answers and lists always come
+//! whole. Since the names are sorted, equality is a comparison of bytes, a lookup is
+//! a binary search, and a difference is one pass over both sets.
 
 use std::{cmp::Ordering, fmt, sync::Arc};
 
@@ -7,10 +21,12 @@ use serde::{
     de::{Error, SeqAccess, Visitor},
 };
 
-/// A sorted set of user names. Cloning it is cheap.
+/// A sorted, immutable set of user names.
 ///
-/// The names stand one after the other in a single string, with the end of each beside it, which
-/// takes four bytes a name instead of the 24 or more of a `String`.
+/// Cloning is cheap: clones share the names. A name costs its own bytes and four more,
+/// instead of the 24 bytes and the allocation of a `String`.
+///
+/// Collect names into a set; their order does not matter, and duplicates are removed:
 ///
 /// ```
 /// use flagstaff::optoggles::Users;
@@ -22,11 +38,13 @@ use serde::{
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Users(Arc<Names>);
 
+/// The names of a set. The empty name is allowed: it is one more equal end.
 #[derive(PartialEq, Eq, Hash)]
 struct Names {
-    /// All names, sorted, one after the other.
+    /// All names, sorted by their bytes, one after the other.
     text: Box<str>,
-    /// Where each name ends in the text, in bytes.
+    /// Where each name ends in `text`, in bytes. Ascending; the last one is the length
+    /// of the text.
     ends: Box<[u32]>,
 }
 
@@ -37,19 +55,19 @@ impl Users {
         self.0.ends.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no users.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.ends.is_empty()
     }
 
-    /// The names, sorted by their bytes.
+    /// Iterates over the names, sorted by their bytes.
     #[must_use]
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &str> {
         (0..self.len()).map(|index| self.name(index))
     }
 
-    /// Whether the user is one of them.
+    /// Whether the user is in the set. Takes time logarithmic in its size.
     #[must_use]
     pub fn contains(&self, user: &str) -> bool {
         let (mut low, mut high) = (0, self.len());
@@ -64,7 +82,15 @@ impl Users {
         false
     }
 
-    /// Those that `other` does not have.
+    /// Returns the users that are not in `other`.
+    ///
+    /// ```
+    /// use flagstaff::optoggles::Users;
+    ///
+    /// let before: Users = ["alice", "bob"].into_iter().collect();
+    /// let after: Users = ["bob", "carol"].into_iter().collect();
+    /// assert_eq!(before.without(&after), ["alice"].into_iter().collect());
+    /// ```
     #[must_use]
     pub fn without(&self, other: &Self) -> Self {
         let mut others = other.iter().peekable();
@@ -81,7 +107,11 @@ impl Users {
         Arc::ptr_eq(&self.0, &other.0) || other.iter().all(|user| users.any(|own| own == user))
     }
 
-    /// Those of either.
+    /// Returns the users that are in this set or in `other`.
+    ///
+    /// # Panics
+    ///
+    /// When the names are longer than 4 GiB in all.
     #[must_use]
     pub fn with(&self, other: &Self) -> Self {
         if other.is_empty() {
@@ -90,13 +120,18 @@ impl Users {
         self.iter().chain(other.iter()).collect()
     }
 
+    /// The name at an index, which must be less than [`len`](Self::len).
     fn name(&self, index: usize) -> &str {
         let Names { text, ends } = &*self.0;
         let start = if index == 0 { 0 } else { ends[index - 1] };
         &text[start as usize..ends[index] as usize]
     }
 
-    /// The set of names that are sorted, and of which none comes twice.
+    /// Builds the set from names that are sorted and distinct already.
+    ///
+    /// # Panics
+    ///
+    /// When the names are longer than 4 GiB in all, which `u32` ends cannot express.
     fn sorted<'n>(names: impl Iterator<Item = &'n str>) -> Self {
         let (mut text, mut ends) = (String::new(), Vec::new());
         for name in names {
@@ -109,13 +144,15 @@ impl Users {
     }
 }
 
-/// No users.
+/// The empty set.
 impl Default for Users {
     fn default() -> Self {
         Self::sorted(std::iter::empty())
     }
 }
 
+/// Sorts the names and removes duplicates.
+///
 /// # Panics
 ///
 /// When the names are longer than 4 GiB in all.
@@ -128,20 +165,32 @@ impl<S: AsRef<str>> FromIterator<S> for Users {
     }
 }
 
-/// How many there are: who they are does not belong in a log.
+/// Shows how many users there are. Who they are does not belong in a log.
 impl fmt::Debug for Users {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} users", self.len())
     }
 }
 
-/// From an array of strings, of which one may come twice, and in any order.
+/// Deserializes an array of strings, in any order and with or without duplicates.
+/// Anything else is an error.
+///
+/// OPA has no sets in JSON: it answers with an array.
+///
+/// ```
+/// use flagstaff::optoggles::Users;
+///
+/// let users: Users = serde_json::from_str(r#"["bob", "alice", "bob"]"#)?;
+/// assert_eq!(users.len(), 2);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 impl<'de> Deserialize<'de> for Users {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_seq(NamesVisitor)
     }
 }
 
+/// Reads names without an allocation for each.
 struct NamesVisitor;
 
 impl<'de> Visitor<'de> for NamesVisitor {
@@ -152,7 +201,8 @@ impl<'de> Visitor<'de> for NamesVisitor {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Users, A::Error> {
-        // Gathered in one string too, and sorted by where they stand in it.
+        // The names go into one string here too. What is sorted is where each begins and ends,
+        // so that ten thousand names cost a few allocations and not ten thousand.
         let (mut text, mut spans) = (String::new(), Vec::<(u32, u32)>::new());
         while let Some(name) = items.next_element::<std::borrow::Cow<'de, str>>()? {
             let place = |offset| u32::try_from(offset).map_err(|_| A::Error::custom("too long"));

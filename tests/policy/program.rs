@@ -236,7 +236,7 @@ async fn confirms() {
     assert_eq!(status(&program.url("/health")).await, Some(200));
     assert!(program.flags().contains("carol"));
     let (code, text) = confirm("wrong");
-    assert!(code == Some(1) && text.contains("the token is not that for confirmations"), "{text}");
+    assert!(code == Some(1) && text.contains("the token was rejected"), "{text}");
     assert!(program.flags().contains("carol"));
     let (code, text) = confirm("hush");
     assert_eq!((code, &*text), (Some(0), "confirmed\n"));

@@ -1,4 +1,4 @@
-//! Finds and reads a configuration.
+//! Finds and reads the configuration file.
 
 use std::{
     fs, io,
@@ -10,15 +10,24 @@ use super::{
     read,
 };
 
-/// The longest configuration, in bytes.
+/// The longest configuration file, in bytes. It keeps a wrong path, such as a device, from
+/// filling the memory.
 const MAX: u64 = 16 << 20;
 
 impl Config {
-    /// Reads a file.
+    /// Reads a configuration from a file of at most 16 MiB; see [`parse`](Self::parse).
+    ///
+    /// ```no_run
+    /// use flagstaff::optoggles::{Config, ConfigError};
+    ///
+    /// # fn example() -> Result<(), ConfigError> {
+    /// let config = Config::load(Config::find()?)?;
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     ///
-    /// When it cannot be read or is invalid.
+    /// When the file cannot be read or is invalid.
     pub fn load(path: impl AsRef<Path>) -> Result<Self, ConfigError> {
         use io::Read as _;
 
@@ -34,23 +43,41 @@ impl Config {
         Self::parse(&text)
     }
 
-    /// The path of the first file that exists where the original looks for one:
-    /// `/etc/optoggles/config.yaml`, then `./config.yaml`.
+    /// Finds the configuration file where the original looks for it: returns
+    /// `/etc/optoggles/config.yaml` if it exists, else `./config.yaml`.
     ///
     /// # Errors
     ///
-    /// When there is none.
+    /// When neither exists.
     pub fn find() -> Result<PathBuf, ConfigError> {
         let found = SEARCH.iter().map(Path::new).find(|path| path.exists());
         found.map(Path::to_owned).ok_or(ConfigError::Missing)
     }
 
-    /// Parses a configuration in YAML. `${VAR}` and `${VAR:-default}` in its strings stand for
-    /// variables of the environment.
+    /// Parses a configuration in YAML.
+    ///
+    /// `${VAR}` and `${VAR:-default}` in its strings stand for environment variables of
+    /// this process, and `$${` for the characters `${`. Keys may be written in any letter
+    /// case, and unknown ones are errors. URLs, headers and files are not checked before the
+    /// engine starts.
+    ///
+    /// ```
+    /// use flagstaff::optoggles::Config;
+    ///
+    /// let config = Config::parse("
+    /// Sources: [{id: opa, sourceType: opa, url: '${NO_SUCH_VARIABLE:-http://127.0.0.1:8181}'}]
+    /// Target: {targetType: restapi, targetSpec: {endpointUrl: 'https://flags.example/v1'}}
+    /// ")?;
+    /// assert!(config.toggles().is_empty());
+    ///
+    /// let error = Config::parse("bind: ':8080'\ncolour: blue").unwrap_err().to_string();
+    /// assert!(error.contains("line 2, column 1: unknown key `colour`"));
+    /// # Ok::<(), flagstaff::optoggles::ConfigError>(())
+    /// ```
     ///
     /// # Errors
     ///
-    /// When it is invalid.
+    /// When it is invalid, with everything that is wrong.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
         read::parse(text, &|name| std::env::var(name).ok())
     }

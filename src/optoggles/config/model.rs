@@ -1,4 +1,8 @@
-//! What a configuration says, and what may be wrong with one.
+//! The types of a configuration, and of what may be wrong with one.
+//!
+//! They say what was configured and do nothing: `runtime/factory.rs` makes sources and
+//! targets of them. All can be compared, because a source or a target that is configured
+//! as before is kept when the file is read again.
 
 use std::{fmt, io, path::PathBuf, time::Duration};
 
@@ -10,10 +14,13 @@ use crate::{
     optoggles::{machine::Settings, secret::Secret, target::Removal, toggle::Toggle},
 };
 
-/// Where the configuration is looked for, if no path is given.
+/// Where the configuration is looked for if no path is given: where the original looks.
 pub(crate) const SEARCH: [&str; 2] = ["/etc/optoggles/config.yaml", "./config.yaml"];
 
-/// A configuration that is valid.
+/// A valid configuration of an [`Engine`](crate::optoggles::Engine).
+///
+/// It can be read from a file ([`load`](Self::load)) or a string ([`parse`](Self::parse)),
+/// and turned into an engine with `Engine::from`.
 ///
 /// ```
 /// use flagstaff::optoggles::Config;
@@ -29,17 +36,30 @@ pub(crate) const SEARCH: [&str; 2] = ["/etc/optoggles/config.yaml", "./config.ya
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
+    /// The address for callbacks and health.
     pub(crate) bind: Listen,
+    /// The address for metrics, details and confirmations.
     pub(crate) management_bind: Listen,
+    /// The token for confirmations. `None`: they are rejected.
     pub(crate) confirm_token: Option<Secret>,
+    /// The name of this installation.
     pub(crate) instance: String,
+    /// The file of the [`Record`](crate::optoggles::Record).
     pub(crate) state: Option<PathBuf>,
+    /// What callback tokens are derived from. `None`: a random secret.
     pub(crate) callback_secret: Option<Secret>,
+    /// How often everything is compared afresh. Zero: never.
     pub(crate) resync: Duration,
+    /// `emptyConfirmation` and `maxRemoved`.
     pub(crate) settings: Settings,
+    /// What becomes of toggles that have left the file. `None`: they stay.
     pub(crate) removal: Option<Removal>,
+    /// The sources with their ids, which are distinct, in the order of the file.
     pub(crate) sources: Vec<(String, SourceConfig)>,
+    /// The targets with their ids, which are distinct: `target`, then `targets`.
     pub(crate) targets: Vec<(String, TargetConfig)>,
+    /// The toggles in the order of the file. Their keys are distinct, and their sources
+    /// and targets exist.
     pub(crate) toggles: Vec<ToggleConfig>,
 }
 
@@ -47,37 +67,63 @@ pub struct Config {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct SourceConfig {
     pub(crate) kind: SourceKind,
+    /// The base URL of OPA or of the OPAL client. Checked when the source is made.
     pub(crate) url: String,
+    /// The bearer token for it.
     pub(crate) token: Option<Secret>,
+    /// Paths of data that are defined once OPA has its data.
     pub(crate) guard: Vec<String>,
 }
 
+/// What is configured for one kind of sources only.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum SourceKind {
-    Opal { advertised_address: Option<String>, opa_url: Option<String>, opa_token: Option<Secret> },
-    Opa { interval: Duration },
+    /// An OPAL client.
+    Opal {
+        /// Where OPAL reaches this program: `host:port` or a URL. `None`: this machine's
+        /// address towards the OPAL client.
+        advertised_address: Option<String>,
+        /// The base URL of OPA. `None`: what the OPAL client says.
+        opa_url: Option<String>,
+        /// The token for OPA. `None`: what the OPAL client says.
+        opa_token: Option<Secret>,
+    },
+    /// An OPA without OPAL.
+    Opa {
+        /// The pause between two polls. Not zero.
+        interval: Duration,
+    },
 }
 
 /// A target of the configuration.
 #[derive(Clone, Debug)]
 pub(crate) enum TargetConfig {
     LaunchDarkly {
+        /// The API access token.
         token: Secret,
+        /// The base URL. `None`: that of the commercial instance.
         base: Option<String>,
+        /// Whether users whom somebody has targeted by hand stay (`mode: merge`).
         merges: bool,
     },
     Rest {
+        /// The base URL of the toggles.
         url: String,
+        /// Headers of each request. Values may be tokens. Names are in lower case.
         headers: Vec<(String, SecretString)>,
     },
+    /// At least one of these is given.
     Flagd {
         file: Option<PathBuf>,
+        /// The address for evaluation.
         evaluation: Option<Listen>,
         sync: Option<Listen>,
         ofrep: Option<Listen>,
     },
 }
 
+/// Written out, because secret strings cannot be compared. Patterns name every field, so
+/// that one that is added does not compile until it is compared too.
 impl PartialEq for TargetConfig {
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
@@ -107,12 +153,23 @@ impl PartialEq for TargetConfig {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct ToggleConfig {
     pub(crate) toggle: Toggle,
+    /// The id of its source.
     pub(crate) source: String,
-    /// The targets it goes to.
+    /// The ids of its targets, each once.
     pub(crate) targets: Vec<String>,
 }
 
-/// Something wrong with a configuration.
+/// Something that is wrong with a configuration, and where.
+///
+/// ```
+/// use flagstaff::optoggles::{Config, ConfigError};
+///
+/// let Err(ConfigError::Invalid(problems)) = Config::parse("bind: nowhere") else {
+///     panic!("it is valid");
+/// };
+/// assert_eq!((problems[0].line, problems[0].column), (1, 7));
+/// assert!(problems[0].message.starts_with("`bind`: expected an address"));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Problem {
@@ -120,7 +177,7 @@ pub struct Problem {
     pub line: usize,
     /// The column, in characters, counted from 1.
     pub column: usize,
-    /// What is wrong, and the remedy.
+    /// What is wrong and what to do about it. No secret is quoted.
     pub message: String,
 }
 
@@ -130,7 +187,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Why there is no configuration.
+/// Why a configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
@@ -139,23 +196,25 @@ pub enum ConfigError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// There is no file at any of the places where it is looked for.
+    /// No file exists where [`Config::find`] looks for one.
     #[error("there is no configuration at {first} or {second}: name one with `--config`", first = SEARCH[0], second = SEARCH[1])]
     Missing,
-    /// The configuration is invalid: all that is wrong with it.
+    /// The configuration is invalid. Holds everything that is wrong with it, in the order of
+    /// the file; never empty.
     #[error("the configuration is invalid: {}", problems(.0))]
     Invalid(Vec<Problem>),
 }
 
+/// All problems in one line.
 fn problems(problems: &[Problem]) -> String {
     problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
 impl Config {
-    /// The toggles.
+    /// Returns the toggles in the order of the file.
     #[must_use]
     pub fn toggles(&self) -> Vec<&Toggle> {
         self.toggles.iter().map(|toggle| &toggle.toggle).collect()

@@ -1,4 +1,10 @@
-//! From the text of a configuration to its values.
+//! Reads the whole configuration: its structure, and what must agree in it.
+//!
+//! Values that depend on each other are checked here, where both are known: toggles must
+//! name sources and targets that exist, ids and keys must be distinct, `mode: merge` and
+//! `removedToggles` need `state`, and a key that means something for one type only must
+//! not stand at another. A problem never stops the reading. Whatever is invalid gets its
+//! default, or is left out, and the configuration with it is discarded at the end.
 
 use std::{collections::HashMap, path::PathBuf, time::Duration};
 
@@ -22,9 +28,14 @@ use crate::{
     },
 };
 
-/// What a target is called that is not in a list.
+/// The id of the target at `target`, unless it has an `id`.
 const ONLY: &str = "target";
 
+/// Parses a configuration; `variable` looks up environment variables.
+///
+/// # Errors
+///
+/// [`ConfigError::Invalid`] with every problem, sorted by place.
 pub(super) fn parse(
     text: &str,
     variable: &dyn Fn(&str) -> Option<String>,
@@ -48,6 +59,7 @@ pub(super) fn parse(
 }
 
 impl Reader<'_> {
+    /// Reads everything. The result is of use only if there are no problems.
     fn config(&mut self, tree: &Tree) -> Config {
         let fields = self.fields(tree, "");
         let every = Listen::from(([0, 0, 0, 0], 8080));
@@ -93,6 +105,7 @@ impl Reader<'_> {
         }
     }
 
+    /// Reads the sources. One without `id` or `url` is left out.
     fn sources(&mut self, fields: &Fields<'_>) -> Vec<(String, SourceConfig)> {
         let mut sources = Vec::new();
         let mut seen = HashMap::new();
@@ -132,15 +145,16 @@ impl Reader<'_> {
         sources
     }
 
-    /// Notes the keys that mean something for another kind alone.
+    /// Notes a problem for each of `keys` that is there: they are for `kind` only.
     fn only(&mut self, fields: &Fields<'_>, kind: &str, keys: &[&str]) {
         for key in keys {
             if let Some(tree) = fields.get(key) {
-                self.problem(tree.at, format!("`{key}` is for `{kind}` alone"));
+                self.problem(tree.at, format!("`{key}` is for `{kind}` only: remove it"));
             }
         }
     }
 
+    /// Reads `target` and `targets`, which may both be there.
     fn targets(&mut self, fields: &Fields<'_>, has_state: bool) -> Vec<(String, TargetConfig)> {
         let mut targets = Vec::new();
         let mut seen = HashMap::new();
@@ -166,6 +180,7 @@ impl Reader<'_> {
         targets
     }
 
+    /// Reads one target. `None`: something that is required is missing.
     fn target(&mut self, fields: &Fields<'_>, has_state: bool) -> Option<TargetConfig> {
         #[derive(Clone, Copy)]
         enum Kind {
@@ -222,7 +237,7 @@ impl Reader<'_> {
                     (listen("evaluationBind"), listen("syncBind"), listen("ofrepBind"));
                 if [&evaluation, &sync, &ofrep].iter().all(|bind| bind.is_none()) && file.is_none()
                 {
-                    let message = "a target of flagd needs `file`, or an address to serve flags at: \
+                    let message = "a flagd target needs `file`, or an address at which to serve flags: \
                         `evaluationBind`, `syncBind` or `ofrepBind`";
                     self.problem(spec.at, message);
                 }
@@ -231,6 +246,7 @@ impl Reader<'_> {
         }
     }
 
+    /// Reads the toggles. One in which something required is missing is left out.
     fn toggles(
         &mut self,
         fields: &Fields<'_>,
@@ -267,7 +283,7 @@ impl Reader<'_> {
         toggles
     }
 
-    /// The targets of a toggle: those it names, else all.
+    /// Reads the ids of the targets of a toggle; all of them if it names none.
     fn toggle_targets(
         &mut self,
         fields: &Fields<'_>,
@@ -277,7 +293,9 @@ impl Reader<'_> {
             return targets.iter().map(|(id, _)| id.clone()).collect();
         }
         let named = self.strings(fields, "targets");
+        let mut seen = HashMap::new();
         for (at, name) in &named {
+            self.unique(&mut seen, "target", name, *at);
             if !targets.iter().any(|(id, _)| id == name) {
                 self.problem(*at, format!("there is no target `{name}`"));
             }
@@ -285,7 +303,7 @@ impl Reader<'_> {
         named.into_iter().map(|(_, name)| name).collect()
     }
 
-    /// Notes a name that was seen before.
+    /// Notes a problem if a name was `seen` before. `what` is what it names.
     fn unique(
         &mut self,
         seen: &mut HashMap<String, Position>,
@@ -300,17 +318,18 @@ impl Reader<'_> {
         }
     }
 
-    /// A secret that is given as text or in a file.
+    /// Reads a secret, which is given literally at the key `text` or in a file at the key
+    /// `file`. The file is not read here.
     fn secret(&mut self, fields: &Fields<'_>, text: &str, file: &str) -> Option<Secret> {
         let in_file = self.optional(fields, file).map(|path| Secret::File(path.into()));
         let as_text = self.optional(fields, text).map(Secret::from);
         if in_file.is_some() && as_text.is_some() {
-            self.problem(fields.at, format!("`{text}` and `{file}` exclude each other"));
+            self.problem(fields.at, format!("`{text}` and `{file}` exclude each other: keep one"));
         }
         in_file.or(as_text)
     }
 
-    /// A share, from 0 to 1.
+    /// Reads a share from 0 to 1. NaN is rejected.
     fn share(&mut self, fields: &Fields<'_>, key: &str) -> Option<f64> {
         let text = self.optional(fields, key)?;
         let share = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));

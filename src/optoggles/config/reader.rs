@@ -1,4 +1,12 @@
-//! Reads typed values from the tree of a configuration, and gathers what is wrong with it.
+//! Reads typed values from the tree of a configuration, and gathers problems.
+//!
+//! Each method reads one type of value. If it is invalid, the method notes a
+//! [`Problem`] with line and column and returns a default or nothing, so that the caller
+//! can go on and report every problem of a file at once.
+//!
+//! YAML is lenient about types where people are: `token: 12345` is the string `12345`.
+//! `null` counts as left out. So does an empty string at an optional key, because that is
+//! how `${TOKEN:-}` says that there is no token.
 
 use std::{
     collections::HashMap,
@@ -20,18 +28,22 @@ use crate::{
 
 /// Reads values, and gathers problems.
 pub(super) struct Reader<'e> {
+    /// Looks up an environment variable.
     pub(super) variable: &'e dyn Fn(&str) -> Option<String>,
+    /// The problems so far, in the order in which they were found.
     pub(super) problems: Vec<Problem>,
 }
 
-/// The members of an object that were found, by the names of the table.
+/// The members of an object, by their names in the table, whatever letter case the file
+/// has.
 pub(super) struct Fields<'t> {
+    /// Where the object begins, for problems with keys that are missing.
     pub(super) at: Position,
     found: HashMap<&'static str, &'t Tree>,
 }
 
 impl<'t> Fields<'t> {
-    /// The value of a key; null counts as left out.
+    /// Returns the value of a key. Null counts as left out.
     pub(super) fn get(&self, key: &str) -> Option<&'t Tree> {
         let value = self.found.get(key).copied();
         value.filter(|value| !matches!(value.kind, Kind::Scalar(Value::Null)))
@@ -44,7 +56,8 @@ impl Reader<'_> {
         self.problems.push(Problem { line: at.line, column: at.column, message: message.into() });
     }
 
-    /// The members of an object, of which the table lists the keys below `prefix`.
+    /// Reads the members of an object, whose keys the table lists below `prefix`. Unknown
+    /// keys, and keys that come twice in whatever letter case, are problems.
     pub(super) fn fields<'t>(&mut self, tree: &'t Tree, prefix: &str) -> Fields<'t> {
         let mut fields = Fields { at: tree.at, found: HashMap::new() };
         let Kind::Object(entries) = &tree.kind else {
@@ -74,7 +87,7 @@ impl Reader<'_> {
         fields
     }
 
-    /// The value of a key that must be there.
+    /// Returns the value of a key; it is a problem if there is none.
     pub(super) fn required<'t>(&mut self, fields: &Fields<'t>, key: &str) -> Option<&'t Tree> {
         let found = fields.get(key);
         if found.is_none() {
@@ -83,8 +96,8 @@ impl Reader<'_> {
         found
     }
 
-    /// A string, with the values of variables in it. Numbers and booleans are taken as they are
-    /// written in JSON.
+    /// Reads a string, with the values of its variables. A number or a boolean becomes the
+    /// string that it is in JSON. `key` is for the problem.
     pub(super) fn string(&mut self, tree: &Tree, key: &str) -> Option<String> {
         let text = match &tree.kind {
             Kind::Scalar(Value::String(text)) => text.clone(),
@@ -103,13 +116,13 @@ impl Reader<'_> {
         }
     }
 
-    /// The string of a key, if it is there and not empty.
+    /// Reads the string at a key; `None` if it is left out or empty.
     pub(super) fn optional(&mut self, fields: &Fields<'_>, key: &str) -> Option<String> {
         let tree = fields.get(key)?;
         self.string(tree, key).filter(|text| !text.is_empty())
     }
 
-    /// The string of a key, which must be there and not empty.
+    /// Reads the string at a key; it is a problem if it is left out or empty.
     pub(super) fn text(&mut self, fields: &Fields<'_>, key: &str) -> Option<String> {
         let tree = self.required(fields, key)?;
         let text = self.string(tree, key)?;
@@ -120,7 +133,8 @@ impl Reader<'_> {
         Some(text)
     }
 
-    /// One of some words, of which the first is the default.
+    /// Reads one of several words in any letter case, and returns what it stands for. The
+    /// first word is the default; there must be one.
     pub(super) fn word<T: Copy>(
         &mut self,
         fields: &Fields<'_>,
@@ -139,7 +153,7 @@ impl Reader<'_> {
         default
     }
 
-    /// A duration such as `30s` or `5m`; 0 is none.
+    /// Reads a duration such as `30s`, `1h30m` or `0`.
     pub(super) fn duration(
         &mut self,
         fields: &Fields<'_>,
@@ -154,7 +168,8 @@ impl Reader<'_> {
         })
     }
 
-    /// An address to listen at: `host:port`, or `:port` for every interface.
+    /// Reads an address to listen on: `ip:port`, `localhost:port`, or `:port` for every
+    /// interface.
     pub(super) fn listen(&mut self, tree: &Tree, key: &str) -> Option<Listen> {
         let text = self.string(tree, key)?;
         let found = address(&text);
@@ -166,7 +181,7 @@ impl Reader<'_> {
         found
     }
 
-    /// The items of a list.
+    /// Returns the items of the list at a key; none if it is left out.
     pub(super) fn list<'t>(&mut self, fields: &Fields<'t>, key: &str) -> Vec<&'t Tree> {
         match fields.get(key).map(|tree| (tree, &tree.kind)) {
             None => Vec::new(),
@@ -178,13 +193,14 @@ impl Reader<'_> {
         }
     }
 
-    /// The strings of a list, with their places.
+    /// Reads the strings of the list at a key, with their places.
     pub(super) fn strings(&mut self, fields: &Fields<'_>, key: &str) -> Vec<(Position, String)> {
         let items = self.list(fields, key);
         items.into_iter().filter_map(|item| Some((item.at, self.string(item, key)?))).collect()
     }
 
-    /// An object as JSON, with the values of variables in its strings.
+    /// Reads the object at a key as JSON, with the values of the variables in its strings.
+    /// Its keys are taken as they are, and nothing in it is unknown.
     pub(super) fn object(&mut self, fields: &Fields<'_>, key: &str) -> Map<String, Value> {
         let Some(tree) = fields.get(key) else { return Map::new() };
         if let Value::Object(object) = self.json(tree, key) {
@@ -194,6 +210,7 @@ impl Reader<'_> {
         Map::new()
     }
 
+    /// Reads any value as JSON. A string with an invalid variable becomes null.
     fn json(&mut self, tree: &Tree, key: &str) -> Value {
         match &tree.kind {
             Kind::Scalar(Value::String(_)) => {
@@ -211,7 +228,7 @@ impl Reader<'_> {
     }
 }
 
-/// Words as a person lists them.
+/// Words in backticks as a person lists them: `` `a`, `b` or `c` ``.
 fn listed(words: &[&str]) -> String {
     let quoted: Vec<_> = words.iter().map(|word| format!("`{word}`")).collect();
     match quoted.split_last() {
@@ -221,6 +238,8 @@ fn listed(words: &[&str]) -> String {
     }
 }
 
+/// Parses an address to listen on. Names of hosts other than `localhost` are not resolved:
+/// an interface has an address.
 fn address(text: &str) -> Option<Listen> {
     if let Some(port) = text.strip_prefix(':') {
         return Some(Listen::from((IpAddr::from([0, 0, 0, 0]), port.parse().ok()?)));

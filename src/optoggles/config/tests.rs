@@ -1,4 +1,4 @@
-//! What a configuration may say, and what is wrong with others.
+//! What a configuration may contain, and the problems of invalid ones.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ fn read(text: &str) -> Result<Config, Vec<String>> {
     })
 }
 
-/// As the original's users have it.
+/// A file that the original accepts.
 const ORIGINAL: &str = "
 BIND: 0.0.0.0:8080
 Sources:
@@ -64,7 +64,7 @@ fn the_file_of_the_original_in_any_letter_case() {
     let toggle = &config.toggles[0];
     assert_eq!(toggle.toggle.rule, Rule::new("app.rbac", "us_users"));
     assert_eq!(toggle.targets, ["target"]);
-    // The keys of a spec are the target's business, and keep their letter case.
+    // The keys of a spec belong to the target, and keep their letter case.
     let spec: Vec<_> = toggle.toggle.spec.keys().collect();
     assert_eq!(spec, ["environments", "name", "projKey"]);
 }
@@ -85,7 +85,7 @@ fn what_is_left_out_has_its_default() {
     assert_eq!((config.removal, config.state, &*config.instance), (None, None, "default"));
     assert_eq!(config.sources[0].1.kind, SourceKind::Opa { interval: Duration::from_secs(10) });
     let TargetConfig::Rest { headers, .. } = &config.targets[0].1 else { panic!() };
-    // As the original writes them.
+    // In the form that the original sends.
     let names: Vec<_> = headers.iter().map(|(name, _)| &**name).collect();
     assert_eq!(names, ["x-key", "x-number"]);
 }
@@ -148,8 +148,8 @@ fn what_is_wrong_is_named_with_its_place() {
             "line 6, column 5: `sources[].token` is given twice",
         ),
         ("    token: t\n", "    token: t\n    tokenFile: t\n", "exclude each other"),
-        ("    token: t\n", "    pollInterval: 1s\n", "`pollInterval` is for `opa` alone"),
-        ("    token: t\n", "    sourceType: opa\n", "`advertisedAddress` is for `opal` alone"),
+        ("    token: t\n", "    pollInterval: 1s\n", "`pollInterval` is for `opa` only"),
+        ("    token: t\n", "    sourceType: opa\n", "`advertisedAddress` is for `opal` only"),
         (
             "    token: t\n",
             "    sourceType: opla\n",
@@ -171,7 +171,7 @@ fn what_is_wrong_is_named_with_its_place() {
         (
             "launchdarklyToken: api-key",
             "launchdarklyToken: a\n    file: x",
-            "`file` is for `flagd` alone",
+            "`file` is for `flagd` only",
         ),
         ("source: opal", "source: opla", "line 13, column 27: there is no source `opla`"),
         (
@@ -210,11 +210,13 @@ targets:
 toggles:
   - {key: a, usersPolicy: {source: s, package: p, rule: r}}
   - {key: a, usersPolicy: {source: s, package: p, rule: r}}
+  - {key: b, targets: [t, t], usersPolicy: {source: s, package: p, rule: r}}
 ";
     let expected = [
         "line 3, column 5: the source `s` is given twice: first in line 2",
         "line 6, column 5: the target `t` is given twice: first in line 5",
         "line 9, column 5: the toggle `a` is given twice: first in line 8",
+        "line 10, column 27: the target `t` is given twice: first in line 10",
     ];
     assert_eq!(read(text).unwrap_err(), expected);
 }
@@ -226,7 +228,10 @@ fn what_is_no_configuration_is_an_error() {
         ("- a", "line 1, column 1: the configuration must be an object"),
         ("{}", "there is no target"),
         ("a: [", "line "),
-        ("target: {targetType: flagd, targetSpec: {}}", "needs `file`, or an address"),
+        (
+            "target: {targetType: flagd, targetSpec: {}}",
+            "needs `file`, or an address at which to serve flags",
+        ),
     ] {
         let problems = read(text).unwrap_err();
         assert!(problems.iter().any(|problem| problem.contains(expected)), "{text}: {problems:?}");
@@ -251,7 +256,7 @@ fn a_file_that_cannot_be_read_is_named() {
     assert!(error.starts_with("cannot read the configuration in ") && error.ends_with("none.yaml"));
 }
 
-/// The page of the documentation has the table of all keys.
+/// The table of keys in the documentation is the one in `table.rs`.
 #[test]
 fn the_documentation_has_every_key() {
     let page = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/optoggles.md");

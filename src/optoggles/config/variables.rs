@@ -1,6 +1,21 @@
-//! `${VAR}` and `${VAR:-default}` in the strings of a configuration.
+//! Environment variables in the strings of a configuration.
+//!
+//! | written | stands for |
+//! |---|---|
+//! | `${VAR}` | the value of `VAR`; an error if it is not set |
+//! | `${VAR:-default}` | the value of `VAR`, or `default` if it is not set or empty |
+//! | `$${` | the characters `${` |
+//!
+//! Variables are substituted in the values of strings after the YAML is parsed, so that no
+//! value can change the structure of the file. A default ends at the first `}`; it
+//! cannot contain another variable. A value is not substituted again.
 
-/// The text with the values of the variables in it. `$${` stands for `${`.
+/// Returns the text with the values of its variables, which `variable` looks up.
+///
+/// # Errors
+///
+/// When a variable without a default is not set, or the syntax is invalid. The error names
+/// the variable and quotes no value.
 pub(crate) fn substituted(
     text: &str,
     variable: &dyn Fn(&str) -> Option<String>,
@@ -15,7 +30,7 @@ pub(crate) fn substituted(
         }
         out.push_str(&rest[..start]);
         let Some(length) = rest[start..].find('}') else {
-            return Err("`${` without `}`; write `$${` for the characters themselves".to_owned());
+            return Err("`${` without `}`: write `$${` for the characters themselves".to_owned());
         };
         let inner = &rest[start + 2..start + length];
         let (name, default) = match inner.split_once(":-") {

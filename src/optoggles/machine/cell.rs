@@ -1,4 +1,21 @@
-//! One toggle at one target: what it holds, and what is to be done about it.
+//! One toggle at one target: what the target holds, and what to do about it.
+//!
+//! A cell compares what its target holds with what the policy says, and returns the
+//! work that closes the gap. It goes through these states:
+//!
+//! ```text
+//!                    prepared                    written
+//!  held: None ─────────────────► held: Some ◄──────────────┐
+//!  (Prepare)  ◄───────────────── (nothing, or Write) ──────┘
+//!               resync, permanent failure,
+//!               interrupted
+//! ```
+//!
+//! The cell does not trust its knowledge for longer than it must. After a failure
+//! that may be temporary the write may or may not have taken effect, so the cell
+//! assumes [`Held::Unknown`] and writes again. After a permanent failure the toggle
+//! may have been deleted, so the cell prepares it anew. At each resync a readable
+//! target is read again, because somebody may have edited it by hand.
 
 use tokio::time::Instant;
 
@@ -9,23 +26,31 @@ use crate::optoggles::{
     users::Users,
 };
 
-/// One toggle at one target.
+/// The state of one toggle at one target.
 #[derive(Debug, Default)]
 pub(crate) struct Cell {
-    /// What the target holds. None: the toggle is to be prepared first.
+    /// What the target holds. `None`: the toggle must be prepared first.
     held: Option<Held>,
-    /// The users that the target was last known to have, whatever happened since.
+    /// The users that the target was last known to have, whatever has happened since.
+    /// `maxRemoved` is measured against them, so they survive failures that make
+    /// `held` unknown. `None` until the target was read or written: the limit cannot
+    /// be applied then.
     former: Option<Users>,
-    /// Whether the target says what it holds.
+    /// Whether the target reports what it holds. It makes no sense to read others
+    /// again at a resync.
     can_be_read: bool,
+    /// What is under way. Nothing else begins before it has ended.
     work: Work,
+    /// The failures of preparing and writing.
     retry: Retry,
     /// Whether something has changed since the work under way began.
     is_outdated: bool,
+    /// The change that waits for a confirmation, if there is one.
     withheld: Option<Withheld>,
-    /// The users that an operator has confirmed, for whom the limit does not count.
+    /// The exact set that an operator has confirmed. Writing this set is exempt from
+    /// the limit; any other set is not.
     confirmed: Option<Users>,
-    /// When the target was last seen to hold what the policy says.
+    /// When the target was last known to hold what the policy says.
     in_step: Option<Instant>,
 }
 
@@ -35,7 +60,7 @@ pub(crate) enum Work {
     /// Nothing.
     #[default]
     None,
-    /// The toggle is being created, or read.
+    /// The toggle is being created if it does not exist, and read.
     Prepare,
     /// These users are being written.
     Write(Users),
@@ -46,12 +71,19 @@ pub(crate) enum Work {
 pub(crate) struct Withheld {
     /// How many users it would remove.
     pub(crate) removed: usize,
-    /// How many users there are.
+    /// How many users the target has now, as far as is known.
     pub(crate) of: usize,
 }
 
 impl Cell {
-    /// What is to be done now for the target to have these users; it then counts as under way.
+    /// Returns the work that brings the target closer to `policy`, and counts it as
+    /// under way until [`prepared`](Self::prepared) or [`written`](Self::written)
+    /// reports its end.
+    ///
+    /// Returns `None` when there is nothing to do: work is under way, a retry is not
+    /// due yet, the target is in step, or the change is held back. Without a `policy`
+    /// (the source has not answered yet) the toggle is prepared and nothing is
+    /// written, so that the write can follow the answer at once.
     pub(crate) fn next(
         &mut self,
         policy: Option<&Users>,
@@ -75,7 +107,7 @@ impl Cell {
             }
         };
         if self.work == Work::None {
-            // There is nothing to try again.
+            // Nothing is left to retry: the policy may have gone back to what the target holds.
             self.retry.succeeded();
             return None;
         }
@@ -83,7 +115,10 @@ impl Cell {
         Some(self.work.clone())
     }
 
-    /// The change to these users, if it removes more than the limit allows.
+    /// Returns the change to `policy` if it removes more users than the limit allows
+    /// and is not confirmed.
+    ///
+    /// A limit of 0 holds back every removal; a limit of 1 none.
     fn beyond_limit(&self, policy: &Users, settings: &Settings) -> Option<Withheld> {
         let limit = settings.max_removed?;
         if self.confirmed.as_ref() == Some(policy) {
@@ -96,7 +131,7 @@ impl Cell {
         is_beyond.then_some(Withheld { removed, of })
     }
 
-    /// The target was read, and the toggle created if need be.
+    /// Takes the result of [`Work::Prepare`]: what the target holds.
     pub(crate) fn prepared(&mut self, result: Result<Held, Failure>, now: Instant) {
         self.work = Work::None;
         match result {
@@ -112,7 +147,10 @@ impl Cell {
         }
     }
 
-    /// The target was written.
+    /// Takes the result of [`Work::Write`].
+    ///
+    /// A success uses up a confirmation. A failure leaves it in force, so that a retry
+    /// of the confirmed write needs no second one.
     pub(crate) fn written(&mut self, result: Result<(), Failure>, now: Instant) {
         let work = std::mem::take(&mut self.work);
         match (result, work) {
@@ -125,8 +163,8 @@ impl Cell {
             }
             (Ok(()), _) => {}
             (Err(failure), _) => {
-                // What cannot pass may be a toggle that somebody has deleted. After other failures it
-                // is not known whether the write took effect.
+                // A permanent failure may mean that somebody has deleted the toggle: prepare it
+                // anew. After any other failure nobody knows whether the write took effect.
                 let lasts = failure.kind() == FailureKind::Permanent;
                 self.held = if lasts { None } else { Some(Held::Unknown) };
                 self.failed(failure, now);
@@ -141,7 +179,8 @@ impl Cell {
         }
     }
 
-    /// Reads the target anew, if it says what it holds: somebody may have changed it.
+    /// Has the target read again if it reports what it holds, because somebody may
+    /// have edited it, and retries a permanent failure at once.
     pub(crate) fn reread(&mut self, now: Instant) {
         if self.can_be_read && self.work == Work::None {
             self.held = None;
@@ -149,21 +188,25 @@ impl Cell {
         self.hasten(now);
     }
 
-    /// Whoever worked on it has gone, and it is not known how far that work came.
+    /// Notes that the task which worked on the cell was dropped. Nobody knows how far
+    /// it came, so the toggle is prepared again.
     pub(crate) fn interrupted(&mut self) {
         if std::mem::take(&mut self.work) != Work::None {
             self.held = None;
         }
     }
 
-    /// The policy has changed, so that what lasted may have passed.
+    /// Retries a permanent failure at once: the policy has changed, and what was
+    /// rejected before may be accepted now.
     pub(crate) fn hasten(&mut self, now: Instant) {
         self.is_outdated = true;
         self.retry.hasten(now);
     }
 
-    /// Lets the change that is held back be made, unless the policy changes once more. Returns
-    /// whether there is one.
+    /// Releases the change that is held back, and returns whether there was one.
+    ///
+    /// The confirmation is for the set `policy` as it is now. If the policy changes
+    /// again before the write, the limit applies to the new set.
     pub(crate) fn confirm(&mut self, policy: Option<&Users>) -> bool {
         let is_withheld = self.withheld.take().is_some();
         if is_withheld {
@@ -172,32 +215,32 @@ impl Cell {
         is_withheld
     }
 
-    /// When the cell is to be looked at again, if nothing happens before.
+    /// Returns when [`next`](Self::next) must be called again if nothing else happens.
     pub(crate) fn due(&self) -> Option<Instant> {
         self.retry.due().filter(|_| self.work == Work::None)
     }
 
-    /// The change that is held back.
+    /// The change that waits for a confirmation.
     pub(crate) fn withheld(&self) -> Option<Withheld> {
         self.withheld
     }
 
-    /// When the target was last seen to hold what the policy says.
+    /// When the target was last known to hold what the policy says.
     pub(crate) fn in_step(&self) -> Option<Instant> {
         self.in_step
     }
 
-    /// The failures since the last success.
+    /// The failures of preparing and writing since the last success.
     pub(crate) fn retry(&self) -> &Retry {
         &self.retry
     }
 
-    /// Whether nothing was tried yet.
+    /// Whether no attempt has ended yet, neither well nor badly.
     pub(crate) fn is_new(&self) -> bool {
         self.held.is_none() && self.retry.failure().is_none()
     }
 
-    /// Whether something is under way.
+    /// Whether work is under way.
     pub(crate) fn is_busy(&self) -> bool {
         self.work != Work::None
     }

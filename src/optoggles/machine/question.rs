@@ -1,4 +1,28 @@
-//! What a source is asked for one toggle, and what is made of its answers.
+//! The query for the users of one toggle, and which of its answers count.
+//!
+//! OPA cannot be trusted to say "nobody" only when it means it. It answers with an
+//! empty set also when it has its policy but not yet, or no longer, its data; and it
+//! answers `200 OK` without a `result` when the rule does not exist. Writing such an
+//! answer would revoke everybody. A question therefore distinguishes four answers:
+//!
+//! | answer | effect |
+//! |---|---|
+//! | users | counts at once |
+//! | an empty set that the source vouches for | counts at once |
+//! | an empty set without that, unless the set is empty already | counts if another answer after the pause agrees |
+//! | undefined, or a failure | changes nothing; is retried |
+//!
+//! How a set becomes empty with a pause of 30 s:
+//!
+//! ```text
+//!  0 s  {alice}      policy = {alice}
+//! 10 s  {}           policy = {alice}, empty since 10 s, query again at 40 s
+//! 20 s  {}           policy = {alice}, empty since 10 s, query again at 40 s
+//! 40 s  {}           policy = {}
+//! ```
+//!
+//! An undefined rule or a failure in between starts the pause afresh: the source may
+//! have restarted, and the earlier empty answer proves nothing any more.
 
 use std::time::Duration;
 
@@ -7,30 +31,35 @@ use tokio::time::Instant;
 use super::retry::Retry;
 use crate::optoggles::{failure::Failure, source::Answer, users::Users};
 
-/// The question which users a toggle has, and the last answer that counts.
+/// The query for the users of a toggle, and the last answer that counts.
 #[derive(Debug, Default)]
 pub(crate) struct Question {
-    /// The users that the policy authorizes, by the last answer that counts.
+    /// The users that the policy authorizes, by the last answer that counts. `None`
+    /// until there is one. Never goes back to `None`.
     policy: Option<Users>,
-    /// Whether the source is being asked.
+    /// Whether a query is under way.
     is_asked: bool,
-    /// Whether it is to be asked, or to be asked again because something may have changed since.
+    /// Whether a query must begin, or begin again once the present one has ended,
+    /// because the answer may have changed since that one began.
     is_wanted: bool,
+    /// The failures of the query. An undefined rule counts as one.
     retry: Retry,
     /// Since when every answer was empty and not vouched for, if the last one was.
     empty_since: Option<Instant>,
-    /// When an empty answer is to be confirmed.
+    /// When to query again in order to confirm an empty answer.
     confirm_at: Option<Instant>,
 }
 
 impl Question {
-    /// Something may have changed, so the source is to be asked once more.
+    /// Notes that the answer may have changed, so that a query is needed. Any number of
+    /// calls before that query begins amount to one.
     pub(crate) fn want(&mut self, now: Instant) {
         self.is_wanted = true;
         self.retry.hasten(now);
     }
 
-    /// Whether the source is to be asked now; it then counts as being asked.
+    /// Returns whether a query must begin now, and if so counts it as under way until
+    /// [`answered`](Self::answered) reports its end.
     pub(crate) fn ask(&mut self, now: Instant) -> bool {
         let is_due = self.retry.due().is_some() || self.confirm_at.is_some_and(|at| at <= now);
         let asks = !self.is_asked && (self.is_wanted || is_due) && self.retry.is_due(now);
@@ -42,10 +71,12 @@ impl Question {
         asks
     }
 
-    /// The source has answered. Returns whether the policy has another value now.
+    /// Takes the result of the query, and returns whether
+    /// [`policy`](Self::policy) has changed.
     ///
-    /// An answer without a value revokes nobody. An empty set that nobody vouches for counts once it
-    /// was given again after the pause: it may come from an OPA that has lost its data.
+    /// `pause` is how long an empty set that is not vouched for must last before it
+    /// counts; zero turns that off. A set that is already empty needs no confirmation
+    /// to stay so.
     pub(crate) fn answered(
         &mut self,
         answer: Result<Answer, Failure>,
@@ -56,13 +87,13 @@ impl Question {
         let (users, vouched) = match answer {
             Ok(Answer::Users { users, vouched }) => (users, vouched),
             Ok(Answer::Undefined) => {
-                // What was empty before is no proof any more.
+                // The source may have reloaded: an earlier empty answer proves nothing now.
                 self.empty_since = None;
                 self.retry.failed(Failure::undefined("the rule is undefined"), now);
                 return false;
             }
             Err(failure) => {
-                // The source may have restarted, and have lost its data.
+                // The source may have restarted without its data.
                 self.empty_since = None;
                 self.retry.failed(failure, now);
                 return false;
@@ -86,34 +117,35 @@ impl Question {
         changes
     }
 
-    /// Whoever asked has gone.
+    /// Notes that the task which made the query was dropped: a query that was under
+    /// way must begin again.
     pub(crate) fn interrupted(&mut self) {
         self.is_wanted |= self.is_asked;
         self.is_asked = false;
     }
 
-    /// When the question is to be looked at again, if nothing happens before.
+    /// Returns when [`ask`](Self::ask) must be called again if nothing else happens.
     pub(crate) fn due(&self) -> Option<Instant> {
-        // After a failure there is nothing to confirm.
+        // A failure takes precedence: its retry also answers what was to be confirmed.
         self.retry.due().or(self.confirm_at).filter(|_| !self.is_asked)
     }
 
-    /// The users that the policy authorizes, once it has answered.
+    /// The users that the policy authorizes; `None` before the first answer that counts.
     pub(crate) fn policy(&self) -> Option<&Users> {
         self.policy.as_ref()
     }
 
-    /// Since when an empty set waits to be confirmed.
+    /// Since when an empty set has been waiting for its confirmation.
     pub(crate) fn empty_since(&self) -> Option<Instant> {
         self.empty_since
     }
 
-    /// The failures since the last answer.
+    /// The failures since the last answer with a value.
     pub(crate) fn retry(&self) -> &Retry {
         &self.retry
     }
 
-    /// Whether it is being asked or to be asked at once.
+    /// Whether a query is under way, or wanted.
     pub(crate) fn is_open(&self) -> bool {
         self.is_asked || self.is_wanted
     }

@@ -1,4 +1,14 @@
-//! When work that failed is tried again.
+//! Decides when failed work is tried again.
+//!
+//! | failure | pause |
+//! |---|---|
+//! | temporary, undefined | 0.5, 1, 2, 4, 8, 16, 16, ... s, each shortened by up to a half at random |
+//! | permanent | 5 min, or until the thing it is about changes ([`Retry::hasten`]) |
+//!
+//! A longer pause that the other side asks for (`Retry-After`) replaces the computed
+//! one, up to a day. There is no last attempt: a program that keeps things in step
+//! must be right again whenever the other side is. The jitter keeps a thousand
+//! toggles that failed together from being retried together.
 
 use std::time::Duration;
 
@@ -7,52 +17,64 @@ use tokio::time::Instant;
 
 use crate::optoggles::failure::{Failure, FailureKind};
 
-/// The pause before the first retry, and the longest. Jitter makes each up to a half shorter.
+/// The pause before the first retry of a temporary failure, and the longest one.
+/// Jitter shortens each by up to a half.
 const FIRST: Duration = Duration::from_millis(500);
 const LONGEST: Duration = Duration::from_secs(16);
 
-/// The longest pause that the other side may name.
-const LONGEST_NAMED: Duration = Duration::from_secs(60 * 60);
-
-/// The pause before a retry of what cannot pass by itself.
+/// The pause before a permanent failure is retried although nothing has changed:
+/// somebody may have renewed a token or granted a role at the other side.
 const PERMANENT: Duration = Duration::from_secs(5 * 60);
 
+/// The longest pause that the other side may ask for. It also keeps the sum of an
+/// instant and a pause from overflowing, which would panic.
+const PATIENCE: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// The failures of one kind of work since it last succeeded.
+///
+/// The default value has no failures, and lets an attempt begin at once.
 #[derive(Debug, Default)]
 pub(crate) struct Retry {
+    /// The last failure. `None`: the last attempt succeeded, or there was none.
     last: Option<Failed>,
+    /// The pauses still to come. Made at the first temporary failure; permanent ones
+    /// do not consume any.
     delays: Option<ExponentialBackoff>,
 }
 
+/// A failure, and when the work is tried again.
 #[derive(Debug)]
 struct Failed {
     failure: Failure,
-    /// When the first of these failures happened.
+    /// When the first failure after the last success happened.
     since: Instant,
-    /// When to try again.
+    /// When the next attempt may begin.
     due: Instant,
 }
 
 impl Retry {
-    /// Forgets the failures.
+    /// Notes a success: forgets the failures, and starts the pauses from the beginning.
     pub(crate) fn succeeded(&mut self) {
         *self = Self::default();
     }
 
-    /// Notes a failure, and when to try again: no sooner than the other side wishes.
+    /// Notes a failure, and computes when to try again: no sooner than the other side
+    /// asks for.
     pub(crate) fn failed(&mut self, failure: Failure, now: Instant) {
         let since = self.since().unwrap_or(now);
         let delay = match failure.kind() {
             FailureKind::Permanent => PERMANENT,
             _ => self.delays.get_or_insert_with(delays).next().unwrap_or(LONGEST).min(LONGEST),
         };
-        let named = failure.delay().unwrap_or_default().min(LONGEST_NAMED);
-        let due = now + delay.max(named);
+        let due = now + delay.max(failure.delay().unwrap_or_default().min(PATIENCE));
         self.last = Some(Failed { failure, since, due });
     }
 
-    /// Lets the next attempt begin at once where there was a permanent failure: what it is about has
-    /// changed.
+    /// Lets the next attempt begin at once if the last failure was permanent, because
+    /// what it was about has changed.
+    ///
+    /// A temporary failure keeps its pause: otherwise every change of the policy would
+    /// be one more request to a target that is already overloaded.
     pub(crate) fn hasten(&mut self, now: Instant) {
         if let Some(last) = &mut self.last
             && last.failure.kind() == FailureKind::Permanent
@@ -61,17 +83,17 @@ impl Retry {
         }
     }
 
-    /// When to try again, if the last attempt failed.
+    /// When the next attempt may begin, if the last one failed.
     pub(crate) fn due(&self) -> Option<Instant> {
         self.last.as_ref().map(|last| last.due)
     }
 
-    /// Whether an attempt may begin.
+    /// Whether an attempt may begin now: always, unless the last one failed.
     pub(crate) fn is_due(&self, now: Instant) -> bool {
         self.due().is_none_or(|due| due <= now)
     }
 
-    /// The last failure, if there was no success since.
+    /// The last failure, if there was no success since then.
     pub(crate) fn failure(&self) -> Option<&Failure> {
         self.last.as_ref().map(|last| &last.failure)
     }
@@ -82,7 +104,10 @@ impl Retry {
     }
 }
 
-/// backon adds up to the delay itself as jitter: half of the delays, then.
+/// The pauses of a temporary failure.
+///
+/// The jitter of [`backon`] adds up to the delay itself, so that a delay of half the
+/// pause becomes something between that half and the whole pause.
 fn delays() -> ExponentialBackoff {
     ExponentialBuilder::default()
         .with_min_delay(FIRST / 2)
@@ -119,8 +144,8 @@ mod tests {
     async fn the_other_side_may_name_a_longer_pause() {
         let limited = Failure::temporary("busy").retry_after(Duration::from_secs(60));
         assert_eq!(pauses(&limited, 2), [60.0, 60.0]);
-        let never = Failure::temporary("busy").retry_after(Duration::MAX);
-        assert_eq!(pauses(&never, 1), [3600.0]);
+        let endless = Failure::temporary("busy").retry_after(Duration::MAX);
+        assert_eq!(pauses(&endless, 1), [86_400.0]);
         let soon = Failure::temporary("busy").retry_after(Duration::ZERO);
         assert!(pauses(&soon, 1)[0] >= 0.25);
     }

@@ -1,13 +1,18 @@
-//! What the engine may do.
+//! The limits on what the engine writes.
 
 use std::time::Duration;
 
-/// What the engine may do, and when.
+/// The limits on what the engine writes by itself.
+///
+/// Both protect against a policy engine that answers wrongly, for example because it
+/// has lost its data. They apply to every toggle alike.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Settings {
-    /// How long an empty answer that is not vouched for must last before it is written.
+    /// How long an empty answer that is not vouched for must last before it counts.
+    /// Zero: it counts at once. Default: 30 s.
     pub(crate) empty_confirmation: Duration,
-    /// The largest share of the users of a toggle that one write may remove.
+    /// The largest share of a toggle's users that one write may remove, from 0 to 1.
+    /// A write that would remove more waits for a confirmation. Default: no limit.
     pub(crate) max_removed: Option<f64>,
 }
 

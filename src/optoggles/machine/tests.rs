@@ -1,5 +1,5 @@
-//! The state machine in a world that does anything: sources that answer, fail and forget, targets that
-//! fail and are edited by hand, and a clock that jumps.
+//! Property tests: the state machine in a simulated world in which anything may happen. Sources answer,
+//! fail and lose their data, targets fail and are edited by hand, and the clock jumps.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use crate::optoggles::{failure::Failure, source::Answer, target::Held, users::Us
 
 const PAUSE: Duration = Duration::from_secs(30);
 
-/// What may happen.
+/// Something that may happen.
 #[derive(Clone, Debug)]
 enum Happening {
-    /// The policy has other users: some of `a` to `e`, as bits.
+    /// The policy authorizes other users: some of `a` to `e`, as bits.
     Policy(u8),
     /// OPA has lost its data (empty sets), its policy (undefined), or works.
     Opa(Opa),
@@ -22,13 +22,13 @@ enum Happening {
     Notice,
     /// A target works, fails, or fails for good.
     Target(usize, Works),
-    /// A list is edited by hand.
+    /// Somebody edits a list by hand.
     Edit(usize, u8),
-    /// Somebody confirms what is held back.
+    /// Somebody confirms the changes that are held back.
     Confirm,
     /// The periodic resync.
     Resync,
-    /// Some of what is under way ends.
+    /// Some of the work under way ends.
     End(u8),
     /// Time passes.
     Pass(u32),
@@ -77,7 +77,7 @@ fn users(bits: u8) -> Users {
     (0..5).filter(|bit| bits & (1 << bit) != 0).map(|bit| ["a", "b", "c", "d", "e"][bit]).collect()
 }
 
-/// One toggle at two targets, of which the second does not say what it holds.
+/// One toggle at two targets, of which the second does not report what it holds.
 struct World {
     machine: Machine,
     now: Instant,
@@ -134,7 +134,7 @@ impl World {
         self.under_way.extend(self.machine.actions(self.now));
     }
 
-    /// What was under way ends as the world is now.
+    /// Ends a piece of work with the result that the present world gives.
     fn end(&mut self, action: Action) {
         match action {
             Action::Ask { toggle } => {
@@ -167,7 +167,7 @@ impl World {
         }
     }
 
-    /// Everything works from now on, and time passes until there is nothing left to do.
+    /// Lets everything work from now on, and time pass until there is nothing left to do.
     fn settle(&mut self) {
         self.opa = Opa::Works;
         self.targets.iter_mut().for_each(|(_, works)| *works = Works::Yes);
@@ -210,7 +210,7 @@ proptest! {
         limit in prop_oneof![Just(None), Just(Some(0.5)), Just(Some(0.0))],
     ) {
         let mut world = World::new(limit);
-        // What was edited by hand at a target that does not say so is beyond anybody's knowledge.
+        // Nobody can know what was edited by hand at a target that cannot be read.
         let blind = happenings.iter().any(|happening| matches!(happening, Happening::Edit(1, _)));
         for happening in &happenings {
             world.happen(happening);
@@ -277,7 +277,7 @@ proptest! {
     }
 }
 
-/// Lets everything end that is under way, as the world is.
+/// Ends all work that is under way, with the results that the present world gives.
 fn end_all(world: &mut World) {
     world.under_way.extend(world.machine.actions(world.now));
     while let Some(action) = world.under_way.pop() {

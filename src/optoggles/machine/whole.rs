@@ -1,4 +1,20 @@
-//! The whole of the engine's state: every toggle's question and cells.
+//! The state of the whole engine: the question and the cells of every toggle.
+//!
+//! [`Machine`] routes events to the question or the cell that they are about, and
+//! remembers which toggles were touched. [`Machine::actions`] then compares those
+//! alone, and those with a retry or a confirmation that is due. With a thousand
+//! toggles and one change, the sets of one toggle are compared and not of a thousand;
+//! only the search for due instants goes through all.
+//!
+//! The caller's loop, in essence:
+//!
+//! ```text
+//! loop {
+//!     for action in machine.actions(now) { spawn(action) }
+//!     wait for a result, a trigger, or machine.due()
+//!     hand it to machine.answered, prepared, written, trigger, ...
+//! }
+//! ```
 
 use std::collections::BTreeSet;
 
@@ -15,8 +31,11 @@ use crate::optoggles::{failure::Failure, source::Answer, target::Held, users::Us
 #[derive(Debug)]
 pub(crate) struct Machine {
     settings: Settings,
+    /// By the index of the toggle.
     toggles: Vec<Toggle>,
-    /// The toggles to look at: something has happened to them.
+    /// The indexes of the toggles to which something has happened since
+    /// [`actions`](Self::actions) last looked. Ordered, so that actions come in the
+    /// order of the configuration.
     touched: BTreeSet<usize>,
 }
 
@@ -25,20 +44,27 @@ pub(crate) struct Machine {
 pub(crate) struct Toggle {
     /// The index of its source.
     pub(crate) source: usize,
+    /// Which users the policy authorizes.
     pub(crate) question: Question,
-    /// The indexes of its targets, and its state at each.
+    /// The index of each of its targets, and the toggle's state there. No target comes
+    /// twice, since results are routed by that index.
     pub(crate) cells: Vec<(usize, Cell)>,
 }
 
-/// What is to be done.
+/// Work for the coordinator to perform.
+///
+/// Each action is answered by one call: `Ask` by [`Machine::answered`], `Prepare` by
+/// [`Machine::prepared`], and `Write` by [`Machine::written`]. Until then nothing else
+/// begins for that question or that cell. An answer that never comes would block it
+/// for good, which is why every task sends one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
-    /// Ask the source which users the toggle has.
+    /// Query the source of the toggle for its users.
     Ask {
         /// The index of the toggle.
         toggle: usize,
     },
-    /// Create or read the toggle at a target.
+    /// Create the toggle at a target if it does not exist, and read what it holds.
     Prepare {
         /// The index of the toggle.
         toggle: usize,
@@ -51,14 +77,14 @@ pub(crate) enum Action {
         toggle: usize,
         /// The index of the target.
         target: usize,
-        /// The users.
+        /// All users that the toggle must have, not only those that change.
         users: Users,
     },
 }
 
 impl Machine {
-    /// The state of toggles of which nothing is known yet, each with the index of its source and
-    /// those of its targets.
+    /// Creates the state of toggles of which nothing is known yet, each with the index
+    /// of its source and those of its targets.
     pub(crate) fn new(
         settings: Settings,
         toggles: impl IntoIterator<Item = (usize, Vec<usize>)>,
@@ -72,8 +98,13 @@ impl Machine {
         Self { settings, touched: (0..toggles.len()).collect(), toggles }
     }
 
-    /// Takes over what another machine knows of a toggle: the answers, and what those targets hold
-    /// of which `is_same` says that they are the same.
+    /// Takes over what another machine knows of a toggle, when the configuration was
+    /// read again: the answers, and what the targets hold.
+    ///
+    /// `index` is the toggle's index in `former`, and `is_same(old, new)` says whether
+    /// the target with the index `old` there is the one with the index `new` here.
+    /// Cells of other targets start anew. Work that was under way at `former` counts as
+    /// interrupted, since its result never comes here.
     pub(crate) fn adopt(
         &mut self,
         toggle: usize,
@@ -93,7 +124,8 @@ impl Machine {
         }
     }
 
-    /// The answers of a source may have changed.
+    /// Notes that the answers of a source may have changed: every toggle of it is
+    /// queried.
     pub(crate) fn trigger(&mut self, source: usize, now: Instant) {
         for (index, toggle) in self.toggles.iter_mut().enumerate() {
             if toggle.source == source {
@@ -103,10 +135,12 @@ impl Machine {
         }
     }
 
-    /// Looks at everything again: what sources answer, and what targets hold.
+    /// Compares everything afresh: queries every toggle that was queried before, and
+    /// reads every target that reports what it holds. Permanent failures are retried.
     pub(crate) fn resync(&mut self, now: Instant) {
         for (index, toggle) in self.toggles.iter_mut().enumerate() {
-            // A source that was never asked is not ready.
+            // A toggle that was never queried has a source that is not ready: its first trigger
+            // will query it.
             if toggle.question.policy().is_some() || toggle.question.retry().failure().is_some() {
                 toggle.question.want(now);
             }
@@ -117,7 +151,7 @@ impl Machine {
         }
     }
 
-    /// A source has answered for a toggle.
+    /// Takes the result of [`Action::Ask`].
     pub(crate) fn answered(
         &mut self,
         toggle: usize,
@@ -133,7 +167,7 @@ impl Machine {
         self.touched.insert(toggle);
     }
 
-    /// A target was prepared for a toggle.
+    /// Takes the result of [`Action::Prepare`].
     pub(crate) fn prepared(
         &mut self,
         toggle: usize,
@@ -147,7 +181,7 @@ impl Machine {
         self.touched.insert(toggle);
     }
 
-    /// The users of a toggle were written to a target.
+    /// Takes the result of [`Action::Write`].
     pub(crate) fn written(
         &mut self,
         toggle: usize,
@@ -161,7 +195,8 @@ impl Machine {
         self.touched.insert(toggle);
     }
 
-    /// Lets the changes of a toggle that are held back be made. Returns how many there are.
+    /// Releases the changes of a toggle that are held back for removing too many users.
+    /// Returns at how many targets there were some.
     pub(crate) fn confirm(&mut self, toggle: usize) -> usize {
         let Toggle { question, cells, .. } = &mut self.toggles[toggle];
         self.touched.insert(toggle);
@@ -171,7 +206,8 @@ impl Machine {
             .count()
     }
 
-    /// What is to be done now. Each action counts as under way until its result is given.
+    /// Returns what must begin now. Each action counts as under way until its result is
+    /// reported.
     pub(crate) fn actions(&mut self, now: Instant) -> Vec<Action> {
         let mut actions = Vec::new();
         let is_due = |toggle: &Toggle| toggle.due().is_some_and(|due| due <= now);
@@ -190,7 +226,8 @@ impl Machine {
         actions
     }
 
-    /// When to look again, if nothing happens before.
+    /// Returns when [`actions`](Self::actions) must be called again if nothing else
+    /// happens; `None` if there is nothing to wait for.
     pub(crate) fn due(&self) -> Option<Instant> {
         self.toggles.iter().filter_map(Toggle::due).min()
     }
@@ -200,6 +237,7 @@ impl Machine {
         &self.toggles
     }
 
+    /// The cell of a toggle at a target, if it goes there.
     fn cell(&mut self, toggle: usize, target: usize) -> Option<&mut Cell> {
         let mut cells = self.toggles[toggle].cells.iter_mut();
         cells.find_map(|(index, cell)| (*index == target).then_some(cell))
@@ -207,6 +245,7 @@ impl Machine {
 }
 
 impl Toggle {
+    /// When the toggle must be looked at again if nothing happens to it.
     fn due(&self) -> Option<Instant> {
         let cells = self.cells.iter().filter_map(|(_, cell)| cell.due());
         cells.chain(self.question.due()).min()
@@ -214,6 +253,7 @@ impl Toggle {
 }
 
 impl Action {
+    /// The action that does this work of a cell.
     fn of(toggle: usize, target: usize, work: Work) -> Option<Self> {
         match work {
             Work::None => None,

@@ -1,4 +1,18 @@
-//! The one task that owns the [`Machine`]: it hands events to it, and does what it says.
+//! The task that owns the [`Machine`]: hands events to it, and performs its actions.
+//!
+//! One loop waits for whichever comes first: a reason to stop, events from tasks that
+//! ended, commands from outside, or the next instant at which the machine has something
+//! to do. After each it performs the machine's actions as tasks, which report their end
+//! as an [`Event`]. All decisions are made in the loop and none in the tasks, so their
+//! order does not matter.
+//!
+//! Tasks are of two kinds. Writes and preparations change the outside world, so a stop
+//! waits for them, up to [`GRACE`]. Everything else (queries, waiting for changes,
+//! removals) is dropped at once.
+//!
+//! The channel of events is unbounded, and yet bounded in effect: the machine has at
+//! most one action under way for each question and each cell, and a source reports at
+//! most one change per [`SETTLE`].
 
 use std::{sync::Arc, time::Duration};
 
@@ -21,52 +35,66 @@ use crate::optoggles::{
     users::Users,
 };
 
-/// Triggers of a source that follow each other so closely are one.
+/// Changes that a source reports within this time of each other are merged: a commit
+/// often makes OPAL call back several times in a row.
 const SETTLE: Duration = Duration::from_millis(5);
 
-/// How long triggers may go on to follow each other.
+/// The longest time for which changes are merged, so that a source that changes all the
+/// time is still queried.
 const SETTLED: Duration = Duration::from_millis(50);
 
-/// How long a shutdown waits for the writes that are under way.
-const GRACE: Duration = Duration::from_secs(8);
+/// How long a stop waits for the writes that are under way. With two seconds to clean up
+/// and one to close the servers it makes ten, which is how long `docker stop` waits
+/// before it kills the process.
+const GRACE: Duration = Duration::from_secs(7);
 
-/// What sources and targets report.
+/// What tasks report. The numbers are indexes into [`Parts`].
 enum Event {
-    /// The answers of a source may have changed, or it cannot be noticed.
+    /// The answers of a source may have changed, or changes cannot be noticed.
     Source(usize, Result<(), Failure>),
+    /// The query for the users of a toggle has ended.
     Answered(usize, Result<Answer, Failure>),
+    /// The preparation of a toggle (first) at a target (second) has ended.
     Prepared(usize, usize, Result<Prepared, Failure>),
+    /// The write of a toggle (first) to a target (second) has ended, with the users
+    /// that were written.
     Written(usize, usize, Users, Result<(), Failure>),
 }
 
-/// What the engine is asked for from outside.
+/// A request to the engine from outside, with the channel for its reply.
 pub(crate) enum Command {
-    /// How it is doing.
+    /// Report the status and the counters.
     Inspect(oneshot::Sender<(Status, Counters)>),
-    /// To let the changes of a toggle that are held back be made; answered with how many there are,
-    /// or none for a toggle that does not exist.
+    /// Release the changes of a toggle that are held back. The reply is at how many
+    /// targets there were some; `None` if there is no toggle with this key.
     Confirm(String, oneshot::Sender<Option<usize>>),
-    /// To look at everything again.
+    /// Compare everything afresh.
     Resync,
 }
 
-/// The state of an engine that runs.
+/// The state of a running engine, for as long as its parts stay the same.
 pub(crate) struct Coordinator {
     pub(crate) parts: Arc<Parts>,
     pub(crate) machine: Machine,
     pub(crate) counters: Counters,
+    /// Whether everything was tried once since the start. Never goes back to `false`.
     pub(crate) started: bool,
-    /// Why changes of each source are not noticed.
+    /// Why changes of each source are not noticed, by the index of the source.
     sources: Vec<Retry>,
-    /// Since when each source is being synced, and how much of it is under way.
+    /// By the index of the source: when its present sync began, if there is one, and
+    /// how many actions for its toggles are under way. The sync has ended when they are
+    /// none.
     rounds: Vec<(Option<Instant>, usize)>,
+    /// Where tasks report their ends. The sender is kept to be cloned for them.
     events: (mpsc::UnboundedSender<Event>, mpsc::UnboundedReceiver<Event>),
-    /// Writes must end; questions may be dropped.
+    /// Tasks that change targets. A stop waits for them.
     writes: JoinSet<()>,
+    /// All other tasks. A stop drops them.
     others: JoinSet<()>,
 }
 
 impl Coordinator {
+    /// Creates a coordinator that has not begun. `machine` must be one of these parts.
     pub(crate) fn new(parts: Parts, machine: Machine) -> Self {
         Self {
             sources: parts.sources.iter().map(|_| Retry::default()).collect(),
@@ -81,12 +109,16 @@ impl Coordinator {
         }
     }
 
-    /// Runs a task beside, which a shutdown drops.
+    /// Spawns a task that is dropped when the coordinator stops.
     pub(crate) fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) {
         self.others.spawn(task);
     }
 
-    /// Works until `stop` says so; what is being written is then finished.
+    /// Runs until `stop` becomes true. Writes that are under way are then finished, and
+    /// their results are noted, so that a successor knows them.
+    ///
+    /// Commands that arrive while it stops wait in their channel for the successor; they
+    /// fail when there is none and the channel is closed.
     pub(crate) async fn run(
         &mut self,
         commands: &mut mpsc::Receiver<Command>,
@@ -96,7 +128,8 @@ impl Coordinator {
             (0..self.parts.sources.len()).map(|index| self.watch(index)).collect();
         let begun = Instant::now();
         for (index, source) in self.parts.clone().sources.iter().enumerate() {
-            // One that was there before the configuration was read again.
+            // The source was kept when the configuration was read again. It reports changes only,
+            // but there may be new toggles to query.
             if source.has_begun() {
                 self.take(Event::Source(index, Ok(())), begun);
             }
@@ -143,7 +176,8 @@ impl Coordinator {
         }
     }
 
-    /// Reports whenever the answers of a source may have changed.
+    /// Spawns the task that reports whenever the answers of a source may have changed.
+    /// After a failure it waits before it tries again.
     fn watch(&mut self, index: usize) -> AbortHandle {
         let (source, sender) = (self.parts.sources[index].clone(), self.events.0.clone());
         self.others.spawn(async move {
@@ -170,7 +204,10 @@ impl Coordinator {
         })
     }
 
-    /// Begins what the machine wants to be done.
+    /// Spawns the task that performs an action.
+    ///
+    /// It waits for one of the permits of its source or target first, so that a thousand
+    /// toggles do not mean a thousand connections.
     fn perform(&mut self, action: Action) {
         let (parts, sender) = (self.parts.clone(), self.events.0.clone());
         match action {
@@ -205,15 +242,17 @@ impl Coordinator {
         }
     }
 
+    /// Counts an action for a toggle as under way in the sync of its source.
     fn begin(&mut self, toggle: usize) {
         self.rounds[self.parts.toggles[toggle].source].1 += 1;
     }
 
+    /// Counts an action for a toggle as ended.
     fn ended(&mut self, toggle: usize) {
         self.rounds[self.parts.toggles[toggle].source].1 -= 1;
     }
 
-    /// Hands an event to the machine.
+    /// Logs and counts an event, and hands it to the machine.
     fn take(&mut self, event: Event, now: Instant) {
         let parts = self.parts.clone();
         match event {
@@ -238,7 +277,7 @@ impl Coordinator {
                         let source = &parts.sources[entry.source].id;
                         self.counters.failed("source", source, failure.kind());
                         let error = failure.line();
-                        tracing::warn!(toggle = %key, %source, %rule, error, "cannot ask for the users");
+                        tracing::warn!(toggle = %key, %source, %rule, error, "cannot query the users");
                     }
                     Ok(Answer::Undefined) => {
                         tracing::warn!(toggle = %key, %rule, "the rule is undefined: nobody is revoked");
@@ -286,7 +325,10 @@ impl Coordinator {
         tracing::warn!(toggle = %key, %target, error = failure.line(), "{what}");
     }
 
-    /// Notes the ends of syncs, and of the start.
+    /// Notes when a sync has ended, and when everything was tried once.
+    ///
+    /// Called after the actions were performed: a source with nothing under way then has
+    /// nothing left to do at once.
     fn observe(&mut self, now: Instant) {
         for (index, (since, under_way)) in self.rounds.iter_mut().enumerate() {
             if *under_way == 0
@@ -298,6 +340,11 @@ impl Coordinator {
         self.started = self.started || self.has_tried_everything();
     }
 
+    /// Whether every source was queried and every toggle written, successfully or not.
+    ///
+    /// A toggle whose rule is undefined is tried once its targets are prepared: there is
+    /// nothing to write. A source that cannot notice changes counts as tried, or else an
+    /// unreachable OPAL client would keep the start from ending.
     fn has_tried_everything(&self) -> bool {
         let reports = |(index, source): (usize, &Source)| {
             source.has_begun() || self.sources[index].failure().is_some()
@@ -313,6 +360,7 @@ impl Coordinator {
             && self.machine.toggles().iter().all(toggle_tried)
     }
 
+    /// Carries out a command. Nobody may be waiting for the reply any more, which is fine.
     fn answer(&mut self, command: Command) {
         match command {
             Command::Inspect(reply) => {
@@ -330,6 +378,7 @@ impl Coordinator {
         }
     }
 
+    /// A snapshot of how everything is doing.
     fn status(&self) -> Status {
         let now = Instant::now();
         let parts = &*self.parts;
@@ -390,10 +439,12 @@ impl Coordinator {
     }
 }
 
+/// The number of toggles for which `is` holds.
 fn count(toggles: &[ToggleStatus], is: impl Fn(&ToggleStatus) -> bool) -> usize {
     toggles.iter().filter(|toggle| is(toggle)).count()
 }
 
+/// How a failure is reported, if there is one.
 fn failure(retry: &Retry, now: Instant) -> Option<FailureStatus> {
     let failure = retry.failure()?;
     let since = retry.since().unwrap_or(now);
@@ -404,11 +455,18 @@ fn failure(retry: &Retry, now: Instant) -> Option<FailureStatus> {
     })
 }
 
+/// The names of users, for a log at DEBUG.
 fn names(users: &Users) -> Vec<&str> {
     users.iter().collect()
 }
 
-/// Returns once the answers of a source may have changed, and not more often than it settles.
+/// Waits until the answers of a source may have changed and have settled: changes within
+/// [`SETTLE`] of each other are merged, for at most [`SETTLED`].
+///
+/// This drops calls of [`PolicySource::changed`] that have not returned, which is why
+/// they must be cancel-safe. A failure while it settles is left to the next call.
+///
+/// [`PolicySource::changed`]: crate::optoggles::PolicySource::changed
 async fn changed(source: &Source) -> Result<(), Failure> {
     source.source.changed().await?;
     let settled = timeout(SETTLED, async {
@@ -418,6 +476,7 @@ async fn changed(source: &Source) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Waits until an instant, or for ever without one.
 async fn until(due: Option<Instant>) {
     match due {
         Some(due) => sleep_until(due).await,

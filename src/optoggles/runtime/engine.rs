@@ -1,4 +1,4 @@
-//! An engine before it runs: what it is made of.
+//! The engine before it runs: its description, and how that is assembled.
 
 use std::{
     path::{Path, PathBuf},
@@ -24,6 +24,11 @@ use crate::{
 
 /// Keeps toggles in step with a policy, once it is [started](Self::start).
 ///
+/// An engine does nothing before that, so it also serves to look at what would happen:
+/// [`plan`](Self::plan) and [`check`](Self::check).
+///
+/// From a configuration file, as `flagstaff optoggles` does:
+///
 /// ```no_run
 /// use flagstaff::optoggles::Engine;
 ///
@@ -35,7 +40,7 @@ use crate::{
 /// # Ok(()) }
 /// ```
 ///
-/// With sources and targets of the program's own:
+/// From parts:
 ///
 /// ```no_run
 /// use flagstaff::optoggles::{Engine, FlagdTarget, OpaSource, Rule, Toggle};
@@ -53,14 +58,18 @@ use crate::{
 #[derive(Debug)]
 pub struct Engine(Kind);
 
+/// What an engine is made of.
 enum Kind {
-    /// Of a file, which is read again when it changes.
+    /// A configuration. Sources and targets are made of it at the start.
     Config {
         config: Box<Config>,
+        /// The file that is read again when it changes. `None`: the configuration stays.
         path: Option<PathBuf>,
     },
+    /// Parts that the program has made.
     Parts {
         parts: Box<Parts>,
+        /// The address for metrics and details, if they are served.
         listen: Option<Listen>,
     },
 }
@@ -76,14 +85,19 @@ impl std::fmt::Debug for Kind {
     }
 }
 
-/// What an [`Engine`] is made of.
+/// Assembles an [`Engine`] from sources, targets and toggles; see [`Engine::builder`].
+///
+/// Sources and targets have ids, which name them in logs, metrics and the status. Give
+/// each its own. Toggles may be added before the source and the targets they name.
 #[derive(Default)]
 pub struct EngineBuilder {
     sources: Vec<Source>,
     targets: Vec<Target>,
+    /// The id of its source, the toggle, and the ids of its targets (`None`: all).
     toggles: Vec<(String, Toggle, Option<Vec<String>>)>,
     settings: Settings,
     resync: Option<Duration>,
+    /// The address for metrics and details.
     management: Option<Listen>,
 }
 
@@ -96,7 +110,11 @@ impl std::fmt::Debug for EngineBuilder {
 }
 
 impl Engine {
-    /// An engine of a configuration file, which is read again when it changes.
+    /// Creates an engine from a configuration file, which is read again when it changes
+    /// and at [`Running::reload`].
+    ///
+    /// Use `Engine::from` for a [`Config`] that does not come from a file, or must not be
+    /// read again.
     ///
     /// # Errors
     ///
@@ -107,27 +125,59 @@ impl Engine {
         Ok(Self(Kind::Config { config, path: Some(path.to_owned()) }))
     }
 
-    /// An engine of sources, targets and toggles that the program gives it.
+    /// Begins with an engine without sources, targets and toggles.
+    ///
+    /// ```
+    /// use flagstaff::optoggles::{Engine, FlagdTarget, OpaSource, Rule, Toggle};
+    ///
+    /// # fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// let engine = Engine::builder()
+    ///     .source("opa", OpaSource::builder("http://127.0.0.1:8181").build()?)
+    ///     .target("file", FlagdTarget::builder().file("flags.json").build())
+    ///     .target("other", FlagdTarget::builder().file("other.json").build())
+    ///     .toggle("opa", Toggle::new("everywhere", Rule::new("app", "users")))
+    ///     .toggle_for("opa", Toggle::new("here", Rule::new("app", "testers")), ["other"])
+    ///     .max_removed(0.5)
+    ///     .build()?;
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn builder() -> EngineBuilder {
         EngineBuilder::default()
     }
 
-    /// What a sync would change now. It asks the sources, reads the targets, and changes nothing.
+    /// Computes what a sync would change now: queries the sources, reads the targets, and
+    /// changes nothing.
+    ///
+    /// A source or a target that fails is part of the [`Plan`], not an error.
+    ///
+    /// ```no_run
+    /// use flagstaff::optoggles::Engine;
+    ///
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// let plan = Engine::from_config("config.yaml")?.plan().await?;
+    /// for change in &plan.changes {
+    ///     println!("{} at {}: {:?}", change.toggle, change.target, change.action);
+    /// }
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     ///
-    /// When the state cannot be read, or a source or a target cannot be made of the configuration.
+    /// When the state cannot be read, or the configuration of a source or a target cannot
+    /// be used.
     pub async fn plan(&self) -> Result<Plan, EngineError> {
         Ok(plan(self.passive_parts().await?).await)
     }
 
-    /// Whether sources and targets answer and accept their tokens: what fails, by the id of the
-    /// source or the target.
+    /// Checks whether sources and targets answer and accept their tokens. Returns those
+    /// that do not, by id; an empty list means that all do.
+    ///
+    /// They are checked one after the other, each for at most some ten seconds a request.
     ///
     /// # Errors
     ///
-    /// As of [`plan`](Self::plan).
+    /// As for [`plan`](Self::plan).
     pub async fn check(&self) -> Result<Vec<(String, Failure)>, EngineError> {
         let parts = self.passive_parts().await?;
         let mut failures = Vec::new();
@@ -142,6 +192,7 @@ impl Engine {
         Ok(failures)
     }
 
+    /// The parts to look at. Those of a configuration serve nothing and register nowhere.
     async fn passive_parts(&self) -> Result<Parts, EngineError> {
         match &self.0 {
             Kind::Config { config, .. } => passive_parts(config).await,
@@ -149,15 +200,17 @@ impl Engine {
         }
     }
 
-    /// Starts to keep the toggles in step: opens the listeners, and asks the sources.
+    /// Starts to keep the toggles in step: opens the listeners, and begins to query the
+    /// sources.
     ///
-    /// It does not wait for sources and targets, which may be unreachable; see
-    /// [`Running::started`].
+    /// It does not wait for sources and targets, which may be unreachable;
+    /// [`Running::started`] does. Must be called in a tokio runtime, in which the engine
+    /// then runs.
     ///
     /// # Errors
     ///
-    /// When an address cannot be used, the state cannot be read, or a source or a target cannot be
-    /// made of the configuration.
+    /// When an address cannot be listened on, the state or the callback secret cannot be
+    /// read, or the configuration of a source or a target cannot be used.
     pub async fn start(self) -> Result<Running, EngineError> {
         match self.0 {
             Kind::Config { config, path } => start::start_config(*config, path).await,
@@ -166,6 +219,18 @@ impl Engine {
     }
 }
 
+/// An engine of a configuration that is not read again.
+///
+/// ```
+/// use flagstaff::optoggles::{Config, Engine};
+///
+/// let config = Config::parse("
+/// sources: [{id: opa, sourceType: opa, url: http://127.0.0.1:8181}]
+/// target: {targetType: flagd, targetSpec: {file: /run/flags.json}}
+/// ")?;
+/// let engine = Engine::from(config);
+/// # Ok::<(), flagstaff::optoggles::ConfigError>(())
+/// ```
 impl From<Config> for Engine {
     fn from(config: Config) -> Self {
         Self(Kind::Config { config: Box::new(config), path: None })
@@ -173,34 +238,44 @@ impl From<Config> for Engine {
 }
 
 impl EngineBuilder {
-    /// Adds a source.
+    /// Adds a source, to which toggles refer by this id.
     #[must_use]
     pub fn source(mut self, id: impl Into<String>, source: impl PolicySource) -> Self {
         self.sources.push(Source::new(id, Arc::new(source)));
         self
     }
 
-    /// Adds a target.
+    /// Adds a target, to which toggles may refer by this id.
     #[must_use]
     pub fn target(self, id: impl Into<String>, target: impl ToggleTarget) -> Self {
         self.shared_target(id, Arc::new(target))
     }
 
-    /// Adds a target that the program keeps a handle to.
+    /// Adds a target to which the program keeps a handle, for example to read from it.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use flagstaff::optoggles::{Engine, FlagdTarget};
+    ///
+    /// let flags = Arc::new(FlagdTarget::builder().build());
+    /// let builder = Engine::builder().shared_target("flagd", flags.clone());
+    /// // `flags.source()` supplies a provider in this process.
+    /// ```
     #[must_use]
     pub fn shared_target(mut self, id: impl Into<String>, target: Arc<dyn ToggleTarget>) -> Self {
         self.targets.push(Target::new(id, target));
         self
     }
 
-    /// Adds a toggle of the source of this id, for all targets.
+    /// Adds a toggle whose users come from the source with this id, for all targets.
     #[must_use]
     pub fn toggle(mut self, source: impl Into<String>, toggle: Toggle) -> Self {
         self.toggles.push((source.into(), toggle, None));
         self
     }
 
-    /// Adds a toggle of the source of this id, for the targets of these ids.
+    /// Adds a toggle whose users come from the source with this id, for the targets with
+    /// these ids.
     #[must_use]
     pub fn toggle_for(
         mut self,
@@ -213,41 +288,62 @@ impl EngineBuilder {
         self
     }
 
-    /// How often everything is looked at again; zero is never. Default: 5 minutes.
+    /// Sets how often everything is compared afresh: what sources answer, and what
+    /// targets hold. Zero: never. Default: 5 minutes.
+    ///
+    /// It catches changes that a source does not notice and lists that were edited by
+    /// hand.
     #[must_use]
     pub fn resync_interval(mut self, interval: Duration) -> Self {
         self.resync = Some(interval);
         self
     }
 
-    /// How long a set of users must stay empty before it is written, unless its source vouches for
-    /// it. Default: 30 s.
+    /// Sets how long a set of users must stay empty before that counts, unless its source
+    /// [vouches for it](crate::optoggles::Answer::Users). Zero: it counts at once.
+    /// Default: 30 s.
+    ///
+    /// The pause is also how late a true revocation of everybody can be.
     #[must_use]
     pub fn empty_confirmation(mut self, pause: Duration) -> Self {
         self.settings.empty_confirmation = pause;
         self
     }
 
-    /// The largest share of the users of a toggle that one write may remove, from 0 to 1; a larger
-    /// change is held back until it is [confirmed](Running::confirm). Default: none.
+    /// Sets the largest share of a toggle's users that one write may remove, from 0 (no
+    /// removal) to 1 (no limit). A larger change is held back until somebody
+    /// [confirms](Running::confirm) it, or the policy takes it back. Default: no limit.
+    ///
+    /// It does not apply to the first write to a target that cannot be read, since the
+    /// engine does not know whom it has.
     #[must_use]
     pub fn max_removed(mut self, share: f64) -> Self {
         self.settings.max_removed = Some(share);
         self
     }
 
-    /// Serves metrics and details at this address. Default: nowhere.
+    /// Serves `/metrics` and `/details` at this address, without authentication. Default:
+    /// nowhere.
     #[must_use]
     pub fn management(mut self, listen: impl Into<Listen>) -> Self {
         self.management = Some(listen.into());
         self
     }
 
-    /// Makes the engine.
+    /// Creates the engine, which must then be [started](Engine::start).
     ///
     /// # Errors
     ///
-    /// When a toggle comes twice, or names a source or a target that does not exist.
+    /// When two toggles have the same key, or a toggle names a source or a target that
+    /// does not exist, or a target twice.
+    ///
+    /// ```
+    /// use flagstaff::optoggles::{Engine, Rule, Toggle};
+    ///
+    /// let toggle = Toggle::new("us-only", Rule::new("app.rbac", "us_users"));
+    /// let error = Engine::builder().toggle("opa", toggle).build().unwrap_err();
+    /// assert_eq!(error.to_string(), "toggle `us-only`: there is no source `opa`");
+    /// ```
     pub fn build(self) -> Result<Engine, EngineError> {
         let Self { sources, targets, toggles, settings, resync, management } = self;
         let mut entries: Vec<Entry> = Vec::new();
@@ -262,11 +358,17 @@ impl EngineBuilder {
             let targets = match named {
                 None => (0..targets.len()).collect(),
                 Some(named) => {
-                    let index = |id: &String| {
-                        let found = targets.iter().position(|target| target.id == *id);
-                        found.ok_or_else(|| error(format!("there is no target `{id}`")))
-                    };
-                    named.iter().map(index).collect::<Result<_, _>>()?
+                    let mut indexes = Vec::new();
+                    for id in named {
+                        let found = targets.iter().position(|target| target.id == id);
+                        let index =
+                            found.ok_or_else(|| error(format!("there is no target `{id}`")))?;
+                        if indexes.contains(&index) {
+                            return Err(error(format!("the target `{id}` is given twice")));
+                        }
+                        indexes.push(index);
+                    }
+                    indexes
                 }
             };
             entries.push(Entry { toggle: Arc::new(toggle), source, targets });
@@ -275,5 +377,27 @@ impl EngineBuilder {
         let parts =
             Parts { sources, targets, toggles: entries, settings, resync, ..Parts::default() };
         Ok(Engine(Kind::Parts { parts: Box::new(parts), listen: management }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::optoggles::{FlagdTarget, OpaSource, Rule};
+
+    #[test]
+    fn a_toggle_names_each_target_once() {
+        crate::testing::bring_cryptography();
+        let built = |targets: &[&str]| {
+            Engine::builder()
+                .source("s", OpaSource::builder("http://opa").build().unwrap())
+                .target("t", FlagdTarget::builder().build())
+                .target("u", FlagdTarget::builder().build())
+                .toggle_for("s", Toggle::new("a", Rule::new("p", "r")), targets.iter().copied())
+                .build()
+        };
+        built(&["u", "t"]).unwrap();
+        let error = built(&["t", "u", "t"]).unwrap_err().to_string();
+        assert_eq!(error, "toggle `a`: the target `t` is given twice");
     }
 }

@@ -1,4 +1,4 @@
-//! Why an engine does not start.
+//! Why an engine cannot be created or started.
 
 use crate::{
     http::BindError,
@@ -9,17 +9,29 @@ use crate::{
     server::ServerError,
 };
 
-/// Why an engine does not start.
+/// Why an engine cannot be created or started.
+///
+/// All of these are errors of the configuration or of this machine. That a source or a
+/// target is unreachable is never one: the engine starts, retries, and reports it in its
+/// [`Status`](super::Status).
+///
+/// ```
+/// use flagstaff::optoggles::{Engine, EngineError};
+///
+/// let error = Engine::from_config("no-such-file.yaml").unwrap_err();
+/// assert!(matches!(error, EngineError::Config(_)));
+/// assert_eq!(error.to_string(), "cannot read the configuration in no-such-file.yaml");
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EngineError {
-    /// There is no valid configuration.
+    /// The configuration cannot be read or is invalid.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The state cannot be used.
+    /// The state file cannot be used.
     #[error(transparent)]
     Record(#[from] RecordError),
-    /// A source cannot be made.
+    /// The configuration of a source cannot be used.
     #[error("source `{id}`")]
     Source {
         /// Its id.
@@ -27,7 +39,7 @@ pub enum EngineError {
         /// Why.
         source: Failure,
     },
-    /// A target cannot be made.
+    /// The configuration of a target cannot be used.
     #[error("target `{id}`")]
     Target {
         /// Its id.
@@ -43,16 +55,17 @@ pub enum EngineError {
         /// Why.
         source: Box<ServerError>,
     },
-    /// An address cannot be listened at.
+    /// An address cannot be listened on.
     #[error("cannot start the HTTP server")]
     Bind(#[source] Box<BindError>),
-    /// A secret cannot be read.
+    /// The secret for callback tokens cannot be read.
     #[error("cannot read the secret for callbacks")]
     Secret(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// Callback tokens cannot be made.
     #[error(transparent)]
     Random(#[from] NoRandomNumbers),
-    /// A toggle names a source or a target that does not exist, or comes twice.
+    /// A toggle has the key of another one, or names a source or a target that does not
+    /// exist, or a target twice.
     #[error("toggle `{key}`: {reason}")]
     Toggle {
         /// Its key.

@@ -1,4 +1,8 @@
-//! From a configuration to sources, targets and toggles.
+//! Makes sources, targets and toggles of a configuration.
+//!
+//! Sources and targets are costly to replace: an OPAL source is registered at its
+//! client, and a flagd target serves at an address. So those whose configuration is the
+//! same as before are taken over, and the rest are new.
 
 use std::{
     collections::HashMap,
@@ -20,19 +24,22 @@ use crate::optoggles::{
     target::{FlagdTarget, LaunchDarklyTarget, RestTarget},
 };
 
-/// What makes parts of a configuration, when it is read and whenever it is read again.
+/// Makes [`Parts`] of a configuration, at the start and whenever it is read again. It
+/// holds what stays the same for the whole life of an engine.
 #[derive(Clone)]
 pub(super) struct Factory {
+    /// Issues the callback tokens.
     pub(super) tokens: Tokens,
+    /// The record in the file `state`, if one is configured.
     pub(super) record: Option<Record>,
-    /// The port of the HTTP server, for callbacks.
+    /// The port at which callbacks are served, for their URLs.
     pub(super) port: u16,
     /// The name of this installation, for the keys of callbacks.
     pub(super) instance: String,
 }
 
-/// The parts of a configuration that nobody calls back and that serve nothing: to look, and to change
-/// nothing.
+/// Makes parts of a configuration to look at and not to run: targets open no listeners,
+/// and nothing registers a callback. (Sources register only when they are watched.)
 pub(super) async fn passive_parts(config: &Config) -> Result<Parts, EngineError> {
     let mut config = config.clone();
     for (_, target) in &mut config.targets {
@@ -47,8 +54,13 @@ pub(super) async fn passive_parts(config: &Config) -> Result<Parts, EngineError>
 }
 
 impl Factory {
-    /// The parts of a configuration. Sources and targets that are configured as they were are taken
-    /// over.
+    /// Makes the parts of a configuration. Sources and targets with the same id and
+    /// configuration as in `former` are taken over.
+    ///
+    /// # Errors
+    ///
+    /// When the configuration of a source or a target cannot be used, or an address of a
+    /// flagd target cannot be listened on. `former` is not affected.
     pub(super) async fn parts(
         &self,
         config: &Config,
@@ -75,7 +87,7 @@ impl Factory {
             config.sources.iter().enumerate().map(|(index, (id, _))| (&**id, index)).collect();
         let target_ids: HashMap<_, _> =
             config.targets.iter().enumerate().map(|(index, (id, _))| (&**id, index)).collect();
-        // A configuration that is valid names nothing that does not exist.
+        // A valid configuration names only sources and targets that exist, so nothing is left out.
         let entry = |toggle: &ToggleConfig| {
             let targets = toggle.targets.iter().filter_map(|id| index(&target_ids, id)).collect();
             let source = index(&source_ids, &toggle.source)?;
@@ -92,6 +104,7 @@ impl Factory {
         })
     }
 
+    /// Makes a source. Sends nothing yet.
     fn source(&self, id: &str, config: &SourceConfig) -> Result<Source, EngineError> {
         let failed = |source| EngineError::Source { id: id.to_owned(), source };
         let SourceConfig { kind, url, token, guard } = config;
@@ -124,7 +137,8 @@ impl Factory {
                     format!("http://{address}")
                 };
                 let token = self.tokens.of(id);
-                // Replicas behind one address have names of their own, as containers do.
+                // The key must differ between replicas, even those behind one address: in
+                // containers `HOSTNAME` does.
                 let host = std::env::var("HOSTNAME").unwrap_or_default();
                 let key = format!("optoggles-{}-{id}-{host}-{address}", self.instance);
                 let url = format!("{base}/opa_update");
@@ -139,6 +153,7 @@ impl Factory {
         Ok(source)
     }
 
+    /// Makes a target. One of flagd serves from now on.
     async fn target(&self, id: &str, config: &TargetConfig) -> Result<Target, EngineError> {
         let failed = |source| EngineError::Target { id: id.to_owned(), source };
         let mut target = match config {
@@ -187,7 +202,11 @@ impl Factory {
     }
 }
 
-/// The address of this machine that a host is reached from, which nothing is sent to find out.
+/// The address of this machine as the host of a URL sees it, or loopback if that cannot
+/// be found out.
+///
+/// Connecting a UDP socket sends nothing: it makes the system choose the route and with
+/// it the local address. The name of the host is resolved, which blocks.
 fn own_address(url: &str) -> IpAddr {
     let found = || {
         let url = reqwest::Url::parse(url).ok()?;

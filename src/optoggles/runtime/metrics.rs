@@ -1,4 +1,10 @@
-//! Metrics in Prometheus' text format.
+//! The metrics of an engine in Prometheus' [text format].
+//!
+//! Gauges are computed from the [`Status`] at each scrape, counters come from
+//! [`Counters`]. A gauge without a value has no sample: `empty_seconds`, for example,
+//! exists for a toggle only while its empty set waits.
+//!
+//! [text format]: https://prometheus.io/docs/instrumenting/exposition_formats/
 
 use super::{
     counters::{BOUNDS, Counters},
@@ -6,23 +12,23 @@ use super::{
 };
 use crate::server::metrics::text::Exposition;
 
-/// The metrics of an engine.
+/// Writes the metrics of an engine.
 pub(super) fn expose(status: &Status, counters: &Counters) -> String {
     let mut text = Exposition::default();
     gauges(&mut text, status);
     let name = "flagstaff_optoggles_failures_total";
-    text.head(name, "counter", "Failed questions to sources and failed writes to targets.");
+    text.head(name, "counter", "Failed queries of sources and failed writes to targets.");
     for ((part, id, kind), count) in &counters.failures {
         let labels = [("part", *part), ("id", id), ("kind", kind)];
         text.sample(name, &labels, &count.to_string());
     }
     let name = "flagstaff_optoggles_writes_total";
-    text.head(name, "counter", "Lists of users that were written to a target.");
+    text.head(name, "counter", "Lists of users written to a target.");
     for (target, count) in &counters.writes {
         text.sample(name, &[("target", target)], &count.to_string());
     }
     let name = "flagstaff_optoggles_sync_duration_seconds";
-    let help = "From the notice of a change to the last write that came of it, by source.";
+    let help = "Time from the notice of a change to the end of the writes it caused, by source.";
     text.head(name, "histogram", help);
     for (source, durations) in &counters.syncs {
         let mut sum = 0;
@@ -39,31 +45,32 @@ pub(super) fn expose(status: &Status, counters: &Counters) -> String {
     text.0
 }
 
+/// Writes what is computed from the status.
 fn gauges(text: &mut Exposition, status: &Status) {
     let up = |healthy: bool| if healthy { "1" } else { "0" };
     let name = "flagstaff_optoggles_healthy";
     text.head(name, "gauge", "Whether nothing fails.");
     text.sample(name, &[], up(status.healthy));
     let name = "flagstaff_optoggles_source_up";
-    text.head(name, "gauge", "Whether changes of a source are noticed and its toggles answered.");
+    text.head(name, "gauge", "Whether changes of a source are noticed and its rules have values.");
     for source in &status.sources {
         let is_up = source.failure.is_none() && source.failing == 0;
         text.sample(name, &[("source", &source.id)], up(is_up));
     }
     let name = "flagstaff_optoggles_target_up";
-    text.head(name, "gauge", "Whether a target takes all toggles.");
+    text.head(name, "gauge", "Whether a target accepts all its toggles.");
     for target in &status.targets {
         text.sample(name, &[("target", &target.id)], up(target.failing == 0));
     }
     let name = "flagstaff_optoggles_users";
-    text.head(name, "gauge", "The users whom the policy authorizes, by toggle.");
+    text.head(name, "gauge", "Number of users whom the policy authorizes.");
     for toggle in &status.toggles {
         if let Some(users) = toggle.users {
             text.sample(name, &[("toggle", &toggle.key)], &users.to_string());
         }
     }
     let name = "flagstaff_optoggles_empty_seconds";
-    let help = "For how long the answer for a toggle has been empty and waits to be confirmed.";
+    let help = "Seconds for which an empty set of users has been waiting for its confirmation.";
     text.head(name, "gauge", help);
     for toggle in &status.toggles {
         if let Some(empty) = toggle.empty_for {
@@ -79,7 +86,8 @@ fn gauges(text: &mut Exposition, status: &Status) {
         })
     };
     let name = "flagstaff_optoggles_last_sync_age_seconds";
-    let help = "Since when a target was last seen to have what the policy says.";
+    let help =
+        "Seconds since a target was last known to have the users that the policy authorizes.";
     text.head(name, "gauge", help);
     for (cell, labels) in cells() {
         if let Some(age) = cell.in_step {
@@ -87,7 +95,7 @@ fn gauges(text: &mut Exposition, status: &Status) {
         }
     }
     let name = "flagstaff_optoggles_held_back_users";
-    let help = "How many users a change would remove that is held back.";
+    let help = "Number of users whom a change that is held back would remove.";
     text.head(name, "gauge", help);
     for (cell, labels) in cells() {
         if let Some(held_back) = cell.held_back {

@@ -1,4 +1,7 @@
-//! What a sync would change, found out without a change.
+//! Computes what a sync would change, without changing anything.
+//!
+//! A plan is made of single answers and not by the state machine, so it does not wait: an
+//! empty set that would have to be confirmed is reported as held back.
 
 use std::sync::Arc;
 
@@ -6,17 +9,32 @@ use serde::Serialize;
 use tokio::task::JoinSet;
 
 use super::parts::Parts;
-use crate::optoggles::{failure::Failure, source::Answer, target::Held, users::Users};
+use crate::optoggles::{
+    failure::Failure, machine::Settings, source::Answer, target::Held, users::Users,
+};
 
-/// What a sync would change.
+/// What a sync would change; see [`Engine::plan`](super::Engine::plan).
+///
+/// `flagstaff optoggles plan --json` prints it as JSON:
+///
+/// ```json
+/// {
+///   "changes": [
+///     {"toggle": "us-only", "target": "ld", "action": "change",
+///      "added": ["bob"], "removed": [], "held_back": false},
+///     {"toggle": "us-only", "target": "flagd", "action": "nothing"}
+///   ]
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Plan {
-    /// The changes of each toggle at each of its targets, in the order of the configuration.
+    /// What would be done for each toggle at each of its targets, in the order of the
+    /// configuration. Toggles that would not change are listed too.
     pub changes: Vec<PlannedChange>,
 }
 
-/// What a sync would change of one toggle at one target.
+/// What a sync would do for one toggle at one target.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct PlannedChange {
@@ -29,39 +47,62 @@ pub struct PlannedChange {
     pub action: PlannedAction,
 }
 
-/// What would be done.
+/// What a sync would do. User names are part of it.
+///
+/// ```
+/// use flagstaff::optoggles::PlannedAction;
+///
+/// fn summary(action: &PlannedAction) -> String {
+///     match action {
+///         PlannedAction::Nothing => "in step".to_owned(),
+///         PlannedAction::Change { added, removed, .. } => {
+///             format!("{} added, {} removed", added.len(), removed.len())
+///         }
+///         PlannedAction::Failed { error } => error.clone(),
+///         other => format!("{other:?}"),
+///     }
+/// }
+///
+/// let change = PlannedAction::Change {
+///     added: vec!["bob".to_owned()],
+///     removed: Vec::new(),
+///     held_back: false,
+/// };
+/// assert_eq!(summary(&change), "1 added, 0 removed");
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "action", rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum PlannedAction {
-    /// Nothing: the target has what the policy says.
+    /// Nothing: the target has the users that the policy authorizes.
     Nothing,
-    /// The list would be changed.
+    /// The list of users would be changed. Nobody may be added or removed where a flag is
+    /// only switched on.
     Change {
         /// The users who would get the toggle.
         added: Vec<String>,
         /// The users who would lose it.
         removed: Vec<String>,
-        /// Whether the change would be held back, for removing more users than the limit allows or
-        /// for removing all of them without confirmation.
+        /// Whether the change would be held back at first: it removes more users than
+        /// `maxRemoved` allows, or all of them while nobody vouches for that.
         held_back: bool,
     },
-    /// The target does not say what it has; it would be given this list.
+    /// This list would be written. What the target has now is unknown.
     Write {
-        /// All users.
+        /// All users that the policy authorizes.
         users: Vec<String>,
     },
     /// The rule is undefined: nothing would be written.
     Undefined,
-    /// It cannot be told.
+    /// What would be done is unknown, because the source or the target has failed.
     Failed {
-        /// Why.
+        /// The failure with its causes.
         error: String,
     },
 }
 
 impl Plan {
-    /// Whether anything would change.
+    /// Whether a sync would write anything, as far as is known.
     #[must_use]
     pub fn changes_anything(&self) -> bool {
         self.changes.iter().any(|change| {
@@ -69,14 +110,15 @@ impl Plan {
         })
     }
 
-    /// Whether everything could be told.
+    /// Whether everything could be computed: no source and no target has failed.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         !self.changes.iter().any(|change| matches!(change.action, PlannedAction::Failed { .. }))
     }
 }
 
-/// Asks all sources, reads all targets, and compares.
+/// Queries all sources, reads all targets, and compares. Toggles are handled at the same
+/// time, within the permits of their sources and targets.
 pub(crate) async fn plan(parts: Parts) -> Plan {
     let parts = Arc::new(parts);
     let mut tasks = JoinSet::new();
@@ -89,6 +131,7 @@ pub(crate) async fn plan(parts: Parts) -> Plan {
     Plan { changes: found.into_iter().flat_map(|(_, changes)| changes).collect() }
 }
 
+/// What would be done for one toggle, at each of its targets in turn.
 async fn planned(parts: &Parts, index: usize) -> Vec<PlannedChange> {
     let entry = &parts.toggles[index];
     let source = &parts.sources[entry.source];
@@ -105,7 +148,7 @@ async fn planned(parts: &Parts, index: usize) -> Vec<PlannedChange> {
             Ok(Answer::Users { users, vouched }) => {
                 let _permit = target.room.acquire().await;
                 let held = target.target.read(&entry.toggle).await;
-                compared(users, *vouched, held, parts.settings.max_removed)
+                compared(users, *vouched, held, &parts.settings)
             }
         };
         let (toggle, target) = (entry.toggle.key.clone(), target.id.clone());
@@ -114,12 +157,12 @@ async fn planned(parts: &Parts, index: usize) -> Vec<PlannedChange> {
     changes
 }
 
-/// What would be done for a target to have these users.
+/// What would be done so that a target with `held` has the users of the policy.
 fn compared(
     policy: &Users,
     vouched: bool,
     held: Result<Held, Failure>,
-    max_removed: Option<f64>,
+    settings: &Settings,
 ) -> PlannedAction {
     let names = |users: &Users| users.iter().map(str::to_owned).collect();
     match held {
@@ -128,10 +171,11 @@ fn compared(
         Ok(held) if held.is(policy) => PlannedAction::Nothing,
         Ok(Held::Users { everywhere, anywhere, .. }) => {
             let removed = anywhere.without(policy);
-            let empties = policy.is_empty() && !anywhere.is_empty() && !vouched;
+            let waits = !vouched && !settings.empty_confirmation.is_zero();
+            let empties = policy.is_empty() && !anywhere.is_empty() && waits;
             #[allow(clippy::cast_precision_loss, reason = "fewer users than 2^52")]
             let is_beyond = |limit: f64| removed.len() as f64 > limit * anywhere.len() as f64;
-            let held_back = empties || max_removed.is_some_and(is_beyond);
+            let held_back = empties || settings.max_removed.is_some_and(is_beyond);
             let added = names(&policy.without(&everywhere));
             PlannedAction::Change { added, removed: names(&removed), held_back }
         }
@@ -140,6 +184,8 @@ fn compared(
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn users(names: &str) -> Users {
@@ -148,8 +194,9 @@ mod tests {
 
     #[test]
     fn comparing() {
+        let settings = Settings { max_removed: Some(0.5), ..Settings::default() };
         let plan =
-            |policy: &str, vouched, held| compared(&users(policy), vouched, Ok(held), Some(0.5));
+            |policy: &str, vouched, held| compared(&users(policy), vouched, Ok(held), &settings);
         let change = |added: &[&str], removed: &[&str], held_back| {
             let names = |names: &[&str]| names.iter().map(ToString::to_string).collect();
             PlannedAction::Change { added: names(added), removed: names(removed), held_back }
@@ -161,7 +208,10 @@ mod tests {
         assert_eq!(plan("", false, held("a")), change(&[], &["a"], true));
         let off = Held::Users { everywhere: users("a"), anywhere: users("a b"), in_force: false };
         assert_eq!(plan("a b", true, off), change(&["b"], &[], false));
-        let unknown = compared(&users("a"), false, Ok(Held::Unknown), None);
+        let unknown = compared(&users("a"), false, Ok(Held::Unknown), &settings);
         assert_eq!(unknown, PlannedAction::Write { users: vec!["a".to_owned()] });
+        let at_once = Settings { empty_confirmation: Duration::ZERO, max_removed: None };
+        let emptied = compared(&users(""), false, Ok(held("a")), &at_once);
+        assert_eq!(emptied, change(&[], &["a"], false));
     }
 }

@@ -1,4 +1,9 @@
-//! Toggles that this program has created and that have left the configuration.
+//! Removes toggles that this program has created and that have left the configuration
+//! (`removedToggles`).
+//!
+//! Only toggles in the [record](crate::optoggles::Record) are removed, never one that
+//! somebody made by hand. The record keeps a toggle until its target has confirmed the
+//! removal, so that a removal that was interrupted goes on at the next start.
 
 use std::collections::HashSet;
 
@@ -11,7 +16,9 @@ use crate::optoggles::{
     toggle::{Rule, Toggle},
 };
 
-/// Begins to take away what the record knows and the configuration does not.
+/// Spawns a task for each toggle that the record has and the configuration does not (any
+/// more), by target. The tasks retry until the target has removed the toggle, and are
+/// dropped with the coordinator; the next one begins anew.
 pub(super) fn begin(parts: &Parts, coordinator: &mut Coordinator) {
     let (Some(removal), Some(record)) = (parts.removal, &parts.record) else { return };
     for (index, target) in parts.targets.iter().enumerate() {
@@ -30,10 +37,14 @@ pub(super) fn begin(parts: &Parts, coordinator: &mut Coordinator) {
             let (target, record) = (target.clone(), record.clone());
             coordinator.spawn(async move {
                 let mut retry = Retry::default();
-                while let Err(failure) = target.target.remove(&toggle, removal).await {
+                let remove = async || {
+                    let _permit = target.room.acquire().await;
+                    target.target.remove(&toggle, removal).await
+                };
+                while let Err(failure) = remove().await {
                     let (key, target) = (&toggle.key, &target.id);
                     let error = failure.line();
-                    tracing::warn!(toggle = %key, %target, error, "cannot take the toggle away");
+                    tracing::warn!(toggle = %key, %target, error, "cannot remove the toggle");
                     retry.failed(failure, Instant::now());
                     if let Some(due) = retry.due() {
                         sleep_until(due).await;
@@ -43,7 +54,7 @@ pub(super) fn begin(parts: &Parts, coordinator: &mut Coordinator) {
                 let how = if removal == Removal::Delete { "deleted" } else { "switched off" };
                 tracing::info!(toggle = %key, %target, how, "the toggle has left the configuration");
                 if let Err(error) = record.forget(target, key) {
-                    tracing::warn!(%error, "cannot record that the toggle is gone");
+                    tracing::warn!(%error, "cannot record that the toggle was removed");
                 }
             });
         }

@@ -1,4 +1,20 @@
-//! An engine that runs: its handle, and the task that reads its configuration again.
+//! A running engine: its handle [`Running`], and the task behind it.
+//!
+//! The task runs one [`Coordinator`] at a time. When the configuration file has changed,
+//! it makes new [`Parts`], stops the coordinator, and starts a successor:
+//!
+//! ```text
+//! 1. load the file        invalid: log it, keep everything
+//! 2. make new parts       impossible (an address in use): log it, keep everything
+//! 3. stop the coordinator, let writes that are under way end
+//! 4. successor: takes over questions, cells and counters
+//! 5. close sources and targets that are no longer used
+//! 6. run the successor
+//! ```
+//!
+//! Toggles keep their state if their key, rule and source are the same, and the state at
+//! a target is kept if that and the toggle's `spec` are the same. So a reload that
+//! changes one toggle queries all, and writes at most that one.
 
 use std::{
     collections::HashMap,
@@ -11,7 +27,7 @@ use std::{
 
 use tokio::{
     sync::{mpsc, oneshot, watch},
-    task::JoinHandle,
+    task::{JoinHandle, JoinSet},
     time::{sleep, timeout},
 };
 
@@ -29,31 +45,58 @@ use crate::{
     source::{FileSource, FlagSource as _},
 };
 
-/// How often the configuration is read, where the system tells of no changes.
+/// How often the configuration file is looked at, in case the operating system does not
+/// report a change.
 const INTERVAL: Duration = Duration::from_secs(10);
 
-/// How long sources and targets may take to clean up.
+/// How long each source and target may take to clean up. They do so at the same time.
 const CLOSING: Duration = Duration::from_secs(2);
 
-/// An engine that runs until it is shut down or dropped.
+/// A handle to a running engine, which runs until it is [shut down](Self::shutdown) or
+/// the handle is dropped.
+///
+/// Shutting down is preferable: it waits until writes are finished and callbacks are
+/// removed, while after a drop the same happens in the background, for as long as the
+/// runtime lives.
+///
+/// ```no_run
+/// use flagstaff::optoggles::Engine;
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let running = Engine::from_config("config.yaml")?.start().await?;
+/// running.started().await;
+/// if let Some(status) = running.status().await {
+///     for toggle in status.toggles.iter().filter(|toggle| toggle.failure.is_some()) {
+///         eprintln!("{} fails: {:?}", toggle.key, toggle.failure);
+///     }
+/// }
+/// running.shutdown().await;
+/// # Ok(()) }
+/// ```
 pub struct Running {
     shared: Shared,
     servers: Servers,
+    /// Stops the task when it becomes true or is dropped.
     stop: watch::Sender<bool>,
+    /// Has the configuration read again. Holds one request: more would do the same.
     reload: mpsc::Sender<()>,
     task: JoinHandle<()>,
 }
 
-/// The HTTP servers.
+/// The HTTP servers. They stop when they are dropped.
 pub(super) struct Servers {
+    /// Callbacks and health. `None` for an engine that was built from parts.
     pub(super) public: Option<Server>,
+    /// Metrics, details and confirmations.
     pub(super) management: Option<Server>,
 }
 
-/// What is needed to read a configuration again.
+/// What is needed to read the configuration again.
 pub(super) struct Reload {
     pub(super) path: PathBuf,
+    /// The configuration in force.
     pub(super) config: Box<Config>,
+    /// Makes parts of it.
     pub(super) factory: Factory,
 }
 
@@ -67,6 +110,8 @@ impl fmt::Debug for Running {
 }
 
 impl Running {
+    /// Spawns the task. `commands` is the other end of the channel in `shared`; with
+    /// `reload`, the configuration is watched.
     pub(super) fn start(
         parts: Parts,
         servers: Servers,
@@ -81,53 +126,86 @@ impl Running {
         Self { shared, servers, stop, reload: sender, task }
     }
 
-    /// The address for callbacks and health, if it was made of a configuration.
+    /// Returns the address at which callbacks and health are served, with the actual port
+    /// if the configuration names port 0. `None` for an engine that was built from parts,
+    /// and for a socket that has no such address.
     #[must_use]
     pub fn address(&self) -> Option<SocketAddr> {
         self.servers.public.as_ref()?.addresses().first().copied()
     }
 
-    /// The address for metrics and details, if there is one.
+    /// Returns the address at which metrics and details are served, if they are.
     #[must_use]
     pub fn management_address(&self) -> Option<SocketAddr> {
         self.servers.management.as_ref()?.addresses().first().copied()
     }
 
-    /// How it is doing. None while it shuts down.
+    /// Returns a snapshot of how everything is doing. `None` once the engine has ended.
+    ///
+    /// While the configuration is being read again, it waits for the successor: up to
+    /// some nine seconds if a target does not respond.
     pub async fn status(&self) -> Option<Status> {
         let (reply, answer) = oneshot::channel();
         self.shared.commands.send(Command::Inspect(reply)).await.ok()?;
         answer.await.ok().map(|(status, _)| status)
     }
 
-    /// Returns once every source was asked and every target was written to, or failed.
+    /// Waits until every source was queried and every toggle was written to its targets,
+    /// successfully or not; also returns when the engine has ended.
+    ///
+    /// Whether all went well is in the [`status`](Self::status).
     pub async fn started(&self) {
         while self.status().await.is_some_and(|status| !status.started) {
             sleep(Duration::from_millis(10)).await;
         }
     }
 
-    /// Lets the changes of a toggle be made that are held back for removing too many users. Returns
-    /// how many there are, or none if there is no such toggle.
+    /// Releases the changes of a toggle that are
+    /// [held back](crate::optoggles::EngineBuilder::max_removed) for removing too many
+    /// users.
+    ///
+    /// Returns at how many targets there were some, or `None` if there is no toggle with
+    /// this key. The confirmation is for the users that the policy authorizes now; if the
+    /// policy changes again before they are written, the limit applies anew.
+    ///
+    /// ```no_run
+    /// # async fn example(running: flagstaff::optoggles::Running) {
+    /// match running.confirm("us-only").await {
+    ///     Some(0) => println!("nothing is held back"),
+    ///     Some(targets) => println!("released at {targets} targets"),
+    ///     None => println!("there is no such toggle"),
+    /// }
+    /// # }
+    /// ```
     pub async fn confirm(&self, toggle: impl Into<String>) -> Option<usize> {
         let (reply, answer) = oneshot::channel();
         self.shared.commands.send(Command::Confirm(toggle.into(), reply)).await.ok()?;
         answer.await.ok()?
     }
 
-    /// Looks at everything again: what sources answer, and what targets hold.
+    /// Compares everything afresh, as happens at each
+    /// [`resync_interval`](crate::optoggles::EngineBuilder::resync_interval): queries the
+    /// sources, and reads the targets that report what they hold. Returns without waiting
+    /// for the result.
     pub async fn resync(&self) {
         let _ = self.shared.commands.send(Command::Resync).await;
     }
 
-    /// Reads the configuration file again, if it was made of one: what SIGHUP is for.
+    /// Has the configuration file read again, if the engine was created from one. Nothing
+    /// happens if the file has not changed.
+    ///
+    /// `flagstaff optoggles` calls it on SIGHUP. A file that is invalid is logged, and the
+    /// configuration in force stays.
     pub fn reload(&self) {
-        // One that waits will read it all the same.
+        // If the channel is full, a request is waiting that will read the same file.
         let _ = self.reload.try_send(());
     }
 
-    /// Shuts down: finishes what is being written, removes the callbacks from the OPAL clients, and
-    /// stops the servers, all within ten seconds.
+    /// Shuts down within ten seconds: finishes the writes that are under way, removes the
+    /// callbacks from the OPAL clients, and stops the servers.
+    ///
+    /// A write that takes more than seven seconds is abandoned; the next start will make
+    /// up for it.
     pub async fn shutdown(self) {
         let Self { servers, stop, task, .. } = self;
         stop.send_replace(true);
@@ -141,6 +219,7 @@ impl Running {
 
 /// The task that runs coordinators, one after the other.
 struct Task {
+    /// The parts of the present coordinator.
     parts: Parts,
     shared: Shared,
     stop: watch::Receiver<bool>,
@@ -148,6 +227,7 @@ struct Task {
 }
 
 impl Task {
+    /// Runs until the engine is stopped, and cleans up.
     async fn run(mut self, mut commands: mpsc::Receiver<Command>, mut asked: mpsc::Receiver<()>) {
         let machine = machine(&self.parts);
         let mut coordinator = Coordinator::new(self.parts.clone(), machine);
@@ -157,19 +237,17 @@ impl Task {
             removal::begin(&self.parts, &mut coordinator);
             let halt = watch::Sender::new(false);
             let mut halted = halt.subscribe();
-            let next = {
-                let work = coordinator.run(&mut commands, &mut halted);
-                tokio::pin!(work);
-                let mut stop = self.stop.clone();
+            let mut stop = self.stop.clone();
+            let work = coordinator.run(&mut commands, &mut halted);
+            let end = async {
                 let next = tokio::select! {
                     next = next_parts(&mut self.reload, &self.parts, file.as_mut(), &mut asked) => Some(next),
                     _ = stop.wait_for(|stop| *stop) => None,
-                    () = &mut work => None,
                 };
                 halt.send_replace(true);
-                work.await;
                 next
             };
+            let ((), next) = tokio::join!(work, end);
             let Some(parts) = next else { break };
             let former = std::mem::replace(&mut self.parts, parts);
             coordinator = successor(coordinator, &former, &self.parts);
@@ -178,7 +256,7 @@ impl Task {
         close(&self.parts, &Parts::default()).await;
     }
 
-    /// Lets callbacks reach the sources.
+    /// Has the HTTP endpoint pass callbacks on to the sources that there are now.
     fn route(&self) {
         let sources = self.parts.sources.iter();
         let sources: HashMap<_, _> =
@@ -187,13 +265,17 @@ impl Task {
     }
 }
 
+/// The state machine of these parts, which knows nothing yet.
 fn machine(parts: &Parts) -> Machine {
     let toggles = parts.toggles.iter().map(|entry| (entry.source, entry.targets.clone()));
     Machine::new(parts.settings, toggles)
 }
 
-/// Waits until the configuration has changed, and makes parts of it. One that cannot be used is logged,
-/// and changes nothing.
+/// Waits until the configuration has changed, and returns the parts made of it. Waits for
+/// ever if there is no file.
+///
+/// A configuration that cannot be used is logged, and the wait goes on. Sources and
+/// targets that have not changed are taken over from `former`.
 async fn next_parts(
     reload: &mut Option<Reload>,
     former: &Parts,
@@ -206,7 +288,7 @@ async fn next_parts(
             read = file.next() => {
                 if let Err(error) = read {
                     let path = reload.path.display();
-                    tracing::error!(%path, %error, "cannot read the configuration: the former stays");
+                    tracing::error!(%path, %error, "cannot read the configuration: the former stays in force");
                     continue;
                 }
             }
@@ -216,14 +298,14 @@ async fn next_parts(
             Ok(config) if config == *reload.config => continue,
             Ok(config) => config,
             Err(error) => {
-                tracing::error!(%error, "the configuration cannot be used: the former stays");
+                tracing::error!(%error, "the configuration cannot be used: the former stays in force");
                 continue;
             }
         };
-        if config.bind != reload.config.bind
-            || config.management_bind != reload.config.management_bind
-        {
-            tracing::warn!("`bind` and `managementBind` take effect at the next start");
+        let late = late_changes(&reload.config, &config);
+        if !late.is_empty() {
+            let keys = late.join(", ");
+            tracing::warn!(%keys, "changes of these keys take effect at the next start");
         }
         match reload.factory.parts(&config, former).await {
             Ok(parts) => {
@@ -232,13 +314,30 @@ async fn next_parts(
                 return parts;
             }
             Err(error) => {
-                tracing::error!(error = %crate::excerpt::chain(&error), "the configuration cannot be used: the former stays");
+                tracing::error!(error = %crate::excerpt::chain(&error), "the configuration cannot be used: the former stays in force");
             }
         }
     }
 }
 
-/// A coordinator of other parts, which knows what the former one knew.
+/// The keys that have changed and take effect at the next start only.
+fn late_changes(former: &Config, next: &Config) -> Vec<&'static str> {
+    let changed = [
+        ("bind", former.bind != next.bind),
+        ("managementBind", former.management_bind != next.management_bind),
+        ("confirmToken", former.confirm_token != next.confirm_token),
+        ("instance", former.instance != next.instance),
+        ("state", former.state != next.state),
+        ("callbackSecret", former.callback_secret != next.callback_secret),
+    ];
+    changed.into_iter().filter_map(|(key, changed)| changed.then_some(key)).collect()
+}
+
+/// Creates the coordinator of the parts `after`, which takes over what the former one
+/// knew about toggles that are the same.
+///
+/// The failures of the sources themselves are not taken over: each reports anew at once
+/// whether it notices changes.
 fn successor(former: Coordinator, before: &Parts, after: &Parts) -> Coordinator {
     let mut machine = machine(after);
     let mut known = former.machine;
@@ -251,7 +350,7 @@ fn successor(former: Coordinator, before: &Parts, after: &Parts) -> Coordinator 
                 && same_source(&before.sources[other.source])
         });
         let Some(found) = found else { continue };
-        // A spec that has changed is to be written.
+        // With another spec, the toggle must be prepared and written again.
         let same_spec = before.toggles[found].toggle.spec == entry.toggle.spec;
         let same_target = |old: usize, new: usize| {
             let (old, new): (&Target, &Target) = (&before.targets[old], &after.targets[new]);
@@ -265,22 +364,30 @@ fn successor(former: Coordinator, before: &Parts, after: &Parts) -> Coordinator 
     next
 }
 
-/// Closes the sources and targets that are used no longer.
+/// Closes the sources and targets of `former` that `next` no longer has.
 async fn close(former: &Parts, next: &Parts) {
+    let mut closing = JoinSet::new();
     for Source { id, source, .. } in &former.sources {
         if next.sources.iter().any(|other| Arc::ptr_eq(&other.source, source)) {
             continue;
         }
-        if timeout(CLOSING, source.close()).await.is_err() {
-            tracing::warn!(source = %id, "the source took too long to clean up");
-        }
+        let (id, source) = (id.clone(), source.clone());
+        closing.spawn(async move {
+            if timeout(CLOSING, source.close()).await.is_err() {
+                tracing::warn!(source = %id, "the source took too long to clean up");
+            }
+        });
     }
     for Target { id, target, .. } in &former.targets {
         if next.targets.iter().any(|other| Arc::ptr_eq(&other.target, target)) {
             continue;
         }
-        if timeout(CLOSING, target.close()).await.is_err() {
-            tracing::warn!(target = %id, "the target took too long to clean up");
-        }
+        let (id, target) = (id.clone(), target.clone());
+        closing.spawn(async move {
+            if timeout(CLOSING, target.close()).await.is_err() {
+                tracing::warn!(target = %id, "the target took too long to clean up");
+            }
+        });
     }
+    while closing.join_next().await.is_some() {}
 }

@@ -1,4 +1,9 @@
-//! Starts an engine: the listeners first, then the task.
+//! Starts an engine: first the listeners, then the task.
+//!
+//! The order matters. The listeners are bound first, so that an address in use ends the
+//! start before anything is written, and so that sources know the port at which
+//! they are called back (`bind` may name port 0). They serve before the task runs:
+//! requests wait in the channel of commands for their replies.
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
@@ -16,7 +21,7 @@ use crate::{
     optoggles::{callbacks::Tokens, config::Config, record::Record},
 };
 
-/// Starts an engine of a configuration.
+/// Starts an engine of a configuration. With a path, the file is watched and read again.
 pub(super) async fn start_config(
     config: Config,
     path: Option<PathBuf>,
@@ -57,7 +62,8 @@ pub(super) async fn start_config(
     Ok(Running::start(parts, servers, shared, receiver, reload))
 }
 
-/// Starts an engine of parts that a program has made.
+/// Starts an engine of parts that a program has made. Nothing listens for callbacks: the
+/// program passes them on to its sources itself.
 pub(super) async fn start_parts(
     parts: Parts,
     listen: Option<Listen>,

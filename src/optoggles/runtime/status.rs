@@ -1,23 +1,49 @@
-//! How an engine is doing, for its health, its metrics and whoever embeds it.
+//! How an engine is doing, for its health endpoints, its metrics and the program that
+//! embeds it.
+//!
+//! The types serialize to the JSON of `/details`, in camel case. They name toggles,
+//! sources and targets, and count users without naming them.
 
 use std::time::Duration;
 
 use serde::Serialize;
 
-/// How an engine is doing.
+/// How an engine is doing; see [`Running::status`](super::Running::status).
+///
+/// `/details` at the management address shows it as JSON:
+///
+/// ```json
+/// {
+///   "started": true,
+///   "healthy": false,
+///   "sources": [{"id": "opa", "failure": null, "failing": 0}],
+///   "targets": [{"id": "ld", "failure": null, "failing": 1}],
+///   "toggles": [{
+///     "key": "us-only", "source": "opa", "users": 2, "failure": null, "emptyFor": null,
+///     "targets": [{
+///       "target": "ld",
+///       "inStep": 12.5,
+///       "failure": {"kind": "temporary", "error": "... answered 503", "seconds": 7.25},
+///       "heldBack": null
+///     }]
+///   }]
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Status {
-    /// Whether everything was tried once: every source was asked, and every target written to.
+    /// Whether everything was tried once since the start: every source was queried, and
+    /// every toggle was written to its targets, successfully or not. Stays true.
     pub started: bool,
-    /// Whether nothing fails. A change that is held back is no failure.
+    /// Whether nothing fails now. A change that is held back, and an empty set that waits
+    /// for its confirmation, are not failures.
     pub healthy: bool,
-    /// The sources.
+    /// The sources, in the order of the configuration.
     pub sources: Vec<PartStatus>,
-    /// The targets.
+    /// The targets, in the order of the configuration.
     pub targets: Vec<PartStatus>,
-    /// The toggles.
+    /// The toggles, in the order of the configuration.
     pub toggles: Vec<ToggleStatus>,
 }
 
@@ -28,9 +54,10 @@ pub struct Status {
 pub struct PartStatus {
     /// Its id in the configuration.
     pub id: String,
-    /// Of a source: why changes are not noticed. That a toggle fails is said of the toggle.
+    /// Why changes of a source are not noticed. Always `None` for a target. Failures of a
+    /// single toggle are reported with that toggle.
     pub failure: Option<FailureStatus>,
-    /// How many toggles fail at it.
+    /// How many toggles fail at this source or target.
     pub failing: usize,
 }
 
@@ -43,13 +70,14 @@ pub struct ToggleStatus {
     pub key: String,
     /// The id of its source.
     pub source: String,
-    /// How many users the policy authorizes, once it has answered.
+    /// How many users the policy authorizes. `None` before the first answer.
     pub users: Option<usize>,
-    /// Why the source gives no answer.
+    /// Why the query for the users fails; the rule may be undefined.
     pub failure: Option<FailureStatus>,
-    /// For how many seconds an empty answer has been waiting to be confirmed.
+    /// For how many seconds the answer has been empty and waiting for its confirmation.
+    /// `users` still counts those before. `None`: nothing is waiting.
     pub empty_for: Option<f64>,
-    /// Its targets.
+    /// How it is doing at each of its targets.
     pub targets: Vec<CellStatus>,
 }
 
@@ -60,38 +88,42 @@ pub struct ToggleStatus {
 pub struct CellStatus {
     /// The id of the target.
     pub target: String,
-    /// Seconds since the target was last seen to have what the policy says.
+    /// Seconds since the target was last known to have the users that the policy
+    /// authorizes. It is compared when something changes and at each resync, so a healthy
+    /// toggle shows anything up to the interval of resyncs. `None`: not since the start.
     pub in_step: Option<f64>,
-    /// Why it could not be written.
+    /// Why the toggle could not be prepared or written.
     pub failure: Option<FailureStatus>,
-    /// The change that is held back until somebody confirms it.
+    /// The change that is held back until somebody [confirms](super::Running::confirm) it.
     pub held_back: Option<HeldBack>,
 }
 
-/// A change that removes more users than the limit allows.
+/// A change that would remove more users than
+/// [`max_removed`](super::EngineBuilder::max_removed) allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct HeldBack {
     /// How many users it would remove.
     pub removed: usize,
-    /// Of how many.
+    /// How many users the target has now.
     pub of: usize,
 }
 
-/// What fails, and for how long.
+/// A failure that has not ended yet.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct FailureStatus {
-    /// `temporary`, `permanent` or `undefined`.
+    /// `temporary`, `permanent` or `undefined`; see
+    /// [`FailureKind`](crate::optoggles::FailureKind).
     pub kind: &'static str,
-    /// The error with its causes.
+    /// The last error with its causes, in one line.
     pub error: String,
-    /// Seconds since the first failure without a success.
+    /// Seconds since the first failure after the last success.
     pub seconds: f64,
 }
 
-/// Seconds, to the millisecond.
+/// A duration in seconds, rounded to the millisecond.
 pub(crate) fn seconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1000.0).round() / 1000.0
 }

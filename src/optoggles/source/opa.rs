@@ -1,4 +1,23 @@
-//! OPA, asked directly: its data API, and polling as a source of its own.
+//! OPA: queries of its [data API], and a source that polls it.
+//!
+//! A rule is read with `GET /v1/data/<package>/<rule>`:
+//!
+//! ```text
+//! GET /v1/data/app/rbac/us_users
+//! 200 {"result": ["alice", "bob"]}     these users
+//! 200 {"result": []}                   nobody, or the data is not loaded
+//! 200 {}                               undefined: no such rule, or not loaded
+//! 401 {"code": "unauthorized", ...}    a failure
+//! ```
+//!
+//! `decision_id`, `warning` and other members may come along and are ignored. The
+//! second case is ambiguous, and no health endpoint of OPA tells the two apart; paths
+//! of data that are known to exist once it is loaded (the *guard*) do.
+//!
+//! OPA has neither watches nor conditional requests for data, so without OPAL there is
+//! nothing but polling.
+//!
+//! [data API]: https://www.openpolicyagent.org/docs/rest-api#data-api
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},
@@ -19,22 +38,23 @@ use crate::optoggles::{
     users::Users,
 };
 
-/// The data API of an OPA.
+/// The data API of an OPA, which both kinds of sources query.
 #[derive(Clone, Debug)]
 pub(super) struct Opa {
     api: Api,
-    /// The paths below `data` that are defined once the data is loaded, with slashes between their
-    /// parts.
+    /// The paths below `data` that are defined once the data is loaded, with slashes
+    /// between their parts and none around them. May be empty.
     guard: Vec<String>,
 }
 
-/// A response of the data API. Other members, such as `decision_id`, come and go.
+/// A response of the data API.
 #[derive(Deserialize)]
 struct Response<T> {
+    /// Missing if the document is undefined.
     result: Option<T>,
 }
 
-/// Any value.
+/// Any value: of a guard only the existence matters, and it may be the whole data.
 type Defined = serde::de::IgnoredAny;
 
 impl Opa {
@@ -42,10 +62,12 @@ impl Opa {
         Self { api, guard }
     }
 
-    /// The users that a rule authorizes.
+    /// Queries the users that a rule authorizes.
     ///
-    /// An empty set is vouched for if every path of the guard is defined, and the rule still gives
-    /// the empty set after that: the data may have been loaded between the two.
+    /// If they are none and there is a guard, its paths are queried too. If one is
+    /// undefined, the data is not loaded and the answer is undefined. If all are
+    /// defined, the rule is queried once more, because the data may have been loaded
+    /// after the first query, and that answer is vouched for.
     pub(super) async fn users(&self, rule: &Rule) -> Result<Answer, Failure> {
         let users = self.result(rule).await?;
         if self.guard.is_empty() || !users.as_ref().is_some_and(Users::is_empty) {
@@ -62,6 +84,7 @@ impl Opa {
         Ok(users.map_or(Answer::Undefined, |users| Answer::Users { users, vouched: true }))
     }
 
+    /// Queries the value of a rule; `None` if it is undefined.
     async fn result(&self, rule: &Rule) -> Result<Option<Users>, Failure> {
         let sent = self.get(rule.path()).await?;
         let response: Response<Users> =
@@ -69,19 +92,24 @@ impl Opa {
         Ok(response.result)
     }
 
+    /// Gets the document at a path below `data`. OPA explains errors in `message`.
     async fn get<'s>(&self, path: impl IntoIterator<Item = &'s str>) -> Result<Sent, Failure> {
         let path = ["v1", "data"].into_iter().chain(path);
         self.api.send(Method::GET, path, None).await?.success(api::member("message"))
     }
 
-    /// Whether it answers and accepts the token.
+    /// Checks whether OPA answers and accepts the token. A document that does not exist
+    /// is fine: it is the status that counts.
     pub(super) async fn check(&self) -> Result<(), Failure> {
         self.api.status(Method::GET, ["v1", "data", "system"]).await?.success(api::nothing)?;
         Ok(())
     }
 }
 
-/// An OPA that is polled: what there is without OPAL, since OPA does not notify anybody of changes.
+/// A source that polls OPA, for use without OPAL: OPA notifies nobody of changes.
+///
+/// Every poll queries each toggle of the source, and the guard for those whose set is
+/// empty. Nothing is written to targets when the answers are the same.
 ///
 /// ```
 /// use std::time::Duration;
@@ -97,12 +125,14 @@ impl Opa {
 #[derive(Debug)]
 pub struct OpaSource {
     opa: Opa,
+    /// The pause between two polls.
     interval: Duration,
-    /// Whether it was asked at all.
+    /// Whether [`changed`](PolicySource::changed) was called before: the first call
+    /// returns at once.
     has_begun: AtomicBool,
 }
 
-/// The options of an [`OpaSource`].
+/// Configures an [`OpaSource`]; see [`OpaSource::builder`].
 #[derive(Clone, Debug)]
 pub struct OpaSourceBuilder {
     url: String,
@@ -112,7 +142,7 @@ pub struct OpaSourceBuilder {
 }
 
 impl OpaSource {
-    /// An OPA at this base URL, such as `http://127.0.0.1:8181`.
+    /// Begins with the base URL of OPA, such as `http://127.0.0.1:8181`.
     pub fn builder(url: impl Into<String>) -> OpaSourceBuilder {
         let interval = Duration::from_secs(10);
         OpaSourceBuilder { url: url.into(), token: None, guard: Vec::new(), interval }
@@ -120,34 +150,44 @@ impl OpaSource {
 }
 
 impl OpaSourceBuilder {
-    /// The bearer token. Default: none.
+    /// Sets the bearer token. Default: none.
     #[must_use]
     pub fn token(mut self, token: impl Into<Secret>) -> Self {
         self.token = Some(token.into());
         self
     }
 
-    /// How often it is asked. Default: 10 s.
+    /// Sets the pause between two polls, at least 10 ms. Default: 10 s.
     #[must_use]
     pub fn poll_interval(mut self, interval: Duration) -> Self {
         self.interval = interval.max(Duration::from_millis(10));
         self
     }
 
-    /// Paths below `data`, such as `users`, that are defined once the data is loaded: an empty set
-    /// of users then counts at once. Default: none; an empty set must be
-    /// [confirmed](super::Answer::Users).
+    /// Sets the paths below `data`, such as `users` or `app/users`, that are defined once
+    /// the data is loaded.
+    ///
+    /// While all are defined, an empty set of users counts at once; while one is not, an
+    /// empty set counts as undefined. Default: none, and an empty set must be
+    /// [confirmed](super::Answer::Users) by another answer. Give every source a guard.
     #[must_use]
     pub fn guard(mut self, paths: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.guard = paths.into_iter().map(Into::into).collect();
         self
     }
 
-    /// Makes the source, and sends nothing yet.
+    /// Creates the source. Sends nothing yet.
     ///
     /// # Errors
     ///
-    /// When the URL is invalid.
+    /// When the URL is invalid, or the HTTP client cannot be created.
+    ///
+    /// ```
+    /// use flagstaff::optoggles::OpaSource;
+    ///
+    /// let error = OpaSource::builder("127.0.0.1:8181").build().unwrap_err();
+    /// assert!(error.to_string().contains("must begin with http:// or https://"));
+    /// ```
     pub fn build(self) -> Result<OpaSource, Failure> {
         let client = api::client().map_err(Failure::permanent)?;
         let api = Api::new(client, &self.url)?.token("Bearer", self.token);
@@ -156,7 +196,7 @@ impl OpaSourceBuilder {
     }
 }
 
-/// The paths without what may stand around them.
+/// The paths of a guard without slashes around them, which would be empty segments.
 pub(super) fn guard(paths: &[String]) -> Vec<String> {
     paths.iter().map(|path| path.trim_matches('/').to_owned()).collect()
 }

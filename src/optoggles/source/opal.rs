@@ -1,4 +1,32 @@
-//! OPAL: it says where its OPA is, and calls back when policy or data have changed.
+//! [OPAL](https://docs.opal.ac): keeps an OPA up to date, and calls back when policy or
+//! data have changed.
+//!
+//! Beside each OPA runs an OPAL client. The source speaks with that client in order to
+//! find OPA and to hear of changes, and with OPA itself for the users:
+//!
+//! ```text
+//! source                            OPAL client              OPA
+//!   │ POST /callbacks  ────────────────►│
+//!   │ GET /policy-store/config  ───────►│
+//!   │ GET /v1/data/...  ─────────────────────────────────────►│
+//!   │                                   │── new data ────────►│
+//!   │◄──── POST /opa_update ────────────│
+//!   │ GET /v1/data/...  ─────────────────────────────────────►│
+//!   │ GET /callbacks/<key> every 10 s ─►│
+//! ```
+//!
+//! What makes this harder than it looks:
+//!
+//! * An OPAL client keeps callbacks in memory and forgets them in a restart. So the
+//!   source looks every ten seconds whether its callback is still there.
+//! * The load at the start of an OPAL client calls nobody back, since nobody can have
+//!   registered yet. So a registration counts as a change.
+//! * A callback says that something has changed and not what. Its body may be large and
+//!   contain secrets; only its arrival counts ([`OpalSource::pulse`]).
+//! * Callbacks need `OPAL_SHOULD_REPORT_ON_DATA_UPDATES=true` at the OPAL client, and
+//!   nothing shows that it is missing. The engine's resync bounds the damage.
+//! * OPA's address is that from the OPAL client's point of view, often `localhost`. The
+//!   source puts the host of the OPAL client in its place.
 
 use std::{
     fmt,
@@ -21,7 +49,7 @@ use super::{
     policy_source::{Answer, PolicySource},
 };
 use crate::{
-    http::Client,
+    http::{Client, public_name},
     optoggles::{
         api::{self, Api},
         failure::Failure,
@@ -30,40 +58,69 @@ use crate::{
     },
 };
 
-/// How often it is looked whether the OPAL client still knows the callback: it forgets all of them in
-/// a restart.
+/// How often the source looks whether the OPAL client still knows the callback.
 const CHECK: Duration = Duration::from_secs(10);
 
-/// An OPAL client, and the OPA that it keeps up to date.
+/// A source that reads the OPA beside an OPAL client, and is called back by that client
+/// when policy or data have changed.
 ///
-/// The source asks the OPAL client for the address of its OPA, and registers a callback there. The
-/// callback has to arrive at [`pulse`](Self::pulse); [`Engine`](crate::optoggles::Engine) sees to that
-/// for the sources of its configuration.
+/// The OPAL client must run with `OPAL_SHOULD_REPORT_ON_DATA_UPDATES=true`, and must
+/// reach the callback URL. Callbacks have to be passed on to [`pulse`](Self::pulse). An
+/// [`Engine`](crate::optoggles::Engine) made of a configuration serves `/opa_update` and
+/// does so itself; a program that builds its own engine serves the URL and calls
+/// `pulse`:
+///
+/// ```
+/// use std::sync::Arc;
+/// use flagstaff::optoggles::{Failure, OpalSource};
+///
+/// # fn example() -> Result<(), Failure> {
+/// let source = OpalSource::builder("http://opal-client:7000")
+///     .token("the JWT of a listener")
+///     .guard(["users"])
+///     .build("my-program", "http://my-program:8080/opa_update", "callback-token")?;
+/// // In the handler of `POST /opa_update`, once the callback token is verified:
+/// source.pulse();
+/// # Ok(()) }
+/// ```
 pub struct OpalSource {
     opal: Api,
+    /// The client of requests to OPA.
     client: Client,
-    /// Where OPA is and its token, if not as OPAL says.
+    /// Where OPA is, in place of what the OPAL client says.
     opa_url: Option<String>,
+    /// The token for OPA, in place of that which the OPAL client says.
     opa_token: Option<Secret>,
+    /// See [`OpaSourceBuilder::guard`](super::OpaSourceBuilder::guard).
     guard: Vec<String>,
     callback: Callback,
-    /// Where OPA is, once it is known.
+    /// OPA, once it was found. Cleared after a failure, since it may have moved.
     opa: Mutex<Option<Opa>>,
+    /// Whether the callback is registered, as far as is known.
     is_registered: AtomicBool,
+    /// Whether the last look at the callback has failed: callbacks may have been lost
+    /// since.
+    is_lost: AtomicBool,
+    /// Whether the first registration was tried.
     has_begun: AtomicBool,
+    /// Notified by callbacks. It stores one notification, so that none is lost between
+    /// two calls of [`changed`](PolicySource::changed), and a hundred amount to one.
     pulse: Notify,
 }
 
-/// The callback that is registered.
+/// The callback that is registered at the OPAL client.
 #[derive(Clone)]
 struct Callback {
-    /// Its key at the OPAL client: letters, digits, `-`, `_` and `.`.
+    /// Its key at the OPAL client: ASCII letters, digits, `-`, `_` and `.`. A
+    /// registration with the same key replaces the former one.
     key: String,
+    /// Where the OPAL client sends its callbacks.
     url: String,
+    /// The bearer token that comes with each callback.
     token: SecretString,
 }
 
-/// The options of an [`OpalSource`].
+/// Configures an [`OpalSource`]; see [`OpalSource::builder`].
 #[derive(Clone, Debug)]
 pub struct OpalSourceBuilder {
     url: String,
@@ -73,6 +130,7 @@ pub struct OpalSourceBuilder {
     guard: Vec<String>,
 }
 
+/// Shows the OPAL client and the key of the callback, and no token.
 impl fmt::Debug for OpalSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OpalSource")
@@ -82,35 +140,44 @@ impl fmt::Debug for OpalSource {
     }
 }
 
-/// The answer to `GET /policy-store/config`; what is null is left out.
+/// The response to `GET /policy-store/config`, in which null members are left out:
+///
+/// ```json
+/// {"type": "OPA", "url": "http://localhost:8181/", "auth_type": "token", "token": "..."}
+/// ```
 #[derive(Deserialize)]
 struct PolicyStore {
     url: String,
+    /// `none`, `token`, `oauth` or `tls`.
     #[serde(default)]
     auth_type: Option<String>,
+    /// Missing with `auth_type: token` if the OPAL client excludes secrets.
     #[serde(default)]
     token: Option<SecretString>,
 }
 
-/// Why the policy store of an OPAL client cannot be used.
+/// Why the OPA that an OPAL client describes cannot be used. Each names the OPAL client
+/// first.
 #[derive(Debug, thiserror::Error)]
 enum StoreError {
     #[error(
-        "the OPAL client {0} does not tell the token of its OPA (OPAL_EXCLUDE_POLICY_STORE_SECRETS): \
+        "the OPAL client {0} withholds the token of its OPA (OPAL_EXCLUDE_POLICY_STORE_SECRETS): \
          set `opaToken` or `opaTokenFile`"
     )]
     Excluded(String),
     #[error(
-        "the OPA of the OPAL client {0} wants `{1}` for authentication: only tokens are supported; \
-         set `opaUrl` and `opaToken` for one that takes them"
+        "the OPA of the OPAL client {0} requires authentication of the type `{1}`, but only tokens \
+         are supported: set `opaUrl` and `opaToken` to an OPA that accepts one"
     )]
     Authentication(String, String),
-    #[error("the OPAL client {0} says that its OPA is at `{1}`, which is not a valid URL")]
+    #[error(
+        "the OPAL client {0} says that its OPA is at `{1}`, which is not a valid URL: set `opaUrl`"
+    )]
     Url(String, String),
 }
 
 impl OpalSource {
-    /// An OPAL client at this base URL, such as `http://opal-client:7000`.
+    /// Begins with the base URL of the OPAL client, such as `http://opal-client:7000`.
     pub fn builder(url: impl Into<String>) -> OpalSourceBuilder {
         OpalSourceBuilder {
             url: url.into(),
@@ -121,18 +188,22 @@ impl OpalSource {
         }
     }
 
-    /// The callback has arrived: policy or data may have changed.
+    /// Notes that a callback has arrived: policy or data may have changed.
+    ///
+    /// Returns at once; the engine queries the toggles of the source soon after. Calls
+    /// that follow each other closely amount to one.
     pub fn pulse(&self) {
         self.pulse.notify_one();
     }
 
-    /// The key of the callback at the OPAL client.
+    /// Returns the key of the callback at the OPAL client, in which characters other than
+    /// ASCII letters, digits, `-`, `_` and `.` are replaced by `-`.
     #[must_use]
     pub fn callback_key(&self) -> &str {
         &self.callback.key
     }
 
-    /// The OPA, which OPAL is asked for if it is not known.
+    /// Returns the OPA, which is looked up at the OPAL client unless it is known.
     async fn opa(&self) -> Result<Opa, Failure> {
         if let Some(opa) = &*self.opa.lock().unwrap_or_else(PoisonError::into_inner) {
             return Ok(opa.clone());
@@ -147,22 +218,26 @@ impl OpalSource {
         Ok(opa)
     }
 
-    /// Forgets where OPA is: it may have moved.
+    /// Forgets where OPA is, so that the next query looks it up again.
     fn forget(&self) {
         *self.opa.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    /// Where OPA is, and its token, by the OPAL client.
+    /// Asks the OPAL client where its OPA is, and with which token to query it.
+    ///
+    /// A token that was configured takes precedence. Authentication by OAuth or client
+    /// certificates is rejected with the remedy.
     async fn discover(&self) -> Result<(String, Option<Secret>), Failure> {
         let sent = self.opal.send(Method::GET, ["policy-store", "config"], None).await?;
         let sent = sent.success(api::nothing)?;
         let store: PolicyStore = sent.json("the configuration of a policy store")?;
         let opal = self.opal.name();
-        let url = beside(&store.url, &opal)
-            .ok_or_else(|| Failure::permanent(StoreError::Url(opal.clone(), store.url.clone())))?;
+        let url = beside(&store.url, &opal).ok_or_else(|| {
+            Failure::permanent(StoreError::Url(opal.clone(), public_name(&store.url)))
+        })?;
         let token = match (&self.opa_token, store.auth_type.as_deref()) {
             (Some(token), _) => Some(token.clone()),
-            // `none` with a token is possible, and the token is of no use then.
+            // A token may come along with `none`: it is not for use.
             (None, None | Some("none")) => None,
             (None, Some("token")) => match store.token {
                 Some(token) => Some(Secret::Text(token)),
@@ -176,14 +251,15 @@ impl OpalSource {
         Ok((url, token))
     }
 
+    /// Registers the callback, in place of a former registration with the same key.
     async fn register(&self) -> Result<(), Failure> {
         let Callback { key, url, token } = &self.callback;
         let authorization = format!("Bearer {}", token.expose_secret());
         let body = json!({
             "key": key,
             "url": url,
-            // Without `process_data` the response need not be JSON, and without a content type the
-            // request would be `text/plain`.
+            // With `process_data` off, the OPAL client does not parse the response. The content
+            // type must be named, or else the callback comes as `text/plain`.
             "config": {
                 "method": "post",
                 "headers": {"Authorization": authorization, "content-type": "application/json"},
@@ -198,8 +274,28 @@ impl OpalSource {
         Ok(())
     }
 
-    /// Whether the OPAL client still knows the callback. Its answer may be long and hold secrets, so
-    /// nothing but the status is read.
+    /// Looks whether the callback is still registered, and notes it if not. Returns
+    /// whether the answers may have changed.
+    ///
+    /// They may have after a look that failed: a callback may have been lost in the
+    /// outage. Reporting that as a change also ends the failure of the source.
+    async fn look(&self) -> Result<bool, Failure> {
+        let is_known = self.is_known().await;
+        let was_lost = self.is_lost.swap(is_known.is_err(), Ordering::Relaxed);
+        if is_known? {
+            return Ok(was_lost);
+        }
+        tracing::warn!(
+            opal = %self.opal.name(),
+            "the OPAL client has forgotten the callback: registering again"
+        );
+        self.is_registered.store(false, Ordering::Relaxed);
+        self.forget();
+        Ok(false)
+    }
+
+    /// Whether the OPAL client still knows the callback. Only the status is read: the body
+    /// holds the last report with its data, which can be long and secret.
     async fn is_known(&self) -> Result<bool, Failure> {
         let path = ["callbacks", &*self.callback.key];
         let sent = self.opal.status(Method::GET, path).await?;
@@ -212,28 +308,36 @@ impl OpalSource {
 }
 
 impl OpalSourceBuilder {
-    /// The bearer token for the OPAL client, of the peer type `listener`. Default: none.
+    /// Sets the bearer token for the OPAL client: a JWT with the peer type `listener`,
+    /// which an OPAL client with a public key requires. Default: none.
     #[must_use]
     pub fn token(mut self, token: impl Into<Secret>) -> Self {
         self.token = Some(token.into());
         self
     }
 
-    /// Where OPA is, in place of what the OPAL client says.
+    /// Sets the base URL of OPA. Default: what the OPAL client says.
+    ///
+    /// With it, toggles are kept in step even while the OPAL client is unreachable, by
+    /// the engine's resync alone.
     #[must_use]
     pub fn opa_url(mut self, url: impl Into<String>) -> Self {
         self.opa_url = Some(url.into());
         self
     }
 
-    /// The bearer token for OPA, in place of what the OPAL client says.
+    /// Sets the bearer token for OPA. Default: what the OPAL client says; none if
+    /// [`opa_url`](Self::opa_url) is set.
+    ///
+    /// It is needed if the OPAL client runs with
+    /// `OPAL_EXCLUDE_POLICY_STORE_SECRETS=true`.
     #[must_use]
     pub fn opa_token(mut self, token: impl Into<Secret>) -> Self {
         self.opa_token = Some(token.into());
         self
     }
 
-    /// Paths below `data` that are defined once the data is loaded; see
+    /// Sets the paths below `data` that are defined once the data is loaded; see
     /// [`OpaSourceBuilder::guard`](super::OpaSourceBuilder::guard).
     #[must_use]
     pub fn guard(mut self, paths: impl IntoIterator<Item = impl Into<String>>) -> Self {
@@ -241,13 +345,17 @@ impl OpalSourceBuilder {
         self
     }
 
-    /// Makes the source, and sends nothing yet. The callback will be registered by this key, which
-    /// must differ from that of any other program at the OPAL client, for this URL and with this
-    /// token in its header `Authorization`.
+    /// Creates the source. Sends nothing yet.
+    ///
+    /// The callback will be registered with `callback_key`, which must be unique at the
+    /// OPAL client: a second program with the same key replaces the first one's callback.
+    /// The OPAL client then sends `POST` requests to `callback_url` with
+    /// `Authorization: Bearer <callback_token>`.
     ///
     /// # Errors
     ///
-    /// When a URL is invalid.
+    /// When the URL of the OPAL client or of OPA is invalid, or the HTTP client cannot be
+    /// created.
     pub fn build(
         self,
         callback_key: &str,
@@ -255,7 +363,7 @@ impl OpalSourceBuilder {
         callback_token: impl Into<String>,
     ) -> Result<OpalSource, Failure> {
         let client = api::client().map_err(Failure::permanent)?;
-        // A key with a slash could be registered, but neither be read nor removed.
+        // OPAL accepts a key with a slash, but can neither find nor remove it later.
         let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
         let key = callback_key.replace(|c| !is_plain(c), "-");
         let callback = Callback {
@@ -275,6 +383,7 @@ impl OpalSourceBuilder {
             callback,
             opa: Mutex::default(),
             is_registered: AtomicBool::new(false),
+            is_lost: AtomicBool::new(false),
             has_begun: AtomicBool::new(false),
             pulse: Notify::new(),
         })
@@ -291,12 +400,14 @@ impl PolicySource for OpalSource {
         answer
     }
 
-    /// The initial load of an OPAL client calls nobody back, so a registration counts as a change.
+    /// Registers the callback if it is not registered, which counts as a change; else
+    /// waits for a callback.
     async fn changed(&self) -> Result<(), Failure> {
         loop {
             if !self.is_registered.load(Ordering::Relaxed) {
                 let registered = self.register().await;
-                // Where OPA is known without OPAL, it is asked even though nobody calls back.
+                // OPA is known without OPAL: let it be queried even though nobody calls back.
+                // The next call reports the failure.
                 let is_first = !self.has_begun.swap(true, Ordering::Relaxed);
                 if is_first && registered.is_err() && self.opa_url.is_some() {
                     return Ok(());
@@ -305,26 +416,19 @@ impl PolicySource for OpalSource {
             }
             tokio::select! {
                 () = self.pulse.notified() => return Ok(()),
-                () = sleep(CHECK) => {
-                    if !self.is_known().await? {
-                        tracing::warn!(
-                            opal = %self.opal.name(),
-                            "the OPAL client has forgotten the callback: registering again"
-                        );
-                        self.is_registered.store(false, Ordering::Relaxed);
-                        self.forget();
-                    }
-                }
+                () = sleep(CHECK) => if self.look().await? { return Ok(()) },
             }
         }
     }
 
     async fn check(&self) -> Result<(), Failure> {
-        // Needs the token, unlike the health of the OPAL client.
+        // Unlike the health endpoint of the OPAL client, this requires the token.
         self.opal.status(Method::GET, ["callbacks"]).await?.success(api::nothing)?;
         self.opa().await?.check().await
     }
 
+    /// Removes the callback, so that the OPAL client does not call a program that has ended.
+    /// A failure is logged.
     async fn close(&self) {
         if !self.is_registered.swap(false, Ordering::Relaxed) {
             return;
@@ -341,8 +445,8 @@ impl PolicySource for OpalSource {
     }
 }
 
-/// The URL of an OPA, whose host is that of the OPAL client where it is called `localhost` or the
-/// like. None if it is not a URL.
+/// Returns the URL of an OPA as seen from here: a loopback or unspecified host means the
+/// host of the OPAL client, and the port stays. `None` if it is not a valid URL.
 fn beside(opa: &str, opal: &str) -> Option<String> {
     let mut url = reqwest::Url::parse(opa).ok()?;
     let host = url.host_str()?;
@@ -355,6 +459,8 @@ fn beside(opa: &str, opal: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, atomic::AtomicU16};
+
     use super::*;
 
     #[test]
@@ -366,6 +472,31 @@ mod tests {
         let other = beside("http://opa:8181/v", "http://opal.example");
         assert_eq!(other.as_deref(), Some("http://opa:8181/v"));
         assert_eq!(beside("opa", "http://opal.example"), None);
+    }
+
+    #[tokio::test]
+    async fn an_outage_of_opal_ends_with_a_change() {
+        crate::testing::bring_cryptography();
+        let status = Arc::new(AtomicU16::new(200));
+        let router = axum::Router::new().fallback({
+            let status = status.clone();
+            async move || StatusCode::from_u16(status.load(Ordering::Relaxed)).unwrap()
+        });
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let server = tokio::spawn(async move { axum::serve(listener, router).await });
+        let source = OpalSource::builder(url).build("key", "http://me", "t").unwrap();
+        source.changed().await.unwrap();
+        assert!(!source.look().await.unwrap(), "nothing has happened");
+        status.store(503, Ordering::Relaxed);
+        source.look().await.unwrap_err();
+        status.store(200, Ordering::Relaxed);
+        assert!(source.look().await.unwrap());
+        assert!(!source.look().await.unwrap());
+        status.store(404, Ordering::Relaxed);
+        assert!(!source.look().await.unwrap());
+        assert!(!source.is_registered.load(Ordering::Relaxed), "it registers again");
+        server.abort();
     }
 
     #[test]

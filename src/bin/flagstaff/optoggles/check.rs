@@ -1,4 +1,7 @@
-//! `flagstaff optoggles check`: a configuration before it is deployed.
+//! `flagstaff optoggles check`: checks a configuration before it is deployed.
+//!
+//! Problems go to standard output in the form `file:line:column: error: message`, which
+//! editors and CI systems turn into links.
 
 use flagstaff::optoggles::{Config, ConfigError, Engine};
 
@@ -9,8 +12,8 @@ use crate::{
     output,
 };
 
-/// Check a configuration: unknown keys, duplicates and references to nothing are errors, each with line
-/// and column.
+/// Check a configuration, and report every error with line and column: unknown keys, invalid values,
+/// duplicates, and names of sources or targets that do not exist.
 ///
 /// Exit code 0: it is valid; 1: it is invalid, or (with --live) a source or a target does not answer or
 /// rejects its token; 2: usage error.
@@ -18,7 +21,7 @@ use crate::{
 pub(super) struct Args {
     #[command(flatten)]
     file: File,
-    /// Also ask every source and target whether it answers and accepts its token.
+    /// Also check that every source and target answers and accepts its token.
     #[arg(long)]
     live: bool,
 }

@@ -1,4 +1,7 @@
-//! `flagstaff optoggles confirm`: lets a change be made that is held back.
+//! `flagstaff optoggles confirm`: releases a change that is held back.
+//!
+//! It is a client of `POST /confirm/{key}` at the management address of a running engine,
+//! and needs no configuration file.
 
 use std::time::Duration;
 
@@ -12,7 +15,7 @@ use crate::{
     output,
 };
 
-/// Confirm the change of a toggle that is held back because it removes more users than `maxRemoved`
+/// Confirm a change that is held back because it removes more of a toggle's users than `maxRemoved`
 /// allows.
 ///
 /// Exit code 0: it is confirmed; 1: no change is held back, or the token is rejected; 2: usage error;
@@ -36,7 +39,7 @@ pub(super) async fn run(args: Args) -> Exit {
     let Ok(request) = request.body(Vec::new()) else {
         return failed(
             Exit::Usage,
-            "the URL or the token has characters that a request cannot have",
+            "the URL is invalid, or the token contains characters that a header cannot have",
         );
     };
     let client = match Client::builder().timeout(Duration::from_secs(10)).build() {

@@ -1,4 +1,14 @@
-//! `flagstaff optoggles plan`: what a sync would change.
+//! `flagstaff optoggles plan`: prints what a sync would change.
+//!
+//! For people:
+//!
+//! ```text
+//! us-only at ld: 1 added, 2 removed, held back
+//!   + dave
+//!   - alice
+//!   - bob
+//! us-only at flagd: no change
+//! ```
 
 use flagstaff::optoggles::{Engine, Plan, PlannedAction};
 
@@ -11,8 +21,8 @@ use crate::{
 
 /// Print what a sync would change, by toggle and target, and change nothing.
 ///
-/// Exit code 0: nothing would change; 1: something would change; 2: usage error; 3: it cannot be told,
-/// since a source or a target does not answer.
+/// Exit code 0: nothing would change; 1: something would change; 2: usage error, or an invalid
+/// configuration; 3: unknown, because a source or a target has failed.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
@@ -32,7 +42,7 @@ pub(super) async fn run(args: Args) -> Exit {
         Ok(plan) => plan,
         Err(error) => return failed(Exit::Unreachable, &chain(&error)),
     };
-    // The exit code counts, whether the lines are read or not.
+    // If nobody reads the lines any more, the exit code still counts.
     let _ = if args.json { json(&plan) } else { text(&plan) };
     if !plan.is_complete() {
         Exit::Unreachable
@@ -43,11 +53,13 @@ pub(super) async fn run(args: Args) -> Exit {
     }
 }
 
+/// Prints the plan as JSON; see [`Plan`].
 fn json(plan: &Plan) -> std::io::Result<()> {
-    // It has no map whose keys are not strings, which is all that could fail.
+    // Cannot fail: a plan has no maps with keys other than strings.
     output::line(&serde_json::to_string_pretty(plan).unwrap_or_default())
 }
 
+/// Prints the plan for people.
 fn text(plan: &Plan) -> std::io::Result<()> {
     for change in &plan.changes {
         let place = format!("{} at {}", change.toggle, change.target);
@@ -72,7 +84,8 @@ fn text(plan: &Plan) -> std::io::Result<()> {
     Ok(())
 }
 
+/// Prints users one a line, after a sign.
 fn listed(sign: char, users: &[String]) -> std::io::Result<()> {
-    // A name may have anything in it, also a line break.
+    // A name may contain anything, even a line break.
     users.iter().try_for_each(|user| output::line(&format!("  {sign} {}", user.escape_debug())))
 }

@@ -1,4 +1,7 @@
-//! `flagstaff optoggles`, without a command: runs the engine.
+//! `flagstaff optoggles` without a command: runs the engine.
+//!
+//! The first SIGINT or SIGTERM shuts down, which takes up to ten seconds; a second one
+//! ends the program at once.
 
 use flagstaff::optoggles::Engine;
 
@@ -10,14 +13,15 @@ use crate::{
     signals::{Hangup, Signals},
 };
 
+/// The arguments for running the engine.
 #[derive(Debug, clap::Args)]
 pub(super) struct Run {
     #[command(flatten)]
     file: File,
-    /// How log lines are written.
+    /// Format of log lines.
     #[arg(long, env = "FLAGSTAFF_LOG_FORMAT", value_enum, default_value_t)]
     log_format: LogFormat,
-    /// Log more, user names included.
+    /// Log at DEBUG, which includes the names of users.
     #[arg(long)]
     debug: bool,
 }
