@@ -56,7 +56,7 @@ pub(crate) struct Api {
 pub(crate) enum ApiError {
     #[error("`{}` is not a valid URL: it must begin with http:// or https://", excerpt(.0))]
     Url(String),
-    #[error("the token for {} cannot be a header: it has characters other than visible ASCII", excerpt(.0))]
+    #[error("the token for {} cannot be sent in a header: it contains characters other than visible ASCII", excerpt(.0))]
     Token(String),
     #[error("{name} answered {status}{}", said(.reason.as_deref()))]
     Status {

@@ -41,7 +41,7 @@ pub(crate) enum SecretError {
     Read(PathBuf, #[source] io::Error),
     #[error("the secret in {} is longer than {MAX} bytes", shown(.0))]
     TooLong(PathBuf),
-    #[error("the file {} has no secret: it is empty", shown(.0))]
+    #[error("the secret file {} is empty", shown(.0))]
     Empty(PathBuf),
 }
 
@@ -141,7 +141,7 @@ mod tests {
         // An empty secret would sign callback tokens that anybody can make.
         fs::write(&missing, " \n").unwrap();
         let error = Secret::File(missing.clone()).read().unwrap_err();
-        assert!(error.to_string().ends_with("has no secret: it is empty"), "{error}");
+        assert!(error.to_string().ends_with("is empty"), "{error}");
         fs::write(&missing, " ".repeat(70_000)).unwrap();
         let error = Secret::File(missing).read().unwrap_err();
         assert!(error.to_string().ends_with("longer than 65536 bytes"), "{error}");

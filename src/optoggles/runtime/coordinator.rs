@@ -283,7 +283,7 @@ impl Coordinator {
                         tracing::warn!(toggle = %key, %rule, "the rule is undefined: nobody is revoked");
                     }
                     Ok(Answer::Users { users, .. }) => {
-                        tracing::debug!(toggle = %key, users = ?names(users), "the policy has answered");
+                        tracing::debug!(toggle = %key, users = ?names(users), "received the users from the policy");
                     }
                 }
                 self.machine.answered(toggle, answer, now);
@@ -370,7 +370,7 @@ impl Coordinator {
                 let toggle = self.parts.toggles.iter().position(|entry| entry.toggle.key == key);
                 let confirmed = toggle.map(|toggle| self.machine.confirm(toggle));
                 if confirmed.is_some_and(|changes| changes > 0) {
-                    tracing::info!(toggle = %key, "the change that was held back is confirmed");
+                    tracing::info!(toggle = %key, "confirmed the change that was held back");
                 }
                 let _ = reply.send(confirmed);
             }
