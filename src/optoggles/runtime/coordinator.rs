@@ -135,7 +135,9 @@ impl Coordinator {
             }
         }
         let resync = self.parts.resync;
-        let mut resync_at = (!resync.is_zero()).then(|| begun + resync);
+        // An interval beyond the range of instants never ends.
+        let after = |now: Instant| now.checked_add(resync).filter(|_| !resync.is_zero());
+        let mut resync_at = after(begun);
         loop {
             let now = Instant::now();
             for action in self.machine.actions(now) {
@@ -158,7 +160,7 @@ impl Coordinator {
                     let now = Instant::now();
                     if resync_at.is_some_and(|at| at <= now) {
                         self.machine.resync(now);
-                        resync_at = Some(now + resync);
+                        resync_at = after(now);
                     }
                 }
             }
