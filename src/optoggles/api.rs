@@ -60,7 +60,7 @@ pub(crate) enum ApiError {
     Query(String),
     #[error("`{}` cannot be a part of the URLs below {}", excerpt(.0), excerpt(.1))]
     Segment(String, String),
-    #[error("the token for {} cannot be a header: it has characters other than visible ASCII", excerpt(.0))]
+    #[error("the token for {} cannot be sent in a header: it contains characters other than visible ASCII", excerpt(.0))]
     Token(String),
     #[error("{name} answered {status}{}", said(.reason.as_deref()))]
     Status {

@@ -22,15 +22,17 @@ const MAX: u64 = 64 << 10;
 /// let literal = Secret::from("hush");
 /// assert_eq!(format!("{literal:?}"), "Text");
 ///
-/// let mounted = Secret::File("/run/secrets/token".into());
+/// let mounted = Secret::file("/run/secrets/token");
 /// assert_eq!(format!("{mounted:?}"), r#"File("/run/secrets/token")"#);
 /// ```
 #[derive(Clone)]
-#[non_exhaustive]
-pub enum Secret {
+pub struct Secret(Kind);
+
+#[derive(Clone)]
+enum Kind {
     /// The secret itself.
     Text(SecretString),
-    /// The path of a regular file that contains the secret: UTF-8, at most 64 KiB.
+    /// The path of a file that contains the secret.
     File(PathBuf),
 }
 
@@ -41,11 +43,16 @@ pub(crate) enum SecretError {
     Read(PathBuf, #[source] io::Error),
     #[error("the secret in {} is longer than {MAX} bytes", shown(.0))]
     TooLong(PathBuf),
-    #[error("the file {} has no secret: it is empty", shown(.0))]
+    #[error("the secret file {} is empty", shown(.0))]
     Empty(PathBuf),
 }
 
 impl Secret {
+    /// A secret in a regular file: UTF-8, at most 64 KiB. The file need not exist yet.
+    pub fn file(path: impl Into<PathBuf>) -> Self {
+        Self(Kind::File(path.into()))
+    }
+
     /// Returns the text, which is read from the file if it is in one.
     ///
     /// The file is read synchronously: it is small, and usually in memory.
@@ -55,9 +62,9 @@ impl Secret {
     /// When the file cannot be read, is not a regular file, is too long, is not UTF-8,
     /// or contains nothing but white space.
     pub(crate) fn read(&self) -> Result<SecretString, SecretError> {
-        match self {
-            Self::Text(text) => Ok(text.clone()),
-            Self::File(path) => {
+        match &self.0 {
+            Kind::Text(text) => Ok(text.clone()),
+            Kind::File(path) => {
                 let failed = |error| SecretError::Read(path.clone(), error);
                 let metadata = fs::metadata(path).map_err(failed)?;
                 if !metadata.is_file() {
@@ -80,14 +87,14 @@ impl Secret {
 /// A literal secret.
 impl From<&str> for Secret {
     fn from(text: &str) -> Self {
-        Self::Text(text.into())
+        Self(Kind::Text(text.into()))
     }
 }
 
 /// A literal secret.
 impl From<String> for Secret {
     fn from(text: String) -> Self {
-        Self::Text(text.into())
+        Self(Kind::Text(text.into()))
     }
 }
 
@@ -98,9 +105,9 @@ impl From<String> for Secret {
 /// authenticate anybody.
 impl PartialEq for Secret {
     fn eq(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Text(a), Self::Text(b)) => a.expose_secret() == b.expose_secret(),
-            (Self::File(a), Self::File(b)) => a == b,
+        match (&self.0, &other.0) {
+            (Kind::Text(a), Kind::Text(b)) => a.expose_secret() == b.expose_secret(),
+            (Kind::File(a), Kind::File(b)) => a == b,
             _ => false,
         }
     }
@@ -109,9 +116,9 @@ impl PartialEq for Secret {
 /// Shows the path of a file, and nothing of a text.
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Text(_) => f.write_str("Text"),
-            Self::File(path) => f.debug_tuple("File").field(path).finish(),
+        match &self.0 {
+            Kind::Text(_) => f.write_str("Text"),
+            Kind::File(path) => f.debug_tuple("File").field(path).finish(),
         }
     }
 }
@@ -123,7 +130,7 @@ mod tests {
     #[test]
     fn a_renewed_file_takes_effect() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let secret = Secret::File(file.path().to_owned());
+        let secret = Secret::file(file.path().to_owned());
         for text in ["first\n", " second\r\n"] {
             fs::write(file.path(), text).unwrap();
             assert_eq!(secret.read().unwrap().expose_secret(), text.trim());
@@ -134,16 +141,16 @@ mod tests {
     fn a_file_that_is_of_no_use_is_named() {
         let directory = tempfile::tempdir().unwrap();
         let missing = directory.path().join("token");
-        let error = Secret::File(missing.clone()).read().unwrap_err().to_string();
+        let error = Secret::file(missing.clone()).read().unwrap_err().to_string();
         assert_eq!(error, format!("cannot read the secret in {}", missing.display()));
-        let error = Secret::File(directory.path().to_owned()).read().unwrap_err();
+        let error = Secret::file(directory.path().to_owned()).read().unwrap_err();
         assert!(matches!(error, SecretError::Read(..)), "{error}");
         // An empty secret would sign callback tokens that anybody can make.
         fs::write(&missing, " \n").unwrap();
-        let error = Secret::File(missing.clone()).read().unwrap_err();
-        assert!(error.to_string().ends_with("has no secret: it is empty"), "{error}");
+        let error = Secret::file(missing.clone()).read().unwrap_err();
+        assert!(error.to_string().ends_with("is empty"), "{error}");
         fs::write(&missing, " ".repeat(70_000)).unwrap();
-        let error = Secret::File(missing).read().unwrap_err();
+        let error = Secret::file(missing).read().unwrap_err();
         assert!(error.to_string().ends_with("longer than 65536 bytes"), "{error}");
     }
 

@@ -155,7 +155,10 @@ async fn reloads() {
     let valid = fs::read_to_string(program.path("config.yaml")).unwrap();
     fs::write(program.path("config.yaml"), valid.replace("rule: long_names", "rol: x")).unwrap();
     program.signal(Signal::HUP);
-    eventually("an error in the log", || program.log().contains("the former stays")).await;
+    eventually("an error in the log", || {
+        program.log().contains("the last valid one stays in force")
+    })
+    .await;
     assert!(program.log().contains("unknown key `toggles[].usersPolicy.rol`"), "{}", program.log());
     opa.put_users(&[("bob", "US")]).await;
     eventually("the former to be at work", || program.flags().contains("\"bob\"")).await;

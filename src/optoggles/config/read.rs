@@ -321,7 +321,7 @@ impl Reader<'_> {
     /// Reads a secret, which is given literally at the key `text` or in a file at the key
     /// `file`. The file is not read here.
     fn secret(&mut self, fields: &Fields<'_>, text: &str, file: &str) -> Option<Secret> {
-        let in_file = self.optional(fields, file).map(|path| Secret::File(path.into()));
+        let in_file = self.optional(fields, file).map(Secret::file);
         let as_text = self.optional(fields, text).map(Secret::from);
         if in_file.is_some() && as_text.is_some() {
             self.problem(fields.at, format!("`{text}` and `{file}` exclude each other: keep one"));

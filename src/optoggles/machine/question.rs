@@ -102,9 +102,10 @@ impl Question {
         self.retry.succeeded();
         let was_empty = self.policy.as_ref().is_some_and(Users::is_empty);
         if users.is_empty() && !vouched && !was_empty && !pause.is_zero() {
-            let confirmed_at = *self.empty_since.get_or_insert(now) + pause;
-            if now < confirmed_at {
-                self.confirm_at = Some(confirmed_at);
+            // A pause beyond the range of instants never ends.
+            let confirmed_at = self.empty_since.get_or_insert(now).checked_add(pause);
+            if confirmed_at.is_none_or(|at| now < at) {
+                self.confirm_at = confirmed_at;
                 return false;
             }
         }
@@ -148,5 +149,19 @@ impl Question {
     /// Whether a query is under way, or wanted.
     pub(crate) fn is_open(&self) -> bool {
         self.is_asked || self.is_wanted
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_pause_beyond_the_range_of_instants_never_ends() {
+        let (mut question, now) = (Question::default(), Instant::now());
+        let empty = || Ok(Answer::users(Users::default()));
+        assert!(!question.answered(empty(), Duration::MAX, now));
+        assert_eq!((question.policy(), question.due()), (None, None));
+        assert!(question.answered(empty(), Duration::ZERO, now));
     }
 }

@@ -135,7 +135,9 @@ impl Coordinator {
             }
         }
         let resync = self.parts.resync;
-        let mut resync_at = (!resync.is_zero()).then(|| begun + resync);
+        // An interval beyond the range of instants never ends.
+        let after = |now: Instant| now.checked_add(resync).filter(|_| !resync.is_zero());
+        let mut resync_at = after(begun);
         loop {
             let now = Instant::now();
             for action in self.machine.actions(now) {
@@ -158,7 +160,7 @@ impl Coordinator {
                     let now = Instant::now();
                     if resync_at.is_some_and(|at| at <= now) {
                         self.machine.resync(now);
-                        resync_at = Some(now + resync);
+                        resync_at = after(now);
                     }
                 }
             }
@@ -283,7 +285,7 @@ impl Coordinator {
                         tracing::warn!(toggle = %key, %rule, "the rule is undefined: nobody is revoked");
                     }
                     Ok(Answer::Users { users, .. }) => {
-                        tracing::debug!(toggle = %key, users = ?names(users), "the policy has answered");
+                        tracing::debug!(toggle = %key, users = ?names(users), "received the users from the policy");
                     }
                 }
                 self.machine.answered(toggle, answer, now);
@@ -370,7 +372,7 @@ impl Coordinator {
                 let toggle = self.parts.toggles.iter().position(|entry| entry.toggle.key == key);
                 let confirmed = toggle.map(|toggle| self.machine.confirm(toggle));
                 if confirmed.is_some_and(|changes| changes > 0) {
-                    tracing::info!(toggle = %key, "the change that was held back is confirmed");
+                    tracing::info!(toggle = %key, "confirmed the change that was held back");
                 }
                 let _ = reply.send(confirmed);
             }

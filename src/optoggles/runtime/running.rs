@@ -288,7 +288,7 @@ async fn next_parts(
             read = file.next() => {
                 if let Err(error) = read {
                     let path = reload.path.display();
-                    tracing::error!(%path, %error, "cannot read the configuration: the former stays in force");
+                    tracing::error!(%path, %error, "cannot read the configuration: the last valid one stays in force");
                     continue;
                 }
             }
@@ -298,7 +298,7 @@ async fn next_parts(
             Ok(config) if config == *reload.config => continue,
             Ok(config) => config,
             Err(error) => {
-                tracing::error!(%error, "the configuration cannot be used: the former stays in force");
+                tracing::error!(%error, "the configuration cannot be used: the last valid one stays in force");
                 continue;
             }
         };
@@ -314,7 +314,7 @@ async fn next_parts(
                 return parts;
             }
             Err(error) => {
-                tracing::error!(error = %crate::excerpt::chain(&error), "the configuration cannot be used: the former stays in force");
+                tracing::error!(error = %crate::excerpt::chain(&error), "the configuration cannot be used: the last valid one stays in force");
             }
         }
     }

@@ -240,7 +240,7 @@ impl OpalSource {
             // A token may come along with `none`: it is not for use.
             (None, None | Some("none")) => None,
             (None, Some("token")) => match store.token {
-                Some(token) => Some(Secret::Text(token)),
+                Some(token) => Some(token.expose_secret().into()),
                 None => return Err(Failure::permanent(StoreError::Excluded(opal))),
             },
             (None, Some(other)) => {

@@ -49,7 +49,7 @@ async fn the_token_and_the_users_are_in_no_log() {
 async fn a_token_in_a_file_is_read_for_each_request() {
     let fake = Fake::start().await;
     let file = tempfile::NamedTempFile::new().unwrap();
-    let token = Secret::File(file.path().to_owned());
+    let token = Secret::file(file.path());
     let base = format!("http://{}", fake.address);
     let target = LaunchDarklyTarget::builder(token).base_uri(base).build().unwrap();
     fs::write(file.path(), "api-expired").unwrap();
