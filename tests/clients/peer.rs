@@ -23,18 +23,6 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// The sources of the clients.
 pub(crate) const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients");
 
-/// This file of the installed clients.
-pub(crate) fn installed(file: &str) -> Result<PathBuf, String> {
-    let set = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let root = set("FLAGSTAFF_CLIENTS_DIR").or_else(|| {
-        let cache = set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")))?;
-        Some(cache.join("flagstaff/clients"))
-    });
-    let path = root.ok_or("neither FLAGSTAFF_CLIENTS_DIR nor HOME is set")?.join(file);
-    let missing = || format!("no {}: run tests/clients/install", path.display());
-    path.exists().then(|| path.clone()).ok_or_else(missing)
-}
-
 /// A program on `PATH`.
 pub(crate) fn on_path(name: &str) -> Result<PathBuf, String> {
     let paths = env::var_os("PATH").unwrap_or_default();

@@ -10,8 +10,8 @@ use tokio::{process::Command, time::timeout};
 
 use crate::{
     flags::{change, set_bool},
-    peer::{Peer, SOURCES, command, installed, on_path},
-    support::{flagd::FlagdProcess, json::same},
+    peer::{Peer, SOURCES, command, on_path},
+    support::{flagd::FlagdProcess, installed::installed, json::same},
     trial,
 };
 

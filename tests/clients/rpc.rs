@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use crate::{
     flags::change,
-    peer::{Peer, command, installed, output},
-    support::{flagd::FlagdProcess, ports::local},
+    peer::{Peer, command, output},
+    support::{flagd::FlagdProcess, installed::installed, ports::local},
     trial,
 };
 

@@ -12,6 +12,7 @@ pub mod flagd;
 pub mod frames;
 pub mod gate;
 pub mod http2;
+pub mod installed;
 pub mod json;
 pub mod memory;
 pub mod ports;

@@ -1,6 +1,7 @@
 //! The engine before it runs: its description, and how that is assembled.
 
 use std::{
+    collections::HashSet,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -334,7 +335,8 @@ impl EngineBuilder {
     ///
     /// # Errors
     ///
-    /// When two toggles have the same key, or a toggle names a source or a target that
+    /// When an id is given twice, the share of `max_removed` is not from 0 to 1, two
+    /// toggles have the same key, or a toggle names a source or a target that
     /// does not exist, or a target twice.
     ///
     /// ```
@@ -346,6 +348,18 @@ impl EngineBuilder {
     /// ```
     pub fn build(self) -> Result<Engine, EngineError> {
         let Self { sources, targets, toggles, settings, resync, management } = self;
+        let option = |option, reason| EngineError::Option { option, reason };
+        if let Some(id) = twice(sources.iter().map(|source| &*source.id)) {
+            return Err(option("source", format!("`{id}` is given twice")));
+        }
+        if let Some(id) = twice(targets.iter().map(|target| &*target.id)) {
+            return Err(option("target", format!("`{id}` is given twice")));
+        }
+        if let Some(share) = settings.max_removed
+            && !(0.0..=1.0).contains(&share)
+        {
+            return Err(option("max_removed", format!("expected 0 to 1, got {share}")));
+        }
         let mut entries: Vec<Entry> = Vec::new();
         for (source, toggle, named) in toggles {
             let key = toggle.key.clone();
@@ -380,10 +394,32 @@ impl EngineBuilder {
     }
 }
 
+/// The first that comes a second time.
+fn twice<'i>(ids: impl Iterator<Item = &'i str>) -> Option<&'i str> {
+    let mut seen = HashSet::new();
+    ids.into_iter().find(|id| !seen.insert(*id))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::optoggles::{FlagdTarget, OpaSource, Rule};
+
+    #[test]
+    fn what_could_not_work_is_rejected() {
+        crate::testing::bring_cryptography();
+        let source = || OpaSource::builder("http://127.0.0.1:1").build().unwrap();
+        let target = || FlagdTarget::builder().build();
+        let builder = Engine::builder;
+        for (builder, expected) in [
+            (builder().source("a", source()).source("a", source()), "option `source`: `a` is given twice"),
+            (builder().target("a", target()).target("a", target()), "option `target`: `a` is given twice"),
+            (builder().max_removed(1.5), "option `max_removed`: expected 0 to 1, got 1.5"),
+            (builder().max_removed(f64::NAN), "option `max_removed`: expected 0 to 1, got NaN"),
+        ] {
+            assert_eq!(builder.build().unwrap_err().to_string(), expected);
+        }
+    }
 
     #[test]
     fn a_toggle_names_each_target_once() {

@@ -73,6 +73,14 @@ pub enum EngineError {
         /// What is wrong.
         reason: String,
     },
+    /// An option of the builder is invalid.
+    #[error("option `{option}`: {reason}")]
+    Option {
+        /// The method of [`EngineBuilder`](super::EngineBuilder) that sets it.
+        option: &'static str,
+        /// What is wrong.
+        reason: String,
+    },
 }
 
 impl From<BindError> for EngineError {
