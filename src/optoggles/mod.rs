@@ -62,7 +62,7 @@ mod users;
 
 pub use self::{
     callbacks::NoRandomNumbers,
-    config::{Config, ConfigError, Problem},
+    config::{Config, ConfigError},
     failure::{Failure, FailureKind},
     record::{Record, RecordError},
     runtime::{

@@ -27,5 +27,5 @@ mod table;
 mod tests;
 mod variables;
 
-pub use self::model::{Config, ConfigError, Problem};
+pub use self::model::{Config, ConfigError};
 pub(crate) use self::model::{SourceConfig, SourceKind, TargetConfig, ToggleConfig};

@@ -4,12 +4,13 @@
 //! targets of them. All can be compared, because a source or a target that is configured
 //! as before is kept when the file is read again.
 
-use std::{fmt, io, path::PathBuf, time::Duration};
+use std::{io, path::PathBuf, time::Duration};
 
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::{
-    excerpt::{excerpt, shown},
+    evaluator::Diagnostic,
+    excerpt::shown,
     http::Listen,
     optoggles::{machine::Settings, secret::Secret, target::Removal, toggle::Toggle},
 };
@@ -159,34 +160,6 @@ pub(crate) struct ToggleConfig {
     pub(crate) targets: Vec<String>,
 }
 
-/// Something that is wrong with a configuration, and where.
-///
-/// ```
-/// use flagstaff::optoggles::{Config, ConfigError};
-///
-/// let Err(ConfigError::Invalid(problems)) = Config::parse("bind: nowhere") else {
-///     panic!("it is valid");
-/// };
-/// assert_eq!((problems[0].line, problems[0].column), (1, 7));
-/// assert!(problems[0].message.starts_with("`bind`: expected an address"));
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Problem {
-    /// The line, counted from 1.
-    pub line: usize,
-    /// The column, in characters, counted from 1.
-    pub column: usize,
-    /// What is wrong and what to do about it. No secret is quoted.
-    pub message: String,
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "line {}, column {}: {}", self.line, self.column, excerpt(&self.message))
-    }
-}
-
 /// Why a configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -205,11 +178,11 @@ pub enum ConfigError {
     /// The configuration is invalid. Holds everything that is wrong with it, in the order of
     /// the file; never empty.
     #[error("the configuration is invalid: {}", problems(.0))]
-    Invalid(Vec<Problem>),
+    Invalid(Vec<Diagnostic>),
 }
 
 /// All problems in one line.
-fn problems(problems: &[Problem]) -> String {
+fn problems(problems: &[Diagnostic]) -> String {
     problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 

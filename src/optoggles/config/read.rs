@@ -11,12 +11,12 @@ use std::{collections::HashMap, path::PathBuf, time::Duration};
 use secrecy::SecretString;
 
 use super::{
-    model::{Config, ConfigError, Problem, SourceConfig, SourceKind, TargetConfig, ToggleConfig},
+    model::{Config, ConfigError, SourceConfig, SourceKind, TargetConfig, ToggleConfig},
     reader::{Fields, Reader},
 };
 use crate::{
     evaluator::{
-        DefinitionError,
+        DefinitionError, Diagnostic,
         load::{location::Position, tree::Tree, yaml},
     },
     http::Listen,
@@ -42,11 +42,14 @@ pub(super) fn parse(
 ) -> Result<Config, ConfigError> {
     let tree = yaml::parse(text).map_err(|error| match error {
         DefinitionError::Syntax { message, line, column } => {
-            ConfigError::Invalid(vec![Problem { line, column, message }])
+            ConfigError::Invalid(vec![Diagnostic { flag: None, message, line, column }])
         }
-        other => {
-            ConfigError::Invalid(vec![Problem { line: 1, column: 1, message: other.to_string() }])
-        }
+        other => ConfigError::Invalid(vec![Diagnostic {
+            flag: None,
+            message: other.to_string(),
+            line: 1,
+            column: 1,
+        }]),
     })?;
     let mut reader = Reader { variable, problems: Vec::new() };
     let config = reader.config(&tree);

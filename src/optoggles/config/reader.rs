@@ -1,7 +1,7 @@
 //! Reads typed values from the tree of a configuration, and gathers problems.
 //!
 //! Each method reads one type of value. If it is invalid, the method notes a
-//! [`Problem`] with line and column and returns a default or nothing, so that the caller
+//! [`Diagnostic`] with line and column and returns a default or nothing, so that the caller
 //! can go on and report every problem of a file at once.
 //!
 //! YAML is lenient about types where people are: `token: 12345` is the string `12345`.
@@ -16,12 +16,15 @@ use std::{
 
 use serde_json::{Map, Value};
 
-use super::{model::Problem, table::keys, variables::substituted};
+use super::{table::keys, variables::substituted};
 use crate::{
     duration,
-    evaluator::load::{
-        location::Position,
-        tree::{Kind, Tree},
+    evaluator::{
+        Diagnostic,
+        load::{
+            location::Position,
+            tree::{Kind, Tree},
+        },
     },
     http::Listen,
 };
@@ -31,7 +34,7 @@ pub(super) struct Reader<'e> {
     /// Looks up an environment variable.
     pub(super) variable: &'e dyn Fn(&str) -> Option<String>,
     /// The problems so far, in the order in which they were found.
-    pub(super) problems: Vec<Problem>,
+    pub(super) problems: Vec<Diagnostic>,
 }
 
 /// The members of an object, by their names in the table, whatever letter case the file
@@ -53,7 +56,8 @@ impl<'t> Fields<'t> {
 impl Reader<'_> {
     /// Notes a problem.
     pub(super) fn problem(&mut self, at: Position, message: impl Into<String>) {
-        self.problems.push(Problem { line: at.line, column: at.column, message: message.into() });
+        let Position { line, column } = at;
+        self.problems.push(Diagnostic { flag: None, message: message.into(), line, column });
     }
 
     /// Reads the members of an object, whose keys the table lists below `prefix`. Unknown

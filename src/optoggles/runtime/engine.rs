@@ -412,8 +412,14 @@ mod tests {
         let target = || FlagdTarget::builder().build();
         let builder = Engine::builder;
         for (builder, expected) in [
-            (builder().source("a", source()).source("a", source()), "option `source`: `a` is given twice"),
-            (builder().target("a", target()).target("a", target()), "option `target`: `a` is given twice"),
+            (
+                builder().source("a", source()).source("a", source()),
+                "option `source`: `a` is given twice",
+            ),
+            (
+                builder().target("a", target()).target("a", target()),
+                "option `target`: `a` is given twice",
+            ),
             (builder().max_removed(1.5), "option `max_removed`: expected 0 to 1, got 1.5"),
             (builder().max_removed(f64::NAN), "option `max_removed`: expected 0 to 1, got NaN"),
         ] {
