@@ -66,9 +66,8 @@ pub enum DefinitionError {
     Invalid(Vec<Diagnostic>),
 }
 
-/// A finding about one part of a flag definition, or of a configuration: what makes it
-/// invalid, or what
-/// [`lint`](super::lint()) warns about.
+/// A finding about one part of a flag definition or a configuration: what makes it
+/// invalid, or what [`lint`](super::lint()) warns about.
 ///
 /// Its text names the flag and the place:
 ///

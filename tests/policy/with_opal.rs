@@ -2,23 +2,32 @@
 
 use std::time::Instant;
 
-use flagstaff::ProviderEvent;
+use flagstaff::{
+    ProviderEvent,
+    optoggles::{Config, Engine},
+};
 use http::Request;
 use libtest_mimic::Trial;
+use serde_json::json;
 
 use crate::{
-    engine::Synced,
+    engine::{Synced, quoted},
     opa::{Opa, POLICY},
     opal::{Opal, Store},
     peers::needs_opal,
     process::send,
-    support::wait::{becomes_true, bounded},
+    support::{
+        flagd::{FlagdCommand, FlagdProcess},
+        provider::{near, ready},
+        wait::{becomes_true, bounded},
+    },
     trial,
 };
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
         trial("opal_changes_of_data_and_policy_reach_a_program", needs_opal(), changes),
+        trial("opal_to_a_file_to_flagd_to_a_program", needs_opal(), through_flagd),
         trial("opal_callbacks_are_authenticated", needs_opal(), authenticated),
         trial("opal_forgets_the_callback_in_a_restart", needs_opal(), restart),
         trial("opal_is_started_late", needs_opal(), late),
@@ -63,6 +72,30 @@ async fn changes() {
     assert_eq!(opal.callbacks().await.len(), 1);
     synced.running.shutdown().await;
     assert_eq!(opal.callbacks().await.len(), 0);
+}
+
+/// Through a file that a flagd watches: Bob moves, and his flag is switched off.
+async fn through_flagd() {
+    let (_opa, opal) = external(&[("alice", "US"), ("bob", "US")], &[]).await;
+    let flagd = FlagdProcess::with(&json!({"flags": {}}))
+        .command(FlagdCommand::found_or(env!("CARGO_BIN_EXE_flagstaff")).unwrap())
+        .watching();
+    let flagd = flagd.start().await.unwrap();
+    let config = format!(
+        "bind: 127.0.0.1:0\nmanagementBind: 127.0.0.1:0\nsources: [{}]\n\
+         target: {{targetType: flagd, targetSpec: {{file: {}}}}}\n\
+         toggles: [{{key: us, usersPolicy: {{source: policy, package: app.rbac, rule: us_users}}}}]\n",
+        source(&opal, ""),
+        quoted(&flagd.flags_path())
+    );
+    let running = Engine::from(Config::parse(&config).unwrap()).start().await.unwrap();
+    let provider = ready(near(flagd.port())).await;
+    let synced = Synced { running, provider };
+    synced.becomes("us", &["alice", "bob"]).await;
+    let pushed = Instant::now();
+    opal.push(&[("alice", "US"), ("bob", "UK")]).await;
+    synced.becomes("us", &["alice"]).await;
+    println!("from the push to an evaluation, through a file and flagd: {:?}", pushed.elapsed());
 }
 
 async fn authenticated() {
