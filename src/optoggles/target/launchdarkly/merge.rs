@@ -69,6 +69,8 @@ impl Additions {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn users(names: &str) -> Users {
@@ -89,6 +91,84 @@ mod tests {
         ] {
             let merged = merge(&users(policy), &users(list), &users(added), &users(barred));
             assert_eq!(merged, Merged { list: users(expected), added: users(expected_added) });
+        }
+    }
+
+    /// What may happen to a list: a sync to a policy, which may be cut short after the record or after
+    /// the write, and edits by hand. Sets are some of `a` to `e`, as bits.
+    #[derive(Clone, Debug)]
+    enum Happening {
+        Sync(u8, Cut),
+        Add(u8),
+        Remove(u8),
+    }
+
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    enum Cut {
+        Nowhere,
+        AfterTheIntent,
+        AfterTheWrite,
+    }
+
+    fn set(bits: u8) -> Users {
+        let names = ["a", "b", "c", "d", "e"].into_iter().enumerate();
+        names.filter(|(bit, _)| bits & (1 << bit) != 0).map(|(_, name)| name).collect()
+    }
+
+    fn happenings() -> impl Strategy<Value = Happening> {
+        let cut =
+            prop_oneof![Just(Cut::Nowhere), Just(Cut::AfterTheIntent), Just(Cut::AfterTheWrite)];
+        prop_oneof![
+            (any::<u8>(), cut).prop_map(|(bits, cut)| Happening::Sync(bits, cut)),
+            any::<u8>().prop_map(Happening::Add),
+            any::<u8>().prop_map(Happening::Remove),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// Whatever happened: in the end the list has the policy and who was added by hand, and
+        /// nobody else.
+        #[test]
+        fn a_merged_list_is_the_policy_and_what_was_added_by_hand(
+            happenings in prop::collection::vec(happenings(), 0..30),
+            last in any::<u8>(),
+        ) {
+            let (mut list, mut added, mut by_hand) =
+                (Users::default(), Users::default(), Users::default());
+            let end = [Happening::Sync(last, Cut::Nowhere)];
+            for happening in happenings.into_iter().chain(end) {
+                match happening {
+                    Happening::Sync(bits, cut) => {
+                        // Who is on the record and not on the list was taken off by somebody, or
+                        // never put on it.
+                        added = added.without(&added.without(&list));
+                        let merged = merge(&set(bits), &list, &added, &Users::default());
+                        added = added.with(&merged.added);
+                        if cut != Cut::AfterTheIntent {
+                            list = merged.list;
+                        }
+                        if cut == Cut::Nowhere {
+                            added = merged.added;
+                        } else {
+                            // The engine reads the list again before anybody can have edited it.
+                            added = added.without(&added.without(&list));
+                        }
+                    }
+                    // Nobody can add whoever is on the list; and who was taken off and put back
+                    // between two syncs cannot be told from who was there all the time.
+                    Happening::Add(bits) => {
+                        by_hand = by_hand.with(&set(bits).without(&list).without(&added));
+                        list = list.with(&set(bits));
+                    }
+                    Happening::Remove(bits) => {
+                        by_hand = by_hand.without(&set(bits));
+                        list = list.without(&set(bits));
+                    }
+                }
+            }
+            prop_assert_eq!(list, set(last).with(&by_hand));
         }
     }
 }
