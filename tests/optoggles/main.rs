@@ -4,6 +4,7 @@
 #![allow(unreachable_pub, clippy::unwrap_used, clippy::expect_used)]
 
 mod engine;
+mod flagd;
 mod launchdarkly;
 mod logs;
 mod policy;

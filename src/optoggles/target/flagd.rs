@@ -36,6 +36,8 @@ pub struct FlagdTarget {
     outlets: tokio::sync::Mutex<Outlets>,
     text: watch::Sender<Arc<str>>,
     file: Option<PathBuf>,
+    /// Whether a server serves the flags.
+    serves: bool,
 }
 
 /// The options of a [`FlagdTarget`].
@@ -257,12 +259,14 @@ impl FlagdTargetBuilder {
     pub fn build(self) -> FlagdTarget {
         let state =
             State { definitions: Definitions::default(), version: 0, changed: BTreeSet::new() };
+        let serves = self.server.is_some();
         let outlets = Outlets { server: self.server, published: 0, is_recovered: false };
         FlagdTarget {
             state: Mutex::new(state),
             outlets: tokio::sync::Mutex::new(outlets),
             text: watch::Sender::new(Definitions::default().text().into()),
             file: self.file,
+            serves,
         }
     }
 }
@@ -299,6 +303,10 @@ impl ToggleTarget for FlagdTarget {
         self.recover().await?;
         let state = self.state();
         let users = state.definitions.users(&toggle.key);
+        if users.is_none() && self.file.is_none() && !self.serves {
+            // Another engine may serve it: a plan makes its targets without servers.
+            return Ok(Held::Unknown);
+        }
         // What could not be published is not in force, nor is a toggle that has no flag yet.
         let in_force = users.is_some() && !state.changed.contains(&toggle.key);
         let users = users.cloned().unwrap_or_default();
