@@ -266,7 +266,7 @@ async fn commands() {
     assert_eq!(plan["changes"][0]["added"], serde_json::json!(["alice"]));
     opa.stop();
     let (code, text) = program.output(&["check", "--live"]);
-    assert!(code == Some(1) && text.starts_with("policy: "), "{text}");
+    assert!(code == Some(1) && text.starts_with("source `policy`: "), "{text}");
     assert_eq!(program.output(&["plan"]).0, Some(3));
     fs::write(program.path("bad.yaml"), "bind: x\nfoo: 1\n").unwrap();
     let (code, text) = program.output(&["check", "--config", "bad.yaml"]);

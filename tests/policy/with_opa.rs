@@ -213,6 +213,6 @@ async fn plan() {
     assert_eq!(plan.changes[0].action, change(&["bob"], &["alice"], true));
 
     let failures = engine().check().await.unwrap();
-    let failed: Vec<_> = failures.iter().map(|(id, _)| &**id).collect();
-    assert_eq!(failed, ["rest"], "{failures:?}");
+    let failed: Vec<_> = failures.iter().map(ToString::to_string).collect();
+    assert_eq!(failed, ["target `rest`"], "{failures:?}");
 }

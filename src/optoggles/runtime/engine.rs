@@ -18,8 +18,8 @@ use super::{
 use crate::{
     http::Listen,
     optoggles::{
-        config::Config, failure::Failure, machine::Settings, source::PolicySource,
-        target::ToggleTarget, toggle::Toggle,
+        config::Config, machine::Settings, source::PolicySource, target::ToggleTarget,
+        toggle::Toggle,
     },
 };
 
@@ -171,24 +171,27 @@ impl Engine {
         Ok(plan(self.passive_parts().await?).await)
     }
 
-    /// Checks whether sources and targets answer and accept their tokens. Returns those
-    /// that do not, by id; an empty list means that all do.
+    /// Checks whether sources and targets answer and accept their tokens. Returns an
+    /// [`EngineError::Source`] or [`EngineError::Target`] for each that does not; an empty
+    /// list means that all do.
     ///
     /// They are checked one after the other, each for at most some ten seconds a request.
     ///
     /// # Errors
     ///
     /// As for [`plan`](Self::plan).
-    pub async fn check(&self) -> Result<Vec<(String, Failure)>, EngineError> {
+    pub async fn check(&self) -> Result<Vec<EngineError>, EngineError> {
         let parts = self.passive_parts().await?;
         let mut failures = Vec::new();
         for source in &parts.sources {
-            let checked = source.source.check().await;
-            failures.extend(checked.err().map(|failure| (source.id.clone(), failure)));
+            if let Err(failure) = source.source.check().await {
+                failures.push(EngineError::Source { id: source.id.clone(), source: failure });
+            }
         }
         for target in &parts.targets {
-            let checked = target.target.check().await;
-            failures.extend(checked.err().map(|failure| (target.id.clone(), failure)));
+            if let Err(failure) = target.target.check().await {
+                failures.push(EngineError::Target { id: target.id.clone(), source: failure });
+            }
         }
         Ok(failures)
     }

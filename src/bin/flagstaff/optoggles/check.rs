@@ -49,8 +49,8 @@ pub(super) async fn run(args: Args) -> Exit {
     }
     match Engine::from(config).check().await {
         Ok(failures) => {
-            for (id, failure) in &failures {
-                if output::line(&format!("{id}: {}", chain(failure))).is_err() {
+            for failure in &failures {
+                if output::line(&chain(failure)).is_err() {
                     break;
                 }
             }
