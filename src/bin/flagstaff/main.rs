@@ -153,9 +153,10 @@ fn with_variable(mut error: clap::Error, command: &clap::Command) -> clap::Error
     if let (Some(shown), Some(value)) = (arg, value)
         && let Some(long) = shown.trim_start_matches('-').split([' ', '[']).next()
         && let args = command.get_subcommands().flat_map(clap::Command::get_arguments)
-        && let mut same = args.filter(|arg| arg.get_long() == Some(long))
-        && let Some(variable) = same.find_map(Arg::get_env)
-        && env::var_os(variable).is_some_and(|found| *found == *value)
+        && let mut same = args.filter(|arg| arg.get_long() == Some(long)).filter_map(Arg::get_env)
+        // Commands may have options of the same name with variables of their own.
+        && let Some(variable) =
+            same.find(|variable| env::var_os(variable).is_some_and(|found| *found == *value))
     {
         let shown = format!("{shown} ({})", variable.display());
         error.insert(ContextKind::InvalidArg, ContextValue::String(shown));
