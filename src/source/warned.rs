@@ -72,8 +72,8 @@ impl Warned {
         self.log_anew(source, warnings, flags, &former);
     }
 
-    /// Logs the new warnings about a partial update: `flags` are set, `removed` are
-    /// gone, and all others stay.
+    /// Logs the new warnings about a partial update: `flags` are set, `removed` no
+    /// longer exist, and all others stay.
     #[cfg(feature = "server")]
     pub(crate) fn log_some(
         &mut self,

@@ -1,5 +1,5 @@
-//! The event stream over Connect, as web pages open it: envelopes over HTTP/1.1 and 2. What is
-//! expected was seen of flagd 0.16.1, save for the texts of errors, and for compression.
+//! The event stream over Connect, as web pages open it: envelopes over HTTP/1.1 and 2. What the
+//! tests expect was observed on flagd 0.16.1, except for the messages of errors and for compression.
 
 use std::time::Duration;
 

@@ -44,7 +44,7 @@ async fn grpc(
     .await
 }
 
-/// The codes are flagd's, save that it reads gzip.
+/// The codes are flagd's, except that flagd reads gzip.
 #[tokio::test]
 async fn by_grpc() {
     let server = serve().await;

@@ -268,7 +268,7 @@ impl<'t> Reader<'t> {
                     keys.iter().map(String::as_str).zip(0..).collect();
                 self.contents.flags.reserve(last.len());
                 for (index, (key, (_, flag))) in keys.iter().zip(entries).enumerate() {
-                    // Of two with one key the later counts, but the text of both must be JSON.
+                    // If a key occurs twice, the later flag counts, but the text of both must be JSON.
                     if last.get(&**key) == Some(&index) {
                         self.flag(Some(key), flag, || path([title, key]))?;
                     } else {

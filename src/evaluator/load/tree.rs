@@ -282,8 +282,8 @@ impl<'t> Source<'t> {
     /// false.
     fn next_item(&mut self, end: u8) -> bool {
         self.skip_spaces();
-        // Any of these may come before an item or the value of a name. The text is valid, and so
-        // there is one at most.
+        // One of these may precede an item or the value of a name. There is at most one, because
+        // the text is valid JSON.
         self.skip(|byte| matches!(byte, b'[' | b'{' | b',' | b':'));
         self.skip_spaces();
         !self.skip(|byte| byte == end)

@@ -62,7 +62,7 @@ pub(crate) struct CircuitBreaker {
     /// How many unanswered calls in a row open the circuit; 0 means that it never
     /// opens.
     limit: u32,
-    /// The deadline of a call; zero is without one.
+    /// The deadline of a call; zero means that there is none.
     deadline: Duration,
     /// Whether the last call got no response. True at first, when there was no call.
     unreachable: AtomicBool,

@@ -199,7 +199,7 @@ fn failure(end: End, early: bool) -> Option<Failure> {
     }
 }
 
-/// Bounds the opening of a stream. Too long an attempt counts as
+/// Limits how long a stream may take to open. An attempt that takes longer counts as
 /// `DEADLINE_EXCEEDED`, which a program can make fatal.
 async fn in_time<S: Rotated>(
     patience: Duration,

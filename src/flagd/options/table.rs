@@ -3,7 +3,7 @@
 //! differ.
 //!
 //! To add an option, add a row to `options!`. What uses it must then read it;
-//! what has to hold for its value belongs into [`check`](super::check). The table
+//! what has to hold for its value belongs in [`check`](super::check). The table
 //! in `docs/options.md` is generated from [`FlagdOptions::TABLE`] by a test.
 
 use std::{

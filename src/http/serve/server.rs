@@ -1,7 +1,7 @@
 //! A server: its options, its listeners, and its shutdown.
 //!
 //! ```text
-//! ServerBuilder --bind--> Bound --serve--> Server --drain, closed_by--> closed
+//! ServerBuilder --bind--> Bound --serve--> Server --drain, closed_within--> closed
 //!                         listens          serves
 //! ```
 //!

@@ -91,7 +91,7 @@ where
 }
 
 /// Trusts `certPath`, or the system's authorities without it, and presents the client's certificate if
-/// there is one; or does what the program's own configuration says.
+/// there is one. If the program set a configuration of its own, that one is used as it is.
 fn configuration(options: &FlagdOptions) -> Result<ClientConfig, FlagdError> {
     if let Some(config) = options.tls_config() {
         return Ok(config.clone());
