@@ -118,7 +118,7 @@ fn context(fields: usize) -> EvaluationContext {
 fn evaluate(flags: &FlagSet, key: &str, context: &EvaluationContext) -> Details {
     let context = LocalContext::new(context);
     let outcome = flags.evaluate(key, &context);
-    assert!(context.refused().is_none());
+    assert!(context.rejected().is_none());
     Details {
         value: outcome.string().unwrap().unwrap().to_owned(),
         variant: outcome.variant.map(str::to_owned),

@@ -44,7 +44,7 @@ use http::HeaderMap;
 use serde_json::{Map, Value};
 use tokio::{
     sync::watch,
-    time::{Instant, sleep, timeout_at},
+    time::{Instant, sleep, timeout, timeout_at},
 };
 use tonic::Status;
 
@@ -55,6 +55,9 @@ use crate::{
     excerpt::chain,
     server::store::selector::{self, InvalidSelector, Selector},
 };
+
+/// How long a context source may take for a request.
+const SOURCE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long clients wait at the start for sources that deliver nothing.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -222,7 +225,7 @@ impl Core {
     ///
     /// # Errors
     ///
-    /// Returns `UNAVAILABLE` if the source fails: without its fields, a rule might
+    /// Returns `UNAVAILABLE` if the source fails or takes too long: without its fields, a rule might
     /// choose another variant. The cause is logged and not sent, because it may
     /// hold what clients must not see.
     pub(crate) async fn fields(
@@ -230,12 +233,14 @@ impl Core {
         context: &(dyn Context + Sync),
     ) -> Result<Option<Arc<Map<String, Value>>>, Status> {
         let Some(source) = &self.context_source else { return Ok(None) };
-        let fields = source.fields(Subject::of_request(context)).await;
-        fields.map(Some).map_err(|error| {
-            let (name, error) = (source.name(), chain(&*error));
-            tracing::debug!(source = name, error, "a context source failed");
+        let failed = |error: String| {
+            tracing::debug!(source = source.name(), error, "a context source failed");
             Status::unavailable("the fields of the evaluation context are unavailable: try again")
-        })
+        };
+        match timeout(SOURCE_TIMEOUT, source.fields(Subject::of_request(context))).await {
+            Ok(fields) => fields.map(Some).map_err(|error| failed(chain(&*error))),
+            Err(_) => Err(failed(format!("no response within {SOURCE_TIMEOUT:?}"))),
+        }
     }
 
     /// Opens the server if there are flags, and returns whether it is open. It

@@ -153,7 +153,7 @@ fn the_cbor_generation_buckets_as_the_published_engine() {
         let set = set(&key, &rule, names).with_bucketing(Bucketing::Cbor);
         let context = LocalContext::new(&caller);
         let outcome = set.evaluate(&key, &context);
-        assert_eq!(context.refused().map(|error| &error.message), None);
+        assert_eq!(context.rejected().map(|error| &error.message), None);
         assert!(matches!(outcome.reason, Reason::TargetingMatch | Reason::Default));
         chosen += usize::from(outcome.variant.is_some());
         if outcome.variant != expected.as_deref() {

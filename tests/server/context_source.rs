@@ -245,4 +245,9 @@ async fn the_server_adds_fields_over_every_protocol() {
     assert!(message.contains("unavailable") && !message.contains("store"), "{message}");
     let answer = ask(ofrep, path, &json!({"context": context})).await;
     assert_eq!(answer.status, 503, "{answer:?}");
+
+    source.set(Script::Hangs);
+    let answer =
+        bounded("the end of its time", ask(ofrep, path, &json!({"context": context}))).await;
+    assert_eq!(answer.status, 503, "{answer:?}");
 }

@@ -289,6 +289,7 @@ mod tests {
         let breaker = breaker();
         let admitted: Vec<_> = (0..3).map(|_| breaker.admit(false)).collect();
         assert!(admitted.iter().all(Option::is_some));
+        assert!(!breaker.is_open() && !breaker.is_unreachable());
     }
 
     #[test]

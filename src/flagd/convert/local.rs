@@ -54,7 +54,7 @@ use crate::{
 /// let caller = EvaluationContext::default().with_custom_field("age", 30);
 /// let context = LocalContext::new(&caller);
 /// let outcome = flags.evaluate("new", &context);
-/// assert!(context.refused().is_none());
+/// assert!(context.rejected().is_none());
 /// assert_eq!(outcome.string(), Ok(Some("yes")));
 /// # Ok::<(), flagstaff::evaluator::DefinitionError>(())
 /// ```
@@ -169,11 +169,11 @@ impl<'a> LocalContext<'a> {
     /// let caller = EvaluationContext::default().with_custom_field("score", f64::NAN);
     /// let context = LocalContext::new(&caller);
     /// let _ = flags.evaluate("new", &context);
-    /// let error = context.refused().expect("the rule has read the field");
+    /// let error = context.rejected().expect("the rule has read the field");
     /// assert_eq!(error.code, EvaluationErrorCode::InvalidContext);
     /// # Ok::<(), flagstaff::evaluator::DefinitionError>(())
     /// ```
-    pub fn refused(&self) -> Option<&EvaluationError> {
+    pub fn rejected(&self) -> Option<&EvaluationError> {
         self.refused.get()
     }
 
@@ -279,7 +279,7 @@ mod tests {
         let set = FlagSet::parse(&json!({"flags": {"f": flag}}).to_string()).unwrap();
         let context = LocalContext::new(caller).with_sync_context(facts.as_object().unwrap());
         let outcome = set.evaluate("f", &context);
-        if let Some(error) = context.refused() {
+        if let Some(error) = context.rejected() {
             assert_eq!(error.code, EvaluationErrorCode::InvalidContext);
             return Err(error.message.clone().unwrap());
         }
@@ -405,13 +405,13 @@ mod tests {
             let read = whole(&context);
             match context_to_struct(&caller) {
                 Ok(sent) => {
-                    prop_assert!(context.refused().is_none());
+                    prop_assert!(context.rejected().is_none());
                     let sent: Map<_, _> =
                         sent.fields.into_iter().map(|(name, value)| (name, plain(value))).collect();
                     prop_assert_eq!(read, Json::Object(sent));
                 }
                 Err(error) => {
-                    let refused = context.refused().unwrap();
+                    let refused = context.rejected().unwrap();
                     prop_assert_eq!(&refused.code, &error.code);
                 }
             }

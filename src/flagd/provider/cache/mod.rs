@@ -289,16 +289,19 @@ impl Cache {
     /// Removes the oldest entry that was not read since its last turn. Entries
     /// that were read are spared once and become the youngest.
     ///
-    /// It visits each entry at most twice unless readers keep setting bits: the
-    /// first visit clears the bit.
+    /// It spares each entry once at most, however often readers read meanwhile: the
+    /// mutex is held.
     fn evict(&self, order: &mut LruCache<Key, (), RandomState>) {
         let entries = self.entries.pin();
+        let mut spared = 0;
+        let most = order.len();
         while let Some((key, ())) = order.pop_lru() {
             let used = |entry: &Entry| entry.used.swap(false, Ordering::Relaxed);
-            if !entries.get(&key).is_some_and(used) {
+            if spared == most || !entries.get(&key).is_some_and(used) {
                 entries.remove(&key);
                 return;
             }
+            spared += 1;
             order.put(key, ());
         }
     }

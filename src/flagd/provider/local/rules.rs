@@ -135,7 +135,7 @@ impl Local {
             context = context.with_fields(added);
         }
         let outcome = rules.flags.evaluate(flag_key, &context);
-        match context.refused() {
+        match context.rejected() {
             Some(error) => Err(error.clone()),
             None => details(&outcome, flag_key),
         }
