@@ -36,7 +36,7 @@ use crate::{
 /// not depend on the number of fields. Booleans, numbers and strings are read in
 /// place; dates and structs are converted on the first read, and the result is
 /// kept. A field that cannot be converted is therefore an error only if a rule
-/// reads it. The rule sees null then, and [`refused`](Self::refused) returns the
+/// reads it. The rule sees null then, and [`rejected`](Self::rejected) returns the
 /// error: check it after each evaluation, and return the error in place of the
 /// outcome.
 ///
