@@ -8,8 +8,7 @@ use crate::{
     engine::Synced,
     opal::{Opal, Store},
     peers::needs_opal,
-    process::status,
-    support::wait::becomes_true,
+    process::{starts, status},
     trial,
 };
 
@@ -27,13 +26,13 @@ async fn killed() {
     let killed = Command::new("kill").args(["-9", &id.to_string()]).status().unwrap();
     assert!(killed.success());
     // It comes back with its policy, and a while later with its data.
-    becomes_true("another OPA", async || {
+    starts("another OPA", async || {
         assert!(synced.is("us_users", &["alice"]).await, "somebody was revoked");
         opal.inline().is_some_and(|other| other != id)
             && status(&format!("{}/health", opal.opa)).await == Some(200)
     })
     .await;
-    becomes_true("policy and data", async || {
+    starts("policy and data", async || {
         assert!(synced.is("us_users", &["alice"]).await, "somebody was revoked");
         let body = crate::process::send(
             http::Request::get(format!("{}/v1/data/users/alice", opal.opa))

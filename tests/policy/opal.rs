@@ -13,9 +13,9 @@ use crate::{
     data_source::DataSource,
     opa::{POLICY, by_country},
     peers,
-    process::{Process, answers, send},
+    process::{Process, answers, send, starts},
     repository::Repository,
-    support::{ports::free_port, wait::becomes_true},
+    support::ports::free_port,
 };
 
 /// An OPAL server with a repository and a source of data, and a client of it.
@@ -154,7 +154,7 @@ impl Opal {
 
     /// Waits until OPA has policy and data.
     pub(crate) async fn loaded(&self) {
-        becomes_true("OPAL to load policy and data", async || {
+        starts("OPAL to load policy and data", async || {
             self.evaluates("users").await && self.evaluates("app/rbac/us_users").await
         })
         .await;

@@ -9,8 +9,7 @@ use std::{
 
 use flagstaff::http::Client;
 use http::Request;
-
-use crate::support::wait::becomes_true;
+use tokio::time::{sleep, timeout};
 
 /// A program that is killed when this is dropped.
 pub(crate) struct Process {
@@ -67,7 +66,23 @@ pub(crate) async fn status(url: &str) -> Option<u16> {
     send(Request::get(url).body(Vec::new()).unwrap()).await.map(|(status, _)| status)
 }
 
+/// Programs in Python start slowly where the machine is busy; only a failing test takes so long.
+const STARTING: Duration = Duration::from_secs(90);
+
 /// Waits until `GET` is answered with 200.
 pub(crate) async fn answers(url: &str) {
-    becomes_true(&format!("{url} to answer"), async || status(url).await == Some(200)).await;
+    starts(&format!("{url} to answer"), async || status(url).await == Some(200)).await;
+}
+
+/// Waits until a program that was started has come so far.
+pub(crate) async fn starts(what: &str, condition: impl AsyncFnMut() -> bool) {
+    let started = timeout(STARTING, until(condition)).await;
+    assert!(started.is_ok(), "waited {STARTING:?} for {what}");
+}
+
+async fn until(mut condition: impl AsyncFnMut() -> bool) {
+    while !condition().await {
+        // Nothing tells when.
+        sleep(Duration::from_millis(20)).await;
+    }
 }

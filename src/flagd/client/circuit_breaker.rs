@@ -289,7 +289,15 @@ mod tests {
         let breaker = breaker();
         let admitted: Vec<_> = (0..3).map(|_| breaker.admit(false)).collect();
         assert!(admitted.iter().all(Option::is_some));
-        assert!(!breaker.is_open() && !breaker.is_unreachable());
+        assert!(!breaker.is_open());
+    }
+
+    #[test]
+    fn flagd_counts_as_reachable_from_its_first_answer_on() {
+        let breaker = breaker();
+        assert!(breaker.is_unreachable());
+        opened(&breaker, &[(0, Answered)]);
+        assert!(!breaker.is_unreachable());
     }
 
     #[test]
