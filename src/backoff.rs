@@ -43,19 +43,7 @@ impl Backoff {
     /// Starts with no failures. A `first` above `max` counts as `max`.
     pub(crate) fn new(first: Duration, max: Duration) -> Self {
         let first = first.min(max);
-        Self { first, max, delays: Self::delays(first, max), failures: 0, ready_since: None }
-    }
-
-    /// The delays from the first one.
-    fn delays(first: Duration, max: Duration) -> ExponentialBackoff {
-        // backon adds up to the delay itself as jitter, even above its maximum. With half of both
-        // values, the sum is between a half and the whole of each delay.
-        ExponentialBuilder::default()
-            .with_min_delay(first / 2)
-            .with_max_delay(max / 2)
-            .with_jitter()
-            .without_max_times()
-            .build()
+        Self { first, max, delays: delays(first, max), failures: 0, ready_since: None }
     }
 
     /// The first delay without its random part. Attempts that a call triggers keep
@@ -84,12 +72,24 @@ impl Backoff {
         match self.ready_since.take() {
             Some(since) if now.duration_since(since) >= stable => {
                 self.failures = 0;
-                self.delays = Self::delays(self.first, self.max);
+                self.delays = delays(self.first, self.max);
             }
             _ => self.failures = self.failures.saturating_add(1),
         }
         self.delays.next().unwrap_or(self.max).min(self.max)
     }
+}
+
+/// Delays that double from `first` to `max`, each shortened by a random part of up to a half.
+pub(crate) fn delays(first: Duration, max: Duration) -> ExponentialBackoff {
+    // backon adds up to the delay itself as jitter, even above its maximum. With half of both
+    // values, the sum is between a half and the whole of each delay.
+    ExponentialBuilder::default()
+        .with_min_delay(first / 2)
+        .with_max_delay(max / 2)
+        .with_jitter()
+        .without_max_times()
+        .build()
 }
 
 #[cfg(test)]

@@ -48,7 +48,7 @@ pub(crate) fn write(value: &Json, out: &mut String) {
     match value {
         Json::Null => out.push_str("null"),
         Json::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
-        // A number of JSON is finite, and so always has a text.
+        // JSON numbers are finite, so they can always be written.
         Json::Number(number) => {
             out.push_str(&number.as_f64().and_then(number::json).unwrap_or_default());
         }

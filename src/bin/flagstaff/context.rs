@@ -69,13 +69,13 @@ pub(crate) fn misspelt(fields: &Fields) -> Option<&str> {
     fields.keys().map(String::as_str).find(is_near)
 }
 
-/// Whether a text is valid JSON, so that `name=value` does not make it a string.
+/// Whether a value is valid JSON, in which case `name=value` does not treat it as a string.
 fn is_json(text: &str) -> bool {
     serde_json::from_str::<Json>(text).is_ok()
 }
 
-/// Parses JSON, unless an integer in it would be rounded. `what` begins the error of a text
-/// that is not valid.
+/// Parses JSON. An integer that would be rounded is an error, and so is invalid JSON, whose
+/// error begins with `what`.
 fn exact<T: serde::de::DeserializeOwned>(text: &str, what: &str) -> Result<T, String> {
     let parsed: Parsed<T> = serde_json::from_str(text);
     let parsed = parsed.map_err(|error| format!("{what}: {error}"))?;
@@ -90,8 +90,7 @@ fn exact<T: serde::de::DeserializeOwned>(text: &str, what: &str) -> Result<T, St
     }
 }
 
-/// The first integer in a text of valid JSON that does not fit into 64 bits, signed or
-/// unsigned. `serde_json` parses it as a float.
+/// The first integer in valid JSON that does not fit into 64 bits, signed or unsigned. `serde_json` parses it as a float.
 ///
 /// Numbers are found by splitting the text: once the escaped quotes are removed, every second
 /// part between quotes is outside of strings. Numbers with a fraction or an exponent are not

@@ -6,8 +6,8 @@
 //! asked for from the beginning to the end. A character is a Unicode scalar
 //! value, and only `\n` ends a line.
 
-/// A place in a text: line and column, both counted from 1, and columns in
-/// characters.
+/// A position in a file: line and column, both counted from 1. Columns are counted
+/// in characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Position {
     /// The line, counted from 1.
@@ -16,7 +16,7 @@ pub(crate) struct Position {
     pub(crate) column: usize,
 }
 
-/// A text and where its lines begin.
+/// The content of a file, with the offsets at which its lines begin.
 pub(crate) struct Lines<'t> {
     text: &'t str,
     /// The offset of the first byte of each line, in ascending order. The first

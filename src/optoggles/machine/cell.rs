@@ -117,18 +117,13 @@ impl Cell {
 
     /// Returns the change to `policy` if it removes more users than the limit allows
     /// and is not confirmed.
-    ///
-    /// A limit of 0 holds back every removal; a limit of 1 none.
     fn beyond_limit(&self, policy: &Users, settings: &Settings) -> Option<Withheld> {
-        let limit = settings.max_removed?;
-        if self.confirmed.as_ref() == Some(policy) {
+        if settings.max_removed.is_none() || self.confirmed.as_ref() == Some(policy) {
             return None;
         }
         let former = self.former.as_ref()?;
         let (removed, of) = (former.without(policy).len(), former.len());
-        #[allow(clippy::cast_precision_loss, reason = "fewer users than 2^52")]
-        let is_beyond = removed > 0 && removed as f64 > limit * of as f64;
-        is_beyond.then_some(Withheld { removed, of })
+        settings.holds_back(removed, of).then_some(Withheld { removed, of })
     }
 
     /// Takes the result of [`Work::Prepare`]: what the target holds.

@@ -12,10 +12,13 @@
 
 use std::time::Duration;
 
-use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+use backon::ExponentialBackoff;
 use tokio::time::Instant;
 
-use crate::optoggles::failure::{Failure, FailureKind};
+use crate::{
+    backoff::delays,
+    optoggles::failure::{Failure, FailureKind},
+};
 
 /// The pause before the first retry of a temporary failure, and the longest one.
 /// Jitter shortens each by up to a half.
@@ -64,7 +67,12 @@ impl Retry {
         let since = self.since().unwrap_or(now);
         let delay = match failure.kind() {
             FailureKind::Permanent => PERMANENT,
-            _ => self.delays.get_or_insert_with(delays).next().unwrap_or(LONGEST).min(LONGEST),
+            _ => self
+                .delays
+                .get_or_insert_with(|| delays(FIRST, LONGEST))
+                .next()
+                .unwrap_or(LONGEST)
+                .min(LONGEST),
         };
         let due = now + delay.max(failure.delay().unwrap_or_default().min(PATIENCE));
         self.last = Some(Failed { failure, since, due });
@@ -102,19 +110,6 @@ impl Retry {
     pub(crate) fn since(&self) -> Option<Instant> {
         self.last.as_ref().map(|last| last.since)
     }
-}
-
-/// The pauses of a temporary failure.
-///
-/// The jitter of [`backon`] adds up to the delay itself, so that a delay of half the
-/// pause becomes something between that half and the whole pause.
-fn delays() -> ExponentialBackoff {
-    ExponentialBuilder::default()
-        .with_min_delay(FIRST / 2)
-        .with_max_delay(LONGEST / 2)
-        .with_jitter()
-        .without_max_times()
-        .build()
 }
 
 #[cfg(test)]

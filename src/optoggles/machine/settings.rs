@@ -21,3 +21,14 @@ impl Default for Settings {
         Self { empty_confirmation: Duration::from_secs(30), max_removed: None }
     }
 }
+
+impl Settings {
+    /// Whether a write that removes so many of a toggle's users needs a confirmation.
+    ///
+    /// A limit of 0 holds back every removal; a limit of 1 none.
+    pub(crate) fn holds_back(&self, removed: usize, of: usize) -> bool {
+        #[allow(clippy::cast_precision_loss, reason = "fewer users than 2^52")]
+        let is_beyond = |limit: f64| removed as f64 > limit * of as f64;
+        self.max_removed.is_some_and(is_beyond)
+    }
+}

@@ -173,9 +173,7 @@ fn compared(
             let removed = anywhere.without(policy);
             let waits = !vouched && !settings.empty_confirmation.is_zero();
             let empties = policy.is_empty() && !anywhere.is_empty() && waits;
-            #[allow(clippy::cast_precision_loss, reason = "fewer users than 2^52")]
-            let is_beyond = |limit: f64| removed.len() as f64 > limit * anywhere.len() as f64;
-            let held_back = empties || settings.max_removed.is_some_and(is_beyond);
+            let held_back = empties || settings.holds_back(removed.len(), anywhere.len());
             let added = names(&policy.without(&everywhere));
             PlannedAction::Change { added, removed: names(&removed), held_back }
         }

@@ -136,16 +136,17 @@ impl Environment {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use serde_json::json;
 
     use super::*;
 
-    fn users(names: &str) -> Users {
+    pub(crate) fn users(names: &str) -> Users {
         names.split_whitespace().collect()
     }
 
-    fn flag(environment: &Value) -> Flag {
+    /// A flag with one environment, `test`.
+    pub(crate) fn flag(environment: &Value) -> Flag {
         serde_json::from_value(json!({
             "name": "US", "key": "us", "unknown": 1,
             "variations": [{"_id": "i-off", "value": false}, {"_id": "i-on", "value": true}],

@@ -55,20 +55,10 @@ fn targets(kind: &str, variation: &str, users: &Users) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::flag::Flag, *};
-
-    fn users(names: &str) -> Users {
-        names.split_whitespace().collect()
-    }
-
-    fn flag(environment: &Value) -> Flag {
-        serde_json::from_value(json!({
-            "name": "US",
-            "variations": [{"_id": "i-off", "value": false}, {"_id": "i-on", "value": true}],
-            "environments": {"test": environment},
-        }))
-        .unwrap()
-    }
+    use super::{
+        super::flag::tests::{flag, users},
+        *,
+    };
 
     #[test]
     fn a_list_that_is_owned_replaces_all_targets() {
