@@ -1,0 +1,238 @@
+//! Tokens for machines.
+
+use std::{
+    collections::HashMap,
+    mem,
+    sync::{Mutex, PoisonError},
+};
+
+use axum::http::StatusCode;
+use secrecy::SecretString;
+use serde::Serialize;
+
+use super::{Access, Permission, Principal, random, sha256};
+use crate::{
+    audit,
+    problem::Problem,
+    storage::{Row, Sql, StorageError},
+    time,
+};
+
+crate::statements! {
+    FIND = "SELECT id, name, permissions, prefixes, expires FROM token WHERE hash = ?1";
+    INSERT = "INSERT INTO token
+        (id, name, hash, permissions, prefixes, created, created_by, expires)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+    LIST = "SELECT id, name, permissions, prefixes, created, created_by, expires, last_used
+        FROM token ORDER BY id";
+    NAME = "SELECT name FROM token WHERE id = ?1";
+    DELETE = "DELETE FROM token WHERE id = ?1";
+    USED = "UPDATE token SET last_used = ?2
+        WHERE id = ?1 AND (last_used IS NULL OR last_used < ?2)";
+}
+
+/// A token, without the token itself.
+#[derive(Clone, Debug, Serialize)]
+pub struct Token {
+    /// Its number.
+    pub id: i64,
+    /// What it is for.
+    pub name: String,
+    /// What it may do.
+    pub permissions: Vec<String>,
+    /// The prefixes of the identities that it may see; `None`: all identities.
+    pub prefixes: Option<Vec<String>>,
+    /// When it was made.
+    pub created: String,
+    /// Who made it.
+    pub created_by: String,
+    /// Until when it is valid; `None`: for ever.
+    pub expires: Option<String>,
+    /// When it was last used, to the minute.
+    pub last_used: Option<String>,
+}
+
+/// What a new token is to be.
+#[derive(Clone, Debug)]
+pub struct NewToken {
+    /// What it is for.
+    pub name: String,
+    /// What it may do.
+    pub permissions: Vec<String>,
+    /// The prefixes of the identities that it may see; `None`: all identities.
+    pub prefixes: Option<Vec<String>>,
+    /// Until when it is valid, in milliseconds since 1970; `None`: for ever.
+    pub expires: Option<i64>,
+}
+
+impl Access {
+    /// Makes a token and returns its number and the token, which is not stored: it is seen
+    /// this once.
+    ///
+    /// # Errors
+    ///
+    /// 400 for a blank name, a permission that does not exist, or an expiry in the past; 503
+    /// where the database is unavailable.
+    pub async fn create_token(
+        &self,
+        new: NewToken,
+        by: &str,
+    ) -> Result<(i64, SecretString), Problem> {
+        if new.name.trim().is_empty() || new.name.len() > 200 {
+            return Err(Problem::invalid("the name of a token has 1 to 200 bytes"));
+        }
+        if new.permissions.is_empty() {
+            return Err(Problem::invalid("a token needs at least one permission"));
+        }
+        for permission in &new.permissions {
+            if !self.permissions().iter().any(|it| it.id == permission) {
+                let known: Vec<_> = self.permissions().iter().map(|it| it.id).collect();
+                return Err(Problem::invalid(format!(
+                    "permission {permission:?} does not exist: expected one of {}",
+                    known.join(", ")
+                )));
+            }
+        }
+        if new.expires.is_some_and(|it| it <= time::now()) {
+            return Err(Problem::invalid("the token would have expired already"));
+        }
+        let token = random::secret().ok_or_else(no_random)?;
+        let hash = sha256(token.as_bytes());
+        let by = by.to_owned();
+        let written = self.0.storage.write(move |sql| -> Result<_, StorageError> {
+            let id = sql.next("token")?;
+            let permissions = new.permissions.join(" ");
+            let prefixes = new.prefixes.as_ref().map(|it| serde_json::json!(it).to_string());
+            sql.execute(
+                INSERT,
+                &[
+                    id.into(),
+                    (&new.name).into(),
+                    (&hash[..]).into(),
+                    (&permissions).into(),
+                    prefixes.as_ref().into(),
+                    time::now().into(),
+                    (&by).into(),
+                    new.expires.into(),
+                ],
+            )?;
+            audit::record(sql, &by, "token.create", &new.name)?;
+            Ok((id, sql.next("access")?))
+        });
+        let (id, version) = written.await?;
+        self.refresh(version);
+        Ok((id, token.into()))
+    }
+
+    /// All tokens.
+    ///
+    /// # Errors
+    ///
+    /// 503 where the database is unavailable.
+    pub async fn tokens(&self) -> Result<Vec<Token>, Problem> {
+        let list = self.0.storage.read(|sql| sql.query(LIST, &[], token)).await;
+        list.map_err(|error: StorageError| error.into())
+    }
+
+    /// Revokes a token. It is of no use from the moment that this returns, and within a second
+    /// on other replicas.
+    ///
+    /// # Errors
+    ///
+    /// 404 for a token that does not exist; 503 where the database is unavailable.
+    pub async fn revoke_token(&self, id: i64, by: &str) -> Result<(), Problem> {
+        let by = by.to_owned();
+        let version = self.0.storage.write(move |sql| -> Result<_, Problem> {
+            let Some(name) = sql.query_one(NAME, &[id.into()], |row| row.text(0))? else {
+                return Err(Problem::new(
+                    StatusCode::NOT_FOUND,
+                    "token_not_found",
+                    format!("there is no token with the number {id}"),
+                ));
+            };
+            sql.execute(DELETE, &[id.into()])?;
+            audit::record(sql, &by, "token.revoke", &name)?;
+            Ok(sql.next("access")?)
+        });
+        self.refresh(version.await?);
+        Ok(())
+    }
+
+    /// Writes down when tokens were last used. A service calls it every minute, and at its end.
+    ///
+    /// # Errors
+    ///
+    /// The database fails.
+    pub async fn flush_use(&self) -> Result<(), StorageError> {
+        let used = self.0.used.take();
+        if used.is_empty() {
+            return Ok(());
+        }
+        self.0
+            .storage
+            .write(move |sql| {
+                for (id, at) in used {
+                    sql.execute(USED, &[id.into(), at.into()])?;
+                }
+                Ok(())
+            })
+            .await
+    }
+}
+
+/// When tokens were last used, until it is written down.
+#[derive(Default)]
+pub(super) struct Used(Mutex<HashMap<i64, i64>>);
+
+impl Used {
+    pub(super) fn note(&self, id: i64, at: i64) {
+        self.lock().insert(id, at);
+    }
+
+    fn take(&self) -> HashMap<i64, i64> {
+        mem::take(&mut *self.lock())
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<i64, i64>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The principal of a token, and until when it is valid.
+pub(super) fn find(
+    sql: &mut Sql<'_>,
+    hash: &[u8; 32],
+    known: &'static [Permission],
+) -> Result<Option<(Principal, Option<i64>)>, StorageError> {
+    sql.query_one(FIND, &[(&hash[..]).into()], |row| {
+        let permissions = row.text(2)?;
+        let granted: Vec<&str> = permissions.split(' ').collect();
+        let name = format!("token:{}", row.text(1)?);
+        let principal =
+            Principal::with(name, Some(row.int(0)?), &granted, known, prefixes(row, 3)?);
+        Ok((principal, row.optional_int(4)?))
+    })
+}
+
+fn token(row: &Row<'_>) -> Result<Token, StorageError> {
+    Ok(Token {
+        id: row.int(0)?,
+        name: row.text(1)?,
+        permissions: row.text(2)?.split(' ').map(str::to_owned).collect(),
+        prefixes: prefixes(row, 3)?,
+        created: time::rfc3339(row.int(4)?),
+        created_by: row.text(5)?,
+        expires: row.optional_int(6)?.map(time::rfc3339),
+        last_used: row.optional_int(7)?.map(time::rfc3339),
+    })
+}
+
+fn prefixes(row: &Row<'_>, column: usize) -> Result<Option<Vec<String>>, StorageError> {
+    let Some(text) = row.optional_text(column)? else { return Ok(None) };
+    let prefixes = serde_json::from_str(&text);
+    prefixes.map(Some).map_err(|source| StorageError::Column { column, source: source.into() })
+}
+
+fn no_random() -> Problem {
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the system has no random numbers")
+}

@@ -1,0 +1,26 @@
+//! What the services of flagstaff share, so that each of them is only what it is for.
+//!
+//! - [`storage`]: one SQL text for SQLite and PostgreSQL.
+//! - [`access`]: who is calling, and what they may do: tokens and permissions.
+//! - [`audit`]: who did what, and when.
+//! - [`lease`]: a job that one replica runs at a time.
+//! - [`problem`]: errors as problem details.
+//! - [`time`]: milliseconds since 1970, and RFC 3339.
+//!
+//! A service includes [`SCHEMA`] among its migrations.
+
+pub mod access;
+pub mod audit;
+pub mod lease;
+pub mod problem;
+pub mod storage;
+pub mod time;
+
+/// The tables of this crate, for the first migration of a service.
+pub const SCHEMA: &str = include_str!("schema.sql");
+
+/// Each statement of this crate, for a test that prepares them on both databases.
+#[must_use]
+pub fn statements() -> Vec<&'static str> {
+    [storage::sql::statements::ALL, access::STATEMENTS, audit::ALL, lease::ALL].concat()
+}

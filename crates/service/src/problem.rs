@@ -1,0 +1,103 @@
+//! Errors as problem details ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)).
+
+use std::error::Error;
+
+use axum::{
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+
+use crate::storage::StorageError;
+
+/// An error for a client.
+///
+/// Its JSON always contains the number `status`: a client that takes the body of an error for
+/// a map of strings fails, instead of using it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Problem {
+    /// A URI for the kind of problem; this crate has no more to say than the title.
+    #[serde(rename = "type")]
+    kind: &'static str,
+    /// The name of the status.
+    title: &'static str,
+    /// The status of the response.
+    status: u16,
+    /// What failed and what to do.
+    detail: String,
+    /// A word for programs, which does not change.
+    code: &'static str,
+}
+
+impl Problem {
+    /// A problem with a status, a word for programs and a sentence for people.
+    #[must_use]
+    pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        Self {
+            kind: "about:blank",
+            title: status.canonical_reason().unwrap_or("Error"),
+            status: status.as_u16(),
+            detail: detail.into(),
+            code,
+        }
+    }
+
+    /// 400: the request is invalid.
+    #[must_use]
+    pub fn invalid(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "invalid_request", detail)
+    }
+
+    /// The status of the response.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    /// What failed and what to do.
+    #[must_use]
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = self.status();
+        let mut response = (status, axum::Json(&self)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
+    }
+}
+
+/// The client gets no detail of the database; the log does.
+impl From<StorageError> for Problem {
+    fn from(error: StorageError) -> Self {
+        tracing::error!(error = &error as &dyn Error, "the storage failed");
+        match error {
+            StorageError::Uncertain(_) => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "outcome_unknown",
+                "the connection to the database broke during the commit: the change may have been \
+                 stored or not, so read before you repeat it",
+            ),
+            error if error.is_temporary() => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "storage_unavailable",
+                "the database is unavailable, and nothing was changed: try again later",
+            ),
+            _ => Self::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "internal",
+                "an internal error, which the log of the server describes",
+            ),
+        }
+    }
+}

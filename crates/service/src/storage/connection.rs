@@ -1,0 +1,71 @@
+//! A connection to either database, and its transactions.
+
+use super::{
+    error::StorageError,
+    postgres::PostgresConnection,
+    sql::{Kind, Sql},
+    sqlite,
+};
+
+/// A connection to the database.
+pub(super) enum Connection {
+    Sqlite(rusqlite::Connection),
+    Postgres(Box<PostgresConnection>),
+}
+
+impl Connection {
+    /// The current transaction.
+    pub(super) fn sql(&mut self) -> Sql<'_> {
+        match self {
+            Self::Sqlite(connection) => Sql(Kind::Sqlite(connection)),
+            Self::Postgres(connection) => Sql(Kind::Postgres(connection)),
+        }
+    }
+
+    /// Begins a transaction that sees one state of the database.
+    pub(super) fn begin_read(&mut self) -> Result<(), StorageError> {
+        match self {
+            Self::Sqlite(connection) => sqlite::batch(connection, "BEGIN"),
+            Self::Postgres(connection) => {
+                connection.batch("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            }
+        }
+    }
+
+    /// Begins a transaction that changes the database.
+    pub(super) fn begin_write(&mut self) -> Result<(), StorageError> {
+        match self {
+            Self::Sqlite(connection) => sqlite::batch(connection, "BEGIN IMMEDIATE"),
+            Self::Postgres(connection) => connection.batch("BEGIN"),
+        }
+    }
+
+    /// Commits. An error of PostgreSQL's connection leaves open whether it has.
+    pub(super) fn commit(&mut self) -> Result<(), StorageError> {
+        match self.batch("COMMIT") {
+            Err(StorageError::Unreachable(source)) => Err(StorageError::Uncertain(source)),
+            result => result,
+        }
+    }
+
+    /// Ends a transaction that has changed nothing, or is to change nothing.
+    pub(super) fn end(&mut self) -> Result<(), StorageError> {
+        self.batch("ROLLBACK")
+    }
+
+    /// Runs statements without parameters.
+    pub(super) fn batch(&mut self, statements: &str) -> Result<(), StorageError> {
+        match self {
+            Self::Sqlite(connection) => sqlite::batch(connection, statements),
+            Self::Postgres(connection) => connection.batch(statements),
+        }
+    }
+
+    /// Whether the connection can be used again after an error.
+    pub(super) fn is_usable(&self) -> bool {
+        match self {
+            Self::Sqlite(_) => true,
+            Self::Postgres(connection) => connection.is_usable(),
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! What can go wrong between a service and its database.
+
+use std::path::PathBuf;
+
+/// The boxed cause of an error, which the database's driver made.
+pub(super) type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// An error of the storage. No message contains a password or a value that was stored.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StorageError {
+    /// The address of the database is invalid.
+    #[error("invalid address of the database: {0}")]
+    Address(String),
+    /// A file that belongs to the database cannot be opened.
+    #[error("cannot open {}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: Cause,
+    },
+    /// The database cannot be reached; nothing was changed.
+    #[error("the database is unreachable")]
+    Unreachable(#[source] Cause),
+    /// The connection broke during the commit: the change may be stored, or not.
+    #[error("the connection broke during the commit, so the change may have been stored or not")]
+    Uncertain(#[source] Cause),
+    /// The transaction failed as a whole; nothing was changed.
+    #[error("the transaction failed")]
+    Transaction(#[source] Cause),
+    /// A statement failed.
+    #[error("a statement failed: {statement}")]
+    Statement {
+        /// Its text, without the values of its parameters.
+        statement: String,
+        /// Why it failed.
+        #[source]
+        source: Cause,
+    },
+    /// A migration failed.
+    #[error("migration {version} ({name}) failed")]
+    Migration {
+        /// Its number.
+        version: i64,
+        /// Its name.
+        name: &'static str,
+        /// Why it failed.
+        #[source]
+        source: Cause,
+    },
+    /// The schema was made by a newer version of the program.
+    #[error(
+        "the schema of the database has version {found}, and this program knows only {known}: \
+         start the version of the program that wrote it, or restore a backup"
+    )]
+    Newer {
+        /// The version in the database.
+        found: i64,
+        /// The last version that this program knows.
+        known: i64,
+    },
+    /// A migration differs from the one that was applied under its number.
+    #[error("migration {version} was applied as \"{applied}\", but this program has \"{name}\"")]
+    Diverged {
+        /// Its number.
+        version: i64,
+        /// The name under which it was applied.
+        applied: String,
+        /// The name in this program.
+        name: &'static str,
+    },
+    /// A column has another type than the program expects.
+    #[error("column {column} has an unexpected type")]
+    Column {
+        /// Its index, from 0.
+        column: usize,
+        /// What the driver says.
+        #[source]
+        source: Cause,
+    },
+    /// The storage has been closed, or a thread that it needs could not be started.
+    #[error("the storage is closed")]
+    Closed,
+}
+
+impl StorageError {
+    /// Whether the same call may succeed later.
+    #[must_use]
+    pub fn is_temporary(&self) -> bool {
+        matches!(self, Self::Unreachable(_) | Self::Uncertain(_) | Self::Closed)
+    }
+}
+
+/// An error with its sources in one text, where one error has several receivers.
+pub(super) fn describe(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        source = error.source();
+    }
+    text
+}

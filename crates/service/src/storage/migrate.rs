@@ -1,0 +1,88 @@
+//! Brings the schema of a database to the version that the program needs.
+//!
+//! A crate for this exists, but its drivers lag behind the SQLite that is used here and take
+//! no lock; what is left is less than its configuration.
+
+use super::{connection::Connection, error::StorageError};
+
+/// A step of the schema. Steps are never changed once released, only added.
+#[derive(Clone, Copy, Debug)]
+pub struct Migration {
+    /// Its number, from 1 without gaps.
+    pub version: i64,
+    /// What it does, in a few words.
+    pub name: &'static str,
+    /// Its statements, in the words of [`storage`](super).
+    pub sql: &'static str,
+}
+
+const HISTORY: &str = "
+    CREATE TABLE IF NOT EXISTS schema_history (version BIGINT PRIMARY KEY, name TEXT NOT NULL);
+    CREATE TABLE IF NOT EXISTS sequence (name TEXT PRIMARY KEY, value BIGINT NOT NULL);";
+
+/// The number of PostgreSQL's advisory lock, which two programs that start together take in
+/// turn. Any number that no other program takes will do.
+const LOCK: &str = "SELECT pg_advisory_xact_lock(7226510853)";
+
+/// Applies what is missing, in one transaction.
+pub(super) fn run(
+    connection: &mut Connection,
+    migrations: &'static [Migration],
+) -> Result<(), StorageError> {
+    // On SQLite, the transaction itself is the lock.
+    connection.begin_write()?;
+    let result = apply(connection, migrations);
+    match result {
+        Ok(()) => connection.commit(),
+        Err(error) => {
+            let _ = connection.end();
+            Err(error)
+        }
+    }
+}
+
+fn apply(
+    connection: &mut Connection,
+    migrations: &'static [Migration],
+) -> Result<(), StorageError> {
+    let postgres = matches!(connection, Connection::Postgres(_));
+    if postgres {
+        connection.batch(LOCK)?;
+    }
+    connection.batch(HISTORY)?;
+    let applied = connection.sql().query(
+        "SELECT version, name FROM schema_history ORDER BY version",
+        &[],
+        |row| Ok((row.int(0)?, row.text(1)?)),
+    )?;
+    let known = migrations.last().map_or(0, |it| it.version);
+    if let Some((found, _)) = applied.last()
+        && *found > known
+    {
+        return Err(StorageError::Newer { found: *found, known });
+    }
+    for migration in migrations {
+        let Migration { version, name, sql } = *migration;
+        if let Some((_, applied)) = applied.iter().find(|(it, _)| *it == version) {
+            if applied != name {
+                return Err(StorageError::Diverged { version, applied: applied.clone(), name });
+            }
+            continue;
+        }
+        let failed =
+            |source: StorageError| StorageError::Migration { version, name, source: source.into() };
+        let (key_text, bytes) =
+            if postgres { ("TEXT COLLATE \"C\"", "BYTEA") } else { ("TEXT", "BLOB") };
+        let sql = sql.replace("KEYTEXT", key_text).replace("BYTES", bytes);
+        connection.batch(&sql).map_err(failed)?;
+        connection
+            .sql()
+            .execute(
+                "INSERT INTO schema_history (version, name) VALUES (?1, ?2)",
+                &[version.into(), name.into()],
+            )
+            .map_err(failed)?;
+        tracing::info!(version, name, "migrated the database");
+    }
+    Ok(())
+}

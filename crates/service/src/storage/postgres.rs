@@ -1,0 +1,136 @@
+//! Connections to a server of PostgreSQL.
+
+use std::{collections::HashMap, fmt, path::PathBuf, str::FromStr as _, time::Duration};
+
+use flagstaff::http::tls::ClientTls;
+use postgres::{Client, Config, NoTls, Statement, config::SslMode, types::ToSql};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::{
+    error::{StorageError, describe},
+    sql::Param,
+};
+
+/// How long a connection may take to open, and a statement to return.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const STATEMENT_TIMEOUT: &str = "SET statement_timeout = '30s'; SET lock_timeout = '10s'";
+
+/// A server of PostgreSQL and how it is reached.
+pub struct PostgresTarget {
+    config: Config,
+    /// `None`: the connection is not encrypted.
+    tls: Option<MakeRustlsConnect>,
+}
+
+impl PostgresTarget {
+    /// Reads a URL. TLS is used where the server offers it, and demanded with
+    /// `sslmode=require`; the certificate is always verified.
+    pub(super) fn parse(url: &str, roots: Option<PathBuf>) -> Result<Self, StorageError> {
+        let invalid = |error: &dyn fmt::Display| StorageError::Address(error.to_string());
+        let mut config = Config::from_str(url).map_err(|error| invalid(&describe(&error)))?;
+        config.connect_timeout(CONNECT_TIMEOUT).keepalives_idle(Duration::from_secs(30));
+        let tls = if config.get_ssl_mode() == SslMode::Disable {
+            None
+        } else {
+            let mut tls = ClientTls::new();
+            if let Some(path) = roots {
+                tls = tls.authorities(path);
+            }
+            let tls = tls.config().map_err(|error| invalid(&describe(&error)))?;
+            Some(MakeRustlsConnect::new(tls))
+        };
+        Ok(Self { config, tls })
+    }
+
+    /// Opens a connection.
+    pub(super) fn connect(&self) -> Result<PostgresConnection, StorageError> {
+        let client = match &self.tls {
+            Some(tls) => self.config.connect(tls.clone()),
+            None => self.config.connect(NoTls),
+        };
+        let client = client.map_err(|error| StorageError::Unreachable(error.into()))?;
+        let mut connection = PostgresConnection { client, statements: HashMap::new() };
+        connection.batch(STATEMENT_TIMEOUT)?;
+        Ok(connection)
+    }
+}
+
+/// Names the hosts, without user and password.
+impl fmt::Display for PostgresTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, host) in self.config.get_hosts().iter().enumerate() {
+            if index > 0 {
+                f.write_str(", ")?;
+            }
+            match host {
+                postgres::config::Host::Tcp(name) => f.write_str(name)?,
+                #[cfg(unix)]
+                postgres::config::Host::Unix(path) => write!(f, "{}", path.display())?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A connection with the statements that it has prepared.
+pub(super) struct PostgresConnection {
+    client: Client,
+    statements: HashMap<&'static str, Statement>,
+}
+
+impl PostgresConnection {
+    pub(super) fn execute(
+        &mut self,
+        statement: &'static str,
+        params: &[Param<'_>],
+    ) -> Result<u64, StorageError> {
+        let prepared = self.statement(statement)?;
+        self.client
+            .execute(&prepared, &by_reference(params))
+            .map_err(|error| self.failed(statement, error))
+    }
+
+    pub(super) fn query(
+        &mut self,
+        statement: &'static str,
+        params: &[Param<'_>],
+    ) -> Result<Vec<postgres::Row>, StorageError> {
+        let prepared = self.statement(statement)?;
+        self.client
+            .query(&prepared, &by_reference(params))
+            .map_err(|error| self.failed(statement, error))
+    }
+
+    /// The prepared statement, whose parameters PostgreSQL writes as `$1`.
+    pub(super) fn statement(&mut self, statement: &'static str) -> Result<Statement, StorageError> {
+        if let Some(prepared) = self.statements.get(statement) {
+            return Ok(prepared.clone());
+        }
+        let prepared = self
+            .client
+            .prepare(&statement.replace('?', "$"))
+            .map_err(|error| self.failed(statement, error))?;
+        self.statements.insert(statement, prepared.clone());
+        Ok(prepared)
+    }
+
+    pub(super) fn batch(&mut self, statements: &str) -> Result<(), StorageError> {
+        self.client.batch_execute(statements).map_err(|error| self.failed(statements, error))
+    }
+
+    pub(super) fn is_usable(&self) -> bool {
+        !self.client.is_closed()
+    }
+
+    fn failed(&self, statement: &str, error: postgres::Error) -> StorageError {
+        if self.client.is_closed() || error.is_closed() {
+            StorageError::Unreachable(error.into())
+        } else {
+            StorageError::Statement { statement: statement.to_owned(), source: error.into() }
+        }
+    }
+}
+
+fn by_reference<'a>(params: &'a [Param<'_>]) -> Vec<&'a (dyn ToSql + Sync)> {
+    params.iter().map(|param| param as &(dyn ToSql + Sync)).collect()
+}

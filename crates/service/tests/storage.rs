@@ -1,0 +1,226 @@
+//! The storage on each of its databases.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::sync::{Arc, Mutex, OnceLock};
+
+use service::storage::{Database, Migration, Storage, StorageError};
+use tempfile::TempDir;
+use testing::Postgres;
+
+const MIGRATIONS: &[Migration] = &[
+    Migration {
+        version: 1,
+        name: "things",
+        sql: "CREATE TABLE thing (name KEYTEXT PRIMARY KEY, count BIGINT, data BYTES)",
+    },
+    Migration { version: 2, name: "colours", sql: "ALTER TABLE thing ADD COLUMN colour TEXT" },
+];
+const INSERT: &str = "INSERT INTO thing (name, count, data, colour) VALUES (?1, ?2, ?3, ?4)";
+const ALL: &str = "SELECT name, count, data, colour FROM thing ORDER BY name";
+
+type Thing = (String, Option<i64>, Vec<u8>, Option<String>);
+
+/// A database of each kind that is installed.
+fn databases() -> (Vec<Database>, TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut databases = vec![Database::Sqlite(folder.path().join("new/folder/data.db"))];
+    match Postgres::start() {
+        Some(postgres) => {
+            databases.push(Database::parse(&postgres.url(), None).unwrap());
+            // It has to outlive the test, and each has its own.
+            keep(postgres);
+        }
+        None => testing::skip("PostgreSQL"),
+    }
+    (databases, folder)
+}
+
+fn keep(postgres: Postgres) {
+    static KEPT: OnceLock<Mutex<Vec<Postgres>>> = OnceLock::new();
+    KEPT.get_or_init(Mutex::default).lock().unwrap().push(postgres);
+}
+
+async fn all(storage: &Storage) -> Vec<Thing> {
+    storage
+        .read(|sql| {
+            sql.query(ALL, &[], |row| {
+                Ok((row.text(0)?, row.optional_int(1)?, row.bytes(2)?, row.optional_text(3)?))
+            })
+        })
+        .await
+        .map_err(|error: StorageError| error)
+        .unwrap()
+}
+
+#[derive(Debug)]
+enum Failure {
+    Mine,
+    Storage(StorageError),
+}
+
+impl From<StorageError> for Failure {
+    fn from(error: StorageError) -> Self {
+        Self::Storage(error)
+    }
+}
+
+#[tokio::test]
+async fn what_is_written_is_read_back_exactly() {
+    let (databases, _folder) = databases();
+    for database in databases {
+        let storage = Storage::open(database.clone(), MIGRATIONS).await.unwrap();
+        for name in ["b", "B", "ä", "%", "a\tb"] {
+            storage
+                .write(move |sql| {
+                    let params =
+                        [name.into(), 7_i64.into(), (&[0, 255][..]).into(), None::<&str>.into()];
+                    sql.execute(INSERT, &params)
+                })
+                .await
+                .map_err(|error: StorageError| error)
+                .unwrap();
+        }
+        let names: Vec<String> = all(&storage).await.into_iter().map(|it| it.0).collect();
+        assert_eq!(names, ["%", "B", "a\tb", "b", "ä"], "sorted by bytes on {database}");
+        assert_eq!(all(&storage).await[0], ("%".to_owned(), Some(7), vec![0, 255], None));
+    }
+}
+
+#[tokio::test]
+async fn a_change_that_fails_leaves_no_trace_and_the_others_stay() {
+    let (databases, _folder) = databases();
+    for database in databases {
+        let storage = Storage::open(database, MIGRATIONS).await.unwrap();
+        let changes = (0..64_i64).map(|number| {
+            let storage = storage.clone();
+            tokio::spawn(async move {
+                storage
+                    .write(move |sql| {
+                        let name = format!("{number:02}");
+                        let params =
+                            [(&name).into(), number.into(), (&[][..]).into(), None::<&str>.into()];
+                        sql.execute(INSERT, &params)?;
+                        match number % 4 {
+                            1 => Err(Failure::Mine),
+                            2 => sql.execute(INSERT, &params).map_err(Failure::from),
+                            _ => Ok(1),
+                        }
+                    })
+                    .await
+            })
+        });
+        let mut failures = 0;
+        for change in changes.collect::<Vec<_>>() {
+            match change.await.unwrap() {
+                Ok(_) => {}
+                Err(Failure::Mine | Failure::Storage(StorageError::Statement { .. })) => {
+                    failures += 1;
+                }
+                Err(other) => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(failures, 32);
+        let numbers: Vec<i64> = all(&storage).await.into_iter().filter_map(|it| it.1).collect();
+        let expected: Vec<i64> = (0..64).filter(|it| it % 4 == 0 || it % 4 == 3).collect();
+        assert_eq!(numbers, expected);
+    }
+}
+
+#[tokio::test]
+async fn a_panic_in_a_change_is_an_error_for_its_caller_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = Database::Sqlite(folder.path().join("data.db"));
+    let storage = Storage::open(database, MIGRATIONS).await.unwrap();
+    let result: Result<(), StorageError> = storage.write(|_| panic!("on purpose")).await;
+    assert!(matches!(result, Err(StorageError::Closed)));
+    let written: Result<i64, StorageError> = storage.write(|sql| sql.next("test")).await;
+    assert_eq!(written.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_sequence_has_no_gaps_and_no_number_twice() {
+    let (databases, _folder) = databases();
+    for database in databases {
+        // Two processes on one database.
+        let storages = [
+            Storage::open(database.clone(), MIGRATIONS).await.unwrap(),
+            Storage::open(database.clone(), MIGRATIONS).await.unwrap(),
+        ];
+        let numbers = Arc::new(Mutex::new(Vec::new()));
+        let writers = (0..100).map(|index| {
+            let storage = storages[index % 2].clone();
+            let numbers = Arc::clone(&numbers);
+            tokio::spawn(async move {
+                let number = storage.write(|sql| sql.next("test")).await;
+                numbers.lock().unwrap().push(number.map_err(|error: StorageError| error).unwrap());
+            })
+        });
+        for writer in writers.collect::<Vec<_>>() {
+            writer.await.unwrap();
+        }
+        let mut numbers = numbers.lock().unwrap().clone();
+        numbers.sort_unstable();
+        assert_eq!(numbers, (1..=100).collect::<Vec<_>>(), "{database}");
+    }
+}
+
+#[tokio::test]
+async fn migrations_are_applied_once_and_keep_the_data() {
+    let (databases, _folder) = databases();
+    for database in databases {
+        let first = Storage::open(database.clone(), &MIGRATIONS[..1]).await.unwrap();
+        let insert = "INSERT INTO thing (name, count, data) VALUES ('a', 1, ?1)";
+        first
+            .write(move |sql| sql.execute(insert, &[(&b"x"[..]).into()]))
+            .await
+            .map_err(|error: StorageError| error)
+            .unwrap();
+        drop(first);
+        let (one, two) = tokio::join!(
+            Storage::open(database.clone(), MIGRATIONS),
+            Storage::open(database.clone(), MIGRATIONS)
+        );
+        two.unwrap();
+        assert_eq!(all(&one.unwrap()).await, [("a".to_owned(), Some(1), b"x".to_vec(), None)]);
+        let older = Storage::open(database, &MIGRATIONS[..1]).await;
+        assert!(matches!(older, Err(StorageError::Newer { found: 2, known: 1 })));
+    }
+}
+
+#[tokio::test]
+async fn a_lost_server_is_an_error_and_its_return_mends_it() {
+    let Some(mut postgres) = Postgres::start() else { return testing::skip("PostgreSQL") };
+    let database = Database::parse(&postgres.url(), None).unwrap();
+    let storage = Storage::open(database, MIGRATIONS).await.unwrap();
+    let next = || storage.write(|sql| sql.next("test"));
+    assert_eq!(next().await.map_err(|error: StorageError| error).unwrap(), 1);
+    all(&storage).await;
+    postgres.kill();
+    let error = next().await.unwrap_err();
+    assert!(error.is_temporary(), "{error:?}");
+    let read: Result<i64, StorageError> = storage.read(|sql| sql.last("test")).await;
+    assert!(read.unwrap_err().is_temporary());
+    postgres.restart();
+    let mut tries = 0;
+    while let Err(error) = next().await {
+        tries += 1;
+        assert!(tries < 1_000, "{error:?}");
+    }
+    let read: Result<i64, StorageError> = storage.read(|sql| sql.last("test")).await;
+    assert_eq!(read.unwrap(), 2);
+}
+
+#[tokio::test]
+async fn each_statement_compiles_on_both_databases() {
+    const SERVICE: &[Migration] =
+        &[Migration { version: 1, name: "service", sql: service::SCHEMA }];
+    let (databases, _folder) = databases();
+    for database in databases {
+        let storage = Storage::open(database.clone(), SERVICE).await.unwrap();
+        for statement in service::statements() {
+            let result: Result<(), StorageError> =
+                storage.read(move |sql| sql.prepare(statement)).await;
+            result.unwrap_or_else(|error| panic!("{database}: {statement}: {error:?}"));
+        }
+    }
+}
