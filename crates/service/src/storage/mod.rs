@@ -29,7 +29,13 @@ pub(crate) mod sql;
 mod sqlite;
 mod writer;
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use tokio::sync::Semaphore;
 
@@ -205,6 +211,26 @@ impl Storage {
         .await
     }
 
+    /// Calls `wake` whenever a transaction [notifies](Sql::notify) this channel, until the
+    /// result is dropped. A notification may be lost, so who needs all changes polls as well.
+    /// `None` on SQLite, which has no notifications.
+    #[must_use]
+    pub fn listen(
+        &self,
+        channel: &'static str,
+        wake: impl Fn() + Send + 'static,
+    ) -> Option<Listening> {
+        let Database::Postgres(target) = &self.shared.database else { return None };
+        let target = Arc::clone(target);
+        let stop = Arc::new(AtomicBool::new(false));
+        let listening = Listening(Arc::clone(&stop));
+        std::thread::Builder::new()
+            .name("storage listener".to_owned())
+            .spawn(move || postgres::listen(&target, channel, &wake, &stop))
+            .ok()?;
+        Some(listening)
+    }
+
     /// Runs `work` in the writer's next transaction, and returns when that is committed.
     ///
     /// # Errors
@@ -221,6 +247,15 @@ impl Storage {
         E: From<StorageError> + Send + 'static,
     {
         self.shared.writer.run(work).await
+    }
+}
+
+/// The notifications of other replicas, while it exists.
+pub struct Listening(Arc<AtomicBool>);
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 

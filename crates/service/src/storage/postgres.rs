@@ -1,9 +1,21 @@
 //! Connections to a server of PostgreSQL.
 
-use std::{collections::HashMap, fmt, path::PathBuf, str::FromStr as _, time::Duration};
+use std::{
+    collections::HashMap,
+    error::Error,
+    fmt,
+    path::PathBuf,
+    str::FromStr as _,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::Duration,
+};
 
 use flagstaff::http::tls::ClientTls;
-use postgres::{Client, Config, NoTls, Statement, config::SslMode, types::ToSql};
+use postgres::{
+    Client, Config, NoTls, Statement, config::SslMode, fallible_iterator::FallibleIterator as _,
+    types::ToSql,
+};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::{
@@ -13,6 +25,8 @@ use super::{
 
 /// How long a connection may take to open, and a statement to return.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often a listener looks whether it is to stop, and how long it waits for a new connection.
+const LOOK: Duration = Duration::from_millis(500);
 const STATEMENT_TIMEOUT: &str = "SET statement_timeout = '30s'; SET lock_timeout = '10s'";
 
 /// A server of PostgreSQL and how it is reached.
@@ -69,6 +83,29 @@ impl fmt::Display for PostgresTarget {
             }
         }
         Ok(())
+    }
+}
+
+/// Calls `wake` for each notification on a channel, until `stop` is set. A connection that
+/// breaks is replaced.
+pub(super) fn listen(target: &PostgresTarget, channel: &str, wake: &dyn Fn(), stop: &AtomicBool) {
+    while !stop.load(Ordering::Relaxed) {
+        let result = target.connect().and_then(|mut connection| {
+            connection.batch(&format!("LISTEN \"{channel}\""))?;
+            while !stop.load(Ordering::Relaxed) && connection.is_usable() {
+                let mut notifications = connection.client.notifications();
+                match notifications.timeout_iter(LOOK).next() {
+                    Ok(Some(_)) => wake(),
+                    Ok(None) => {}
+                    Err(error) => return Err(StorageError::Unreachable(error.into())),
+                }
+            }
+            Ok(())
+        });
+        if let Err(error) = result {
+            tracing::debug!(error = &error as &dyn Error, "not listening to the database");
+            thread::sleep(LOOK);
+        }
     }
 }
 

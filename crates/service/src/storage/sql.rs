@@ -268,6 +268,21 @@ impl Sql<'_> {
         Ok(number.unwrap_or(0))
     }
 
+    /// Wakes those who [listen](super::Storage::listen) on this channel when the transaction is
+    /// committed. On SQLite, which only one process writes to, it does nothing.
+    ///
+    /// # Errors
+    ///
+    /// The statement fails.
+    pub fn notify(&mut self, channel: &str) -> Result<(), StorageError> {
+        match &mut self.0 {
+            Kind::Sqlite(_) => Ok(()),
+            Kind::Postgres(connection) => {
+                connection.query("SELECT pg_notify(?1, '')", &[channel.into()]).map(drop)
+            }
+        }
+    }
+
     /// Checks that both databases understand a statement.
     ///
     /// # Errors
@@ -294,7 +309,7 @@ fn failed(statement: &str, source: rusqlite::Error) -> StorageError {
 macro_rules! statements {
     ($($(#[$doc:meta])* $name:ident = $text:expr;)*) => {
         $($(#[$doc])* pub(crate) const $name: &str = $text;)*
-        /// Each statement of this module.
+        /// Each statement of this module, for a test that prepares them on both databases.
         pub(crate) const ALL: &[&str] = &[$($name),*];
     };
 }

@@ -1,0 +1,129 @@
+//! Identities, which exist while they have a fact or a secret.
+
+use axum::{
+    body::Body,
+    extract::State,
+    http::{HeaderValue, header},
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use futures_util::stream;
+use serde_json::json;
+use service::{access::Principal, audit, problem::Problem, storage::StorageError, time};
+
+use super::{
+    facts::Page,
+    request::{Identity, Params, limit},
+};
+use crate::{
+    fact::{self, Context},
+    store::Store,
+};
+
+/// How many identities a page has at most, and how many are read at a time.
+const PAGE: i64 = 10_000;
+
+/// `GET /identity`: identities, and what they have.
+pub(super) async fn list(
+    State(store): State<Store>,
+    principal: Principal,
+    Params(page): Params<Page>,
+) -> Result<Response, Problem> {
+    let reads =
+        Reads { facts: principal.may("facts-read"), secrets: principal.may("secrets-read") };
+    if !reads.facts && !reads.secrets {
+        principal.require("facts-read")?;
+    }
+    let single = page.limit.is_some();
+    let limit = limit(page.limit, PAGE)?;
+    let (first, next) = read(&store, &principal, reads, &page.prefix, page.after, limit).await?;
+    let json = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
+    if single || next.is_none() {
+        let mut text = format!("{{\"identities\":{{{first}}}");
+        if let Some(next) = next {
+            text += ",\"next\":";
+            text += &json!(next).to_string();
+        }
+        text.push('}');
+        return Ok((json, text).into_response());
+    }
+    // Without a limit the response has all identities, and is written as they are read.
+    let state = (Some(format!("{{\"identities\":{{{first}")), next, store, principal, page.prefix);
+    let body = stream::unfold(Some(state), move |state| async move {
+        let (chunk, next, store, principal, prefix) = state?;
+        if let Some(chunk) = chunk {
+            return Some((Ok(Bytes::from(chunk)), Some((None, next, store, principal, prefix))));
+        }
+        let Some(after) = next else { return Some((Ok(Bytes::from_static(b"}}")), None)) };
+        match read(&store, &principal, reads, &prefix, after, PAGE).await {
+            Ok((chunk, next)) => {
+                let chunk = if chunk.is_empty() { chunk } else { format!(",{chunk}") };
+                Some((Ok(chunk.into()), Some((None, next, store, principal, prefix))))
+            }
+            // The connection breaks off: the client sees that the response has no end.
+            Err(problem) => Some((Err(std::io::Error::other(problem.detail().to_owned())), None)),
+        }
+    });
+    Ok((json, Body::from_stream(body)).into_response())
+}
+
+/// What the caller may know.
+#[derive(Clone, Copy)]
+struct Reads {
+    facts: bool,
+    secrets: bool,
+}
+
+/// The members of the response for a page of identities, and the last identity if there may be
+/// more.
+async fn read(
+    store: &Store,
+    principal: &Principal,
+    reads: Reads,
+    prefix: &str,
+    after: String,
+    limit: i64,
+) -> Result<(String, Option<String>), Problem> {
+    let prefix = prefix.to_owned();
+    let found = store
+        .storage()
+        .read(move |sql| fact::identities(sql, &prefix, &after, limit, time::now()))
+        .await;
+    let found = found.map_err(|error: StorageError| Problem::from(error))?;
+    let next = found.last().filter(|_| i64::try_from(found.len()) == Ok(limit)).cloned();
+    let mut text = String::new();
+    for identity in found.iter().filter(|it| principal.covers(it)) {
+        let mut has = serde_json::Map::new();
+        if reads.facts {
+            has.insert("facts".to_owned(), true.into());
+        }
+        if reads.secrets {
+            has.insert("secrets".to_owned(), false.into());
+        }
+        let comma = if text.is_empty() { "" } else { "," };
+        text += comma;
+        text += &json!(identity).to_string();
+        text += ":";
+        text += &json!(has).to_string();
+    }
+    Ok((text, next))
+}
+
+/// `DELETE /identity/{identity}`: erases an identity with its history.
+pub(super) async fn erase(
+    State(store): State<Store>,
+    principal: Principal,
+    Identity(identity): Identity,
+) -> Result<(), Problem> {
+    principal.require_for("facts-write", &identity)?;
+    principal.require_for("secrets-write", &identity)?;
+    let context = Context::new(principal.name());
+    store
+        .write(vec![identity.clone()], move |sql| {
+            if fact::erase(sql, &context, &identity)? {
+                audit::record(sql, &context.actor, "identity.erase", &identity)?;
+            }
+            Ok(())
+        })
+        .await
+}

@@ -1,0 +1,70 @@
+//! The HTTP API.
+//!
+//! | path | handlers |
+//! |---|---|
+//! | `/api/identity` | [`identities`] |
+//! | `/api/fact` | [`facts`] |
+//! | `/api/changes` | [`changes`] |
+//! | `/api/token`, `/api/audit` | [`admin`] |
+//! | `/health`, `/metrics` | [`health`] |
+//!
+//! `/fact` is served without `/api` too, since the provider of the original calls it so.
+
+mod admin;
+mod changes;
+mod facts;
+mod health;
+mod identities;
+mod request;
+
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    http::StatusCode,
+    routing::{delete, get, put},
+};
+use service::problem::Problem;
+
+use crate::store::Store;
+
+/// The longest body of a request, in bytes.
+pub const MAX_BODY: usize = 4 << 20;
+
+/// All endpoints.
+pub fn router(store: Store) -> Router {
+    let facts = Router::new()
+        .route("/fact", get(facts::list).patch(facts::merge_many))
+        .route("/fact/{identity}", get(facts::read).patch(facts::merge))
+        .route(
+            "/fact/{identity}/{key}",
+            get(facts::read_one).put(facts::write).delete(facts::delete),
+        )
+        .route("/fact/{identity}/{key}/history", get(facts::history));
+    let api = Router::new()
+        .merge(facts.clone())
+        .route("/identity", get(identities::list))
+        .route("/identity/{identity}", delete(identities::erase))
+        .route("/changes", get(changes::open).post(changes::open_with))
+        .route("/changes/{stream}", put(changes::replace).patch(changes::alter))
+        .route("/permission", get(admin::permissions))
+        .route("/token", get(admin::tokens).post(admin::create_token))
+        .route("/token/{id}", delete(admin::revoke_token))
+        .route("/audit", get(admin::audit));
+    Router::new()
+        .nest("/api", api)
+        .merge(facts)
+        .route("/health/live", get(health::live))
+        .route("/health/ready", get(health::ready))
+        .fallback(|| async {
+            Problem::new(StatusCode::NOT_FOUND, "path_not_found", "there is nothing at this path")
+        })
+        .method_not_allowed_fallback(|| async {
+            Problem::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "method_not_allowed",
+                "this path does not have this method: see the header Allow",
+            )
+        })
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .with_state(store)
+}

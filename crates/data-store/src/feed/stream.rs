@@ -1,0 +1,137 @@
+//! What one subscriber reads.
+
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+use axum::http::HeaderMap;
+use bytes::Bytes;
+use flagstaff::http::Draining;
+use serde_json::json;
+use service::{
+    access::{Access, Principal},
+    time,
+};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep_until},
+};
+
+use super::{
+    Event,
+    event::write,
+    hub::{Hub, Interest, Place},
+};
+
+/// A comment is sent when there was nothing else for so long, so that whoever is between
+/// keeps the connection, and a broken one is noticed.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// A stream of server-sent events. It ends when its token is revoked and when the server shuts
+/// down.
+pub struct Stream {
+    place: Place,
+    /// What is to be written first.
+    queue: VecDeque<Bytes>,
+    access: Access,
+    /// What the subscriber proved its identity with.
+    headers: HeaderMap,
+    changes: watch::Receiver<i64>,
+    draining: Draining,
+    idle: Instant,
+    ended: bool,
+}
+
+impl Stream {
+    /// Takes a place in the register. The stream contains every change after
+    /// [`sequence`](Self::sequence).
+    #[must_use]
+    pub fn open(
+        hub: &Hub,
+        access: &Access,
+        principal: Principal,
+        headers: HeaderMap,
+        interest: Interest,
+        draining: Draining,
+    ) -> Self {
+        Self {
+            changes: access.changes(),
+            place: hub.subscribe(principal, interest, time::now()),
+            queue: VecDeque::new(),
+            access: access.clone(),
+            headers,
+            draining,
+            idle: Instant::now() + KEEP_ALIVE,
+            ended: false,
+        }
+    }
+
+    /// The number after which it contains every change.
+    #[must_use]
+    pub fn sequence(&self) -> i64 {
+        self.place.sequence
+    }
+
+    /// Begins the stream after `last`, with the changes that were missed since then.
+    pub fn begin(&mut self, last: i64, missed: impl IntoIterator<Item = Event>) {
+        let data = json!({ "stream": self.place.id.to_string() });
+        self.queue.push_back(write("ready", Some(last), &data));
+        self.queue.extend(missed.into_iter().map(|event| event.text));
+    }
+
+    /// Begins the stream for a subscriber that has to read everything anew.
+    pub fn begin_anew(&mut self) {
+        self.begin(self.sequence(), []);
+        self.queue.push_back(reset(self.sequence()));
+    }
+
+    /// The next bytes to write. `None`: the stream has ended.
+    pub async fn next(&mut self) -> Option<Bytes> {
+        loop {
+            if let Some(bytes) = self.queue.pop_front() {
+                self.idle = Instant::now() + KEEP_ALIVE;
+                return Some(bytes);
+            }
+            if self.ended {
+                return None;
+            }
+            if let Some(sequence) = self.place.caught_up() {
+                self.queue.push_back(reset(sequence));
+                continue;
+            }
+            tokio::select! {
+                event = self.place.events.recv() => match event {
+                    Some(event) => self.queue.push_back(Arc::unwrap_or_clone(event).text),
+                    None => self.ended = true,
+                },
+                changed = self.changes.changed() => {
+                    if changed.is_err() || !self.is_allowed().await {
+                        self.end("the token was revoked, or may no longer read facts");
+                    }
+                }
+                () = self.draining.clone().begun() => self.end("the server is shutting down"),
+                () = sleep_until(self.idle) => self.queue.push_back(Bytes::from_static(b":\n\n")),
+            }
+        }
+    }
+
+    /// Whether the subscriber may go on, after tokens or permissions have changed. While the
+    /// database is unavailable, it may.
+    async fn is_allowed(&self) -> bool {
+        match self.access.principal(&self.headers).await {
+            Ok(principal) => {
+                let allowed = principal.may("facts-read");
+                self.place.set_principal(principal);
+                allowed
+            }
+            Err(problem) => problem.status().is_server_error(),
+        }
+    }
+
+    fn end(&mut self, reason: &str) {
+        self.queue.push_back(write("end", None, &json!({ "reason": reason })));
+        self.ended = true;
+    }
+}
+
+fn reset(sequence: i64) -> Bytes {
+    write("reset", Some(sequence), &json!({}))
+}

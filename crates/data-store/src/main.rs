@@ -1,0 +1,180 @@
+//! The program `flagops-store`.
+
+use std::{
+    collections::HashMap, env, error::Error, fs, io::IsTerminal as _, path::PathBuf,
+    process::ExitCode,
+};
+
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use flagops_store::{
+    PERMISSIONS, serve,
+    settings::{OPTIONS, Settings},
+};
+use secrecy::ExposeSecret as _;
+use service::access::NewToken;
+use tracing_subscriber::EnvFilter;
+
+fn main() -> ExitCode {
+    let matches = command().get_matches();
+    let log = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let builder = tracing_subscriber::fmt().with_env_filter(log).with_writer(std::io::stderr);
+    if std::io::stderr().is_terminal() {
+        builder.init();
+    } else {
+        builder.json().init();
+    }
+    match run(&matches) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let mut text = format!("error: {error}");
+            let mut source = error.source();
+            while let Some(error) = source {
+                text.push_str(&format!(": {error}"));
+                source = error.source();
+            }
+            eprintln!("{text}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The command line. Each option of the table is a flag of every command.
+fn command() -> Command {
+    let mut command = Command::new("flagops-store")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about(
+            "Keeps facts and secrets of deployments and customers for the rules of feature flags",
+        )
+        .arg(
+            Arg::new("config")
+                .long("config")
+                .value_name("FILE")
+                .global(true)
+                .help("Reads options from a file, one `name = \"value\"` a line"),
+        )
+        .subcommand(Command::new("serve").about("Starts the server, which is the default"))
+        .subcommand(
+            Command::new("token")
+                .about("Manages tokens for machines")
+                .subcommand_required(true)
+                .subcommand(
+                    Command::new("add")
+                        .about("Makes a token and prints it once")
+                        .arg(Arg::new("name").required(true).help("What the token is for"))
+                        .arg(
+                            Arg::new("permission")
+                                .long("permission")
+                                .action(ArgAction::Append)
+                                .required(true)
+                                .value_parser(
+                                    PERMISSIONS.iter().map(|it| it.id).collect::<Vec<_>>(),
+                                )
+                                .help("What it may do; may be repeated"),
+                        )
+                        .arg(
+                            Arg::new("prefix")
+                                .long("prefix")
+                                .action(ArgAction::Append)
+                                .help("Limits it to identities with this prefix; may be repeated"),
+                        ),
+                ),
+        );
+    for option in OPTIONS {
+        let mut help = option.help.to_owned();
+        if !option.default.is_empty() {
+            help.push_str(&format!(" [default: {}]", option.default));
+        }
+        help.push_str(&format!(" [env: {}]", option.variables.join(", ")));
+        let mut arg = Arg::new(option.name).long(option.name).global(true).help(help);
+        arg = if option.is_switch {
+            arg.num_args(0..=1)
+                .default_missing_value("true")
+                .value_name("BOOLEAN")
+                .require_equals(true)
+        } else {
+            arg.value_name("VALUE")
+        };
+        command = command.arg(arg);
+    }
+    command
+}
+
+type Failure = Box<dyn Error + Send + Sync>;
+
+fn run(matches: &ArgMatches) -> Result<(), Failure> {
+    let flags: HashMap<&'static str, String> = OPTIONS
+        .iter()
+        .filter_map(|it| Some((it.name, matches.get_one::<String>(it.name)?.clone())))
+        .collect();
+    let file = matches.get_one::<String>("config").map(read_file).transpose()?;
+    let settings = Settings::read(&flags, file.as_ref(), |name| env::var(name).ok())?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        match matches.subcommand() {
+            Some(("token", matches)) => match matches.subcommand() {
+                Some(("add", matches)) => add_token(&settings, matches).await,
+                _ => Ok(()),
+            },
+            _ => serve(&settings).await,
+        }
+    })
+}
+
+/// Reads a file of options.
+fn read_file(path: &String) -> Result<(PathBuf, HashMap<String, String>), Failure> {
+    let text = fs::read_to_string(path).map_err(|error| format!("cannot read {path}: {error}"))?;
+    let table: toml::Table = text.parse().map_err(|error| format!("{path}: {error}"))?;
+    let values = table.into_iter().map(|(name, value)| match value {
+        toml::Value::String(value) => (name, value),
+        other => (name, other.to_string()),
+    });
+    Ok((path.into(), values.collect()))
+}
+
+async fn serve(settings: &Settings) -> Result<(), Failure> {
+    let running = serve::start(settings).await?;
+    let scheme = if settings.tls.is_some() { "https" } else { "http" };
+    let url = format!("{scheme}://{}", running.address());
+    if settings.dev {
+        let token = new_token(running.store(), "dev", vec!["admin".to_owned()], None).await?;
+        println!("flagops-store serves at {url}");
+        println!("token: {token}");
+        println!("write a fact:");
+        println!(
+            "  curl -X PUT {url}/api/fact/acme-prod/tier -H 'Authorization: Bearer {token}' \
+             -d '{{\"value\":\"gold\"}}'"
+        );
+    } else {
+        tracing::info!(url, database = %settings.database, "serving");
+    }
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::select! {
+        result = tokio::signal::ctrl_c() => result?,
+        _ = terminate.recv() => {}
+    }
+    tracing::info!("shutting down");
+    running.shutdown().await;
+    Ok(())
+}
+
+async fn add_token(settings: &Settings, matches: &ArgMatches) -> Result<(), Failure> {
+    let store = serve::open(settings).await?;
+    let many = |name: &str| matches.get_many::<String>(name).map(|it| it.cloned().collect());
+    let name = matches.get_one::<String>("name").map_or("", String::as_str);
+    let permissions: Vec<String> = many("permission").unwrap_or_default();
+    let token = new_token(&store, name, permissions, many("prefix")).await?;
+    println!("{token}");
+    Ok(())
+}
+
+async fn new_token(
+    store: &flagops_store::store::Store,
+    name: &str,
+    permissions: Vec<String>,
+    prefixes: Option<Vec<String>>,
+) -> Result<String, Failure> {
+    let new = NewToken { name: name.to_owned(), permissions, prefixes, expires: None };
+    let created = store.access().create_token(new, "command line").await;
+    let (_, token) = created.map_err(|problem| problem.detail().to_owned())?;
+    Ok(token.expose_secret().to_owned())
+}

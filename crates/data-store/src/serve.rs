@@ -1,0 +1,185 @@
+//! Starts the server and its jobs, and stops them.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use flagstaff::http::{Certificates, Server, tls::ServerTls};
+use service::{
+    access::Access,
+    audit, lease,
+    problem::Problem,
+    storage::{Listening, Storage, StorageError},
+    time,
+};
+use tokio::task::JoinSet;
+
+use crate::{
+    MIGRATIONS, PERMISSIONS, api,
+    fact::{self, Context},
+    feed,
+    settings::Settings,
+    store::Store,
+};
+
+/// How many facts that have expired are removed in one transaction, and how often that is
+/// looked for. Whoever reads them does not see them from the moment on at which they expire.
+const EXPIRE_AT_ONCE: i64 = 500;
+const EXPIRE_EVERY: Duration = Duration::from_secs(1);
+
+/// How often the use of tokens is written down.
+const FLUSH_EVERY: Duration = Duration::from_mins(1);
+
+/// How often old history and audit are purged, and for how long one replica does it.
+const PURGE_EVERY: Duration = Duration::from_hours(1);
+const PURGE_LEASE: Duration = Duration::from_mins(10);
+
+/// For how long the history of removed facts and erasures is kept, in milliseconds.
+const REMOVALS_ARE_KEPT: i64 = 90 * 24 * 3_600 * 1_000;
+
+/// A server that does not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The database cannot be opened.
+    #[error("cannot open the database ({database})")]
+    Storage {
+        /// Which one.
+        database: String,
+        /// Why not.
+        #[source]
+        source: StorageError,
+    },
+    /// The address cannot be served at.
+    #[error("cannot serve at {listen}")]
+    Bind {
+        /// The address.
+        listen: SocketAddr,
+        /// Why not.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+/// A running server.
+pub struct Running {
+    server: Server,
+    store: Store,
+    jobs: JoinSet<()>,
+    _listening: Option<Listening>,
+}
+
+impl Running {
+    /// The address that it serves at.
+    #[must_use]
+    pub fn address(&self) -> String {
+        self.server.addresses().first().map(ToString::to_string).unwrap_or_default()
+    }
+
+    /// What its handlers share.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Finishes the requests that have begun, ends the streams, and stops the jobs.
+    pub async fn shutdown(mut self) {
+        self.server.shutdown().await;
+        self.jobs.shutdown().await;
+        if let Err(error) = self.store.access().flush_use().await {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, "the last use of tokens was not written down");
+        }
+    }
+}
+
+/// Opens the database of a server, and brings its schema up to date.
+///
+/// # Errors
+///
+/// The database cannot be opened, or its schema is newer than the program.
+pub async fn open(settings: &Settings) -> Result<Store, StartError> {
+    let database = settings.database.to_string();
+    let failed = |source| StartError::Storage { database: database.clone(), source };
+    let storage = Storage::open(settings.database.clone(), MIGRATIONS).await.map_err(failed)?;
+    let access = Access::new(storage.clone(), PERMISSIONS, settings.require_auth);
+    Store::open(storage, access).await.map_err(failed)
+}
+
+/// Starts a server with its jobs.
+///
+/// # Errors
+///
+/// The database cannot be opened, or the address cannot be served at.
+pub async fn start(settings: &Settings) -> Result<Running, StartError> {
+    let store = open(settings).await?;
+    let bind = |source| StartError::Bind { listen: settings.listen, source };
+    let mut server = Server::builder().listen(settings.listen).max_body(api::MAX_BODY + 1);
+    if let Some((certificate, key)) = &settings.tls {
+        let tls = ServerTls::new(certificate.as_path(), key.as_path());
+        let certificates = Certificates::load(tls).map_err(|error| bind(error.into()))?;
+        server = server.tls(certificates);
+    }
+    let bound = server.bind().await.map_err(|error| bind(error.into()))?;
+    let router = api::router(store.clone());
+    let server = bound.serve(move |_| router.clone());
+
+    let mut jobs = JoinSet::new();
+    let (storage, access) = (store.storage().clone(), store.access().clone());
+    jobs.spawn(feed::tail(storage, store.hub().clone(), access, store.wake()));
+    jobs.spawn(every(EXPIRE_EVERY, store.clone(), async |store| expire(store).await));
+    jobs.spawn(every(FLUSH_EVERY, store.clone(), async |store| {
+        store.access().flush_use().await.map_err(Problem::from)
+    }));
+    let days = settings.audit_retention_days;
+    let owner: Arc<str> = format!("{}-{}", std::process::id(), time::now()).into();
+    jobs.spawn(every(PURGE_EVERY, store.clone(), async move |store| {
+        purge(store, &owner, days).await
+    }));
+    let wake = store.wake();
+    let listening = store.storage().listen(fact::CHANGES, move || wake.notify_one());
+    Ok(Running { server, store, jobs, _listening: listening })
+}
+
+/// Runs a job again and again. A failure has been logged where it became a problem.
+async fn every(pause: Duration, store: Store, job: impl AsyncFn(&Store) -> Result<(), Problem>) {
+    let mut ticks = tokio::time::interval(pause);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let _ = job(&store).await;
+    }
+}
+
+/// Removes facts that have expired, so that the stream of changes has them. Two replicas that
+/// do it at the same time do no harm: the second finds nothing.
+async fn expire(store: &Store) -> Result<(), Problem> {
+    loop {
+        let now = time::now();
+        let any = store.storage().read(move |sql| fact::any_expired(sql, now)).await;
+        if !any.map_err(|error: StorageError| Problem::from(error))? {
+            return Ok(());
+        }
+        store
+            .write(Vec::new(), |sql| {
+                let context = Context::new("expiry");
+                Ok(fact::expire(sql, &context, EXPIRE_AT_ONCE)?)
+            })
+            .await?;
+    }
+}
+
+/// Forgets what is too old, on one replica.
+async fn purge(store: &Store, owner: &Arc<str>, audit_days: i64) -> Result<(), Problem> {
+    let owner = Arc::clone(owner);
+    let done: Result<(), StorageError> = store
+        .storage()
+        .write(move |sql| {
+            let now = time::now();
+            if !lease::take(sql, "purge", &owner, now, PURGE_LEASE)? {
+                return Ok(());
+            }
+            audit::purge(sql, now - audit_days * 24 * 3_600 * 1_000)?;
+            fact::purge(sql, now - REMOVALS_ARE_KEPT, 10_000)
+        })
+        .await;
+    done.map_err(Problem::from)
+}

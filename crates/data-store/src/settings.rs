@@ -1,0 +1,380 @@
+//! The options of the program: one table for flags, variables and the file.
+//!
+//! An option is taken from its flag, else from the first of its variables that is set, else
+//! from the file, else it has its default. An empty variable counts as not set. The variables
+//! of the original are accepted: those that its documentation names, and those that it reads.
+
+use std::{collections::HashMap, net::SocketAddr, path::PathBuf};
+
+use secrecy::{ExposeSecret as _, SecretString};
+use service::storage::{Database, StorageError};
+
+/// An option.
+#[derive(Clone, Copy, Debug)]
+pub struct Opt {
+    /// Its name, as a flag (`--listen`) and in the file.
+    pub name: &'static str,
+    /// The variables that set it, ours first.
+    pub variables: &'static [&'static str],
+    /// Its default, as it would be written; empty: none.
+    pub default: &'static str,
+    /// Whether it is switched on by its name alone.
+    pub is_switch: bool,
+    /// What it is for, in a sentence.
+    pub help: &'static str,
+}
+
+const fn opt(
+    name: &'static str,
+    variables: &'static [&'static str],
+    default: &'static str,
+    help: &'static str,
+) -> Opt {
+    Opt { name, variables, default, is_switch: false, help }
+}
+
+const fn switch(
+    name: &'static str,
+    variables: &'static [&'static str],
+    default: &'static str,
+    help: &'static str,
+) -> Opt {
+    Opt { name, variables, default, is_switch: true, help }
+}
+
+/// The options.
+pub const OPTIONS: &[Opt] = &[
+    opt("listen", &["FLAGOPS_LISTEN"], "127.0.0.1:8080", "The address and port to serve at"),
+    opt(
+        "database",
+        &["FLAGOPS_DATABASE", "USER_DB_DSN", "FLAGOPS_POSTGRES_DB_DSN"],
+        "flagops.db",
+        "The database: the path of a file, or a URL that begins with postgres://",
+    ),
+    opt(
+        "database-ca-file",
+        &["FLAGOPS_DATABASE_CA_FILE"],
+        "",
+        "The certification authorities of the database's server, as a PEM file",
+    ),
+    opt(
+        "tls-cert-file",
+        &["FLAGOPS_TLS_CERT_FILE"],
+        "",
+        "The certificate to serve with, as a PEM file",
+    ),
+    opt("tls-key-file", &["FLAGOPS_TLS_KEY_FILE"], "", "Its private key, as a PEM file"),
+    switch(
+        "require-auth",
+        &["FLAGOPS_REQUIRE_AUTH", "USER_DB_REQUIRE_AUTH"],
+        "true",
+        "Whether requests need a token or a session",
+    ),
+    switch(
+        "insecure",
+        &["FLAGOPS_INSECURE"],
+        "false",
+        "Serves other machines without authentication or without TLS",
+    ),
+    switch(
+        "dev",
+        &["FLAGOPS_DEV"],
+        "false",
+        "For a first look: on loopback only, with a new token on each start",
+    ),
+    opt(
+        "facts-provider",
+        &["FLAGOPS_FACT_PROVIDER", "FACTS_PROVIDER"],
+        "database",
+        "Where facts are; the only value is database",
+    ),
+    opt(
+        "audit-retention-days",
+        &["FLAGOPS_AUDIT_RETENTION_DAYS"],
+        "365",
+        "For how many days the audit trail is kept",
+    ),
+];
+
+/// The options with their values.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where to serve.
+    pub listen: SocketAddr,
+    /// The database.
+    pub database: Database,
+    /// The certificate and the key to serve with.
+    pub tls: Option<(PathBuf, PathBuf)>,
+    /// Whether requests need a token or a session.
+    pub require_auth: bool,
+    /// Whether other machines are served without authentication or without TLS.
+    pub insecure: bool,
+    /// For a first look.
+    pub dev: bool,
+    /// For how many days the audit trail is kept.
+    pub audit_retention_days: i64,
+}
+
+/// An option that is invalid.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SettingsError {
+    /// A value is invalid.
+    #[error("option {option} ({origin}): {reason}")]
+    Value {
+        /// The name of the option.
+        option: &'static str,
+        /// Where the value comes from.
+        origin: String,
+        /// What is expected, and the value if it is no secret.
+        reason: String,
+    },
+    /// The database's address is invalid.
+    #[error("option database ({origin})")]
+    Database {
+        /// Where the value comes from.
+        origin: String,
+        /// What is wrong with it.
+        #[source]
+        source: StorageError,
+    },
+    /// The file has a name that is no option.
+    #[error("{}: unknown option {name:?}", file.display())]
+    Unknown {
+        /// The file.
+        file: PathBuf,
+        /// The name.
+        name: String,
+    },
+    /// Options that exclude each other, or one that lacks another.
+    #[error("{0}")]
+    Together(String),
+}
+
+/// A value and where it comes from. It may be a secret.
+#[derive(Clone)]
+struct Found {
+    value: SecretString,
+    origin: String,
+}
+
+impl Settings {
+    /// Reads the options: `flags` by the names of the options, `file` the options in a file,
+    /// and `variable` the environment.
+    ///
+    /// # Errors
+    ///
+    /// The first option that is invalid.
+    pub fn read(
+        flags: &HashMap<&'static str, String>,
+        file: Option<&(PathBuf, HashMap<String, String>)>,
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, SettingsError> {
+        if let Some((path, values)) = file {
+            let unknown = values.keys().find(|name| !OPTIONS.iter().any(|it| it.name == **name));
+            if let Some(name) = unknown {
+                return Err(SettingsError::Unknown { file: path.clone(), name: name.clone() });
+            }
+        }
+        let find = |option: &Opt| -> Option<Found> {
+            if let Some(value) = flags.get(option.name) {
+                let origin = format!("--{}", option.name);
+                return Some(Found { value: value.clone().into(), origin });
+            }
+            for name in option.variables {
+                if let Some(value) = variable(name).filter(|it| !it.is_empty()) {
+                    return Some(Found { value: value.into(), origin: (*name).to_owned() });
+                }
+            }
+            if let Some((path, values)) = file
+                && let Some(value) = values.get(option.name)
+            {
+                let origin = path.display().to_string();
+                return Some(Found { value: value.clone().into(), origin });
+            }
+            let default = Found { value: option.default.into(), origin: "default".to_owned() };
+            (!option.default.is_empty()).then_some(default)
+        };
+        let found: HashMap<&str, Found> = OPTIONS
+            .iter()
+            .filter_map(|option| find(option).map(|found| (option.name, found)))
+            .collect();
+        Values(found).settings()
+    }
+}
+
+struct Values(HashMap<&'static str, Found>);
+
+impl Values {
+    fn settings(&self) -> Result<Settings, SettingsError> {
+        let provider = self.text("facts-provider");
+        if provider != "database" {
+            let reason = if provider == "redis" {
+                "facts are no longer kept in Redis: import them once with \
+                 `flagops-store import redis://...`, and unset the option"
+                    .to_owned()
+            } else {
+                format!("expected database, got {provider:?}")
+            };
+            return Err(self.invalid("facts-provider", reason));
+        }
+        let tls = match (self.path("tls-cert-file"), self.path("tls-key-file")) {
+            (Some(certificate), Some(key)) => Some((certificate, key)),
+            (None, None) => None,
+            _ => {
+                return Err(SettingsError::Together(
+                    "the options tls-cert-file and tls-key-file go together".to_owned(),
+                ));
+            }
+        };
+        let database = Database::parse(&self.text("database"), self.path("database-ca-file"));
+        let database = database.map_err(|source| SettingsError::Database {
+            origin: self.origin("database"),
+            source,
+        })?;
+        let days = self.text("audit-retention-days");
+        let audit_retention_days = days.parse().ok().filter(|it| (1..=36_500).contains(it));
+        let audit_retention_days = audit_retention_days.ok_or_else(|| {
+            let reason = format!("expected a number from 1 to 36500, got {days:?}");
+            self.invalid("audit-retention-days", reason)
+        })?;
+        let listen = self.text("listen");
+        let listen = listen.parse().map_err(|_| {
+            let reason =
+                format!("expected an address and a port such as 127.0.0.1:8080, got {listen:?}");
+            self.invalid("listen", reason)
+        })?;
+        let settings = Settings {
+            listen,
+            database,
+            tls,
+            require_auth: self.switch("require-auth")?,
+            insecure: self.switch("insecure")?,
+            dev: self.switch("dev")?,
+            audit_retention_days,
+        };
+        settings.check()?;
+        Ok(settings)
+    }
+
+    fn text(&self, name: &str) -> String {
+        self.0.get(name).map(|it| it.value.expose_secret().to_owned()).unwrap_or_default()
+    }
+
+    fn path(&self, name: &str) -> Option<PathBuf> {
+        Some(self.text(name)).filter(|it| !it.is_empty()).map(PathBuf::from)
+    }
+
+    fn switch(&self, name: &'static str) -> Result<bool, SettingsError> {
+        match self.text(name).to_ascii_lowercase().as_str() {
+            "true" | "t" | "1" => Ok(true),
+            "false" | "f" | "0" => Ok(false),
+            other => Err(self.invalid(name, format!("expected true or false, got {other:?}"))),
+        }
+    }
+
+    fn origin(&self, name: &str) -> String {
+        self.0.get(name).map(|it| it.origin.clone()).unwrap_or_default()
+    }
+
+    fn invalid(&self, option: &'static str, reason: String) -> SettingsError {
+        SettingsError::Value { option, origin: self.origin(option), reason }
+    }
+}
+
+impl Settings {
+    /// Whether only this machine can reach it.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        self.listen.ip().is_loopback()
+    }
+
+    /// What the options must not be together.
+    fn check(&self) -> Result<(), SettingsError> {
+        let problem = if self.dev && !self.is_local() {
+            format!("--dev listens on loopback only, and listen is {}", self.listen)
+        } else if self.insecure || self.is_local() {
+            return Ok(());
+        } else if !self.require_auth {
+            format!(
+                "without authentication, listen ({}) must be an address of loopback; --insecure \
+                 lifts this",
+                self.listen
+            )
+        } else if self.tls.is_none() {
+            format!(
+                "listen ({}) is not loopback, so tls-cert-file and tls-key-file are needed; \
+                 --insecure lifts this, for a server behind a proxy that terminates TLS",
+                self.listen
+            )
+        } else {
+            return Ok(());
+        };
+        Err(SettingsError::Together(problem))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+
+    fn read(variables: &[(&str, &str)]) -> Result<Settings, String> {
+        let variable = |name: &str| {
+            let found = variables.iter().find(|(it, _)| *it == name);
+            found.map(|(_, value)| (*value).to_owned())
+        };
+        Settings::read(&HashMap::new(), None, variable).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_flag_precedes_a_variable_which_precedes_the_file() {
+        let flags = HashMap::from([("listen", "127.0.0.1:1".to_owned())]);
+        let values = HashMap::from([("listen".to_owned(), "127.0.0.1:3".to_owned())]);
+        let file = (PathBuf::from("store.toml"), values);
+        let variable = |name: &str| (name == "FLAGOPS_LISTEN").then(|| "127.0.0.1:2".to_owned());
+        let listen = |settings: Settings| settings.listen.to_string();
+        let none = HashMap::new();
+        assert_eq!(listen(Settings::read(&flags, Some(&file), variable).unwrap()), "127.0.0.1:1");
+        assert_eq!(listen(Settings::read(&none, Some(&file), variable).unwrap()), "127.0.0.1:2");
+        assert_eq!(listen(Settings::read(&none, Some(&file), |_| None).unwrap()), "127.0.0.1:3");
+        assert_eq!(listen(Settings::read(&none, None, |_| None).unwrap()), "127.0.0.1:8080");
+    }
+
+    #[test]
+    fn variables_of_the_original_are_read_by_both_of_their_names() {
+        for name in ["FLAGOPS_POSTGRES_DB_DSN", "USER_DB_DSN"] {
+            let settings = read(&[(name, "postgres://u:secret@db/x?sslmode=disable")]).unwrap();
+            assert_eq!(settings.database.to_string(), "PostgreSQL at db");
+            assert!(!format!("{settings:?}").contains("secret"));
+        }
+        for name in ["FLAGOPS_FACT_PROVIDER", "FACTS_PROVIDER"] {
+            let error = read(&[(name, "redis")]).unwrap_err();
+            assert!(error.contains("flagops-store import redis://"), "{error}");
+        }
+        assert!(!read(&[("USER_DB_REQUIRE_AUTH", "false")]).unwrap().require_auth);
+    }
+
+    #[test]
+    fn other_machines_are_served_only_with_authentication_and_tls() {
+        let open = ("FLAGOPS_LISTEN", "0.0.0.0:8080");
+        assert!(read(&[open]).unwrap_err().contains("tls-cert-file"));
+        let error = read(&[open, ("USER_DB_REQUIRE_AUTH", "false")]).unwrap_err();
+        assert!(error.contains("without authentication"), "{error}");
+        assert!(read(&[open, ("FLAGOPS_INSECURE", "true")]).is_ok());
+        let tls = [open, ("FLAGOPS_TLS_CERT_FILE", "a"), ("FLAGOPS_TLS_KEY_FILE", "b")];
+        assert!(read(&tls).is_ok());
+        assert!(read(&[("FLAGOPS_LISTEN", "[::1]:0"), ("FLAGOPS_DEV", "true")]).is_ok());
+        let error = read(&[open, ("FLAGOPS_DEV", "true")]).unwrap_err();
+        assert!(error.contains("loopback only"), "{error}");
+    }
+
+    #[test]
+    fn an_invalid_value_is_named_with_its_origin() {
+        assert_eq!(
+            read(&[("FLAGOPS_DEV", "maybe")]).unwrap_err(),
+            "option dev (FLAGOPS_DEV): expected true or false, got \"maybe\""
+        );
+    }
+}

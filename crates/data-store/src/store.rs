@@ -1,0 +1,213 @@
+//! What the handlers share: the database, the caller's access, the register of streams, and a
+//! cache of facts.
+
+use std::{
+    hash::{BuildHasher as _, RandomState},
+    num::NonZeroUsize,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicI64, Ordering},
+    },
+};
+
+use axum::{extract::FromRef, http::HeaderValue};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use bytes::Bytes;
+use lru::LruCache;
+use ring::digest::{SHA256, digest};
+use service::{
+    access::Access,
+    problem::Problem,
+    storage::{Database, Sql, Storage, StorageError},
+    time,
+};
+use tokio::sync::Notify;
+
+use crate::{
+    fact::{self, Facts},
+    feed::Hub,
+};
+
+/// How many identities are cached.
+const CACHED: NonZeroUsize = NonZeroUsize::new(10_000).unwrap();
+
+/// Among how many numbers the identities share that of their last change.
+const SHARDS: usize = 4_096;
+
+/// What the handlers share. Cloning is cheap.
+#[derive(Clone)]
+pub struct Store(Arc<Shared>);
+
+struct Shared {
+    storage: Storage,
+    access: Access,
+    hub: Hub,
+    wake: Arc<Notify>,
+    /// `None` on PostgreSQL, where another replica may change a fact at any time.
+    cache: Option<Mutex<LruCache<String, Arc<Page>>>>,
+    /// The last change of an identity, for identities with the same hash: what was read before
+    /// it is out of date.
+    written: Vec<AtomicI64>,
+    hasher: RandomState,
+}
+
+/// The facts of an identity, as a response.
+#[derive(Debug)]
+pub struct Page {
+    /// The facts in JSON.
+    pub body: Bytes,
+    /// The entity tag, made of the content.
+    pub tag: HeaderValue,
+    /// The number up to which they contain every change.
+    pub sequence: HeaderValue,
+    /// Whether there is none.
+    pub is_empty: bool,
+    number: i64,
+    expires: Option<i64>,
+}
+
+impl FromRef<Store> for Access {
+    fn from_ref(store: &Store) -> Self {
+        store.0.access.clone()
+    }
+}
+
+impl Store {
+    /// A store on a database whose schema is up to date.
+    ///
+    /// # Errors
+    ///
+    /// The database fails.
+    pub async fn open(storage: Storage, access: Access) -> Result<Self, StorageError> {
+        let (sequence, version) = storage
+            .read(|sql| Ok::<_, StorageError>((sql.last(fact::CHANGES)?, sql.last("access")?)))
+            .await?;
+        access.refresh(version);
+        let alone = matches!(storage.database(), Database::Sqlite(_));
+        Ok(Self(Arc::new(Shared {
+            storage,
+            access,
+            hub: Hub::new(sequence),
+            wake: Arc::default(),
+            cache: alone.then(|| Mutex::new(LruCache::new(CACHED))),
+            written: (0..SHARDS).map(|_| AtomicI64::new(0)).collect(),
+            hasher: RandomState::new(),
+        })))
+    }
+
+    /// The database.
+    #[must_use]
+    pub fn storage(&self) -> &Storage {
+        &self.0.storage
+    }
+
+    /// Tokens, people and permissions.
+    #[must_use]
+    pub fn access(&self) -> &Access {
+        &self.0.access
+    }
+
+    /// The open streams.
+    #[must_use]
+    pub fn hub(&self) -> &Hub {
+        &self.0.hub
+    }
+
+    /// What a task that publishes changes waits for.
+    #[must_use]
+    pub fn wake(&self) -> Arc<Notify> {
+        Arc::clone(&self.0.wake)
+    }
+
+    /// Runs a change of the facts of these identities, after which nobody reads what was before.
+    ///
+    /// # Errors
+    ///
+    /// Whatever `change` returns, or a problem of the database.
+    pub async fn write<T: Send + 'static>(
+        &self,
+        identities: Vec<String>,
+        change: impl FnOnce(&mut Sql<'_>) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let (result, last) = self
+            .0
+            .storage
+            .write(move |sql| {
+                let before = sql.last(fact::CHANGES)?;
+                let result = change(sql)?;
+                let last = sql.last(fact::CHANGES)?;
+                if last != before {
+                    sql.notify(fact::CHANGES)?;
+                }
+                Ok::<_, Problem>((result, last))
+            })
+            .await?;
+        for identity in identities {
+            self.written(&identity).fetch_max(last, Ordering::SeqCst);
+        }
+        self.0.wake.notify_one();
+        Ok(result)
+    }
+
+    /// The facts of an identity.
+    ///
+    /// # Errors
+    ///
+    /// A problem of the database.
+    pub async fn facts(&self, identity: String) -> Result<Arc<Page>, Problem> {
+        let now = time::now();
+        if let Some(page) = self.cached(&identity, now) {
+            return Ok(page);
+        }
+        let name = identity.clone();
+        let facts = self.0.storage.read(move |sql| fact::identity(sql, &name, now)).await;
+        let page = Arc::new(Page::new(&facts.map_err(|error: StorageError| Problem::from(error))?));
+        if let Some(mut cache) = self.cache() {
+            cache.put(identity, Arc::clone(&page));
+        }
+        Ok(page)
+    }
+
+    fn written(&self, identity: &str) -> &AtomicI64 {
+        let hash = self.0.hasher.hash_one(identity);
+        // The remainder is less than the length, which is no more than a usize holds.
+        &self.0.written[usize::try_from(hash % SHARDS as u64).unwrap_or(0)]
+    }
+
+    fn cached(&self, identity: &str, now: i64) -> Option<Arc<Page>> {
+        let page = self.cache()?.get(identity).cloned()?;
+        (page.number >= self.written(identity).load(Ordering::SeqCst)
+            && page.expires.is_none_or(|at| at > now))
+        .then_some(page)
+    }
+
+    fn cache(&self) -> Option<MutexGuard<'_, LruCache<String, Arc<Page>>>> {
+        self.0.cache.as_ref().map(|it| it.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Page {
+    fn new(facts: &Facts) -> Self {
+        let is_empty = facts.facts.is_empty();
+        let body = serde_json::to_vec(&facts.facts).unwrap_or_else(|_| b"{}".to_vec());
+        let tag = tag(&body);
+        Self {
+            body: body.into(),
+            tag,
+            sequence: facts.sequence.into(),
+            is_empty,
+            number: facts.sequence,
+            expires: facts.expires,
+        }
+    }
+}
+
+/// A strong entity tag of the content
+/// ([RFC 9110](https://www.rfc-editor.org/rfc/rfc9110#section-8.8.3)).
+#[must_use]
+pub fn tag(body: &[u8]) -> HeaderValue {
+    let hash = digest(&SHA256, body);
+    let text = URL_SAFE_NO_PAD.encode(&hash.as_ref()[..16]);
+    HeaderValue::from_str(&format!("\"{text}\""))
+        .unwrap_or_else(|_| HeaderValue::from_static("\"\""))
+}
