@@ -2,6 +2,7 @@
 //!
 //! - [`name`]: what identities and keys may be called.
 //! - [`fact`]: facts, their versions and their changes in the database.
+//! - [`secret`]: secrets, encrypted in the database.
 //! - [`feed`]: the stream of changes: who wants to hear of which.
 //! - [`api`]: the HTTP API.
 //! - [`store`]: what the handlers share, from the database to the cache.
@@ -11,6 +12,7 @@ pub mod api;
 pub mod fact;
 pub mod feed;
 pub mod name;
+pub mod secret;
 pub mod serve;
 pub mod settings;
 pub mod store;
@@ -37,5 +39,5 @@ pub const MIGRATIONS: &[Migration] = &[
 /// Each statement of this program, for a test that prepares them on both databases.
 #[must_use]
 pub fn statements() -> Vec<&'static str> {
-    [service::statements().as_slice(), fact::STATEMENTS].concat()
+    [service::statements().as_slice(), fact::STATEMENTS, secret::STATEMENTS].concat()
 }

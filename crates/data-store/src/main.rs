@@ -1,17 +1,26 @@
 //! The program `flagops-store`.
 
 use std::{
-    collections::HashMap, env, error::Error, fs, io::IsTerminal as _, path::PathBuf,
+    collections::HashMap,
+    env,
+    error::Error,
+    fs,
+    io::{IsTerminal as _, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
+    path::PathBuf,
     process::ExitCode,
+    sync::Arc,
 };
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use flagops_store::{
-    PERMISSIONS, serve,
+    PERMISSIONS,
+    secret::Keys,
+    serve,
     settings::{OPTIONS, Settings},
 };
 use secrecy::ExposeSecret as _;
-use service::access::NewToken;
+use service::{access::NewToken, storage::Database};
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
@@ -26,13 +35,13 @@ fn main() -> ExitCode {
     match run(&matches) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let mut text = format!("error: {error}");
+            eprint!("error: {error}");
             let mut source = error.source();
             while let Some(error) = source {
-                text.push_str(&format!(": {error}"));
+                eprint!(": {error}");
                 source = error.source();
             }
-            eprintln!("{text}");
+            eprintln!();
             ExitCode::FAILURE
         }
     }
@@ -80,11 +89,11 @@ fn command() -> Command {
                 ),
         );
     for option in OPTIONS {
-        let mut help = option.help.to_owned();
-        if !option.default.is_empty() {
-            help.push_str(&format!(" [default: {}]", option.default));
-        }
-        help.push_str(&format!(" [env: {}]", option.variables.join(", ")));
+        let variables = option.variables.join(", ");
+        let help = match option.default {
+            "" => format!("{} [env: {variables}]", option.help),
+            default => format!("{} [default: {default}] [env: {variables}]", option.help),
+        };
         let mut arg = Arg::new(option.name).long(option.name).global(true).help(help);
         arg = if option.is_switch {
             arg.num_args(0..=1)
@@ -107,7 +116,7 @@ fn run(matches: &ArgMatches) -> Result<(), Failure> {
         .filter_map(|it| Some((it.name, matches.get_one::<String>(it.name)?.clone())))
         .collect();
     let file = matches.get_one::<String>("config").map(read_file).transpose()?;
-    let settings = Settings::read(&flags, file.as_ref(), |name| env::var(name).ok())?;
+    let mut settings = Settings::read(&flags, file.as_ref(), |name| env::var(name).ok())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         match matches.subcommand() {
@@ -115,7 +124,7 @@ fn run(matches: &ArgMatches) -> Result<(), Failure> {
                 Some(("add", matches)) => add_token(&settings, matches).await,
                 _ => Ok(()),
             },
-            _ => serve(&settings).await,
+            _ => serve(&mut settings).await,
         }
     })
 }
@@ -131,7 +140,10 @@ fn read_file(path: &String) -> Result<(PathBuf, HashMap<String, String>), Failur
     Ok((path.into(), values.collect()))
 }
 
-async fn serve(settings: &Settings) -> Result<(), Failure> {
+async fn serve(settings: &mut Settings) -> Result<(), Failure> {
+    if settings.dev && settings.secrets_keys.is_none() {
+        settings.secrets_keys = dev_keys(&settings.database)?;
+    }
     let running = serve::start(settings).await?;
     let scheme = if settings.tls.is_some() { "https" } else { "http" };
     let url = format!("{scheme}://{}", running.address());
@@ -155,6 +167,25 @@ async fn serve(settings: &Settings) -> Result<(), Failure> {
     tracing::info!("shutting down");
     running.shutdown().await;
     Ok(())
+}
+
+/// Reads the keys of a first look from a file beside the database, and makes it if need be: the
+/// next start must open what this one seals.
+fn dev_keys(database: &Database) -> Result<Option<Arc<Keys>>, Failure> {
+    let Database::Sqlite(path) = database else { return Ok(None) };
+    let file = path.with_added_extension("keys");
+    let failed = |error| format!("cannot use {}: {error}", file.display());
+    if !fs::exists(&file).map_err(failed)? {
+        if let Some(folder) = file.parent() {
+            fs::create_dir_all(folder).map_err(failed)?;
+        }
+        let mut options = fs::OpenOptions::new();
+        let mut opened =
+            options.write(true).create_new(true).mode(0o600).open(&file).map_err(failed)?;
+        opened.write_all(Keys::generate("dev")?.expose_secret().as_bytes()).map_err(failed)?;
+    }
+    let text = fs::read_to_string(&file).map_err(failed)?;
+    Ok(Some(Arc::new(Keys::parse(&text.into())?)))
 }
 
 async fn add_token(settings: &Settings, matches: &ArgMatches) -> Result<(), Failure> {

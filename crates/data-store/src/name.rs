@@ -13,7 +13,12 @@ pub const MAX_IDENTITY: usize = 160;
 pub const MAX_KEY: usize = 128;
 
 /// The last code point, which is no character. It stands behind all names with a prefix.
-pub(crate) const LAST: char = '\u{10ffff}';
+const LAST: char = '\u{10ffff}';
+
+/// A text that is greater than all names that begin with the prefix.
+pub(crate) fn after_prefix(prefix: &str) -> String {
+    format!("{prefix}{LAST}")
+}
 
 /// Checks an identity.
 ///

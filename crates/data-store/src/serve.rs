@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use crate::{
     MIGRATIONS, PERMISSIONS, api,
     fact::{self, Context},
-    feed,
+    feed, secret,
     settings::Settings,
     store::Store,
 };
@@ -31,6 +31,9 @@ const FLUSH_EVERY: Duration = Duration::from_mins(1);
 /// How often old history and audit are purged, and for how long one replica does it.
 const PURGE_EVERY: Duration = Duration::from_hours(1);
 const PURGE_LEASE: Duration = Duration::from_mins(10);
+
+/// How many secrets are sealed with the current key in one transaction.
+const RESEAL_AT_ONCE: i64 = 1_000;
 
 /// For how long the history of removed facts and erasures is kept, in milliseconds.
 const REMOVALS_ARE_KEPT: i64 = 90 * 24 * 3_600 * 1_000;
@@ -101,7 +104,7 @@ pub async fn open(settings: &Settings) -> Result<Store, StartError> {
     let failed = |source| StartError::Storage { database: database.clone(), source };
     let storage = Storage::open(settings.database.clone(), MIGRATIONS).await.map_err(failed)?;
     let access = Access::new(storage.clone(), PERMISSIONS, settings.require_auth);
-    Store::open(storage, access).await.map_err(failed)
+    Store::open(storage, access, settings.secrets_keys.clone()).await.map_err(failed)
 }
 
 /// Starts a server with its jobs.
@@ -167,10 +170,11 @@ async fn expire(store: &Store) -> Result<(), Problem> {
     }
 }
 
-/// Forgets what is too old, on one replica.
+/// Forgets what is too old, and seals secrets with the current key, on one replica.
 async fn purge(store: &Store, owner: &Arc<str>, audit_days: i64) -> Result<(), Problem> {
     let owner = Arc::clone(owner);
-    let done: Result<(), StorageError> = store
+    let keys = store.keys();
+    store
         .storage()
         .write(move |sql| {
             let now = time::now();
@@ -178,8 +182,11 @@ async fn purge(store: &Store, owner: &Arc<str>, audit_days: i64) -> Result<(), P
                 return Ok(());
             }
             audit::purge(sql, now - audit_days * 24 * 3_600 * 1_000)?;
-            fact::purge(sql, now - REMOVALS_ARE_KEPT, 10_000)
+            fact::purge(sql, now - REMOVALS_ARE_KEPT, 10_000)?;
+            match keys {
+                Some(keys) => secret::reseal(sql, &keys, RESEAL_AT_ONCE).map(drop),
+                None => Ok(()),
+            }
         })
-        .await;
-    done.map_err(Problem::from)
+        .await
 }

@@ -4,10 +4,12 @@
 //! from the file, else it has its default. An empty variable counts as not set. The variables
 //! of the original are accepted: those that its documentation names, and those that it reads.
 
-use std::{collections::HashMap, net::SocketAddr, path::PathBuf};
+use std::{collections::HashMap, fs, net::SocketAddr, path::PathBuf, sync::Arc};
 
 use secrecy::{ExposeSecret as _, SecretString};
 use service::storage::{Database, StorageError};
+
+use crate::secret::Keys;
 
 /// An option.
 #[derive(Clone, Copy, Debug)]
@@ -89,6 +91,19 @@ pub const OPTIONS: &[Opt] = &[
         "Where facts are; the only value is database",
     ),
     opt(
+        "secrets-keys",
+        &["FLAGOPS_SECRETS_KEYS"],
+        "",
+        "The keys that secrets are sealed with, as ID:BASE64 and separated by commas; the first \
+         seals, the others still open",
+    ),
+    opt(
+        "secrets-keys-file",
+        &["FLAGOPS_SECRETS_KEYS_FILE"],
+        "",
+        "A file with the keys, one a line",
+    ),
+    opt(
         "audit-retention-days",
         &["FLAGOPS_AUDIT_RETENTION_DAYS"],
         "365",
@@ -111,6 +126,8 @@ pub struct Settings {
     pub insecure: bool,
     /// For a first look.
     pub dev: bool,
+    /// The keys that secrets are sealed with. `None`: no secrets are kept.
+    pub secrets_keys: Option<Arc<Keys>>,
     /// For how many days the audit trail is kept.
     pub audit_retention_days: i64,
 }
@@ -251,10 +268,33 @@ impl Values {
             require_auth: self.switch("require-auth")?,
             insecure: self.switch("insecure")?,
             dev: self.switch("dev")?,
+            secrets_keys: self.keys()?,
             audit_retention_days,
         };
         settings.check()?;
         Ok(settings)
+    }
+
+    /// The keys that secrets are sealed with, from the option or from its file.
+    fn keys(&self) -> Result<Option<Arc<Keys>>, SettingsError> {
+        let (option, text) = match (self.0.get("secrets-keys"), self.path("secrets-keys-file")) {
+            (None, None) => return Ok(None),
+            (Some(found), None) => ("secrets-keys", found.value.clone()),
+            (None, Some(path)) => {
+                let text = fs::read_to_string(&path).map_err(|error| {
+                    let reason = format!("cannot read {}: {error}", path.display());
+                    self.invalid("secrets-keys-file", reason)
+                })?;
+                ("secrets-keys-file", text.into())
+            }
+            (Some(_), Some(_)) => {
+                return Err(SettingsError::Together(
+                    "the options secrets-keys and secrets-keys-file exclude each other".to_owned(),
+                ));
+            }
+        };
+        let keys = Keys::parse(&text).map_err(|error| self.invalid(option, error.to_string()))?;
+        Ok(Some(Arc::new(keys)))
     }
 
     fn text(&self, name: &str) -> String {

@@ -26,6 +26,7 @@ use tokio::sync::Notify;
 use crate::{
     fact::{self, Facts},
     feed::Hub,
+    secret::Keys,
 };
 
 /// How many identities are cached.
@@ -41,6 +42,8 @@ pub struct Store(Arc<Shared>);
 struct Shared {
     storage: Storage,
     access: Access,
+    /// `None`: no secrets are kept.
+    keys: Option<Arc<Keys>>,
     hub: Hub,
     wake: Arc<Notify>,
     /// `None` on PostgreSQL, where another replica may change a fact at any time.
@@ -78,7 +81,11 @@ impl Store {
     /// # Errors
     ///
     /// The database fails.
-    pub async fn open(storage: Storage, access: Access) -> Result<Self, StorageError> {
+    pub async fn open(
+        storage: Storage,
+        access: Access,
+        keys: Option<Arc<Keys>>,
+    ) -> Result<Self, StorageError> {
         let (sequence, version) = storage
             .read(|sql| Ok::<_, StorageError>((sql.last(fact::CHANGES)?, sql.last("access")?)))
             .await?;
@@ -87,6 +94,7 @@ impl Store {
         Ok(Self(Arc::new(Shared {
             storage,
             access,
+            keys,
             hub: Hub::new(sequence),
             wake: Arc::default(),
             cache: alone.then(|| Mutex::new(LruCache::new(CACHED))),
@@ -105,6 +113,12 @@ impl Store {
     #[must_use]
     pub fn access(&self) -> &Access {
         &self.0.access
+    }
+
+    /// The keys that secrets are sealed with. `None`: no secrets are kept.
+    #[must_use]
+    pub fn keys(&self) -> Option<Arc<Keys>> {
+        self.0.keys.clone()
     }
 
     /// The open streams.

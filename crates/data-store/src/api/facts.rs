@@ -284,6 +284,6 @@ pub(super) async fn history(
 }
 
 /// The entity tag of a fact: the number of its last change.
-fn number_tag(change: i64) -> HeaderValue {
+pub(super) fn number_tag(change: i64) -> HeaderValue {
     HeaderValue::from_str(&format!("\"{change}\"")).unwrap_or(HeaderValue::from_static("\"0\""))
 }

@@ -1,5 +1,7 @@
 //! Identities, which exist while they have a fact or a secret.
 
+use std::collections::BTreeMap;
+
 use axum::{
     body::Body,
     extract::State,
@@ -17,6 +19,7 @@ use super::{
 };
 use crate::{
     fact::{self, Context},
+    secret,
     store::Store,
 };
 
@@ -85,23 +88,35 @@ async fn read(
     limit: i64,
 ) -> Result<(String, Option<String>), Problem> {
     let prefix = prefix.to_owned();
-    let found = store
-        .storage()
-        .read(move |sql| fact::identities(sql, &prefix, &after, limit, time::now()))
-        .await;
-    let found = found.map_err(|error: StorageError| Problem::from(error))?;
-    let next = found.last().filter(|_| i64::try_from(found.len()) == Ok(limit)).cloned();
-    let mut text = String::new();
-    for identity in found.iter().filter(|it| principal.covers(it)) {
-        let mut has = serde_json::Map::new();
+    let found = store.storage().read(move |sql| -> Result<_, StorageError> {
+        // Each list has a page, so together they have the next page of both.
+        let mut found: BTreeMap<String, (bool, bool)> = BTreeMap::new();
         if reads.facts {
-            has.insert("facts".to_owned(), true.into());
+            for identity in fact::identities(sql, &prefix, &after, limit, time::now())? {
+                found.entry(identity).or_default().0 = true;
+            }
         }
         if reads.secrets {
-            has.insert("secrets".to_owned(), false.into());
+            for identity in secret::identities(sql, &prefix, &after, limit)? {
+                found.entry(identity).or_default().1 = true;
+            }
         }
-        let comma = if text.is_empty() { "" } else { "," };
-        text += comma;
+        Ok(found)
+    });
+    let found: Vec<_> =
+        found.await?.into_iter().take(usize::try_from(limit).unwrap_or(usize::MAX)).collect();
+    let next = found.last().filter(|_| i64::try_from(found.len()) == Ok(limit));
+    let next = next.map(|(identity, _)| identity.clone());
+    let mut text = String::new();
+    for (identity, (facts, secrets)) in found.iter().filter(|it| principal.covers(&it.0)) {
+        let mut has = serde_json::Map::new();
+        if reads.facts {
+            has.insert("facts".to_owned(), (*facts).into());
+        }
+        if reads.secrets {
+            has.insert("secrets".to_owned(), (*secrets).into());
+        }
+        text += if text.is_empty() { "" } else { "," };
         text += &json!(identity).to_string();
         text += ":";
         text += &json!(has).to_string();
@@ -120,7 +135,9 @@ pub(super) async fn erase(
     let context = Context::new(principal.name());
     store
         .write(vec![identity.clone()], move |sql| {
-            if fact::erase(sql, &context, &identity)? {
+            let facts = fact::erase(sql, &context, &identity)?;
+            let secrets = secret::erase(sql, &identity)?;
+            if facts || secrets {
                 audit::record(sql, &context.actor, "identity.erase", &identity)?;
             }
             Ok(())

@@ -4,11 +4,13 @@
 //! |---|---|
 //! | `/api/identity` | [`identities`] |
 //! | `/api/fact` | [`facts`] |
+//! | `/api/secret` | [`secrets`] |
 //! | `/api/changes` | [`changes`] |
 //! | `/api/token`, `/api/audit` | [`admin`] |
 //! | `/health`, `/metrics` | [`health`] |
 //!
-//! `/fact` is served without `/api` too, since the provider of the original calls it so.
+//! `/fact` and `/secret` are served without `/api` too, since the provider of the original
+//! calls them so.
 
 mod admin;
 mod changes;
@@ -16,6 +18,7 @@ mod facts;
 mod health;
 mod identities;
 mod request;
+mod secrets;
 
 use axum::{
     Router,
@@ -32,16 +35,21 @@ pub const MAX_BODY: usize = 4 << 20;
 
 /// All endpoints.
 pub fn router(store: Store) -> Router {
-    let facts = Router::new()
+    let data = Router::new()
         .route("/fact", get(facts::list).patch(facts::merge_many))
         .route("/fact/{identity}", get(facts::read).patch(facts::merge))
         .route(
             "/fact/{identity}/{key}",
             get(facts::read_one).put(facts::write).delete(facts::delete),
         )
-        .route("/fact/{identity}/{key}/history", get(facts::history));
+        .route("/fact/{identity}/{key}/history", get(facts::history))
+        .route("/secret/{identity}", get(secrets::read))
+        .route(
+            "/secret/{identity}/{key}",
+            get(secrets::read_one).put(secrets::write).delete(secrets::delete),
+        );
     let api = Router::new()
-        .merge(facts.clone())
+        .merge(data.clone())
         .route("/identity", get(identities::list))
         .route("/identity/{identity}", delete(identities::erase))
         .route("/changes", get(changes::open).post(changes::open_with))
@@ -52,7 +60,7 @@ pub fn router(store: Store) -> Router {
         .route("/audit", get(admin::audit));
     Router::new()
         .nest("/api", api)
-        .merge(facts)
+        .merge(data)
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
         .fallback(|| async {

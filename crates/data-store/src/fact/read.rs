@@ -119,7 +119,7 @@ pub fn identities(
     limit: i64,
     now: i64,
 ) -> Result<Vec<String>, StorageError> {
-    let end = after_prefix(prefix);
+    let end = name::after_prefix(prefix);
     let params = [after.into(), prefix.into(), (&end).into(), now.into(), limit.into()];
     sql.query(sql::IDENTITIES, &params, |row| row.text(0))
 }
@@ -196,9 +196,4 @@ pub fn changes(sql: &mut Sql<'_>, after: i64, limit: i64) -> Result<Vec<Change>,
         };
         Ok(Change { number: row.int(0)?, identity: row.text(1)?, fact })
     })
-}
-
-/// A text that is greater than all names that begin with the prefix.
-fn after_prefix(prefix: &str) -> String {
-    format!("{prefix}{}", name::LAST)
 }

@@ -57,9 +57,14 @@ pub enum Condition {
 
 impl Condition {
     fn check(&self, current: Option<&read::Fact>) -> Result<(), Problem> {
+        self.check_change(current.map(|it| it.change))
+    }
+
+    /// Checks the condition for something whose last change has this number, if it exists.
+    pub(crate) fn check_change(&self, current: Option<i64>) -> Result<(), Problem> {
         let holds = match (self, current) {
             (Self::None, _) | (Self::Absent, None) | (Self::Present, Some(_)) => true,
-            (Self::Changes(allowed), Some(fact)) => allowed.contains(&fact.change),
+            (Self::Changes(allowed), Some(change)) => allowed.contains(&change),
             _ => false,
         };
         if holds { Ok(()) } else { Err(precondition_failed()) }

@@ -1,0 +1,116 @@
+//! Secrets.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use axum::{
+    Json as Body,
+    extract::State,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+use service::{access::Principal, problem::Problem};
+
+use super::{
+    facts::number_tag,
+    request::{Identity, IfFact, Json, Named},
+};
+use crate::{
+    fact::Context,
+    secret::{self, Keys},
+    store::Store,
+};
+
+const READ: &str = "secrets-read";
+const WRITE: &str = "secrets-write";
+
+/// Secrets must not stay in any cache.
+const NO_STORE: (header::HeaderName, HeaderValue) =
+    (header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+
+fn keys(store: &Store) -> Result<Arc<Keys>, Problem> {
+    store.keys().ok_or_else(|| {
+        Problem::new(
+            StatusCode::NOT_IMPLEMENTED,
+            "secrets_disabled",
+            "this server keeps no secrets: set the option secrets-keys",
+        )
+    })
+}
+
+/// `GET /secret/{identity}`: the secrets of an identity.
+pub(super) async fn read(
+    State(store): State<Store>,
+    principal: Principal,
+    Identity(identity): Identity,
+) -> Result<Response, Problem> {
+    principal.require_for(READ, &identity)?;
+    let keys = keys(&store)?;
+    let context = Context::new(principal.name());
+    // Reading a secret writes to the audit.
+    let read = store.storage().write(move |sql| secret::read(sql, &keys, &context, &identity));
+    let secrets = read.await?.ok_or_else(secret::identity_not_found)?;
+    let exposed: BTreeMap<&str, &str> =
+        secrets.iter().map(|(name, value)| (name.as_str(), value.expose_secret())).collect();
+    Ok(([NO_STORE], Body(exposed)).into_response())
+}
+
+/// `GET /secret/{identity}/{key}`: one secret.
+pub(super) async fn read_one(
+    State(store): State<Store>,
+    principal: Principal,
+    Named { identity, key }: Named,
+) -> Result<Response, Problem> {
+    principal.require_for(READ, &identity)?;
+    let keys = keys(&store)?;
+    let context = Context::new(principal.name());
+    let name = key.clone();
+    let read = store.storage().write(move |sql| secret::one(sql, &keys, &context, &identity, &key));
+    let (value, change) = read.await?;
+    let body = Body(BTreeMap::from([(name.as_str(), value.expose_secret())]));
+    Ok(([NO_STORE, (header::ETAG, number_tag(change))], body).into_response())
+}
+
+/// A new secret, as it is written.
+#[derive(Deserialize)]
+pub(super) struct NewSecret {
+    #[serde(alias = "Value", alias = "VALUE")]
+    value: SecretString,
+}
+
+/// `PUT /secret/{identity}/{key}`: writes a secret.
+pub(super) async fn write(
+    State(store): State<Store>,
+    principal: Principal,
+    Named { identity, key }: Named,
+    IfFact(condition): IfFact,
+    Json(new): Json<NewSecret>,
+) -> Result<Response, Problem> {
+    principal.require_for(WRITE, &identity)?;
+    let keys = keys(&store)?;
+    let context = Context::new(principal.name());
+    let change = store
+        .storage()
+        .write(move |sql| {
+            secret::put(sql, &keys, &context, (&identity, &key), &new.value, &condition)
+        })
+        .await?;
+    Ok([(header::ETAG, number_tag(change))].into_response())
+}
+
+/// `DELETE /secret/{identity}/{key}`: removes a secret.
+pub(super) async fn delete(
+    State(store): State<Store>,
+    principal: Principal,
+    Named { identity, key }: Named,
+    IfFact(condition): IfFact,
+) -> Result<(), Problem> {
+    principal.require_for(WRITE, &identity)?;
+    keys(&store)?;
+    let context = Context::new(principal.name());
+    store
+        .storage()
+        .write(move |sql| secret::delete(sql, &context, &identity, &key, &condition))
+        .await
+}
