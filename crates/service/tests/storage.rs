@@ -1,7 +1,7 @@
 //! The storage on each of its databases.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 
 use service::storage::{Database, Migration, Storage, StorageError};
 use tempfile::TempDir;
@@ -24,20 +24,11 @@ type Thing = (String, Option<i64>, Vec<u8>, Option<String>);
 fn databases() -> (Vec<Database>, TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let mut databases = vec![Database::Sqlite(folder.path().join("new/folder/data.db"))];
-    match Postgres::start() {
-        Some(postgres) => {
-            databases.push(Database::parse(&postgres.url(), None).unwrap());
-            // It has to outlive the test, and each has its own.
-            keep(postgres);
-        }
+    match Postgres::database() {
+        Some(url) => databases.push(Database::parse(&url, None).unwrap()),
         None => testing::skip("PostgreSQL"),
     }
     (databases, folder)
-}
-
-fn keep(postgres: Postgres) {
-    static KEPT: OnceLock<Mutex<Vec<Postgres>>> = OnceLock::new();
-    KEPT.get_or_init(Mutex::default).lock().unwrap().push(postgres);
 }
 
 async fn all(storage: &Storage) -> Vec<Thing> {

@@ -2,14 +2,17 @@
 
 use std::{
     fs,
-    os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Command,
+    sync::{
+        OnceLock,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 use tempfile::TempDir;
 
-use crate::process::{Process, find, free_port, give, unprivileged};
+use crate::process::{Process, find, free_port, give};
 
 /// A running server. Its data is lost when it is dropped.
 pub struct Postgres {
@@ -27,39 +30,51 @@ impl Postgres {
     /// The server does not start.
     #[must_use]
     pub fn start() -> Option<Self> {
-        let folders = installations();
-        let initdb = find("initdb", &folders)?;
+        let initdb = find("initdb", &installations())?;
         let server = initdb.with_file_name("postgres");
         let folder = tempfile::tempdir().expect("a temporary folder");
         give(folder.path()).expect("the folder can be given away");
-        let status = as_user(&initdb)
-            .args([
-                "--no-sync",
-                "--auth=trust",
-                "--username=postgres",
-                "--encoding=UTF8",
-                "--pgdata",
-            ])
-            .arg(folder.path().join("data"))
-            .current_dir(folder.path())
-            .stdout(Stdio::null())
-            .status()
-            .expect("initdb can be started");
-        assert!(status.success(), "initdb failed: {status}");
+        let mut init = Command::new(&initdb);
+        init.args(["--no-sync", "--auth=trust", "--username=postgres", "--encoding=UTF8"]);
+        init.arg("--pgdata").arg(folder.path().join("data")).current_dir(folder.path());
+        Process::start_unprivileged(&init).wait_for_end();
         let port = free_port();
         let process = launch(&server, folder.path(), port);
         Some(Self { process, server, port, folder })
     }
 
+    /// A new, empty database on a server that all tests of the process share.
+    ///
+    /// # Panics
+    ///
+    /// The server does not start, or makes no database.
+    #[must_use]
+    pub fn database() -> Option<String> {
+        static SHARED: OnceLock<Option<Postgres>> = OnceLock::new();
+        static LAST: AtomicU32 = AtomicU32::new(0);
+        let server = SHARED.get_or_init(Self::start).as_ref()?;
+        let name = format!("test{}", LAST.fetch_add(1, Ordering::Relaxed));
+        let status = Command::new(server.server.with_file_name("createdb"))
+            .args(["--host=127.0.0.1", &format!("--port={}", server.port)])
+            .args(["--username=postgres", &name])
+            .status()
+            .expect("createdb can be started");
+        assert!(status.success(), "createdb failed: {status}");
+        Some(server.url_of(&name))
+    }
+
     /// The URL of a database that is always there.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("postgres://postgres@127.0.0.1:{}/postgres?sslmode=disable", self.port)
+        self.url_of("postgres")
+    }
+
+    fn url_of(&self, database: &str) -> String {
+        format!("postgres://postgres@127.0.0.1:{}/{database}?sslmode=disable", self.port)
     }
 
     /// Kills the server, as a crash of its machine would.
     pub fn kill(&mut self) {
-        // Its children notice that their parent has gone, and follow.
         self.process.kill();
     }
 
@@ -71,17 +86,11 @@ impl Postgres {
 }
 
 fn launch(server: &Path, folder: &Path, port: u16) -> Process {
-    let mut process = Process::start(
-        as_user(server)
-            .arg("-D")
-            .arg(folder.join("data"))
-            .args(["-p", &port.to_string(), "-c", "listen_addresses=127.0.0.1"])
-            .arg("-c")
-            .arg(format!("unix_socket_directories={}", folder.display()))
-            .current_dir(folder)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null()),
-    );
+    let mut command = Command::new(server);
+    command.arg("-D").arg(folder.join("data")).args(["-p", &port.to_string()]);
+    command.args(["-c", "listen_addresses=127.0.0.1", "-c", "max_connections=200", "-c"]);
+    command.arg(format!("unix_socket_directories={}", folder.display())).current_dir(folder);
+    let mut process = Process::start_unprivileged(&command);
     process.wait_for_port(port);
     // It listens before it accepts: after a crash it recovers first.
     process.wait_until(|| {
@@ -91,14 +100,6 @@ fn launch(server: &Path, folder: &Path, port: u16) -> Process {
             .is_ok_and(|status| status.success())
     });
     process
-}
-
-fn as_user(program: &Path) -> Command {
-    let mut command = Command::new(program);
-    if let Some(user) = unprivileged() {
-        command.uid(user);
-    }
-    command
 }
 
 /// Where distributions put the programs of PostgreSQL, the newest version first.

@@ -4,7 +4,7 @@ use std::{
     env, io,
     net::{Ipv4Addr, TcpListener, TcpStream},
     path::PathBuf,
-    process::{Child, Command},
+    process::{Child, Command, ExitStatus, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -12,7 +12,21 @@ use std::{
 /// How long a program may take to accept connections.
 const START: Duration = Duration::from_mins(1);
 
-/// A running program, killed when it is dropped.
+/// Runs a program and kills it when the standard input ends: at the latest when the test's
+/// process does, however that ends. A destructor alone would miss values in statics.
+const GUARD: &str = r#"
+    exec 3<&0
+    "$@" </dev/null 3<&- &
+    program=$!
+    { read -r _ <&3; kill -9 $program; } &
+    guard=$!
+    wait $program
+    status=$?
+    kill $guard
+    exit $status
+"#;
+
+/// A running program, killed when it is dropped and when the test's process ends.
 pub struct Process(Child);
 
 impl Process {
@@ -21,8 +35,41 @@ impl Process {
     /// # Panics
     ///
     /// The program cannot be started.
-    pub fn start(command: &mut Command) -> Self {
-        Self(command.spawn().unwrap_or_else(|error| panic!("cannot start {command:?}: {error}")))
+    #[must_use]
+    pub fn start(command: &Command) -> Self {
+        let mut guarded = Command::new("sh");
+        guarded.args(["-c", GUARD, "sh"]).arg(command.get_program()).args(command.get_args());
+        for (name, value) in command.get_envs() {
+            match value {
+                Some(value) => guarded.env(name, value),
+                None => guarded.env_remove(name),
+            };
+        }
+        if let Some(folder) = command.get_current_dir() {
+            guarded.current_dir(folder);
+        }
+        guarded.stdin(Stdio::piped());
+        if env::var_os("SHOW_PEERS").is_none() {
+            guarded.stdout(Stdio::null()).stderr(Stdio::null());
+        }
+        Self(guarded.spawn().unwrap_or_else(|error| panic!("cannot start {command:?}: {error}")))
+    }
+
+    /// Starts a program that does not run as root, as `nobody` if this is root.
+    ///
+    /// # Panics
+    ///
+    /// The program cannot be started.
+    #[must_use]
+    pub fn start_unprivileged(command: &Command) -> Self {
+        let Some(user) = unprivileged() else { return Self::start(command) };
+        let mut changed = Command::new("setpriv");
+        changed.args([&format!("--reuid={user}"), "--clear-groups", "--"]);
+        changed.arg(command.get_program()).args(command.get_args());
+        if let Some(folder) = command.get_current_dir() {
+            changed.current_dir(folder);
+        }
+        Self::start(&changed)
     }
 
     /// Waits until something accepts connections on the port.
@@ -51,10 +98,14 @@ impl Process {
         }
     }
 
-    /// The number of the process.
-    #[must_use]
-    pub fn id(&self) -> u32 {
-        self.0.id()
+    /// Waits until the program has done its work.
+    ///
+    /// # Panics
+    ///
+    /// The program fails.
+    pub fn wait_for_end(&mut self) {
+        let status = wait(&mut self.0).expect("the program can be waited for");
+        assert!(status.success(), "the program failed: {status}");
     }
 
     /// Kills the program with SIGKILL and waits for its end.
@@ -63,9 +114,17 @@ impl Process {
     ///
     /// The program cannot be waited for.
     pub fn kill(&mut self) {
-        let _ = self.0.kill();
+        drop(self.0.stdin.take());
         self.0.wait().expect("the program can be waited for");
     }
+}
+
+/// Waits without closing the standard input, which would kill the program.
+fn wait(child: &mut Child) -> io::Result<ExitStatus> {
+    let input = child.stdin.take();
+    let status = child.wait();
+    drop(input);
+    status
 }
 
 impl Drop for Process {

@@ -22,6 +22,23 @@ impl Connection {
         }
     }
 
+    /// Begins a transaction on a connection that was used before, or on a new one if there is
+    /// none or it has broken in the meantime.
+    pub(super) fn begin(
+        used: Option<Self>,
+        connect: &dyn Fn() -> Result<Self, StorageError>,
+        begin: fn(&mut Self) -> Result<(), StorageError>,
+    ) -> Result<Self, StorageError> {
+        if let Some(mut connection) = used
+            && begin(&mut connection).is_ok()
+        {
+            return Ok(connection);
+        }
+        let mut connection = connect()?;
+        begin(&mut connection)?;
+        Ok(connection)
+    }
+
     /// Begins a transaction that sees one state of the database.
     pub(super) fn begin_read(&mut self) -> Result<(), StorageError> {
         match self {

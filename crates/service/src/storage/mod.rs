@@ -196,11 +196,8 @@ impl Storage {
         blocking(move || {
             let _permit = permit;
             let idle = lock(&shared.idle).pop();
-            let mut connection = match idle {
-                Some(connection) => connection,
-                None => shared.database.connect()?,
-            };
-            connection.begin_read()?;
+            let connect = || shared.database.connect();
+            let mut connection = Connection::begin(idle, &connect, Connection::begin_read)?;
             let result = work(&mut connection.sql());
             // A connection that cannot end its transaction is dropped.
             if connection.end().is_ok() {

@@ -160,7 +160,12 @@ impl PostgresConnection {
     }
 
     fn failed(&self, statement: &str, error: postgres::Error) -> StorageError {
-        if self.client.is_closed() || error.is_closed() {
+        // Classes of SQLSTATE: connection exception, insufficient resources, operator
+        // intervention.
+        let lost = error.code().is_some_and(|state| {
+            ["08", "53", "57P"].iter().any(|class| state.code().starts_with(class))
+        });
+        if lost || self.client.is_closed() || error.is_closed() {
             StorageError::Unreachable(error.into())
         } else {
             StorageError::Statement { statement: statement.to_owned(), source: error.into() }

@@ -99,11 +99,8 @@ fn work(
         {
             jobs.push(job);
         }
-        let open = match connection.take() {
-            Some(connection) => Ok(connection),
-            None => connect(),
-        };
-        let mut open = match open.and_then(|mut it| it.begin_write().map(|()| it)) {
+        let begun = Connection::begin(connection.take(), connect, Connection::begin_write);
+        let mut open = match begun {
             Ok(open) => open,
             Err(error) => {
                 complete(jobs.into_iter().map(|job| job(None).1).collect(), Err(error));
