@@ -385,9 +385,9 @@ mod tests {
     #[test]
     fn variables_of_the_original_are_read_by_both_of_their_names() {
         for name in ["FLAGOPS_POSTGRES_DB_DSN", "USER_DB_DSN"] {
-            let settings = read(&[(name, "postgres://u:secret@db/x?sslmode=disable")]).unwrap();
+            let settings = read(&[(name, "postgres://u:hunter2@db/x?sslmode=disable")]).unwrap();
             assert_eq!(settings.database.to_string(), "PostgreSQL at db");
-            assert!(!format!("{settings:?}").contains("secret"));
+            assert!(!format!("{settings:?}").contains("hunter2"));
         }
         for name in ["FLAGOPS_FACT_PROVIDER", "FACTS_PROVIDER"] {
             let error = read(&[(name, "redis")]).unwrap_err();

@@ -42,6 +42,8 @@ pub struct Subscriber {
     pub interest: Interest,
     /// Since when, in milliseconds since 1970.
     pub since: i64,
+    /// Whether it does not keep up, and will be told to read anew.
+    pub is_behind: bool,
 }
 
 /// The register. Cloning is cheap.
@@ -181,6 +183,7 @@ impl Hub {
                 name: entry.principal.name().to_owned(),
                 interest: entry.interest.clone(),
                 since: entry.since,
+                is_behind: entry.behind,
             })
             .collect();
         subscribers.sort_by_key(|it| it.id);

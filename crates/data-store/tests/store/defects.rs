@@ -1,0 +1,152 @@
+//! The defects of the original that must not come back. Each test is named after the number
+//! that docs/flagops.md gives it.
+
+use reqwest::{Method, StatusCode};
+use serde_json::json;
+
+use crate::support::{client, encode, problem, store, stores};
+
+#[tokio::test]
+async fn d2_deleting_a_fact_deletes_no_other() {
+    for store in stores().await {
+        store.fact("c0", "a", "1").await;
+        store.fact("c0", "b", "2").await;
+        store.put("/api/secret/c0/s", json!({ "value": "v" })).await;
+        store.delete("/api/fact/c0/a").await;
+        assert_eq!(store.json("/api/fact/c0").await, json!({ "b": "2" }));
+        assert_eq!(store.json("/api/secret/c0").await, json!({ "s": "v" }));
+    }
+}
+
+#[tokio::test]
+async fn d3_erasing_needs_both_permissions_to_write() {
+    let store = store().await;
+    store.fact("c0", "a", "1").await;
+    for permissions in [
+        &["facts-read", "secrets-read"][..],
+        &["facts-write", "secrets-read"],
+        &["secrets-write", "facts-read"],
+    ] {
+        let token = store.token(permissions, None).await;
+        let response = store.request_with(&token, Method::DELETE, "/api/identity/c0").send().await;
+        problem(response.unwrap(), StatusCode::FORBIDDEN).await;
+    }
+    assert_eq!(store.get("/api/fact/c0").await.status(), 200);
+}
+
+#[tokio::test]
+async fn d8_a_machine_authenticates_with_a_bearer_token() {
+    let store = store().await;
+    let token = store.token(&["facts-read"], None).await;
+    for scheme in ["Bearer", "bearer", "BEARER"] {
+        let response = client()
+            .get(format!("{}/api/identity", store.url))
+            .header("authorization", format!("{scheme} {token}"))
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(response.status(), 200, "{scheme}");
+    }
+}
+
+#[tokio::test]
+async fn d11_an_identity_is_no_pattern() {
+    for store in stores().await {
+        store.fact("c0", "k", "v").await;
+        for pattern in ["*", "c?", "c[0-9]", "%", "c_"] {
+            let path = format!("/api/fact/{}", encode(pattern));
+            assert_eq!(store.get(&path).await.status(), StatusCode::NOT_FOUND, "{pattern}");
+            store.delete(&format!("/api/identity/{}", encode(pattern))).await;
+        }
+        assert_eq!(store.json("/api/fact/c0").await, json!({ "k": "v" }));
+    }
+}
+
+#[tokio::test]
+async fn d12_a_colon_separates_nothing() {
+    for store in stores().await {
+        store.fact("a:b", "x", "1").await;
+        store.fact("a", "b:x", "2").await;
+        assert_eq!(store.json("/api/fact/a:b").await, json!({ "x": "1" }));
+        assert_eq!(store.json("/api/fact/a").await, json!({ "b:x": "2" }));
+    }
+}
+
+#[tokio::test]
+async fn d15_a_secret_is_no_json() {
+    for store in stores().await {
+        let hostile = "a\",\"admin\":\"yes";
+        store.put("/api/secret/c0/k", json!({ "value": hostile })).await;
+        assert_eq!(store.json("/api/secret/c0").await, json!({ "k": hostile }));
+    }
+}
+
+#[tokio::test]
+async fn d16_secrets_of_an_erased_identity_can_be_written_again() {
+    for store in stores().await {
+        store.put("/api/secret/c0/k", json!({ "value": "1" })).await;
+        store.delete("/api/identity/c0").await;
+        assert_eq!(store.put("/api/secret/c0/k", json!({ "value": "2" })).await.status(), 200);
+        assert_eq!(store.json("/api/secret/c0").await, json!({ "k": "2" }));
+    }
+}
+
+#[tokio::test]
+async fn d21_what_is_unknown_is_404() {
+    for store in stores().await {
+        for path in ["/api/fact/none/k", "/api/secret/none/k", "/api/fact/none/k/history"] {
+            problem(store.get(path).await, StatusCode::NOT_FOUND).await;
+        }
+        for path in ["/api/fact/none/k", "/api/secret/none/k"] {
+            problem(store.delete(path).await, StatusCode::NOT_FOUND).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn d22_a_blank_value_is_400_for_facts_and_secrets() {
+    for store in stores().await {
+        for path in ["/api/fact/c0/k", "/api/secret/c0/k"] {
+            problem(store.put(path, json!({ "value": "" })).await, StatusCode::BAD_REQUEST).await;
+            assert_eq!(store.put(path, json!({ "value": " " })).await.status(), 200);
+        }
+    }
+}
+
+#[tokio::test]
+async fn d23_every_error_says_what_is_wrong() {
+    let store = store().await;
+    for (method, path, status) in [
+        (Method::GET, "/nowhere", StatusCode::NOT_FOUND),
+        (Method::GET, "/api/nowhere", StatusCode::NOT_FOUND),
+        (Method::POST, "/api/fact/c0/k", StatusCode::METHOD_NOT_ALLOWED),
+        (Method::PUT, "/api/fact/c0/k", StatusCode::BAD_REQUEST),
+        (Method::GET, "/api/fact/c0/k", StatusCode::NOT_FOUND),
+        (Method::DELETE, "/api/token/x", StatusCode::BAD_REQUEST),
+    ] {
+        let response = store.request(method, path).send().await.unwrap();
+        problem(response, status).await;
+    }
+    let response = client().get(format!("{}/api/identity", store.url)).send().await.unwrap();
+    problem(response, StatusCode::UNAUTHORIZED).await;
+}
+
+#[tokio::test]
+async fn d25_an_unknown_permission_is_400() {
+    let store = store().await;
+    let body = json!({ "name": "x", "permissions": ["facts-raed"] });
+    let response = store.request(Method::POST, "/api/token").json(&body).send().await.unwrap();
+    problem(response, StatusCode::BAD_REQUEST).await;
+    let permissions = store.json("/api/permission").await;
+    assert_eq!(permissions.as_array().unwrap().len(), 7);
+    assert_eq!(permissions[3], json!({ "ID": "secrets-read", "DisplayName": "Read Secrets" }));
+}
+
+#[tokio::test]
+async fn d32_health_answers_without_a_token() {
+    let store = store().await;
+    for path in ["/health/live", "/health/ready"] {
+        let response = client().get(format!("{}{path}", store.url)).send().await.unwrap();
+        assert_eq!(response.status(), 200, "{path}");
+    }
+}
