@@ -97,7 +97,10 @@ pub use async_trait::async_trait;
 #[cfg(any(feature = "rpc", feature = "evaluator"))]
 pub use bucketing::Bucketing;
 #[cfg(feature = "rpc")]
-pub use context_source::{ContextSource, Subject};
+pub use context_source::{
+    ContextSource, Subject,
+    changes::{ChangedFields, ContextChange, FieldVersions},
+};
 #[cfg(feature = "rpc")]
 pub use flagd::{
     error::FlagdError,

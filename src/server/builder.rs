@@ -18,7 +18,7 @@ use tokio::sync::watch;
 
 use super::{
     connection::Service,
-    context::Additions,
+    context::{self, Additions},
     core::{Awaited, Core},
     cors::Cors,
     error::ServerError,
@@ -592,15 +592,14 @@ impl ServerBuilder {
         let nothing = FlagSet::default().with_bucketing(bucketing);
         memory.change(|_| nothing);
 
-        let tasks = sources
-            .into_iter()
-            .zip(names)
-            .enumerate()
-            .map(|(index, (source, name))| {
-                let feed = Feed { name, index, source, bucketing, warned: Warned::default() };
-                tokio::spawn(feed.run(core.clone())).abort_handle()
-            })
-            .collect();
+        let feeds = sources.into_iter().zip(names).enumerate().map(|(index, (source, name))| {
+            let feed = Feed { name, index, source, bucketing, warned: Warned::default() };
+            tokio::spawn(feed.run(core.clone())).abort_handle()
+        });
+        let context = core.context_source.clone().map(|source| {
+            tokio::spawn(context::changes::follow(core.clone(), source)).abort_handle()
+        });
+        let tasks = feeds.chain(context).collect();
         Ok(Server::start(core.clone(), memory, tasks, ports))
     }
 }

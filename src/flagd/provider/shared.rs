@@ -226,7 +226,7 @@ impl Shared {
         let Some(source) = &self.context_source else { return pending().await };
         let mut seen = 0;
         loop {
-            seen = source.changed(seen).await;
+            seen = source.changed(seen).await.version;
             let sender = self.lock_events();
             if matches!(self.snapshot.borrow().state, State::Ready | State::Stale) {
                 tracing::debug!(source = source.name(), "the fields of a context source changed");
