@@ -141,7 +141,7 @@ async fn tell(
     let room = sender.reserve().await.ok()?;
     versions.mark_unchanged();
     let flags = core.store.snapshot().clone();
-    let mut told = Told::new(&flags);
+    let mut told = flags.told();
     room.send(Ok(messages.first(core, &flags, selector)));
     drop(flags);
 
@@ -164,7 +164,7 @@ async fn tell(
                     }
                     Err(status) => return Some(status),
                 }
-                told = Told::new(&flags);
+                told = flags.told();
             }
             () = &mut quiet => {
                 if let Some((_, message)) = &keep_alive {

@@ -138,7 +138,8 @@ impl Messages for Sync {
         flags: &Snapshot,
         selector: &Selector,
     ) -> Result<Option<Bytes>, Status> {
-        let changes = core.store.changes(told.but_touches(flags), flags, selector);
+        let told = Told { touches: flags.touches, ..told };
+        let changes = core.store.changes(told, flags, selector);
         let same = changes.is_some_and(|changes| changes.flags.is_empty());
         Ok((!same).then(|| Self::message(core, flags, selector)))
     }

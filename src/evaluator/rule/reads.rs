@@ -60,7 +60,9 @@ impl<'r> Reads<'r> {
                 Node::List(items) => match &items[..] {
                     [wanted, Node::Constant(Json::Array(names)), ..] => {
                         self.look(wanted);
-                        names.iter().for_each(|name| self.name(name));
+                        for name in names {
+                            self.name(name);
+                        }
                     }
                     _ => self.all = true,
                 },
@@ -69,7 +71,9 @@ impl<'r> Reads<'r> {
             Node::Call(_, arguments) => self.look(arguments),
             Node::Compare(_, sides) => sides.iter().for_each(|side| self.look(side)),
             Node::List(items) | Node::And(items) | Node::Or(items) | Node::If(items) => {
-                items.iter().for_each(|item| self.look(item));
+                for item in items {
+                    self.look(item);
+                }
             }
             Node::Switch(switch) => {
                 self.path(&switch.variable.path);

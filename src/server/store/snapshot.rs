@@ -92,6 +92,11 @@ impl Snapshot {
         }
     }
 
+    /// What a stream has told that sent this last.
+    pub(crate) fn told(&self) -> Told {
+        Told { version: self.version, touches: self.touches }
+    }
+
     /// The same flags after another touch.
     pub(crate) fn touched(&self) -> Self {
         let definitions = self.definitions.clone();
