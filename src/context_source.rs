@@ -1,14 +1,12 @@
 //! Fields of the evaluation context that do not come from the caller.
 
-pub(crate) mod changes;
-
 use std::{borrow::Cow, error::Error, fmt, future::pending, sync::Arc};
 
 use async_trait::async_trait;
 use open_feature::{EvaluationContext, EvaluationContextFieldValue};
 use serde_json::{Map, Value};
 
-use self::changes::ContextChange;
+use crate::context_change::ContextChange;
 #[cfg(feature = "server")]
 use crate::evaluator::{Context, ValueRef};
 
@@ -81,8 +79,9 @@ pub trait ContextSource: Send + Sync + 'static {
     /// returns the new version, with the fields that have changed since `seen`.
     ///
     /// Versions only grow. A caller begins with 0 and passes the version that it
-    /// received last, so that no change between two calls is missed. It must be
-    /// cancel-safe, and must not return immediately without a change, since it is
+    /// received last, so that no change between two calls is missed. A change must
+    /// be reported only once [`fields`](Self::fields) returns the new fields. It must
+    /// be cancel-safe, and must not return immediately without a change, since it is
     /// called in a loop. [`FieldVersions`](crate::FieldVersions) does all of this.
     ///
     /// A provider then emits `ConfigurationChanged`, and the server notifies its

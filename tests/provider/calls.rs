@@ -122,6 +122,7 @@ impl ContextSource for Slow {
         &self,
         _: Subject<'_>,
     ) -> Result<Arc<Map<String, Value>>, Box<dyn Error + Send + Sync>> {
+        // It stands for a slow system, and waits for nothing.
         tokio::time::sleep(self.0).await;
         Ok(Arc::default())
     }

@@ -34,10 +34,8 @@ use super::{
     snapshot::Snapshot,
 };
 use crate::{
-    context_source::{
-        ContextSource,
-        changes::{ChangedFields, ContextChange},
-    },
+    context_change::{ChangedFields, ContextChange},
+    context_source::ContextSource,
     excerpt::excerpt,
     flagd::{
         client::{

@@ -16,8 +16,7 @@ use tokio::{
 
 use super::pace::Pace;
 use crate::{
-    context_source::{ContextSource, changes::ContextChange},
-    excerpt::excerpt,
+    context_change::ContextChange, context_source::ContextSource, excerpt::excerpt,
     server::core::Core,
 };
 

@@ -32,7 +32,7 @@ use serde_json::{Map, Value};
 
 use super::{remembered::Remembered, selector::Selector, told::Told};
 use crate::{
-    context_source::changes::ChangedFields,
+    context_change::ChangedFields,
     evaluator::{Change, Context, ErrorCode, FlagSet, Outcome, readers::Readers},
 };
 

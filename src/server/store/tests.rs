@@ -6,7 +6,7 @@ use hyper::body::Bytes;
 use serde_json::{Map, Value};
 
 use super::{history::MOST_REMOVED, *};
-use crate::context_source::changes::ChangedFields;
+use crate::context_change::ChangedFields;
 
 fn store(names: &[&str]) -> Store {
     Store::new(names.iter().map(|name| Arc::from(*name)))

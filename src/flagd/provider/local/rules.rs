@@ -27,7 +27,7 @@ use serde_json::{Map, Value as Json};
 use tokio::sync::Mutex;
 
 use crate::{
-    context_source::changes::ChangedFields,
+    context_change::ChangedFields,
     evaluator::{ErrorCode, FlagSet, Outcome, Reason, readers::Readers},
     excerpt::excerpt,
     flagd::{

@@ -27,7 +27,7 @@ use tokio::{
 
 use super::rules::{Custom, Given, Local, Origin, Rules, source};
 use crate::{
-    context_source::changes::ChangedFields,
+    context_change::ChangedFields,
     evaluator::{DefinitionError, FlagSet},
     excerpt::{chain, excerpt},
     flagd::{

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 /// system, which could make up any number of them.
 const MOST: usize = 10_000;
 
-/// A change of the fields of a [`ContextSource`](super::ContextSource).
+/// A change of the fields of a [`ContextSource`](crate::ContextSource).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ContextChange {
     /// The version of the fields after the change.
@@ -28,7 +28,7 @@ pub enum ChangedFields {
 }
 
 impl ChangedFields {
-    /// The names, or `None` for all fields.
+    /// The names, or none for all fields.
     #[cfg(feature = "in-process")]
     pub(crate) fn names(&self) -> Option<&[String]> {
         match self {
@@ -39,7 +39,7 @@ impl ChangedFields {
 }
 
 /// The version at which each field changed last, for a source that implements
-/// [`ContextSource::changed`](super::ContextSource::changed).
+/// [`ContextSource::changed`](crate::ContextSource::changed).
 ///
 /// It holds up to 10,000 names. When there are more, it forgets them, and those who
 /// have not seen them yet learn that any field may have changed.
