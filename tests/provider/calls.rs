@@ -133,7 +133,7 @@ impl ContextSource for Slow {
 async fn a_context_source_and_the_call_share_the_deadline() {
     let server = ScriptedServer::start();
     server.hang("hangs");
-    let (deadline, slow) = (Duration::from_secs(1), Duration::from_millis(800));
+    let (deadline, slow) = (Duration::from_secs(3), Duration::from_secs(1));
     let options = near(server.port()).deadline(deadline).build_with_env(|_| None).unwrap();
     let provider = FlagdProvider::new(options).with_context_source(Slow(slow));
     provider.start().await;
