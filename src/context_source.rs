@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use open_feature::{EvaluationContext, EvaluationContextFieldValue};
 use serde_json::{Map, Value};
 
+use crate::context_change::ContextChange;
 #[cfg(feature = "server")]
 use crate::evaluator::{Context, ValueRef};
 
@@ -13,9 +14,13 @@ use crate::evaluator::{Context, ValueRef};
 /// a customer.
 ///
 /// A [provider](crate::FlagdProvider::with_context_source) calls its source for each
-/// evaluation whose result is not cached. A field of the source overrides the
-/// caller's field of the same name. Only the caller sets the targeting key: a field
-/// `targetingKey` of a source is ignored.
+/// evaluation whose result is not cached, and the server calls it for each request.
+///
+/// A field of the source overrides the caller's field of the same name, and is
+/// overridden by what the operator of flagd or of the server sets: the sync context,
+/// constants, and fields from headers. A source in which the caller wins leaves out
+/// the fields that the [`Subject`] has. A field `targetingKey` of a source is always
+/// ignored.
 ///
 /// An evaluation waits for the source, but not beyond the option `deadlineMs`. A
 /// source that reads from another system should therefore cache what it has read.
@@ -71,23 +76,32 @@ pub trait ContextSource: Send + Sync + 'static {
     ) -> Result<Arc<Map<String, Value>>, Box<dyn Error + Send + Sync>>;
 
     /// Waits until the fields of any subject are newer than the version `seen`, and
-    /// returns the new version.
+    /// returns the new version, with the fields that have changed since `seen`.
     ///
     /// Versions only grow. A caller begins with 0 and passes the version that it
-    /// received last, so that no change between two calls is missed. It must be
-    /// cancel-safe, and must not return immediately without a change, since it is
-    /// called in a loop.
+    /// received last, so that no change between two calls is missed. A change must
+    /// be reported only once [`fields`](Self::fields) returns the new fields. It must
+    /// be cancel-safe, and must not return immediately without a change, since it is
+    /// called in a loop. [`FieldVersions`](crate::FieldVersions) does all of this.
+    ///
+    /// A provider then emits `ConfigurationChanged`, and the server notifies its
+    /// clients: of the flags whose rules read one of the fields, where the rules are
+    /// known.
     ///
     /// By default it never returns, which suits fields that do not change, or of
     /// which nobody knows when they change.
-    async fn changed(&self, seen: u64) -> u64 {
+    async fn changed(&self, seen: u64) -> ContextChange {
         let _ = seen;
         pending().await
     }
 }
 
-/// The evaluation context of the caller, as a [`ContextSource`] sees it: the user or
-/// the thing that a flag is evaluated for.
+/// The evaluation context, as a [`ContextSource`] sees it: the user or the thing that
+/// a flag is evaluated for.
+///
+/// In a provider these are the fields of the caller. In the server they are the
+/// fields of the client, under those that the operator sets with
+/// `context_from_header` and `context_value`.
 ///
 /// ```
 /// use flagstaff::Subject;
@@ -101,6 +115,7 @@ pub trait ContextSource: Send + Sync + 'static {
 /// assert_eq!(subject.targeting_key().as_deref(), Some("user-1"));
 /// assert_eq!(subject.text("customer").as_deref(), Some("acme"));
 /// assert!(subject.contains("seats") && subject.text("seats").is_none());
+/// assert_eq!(subject.text("targetingKey").as_deref(), Some("user-1"));
 /// ```
 #[derive(Clone, Copy)]
 pub struct Subject<'a>(Caller<'a>);
@@ -128,20 +143,24 @@ impl<'a> Subject<'a> {
         Self(Caller::Request(context))
     }
 
-    /// The targeting key, if there is one.
+    /// The targeting key, if there is one: the field `targetingKey`.
     #[must_use]
     pub fn targeting_key(&self) -> Option<Cow<'a, str>> {
-        match self.0 {
-            Caller::Sdk(context) => context.targeting_key.as_deref().map(Cow::Borrowed),
-            #[cfg(feature = "server")]
-            Caller::Request(_) => self.text(TARGETING_KEY),
-        }
+        self.text(TARGETING_KEY)
     }
 
     /// The field of this name, if there is one and it is a string.
+    ///
+    /// As in rules, `targetingKey` is the targeting key, or without one the custom
+    /// field of that name.
     #[must_use]
     pub fn text(&self, name: &str) -> Option<Cow<'a, str>> {
         match self.0 {
+            Caller::Sdk(EvaluationContext { targeting_key: Some(key), .. })
+                if name == TARGETING_KEY =>
+            {
+                Some(key.into())
+            }
             Caller::Sdk(context) => match context.custom_fields.get(name)? {
                 EvaluationContextFieldValue::String(text) => Some(text.into()),
                 _ => None,
@@ -156,11 +175,15 @@ impl<'a> Subject<'a> {
         }
     }
 
-    /// Whether the caller has a field of this name, of whatever type.
+    /// Whether the context has a field of this name, of whatever type. The targeting
+    /// key is one, as for [`text`](Self::text).
     #[must_use]
     pub fn contains(&self, name: &str) -> bool {
         match self.0 {
-            Caller::Sdk(context) => context.custom_fields.contains_key(name),
+            Caller::Sdk(context) => {
+                let is_key = name == TARGETING_KEY && context.targeting_key.is_some();
+                is_key || context.custom_fields.contains_key(name)
+            }
             #[cfg(feature = "server")]
             Caller::Request(context) => context.get(name).is_some(),
         }

@@ -70,6 +70,8 @@ mod backoff;
 #[cfg(any(feature = "rpc", feature = "evaluator"))]
 mod bucketing;
 #[cfg(feature = "rpc")]
+mod context_change;
+#[cfg(feature = "rpc")]
 mod context_source;
 #[cfg(feature = "optoggles")]
 mod duration;
@@ -96,6 +98,8 @@ mod testing;
 pub use async_trait::async_trait;
 #[cfg(any(feature = "rpc", feature = "evaluator"))]
 pub use bucketing::Bucketing;
+#[cfg(feature = "rpc")]
+pub use context_change::{ChangedFields, ContextChange, FieldVersions};
 #[cfg(feature = "rpc")]
 pub use context_source::{ContextSource, Subject};
 #[cfg(feature = "rpc")]

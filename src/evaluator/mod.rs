@@ -114,6 +114,8 @@ mod lint;
 pub(crate) mod load;
 mod number;
 mod outcome;
+#[cfg(feature = "in-process")]
+pub(crate) mod readers;
 mod rule;
 mod value;
 

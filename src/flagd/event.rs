@@ -79,11 +79,14 @@ pub enum ChangedFlags {
     /// Any flag may have changed.
     ///
     /// With the resolver `rpc`: flagd did not name the flags, or the provider was
-    /// disconnected and does not know what it has missed. With the other
-    /// resolvers: the sync context has changed, which every rule may read. With
-    /// any resolver: a [`ContextSource`](crate::ContextSource) reports a change.
+    /// disconnected and does not know what it has missed; or fields of a
+    /// [`ContextSource`](crate::ContextSource) have changed, and only flagd knows
+    /// which rules read them. With the other resolvers: the sync context has changed,
+    /// which every rule may read.
     All,
-    /// The flags with these keys have changed, were added, or were removed.
+    /// The flags with these keys have changed, were added, or were removed; or their
+    /// rules read a field of a [`ContextSource`](crate::ContextSource) that has
+    /// changed.
     Keys(Arc<[String]>),
 }
 
@@ -102,5 +105,9 @@ impl ChangedFlags {
             Self::All => true,
             Self::Keys(keys) => keys.iter().any(|changed| changed == key),
         }
+    }
+    /// Whether there is no such flag.
+    pub(crate) fn is_empty(&self) -> bool {
+        matches!(self, Self::Keys(keys) if keys.is_empty())
     }
 }

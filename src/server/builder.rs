@@ -18,7 +18,7 @@ use tokio::sync::watch;
 
 use super::{
     connection::Service,
-    context::Additions,
+    context::{self, Additions},
     core::{Awaited, Core},
     cors::Cors,
     error::ServerError,
@@ -419,12 +419,28 @@ impl ServerBuilder {
     ///
     /// The fields override those of the client, except the targeting key, and
     /// are overridden by [`context_value`](Self::context_value) and
-    /// [`context_from_header`](Self::context_from_header). Sync clients evaluate
-    /// flags themselves and get none of them.
+    /// [`context_from_header`](Self::context_from_header). The source sees the
+    /// fields of all three. Sync clients evaluate flags themselves and get none of
+    /// the source's fields.
     ///
     /// The source is called once for each request, before the flags are
-    /// evaluated. If it fails, the request fails with `UNAVAILABLE`, or over
-    /// OFREP with status 503.
+    /// evaluated. If it fails, or takes longer than 5 s, the request fails with
+    /// `UNAVAILABLE`, or over OFREP with status 503.
+    ///
+    /// When it [reports](ContextSource::changed) that fields have changed, event
+    /// streams receive a `configuration_change` with the flags whose rules read one
+    /// of them: immediately, and then at most once a second for each flag.
+    ///
+    /// A client can find out a field on which a rule depends, for every targeting
+    /// key that it may send. Where that matters, take the targeting key from a
+    /// header that a proxy has verified:
+    ///
+    /// ```
+    /// # use flagstaff::{ContextSource, server::{Server, ServerBuilder}};
+    /// fn with(source: impl ContextSource) -> ServerBuilder {
+    ///     Server::builder().context_source(source).context_from_header("x-user", "targetingKey")
+    /// }
+    /// ```
     #[must_use]
     pub fn context_source(mut self, source: impl ContextSource) -> Self {
         self.context_source = Some(Arc::new(source));
@@ -592,15 +608,14 @@ impl ServerBuilder {
         let nothing = FlagSet::default().with_bucketing(bucketing);
         memory.change(|_| nothing);
 
-        let tasks = sources
-            .into_iter()
-            .zip(names)
-            .enumerate()
-            .map(|(index, (source, name))| {
-                let feed = Feed { name, index, source, bucketing, warned: Warned::default() };
-                tokio::spawn(feed.run(core.clone())).abort_handle()
-            })
-            .collect();
+        let feeds = sources.into_iter().zip(names).enumerate().map(|(index, (source, name))| {
+            let feed = Feed { name, index, source, bucketing, warned: Warned::default() };
+            tokio::spawn(feed.run(core.clone())).abort_handle()
+        });
+        let context = core.context_source.clone().map(|source| {
+            tokio::spawn(context::changes::follow(core.clone(), source)).abort_handle()
+        });
+        let tasks = feeds.chain(context).collect();
         Ok(Server::start(core.clone(), memory, tasks, ports))
     }
 }

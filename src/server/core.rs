@@ -48,10 +48,14 @@ use tokio::{
 };
 use tonic::Status;
 
-use super::{context::Additions, cors::Cors, metrics::Metrics, store::Store};
+use super::{
+    context::{Additions, Merged},
+    cors::Cors,
+    metrics::Metrics,
+    store::Store,
+};
 use crate::{
     context_source::{ContextSource, Subject},
-    evaluator::Context,
     excerpt::chain,
     server::store::selector::{self, InvalidSelector, Selector},
 };
@@ -221,7 +225,8 @@ impl Core {
         })
     }
 
-    /// The fields of the context source for a request, if there is a source.
+    /// The fields of the context source for a request, if there is a source. It sees
+    /// the client's fields and those that the server adds.
     ///
     /// # Errors
     ///
@@ -230,7 +235,7 @@ impl Core {
     /// hold what clients must not see.
     pub(crate) async fn fields(
         &self,
-        context: &(dyn Context + Sync),
+        context: &Merged<'_>,
     ) -> Result<Option<Arc<Map<String, Value>>>, Status> {
         let Some(source) = &self.context_source else { return Ok(None) };
         let failed = |error: String| {

@@ -147,13 +147,14 @@ async fn evaluate(
     if let Err(status) = core.answerable(|| None).await {
         return unavailable(status.message());
     }
+    let context = core.additions.over(&context, headers);
     let fields = match core.fields(&context).await {
         Ok(fields) => fields,
         Err(status) => return unavailable(status.message()),
     };
-    let flags = core.store.snapshot();
-    let (context, fields) = (&context, fields.as_deref());
-    let question = Question { core, flags: &flags, selector: &selector, context, fields, headers };
+    let context = context.with_fields(fields.as_deref());
+    let (flags, context) = (core.store.snapshot(), context.as_context());
+    let question = Question { core, flags: &flags, selector: &selector, context };
     match key {
         Some(key) => one(&question, key),
         None => all(&question, headers),

@@ -52,7 +52,7 @@ const DRAIN: Duration = Duration::from_secs(5);
 pub struct Server {
     core: Arc<Core>,
     flags: Flags,
-    /// The tasks that read the sources.
+    /// The tasks that read the sources and follow the context source.
     tasks: Vec<AbortHandle>,
     addresses: Addresses,
     /// The listeners of evaluation, sync and OFREP.

@@ -5,7 +5,8 @@
 //!
 //! ```text
 //! flags loaded ------ first
-//! a new snapshot ---- change, if it concerns this client
+//! a new snapshot ---- change, if it concerns this client: flags are other ones, or,
+//!                     for event streams, evaluate differently
 //! silence ----------- keep_alive
 //! shutdown ---------- last, then UNAVAILABLE
 //! deadline ---------- DEADLINE_EXCEEDED
@@ -24,16 +25,19 @@ use std::{pin::pin, sync::Arc, time::Duration};
 
 use hyper::body::Bytes;
 use tokio::{
-    sync::mpsc,
+    sync::{mpsc, watch},
     time::{Instant, sleep, sleep_until},
 };
 use tonic::Status;
 
 use super::core::Core;
-use crate::server::store::{history::Told, selector::Selector, snapshot::Snapshot};
+use crate::server::store::{selector::Selector, snapshot::Snapshot, told::Told};
 
 /// The messages of one kind of stream. They are complete, with their envelope.
 pub(crate) trait Messages: Send + Sync + 'static {
+    /// Notifies when [`change`](Self::change) may have something to say.
+    fn watch(&self, core: &Core) -> watch::Receiver<u64>;
+
     /// The first message, once the flags are loaded.
     fn first(&self, core: &Core, flags: &Snapshot, selector: &Selector) -> Bytes;
 
@@ -132,12 +136,12 @@ async fn tell(
     messages: &impl Messages,
     sender: &Sender,
 ) -> Option<Status> {
-    let mut versions = core.store.watch();
+    let mut versions = messages.watch(core);
     core.flags_loaded().await;
     let room = sender.reserve().await.ok()?;
     versions.mark_unchanged();
     let flags = core.store.snapshot().clone();
-    let mut told = Told::new(&flags);
+    let mut told = flags.told();
     room.send(Ok(messages.first(core, &flags, selector)));
     drop(flags);
 
@@ -160,7 +164,7 @@ async fn tell(
                     }
                     Err(status) => return Some(status),
                 }
-                told = Told::new(&flags);
+                told = flags.told();
             }
             () = &mut quiet => {
                 if let Some((_, message)) = &keep_alive {

@@ -17,6 +17,7 @@ use std::{sync::Arc, time::Duration};
 use http::{Method, Request, Response};
 use hyper::body::Bytes;
 use prost::bytes::BytesMut;
+use tokio::sync::watch;
 use tonic::Status;
 
 use super::{
@@ -32,7 +33,7 @@ use crate::server::{
         respond,
         wire::{Fields, write_text},
     },
-    store::{history::Told, selector::Selector, snapshot::Snapshot},
+    store::{selector::Selector, snapshot::Snapshot, told::Told},
 };
 
 /// Responds to a request of the sync port.
@@ -120,11 +121,16 @@ impl Sync {
 }
 
 impl Messages for Sync {
+    fn watch(&self, core: &Core) -> watch::Receiver<u64> {
+        core.store.watch()
+    }
+
     fn first(&self, core: &Core, flags: &Snapshot, selector: &Selector) -> Bytes {
         Self::message(core, flags, selector)
     }
 
-    /// The whole definition, if anything has changed or nobody knows what.
+    /// The whole definition, if anything in it has changed or nobody knows what. Sync
+    /// clients evaluate flags without the context source.
     fn change(
         &self,
         core: &Core,
@@ -132,6 +138,7 @@ impl Messages for Sync {
         flags: &Snapshot,
         selector: &Selector,
     ) -> Result<Option<Bytes>, Status> {
+        let told = Told { touches: flags.touches, ..told };
         let changes = core.store.changes(told, flags, selector);
         let same = changes.is_some_and(|changes| changes.flags.is_empty());
         Ok((!same).then(|| Self::message(core, flags, selector)))

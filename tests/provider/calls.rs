@@ -1,7 +1,11 @@
 //! The unary call itself: its deadline, its headers, its retries, and who may make it while flagd
 //! is unreachable or hangs (docs/lifecycle.md, "Lost calls and connections").
 
-use std::time::{Duration, Instant};
+use std::{
+    error::Error,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use crate::support::{
     clock::Clock,
@@ -15,9 +19,13 @@ use crate::support::{
     scripted::{Call, Flag, ScriptedServer, StreamMode, Versions},
     wait::{PATIENCE, bounded, eventually},
 };
-use flagstaff::{FlagdProvider, ProviderEvent, State, flagd::FlagdOptionsBuilder};
+use flagstaff::{
+    ContextSource, FlagdProvider, ProviderEvent, State, Subject, async_trait,
+    flagd::FlagdOptionsBuilder,
+};
 use h2::Reason as Reset;
 use open_feature::{EvaluationErrorCode as Code, EvaluationReason as Reason};
+use serde_json::{Map, Value};
 use tokio::task::JoinSet;
 use tonic::Status;
 
@@ -99,6 +107,45 @@ async fn the_deadline_bounds_a_call_over_a_network_that_swallows_it() {
     let late = error(&provider, "on").await;
     assert_contains(&message(&late, &general()), &["DEADLINE_EXCEEDED", "1s"]);
     assert_eq!(server.observed().unary(), 0);
+}
+
+/// A context source that takes its time, and adds nothing.
+struct Slow(Duration);
+
+#[async_trait]
+impl ContextSource for Slow {
+    fn name(&self) -> &'static str {
+        "slow"
+    }
+
+    async fn fields(
+        &self,
+        _: Subject<'_>,
+    ) -> Result<Arc<Map<String, Value>>, Box<dyn Error + Send + Sync>> {
+        // It stands for a slow system, and waits for nothing.
+        tokio::time::sleep(self.0).await;
+        Ok(Arc::default())
+    }
+}
+
+/// docs/resolvers.md, "Fields from elsewhere": what the source takes is not left for the call.
+#[tokio::test]
+async fn a_context_source_and_the_call_share_the_deadline() {
+    let server = ScriptedServer::start();
+    server.hang("hangs");
+    let (deadline, slow) = (Duration::from_secs(3), Duration::from_secs(1));
+    let options = near(server.port()).deadline(deadline).build_with_env(|_| None).unwrap();
+    let provider = FlagdProvider::new(options).with_context_source(Slow(slow));
+    provider.start().await;
+    provider.wait_ready(PATIENCE).await.unwrap();
+    let start = Instant::now();
+    let late = error(&provider, "hangs").await;
+    assert!(start.elapsed() >= deadline);
+    assert_contains(&message(&late, &general()), &["DEADLINE_EXCEEDED"]);
+    let calls = server.calls();
+    let call = calls.iter().find(|call| call.flag_key == "hangs").unwrap();
+    let granted = granted(call);
+    assert!(granted <= deadline - slow && granted > Duration::ZERO, "{granted:?}");
 }
 
 /// docs/options.md: with `deadlineMs` 0 calls are unbounded; `clock.rs` shows that no default

@@ -14,6 +14,7 @@ mod client;
 mod connect;
 mod connect_stream;
 mod context;
+mod context_changes;
 mod context_source;
 mod early;
 mod encodings;

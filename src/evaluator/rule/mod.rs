@@ -21,6 +21,7 @@
 //! | a rule as a tree | [`node`], made in [`compile`] |
 //! | many conditions on one variable as a table | [`switch`] |
 //! | variables that a rule reads more than once | [`slots`] |
+//! | the fields of the context that a rule reads | `reads` |
 //! | reading a variable | [`variable`] |
 //! | walking the tree | [`eval`], within the limits of [`run`] |
 //! | operators on evaluated arguments | [`operators`], with [`args`] |
@@ -72,6 +73,8 @@ pub(crate) mod murmur3;
 pub(crate) mod node;
 pub(crate) mod operator;
 pub(crate) mod operators;
+#[cfg(feature = "in-process")]
+pub(crate) mod reads;
 pub(crate) mod run;
 pub(crate) mod sem_ver;
 pub(crate) mod slots;

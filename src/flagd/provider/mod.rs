@@ -257,8 +257,9 @@ impl FlagdProvider {
     ///
     /// The source is called for each evaluation whose result is not cached. When
     /// its fields change, the provider emits
-    /// [`ConfigurationChanged`](crate::ProviderEvent::ConfigurationChanged) for
-    /// all flags. Cached results stay, because they do not depend on the context.
+    /// [`ConfigurationChanged`](crate::ProviderEvent::ConfigurationChanged): with
+    /// the resolver `rpc` for all flags, otherwise for those whose rules read one of
+    /// the fields. Cached results stay, because they do not depend on the context.
     ///
     /// See [`ContextSource`] for an example.
     #[must_use]

@@ -34,7 +34,9 @@ use super::{
     snapshot::Snapshot,
 };
 use crate::{
+    context_change::{ChangedFields, ContextChange},
     context_source::ContextSource,
+    excerpt::excerpt,
     flagd::{
         client::{
             channel::Connection,
@@ -218,20 +220,28 @@ impl Shared {
         }
     }
 
-    /// Emits an event whenever the fields of the context source change. It never
-    /// returns; the task runs it beside its supervisor.
+    /// Emits an event whenever fields of the context source change, for the flags that
+    /// `readers` returns. It never returns; the task runs it beside its supervisor.
     ///
-    /// Changes are reported in READY and STALE only.
-    pub(crate) async fn follow_context(&self) {
+    /// It does so in every state in which flags are evaluated. A change before the
+    /// first evaluation changes nothing for anybody.
+    pub(crate) async fn follow_context<F: Future<Output = ChangedFlags>>(
+        &self,
+        readers: impl Fn(ChangedFields) -> F,
+    ) {
         let Some(source) = &self.context_source else { return pending().await };
         let mut seen = 0;
         loop {
-            seen = source.changed(seen).await;
+            let ContextChange { version, fields } = source.changed(seen).await;
+            seen = version;
+            let flags = readers(fields).await;
             let sender = self.lock_events();
-            if matches!(self.snapshot.borrow().state, State::Ready | State::Stale) {
-                tracing::debug!(source = source.name(), "the fields of a context source changed");
+            let evaluates = !matches!(self.snapshot.borrow().state, State::NotReady | State::Fatal);
+            if evaluates && !flags.is_empty() {
+                let name = &*excerpt(source.name());
+                tracing::debug!(source = name, "fields of a context source changed");
                 // The cache stays: what is in it does not depend on the context.
-                let _ = sender.send(ProviderEvent::ConfigurationChanged(ChangedFlags::All));
+                let _ = sender.send(ProviderEvent::ConfigurationChanged(flags));
             }
         }
     }

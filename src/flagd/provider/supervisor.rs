@@ -27,7 +27,7 @@
 //! one of them gets a response. See "Lost calls and connections" in
 //! `docs/lifecycle.md`.
 
-use std::{sync::Arc, time::Duration};
+use std::{future::ready, sync::Arc, time::Duration};
 
 use tokio::{sync::oneshot, time::Instant};
 use tonic::Code;
@@ -66,7 +66,7 @@ pub(crate) async fn run(shared: Arc<Shared>, stopped: oneshot::Receiver<()>) {
         biased;
         _ = stopped => supervisor.driver.step(Input::Shutdown),
         () = supervisor.serve() => {}
-        () = shared.follow_context() => {}
+        () = shared.follow_context(|_| ready(ChangedFlags::All)) => {}
     }
     supervisor.shared().set_connection(None);
     abandoned.over();

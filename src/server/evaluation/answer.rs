@@ -75,10 +75,11 @@ impl Asked<'_> {
         let Self { headers, context, patience } = *self;
         let selector = selector(core, headers)?;
         core.answerable(patience).await?;
-        let fields = core.fields(context).await?;
-        let flags = core.store.snapshot();
-        let (selector, fields) = (&selector, fields.as_deref());
-        Ok(answer(&Question { core, flags: &flags, selector, context, fields, headers }))
+        let context = core.additions.over(context, headers);
+        let fields = core.fields(&context).await?;
+        let context = context.with_fields(fields.as_deref());
+        let (flags, context) = (core.store.snapshot(), context.as_context());
+        Ok(answer(&Question { core, flags: &flags, selector: &selector, context }))
     }
 }
 

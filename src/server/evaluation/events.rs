@@ -10,14 +10,15 @@
 //! {"type": "provider_shutdown", "data": {}}
 //! ```
 //!
-//! When they are sent is decided in [`stream`].
+//! A flag also counts as updated when a field of the context source that its rule
+//! reads has changed. When events are sent is decided in [`stream`].
 
 use std::{sync::Arc, time::Duration};
 
 use hyper::body::Bytes;
 use prost::bytes::BufMut;
 use serde_json::{Map, Value, json};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tonic::Status;
 
 use crate::server::{
@@ -29,9 +30,9 @@ use crate::server::{
         wire::{Fields, write_text},
     },
     store::{
-        history::Told,
         selector::Selector,
         snapshot::{Changes, Snapshot},
+        told::Told,
     },
     stream::{self, Messages},
 };
@@ -54,6 +55,10 @@ pub(crate) fn subscribe(
 }
 
 impl Messages for Events {
+    fn watch(&self, core: &Core) -> watch::Receiver<u64> {
+        core.store.watch_with_touches()
+    }
+
     fn first(&self, _: &Core, _: &Snapshot, _: &Selector) -> Bytes {
         self.event("provider_ready", Some(&Map::new()))
     }

@@ -9,7 +9,6 @@
 //! | without a default variant, no rule matches | `FLAG_NOT_FOUND` | no value |
 //! | disabled | zero value, empty variant | no value |
 
-use http::HeaderMap;
 use serde_json::{Map, Value};
 
 use crate::server::protocol::procedure::{Kind, Version};
@@ -64,19 +63,14 @@ pub(crate) struct Question<'a> {
     pub(crate) core: &'a Core,
     pub(crate) flags: &'a Snapshot,
     pub(crate) selector: &'a Selector,
+    /// The whole context, with what the server adds.
     pub(crate) context: &'a dyn Context,
-    /// The fields of the context source, if there is one.
-    pub(crate) fields: Option<&'a Map<String, Value>>,
-    pub(crate) headers: &'a HeaderMap,
 }
 
 impl<'a> Question<'a> {
     /// Evaluates a flag of any type; none if the selector shows no such flag.
     pub(crate) fn evaluate(&self, key: &str) -> Option<Outcome<'a>> {
-        let additions = &self.core.additions;
-        additions.with(self.context, self.fields, self.headers, |context| {
-            self.flags.evaluate(self.selector, key, context)
-        })
+        self.flags.evaluate(self.selector, key, self.context)
     }
 
     /// The metadata of a result: that of the flag, and the field of the selector.

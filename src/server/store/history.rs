@@ -10,6 +10,10 @@
 //!   too old for present flags. Of removed flags, [`MOST_REMOVED`] keys and
 //!   some more are kept.
 //!
+//! A flag can also be *touched*: it is the same, but evaluates differently, because
+//! a field of the context source has changed. Of each such flag, the last touch is
+//! kept.
+//!
 //! For example, two sources, of which `two` comes later and wins, and a client
 //! without a selector:
 //!
@@ -25,13 +29,14 @@
 //! must not keep that result.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     sync::Arc,
 };
 
 use super::{
     selector::Selector,
     snapshot::{Changes, Snapshot, flag_set_id},
+    told::Told,
 };
 use crate::evaluator::Change;
 
@@ -52,6 +57,9 @@ pub(crate) struct History {
     changed: BTreeMap<Arc<str>, u64>,
     /// The keys that were removed up to this version are not all known.
     forgotten: u64,
+    /// The last touch of each flag that still exists, by the place of its source and its
+    /// key.
+    touched: HashMap<(usize, Arc<str>), u64>,
 }
 
 /// An update of one source.
@@ -94,6 +102,11 @@ impl History {
     pub(crate) fn replaced(&mut self, former: &Snapshot, now: &Snapshot, source: usize) {
         let step = Step::new(former, now, source);
         self.changed.extend(step.before.keys().map(|key| (key.clone(), now.version)));
+        if !self.touched.is_empty() {
+            for key in step.before.keys().filter(|key| !now.has(source, key)) {
+                self.touched.remove(&(source, key.clone()));
+            }
+        }
         let present: usize =
             now.sources.iter().flat_map(|source| &source.flags).map(|set| set.len()).sum();
         if self.changed.len() > present + MOST_REMOVED {
@@ -105,6 +118,27 @@ impl History {
         if self.steps.len() > STEPS {
             self.steps.pop_front();
         }
+    }
+
+    /// Remembers that these flags were touched. `now` is the snapshot after that.
+    pub(crate) fn touched(
+        &mut self,
+        flags: impl IntoIterator<Item = (usize, Arc<str>)>,
+        now: &Snapshot,
+    ) {
+        let present = flags.into_iter().filter(|(source, key)| now.has(*source, key));
+        self.touched.extend(present.map(|flag| (flag, now.touches)));
+    }
+
+    /// The flags that were touched last between a stream's last message and `now`.
+    pub(crate) fn touched_since(&self, told: Told, now: &Snapshot) -> Vec<(usize, Arc<str>)> {
+        if told.touches == now.touches {
+            return Vec::new();
+        }
+        // What was touched once more after `now` is found by whoever is woken by that.
+        let between = |touch: u64| told.touches < touch && touch <= now.touches;
+        let flags = self.touched.iter().filter(|(_, touch)| between(**touch));
+        flags.map(|(flag, _)| flag.clone()).collect()
     }
 
     /// The updates after version `from` up to version `to`; none if they are no
@@ -126,6 +160,11 @@ impl History {
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.changed.len()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn touches(&self) -> usize {
+        self.touched.len()
     }
 }
 
@@ -178,16 +217,4 @@ fn told<'k>(
         (key.to_owned(), change)
     });
     Changes { flags: flags.collect(), ..Changes::default() }
-}
-
-/// The version of the flags that a stream sent last.
-///
-/// It does not keep the flags alive, however far a client lags behind.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Told(pub(crate) u64);
-
-impl Told {
-    pub(crate) fn new(snapshot: &Snapshot) -> Self {
-        Self(snapshot.version)
-    }
 }

@@ -3,14 +3,18 @@
 //!
 //! ```text
 //! feeds, Flags --- update --> Store --- snapshot() --> requests
-//!                               |------ watch() -----> streams: there is something new
-//!                               '------ changes() ---> streams: this is new to you
+//! context source - touch ---> Store --- watch() -----> streams: there is something new
+//!                                   --- changes() ---> streams: this is new to you
 //! ```
+//!
+//! An update replaces flags. A touch leaves them as they are, but they evaluate
+//! differently, because a field that their rules read has changed.
 //!
 //! # Invariants
 //!
-//! - Each update makes a version one higher than the last. A [`Snapshot`] never
-//!   changes after it is published, except for what it caches.
+//! - Each update makes a version one higher than the last, and each touch a number
+//!   of touches. A [`Snapshot`] never changes after it is published, except for what
+//!   it caches.
 //! - Writers come one after another, under the lock of the [`History`], which is
 //!   written before the snapshot is published. Whoever sees a snapshot can
 //!   therefore learn how it came about.
@@ -28,6 +32,7 @@ pub(crate) mod history;
 mod remembered;
 pub(crate) mod selector;
 pub(crate) mod snapshot;
+pub(crate) mod told;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -35,11 +40,12 @@ use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
 use self::{
-    history::{History, Told},
+    history::History,
     selector::Selector,
     snapshot::{Changes, Loaded, Snapshot},
+    told::Told,
 };
-use crate::evaluator::FlagSet;
+use crate::evaluator::{Change, FlagSet};
 
 /// The flags of all sources, as they change.
 #[derive(Debug)]
@@ -52,19 +58,27 @@ pub(crate) struct Store {
     fixed: usize,
     /// The version of the current snapshot, to wake those who wait for another.
     version: watch::Sender<u64>,
+    /// How many updates and touches there were, for those who wait for either.
+    news: watch::Sender<u64>,
 }
 
 impl Store {
     /// A store for these sources, of which later ones win. None of them has
     /// delivered anything yet.
     pub(crate) fn new(names: impl IntoIterator<Item = Arc<str>>) -> Self {
-        let sources = names.into_iter().map(|name| Loaded { name, flag_set: None, flags: None });
+        let sources = names.into_iter().map(|name| Loaded {
+            name,
+            flag_set: None,
+            flags: None,
+            readers: Arc::default(),
+        });
         let sources: Vec<_> = sources.collect();
         Self {
             fixed: sources.len(),
-            current: ArcSwap::from_pointee(Snapshot::new(0, sources)),
+            current: ArcSwap::from_pointee(Snapshot::new(0, 0, sources)),
             history: Mutex::default(),
             version: watch::Sender::new(0),
+            news: watch::Sender::new(0),
         }
     }
 
@@ -76,9 +90,25 @@ impl Store {
         self.current.load()
     }
 
-    /// Notifies when there is another snapshot. Versions may be skipped.
+    /// Notifies when there are other flags. Versions may be skipped.
     pub(crate) fn watch(&self) -> watch::Receiver<u64> {
         self.version.subscribe()
+    }
+
+    /// Notifies when there are other flags, or flags were touched.
+    pub(crate) fn watch_with_touches(&self) -> watch::Receiver<u64> {
+        self.news.subscribe()
+    }
+
+    /// Notes that flags evaluate differently than before, although they are the same.
+    /// Each comes with the place of its source.
+    pub(crate) fn touch(&self, flags: impl IntoIterator<Item = (usize, Arc<str>)>) {
+        let mut history = lock(&self.history);
+        let now = Arc::new(self.current.load().touched());
+        history.touched(flags, &now);
+        self.current.store(now);
+        drop(history);
+        self.news.send_modify(|news| *news += 1);
     }
 
     /// Replaces the flags of one source with what `change` makes of them. Flags
@@ -118,6 +148,7 @@ impl Store {
                 name: name.into(),
                 flag_set: Some(id.clone()),
                 flags: Some(Arc::default()),
+                readers: Arc::default(),
             };
             let is_empty = |source: &Loaded| source.flags.as_ref().is_none_or(|set| set.is_empty());
             let free = (self.fixed..sources.len()).find(|at| is_empty(&sources[*at]));
@@ -163,18 +194,20 @@ impl Store {
         let mut flags = change(&former)?;
         flags.share(&former);
         sources[source].flags = Some(Arc::new(flags));
+        sources[source].readers = Arc::default();
         let version = current.version + 1;
-        let now = Arc::new(Snapshot::new(version, sources));
+        let now = Arc::new(Snapshot::new(version, current.touches, sources));
         // Before anybody sees the new flags, so that whoever does can ask what has changed.
         history.replaced(current, &now, source);
         self.current.store(now);
         drop(history);
         self.version.send_replace(version);
+        self.news.send_modify(|news| *news += 1);
         Ok(())
     }
 
     /// What has changed since the version that a stream sent last, of the flags
-    /// that the selector shows.
+    /// that the selector shows. A flag that was touched counts as updated.
     ///
     /// Everything that has changed is in it. If the version is only a few updates
     /// old, nothing else is; if it is older, flags that the client never saw may
@@ -187,14 +220,22 @@ impl Store {
         now: &Snapshot,
         selector: &Selector,
     ) -> Option<Arc<Changes>> {
-        now.changes.get((selector.clone(), told.0), || {
+        now.changes.get((selector.clone(), told), || {
             let history = lock(&self.history);
-            let steps = history.steps(told.0, now.version).ok_or_else(|| history.since(told.0));
+            let steps = history.steps(told.version, now.version);
+            let steps = steps.ok_or_else(|| history.since(told.version));
+            let touched = history.touched_since(told, now);
             drop(history);
-            Some(Arc::new(match steps {
+            let mut changes = match steps {
                 Ok(steps) => history::exactly(&steps, now, selector),
                 Err(keys) => history::at_most(&keys?, now, selector),
-            }))
+            };
+            for (source, key) in touched {
+                if now.shown(selector, &key) == Some(source) {
+                    changes.flags.entry(key.to_string()).or_insert(Change::Update);
+                }
+            }
+            Some(Arc::new(changes))
         })
     }
 }

@@ -30,8 +30,11 @@ use std::{
 use hyper::body::Bytes;
 use serde_json::{Map, Value};
 
-use super::{remembered::Remembered, selector::Selector};
-use crate::evaluator::{Change, Context, ErrorCode, FlagSet, Outcome};
+use super::{remembered::Remembered, selector::Selector, told::Told};
+use crate::{
+    context_change::ChangedFields,
+    evaluator::{Change, Context, ErrorCode, FlagSet, Outcome, readers::Readers},
+};
 
 /// The flags that one source delivered last.
 #[derive(Clone, Debug)]
@@ -43,6 +46,8 @@ pub(crate) struct Loaded {
     pub(crate) flag_set: Option<Arc<str>>,
     /// The last valid definition; none before the first.
     pub(crate) flags: Option<Arc<FlagSet>>,
+    /// Which of these flags read which fields of the context, once somebody asks.
+    pub(crate) readers: Arc<OnceLock<Readers>>,
 }
 
 /// The flags of all sources at one moment.
@@ -50,12 +55,16 @@ pub(crate) struct Loaded {
 pub(crate) struct Snapshot {
     /// How many updates have made it. It is 0 before the first.
     pub(crate) version: u64,
+    /// How often flags were touched before, by which they evaluate differently although
+    /// they have not changed.
+    pub(crate) touches: u64,
     /// Later ones win.
     pub(crate) sources: Vec<Loaded>,
     /// What has changed since a former version for a selector, once computed.
-    pub(crate) changes: Remembered<(Selector, u64), Option<Arc<Changes>>>,
-    /// The message of the sync protocol for a selector, once written.
-    definitions: Remembered<Selector, Bytes>,
+    pub(crate) changes: Remembered<(Selector, Told), Option<Arc<Changes>>>,
+    /// The message of the sync protocol for a selector, once written. It is the same
+    /// in all snapshots of one version.
+    definitions: Arc<Remembered<Selector, Bytes>>,
 }
 
 /// What has changed from one snapshot to another, for one selector. All streams
@@ -73,13 +82,25 @@ pub(crate) struct Changes {
 
 impl Snapshot {
     /// A snapshot with empty caches.
-    pub(crate) fn new(version: u64, sources: Vec<Loaded>) -> Self {
+    pub(crate) fn new(version: u64, touches: u64, sources: Vec<Loaded>) -> Self {
         Self {
             version,
+            touches,
             sources,
             changes: Remembered::default(),
-            definitions: Remembered::default(),
+            definitions: Arc::default(),
         }
+    }
+
+    /// What a stream has told that sent this last.
+    pub(crate) fn told(&self) -> Told {
+        Told { version: self.version, touches: self.touches }
+    }
+
+    /// The same flags after another touch.
+    pub(crate) fn touched(&self) -> Self {
+        let definitions = self.definitions.clone();
+        Self { definitions, ..Self::new(self.version, self.touches + 1, self.sources.clone()) }
     }
 
     /// The sources in their order, also those without flags.
@@ -120,9 +141,26 @@ impl Snapshot {
         })
     }
 
+    /// The flags whose rules read one of these fields, each with the place of its
+    /// source.
+    pub(crate) fn readers(&self, fields: &ChangedFields) -> Vec<(usize, Arc<str>)> {
+        let of = |(at, set): (usize, &FlagSet)| {
+            let readers = self.sources[at].readers.get_or_init(|| set.readers());
+            let keys = readers.of(fields.names()).into_iter().cloned();
+            keys.map(|key| (at, key)).collect::<Vec<_>>()
+        };
+        self.latest_first().flat_map(of).collect()
+    }
+
     /// The sources that have a flag of this key and their places, later ones first.
     pub(crate) fn with_key(&self, key: &str) -> impl Iterator<Item = (usize, &FlagSet)> {
         self.latest_first().filter(move |(_, set)| set.contains(key))
+    }
+
+    /// Whether the source at this place has a flag of this key.
+    pub(crate) fn has(&self, source: usize, key: &str) -> bool {
+        let source = self.sources.get(source).and_then(|source| source.flags.as_ref());
+        source.is_some_and(|set| set.contains(key))
     }
 
     pub(crate) fn contains(&self, key: &str) -> bool {

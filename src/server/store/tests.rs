@@ -6,6 +6,7 @@ use hyper::body::Bytes;
 use serde_json::{Map, Value};
 
 use super::{history::MOST_REMOVED, *};
+use crate::context_change::ChangedFields;
 
 fn store(names: &[&str]) -> Store {
     Store::new(names.iter().map(|name| Arc::from(*name)))
@@ -87,7 +88,7 @@ fn changes_are_those_that_a_selector_shows() {
     let former = store.snapshot().clone();
     load(&store, 0, &flags("1", Some("x"), &["b", "c", "d"]));
     load(&store, 1, &flags("2", Some("y"), &["b", "c"]));
-    let (told, now) = (Told::new(&former), store.snapshot());
+    let (told, now) = (former.told(), store.snapshot());
     let since =
         |selector: &str| store.changes(told, &now, &Selector::parse(selector).unwrap()).unwrap();
     let changes = |selector: &str| {
@@ -110,7 +111,7 @@ fn changes_are_computed_once() {
     let keys: Vec<_> = keys.iter().map(String::as_str).collect();
     let start = Barrier::new(8);
     for round in 0..8 {
-        let told = Told::new(&store.snapshot());
+        let told = store.snapshot().told();
         load(&store, 0, &flags(&round.to_string(), None, &keys));
         let ask = || {
             start.wait();
@@ -130,7 +131,7 @@ fn changes_of_hidden_flags_are_told_to_those_who_see_them() {
     let store = store(&["one", "two"]);
     load(&store, 0, &flags("1", Some("x"), &["a"]));
     load(&store, 1, &flags("2", Some("y"), &["a"]));
-    let told = Told::new(&store.snapshot());
+    let told = store.snapshot().told();
     let since = |selector: &str| {
         let selector = Selector::parse(selector).unwrap();
         let changes = store.changes(told, &store.snapshot(), &selector).unwrap();
@@ -162,7 +163,7 @@ fn former_flags_are_not_kept() {
         load(&store, 0, &definition(changed, 0));
         for version in 1..=8 {
             let former = store.snapshot().clone();
-            let (told, flags) = (Told::new(&former), former.sources[0].flags.clone().unwrap());
+            let (told, flags) = (former.told(), former.sources[0].flags.clone().unwrap());
             let replaced = Arc::downgrade(&former);
             former.sync_message(&Selector::All, |_| Bytes::new());
             drop(former);
@@ -187,7 +188,7 @@ fn told_since(store: &Store, told: Told) -> Option<Vec<String>> {
 fn what_has_changed_back_is_told() {
     let store = store(&["one"]);
     load(&store, 0, &flags("1", None, &["a", "b"]));
-    let told = Told::new(&store.snapshot());
+    let told = store.snapshot().told();
     assert_eq!(told_since(&store, told), Some(Vec::new()));
     load(&store, 0, &flags("2", None, &["a", "b", "c"]));
     load(&store, 0, &flags("1", None, &["a", "b"]));
@@ -200,7 +201,7 @@ fn what_has_changed_back_is_told() {
 fn changes_that_are_long_past_are_known() {
     let store = store(&["one", "two"]);
     load(&store, 0, &flags("1", None, &["same", "gone"]));
-    let told = Told::new(&store.snapshot());
+    let told = store.snapshot().told();
     for version in 0..2_000 {
         let key = format!("key-{}", version % 100);
         load(&store, 1, &flags(&version.to_string(), None, &[&key]));
@@ -217,18 +218,100 @@ fn changes_that_are_long_past_are_known() {
 #[test]
 fn removed_keys_are_forgotten_at_last() {
     let store = store(&["one"]);
-    let before = Told::new(&store.snapshot());
+    let before = store.snapshot().told();
     let keys = |from: usize| (from..from + 1_000).map(|key| key.to_string()).collect::<Vec<_>>();
-    let mut after = Told::new(&store.snapshot());
+    let mut after = store.snapshot().told();
     for round in 0..=2 * MOST_REMOVED / 1_000 {
         let keys = keys(round * 1_000);
         load(&store, 0, &flags("1", None, &keys.iter().map(|key| &**key).collect::<Vec<_>>()));
         assert_eq!(told_since(&store, after).map(|told| told.len() >= 1_000), Some(true));
-        after = Told::new(&store.snapshot());
-        assert!(lock(&store.history).since(after.0).is_some());
+        after = store.snapshot().told();
+        assert!(lock(&store.history).since(after.version).is_some());
         assert!(lock(&store.history).len() <= MOST_REMOVED + 2_000);
     }
     assert_eq!(told_since(&store, before), None);
+}
+
+/// A flag with one variant of this name, and a rule that reads a field.
+fn reads(name: &str, field: &str, keys: &[&str]) -> String {
+    let flag = |key: &&str| {
+        format!(r#""{key}": {{"variants": {{"{name}": 1}}, "targeting": {{"var": "{field}"}}}}"#)
+    };
+    let flags: Vec<_> = keys.iter().map(flag).collect();
+    format!(r#"{{"flags": {{{}}}}}"#, flags.join(","))
+}
+
+fn touch(store: &Store, field: &str) {
+    let fields = ChangedFields::Names([field.to_owned()].into());
+    let readers = store.snapshot().readers(&fields);
+    store.touch(readers);
+}
+
+/// What a client with this selector has to learn.
+fn told_to(store: &Store, told: Told, selector: &str) -> Vec<String> {
+    let selector = Selector::parse(selector).unwrap();
+    let changes = store.changes(told, &store.snapshot(), &selector).unwrap();
+    changes.flags.iter().map(|(key, change)| format!("{key} {}", change.as_str())).collect()
+}
+
+#[test]
+fn a_touch_is_told_to_those_who_see_the_flag() {
+    let store = store(&["one", "two"]);
+    load(&store, 0, &reads("1", "tier", &["a", "b"]));
+    load(&store, 1, &reads("2", "owner", &["b", "c"]));
+    let told = store.snapshot().told();
+    let mut news = store.watch_with_touches();
+    let mut versions = store.watch();
+    touch(&store, "tier");
+    assert!(news.has_changed().unwrap() && !versions.has_changed().unwrap());
+    assert_eq!(told_to(&store, told, ""), ["a update"], "clients see the b of two");
+    assert_eq!(told_to(&store, told, "one"), ["a update"]);
+    touch(&store, "owner");
+    assert_eq!(told_to(&store, told, ""), ["a update", "b update", "c update"]);
+    assert_eq!(told_to(&store, told, "two"), ["b update", "c update"]);
+    assert_eq!(told_to(&store, Told { touches: store.snapshot().touches, ..told }, ""), [""; 0]);
+    assert_eq!(told_to(&store, store.snapshot().told(), ""), [""; 0]);
+
+    // With updates in between, a change of the flag itself counts for more.
+    versions.mark_unchanged();
+    load(&store, 1, &reads("2", "owner", &["c", "d"]));
+    touch(&store, "owner");
+    assert!(versions.has_changed().unwrap());
+    let expected = ["a update", "b update", "c update", "d write"];
+    assert_eq!(told_to(&store, told, ""), expected);
+    news.mark_unchanged();
+    touch(&store, "nobody reads it");
+    assert_eq!(told_to(&store, store.snapshot().told(), ""), [""; 0]);
+}
+
+/// A stream that is behind learns of a touch once, whether or not there was another.
+#[test]
+fn touches_between_two_messages_are_told_once() {
+    let store = store(&["one"]);
+    load(&store, 0, &reads("1", "tier", &["a"]));
+    let told = store.snapshot().told();
+    touch(&store, "tier");
+    let between = store.snapshot().clone();
+    touch(&store, "tier");
+    // The later touch hides the earlier one, and is found by whoever is woken by it.
+    assert_eq!(store.changes(told, &between, &Selector::All).unwrap().flags.len(), 0);
+    assert_eq!(told_to(&store, between.told(), ""), ["a update"]);
+}
+
+#[test]
+fn touches_of_removed_flags_are_forgotten() {
+    let store = store(&["one"]);
+    let keys: Vec<_> = (0..100).map(|key| key.to_string()).collect();
+    for round in keys.chunks(10) {
+        let round: Vec<_> = round.iter().map(String::as_str).collect();
+        load(&store, 0, &reads("1", "tier", &round));
+        touch(&store, "tier");
+        assert_eq!(lock(&store.history).touches(), 10);
+    }
+    let late = store.snapshot().readers(&ChangedFields::All);
+    load(&store, 0, r#"{"flags": {}}"#);
+    store.touch(late);
+    assert_eq!(lock(&store.history).touches(), 0);
 }
 
 #[test]

@@ -13,7 +13,10 @@
 //! same error codes, and a disabled flag or one without a default variant as an
 //! error that [`reason`](crate::reason) recognizes.
 
-use std::sync::{Arc, Mutex as SyncMutex};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex as SyncMutex, OnceLock},
+};
 
 use arc_swap::ArcSwapOption;
 use open_feature::{
@@ -24,7 +27,8 @@ use serde_json::{Map, Value as Json};
 use tokio::sync::Mutex;
 
 use crate::{
-    evaluator::{ErrorCode, FlagSet, Outcome, Reason},
+    context_change::ChangedFields,
+    evaluator::{ErrorCode, FlagSet, Outcome, Reason, readers::Readers},
     excerpt::excerpt,
     flagd::{
         convert::{self, local::LocalContext},
@@ -45,6 +49,19 @@ pub(crate) struct Rules {
     /// What the context enricher made of the sync context. It overrides the
     /// fields of the caller.
     pub(crate) sync_context: Map<String, Json>,
+    /// Which flags read which fields, once a context source reports a change.
+    readers: OnceLock<Readers>,
+}
+
+impl Rules {
+    pub(crate) fn new(flags: FlagSet, sync_context: Map<String, Json>) -> Self {
+        Self { flags, sync_context, readers: OnceLock::new() }
+    }
+
+    /// The keys of the flags whose rules read one of these fields.
+    pub(crate) fn readers(&self, fields: &ChangedFields) -> BTreeSet<&Arc<str>> {
+        self.readers.get_or_init(|| self.flags.readers()).of(fields.names())
+    }
 }
 
 /// Evaluation in this process: where definitions come from, and the rules in

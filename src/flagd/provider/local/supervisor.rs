@@ -27,6 +27,7 @@ use tokio::{
 
 use super::rules::{Custom, Given, Local, Origin, Rules, source};
 use crate::{
+    context_change::ChangedFields,
     evaluator::{DefinitionError, FlagSet},
     excerpt::{chain, excerpt},
     flagd::{
@@ -49,12 +50,12 @@ type Compiled = (Result<Arc<Rules>, String>, Option<ChangedFlags>);
 /// A shutdown takes precedence over everything else that is ready.
 pub(crate) async fn run(local: Arc<Local>, shared: Arc<Shared>, stopped: oneshot::Receiver<()>) {
     let abandoned = Abandoned::unless_over(shared.clone());
-    let mut supervisor = Supervisor::new(local, &shared);
+    let mut supervisor = Supervisor::new(local.clone(), &shared);
     tokio::select! {
         biased;
         _ = stopped => supervisor.driver.step(Input::Shutdown),
         () = supervisor.serve() => {}
-        () = shared.follow_context() => {}
+        () = shared.follow_context(|fields| readers(local.clone(), fields)) => {}
     }
     abandoned.over();
 }
@@ -140,7 +141,7 @@ impl Supervisor {
         let local = self.local.clone();
         let compiled = spawn_blocking(move || {
             let flags = definition.parse()?.with_bucketing(bucketing);
-            let rules = Rules { flags, sync_context: enricher.apply(definition.context.clone()) };
+            let rules = Rules::new(flags, enricher.apply(definition.context.clone()));
             let changed = changed(&rules, local.in_force.load().as_deref());
             Ok((Arc::new(rules), changed))
         });
@@ -180,6 +181,16 @@ impl Supervisor {
             Err(message) => self.driver.step(Input::Invalid { message }),
         }
     }
+}
+
+/// The flags in force whose rules read one of these fields.
+async fn readers(local: Arc<Local>, fields: ChangedFields) -> ChangedFlags {
+    let Some(rules) = local.in_force.load_full() else { return ChangedFlags::Keys([].into()) };
+    // The first one after an update looks through all rules.
+    let keys = spawn_blocking(move || {
+        rules.readers(&fields).into_iter().map(ToString::to_string).collect()
+    });
+    keys.await.map_or(ChangedFlags::All, ChangedFlags::Keys)
 }
 
 /// The flags that may evaluate differently than before; `None` if there are none.

@@ -13,6 +13,9 @@
 //! place in turn, because a rule reads few fields and most requests have nothing
 //! added.
 
+pub(crate) mod changes;
+mod pace;
+
 use http::{HeaderMap, HeaderName};
 use serde_json::{Map, Value};
 
@@ -34,9 +37,10 @@ pub(crate) struct Additions {
 
 /// The context of one request: the client's fields, overridden by those of the
 /// context source and of the server.
+#[derive(Clone, Copy)]
 pub(crate) struct Merged<'a> {
-    caller: &'a dyn Context,
-    /// The fields of the context source.
+    caller: &'a (dyn Context + Sync),
+    /// The fields of the context source, once it was called.
     fields: Option<&'a Map<String, Value>>,
     additions: &'a Additions,
     /// The headers of this request.
@@ -44,21 +48,30 @@ pub(crate) struct Merged<'a> {
 }
 
 impl Additions {
-    /// Calls `evaluate` with the context of a request.
-    ///
-    /// If nothing is added, that is the client's own context, without another
-    /// layer.
-    pub(crate) fn with<T>(
-        &self,
-        caller: &dyn Context,
-        fields: Option<&Map<String, Value>>,
-        headers: &HeaderMap,
-        evaluate: impl FnOnce(&dyn Context) -> T,
-    ) -> T {
-        if fields.is_none() && self.values.is_empty() && self.headers.is_empty() {
-            return evaluate(caller);
+    /// The context of a request, as the context source sees it.
+    pub(crate) fn over<'a>(
+        &'a self,
+        caller: &'a (dyn Context + Sync),
+        headers: &'a HeaderMap,
+    ) -> Merged<'a> {
+        Merged { caller, fields: None, additions: self, headers }
+    }
+}
+
+impl<'a> Merged<'a> {
+    /// The same with the fields of the context source.
+    pub(crate) fn with_fields(self, fields: Option<&'a Map<String, Value>>) -> Self {
+        Self { fields, ..self }
+    }
+
+    /// The context to evaluate with. If nothing is added, that is the client's own,
+    /// without another layer.
+    pub(crate) fn as_context(&self) -> &dyn Context {
+        let Additions { values, headers } = self.additions;
+        if self.fields.is_none() && values.is_empty() && headers.is_empty() {
+            return self.caller;
         }
-        evaluate(&Merged { caller, fields, additions: self, headers })
+        self
     }
 }
 
@@ -153,10 +166,15 @@ mod tests {
             });
             json!(fields)
         };
-        let merged = additions.with(&caller, Some(source), &headers, fields);
+        let seen = fields(additions.over(&caller, &headers).as_context());
+        let expected =
+            json!({"a": "2", "b": 1, "c": "2", "d": 1, "e": 0, "f": 0, "targetingKey": 0});
+        assert_eq!(seen, expected, "what the source sees");
+        let merged = additions.over(&caller, &headers).with_fields(Some(source));
         let expected =
             json!({"a": "2", "b": 1, "c": "2", "d": 1, "e": 0, "f": 3, "g": 3, "targetingKey": 0});
-        assert_eq!(merged, expected);
-        assert_eq!(Additions::default().with(&caller, None, &headers, fields), json!(caller));
+        assert_eq!(fields(merged.as_context()), expected);
+        let nothing = Additions::default();
+        assert_eq!(fields(nothing.over(&caller, &headers).as_context()), json!(caller));
     }
 }
