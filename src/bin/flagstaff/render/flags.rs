@@ -66,3 +66,74 @@ impl Flags {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        error::Error,
+        fs,
+        sync::{
+            Arc,
+            atomic::{AtomicUsize, Ordering},
+        },
+    };
+
+    use flagstaff::{ContextSource, FlagdOptions, Subject, async_trait, flagd::Resolver};
+    use open_feature::provider::FeatureProvider as _;
+    use serde_json::{Map, json};
+    use tokio::task::spawn_blocking;
+
+    use super::*;
+
+    /// Counts the evaluations, since none of them is cached with a source.
+    struct Counter(Arc<AtomicUsize>);
+
+    #[async_trait]
+    impl ContextSource for Counter {
+        fn name(&self) -> &'static str {
+            "counter"
+        }
+
+        async fn fields(
+            &self,
+            _: Subject<'_>,
+        ) -> Result<Arc<Map<String, Json>>, Box<dyn Error + Send + Sync>> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            Ok(Arc::default())
+        }
+    }
+
+    /// F9: not three evaluations for each use of a flag.
+    #[tokio::test]
+    async fn f9_a_flag_is_evaluated_once_for_each_type() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("flags.json");
+        let flag = |value: Json| {
+            json!({
+                "state": "ENABLED", "variants": { "v": value }, "defaultVariant": "v",
+                // Without a rule the result could be cached.
+                "targeting": { "if": [{ "var": "x" }, "v"] },
+            })
+        };
+        let definition = json!({ "flags": { "on": flag(json!(true)), "object": flag(json!({})) } });
+        fs::write(&path, definition.to_string()).unwrap();
+        let options = FlagdOptions::builder().without_env().resolver(Resolver::File);
+        let options = options.offline_flag_source_path(&path).build().unwrap();
+        let count = Arc::new(AtomicUsize::new(0));
+        let provider = FlagdProvider::new(options).with_context_source(Counter(Arc::clone(&count)));
+        provider.clone().initialize(&EvaluationContext::default()).await;
+        let flags = Flags::new(provider, EvaluationContext::default(), Handle::current());
+        spawn_blocking(move || {
+            for _ in 0..3 {
+                assert_eq!(flags.get("on"), Ok(json!(true)));
+                assert_eq!(flags.get("object"), Ok(json!({})));
+                assert_eq!(flags.get("missing"), Err(NoValue::Absent));
+            }
+        })
+        .await
+        .unwrap();
+        // A boolean is found at once, an object after three other types.
+        let evaluations = count.load(Ordering::Relaxed);
+        assert!((5..=6).contains(&evaluations), "{evaluations}");
+    }
+}

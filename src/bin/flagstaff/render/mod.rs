@@ -79,13 +79,23 @@ pub(crate) struct Args {
     /// strings.
     #[arg(long)]
     json_properties: bool,
+    /// Text to put before each template, and to render with it: a license, or
+    /// `[{ if env "x_enabled" -}]`.
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    #[arg(allow_hyphen_values = true)]
+    prepend: String,
+    /// Text to put after each template, and to render with it, such as `[{ end }]`.
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    #[arg(allow_hyphen_values = true)]
+    append: String,
     #[command(flatten)]
     connection: Connection,
 }
 
 /// Renders everything, then writes it.
 pub(crate) async fn run(args: Args) -> Exit {
-    let Args { paths, out, identity, properties, json_properties, connection } = args;
+    let Args { paths, out, identity, properties, json_properties, prepend, append, connection } =
+        args;
     let options = match connection.options() {
         Ok(options) => options,
         Err(error) => return failed(Exit::Usage, &chain(&error)),
@@ -105,7 +115,8 @@ pub(crate) async fn run(args: Args) -> Exit {
         inputs.retain(|input| input.is_named || input.is_manifest());
     }
     let from_file = options.resolver() == Resolver::File;
-    let rendered = match render(options, json::to_context(fields), inputs).await {
+    let around = Around { before: prepend, after: append };
+    let rendered = match render(options, json::to_context(fields), inputs, around).await {
         Ok(rendered) => rendered,
         // There is nothing to reach.
         Err(error) if from_file => return failed(Exit::No, &error.message),
@@ -120,6 +131,23 @@ pub(crate) async fn run(args: Args) -> Exit {
 
 /// A file that was rendered; without a text, it is to be copied.
 type Rendered = (Input, Option<String>);
+
+/// What stands before and after each template.
+struct Around {
+    before: String,
+    after: String,
+}
+
+impl Around {
+    fn put(&self, template: &str) -> String {
+        [&self.before, template, &self.after].concat()
+    }
+
+    /// A line as one of the template. `None` if it belongs to what stands before.
+    fn line(&self, line: usize) -> Option<usize> {
+        line.checked_sub(self.before.matches('\n').count()).filter(|line| *line > 0)
+    }
+}
 
 /// Why nothing is written.
 struct Failure {
@@ -138,11 +166,12 @@ async fn render(
     options: FlagdOptions,
     context: EvaluationContext,
     inputs: Vec<Input>,
+    around: Around,
 ) -> Result<Vec<Rendered>, Failure> {
     let provider = provider(options);
     provider.clone().initialize(&EvaluationContext::default()).await;
     let flags = Arc::new(Flags::new(provider.clone(), context, Handle::current()));
-    let rendered = spawn_blocking(move || render_all(&flags, inputs)).await;
+    let rendered = spawn_blocking(move || render_all(&flags, inputs, &around)).await;
     provider.shutdown().await;
     rendered.unwrap_or_else(|error| Err(Failure::no(format!("rendering was aborted: {error}"))))
 }
@@ -154,7 +183,11 @@ fn provider(options: FlagdOptions) -> FlagdProvider {
 }
 
 /// Renders one file after the other, until one fails.
-fn render_all(flags: &Arc<Flags>, inputs: Vec<Input>) -> Result<Vec<Rendered>, Failure> {
+fn render_all(
+    flags: &Arc<Flags>,
+    inputs: Vec<Input>,
+    around: &Around,
+) -> Result<Vec<Rendered>, Failure> {
     let flags = Arc::clone(flags);
     let engine = Engine::new(move |key: &str| flags.get(key));
     let engine = engine.map_err(|error| Failure::no(error.to_string()))?;
@@ -166,7 +199,8 @@ fn render_all(flags: &Arc<Flags>, inputs: Vec<Input>) -> Result<Vec<Rendered>, F
         let text = match content {
             Content::Binary => None,
             Content::Template(text) => {
-                Some(engine.render(&text).map_err(|problem| in_file(&input.path, &problem))?)
+                let rendered = engine.render(&around.put(&text));
+                Some(rendered.map_err(|problem| in_file(&input.path, &problem, around))?)
             }
         };
         Ok((input, text))
@@ -175,8 +209,12 @@ fn render_all(flags: &Arc<Flags>, inputs: Vec<Input>) -> Result<Vec<Rendered>, F
 }
 
 /// A problem with its place, in the form of compilers.
-fn in_file(path: &Path, problem: &Problem) -> Failure {
-    let line = problem.line.map(|line| format!("{line}:")).unwrap_or_default();
+fn in_file(path: &Path, problem: &Problem, around: &Around) -> Failure {
+    let line = match problem.line.map(|line| around.line(line)) {
+        Some(Some(line)) => format!("{line}:"),
+        Some(None) => " --prepend:".to_owned(),
+        None => String::new(),
+    };
     let exit = if problem.is_unreachable { Exit::Unreachable } else { Exit::No };
     Failure { exit, message: format!("{}:{line} {}", shown(path), problem.message) }
 }
