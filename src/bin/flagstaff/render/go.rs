@@ -112,6 +112,7 @@ impl From<String> for Code {
 }
 
 /// How a function is written in minijinja.
+#[derive(Clone, Copy)]
 enum Function {
     /// A call that looks up a flag.
     Lookup,
@@ -124,26 +125,35 @@ enum Function {
     Filter(usize),
 }
 
-/// Every function that is translated. Only functions that mean the same as in Go and sprig.
+/// Every function that is translated. Only functions that mean the same as in Go and sprig;
+/// docs/cli.md, "Functions", lists them.
+const FUNCTIONS: [(&str, Function); 22] = [
+    ("env", Function::Lookup),
+    ("flag", Function::Lookup),
+    ("eq", Function::Comparison("==")),
+    ("ne", Function::Comparison("!=")),
+    ("lt", Function::Comparison("<")),
+    ("le", Function::Comparison("<=")),
+    ("gt", Function::Comparison(">")),
+    ("ge", Function::Comparison(">=")),
+    ("and", Function::Logic("and")),
+    ("or", Function::Logic("or")),
+    ("not", Function::Not),
+    ("quote", Function::Filter(0)),
+    ("squote", Function::Filter(0)),
+    ("toYaml", Function::Filter(0)),
+    ("toJson", Function::Filter(0)),
+    ("upper", Function::Filter(0)),
+    ("lower", Function::Filter(0)),
+    ("trim", Function::Filter(0)),
+    ("int", Function::Filter(0)),
+    ("default", Function::Filter(1)),
+    ("indent", Function::Filter(1)),
+    ("nindent", Function::Filter(1)),
+];
+
 fn function(name: &str) -> Option<Function> {
-    Some(match name {
-        "env" | "flag" => Function::Lookup,
-        "eq" => Function::Comparison("=="),
-        "ne" => Function::Comparison("!="),
-        "lt" => Function::Comparison("<"),
-        "le" => Function::Comparison("<="),
-        "gt" => Function::Comparison(">"),
-        "ge" => Function::Comparison(">="),
-        "and" => Function::Logic("and"),
-        "or" => Function::Logic("or"),
-        "not" => Function::Not,
-        "quote" | "squote" | "toYaml" | "toJson" | "upper" | "lower" | "trim" | "int" => {
-            Function::Filter(0)
-        }
-        "default" | "indent" | "nindent" => Function::Filter(1),
-        "replace" => Function::Filter(2),
-        _ => return None,
-    })
+    FUNCTIONS.iter().find(|(known, _)| *known == name).map(|(_, function)| *function)
 }
 
 /// Applies a function to its arguments, in Go's order.
@@ -181,11 +191,7 @@ fn apply(name: &str, mut arguments: Vec<Code>) -> Result<Code, Stop> {
                 let arguments = joined(&arguments, ", ");
                 Ok(format!("(({subject})|{name}({arguments}))").into())
             }
-            _ => Err(wrong(match expected {
-                0 => "1 argument",
-                1 => "2 arguments",
-                _ => "3 arguments",
-            })),
+            _ => Err(wrong(if expected == 0 { "1 argument" } else { "2 arguments" })),
         },
     }
 }
@@ -342,7 +348,6 @@ mod tests {
             (r#"env "x" | eq "a""#, r#"("a" == env("x"))"#),
             (r#"and (env "a_enabled") true"#, r#"(env("a_enabled") and true)"#),
             (r#"not (env "a_enabled")"#, r#"(not env("a_enabled"))"#),
-            (r#"env "x" | replace "a" "b""#, r#"((env("x"))|replace("a", "b"))"#),
             ("env \"x\"\n  | int", r#"((env("x"))|int())"#),
             (r#"env "a\"}]\n""#, r#"env("a\"}]\n")"#),
             // What is the same in both languages.
@@ -419,6 +424,22 @@ mod tests {
             let error = translate(go).unwrap_err();
             assert!(error.contains(named), "{go}: {error}");
         }
+    }
+
+    #[test]
+    fn the_page_lists_every_function() {
+        let page = include_str!("../../../../docs/cli.md");
+        let (_, table) = page.split_once("\n| Function | Meaning |\n|---|---|\n").unwrap();
+        let rows = table.lines().take_while(|line| line.starts_with("| "));
+        let cells = rows.filter_map(|row| row.split(" | ").next());
+        let mut listed: Vec<_> = cells
+            .flat_map(|cell| cell.split('`').skip(1).step_by(2))
+            .map(|usage| usage.split([' ', '(']).next().unwrap())
+            .collect();
+        let mut known = FUNCTIONS.map(|(name, _)| name).to_vec();
+        listed.sort_unstable();
+        known.sort_unstable();
+        assert_eq!(listed, known);
     }
 
     #[test]
