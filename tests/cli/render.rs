@@ -102,6 +102,30 @@ async fn the_calls_of_the_original_work_as_they_are() {
     }
 }
 
+/// What Go's own templates give for the same text; `go_templates.go` writes the file.
+#[tokio::test]
+async fn templates_of_go_give_what_go_gives() {
+    let rows: Vec<(String, String)> =
+        serde_json::from_str(include_str!("go_templates.json")).unwrap();
+    assert!(rows.len() > 100, "{} rows", rows.len());
+    let flag = |value: Value| json!({ "state": "ENABLED", "variants": { "v": value }, "defaultVariant": "v" });
+    let definition = json!({ "flags": {
+        "n": flag(json!(5)), "s": flag(json!("a b")), "e": flag(json!("")), "q": flag(json!("a\"b\\c")),
+        "on": flag(json!(true)), "off": flag(json!(false)),
+    } });
+    let names: Vec<_> = (0..rows.len()).map(|row| format!("in/{row}.txt")).collect();
+    let templates =
+        rows.iter().zip(&names).map(|((template, _), name)| (&**name, template.as_bytes()));
+    let directory = files(&templates.collect::<Vec<_>>());
+    fs::write(directory.path().join("flags.json"), definition.to_string()).unwrap();
+    let run = render_with(&directory, &["in", "--out", "out"], &[]).await;
+    assert_eq!((run.code, &*run.err), (Some(0), ""));
+    for (row, (template, expected)) in rows.iter().enumerate() {
+        let output = fs::read_to_string(directory.path().join(format!("out/{row}.txt"))).unwrap();
+        assert_eq!(output, *expected, "{template:?}");
+    }
+}
+
 #[tokio::test]
 async fn flags_have_types_defaults_and_parts() {
     for (template, expected) in [

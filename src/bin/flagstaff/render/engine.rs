@@ -10,7 +10,7 @@ use serde_json::Value as Json;
 
 use super::{
     actions::{COMMENT, EXPRESSION, STATEMENT, rewrite},
-    filters,
+    compare, filters,
     lookup::{self, NoValue},
 };
 use crate::excerpt::excerpt;
@@ -54,6 +54,7 @@ impl Engine {
             out.write_str(&filters::text(value)?).map_err(|_| Error::from(ErrorKind::WriteFailure))
         });
         filters::add(&mut environment);
+        compare::add(&mut environment);
 
         let get = Arc::new(get);
         for (name, is_env) in [("flag", false), ("env", true)] {
@@ -247,6 +248,7 @@ mod tests {
             ("\n[{ flag(\"object\").x }]", 2, &["undefined value", "default"]),
             ("[{ if flag(\"object\").x }][{ end }]", 1, &["undefined value"]),
             ("[{ env \"disabled\" }]", 1, &["flag `disabled` is disabled", "default"]),
+            ("\n[{ if eq (env \"int\") 5 }][{ end }]", 2, &["cannot compare string with number"]),
             ("[{ env \"int_enabled\" }]", 1, &["needs a boolean"]),
             ("\n[{ range env \"x\" }]", 2, &["`range`", "not supported"]),
             ("\n[{name: a}]", 2, &["syntax error", "write `[ {`"]),

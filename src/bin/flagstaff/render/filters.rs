@@ -19,6 +19,7 @@ pub(super) fn add(environment: &mut Environment<'_>) {
     environment.add_filter("nindent", |value: &Value, width: u8| {
         Ok::<_, Error>(format!("\n{}", indented(&text(value)?, width)))
     });
+    environment.add_filter("string", |value: &Value| text(value));
     environment.add_filter("default", default);
 }
 
@@ -76,6 +77,7 @@ mod tests {
             ("{{ {'a': [1, none, 'x']} | toJson }}", r#"{"a":[1,null,"x"]}"#),
             ("{{ 'a\"b' | quote }}", r#""a\"b""#),
             ("{{ 5 | quote }}{{ true | quote }}", r#""5""true""#),
+            ("{{ true | string }}{{ none | string }}", "truenull"),
             ("{{ \"it's\" | squote }}", "'it''s'"),
             ("{{ 'a\nb' | indent(2) }}", "  a\n  b"),
             ("{{ 'a\nb' | nindent(2) }}", "\n  a\n  b"),
@@ -91,7 +93,7 @@ mod tests {
 
     #[test]
     fn an_undefined_value_is_an_error() {
-        for filter in ["toYaml", "toJson", "quote", "squote", "indent(2)", "nindent(2)"] {
+        for filter in ["toYaml", "toJson", "string", "quote", "squote", "indent(2)", "nindent(2)"] {
             let error = rendered(&format!("{{{{ x | {filter} }}}}")).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::UndefinedError, "{filter}");
         }

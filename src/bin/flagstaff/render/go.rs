@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `env "x"` | `env("x")` |
 //! | `env "x" \| default "a" \| quote` | `((env_or_none("x"))\|default("a"))\|quote` |
-//! | `if eq (env "x") "a"` | the statement `if (env("x") == "a")` |
+//! | `if not (env "x_enabled")` | the statement `if (not env("x_enabled"))` |
 //! | `else if`, `else`, `end` | the statements `elif`, `else`, `endif` |
 //!
 //! In Go, a piped value is the last argument, so a function of one subject is a filter here.
@@ -116,8 +116,8 @@ impl From<String> for Code {
 enum Function {
     /// A call that looks up a flag.
     Lookup,
-    /// An operator between two operands.
-    Comparison(&'static str),
+    /// A call with two arguments.
+    Comparison,
     /// An operator between operands.
     Logic(&'static str),
     Not,
@@ -130,12 +130,12 @@ enum Function {
 const FUNCTIONS: [(&str, Function); 22] = [
     ("env", Function::Lookup),
     ("flag", Function::Lookup),
-    ("eq", Function::Comparison("==")),
-    ("ne", Function::Comparison("!=")),
-    ("lt", Function::Comparison("<")),
-    ("le", Function::Comparison("<=")),
-    ("gt", Function::Comparison(">")),
-    ("ge", Function::Comparison(">=")),
+    ("eq", Function::Comparison),
+    ("ne", Function::Comparison),
+    ("lt", Function::Comparison),
+    ("le", Function::Comparison),
+    ("gt", Function::Comparison),
+    ("ge", Function::Comparison),
     ("and", Function::Logic("and")),
     ("or", Function::Logic("or")),
     ("not", Function::Not),
@@ -172,10 +172,10 @@ fn apply(name: &str, mut arguments: Vec<Code>) -> Result<Code, Stop> {
             Ok(Code { text: format!("{name}({arguments})"), tolerant })
         }
         Some(Function::Lookup) => Err(wrong("the name of a flag, and a default if you like")),
-        Some(Function::Comparison(operator)) if count == 2 => {
-            Ok(format!("({})", joined(&arguments, &format!(" {operator} "))).into())
+        Some(Function::Comparison) if count == 2 => {
+            Ok(format!("{name}({})", joined(&arguments, ", ")).into())
         }
-        Some(Function::Comparison(_)) => Err(wrong("2 arguments")),
+        Some(Function::Comparison) => Err(wrong("2 arguments")),
         Some(Function::Logic(operator)) if count > 0 => {
             Ok(format!("({})", joined(&arguments, &format!(" {operator} "))).into())
         }
@@ -344,8 +344,8 @@ mod tests {
             (r#"env "a.b" | toYaml | nindent 8"#, r#"((((env("a.b"))|toYaml()))|nindent(8))"#),
             (r#"env "x" | default "3""#, r#"((env_or_none("x"))|default("3"))"#),
             (r#"default 3 (env "x")"#, r#"((env_or_none("x"))|default(3))"#),
-            (r#"eq (env "x") "a""#, r#"(env("x") == "a")"#),
-            (r#"env "x" | eq "a""#, r#"("a" == env("x"))"#),
+            (r#"eq (env "x") "a""#, r#"eq(env("x"), "a")"#),
+            (r#"env "x" | eq "a""#, r#"eq("a", env("x"))"#),
             (r#"and (env "a_enabled") true"#, r#"(env("a_enabled") and true)"#),
             (r#"not (env "a_enabled")"#, r#"(not env("a_enabled"))"#),
             ("env \"x\"\n  | int", r#"((env("x"))|int())"#),

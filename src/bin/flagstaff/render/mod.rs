@@ -5,13 +5,14 @@
 //! | [`subject`] | whom flags are evaluated for |
 //! | [`input`] | which files are read |
 //! | [`actions`], [`go`], [`scan`] | from Go's syntax to minijinja's |
-//! | [`engine`], [`filters`], [`yaml`] | templates |
+//! | [`engine`], [`compare`], [`filters`], [`yaml`] | templates |
 //! | [`flags`], [`lookup`] | from a name in a template to the value of a flag |
 //! | [`documents`], [`tree`] | where the result goes |
 //!
 //! Nothing is written before everything is rendered.
 
 mod actions;
+mod compare;
 mod documents;
 mod engine;
 mod filters;
