@@ -386,6 +386,35 @@ async fn text_is_put_around_each_template_and_lines_stay_right() {
     assert!(run.err.starts_with("flagstaff: a.yaml: --prepend: flag `missing`"), "{}", run.err);
 }
 
+/// The parser is recursive: whatever a template contains, the program ends with an error.
+#[tokio::test]
+async fn hostile_templates_do_not_crash_the_program() {
+    let [many, most] = [30_000, 16_000];
+    for template in [
+        format!("[{{ {}1 }}]", "- ".repeat(many)),
+        format!("[{{ {}1 }}]", "-".repeat(most)),
+        format!("[{{ {}1 }}]", "not ".repeat(most / 4)),
+        format!("[{{ 1{} }}]", "|d".repeat(most / 2)),
+        format!("[{{ 1{} }}]", "+1".repeat(most / 2)),
+        format!("[{{ x{} }}]", ".a".repeat(most / 2)),
+        format!("[{{ {}1{} }}]", "(".repeat(most / 2), ")".repeat(most / 2)),
+        format!("[{{ {}{} }}]", "[".repeat(most / 2), "]".repeat(most / 2)),
+        format!("[{{ {} }}]", "flag(".repeat(most / 5)),
+        format!("{}{}", "[{ if true }]".repeat(many), "[{ end }]".repeat(many)),
+        format!("[{{ if false }}]{}[{{ end }}]", "[{ else if false }]".repeat(many)),
+        format!("[{{ if false }}]{}[{{ end }}]", "[{ else if false }]".repeat(4_000)),
+        format!("[{{ if false }}]{}[{{ end }}]", "[{%- elif false %}]".repeat(many)),
+        "[{".repeat(many),
+        "[{ ' ".repeat(many),
+        "[{% raw %}]".repeat(many),
+        "[{ x }] [{/*".repeat(many),
+    ] {
+        let run = rendered(&template, &[]).await;
+        let start: String = template.chars().take(40).collect();
+        assert!(matches!(run.code, Some(0 | 1)), "{start}: {run:?}");
+    }
+}
+
 /// By options and by the environment, as `eval`.
 #[tokio::test]
 async fn flags_come_from_any_resolver() {

@@ -9,6 +9,8 @@
 //!
 //! Lines keep their numbers, because errors name them.
 
+use std::borrow::Cow;
+
 use super::{
     go::{self, Action},
     scan::{outside_strings, tolerant},
@@ -21,6 +23,12 @@ pub(super) const EXPRESSION: (&str, &str) = ("[{", "}]");
 pub(super) const STATEMENT: (&str, &str) = ("[{%", "%}]");
 /// The delimiters of a comment.
 pub(super) const COMMENT: (&str, &str) = ("[{#", "#}]");
+
+/// The longest action, in bytes, since parsing is recursive. Longer texts belong outside of actions.
+pub(super) const LONGEST: usize = 16 << 10;
+
+/// The most `else if` in a template, since each is nested in the one before.
+const MOST_BRANCHES: usize = 4096;
 
 /// Something that is wrong with an action.
 #[derive(Debug, PartialEq)]
@@ -39,25 +47,41 @@ pub(super) struct Problem {
 /// An action of Go uses what is not supported.
 pub(super) fn rewrite(template: &str) -> Result<String, Problem> {
     let mut out = String::with_capacity(template.len());
-    let mut at = 0;
+    let (mut at, mut branches) = (0, 0);
     while let Some(start) = template[at..].find(EXPRESSION.0).map(|found| at + found) {
         out += &template[at..start];
         let rest = &template[start..];
         let end = start + end_of_action(rest).unwrap_or(rest.len());
-        let action = &template[start..end];
-        if action.starts_with(COMMENT.0) || is_raw(action) {
-            out += action;
-        } else if action.starts_with(STATEMENT.0) {
-            out += &tolerant(action);
-        } else {
-            let line = || 1 + template[..start].matches('\n').count();
-            let rewritten = expression(action);
-            out += &rewritten.map_err(|message| Problem { line: line(), message })?;
-        }
+        let rewritten = action(&template[start..end]).and_then(|rewritten| {
+            branches += usize::from(first_word(&rewritten) == Some("elif"));
+            if branches <= MOST_BRANCHES {
+                return Ok(rewritten);
+            }
+            Err(format!("expected at most {MOST_BRANCHES} `else if`; split the template"))
+        });
+        let line = || 1 + template[..start].matches('\n').count();
+        out += &rewritten.map_err(|message| Problem { line: line(), message })?;
         at = end;
     }
     out += &template[at..];
     Ok(out)
+}
+
+/// An action in minijinja's syntax.
+fn action(text: &str) -> Result<Cow<'_, str>, String> {
+    if text.starts_with(COMMENT.0) || first_word(text) == Some("raw") {
+        return Ok(text.into());
+    }
+    if text.len() > LONGEST {
+        return Err(format!(
+            "the text from `[{{` to its end is longer than {} KiB; end it with `}}]`, or split it",
+            LONGEST >> 10
+        ));
+    }
+    if text.starts_with(STATEMENT.0) {
+        return Ok(tolerant(text).into());
+    }
+    expression(text).map(Into::into)
 }
 
 /// Where the action ends that the text begins with. A raw block ends after `endraw`.
@@ -67,13 +91,13 @@ fn end_of_action(text: &str) -> Option<usize> {
     }
     if text.starts_with(STATEMENT.0) {
         let end = outside_strings(text, STATEMENT.1)? + STATEMENT.1.len();
-        if !is_raw(&text[..end]) {
+        if first_word(&text[..end]) != Some("raw") {
             return Some(end);
         }
         let mut tags = text[end..].match_indices(STATEMENT.0).map(|(at, _)| end + at);
         return tags.find_map(|at| {
             let close = at + text[at..].find(STATEMENT.1)? + STATEMENT.1.len();
-            (word(&text[at..close]) == "endraw").then_some(close)
+            (first_word(&text[at..close]) == Some("endraw")).then_some(close)
         });
     }
     let body = text[EXPRESSION.0.len()..].trim_start_matches(['-', '+']).trim_start();
@@ -85,14 +109,10 @@ fn end_of_action(text: &str) -> Option<usize> {
     outside_strings(text, EXPRESSION.1).map(|at| at + EXPRESSION.1.len())
 }
 
-/// The first word of a statement.
-fn word(statement: &str) -> &str {
-    let body = statement[STATEMENT.0.len()..].trim_start_matches(['-', '+']).trim_start();
-    body.split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or_default()
-}
-
-fn is_raw(action: &str) -> bool {
-    action.starts_with(STATEMENT.0) && word(action) == "raw"
+/// The first word of a statement; `None` if the text is something else.
+fn first_word(text: &str) -> Option<&str> {
+    let body = text.strip_prefix(STATEMENT.0)?.trim_start_matches(['-', '+']).trim_start();
+    body.split(|c: char| !c.is_ascii_alphanumeric()).next()
 }
 
 /// An action between `[{` and `}]` in minijinja's syntax.
@@ -129,6 +149,8 @@ fn expression(action: &str) -> Result<String, String> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::{collection::vec, prelude::*, sample::select};
+
     use super::*;
 
     #[track_caller]
@@ -188,8 +210,68 @@ mod tests {
         );
     }
 
+    proptest! {
+        /// Whatever a template contains, lines keep their numbers.
+        #[test]
+        fn lines_are_kept(parts in vec(select(PARTS), 0..40)) {
+            let template = parts.concat();
+            if let Ok(rewritten) = rewrite(&template) {
+                prop_assert_eq!(rewritten.matches('\n').count(), template.matches('\n').count());
+            }
+        }
+    }
+
+    /// What the parsers look at.
+    const PARTS: &[&str] = &[
+        "[{",
+        "[{ ",
+        "[{- ",
+        "}]",
+        " }]",
+        " -}]",
+        "[{%",
+        "%}]",
+        "[{#",
+        "#}]",
+        "\"",
+        "'",
+        "`",
+        "\\",
+        "/*",
+        "*/",
+        "env",
+        "flag",
+        "\"x\"",
+        "`y\n`",
+        "(",
+        ")",
+        "|",
+        " default ",
+        "1",
+        "-",
+        "true",
+        "raw",
+        "endraw",
+        "if ",
+        "else ",
+        "end",
+        "\n",
+        " ",
+        ".",
+        "a",
+        "é",
+        "👍",
+        ",",
+        "{",
+        "}",
+    ];
+
     #[test]
     fn a_problem_has_the_line_of_its_action() {
+        let long = format!("\n[{{ \"{}\" }}]", "x".repeat(LONGEST));
+        let problem = rewrite(&long).unwrap_err();
+        assert!(problem.line == 2 && problem.message.contains("16 KiB"), "{problem:?}");
+        becomes(&format!("[{{# {long} #}}]"), &format!("[{{# {long} #}}]"));
         let problem = rewrite("a\n[{ env \"x\" }]\n\n[{ range 1 }]").unwrap_err();
         assert_eq!(problem.line, 4);
         assert!(problem.message.contains("`range`"), "{problem:?}");

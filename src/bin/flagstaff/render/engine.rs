@@ -134,7 +134,8 @@ fn failed(failed: Failed) -> Error {
 
 /// minijinja's error in this program's words.
 fn problem(error: &Error) -> Problem {
-    let line = error.line();
+    // minijinja counts no further.
+    let line = error.line().filter(|line| *line < usize::from(u16::MAX));
     let failed =
         std::error::Error::source(error).and_then(|source| source.downcast_ref::<Failed>());
     if let Some(Failed { message, is_unreachable }) = failed {

@@ -30,12 +30,13 @@ use std::{
     io::{self, Write as _},
     path::{Path, PathBuf},
     sync::Arc,
+    thread,
 };
 
 use clap::builder::NonEmptyStringValueParser;
 use flagstaff::{FlagdOptions, FlagdProvider, flagd::Resolver};
 use open_feature::{EvaluationContext, provider::FeatureProvider as _};
-use tokio::{runtime::Handle, task::spawn_blocking};
+use tokio::{runtime::Handle, sync::oneshot};
 
 use self::{
     engine::{Engine, Problem},
@@ -92,6 +93,10 @@ pub(crate) struct Args {
     #[command(flatten)]
     connection: Connection,
 }
+
+/// The stack of the thread that renders, in bytes. minijinja's parser is recursive, and needs up to
+/// 2 KiB for a byte of an action; [`actions::LONGEST`] bounds these.
+const STACK: usize = 64 << 20;
 
 /// Renders everything, then writes it.
 pub(crate) async fn run(args: Args) -> Exit {
@@ -172,9 +177,20 @@ async fn render(
     let provider = provider(options);
     provider.clone().initialize(&EvaluationContext::default()).await;
     let flags = Arc::new(Flags::new(provider.clone(), context, Handle::current()));
-    let rendered = spawn_blocking(move || render_all(&flags, inputs, &around)).await;
+    let (sender, receiver) = oneshot::channel();
+    let work = move || {
+        // Nobody waits any more only if this program is ending.
+        let _ = sender.send(render_all(&flags, inputs, &around));
+    };
+    let started = thread::Builder::new().name("render".to_owned()).stack_size(STACK).spawn(work);
+    let rendered = match started {
+        Err(error) => Err(Failure::no(format!("cannot start a thread: {error}"))),
+        Ok(_) => {
+            receiver.await.unwrap_or_else(|_| Err(Failure::no("rendering ended early".to_owned())))
+        }
+    };
     provider.shutdown().await;
-    rendered.unwrap_or_else(|error| Err(Failure::no(format!("rendering was aborted: {error}"))))
+    rendered
 }
 
 /// The provider that evaluates the flags. A source of further fields, such as the facts of a
