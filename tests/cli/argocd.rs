@@ -218,6 +218,11 @@ async fn the_name_of_the_application_and_its_properties_decide() {
 #[tokio::test]
 async fn helm_and_kustomize_get_what_was_rendered() {
     let repository = Repository::new(MANIFEST, "");
+    let run = repository.generate("helm.yaml", &[("ARGOCD_APP_NAME", "team_acme-prod")]).await;
+    assert_eq!((run.code, &*run.out), (Some(0), "replicas: 1\n"), "{}", run.err);
+    // What Helm accepts as a name.
+    assert!(repository.calls()[1].starts_with("helm template acme-prod OUT "));
+    let repository = Repository::new(MANIFEST, "");
     let run = repository.generate("helm.yaml", &[]).await;
     // What Helm says about dependencies is not a manifest.
     assert_eq!((run.code, &*run.out, &*run.err), (Some(0), "replicas: 3\n", "Hang tight\n"));
