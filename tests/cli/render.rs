@@ -35,6 +35,7 @@ pub(crate) fn definition() -> Value {
         "image": flag(json!("web:1.2")),
         "beta": flag(json!(true)),
         "off": flag(json!(false)),
+        "resources": flag(json!(true)),
         "own_enabled": flag(json!(true)),
         "limits": flag(json!({ "cpu": { "max": 2 }, "tags": ["a", "no"] })),
         "disabled": { "state": "DISABLED", "variants": { "v": 1 }, "defaultVariant": "v" },
@@ -100,6 +101,17 @@ async fn the_calls_of_the_original_work_as_they_are() {
         let run = rendered(template, &[]).await;
         assert_eq!((run.code, &*run.out, &*run.err), (Some(0), expected, ""), "{template}");
     }
+}
+
+#[tokio::test]
+async fn the_example_of_the_page_is_rendered() {
+    let page = include_str!("../../docs/cli.md");
+    let (_, section) = page.split_once("\n## render\n").unwrap();
+    let (_, example) = section.split_once("\n```yaml\n").unwrap();
+    let (example, _) = example.split_once("\n```").unwrap();
+    let run = rendered(example, &[]).await;
+    let expected = "replicas: 1\nimage: \"web:1.2\"\nresources:\n  cpu:\n    max: 2\n  tags:\n  - a\n  - \"no\"\n";
+    assert_eq!((run.code, &*run.out, &*run.err), (Some(0), expected, ""));
 }
 
 /// What Go's own templates give for the same text; `go_templates.go` writes the file.

@@ -99,18 +99,22 @@ fn value(
         }
         (Err(_), Some(default)) => return Ok(default),
         (Err(_), None) if is_tolerant => return Ok(Value::UNDEFINED),
-        (Err(NoValue::Absent), None) => match key.split_once('.') {
-            Some((flag, _)) if !flag.is_empty() => format!(
-                "flag `{}` does not exist, and neither does `{}`",
-                excerpt(key),
-                excerpt(flag)
-            ),
-            _ => format!("flag `{}` does not exist", excerpt(key)),
-        },
+        (Err(NoValue::Absent), None) => absent(key),
         (Err(NoValue::Left(why)), None) => why,
     };
-    let message = format!("{why}; define it, or write a default: `| default(VALUE)`");
+    let message = format!("{why}; to render without it, write a default: `| default(VALUE)`");
     Err(failed(Failed { message, is_unreachable: false }))
+}
+
+/// What is missing.
+fn absent(key: &str) -> String {
+    let name = excerpt(key);
+    match key.split_once('.') {
+        Some((flag, _)) if !flag.is_empty() => {
+            format!("flag `{name}` does not exist, and neither does `{}`", excerpt(flag))
+        }
+        _ => format!("flag `{name}` does not exist"),
+    }
 }
 
 /// An error of a look-up on its way through minijinja.
@@ -146,7 +150,7 @@ fn problem(error: &Error) -> Problem {
         None => error.kind().to_string(),
     };
     let remedy = match error.kind() {
-        ErrorKind::SyntaxError => "; to have `[{` in the output, as in a list of YAML, write `[ {`",
+        ErrorKind::SyntaxError => "; for `[{` in the output, such as in a YAML array, write `[ {`",
         ErrorKind::UndefinedError => {
             "; a name or a key is misspelled, or needs a default: `| default(VALUE)`"
         }

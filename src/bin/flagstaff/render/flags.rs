@@ -54,7 +54,7 @@ impl Flags {
         Err(match (reason(&error), &error.code) {
             (EvaluationReason::Disabled, _) => NoValue::Left(format!("flag `{name}` is disabled")),
             (EvaluationReason::Default, _) => {
-                NoValue::Left(format!("flag `{name}` leaves its value to the caller"))
+                NoValue::Left(format!("flag `{name}` has no value for this context"))
             }
             (_, Code::FlagNotFound) => NoValue::Absent,
             (_, code) => {

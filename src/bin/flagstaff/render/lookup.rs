@@ -9,7 +9,7 @@ use crate::excerpt::excerpt;
 pub(super) enum NoValue {
     /// There is no such flag.
     Absent,
-    /// The flag leaves its value to the caller, or lacks a key; why, for the error message.
+    /// The flag exists, but has no value here or lacks a key; why, for the error message.
     Left(String),
     /// It cannot be evaluated, which no default changes.
     Failed {
@@ -25,7 +25,7 @@ const SWITCH: &str = "_enabled";
 /// The value of `env "name"`: of a flag as text, of a switch `x_enabled` the boolean of `x`, or
 /// of `x.a.b` a part of the object `x`.
 ///
-/// A flag with exactly this name always wins, so no flag is out of reach because of its name.
+/// A flag with exactly this name always wins, so every flag is reachable whatever its name.
 /// Otherwise the longest beginning of `x.a.b` that is a flag counts.
 pub(super) fn env(
     name: &str,
