@@ -74,7 +74,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "IDENTITY", value_parser = NonEmptyStringValueParser::new())]
     identity: Option<String>,
     /// A field of the evaluation context, `name=value`; can be repeated
-    /// [env: `FLAGOPS_PROP_<NAME>`, else `ARGOCD_ENV_FLAGOPS_PROP_<NAME>`].
+    /// [env: `FLAGOPS_PROP_NAME`, else `ARGOCD_ENV_FLAGOPS_PROP_NAME`].
     #[arg(long = "property", value_name = "NAME=VALUE", value_parser = subject::property)]
     properties: Vec<Property>,
     /// Give properties whose values are valid JSON (`5`, `true`) its type; by default, all are
