@@ -7,12 +7,14 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod argocd;
 mod check;
 mod eval;
 mod examples;
 mod health;
 mod options;
 mod program;
+mod render;
 mod sources;
 mod start;
 mod watch;

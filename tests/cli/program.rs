@@ -43,7 +43,8 @@ pub(crate) fn flagstaff(args: &[&str]) -> Command {
 pub(crate) fn without_flagd(mut command: Command) -> Command {
     for (name, _) in env::vars_os() {
         let is_ours = |name: &str| {
-            name.starts_with("FLAGD_") || name.starts_with("FLAGSTAFF_") || name == "RUST_LOG"
+            let ours = ["FLAGD_", "FLAGSTAFF_", "FLAGOPS_", "ARGOCD_"];
+            ours.iter().any(|prefix| name.starts_with(prefix)) || name == "RUST_LOG"
         };
         if name.to_str().is_some_and(is_ours) {
             command.env_remove(name);

@@ -1,4 +1,4 @@
-//! Which flagd `eval` and `watch` use, and how they connect to it.
+//! Which flagd `eval`, `render` and `watch` use, and how they connect to it.
 //!
 //! Options override `FLAGD_*` variables, and these override the defaults. Only the options are
 //! read here: whatever is not given is left to the library's [`FlagdOptions`], which reads the

@@ -61,7 +61,7 @@ pub(crate) struct Args {
 
 /// What `--type` takes: OpenFeature's types of flags.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Type {
+pub(crate) enum Type {
     Bool,
     String,
     Int,
@@ -109,9 +109,9 @@ pub(crate) async fn run(args: Args) -> Exit {
 }
 
 /// The result of an evaluation, whatever the flag's type.
-struct Answer {
+pub(crate) struct Answer {
     /// Whole numbers are integers here, even those of flags that were evaluated as floats.
-    value: Json,
+    pub(crate) value: Json,
     /// The name of the variant, if flagd says it.
     variant: Option<String>,
     /// OpenFeature's name, such as `STATIC`.
@@ -136,7 +136,7 @@ impl<T: Into<Json>> From<ResolutionDetails<T>> for Answer {
 ///
 /// flagd has no call that evaluates a flag of any type. Integers need no attempt of their
 /// own, because flagd has only one type of numbers, and arrays are evaluated as objects.
-async fn ask(
+pub(crate) async fn ask(
     provider: &FlagdProvider,
     as_type: Option<Type>,
     key: &str,

@@ -12,8 +12,9 @@
 //! | `flagstaff watch` | [`watch`] | one thread |
 //! | `flagstaff check` | [`check`] | none used |
 //! | `flagstaff health` | [`health`] | one thread |
+//! | `flagstaff render` | [`render`] | one thread, and one for the templates |
 //!
-//! `eval` and `watch` share [`connection`], the options that say where flagd is.
+//! `eval`, `render` and `watch` share [`connection`], the options that say where flagd is.
 //!
 //! # Output
 //!
@@ -33,7 +34,6 @@ mod duration;
 mod eval;
 // The library's own file, so that both quote alike. It is not part of the public API.
 #[path = "../../excerpt.rs"]
-#[expect(dead_code, reason = "the library also quotes paths")]
 mod excerpt;
 mod exit;
 mod health;
@@ -41,6 +41,7 @@ mod json;
 mod logging;
 mod optoggles;
 mod output;
+mod render;
 mod signals;
 mod start;
 mod watch;
@@ -71,6 +72,7 @@ enum Command {
     Eval(eval::Args),
     Health(health::Args),
     Optoggles(Box<optoggles::Args>),
+    Render(Box<render::Args>),
     Start(Box<start::Args>),
     Watch(watch::Args),
 }
@@ -103,6 +105,7 @@ fn main() -> ExitCode {
         Command::Eval(args) => runtime.block_on(eval::run(args)),
         Command::Health(args) => runtime.block_on(health::run(args)),
         Command::Optoggles(args) => runtime.block_on(optoggles::run(*args)),
+        Command::Render(args) => runtime.block_on(render::run(*args)),
         Command::Start(args) => runtime.block_on(start::run(*args)),
         Command::Watch(args) => runtime.block_on(watch::run(args)),
     };
