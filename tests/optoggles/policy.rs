@@ -3,8 +3,12 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
+use axum::{Router, routing::get};
 use flagstaff::optoggles::{Answer, Failure, PolicySource, Rule, Users};
-use tokio::sync::{Mutex, watch};
+use tokio::{
+    net::TcpListener,
+    sync::{Mutex, watch},
+};
 
 /// A source whose rules have the users that a test gives them; a rule without any is undefined.
 #[derive(Clone)]
@@ -19,6 +23,15 @@ pub struct Source {
 /// The names in a text.
 pub fn users(names: &str) -> Users {
     names.split_whitespace().collect()
+}
+
+/// The URL of an OPA whose every rule has one user, `bob`.
+pub async fn opa() -> String {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let router = Router::new().fallback(get(async || r#"{"result":["bob"]}"#));
+    tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+    url
 }
 
 impl Policy {

@@ -79,7 +79,10 @@ impl World {
         if self.flags.contains_key(key) {
             return Reply::error(409, "conflict", "the key is taken");
         }
-        let flag = flag(key, body["name"].as_str().unwrap(), [true, false]);
+        let mut flag = flag(key, body["name"].as_str().unwrap(), [true, false]);
+        if body["description"].is_string() {
+            flag["description"] = body["description"].clone();
+        }
         self.flags.insert(key.to_owned(), flag.clone());
         let mut shown = flag;
         if self.is_brief {
