@@ -18,7 +18,8 @@ use crate::{
     },
 };
 
-async fn is_on(provider: &FlagdProvider, flag: &str, user: &str) -> Option<bool> {
+/// Whether the flag is on for a user; `None` if there is no flag.
+pub async fn is_on(provider: &FlagdProvider, flag: &str, user: &str) -> Option<bool> {
     let context = EvaluationContext::default().with_targeting_key(user);
     provider.resolve_bool_value(flag, &context).await.ok().map(|details| details.value)
 }

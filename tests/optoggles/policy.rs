@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use axum::{Router, routing::get};
 use flagstaff::optoggles::{Answer, Failure, PolicySource, Rule, Users};
+use serde_json::json;
 use tokio::{
     net::TcpListener,
     sync::{Mutex, watch},
@@ -25,13 +26,30 @@ pub fn users(names: &str) -> Users {
     names.split_whitespace().collect()
 }
 
-/// The URL of an OPA whose every rule has one user, `bob`.
-pub async fn opa() -> String {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let router = Router::new().fallback(get(async || r#"{"result":["bob"]}"#));
-    tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-    url
+/// An OPA whose every rule has the same users.
+pub struct Opa {
+    pub url: String,
+    users: watch::Sender<Users>,
+}
+
+impl Opa {
+    pub async fn start(names: &str) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let users = watch::Sender::new(users(names));
+        let answers = users.clone();
+        let router = Router::new().fallback(get(async move || {
+            let names: Vec<_> = answers.borrow().iter().map(str::to_owned).collect();
+            json!({"result": names}).to_string()
+        }));
+        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        Self { url, users }
+    }
+
+    /// Gives the rules other users.
+    pub fn set(&self, names: &str) {
+        self.users.send_replace(users(names));
+    }
 }
 
 impl Policy {

@@ -196,7 +196,7 @@ impl Coordinator {
         self.others.spawn(async move {
             let mut retry = Retry::default();
             loop {
-                let changed = changed(&source).await;
+                let changed = work::caught(changed(&source)).await;
                 let pause = match &changed {
                     Ok(()) => {
                         retry.succeeded();
@@ -237,7 +237,7 @@ impl Coordinator {
                 let target = &parts.targets[leaving.target];
                 let mut retry = Retry::default();
                 loop {
-                    let removed = leaving.remove(target, removal, record).await;
+                    let removed = work::caught(leaving.remove(target, removal, record)).await;
                     let failure = removed.as_ref().err().cloned();
                     let key = leaving.toggle.key.clone();
                     let _ = sender.send(Event::Removed(leaving.target, key, removed));
@@ -262,14 +262,15 @@ impl Coordinator {
                 self.others.spawn(async move {
                     let Source { source, room, .. } = &parts.sources[source];
                     let _permit = room.acquire().await;
-                    let answer = source.users(&parts.toggles[toggle].toggle.rule).await;
+                    let rule = &parts.toggles[toggle].toggle.rule;
+                    let answer = work::caught(source.users(rule)).await;
                     let _ = sender.send(Event::Answered(toggle, answer));
                 });
             }
             Action::Prepare { toggle, target } => {
                 self.begin(toggle);
                 self.writes.spawn(async move {
-                    let result = work::prepare(&parts, toggle, target).await;
+                    let result = work::caught(work::prepare(&parts, toggle, target)).await;
                     let _ = sender.send(Event::Prepared(toggle, target, result));
                 });
             }
@@ -277,7 +278,8 @@ impl Coordinator {
                 self.begin(toggle);
                 let can_be_read = self.machine.can_be_read(toggle, target);
                 self.writes.spawn(async move {
-                    let result = work::write(&parts, toggle, target, &users, can_be_read).await;
+                    let write = work::write(&parts, toggle, target, &users, can_be_read);
+                    let result = work::caught(write).await;
                     let _ = sender.send(Event::Written(toggle, target, users, result));
                 });
             }

@@ -33,6 +33,7 @@ use tokio::{
 
 use super::{
     coordinator::{Command, Coordinator},
+    error::EngineError,
     factory::Factory,
     http::{Shared, Snapshot},
     parts::{Parts, Source, Target},
@@ -330,6 +331,11 @@ async fn next_parts(
             }
             Err(error) => {
                 tracing::error!(error = %crate::excerpt::chain(&error), "the configuration cannot be used: the last valid one stays in force");
+                if matches!(error, EngineError::Server { .. }) {
+                    tracing::error!(
+                        "a flagd target that is changed cannot keep an address at which it serves: give it another, or restart"
+                    );
+                }
             }
         }
     }

@@ -1,6 +1,12 @@
 //! What tasks do at a target, and what is recorded before and after it.
 
-use std::sync::Arc;
+use std::{
+    future::poll_fn,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
+    sync::Arc,
+    task::Poll,
+};
 
 use tokio::task::spawn_blocking;
 
@@ -76,4 +82,20 @@ async fn record(
     let parts = parts.clone();
     let changed = spawn_blocking(move || change(&record, &parts)).await;
     changed.map_err(Failure::temporary)?.map_err(Failure::temporary)
+}
+
+/// Turns a panic into a failure. Sources and targets may be those of another program, and work
+/// that never ends would block its toggle for good.
+pub(super) async fn caught<T>(
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    let mut work = pin!(work);
+    poll_fn(|context| {
+        // The work is not polled again after a panic, so nothing sees what it has left behind.
+        catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context))).unwrap_or_else(|_| {
+            // The message may name users. The panic hook has written it already.
+            Poll::Ready(Err(Failure::temporary("it panicked: see standard error for the message")))
+        })
+    })
+    .await
 }

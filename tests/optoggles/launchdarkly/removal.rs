@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     engine::{failure, get, in_step},
-    policy::{opa, users},
+    policy::{Opa, users},
     support::wait::{becomes_true, eventually},
 };
 
@@ -70,14 +70,14 @@ async fn a_flag_that_does_not_exist_is_gone() {
 /// What a configuration needs to be written.
 struct Setting {
     directory: TempDir,
-    opa: String,
+    opa: Opa,
     fake: Arc<Fake>,
 }
 
 impl Setting {
     async fn new() -> Self {
         let (directory, fake) = (tempfile::tempdir().unwrap(), Arc::new(Fake::start().await));
-        Self { directory, opa: opa().await, fake }
+        Self { directory, opa: Opa::start("bob").await, fake }
     }
 
     fn path(&self) -> PathBuf {
@@ -97,7 +97,7 @@ impl Setting {
         let config = json!({
             "bind": "127.0.0.1:0", "managementBind": "127.0.0.1:0",
             "state": state, "removedToggles": removed,
-            "sources": [{"id": "opa", "sourceType": "opa", "url": self.opa}],
+            "sources": [{"id": "opa", "sourceType": "opa", "url": self.opa.url}],
             "target": {
                 "targetType": "launchdarkly",
                 "targetSpec": {"launchdarklyToken": TOKEN, "baseUri": base},
