@@ -134,6 +134,15 @@ async fn a_source_gives_the_flags_to_a_provider_of_the_same_program() {
 }
 
 #[tokio::test]
+async fn every_flag_of_its_file_is_this_programs_own() {
+    let directory = tempfile::tempdir().unwrap();
+    let target = || FlagdTarget::builder().file(directory.path().join("flags.json")).build();
+    target().write(&toggle("a"), &users("alice")).await.unwrap();
+    assert!(target().is_marked(&toggle("a")).await.unwrap());
+    assert!(!target().is_marked(&toggle("b")).await.unwrap());
+}
+
+#[tokio::test]
 async fn a_target_without_a_file_or_a_server_does_not_know_what_others_serve() {
     let target = FlagdTarget::builder().build();
     assert_eq!(target.read(&toggle("a")).await.unwrap(), Held::Unknown);

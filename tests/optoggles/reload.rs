@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -66,7 +66,7 @@ impl Setting {
 }
 
 /// A flagd target that serves at this port, and writes to a file if one is named.
-fn served(port: u16, file: Option<PathBuf>) -> Value {
+fn served(port: u16, file: Option<&Path>) -> Value {
     let spec = json!({"evaluationBind": format!("127.0.0.1:{port}"), "file": file});
     json!({"targetType": "flagd", "targetSpec": spec})
 }
@@ -150,7 +150,7 @@ async fn a_target_that_is_changed_and_keeps_its_address_leaves_the_configuration
     let running = setting.run(&served(port, None), &["a"]).await;
     in_step(&running, "a").await;
     let file = setting.directory.path().join("flags.json");
-    setting.write(&served(port, Some(file.clone())), &["a", "b"]);
+    setting.write(&served(port, Some(&file)), &["a", "b"]);
     running.reload();
     let reason = || !logs.with("give it another, or restart", Level::ERROR).is_empty();
     eventually("the reason", reason).await;

@@ -37,11 +37,11 @@ pub trait ToggleTarget: Send + Sync + 'static {
     /// When that fails.
     async fn read(&self, toggle: &Toggle) -> Result<Held, Failure>;
 
-    /// Whether the toggle exists and bears its [mark](Toggle::mark), which says that this program has
-    /// created it. Default: no, as for targets that put no mark on their toggles.
+    /// Whether the toggle exists and this program has created it, as its [mark](Toggle::mark) says.
+    /// Default: no, as for targets that put no mark on their toggles.
     ///
     /// The engine calls it for a toggle that has left the configuration, if it was killed while the
-    /// toggle was being created: without a mark, the toggle stays.
+    /// toggle was being created: the toggle stays if this returns no.
     ///
     /// # Errors
     ///
