@@ -94,7 +94,9 @@ pub(super) async fn caught<T>(
         // The work is not polled again after a panic, so nothing sees what it has left behind.
         catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context))).unwrap_or_else(|_| {
             // The message may name users. The panic hook has written it already.
-            Poll::Ready(Err(Failure::temporary("it panicked: see standard error for the message")))
+            Poll::Ready(Err(Failure::temporary(
+                "the source or target panicked: see standard error for the message",
+            )))
         })
     })
     .await

@@ -115,7 +115,8 @@ async fn a_request_that_cannot_be_withdrawn_stays_the_only_one() {
     });
     policy.set("us", "al");
     becomes_true("the reason to be shown", async || {
-        failure(&running, "us").await.error.contains("out of date and cannot be withdrawn")
+        let error = failure(&running, "us").await.error;
+        error.contains("out of date and cannot be deleted") && error.contains("no role for that")
     })
     .await;
     running.shutdown().await;

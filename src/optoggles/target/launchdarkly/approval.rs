@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::{
     account::{Account, DESCRIPTION},
+    error::FlagError,
     spec::Spec,
 };
 use crate::optoggles::failure::{Failure, FailureKind};
@@ -74,9 +75,8 @@ impl Account {
         for request in &old {
             match self.withdraw(&path, &request.id).await {
                 Err(failure) if failure.kind() == FailureKind::Permanent => {
-                    let error = failure.line();
-                    tracing::warn!(toggle = key, environment, error, "cannot withdraw a request");
-                    return Ok("a request is open that is out of date and cannot be withdrawn");
+                    let (key, environment) = (key.to_owned(), environment.to_owned());
+                    return Err(FlagError::OutOfDate(key, environment, failure).into());
                 }
                 withdrawn => withdrawn?,
             }
