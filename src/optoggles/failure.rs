@@ -1,8 +1,16 @@
 //! Why a source or a target has failed, and whether a retry may help.
 
-use std::{error::Error, fmt, sync::Arc, time::Duration};
+use std::{
+    error::Error,
+    fmt,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
-use http::{HeaderMap, StatusCode, header::RETRY_AFTER};
+use http::{
+    HeaderMap, HeaderName, StatusCode,
+    header::{DATE, RETRY_AFTER},
+};
 
 use crate::excerpt::chain;
 
@@ -99,8 +107,8 @@ impl Failure {
     /// A redirect that was not followed, and a status of 4xx, are permanent: the same
     /// request will be rejected again. 408, 409, 423, 425 and 429 are temporary, as are
     /// all others. A
-    /// [`Retry-After`](https://www.rfc-editor.org/rfc/rfc9110#field.retry-after) in
-    /// seconds is respected; one with a date is ignored.
+    /// [`Retry-After`](https://www.rfc-editor.org/rfc/rfc9110#field.retry-after) is
+    /// respected.
     pub(crate) fn of_status(
         status: StatusCode,
         headers: &HeaderMap,
@@ -112,9 +120,8 @@ impl Failure {
             300..=499 => FailureKind::Permanent,
             _ => FailureKind::Temporary,
         };
-        let after = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-        let after = after.and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
-        Self { retry_after: after, ..Self::of(kind, cause) }
+        let retry_after = retry_after(headers, SystemTime::now());
+        Self { retry_after, ..Self::of(kind, cause) }
     }
 
     /// Sets the shortest time before a retry, as the other side asks for it. The engine
@@ -155,5 +162,48 @@ impl fmt::Display for Failure {
 impl Error for Failure {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         self.cause.source()
+    }
+}
+
+/// The pause that the header `Retry-After` asks for, in seconds or until a date.
+///
+/// A date is compared with the `Date` of the response, because the clock here (`now`) may be
+/// another than the one there.
+pub(crate) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    let text = |name: HeaderName| headers.get(name)?.to_str().ok();
+    let date = |text: &str| httpdate::parse_http_date(text).ok();
+    let after = text(RETRY_AFTER)?.trim();
+    if let Ok(seconds) = after.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let now = text(DATE).and_then(date).unwrap_or(now);
+    Some(date(after)?.duration_since(now).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pause_is_a_number_of_seconds_or_ends_at_a_date() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
+        for (after, date, expected) in [
+            ("120", None, Some(120)),
+            ("Sun, 06 Nov 1994 08:49:57 GMT", None, Some(20)),
+            ("Sunday, 06-Nov-94 08:49:57 GMT", None, Some(20)),
+            ("Sun Nov  6 08:49:57 1994", None, Some(20)),
+            // The clock of the other side, which is a minute behind.
+            ("Sun, 06 Nov 1994 08:49:57 GMT", Some("Sun, 06 Nov 1994 08:48:37 GMT"), Some(80)),
+            ("Sun, 06 Nov 1994 08:49:57 GMT", Some("soon"), Some(20)),
+            ("Sun, 06 Nov 1994 08:00:00 GMT", None, Some(0)),
+            ("soon", None, None),
+            ("-1", None, None),
+        ] {
+            let mut headers = HeaderMap::from_iter([(RETRY_AFTER, after.parse().unwrap())]);
+            headers.extend(date.map(|date| (DATE, date.parse().unwrap())));
+            let expected = expected.map(Duration::from_secs);
+            assert_eq!(retry_after(&headers, now), expected, "{after} {date:?}");
+        }
+        assert_eq!(retry_after(&HeaderMap::new(), now), None);
     }
 }

@@ -67,7 +67,7 @@ pub use self::{
     record::{Record, RecordError},
     runtime::{
         CellStatus, Engine, EngineBuilder, EngineError, FailureStatus, HeldBack, PartStatus, Plan,
-        PlannedAction, PlannedChange, Running, Status, ToggleStatus,
+        PlannedAction, PlannedChange, RemovalStatus, Running, Status, ToggleStatus,
     },
     secret::Secret,
     source::{Answer, OpaSource, OpaSourceBuilder, OpalSource, OpalSourceBuilder, PolicySource},

@@ -30,12 +30,22 @@ pub struct Toggle {
     /// LaunchDarkly, any fields for a REST target, nothing for flagd. The engine
     /// passes it on without looking at it.
     pub spec: Map<String, Value>,
+    /// See [`mark`](Self::mark).
+    pub(crate) mark: Option<String>,
 }
 
 impl Toggle {
     /// Creates a toggle with an empty `spec`.
     pub fn new(key: impl Into<String>, rule: Rule) -> Self {
-        Self { key: key.into(), rule, spec: Map::new() }
+        Self { key: key.into(), rule, spec: Map::new(), mark: None }
+    }
+
+    /// What a target puts on the toggle when it creates it, if it can, so that this program
+    /// recognizes its own toggle even if it was killed before it could record the creation.
+    /// `None` if nothing is recorded, because the configuration has no `state`.
+    #[must_use]
+    pub fn mark(&self) -> Option<&str> {
+        self.mark.as_deref()
     }
 
     /// Sets a field of the `spec`, in place of a former one of that name.

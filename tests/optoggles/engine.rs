@@ -2,12 +2,22 @@
 
 use std::time::Duration;
 
-use flagstaff::optoggles::{
-    CellStatus, Engine, FailureStatus, Rule, Running, Toggle, ToggleTarget,
+use flagstaff::{
+    http::Client,
+    optoggles::{CellStatus, Engine, FailureStatus, Rule, Running, Toggle, ToggleTarget},
 };
 use tokio::time::{Instant, sleep};
 
 use crate::{policy::Policy, support::wait::becomes_true};
+
+/// The status and the body of a response to `GET`.
+pub async fn get(url: &str) -> (u16, String) {
+    let request = http::Request::get(url).body(Vec::new()).unwrap();
+    let response = Client::builder().without_proxy().build().unwrap().send(request).await.unwrap();
+    let (parts, body) = response.into_parts();
+    let body = body.bytes().await.unwrap();
+    (parts.status.as_u16(), String::from_utf8(body.to_vec()).unwrap())
+}
 
 /// A toggle whose rule has the same name.
 pub fn toggle(key: &str) -> Toggle {

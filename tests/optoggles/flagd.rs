@@ -18,7 +18,8 @@ use crate::{
     },
 };
 
-async fn is_on(provider: &FlagdProvider, flag: &str, user: &str) -> Option<bool> {
+/// Whether the flag is on for a user; `None` if there is no flag.
+pub async fn is_on(provider: &FlagdProvider, flag: &str, user: &str) -> Option<bool> {
     let context = EvaluationContext::default().with_targeting_key(user);
     provider.resolve_bool_value(flag, &context).await.ok().map(|details| details.value)
 }
@@ -130,6 +131,15 @@ async fn a_source_gives_the_flags_to_a_provider_of_the_same_program() {
         .await;
     }
     running.shutdown().await;
+}
+
+#[tokio::test]
+async fn every_flag_of_its_file_is_this_programs_own() {
+    let directory = tempfile::tempdir().unwrap();
+    let target = || FlagdTarget::builder().file(directory.path().join("flags.json")).build();
+    target().write(&toggle("a"), &users("alice")).await.unwrap();
+    assert!(target().is_marked(&toggle("a")).await.unwrap());
+    assert!(!target().is_marked(&toggle("b")).await.unwrap());
 }
 
 #[tokio::test]

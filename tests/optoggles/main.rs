@@ -3,11 +3,14 @@
 // A failure panics.
 #![allow(unreachable_pub, clippy::unwrap_used, clippy::expect_used)]
 
+mod clock;
 mod engine;
 mod flagd;
 mod launchdarkly;
 mod logs;
+mod parts;
 mod policy;
+mod reload;
 mod rest;
 #[path = "../support/mod.rs"]
 mod support;

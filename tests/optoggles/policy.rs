@@ -3,8 +3,13 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
+use axum::{Router, routing::get};
 use flagstaff::optoggles::{Answer, Failure, PolicySource, Rule, Users};
-use tokio::sync::{Mutex, watch};
+use serde_json::json;
+use tokio::{
+    net::TcpListener,
+    sync::{Mutex, watch},
+};
 
 /// A source whose rules have the users that a test gives them; a rule without any is undefined.
 #[derive(Clone)]
@@ -19,6 +24,32 @@ pub struct Source {
 /// The names in a text.
 pub fn users(names: &str) -> Users {
     names.split_whitespace().collect()
+}
+
+/// An OPA whose every rule has the same users.
+pub struct Opa {
+    pub url: String,
+    users: watch::Sender<Users>,
+}
+
+impl Opa {
+    pub async fn start(names: &str) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let users = watch::Sender::new(users(names));
+        let answers = users.clone();
+        let router = Router::new().fallback(get(async move || {
+            let names: Vec<_> = answers.borrow().iter().map(str::to_owned).collect();
+            json!({"result": names}).to_string()
+        }));
+        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        Self { url, users }
+    }
+
+    /// Gives the rules other users.
+    pub fn set(&self, names: &str) {
+        self.users.send_replace(users(names));
+    }
 }
 
 impl Policy {

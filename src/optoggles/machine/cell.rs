@@ -33,8 +33,8 @@ pub(crate) struct Cell {
     held: Option<Held>,
     /// The users that the target was last known to have, whatever has happened since.
     /// `maxRemoved` is measured against them, so they survive failures that make
-    /// `held` unknown. `None` until the target was read or written: the limit cannot
-    /// be applied then.
+    /// `held` unknown. `None` until the target was read or written, unless the last list
+    /// was recorded: the limit cannot be applied then.
     former: Option<Users>,
     /// Whether the target reports what it holds. It makes no sense to read others
     /// again at a resync.
@@ -124,6 +124,12 @@ impl Cell {
         let former = self.former.as_ref()?;
         let (removed, of) = (former.without(policy).len(), former.len());
         settings.holds_back(removed, of).then_some(Withheld { removed, of })
+    }
+
+    /// Notes the users that the target had when it was last written, before this program
+    /// started. A target that reports whom it has is believed instead.
+    pub(crate) fn remember(&mut self, users: Users) {
+        self.former = Some(users);
     }
 
     /// Takes the result of [`Work::Prepare`]: what the target holds.
@@ -233,6 +239,11 @@ impl Cell {
     /// Whether no attempt has ended yet, neither well nor badly.
     pub(crate) fn is_new(&self) -> bool {
         self.held.is_none() && self.retry.failure().is_none()
+    }
+
+    /// Whether the target reports what it holds.
+    pub(crate) fn can_be_read(&self) -> bool {
+        self.can_be_read
     }
 
     /// Whether work is under way.

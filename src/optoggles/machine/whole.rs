@@ -98,6 +98,19 @@ impl Machine {
         Self { settings, touched: (0..toggles.len()).collect(), toggles }
     }
 
+    /// Notes the users that a target had when it was last written, before this program started.
+    pub(crate) fn remember(&mut self, toggle: usize, target: usize, users: Users) {
+        if let Some(cell) = self.cell(toggle, target) {
+            cell.remember(users);
+        }
+    }
+
+    /// Whether a target reports whom a toggle has.
+    pub(crate) fn can_be_read(&self, toggle: usize, target: usize) -> bool {
+        let mut cells = self.toggles[toggle].cells.iter();
+        cells.any(|(index, cell)| *index == target && cell.can_be_read())
+    }
+
     /// Takes over what another machine knows of a toggle, when the configuration was
     /// read again: the answers, and what the targets hold.
     ///

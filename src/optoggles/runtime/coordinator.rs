@@ -14,7 +14,7 @@
 //! most one action under way for each question and each cell, and a source reports at
 //! most one change per [`SETTLE`].
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -24,14 +24,19 @@ use tokio::{
 
 use super::{
     counters::Counters,
-    parts::{Entry, Parts, Source},
-    status::{CellStatus, FailureStatus, HeldBack, PartStatus, Status, ToggleStatus, seconds},
+    parts::{Parts, Source},
+    removal,
+    status::{
+        CellStatus, FailureStatus, HeldBack, PartStatus, RemovalStatus, Status, ToggleStatus,
+        seconds,
+    },
+    work,
 };
 use crate::optoggles::{
     failure::Failure,
     machine::{Action, Cell, Machine, Retry, Toggle},
     source::Answer,
-    target::Prepared,
+    target::Held,
     users::Users,
 };
 
@@ -55,10 +60,12 @@ enum Event {
     /// The query for the users of a toggle has ended.
     Answered(usize, Result<Answer, Failure>),
     /// The preparation of a toggle (first) at a target (second) has ended.
-    Prepared(usize, usize, Result<Prepared, Failure>),
+    Prepared(usize, usize, Result<Held, Failure>),
     /// The write of a toggle (first) to a target (second) has ended, with the users
     /// that were written.
     Written(usize, usize, Users, Result<(), Failure>),
+    /// An attempt to remove a toggle (second) from a target (first) has ended.
+    Removed(usize, String, Result<(), Failure>),
 }
 
 /// A request to the engine from outside, with the channel for its reply.
@@ -85,6 +92,8 @@ pub(crate) struct Coordinator {
     /// how many actions for its toggles are under way. The sync has ended when they are
     /// none.
     rounds: Vec<(Option<Instant>, usize)>,
+    /// The toggles that could not be removed, by the index of the target and their keys.
+    removals: BTreeMap<(usize, String), Retry>,
     /// Where tasks report their ends. The sender is kept to be cloned for them.
     events: (mpsc::UnboundedSender<Event>, mpsc::UnboundedReceiver<Event>),
     /// Tasks that change targets. A stop waits for them.
@@ -103,29 +112,29 @@ impl Coordinator {
             machine,
             counters: Counters::default(),
             started: false,
+            removals: BTreeMap::new(),
             events: mpsc::unbounded_channel(),
             writes: JoinSet::new(),
             others: JoinSet::new(),
         }
     }
 
-    /// Spawns a task that is dropped when the coordinator stops.
-    pub(crate) fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) {
-        self.others.spawn(task);
-    }
-
     /// Runs until `stop` becomes true. Writes that are under way are then finished, and
     /// their results are noted, so that a successor knows them.
     ///
     /// Commands that arrive while it stops wait in their channel for the successor; they
-    /// fail when there is none and the channel is closed.
+    /// fail when there is none and the channel is closed. Until the successor runs, `last`
+    /// has what this one knew.
     pub(crate) async fn run(
         &mut self,
         commands: &mut mpsc::Receiver<Command>,
         stop: &mut watch::Receiver<bool>,
+        last: &watch::Sender<Option<(Status, Counters)>>,
     ) {
         let watching: Vec<_> =
             (0..self.parts.sources.len()).map(|index| self.watch(index)).collect();
+        self.announce();
+        self.remove();
         let begun = Instant::now();
         for (index, source) in self.parts.clone().sources.iter().enumerate() {
             // The source was kept when the configuration was read again. It reports changes only,
@@ -138,6 +147,7 @@ impl Coordinator {
         // An interval beyond the range of instants never ends.
         let after = |now: Instant| now.checked_add(resync).filter(|_| !resync.is_zero());
         let mut resync_at = after(begun);
+        last.send_replace(None);
         loop {
             let now = Instant::now();
             for action in self.machine.actions(now) {
@@ -167,6 +177,7 @@ impl Coordinator {
             while self.writes.try_join_next().is_some() {}
             while self.others.try_join_next().is_some() {}
         }
+        last.send_replace(Some((self.status(), self.counters.clone())));
         watching.iter().for_each(AbortHandle::abort);
         self.others.abort_all();
         let deadline = Instant::now() + GRACE;
@@ -185,7 +196,7 @@ impl Coordinator {
         self.others.spawn(async move {
             let mut retry = Retry::default();
             loop {
-                let changed = changed(&source).await;
+                let changed = work::caught(changed(&source)).await;
                 let pause = match &changed {
                     Ok(()) => {
                         retry.succeeded();
@@ -206,6 +217,38 @@ impl Coordinator {
         })
     }
 
+    /// Notes the intent to create every toggle, so that one write records them all.
+    fn announce(&self) {
+        let parts = &self.parts;
+        let Some(record) = &parts.record else { return };
+        record.announce(parts.cells().map(|(toggle, target)| {
+            let toggle = &parts.toggles[toggle].toggle;
+            (&*parts.targets[target].id, &*toggle.key, &toggle.spec)
+        }));
+    }
+
+    /// Spawns a task for each toggle that is to be removed. The tasks retry until the target has
+    /// removed it, and are dropped with the coordinator; the next one begins anew.
+    fn remove(&mut self) {
+        for leaving in removal::leaving(&self.parts) {
+            let (parts, sender) = (self.parts.clone(), self.events.0.clone());
+            self.others.spawn(async move {
+                let (Some(removal), Some(record)) = (parts.removal, &parts.record) else { return };
+                let target = &parts.targets[leaving.target];
+                let mut retry = Retry::default();
+                loop {
+                    let removed = work::caught(leaving.remove(target, removal, record)).await;
+                    let failure = removed.as_ref().err().cloned();
+                    let key = leaving.toggle.key.clone();
+                    let _ = sender.send(Event::Removed(leaving.target, key, removed));
+                    let Some(failure) = failure else { return };
+                    retry.failed(failure, Instant::now());
+                    until(retry.due()).await;
+                }
+            });
+        }
+    }
+
     /// Spawns the task that performs an action.
     ///
     /// It waits for one of the permits of its source or target first, so that a thousand
@@ -219,25 +262,24 @@ impl Coordinator {
                 self.others.spawn(async move {
                     let Source { source, room, .. } = &parts.sources[source];
                     let _permit = room.acquire().await;
-                    let answer = source.users(&parts.toggles[toggle].toggle.rule).await;
+                    let rule = &parts.toggles[toggle].toggle.rule;
+                    let answer = work::caught(source.users(rule)).await;
                     let _ = sender.send(Event::Answered(toggle, answer));
                 });
             }
             Action::Prepare { toggle, target } => {
                 self.begin(toggle);
                 self.writes.spawn(async move {
-                    let part = &parts.targets[target];
-                    let _permit = part.room.acquire().await;
-                    let result = part.target.prepare(&parts.toggles[toggle].toggle).await;
+                    let result = work::caught(work::prepare(&parts, toggle, target)).await;
                     let _ = sender.send(Event::Prepared(toggle, target, result));
                 });
             }
             Action::Write { toggle, target, users } => {
                 self.begin(toggle);
+                let can_be_read = self.machine.can_be_read(toggle, target);
                 self.writes.spawn(async move {
-                    let part = &parts.targets[target];
-                    let _permit = part.room.acquire().await;
-                    let result = part.target.write(&parts.toggles[toggle].toggle, &users).await;
+                    let write = work::write(&parts, toggle, target, &users, can_be_read);
+                    let result = work::caught(write).await;
                     let _ = sender.send(Event::Written(toggle, target, users, result));
                 });
             }
@@ -292,39 +334,39 @@ impl Coordinator {
             }
             Event::Prepared(toggle, target, result) => {
                 self.ended(toggle);
-                let result = result.and_then(|prepared| {
-                    if let Some(record) = parts.record.as_ref().filter(|_| prepared.created) {
-                        let Entry { toggle, .. } = &parts.toggles[toggle];
-                        let target = &parts.targets[target].id;
-                        let created = record.create(target, &toggle.key, &toggle.spec);
-                        created.map_err(Failure::temporary)?;
-                    }
-                    Ok(prepared.held)
-                });
-                self.note(toggle, target, result.as_ref().err(), "cannot prepare the toggle");
+                let key = &parts.toggles[toggle].toggle.key;
+                self.note(key, target, result.as_ref().err(), "cannot prepare the toggle");
                 self.machine.prepared(toggle, target, result, now);
             }
             Event::Written(toggle, target, users, result) => {
                 self.ended(toggle);
-                self.note(toggle, target, result.as_ref().err(), "cannot write the toggle");
+                let key = &parts.toggles[toggle].toggle.key;
+                self.note(key, target, result.as_ref().err(), "cannot write the toggle");
                 if result.is_ok() {
-                    let (key, target) =
-                        (&parts.toggles[toggle].toggle.key, &parts.targets[target].id);
+                    let target = &parts.targets[target].id;
                     self.counters.wrote(target);
                     tracing::info!(toggle = %key, %target, users = users.len(), "wrote the toggle");
                 }
                 self.machine.written(toggle, target, result, now);
             }
+            Event::Removed(target, key, result) => {
+                self.note(&key, target, result.as_ref().err(), "cannot remove the toggle");
+                match result {
+                    Ok(()) => drop(self.removals.remove(&(target, key))),
+                    Err(failure) => {
+                        self.removals.entry((target, key)).or_default().failed(failure, now);
+                    }
+                }
+            }
         }
     }
 
     /// Logs and counts the failure of a target.
-    fn note(&mut self, toggle: usize, target: usize, failure: Option<&Failure>, what: &str) {
+    fn note(&mut self, toggle: &str, target: usize, failure: Option<&Failure>, what: &str) {
         let Some(failure) = failure else { return };
-        let (key, target) =
-            (&self.parts.toggles[toggle].toggle.key, &self.parts.targets[target].id);
+        let target = &self.parts.targets[target].id;
         self.counters.failed("target", target, failure.kind());
-        tracing::warn!(toggle = %key, %target, error = failure.line(), "{what}");
+        tracing::warn!(%toggle, %target, error = failure.line(), "{what}");
     }
 
     /// Notes when a sync has ended, and when everything was tried once.
@@ -422,6 +464,14 @@ impl Coordinator {
                 }),
             })
             .collect();
+        let removals: Vec<_> = self
+            .removals
+            .iter()
+            .filter_map(|((target, key), retry)| {
+                let (toggle, target) = (key.clone(), parts.targets[*target].id.clone());
+                Some(RemovalStatus { toggle, target, failure: failure(retry, now)? })
+            })
+            .collect();
         let targets: Vec<_> = parts
             .targets
             .iter()
@@ -432,12 +482,12 @@ impl Coordinator {
                     let fails =
                         |cell: &CellStatus| cell.target == target.id && cell.failure.is_some();
                     toggle.targets.iter().any(fails)
-                }),
+                }) + removals.iter().filter(|removal| removal.target == target.id).count(),
             })
             .collect();
         let fails = |part: &PartStatus| part.failing > 0 || part.failure.is_some();
         let healthy = !sources.iter().chain(&targets).any(fails);
-        Status { started: self.started, healthy, sources, targets, toggles }
+        Status { started: self.started, healthy, sources, targets, toggles, removals }
     }
 }
 

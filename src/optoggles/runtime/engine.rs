@@ -319,7 +319,8 @@ impl EngineBuilder {
     /// [confirms](Running::confirm) it, or the policy takes it back. Default: no limit.
     ///
     /// It does not apply to the first write to a target that cannot be read, since the
-    /// engine does not know whom it has.
+    /// engine does not know whom it has. (An engine of a configuration with `state` does: it
+    /// records the last list.)
     #[must_use]
     pub fn max_removed(mut self, share: f64) -> Self {
         self.settings.max_removed = Some(share);

@@ -11,6 +11,7 @@ use std::{
 };
 
 use secrecy::ExposeSecret as _;
+use tokio::task::spawn_blocking;
 
 use super::{
     error::EngineError,
@@ -71,7 +72,7 @@ impl Factory {
             let same = |other: &&Source| other.id == *id && other.config.as_ref() == Some(source);
             match former.sources.iter().find(same) {
                 Some(same) => sources.push(same.clone()),
-                None => sources.push(self.source(id, source)?),
+                None => sources.push(self.source(id, source).await?),
             }
         }
         let mut targets = Vec::new();
@@ -91,7 +92,9 @@ impl Factory {
         let entry = |toggle: &ToggleConfig| {
             let targets = toggle.targets.iter().filter_map(|id| index(&target_ids, id)).collect();
             let source = index(&source_ids, &toggle.source)?;
-            Some(Entry { toggle: Arc::new(toggle.toggle.clone()), source, targets })
+            let mut toggle = toggle.toggle.clone();
+            toggle.mark = self.record.as_ref().map(|record| record.mark(&toggle.key));
+            Some(Entry { toggle: Arc::new(toggle), source, targets })
         };
         Ok(Parts {
             toggles: config.toggles.iter().filter_map(entry).collect(),
@@ -105,7 +108,7 @@ impl Factory {
     }
 
     /// Makes a source. Sends nothing yet.
-    fn source(&self, id: &str, config: &SourceConfig) -> Result<Source, EngineError> {
+    async fn source(&self, id: &str, config: &SourceConfig) -> Result<Source, EngineError> {
         let failed = |source| EngineError::Source { id: id.to_owned(), source };
         let SourceConfig { kind, url, token, guard } = config;
         let mut source = match kind {
@@ -129,7 +132,7 @@ impl Factory {
                 }
                 let address = match advertised_address {
                     Some(address) => address.clone(),
-                    None => SocketAddr::new(own_address(url), self.port).to_string(),
+                    None => SocketAddr::new(own_address(url.clone()).await, self.port).to_string(),
                 };
                 let base = if address.contains("://") {
                     address.trim_end_matches('/').to_owned()
@@ -206,15 +209,15 @@ impl Factory {
 /// be found out.
 ///
 /// Connecting a UDP socket sends nothing: it makes the system choose the route and with
-/// it the local address. The name of the host is resolved, which blocks.
-fn own_address(url: &str) -> IpAddr {
-    let found = || {
-        let url = reqwest::Url::parse(url).ok()?;
+/// it the local address. The name of the host is resolved, on a thread that may block.
+async fn own_address(url: String) -> IpAddr {
+    let found = move || {
+        let url = reqwest::Url::parse(&url).ok()?;
         let peer = *url.socket_addrs(|| None).ok()?.first()?;
         let any: IpAddr = if peer.is_ipv4() { [0; 4].into() } else { [0_u8; 16].into() };
         let socket = UdpSocket::bind((any, 0)).ok()?;
         socket.connect(peer).ok()?;
         Some(socket.local_addr().ok()?.ip())
     };
-    found().unwrap_or(Ipv4Addr::LOCALHOST.into())
+    spawn_blocking(found).await.ok().flatten().unwrap_or(Ipv4Addr::LOCALHOST.into())
 }

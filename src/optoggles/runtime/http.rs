@@ -29,7 +29,7 @@ use axum::{
     routing::{get, post},
 };
 use serde_json::json;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_stream::StreamExt as _;
 
 use super::{coordinator::Command, counters::Counters, metrics, status::Status};
@@ -43,11 +43,16 @@ use crate::optoggles::{
 /// limit bounds time and not memory.
 pub(super) const MAX_CALLBACK: usize = 64 << 20;
 
+/// How everything is doing, and what was counted.
+pub(super) type Snapshot = (Status, Counters);
+
 /// The state of the endpoints.
 #[derive(Clone)]
 pub(super) struct Shared {
     /// The way to the coordinator.
     pub(super) commands: mpsc::Sender<Command>,
+    /// What the last coordinator knew, while it is being replaced.
+    pub(super) last: watch::Receiver<Option<Snapshot>>,
     /// Verifies the tokens of callbacks.
     pub(super) tokens: Tokens,
     /// The token for confirmations. `None`: confirmations are rejected.
@@ -58,11 +63,21 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    /// Asks the coordinator for its status. `None` if it has ended.
-    async fn inspect(&self) -> Option<(Status, Counters)> {
+    /// Asks the coordinator for its status. While the configuration is being read again, and
+    /// nobody can answer, it is the last one. `None` if the engine has ended.
+    pub(super) async fn inspect(&self) -> Option<Snapshot> {
+        let mut last = self.last.clone();
+        let last = async { last.wait_for(Option::is_some).await.ok()?.clone() };
         let (reply, answer) = oneshot::channel();
-        self.commands.send(Command::Inspect(reply)).await.ok()?;
-        answer.await.ok()
+        let present = async {
+            self.commands.send(Command::Inspect(reply)).await.ok()?;
+            answer.await.ok()
+        };
+        tokio::select! {
+            biased;
+            Some(last) = last, if !self.commands.is_closed() => Some(last),
+            present = present => present,
+        }
     }
 }
 
@@ -78,10 +93,15 @@ pub(super) fn public(shared: Shared) -> Router {
 
 /// The endpoints at `managementBind`, for operators.
 pub(super) fn management(shared: Shared) -> Router {
+    let confirm = post(confirm).with_state(shared.clone());
+    observation(shared).route("/confirm/{key}", confirm)
+}
+
+/// The endpoints that change nothing, for an engine that was built from parts.
+pub(super) fn observation(shared: Shared) -> Router {
     Router::new()
         .route("/metrics", get(exposition))
         .route("/details", get(details))
-        .route("/confirm/{key}", post(confirm))
         .with_state(shared)
 }
 
@@ -199,7 +219,8 @@ mod tests {
         drop(receiver);
         let tokens = Tokens::random().unwrap();
         let confirm_token = Some(Secret::from("hush"));
-        let shared = Shared { commands, tokens, confirm_token, sources: Arc::default() };
+        let (_, last) = watch::channel(None);
+        let shared = Shared { commands, last, tokens, confirm_token, sources: Arc::default() };
         let headers =
             HeaderMap::from_iter([(header::AUTHORIZATION, "Bearer hush".parse().unwrap())]);
         let response = confirm(State(shared), Path("a".to_owned()), headers);

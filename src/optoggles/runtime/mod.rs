@@ -19,6 +19,8 @@
 //!   time, so the machine needs no lock.
 //! * `Task` (`running.rs`) replaces the coordinator when the configuration has changed;
 //!   the new one inherits what the former knew.
+//! * `work.rs` prepares and writes toggles with what is recorded of that, and `removal.rs`
+//!   removes those that have left the configuration.
 //! * `http.rs`, `status.rs`, `metrics.rs` and `counters.rs` show all this to the
 //!   outside; they reach the coordinator by its channel of commands only.
 //! * `plan.rs` computes what a sync would change, without a coordinator.
@@ -36,11 +38,14 @@ mod removal;
 mod running;
 mod start;
 mod status;
+mod work;
 
 pub use self::{
     engine::{Engine, EngineBuilder},
     error::EngineError,
     plan::{Plan, PlannedAction, PlannedChange},
     running::Running,
-    status::{CellStatus, FailureStatus, HeldBack, PartStatus, Status, ToggleStatus},
+    status::{
+        CellStatus, FailureStatus, HeldBack, PartStatus, RemovalStatus, Status, ToggleStatus,
+    },
 };

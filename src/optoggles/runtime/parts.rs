@@ -85,6 +85,14 @@ pub(crate) struct Entry {
     pub(crate) targets: Vec<usize>,
 }
 
+impl Parts {
+    /// The index of each toggle with that of each of its targets.
+    pub(crate) fn cells(&self) -> impl Iterator<Item = (usize, usize)> {
+        let toggles = self.toggles.iter().enumerate();
+        toggles.flat_map(|(index, entry)| entry.targets.iter().map(move |target| (index, *target)))
+    }
+}
+
 impl Source {
     /// A source that was not queried yet.
     pub(crate) fn new(id: impl Into<String>, source: Arc<dyn PolicySource>) -> Self {

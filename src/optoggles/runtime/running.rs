@@ -33,10 +33,10 @@ use tokio::{
 
 use super::{
     coordinator::{Command, Coordinator},
+    error::EngineError,
     factory::Factory,
-    http::Shared,
+    http::{Shared, Snapshot},
     parts::{Parts, Source, Target},
-    removal,
     status::Status,
 };
 use crate::{
@@ -110,19 +110,25 @@ impl fmt::Debug for Running {
 }
 
 impl Running {
-    /// Spawns the task. `commands` is the other end of the channel in `shared`; with
-    /// `reload`, the configuration is watched.
+    /// Spawns the task. `commands` and `last` are the other ends of the channels in `shared`;
+    /// with `reload`, the configuration is watched.
     pub(super) fn start(
         parts: Parts,
         servers: Servers,
         shared: Shared,
         commands: mpsc::Receiver<Command>,
+        last: watch::Sender<Option<Snapshot>>,
         reload: Option<Reload>,
     ) -> Self {
         let stop = watch::Sender::new(false);
         let (sender, receiver) = mpsc::channel(1);
-        let task = Task { parts, shared: shared.clone(), stop: stop.subscribe(), reload };
-        let task = tokio::spawn(task.run(commands, receiver));
+        let task = Task { parts, shared: shared.clone(), stop: stop.subscribe(), last, reload };
+        let work = tokio::spawn(task.run(commands, receiver));
+        let task = tokio::spawn(async move {
+            if let Err(error) = work.await {
+                tracing::error!(%error, "the engine has ended unexpectedly");
+            }
+        });
         Self { shared, servers, stop, reload: sender, task }
     }
 
@@ -142,12 +148,10 @@ impl Running {
 
     /// Returns a snapshot of how everything is doing. `None` once the engine has ended.
     ///
-    /// While the configuration is being read again, it waits for the successor: up to
-    /// some nine seconds if a target does not respond.
+    /// While the configuration is being read again, which takes up to some nine seconds if a
+    /// target does not respond, it is the last one before.
     pub async fn status(&self) -> Option<Status> {
-        let (reply, answer) = oneshot::channel();
-        self.shared.commands.send(Command::Inspect(reply)).await.ok()?;
-        answer.await.ok().map(|(status, _)| status)
+        Some(self.shared.inspect().await?.0)
     }
 
     /// Waits until every source was queried and every toggle was written to its targets,
@@ -223,6 +227,8 @@ struct Task {
     parts: Parts,
     shared: Shared,
     stop: watch::Receiver<bool>,
+    /// What the last coordinator knew, while there is none.
+    last: watch::Sender<Option<Snapshot>>,
     reload: Option<Reload>,
 }
 
@@ -234,11 +240,10 @@ impl Task {
         let mut file = self.reload.as_ref().map(|reload| FileSource::new(&reload.path, INTERVAL));
         loop {
             self.route();
-            removal::begin(&self.parts, &mut coordinator);
             let halt = watch::Sender::new(false);
             let mut halted = halt.subscribe();
             let mut stop = self.stop.clone();
-            let work = coordinator.run(&mut commands, &mut halted);
+            let work = coordinator.run(&mut commands, &mut halted, &self.last);
             let end = async {
                 let next = tokio::select! {
                     next = next_parts(&mut self.reload, &self.parts, file.as_mut(), &mut asked) => Some(next),
@@ -265,10 +270,20 @@ impl Task {
     }
 }
 
-/// The state machine of these parts, which knows nothing yet.
+/// The state machine of these parts, which knows nothing yet except the lists that were
+/// recorded.
 fn machine(parts: &Parts) -> Machine {
     let toggles = parts.toggles.iter().map(|entry| (entry.source, entry.targets.clone()));
-    Machine::new(parts.settings, toggles)
+    let mut machine = Machine::new(parts.settings, toggles);
+    if let Some(record) = &parts.record {
+        for (toggle, target) in parts.cells() {
+            let key = &parts.toggles[toggle].toggle.key;
+            if let Some(users) = record.last(&parts.targets[target].id, key) {
+                machine.remember(toggle, target, users);
+            }
+        }
+    }
+    machine
 }
 
 /// Waits until the configuration has changed, and returns the parts made of it. Waits for
@@ -284,17 +299,18 @@ async fn next_parts(
 ) -> Parts {
     let (Some(reload), Some(file)) = (reload, file) else { return std::future::pending().await };
     loop {
-        tokio::select! {
-            read = file.next() => {
-                if let Err(error) = read {
+        let read = tokio::select! {
+            read = file.next() => match read {
+                Ok(read) => Config::parse(&read.text),
+                Err(error) => {
                     let path = reload.path.display();
                     tracing::error!(%path, %error, "cannot read the configuration: the last valid one stays in force");
                     continue;
                 }
-            }
-            Some(()) = asked.recv() => {}
-        }
-        let config = match Config::load(&reload.path) {
+            },
+            Some(()) = asked.recv() => Config::load(&reload.path),
+        };
+        let config = match read {
             Ok(config) if config == *reload.config => continue,
             Ok(config) => config,
             Err(error) => {
@@ -315,6 +331,11 @@ async fn next_parts(
             }
             Err(error) => {
                 tracing::error!(error = %crate::excerpt::chain(&error), "the configuration cannot be used: the last valid one stays in force");
+                if matches!(error, EngineError::Server { .. }) {
+                    tracing::error!(
+                        "a flagd target that is changed cannot keep an address at which it serves: give it another, or restart"
+                    );
+                }
             }
         }
     }

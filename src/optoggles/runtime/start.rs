@@ -7,7 +7,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::{
     error::EngineError,
@@ -38,6 +38,7 @@ pub(super) async fn start_config(
         tracing::warn!(%address, "callbacks and health are served on every interface: see `bind`");
     }
     let (commands, receiver) = mpsc::channel(64);
+    let (last, known) = watch::channel(None);
     let public = Server::builder().name("optoggles").max_body(http::MAX_CALLBACK);
     let public = public.listen(config.bind.clone()).bind().await?;
     let management = Server::builder().name("optoggles-management");
@@ -47,7 +48,8 @@ pub(super) async fn start_config(
         Factory { tokens: tokens.clone(), record, port, instance: config.instance.clone() };
     let parts = factory.parts(&config, &Parts::default()).await?;
     let shared = Shared {
-        commands: commands.clone(),
+        commands,
+        last: known,
         tokens,
         confirm_token: config.confirm_token.clone(),
         sources: Arc::default(),
@@ -59,7 +61,7 @@ pub(super) async fn start_config(
     tracing::info!(address = ?public.addresses(), management = ?management.addresses(), "listening");
     let servers = Servers { public: Some(public), management: Some(management) };
     let reload = path.map(|path| Reload { path, config: Box::new(config), factory });
-    Ok(Running::start(parts, servers, shared, receiver, reload))
+    Ok(Running::start(parts, servers, shared, receiver, last, reload))
 }
 
 /// Starts an engine of parts that a program has made. Nothing listens for callbacks: the
@@ -69,8 +71,10 @@ pub(super) async fn start_parts(
     listen: Option<Listen>,
 ) -> Result<Running, EngineError> {
     let (commands, receiver) = mpsc::channel(64);
+    let (last, known) = watch::channel(None);
     let shared = Shared {
         commands,
+        last: known,
         tokens: Tokens::random()?,
         confirm_token: None,
         sources: Arc::default(),
@@ -79,10 +83,10 @@ pub(super) async fn start_parts(
         None => None,
         Some(listen) => {
             let builder = Server::builder().name("optoggles-management").listen(listen);
-            let router = http::management(shared.clone());
+            let router = http::observation(shared.clone());
             Some(builder.bind().await?.serve(move |_peer| router.clone()))
         }
     };
     let servers = Servers { public: None, management };
-    Ok(Running::start(parts, servers, shared, receiver, None))
+    Ok(Running::start(parts, servers, shared, receiver, last, None))
 }

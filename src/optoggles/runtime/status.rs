@@ -26,7 +26,8 @@ use serde::Serialize;
 ///       "failure": {"kind": "temporary", "error": "... answered 503", "seconds": 7.25},
 ///       "heldBack": null
 ///     }]
-///   }]
+///   }],
+///   "removals": []
 /// }
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -45,6 +46,21 @@ pub struct Status {
     pub targets: Vec<PartStatus>,
     /// The toggles, in the order of the configuration.
     pub toggles: Vec<ToggleStatus>,
+    /// The toggles that have left the configuration and could not be removed yet.
+    pub removals: Vec<RemovalStatus>,
+}
+
+/// A toggle that has left the configuration and that a target could not remove yet.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct RemovalStatus {
+    /// The key.
+    pub toggle: String,
+    /// The id of the target.
+    pub target: String,
+    /// Why it could not be removed. It is retried like a write.
+    pub failure: FailureStatus,
 }
 
 /// How a source or a target is doing.
@@ -57,7 +73,8 @@ pub struct PartStatus {
     /// Why changes of a source are not noticed. Always `None` for a target. Failures of a
     /// single toggle are reported with that toggle.
     pub failure: Option<FailureStatus>,
-    /// How many toggles fail at this source or target.
+    /// How many toggles fail at this source or target, with those that a target cannot
+    /// remove.
     pub failing: usize,
 }
 

@@ -313,6 +313,12 @@ impl ToggleTarget for FlagdTarget {
         Ok(Held::Users { everywhere: users.clone(), anywhere: users, in_force })
     }
 
+    /// The definitions are this target's alone, and need no marks.
+    async fn is_marked(&self, toggle: &Toggle) -> Result<bool, Failure> {
+        self.recover().await?;
+        Ok(self.state().definitions.users(&toggle.key).is_some())
+    }
+
     async fn remove(&self, toggle: &Toggle, removal: Removal) -> Result<(), Failure> {
         self.recover().await?;
         let key = &*toggle.key;

@@ -5,6 +5,8 @@ mod launchdarkly;
 mod restapi;
 mod toggle_target;
 
+#[cfg(test)]
+pub(crate) use self::launchdarkly::merge;
 pub use self::{
     flagd::{FlagdTarget, FlagdTargetBuilder},
     launchdarkly::{LaunchDarklyTarget, LaunchDarklyTargetBuilder},

@@ -14,6 +14,9 @@ pub trait ToggleTarget: Send + Sync + 'static {
     /// Creates the toggle if there is none, updates what it is called and the like, and returns what
     /// it holds.
     ///
+    /// A target that can put the [mark](Toggle::mark) on a toggle that it creates, and finds a toggle
+    /// with it, reports that as [created](Prepared::created).
+    ///
     /// # Errors
     ///
     /// When that fails.
@@ -33,6 +36,19 @@ pub trait ToggleTarget: Send + Sync + 'static {
     ///
     /// When that fails.
     async fn read(&self, toggle: &Toggle) -> Result<Held, Failure>;
+
+    /// Whether the toggle exists and this program has created it, as its [mark](Toggle::mark) says.
+    /// Default: no, as for targets that put no mark on their toggles.
+    ///
+    /// The engine calls it for a toggle that has left the configuration, if it was killed while the
+    /// toggle was being created: the toggle stays if this returns no.
+    ///
+    /// # Errors
+    ///
+    /// When that cannot be found out.
+    async fn is_marked(&self, _toggle: &Toggle) -> Result<bool, Failure> {
+        Ok(false)
+    }
 
     /// Takes the toggle away, which has left the configuration. One that does not exist is a success.
     ///
@@ -58,7 +74,8 @@ pub trait ToggleTarget: Send + Sync + 'static {
 pub struct Prepared {
     /// What it holds.
     pub held: Held,
-    /// Whether it was created just now. Only such toggles are ever removed.
+    /// Whether this program has created it, just now or, by its [mark](Toggle::mark), before. Only
+    /// such toggles are ever removed.
     pub created: bool,
 }
 
@@ -69,7 +86,7 @@ impl Prepared {
         Self { held, created: false }
     }
 
-    /// A toggle that was created just now.
+    /// A toggle that this program has created.
     #[must_use]
     pub fn created(held: Held) -> Self {
         Self { held, created: true }

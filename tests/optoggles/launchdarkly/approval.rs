@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Fake, toggle_in};
+use super::{Fake, fake::Reply, toggle_in};
 use crate::{
     engine::{failure, in_step, start},
     policy::Policy,
@@ -72,4 +72,53 @@ async fn a_request_of_somebody_else_is_not_taken_for_this_programs() {
     running.resync().await;
     eventually("a request of this program", || fake.world().approvals.len() == 2).await;
     running.shutdown().await;
+}
+
+#[tokio::test]
+async fn an_open_request_that_is_out_of_date_is_replaced() {
+    let fake = Fake::start().await;
+    fake.world().needs_approval.insert("test".to_owned());
+    let policy = Policy::new([("us", "bob")]);
+    let toggle = toggle_in("us", &["test"]);
+    let running = start(&policy, fake.target().build().unwrap(), [toggle]).await;
+    failure(&running, "us").await;
+    for (round, user) in ["al", "eve"].into_iter().enumerate() {
+        policy.set("us", user);
+        becomes_true("the request to be replaced", async || {
+            let is_replaced =
+                failure(&running, "us").await.error.contains("a request was replaced");
+            is_replaced && fake.world().filed == round + 2
+        })
+        .await;
+        let world = fake.world();
+        assert_eq!(world.approvals.len(), 1);
+        let values = &world.approvals[0].shown["instructions"][3]["targets"][0]["values"];
+        assert_eq!(values, &json!([user]));
+    }
+    fake.world().approve(0);
+    running.resync().await;
+    in_step(&running, "us").await;
+    assert!(fake.serves("us", "test", "eve") && !fake.serves("us", "test", "bob"));
+    running.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_request_that_cannot_be_withdrawn_stays_the_only_one() {
+    let fake = Fake::start().await;
+    fake.world().needs_approval.insert("test".to_owned());
+    let policy = Policy::new([("us", "bob")]);
+    let toggle = toggle_in("us", &["test"]);
+    let running = start(&policy, fake.target().build().unwrap(), [toggle]).await;
+    failure(&running, "us").await;
+    fake.intercept(|sent| {
+        (sent.method == "DELETE").then(|| Reply::error(403, "forbidden", "no role for that"))
+    });
+    policy.set("us", "al");
+    becomes_true("the reason to be shown", async || {
+        let error = failure(&running, "us").await.error;
+        error.contains("out of date and cannot be deleted") && error.contains("no role for that")
+    })
+    .await;
+    running.shutdown().await;
+    assert_eq!(fake.world().approvals.len(), 1);
 }

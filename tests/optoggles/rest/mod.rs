@@ -1,6 +1,7 @@
 //! REST services that answer with one status or another, late, half or never.
 
 mod answers;
+mod limit;
 mod requests;
 mod service;
 

@@ -3,11 +3,17 @@
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::{error::FlagError, flag::Flag, rate_limit::RateLimit, spec::Spec};
+use super::{
+    error::FlagError,
+    flag::{self, Flag},
+    rate_limit::RateLimit,
+    spec::Spec,
+};
 use crate::optoggles::{
     api::{self, Api, Sent},
     failure::Failure,
     secret::Secret,
+    toggle::Toggle,
 };
 
 /// The content type of semantic patches.
@@ -68,15 +74,22 @@ impl Account {
         self.success(sent, &Value::Null)?.json("a flag").map(Some)
     }
 
-    /// Creates the flag; none if there is one.
-    pub(super) async fn create(&self, key: &str, spec: &Spec) -> Result<Option<Flag>, Failure> {
-        let body = json!({
-            "key": key,
-            "name": spec.name.as_deref().unwrap_or(key),
+    /// Creates the flag, with the mark of the toggle; none if there is one.
+    pub(super) async fn create(
+        &self,
+        toggle: &Toggle,
+        spec: &Spec,
+    ) -> Result<Option<Flag>, Failure> {
+        let mut body = json!({
+            "key": toggle.key,
+            "name": spec.name.as_deref().unwrap_or(&toggle.key),
             "clientSideAvailability": {"usingEnvironmentId": true, "usingMobileKey": true},
             "temporary": false,
             "tags": ["optoggles"],
         });
+        if let Some(mark) = toggle.mark() {
+            body["description"] = flag::description(mark).into();
+        }
         let body = ("application/json", &body);
         let sent = self.send(Method::POST, &["flags", &spec.proj_key], &[], Some(body)).await?;
         if sent.status() == StatusCode::CONFLICT {

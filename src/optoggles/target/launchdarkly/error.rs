@@ -32,6 +32,11 @@ pub(super) enum FlagError {
          has to approve and apply"
     )]
     Approval(String, String, &'static str),
+    #[error(
+        "LaunchDarkly requires approval for changes of the flag `{0}` in `{1}`, where an open request \
+         is out of date and cannot be deleted: delete it, or permit that to the token"
+    )]
+    OutOfDate(String, String, #[source] Failure),
 }
 
 /// Only what somebody else is doing at the moment can pass.

@@ -5,12 +5,14 @@ use std::collections::HashMap;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::optoggles::users::Users;
+use crate::optoggles::{toggle::Toggle, users::Users};
 
 /// What is needed of a flag.
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Flag {
     pub(super) name: String,
+    #[serde(default)]
+    description: Option<String>,
     variations: Vec<Variation>,
     #[serde(default)]
     environments: HashMap<String, Environment>,
@@ -71,7 +73,17 @@ impl Target {
     }
 }
 
+/// The description of a flag that is created with this mark.
+pub(super) fn description(mark: &str) -> String {
+    format!("Created by flagstaff optoggles ({mark})")
+}
+
 impl Flag {
+    /// Whether it was created with the mark of this toggle. Its clone has another key.
+    pub(super) fn is_marked(&self, toggle: &Toggle) -> bool {
+        toggle.mark().is_some_and(|mark| self.description == Some(description(mark)))
+    }
+
     /// Its variations `true` and `false`, unless it is another kind of flag.
     pub(super) fn variations(&self) -> Option<Variations> {
         let find = |value: bool| {

@@ -191,7 +191,7 @@ impl ToggleTarget for LaunchDarklyTarget {
         let (key, spec) = (&*toggle.key, Spec::of(toggle)?);
         let mut flag = self.account.get(key, &spec).await?;
         if flag.is_none() {
-            if let Some(flag) = self.account.create(key, &spec).await? {
+            if let Some(flag) = self.account.create(toggle, &spec).await? {
                 return Ok(Prepared::created(self.created(key, &spec, &flag)));
             }
             // Somebody else was faster, or a lock is held.
@@ -200,7 +200,7 @@ impl ToggleTarget for LaunchDarklyTarget {
         let flag = flag.ok_or_else(|| FlagError::Taken(key.to_owned()))?;
         let known = self.note(key, &spec, &flag)?;
         self.rename(key, &spec, &flag).await?;
-        Ok(Prepared::found(known.folded(&spec)))
+        Ok(Prepared { held: known.folded(&spec), created: flag.is_marked(toggle) })
     }
 
     async fn write(&self, toggle: &Toggle, users: &Users) -> Result<(), Failure> {
@@ -223,6 +223,11 @@ impl ToggleTarget for LaunchDarklyTarget {
             self.flags.forget(key);
         }
         result
+    }
+
+    async fn is_marked(&self, toggle: &Toggle) -> Result<bool, Failure> {
+        let flag = self.account.get(&toggle.key, &Spec::of(toggle)?).await?;
+        Ok(flag.is_some_and(|flag| flag.is_marked(toggle)))
     }
 
     async fn remove(&self, toggle: &Toggle, removal: Removal) -> Result<(), Failure> {

@@ -5,16 +5,16 @@ use crate::optoggles::{failure::Failure, record::Record, users::Users};
 
 /// What a list becomes.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Merged {
+pub(crate) struct Merged {
     /// The whole list.
-    pub(super) list: Users,
+    pub(crate) list: Users,
     /// Those of it that are there because of the policy alone, and leave with it.
-    pub(super) added: Users,
+    pub(crate) added: Users,
 }
 
 /// Merges the users of the policy into a list: whoever is on it and was not added by this program
 /// (`added`) was put there by hand and stays; whoever is `barred` was served `false` by hand.
-pub(super) fn merge(policy: &Users, list: &Users, added: &Users, barred: &Users) -> Merged {
+pub(crate) fn merge(policy: &Users, list: &Users, added: &Users, barred: &Users) -> Merged {
     let by_hand = list.without(added);
     let added = policy.without(&by_hand).without(barred);
     Merged { list: by_hand.with(&added), added }

@@ -12,4 +12,6 @@ mod merge;
 mod rate_limit;
 mod spec;
 
+#[cfg(test)]
+pub(crate) use self::merge::merge;
 pub use self::{builder::LaunchDarklyTargetBuilder, flags::LaunchDarklyTarget};

@@ -5,8 +5,10 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use http::{HeaderMap, header::RETRY_AFTER};
+use http::HeaderMap;
 use tokio::time::{Instant, sleep_until};
+
+use crate::optoggles::failure::retry_after;
 
 /// The pause if the response does not name one.
 const UNNAMED: Duration = Duration::from_secs(1);
@@ -41,12 +43,11 @@ impl RateLimit {
     }
 }
 
-/// How long the account must pause: `Retry-After` in seconds, or until `X-Ratelimit-Reset` in
+/// How long the account must pause: as `Retry-After` says, or until `X-Ratelimit-Reset` in
 /// milliseconds since 1970.
 fn pause(headers: &HeaderMap, now: SystemTime) -> Duration {
     let number = |value: &http::HeaderValue| value.to_str().ok()?.trim().parse::<u64>().ok();
-    let after = headers.get(RETRY_AFTER).and_then(number).map(Duration::from_secs);
-    let pause = after.or_else(|| {
+    let pause = retry_after(headers, now).or_else(|| {
         let reset = headers.get("x-ratelimit-reset").and_then(number)?;
         let reset = SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(reset))?;
         Some(reset.duration_since(now).unwrap_or_default())
@@ -56,6 +57,8 @@ fn pause(headers: &HeaderMap, now: SystemTime) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use http::header::RETRY_AFTER;
+
     use super::*;
 
     #[test]
@@ -65,6 +68,7 @@ mod tests {
             (&[("retry-after", "7")][..], 7_000),
             (&[("x-ratelimit-reset", "1003500")], 3_500),
             (&[("retry-after", "2"), ("x-ratelimit-reset", "1003500")], 2_000),
+            (&[("retry-after", "Thu, 01 Jan 1970 00:16:50 GMT")], 10_000),
             (&[("retry-after", "soon"), ("x-ratelimit-reset", "1003500")], 3_500),
             (&[("x-ratelimit-reset", "999000")], 0),
             (&[], 1_000),

@@ -17,6 +17,8 @@ pub struct World {
     /// The flags, by their key, as the API shows them.
     pub flags: BTreeMap<String, Value>,
     pub approvals: Vec<Approval>,
+    /// How many requests for approval were filed.
+    pub filed: usize,
     /// Whether the response to a creation lacks the environments, as the document allows.
     pub is_brief: bool,
     pub needs_approval: BTreeSet<String>,
@@ -65,6 +67,15 @@ impl World {
                 let items: Vec<_> = found.map(|approval| approval.shown.clone()).collect();
                 Reply::new(200, json!({"_links": {}, "items": items}))
             }
+            ("DELETE", ["projects", "p", "flags", .., "approval-requests", id]) => {
+                let before = self.approvals.len();
+                self.approvals.retain(|approval| approval.shown["_id"] != *id);
+                if self.approvals.len() < before {
+                    Reply::new(204, Value::Null)
+                } else {
+                    not_found()
+                }
+            }
             ("POST", ["projects", "p", "flags", key, "environments", environment, _]) => {
                 self.request_approval(key, environment, &sent.body)
             }
@@ -79,7 +90,10 @@ impl World {
         if self.flags.contains_key(key) {
             return Reply::error(409, "conflict", "the key is taken");
         }
-        let flag = flag(key, body["name"].as_str().unwrap(), [true, false]);
+        let mut flag = flag(key, body["name"].as_str().unwrap(), [true, false]);
+        if body["description"].is_string() {
+            flag["description"] = body["description"].clone();
+        }
         self.flags.insert(key.to_owned(), flag.clone());
         let mut shown = flag;
         if self.is_brief {
@@ -117,11 +131,12 @@ impl World {
 
     fn request_approval(&mut self, flag: &str, environment: &str, body: &Value) -> Reply {
         let shown = json!({
-            "_id": self.approvals.len().to_string(), "_links": {}, "_version": 1, "allReviews": [],
+            "_id": self.filed.to_string(), "_links": {}, "_version": 1, "allReviews": [],
             "conflicts": [], "creationDate": 1, "description": body["description"],
             "instructions": body["instructions"], "notifyMemberIds": [], "reviewStatus": "pending",
             "serviceKind": "launchdarkly", "status": "pending",
         });
+        self.filed += 1;
         let (flag, environment) = (flag.to_owned(), environment.to_owned());
         self.approvals.push(Approval { flag, environment, shown: shown.clone() });
         Reply::new(201, shown)
