@@ -1,11 +1,11 @@
 //! Starts the server and its jobs, and stops them.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
 use flagstaff::http::{Certificates, Server, tls::ServerTls};
 use service::{
     access::Access,
-    audit, lease,
+    audit,
     problem::Problem,
     storage::{Listening, Storage, StorageError},
     time,
@@ -28,9 +28,8 @@ const EXPIRE_EVERY: Duration = Duration::from_secs(1);
 /// How often the use of tokens is written down.
 const FLUSH_EVERY: Duration = Duration::from_mins(1);
 
-/// How often old history and audit are purged, and for how long one replica does it.
+/// How often old history and audit are purged.
 const PURGE_EVERY: Duration = Duration::from_hours(1);
-const PURGE_LEASE: Duration = Duration::from_mins(10);
 
 /// How many secrets are sealed with the current key in one transaction.
 const RESEAL_AT_ONCE: i64 = 1_000;
@@ -133,10 +132,7 @@ pub async fn start(settings: &Settings) -> Result<Running, StartError> {
         store.access().flush_use().await.map_err(Problem::from)
     }));
     let days = settings.audit_retention_days;
-    let owner: Arc<str> = format!("{}-{}", std::process::id(), time::now()).into();
-    jobs.spawn(every(PURGE_EVERY, store.clone(), async move |store| {
-        purge(store, &owner, days).await
-    }));
+    jobs.spawn(every(PURGE_EVERY, store.clone(), async move |store| purge(store, days).await));
     let wake = store.wake();
     let listening = store.storage().listen(fact::CHANGES, move || wake.notify_one());
     Ok(Running { server, store, jobs, _listening: listening })
@@ -170,17 +166,14 @@ async fn expire(store: &Store) -> Result<(), Problem> {
     }
 }
 
-/// Forgets what is too old, and seals secrets with the current key, on one replica.
-async fn purge(store: &Store, owner: &Arc<str>, audit_days: i64) -> Result<(), Problem> {
-    let owner = Arc::clone(owner);
+/// Forgets what is too old, and seals secrets with the current key. Replicas that do it at the
+/// same time do no harm.
+async fn purge(store: &Store, audit_days: i64) -> Result<(), Problem> {
     let keys = store.keys();
     store
         .storage()
         .write(move |sql| {
             let now = time::now();
-            if !lease::take(sql, "purge", &owner, now, PURGE_LEASE)? {
-                return Ok(());
-            }
             audit::purge(sql, now - audit_days * 24 * 3_600 * 1_000)?;
             fact::purge(sql, now - REMOVALS_ARE_KEPT, 10_000)?;
             match keys {

@@ -28,8 +28,7 @@ service::statements! {
     TRIM_VERSIONS = "DELETE FROM fact_version
         WHERE identity = ?1 AND name = ?2 AND version <= ?3";
     DELETE = "DELETE FROM fact WHERE identity = ?1 AND name = ?2";
-    EXISTS = "SELECT 1 FROM fact WHERE identity = ?1
-        UNION ALL SELECT 1 FROM fact_version WHERE identity = ?1 LIMIT 1";
+    HAS_HISTORY = "SELECT change FROM fact_version WHERE identity = ?1 LIMIT 1";
     ERASE_FACTS = "DELETE FROM fact WHERE identity = ?1";
     ERASE_VERSIONS = "DELETE FROM fact_version WHERE identity = ?1";
     INSERT_ERASURE = "INSERT INTO erasure (change, identity, at) VALUES (?1, ?2, ?3)";

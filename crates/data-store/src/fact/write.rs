@@ -173,7 +173,7 @@ pub fn merge(
 ///
 /// The database fails.
 pub fn erase(sql: &mut Sql<'_>, context: &Context, identity: &str) -> Result<bool, StorageError> {
-    if sql.query_one(sql::EXISTS, &[identity.into()], |row| row.int(0))?.is_none() {
+    if sql.query_one(sql::HAS_HISTORY, &[identity.into()], |row| row.int(0))?.is_none() {
         return Ok(false);
     }
     sql.execute(sql::ERASE_FACTS, &[identity.into()])?;

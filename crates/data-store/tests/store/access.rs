@@ -41,8 +41,11 @@ async fn each_path_needs_its_permissions() {
             if let Some(token) = token {
                 request = request.bearer_auth(token);
             }
-            if *method != "GET" && *method != "DELETE" {
-                request = request.body("{\"value\":\"v\",\"name\":\"n\",\"permissions\":[]}");
+            match *method {
+                "PATCH" => request = request.body("{}"),
+                "PUT" => request = request.body("{\"value\":\"v\"}"),
+                "POST" => request = request.body("{\"name\":\"n\",\"permissions\":[]}"),
+                _ => {}
             }
             request.send().await.unwrap()
         };
