@@ -1,4 +1,4 @@
-//! `FlagOps`' store: what a deployment or a customer is like, for the rules of feature flags.
+//! FlagOps' store: what a deployment or a customer is like, for the rules of feature flags.
 //!
 //! - [`name`]: what identities and keys may be called.
 //! - [`fact`]: facts, their versions and their changes in the database.

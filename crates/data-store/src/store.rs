@@ -14,9 +14,14 @@ use axum::{extract::FromRef, http::HeaderValue};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use lru::LruCache;
+use prometheus_client::{
+    encoding::{DescriptorEncoder, EncodeMetric as _},
+    metrics::{MetricType, gauge::ConstGauge},
+};
 use ring::digest::{SHA256, digest};
 use service::{
     access::Access,
+    metrics::Metrics,
     problem::Problem,
     storage::{Database, Sql, Storage, StorageError},
     time,
@@ -45,6 +50,7 @@ struct Shared {
     /// `None`: no secrets are kept.
     keys: Option<Arc<Keys>>,
     hub: Hub,
+    metrics: Metrics,
     wake: Arc<Notify>,
     /// `None` on PostgreSQL, where another replica may change a fact at any time.
     cache: Option<Mutex<LruCache<String, Arc<Page>>>>,
@@ -69,6 +75,25 @@ pub struct Page {
     expires: Option<i64>,
 }
 
+/// Metrics of the stream of changes.
+#[derive(Debug)]
+struct Collector(Hub);
+
+impl prometheus_client::collector::Collector for Collector {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> std::fmt::Result {
+        let streams = self.0.subscribers();
+        let behind = streams.iter().filter(|it| it.is_behind).count();
+        let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        let mut gauge = |name: &str, help: &str, value: i64| {
+            let gauge = ConstGauge::new(value);
+            gauge.encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)
+        };
+        gauge("streams", "Open streams of changes", number(streams.len()))?;
+        gauge("streams_behind", "Streams that do not keep up", number(behind))?;
+        gauge("change", "The number of the last change", self.0.sequence())
+    }
+}
+
 impl FromRef<Store> for Access {
     fn from_ref(store: &Store) -> Self {
         store.0.access.clone()
@@ -90,12 +115,18 @@ impl Store {
             .read(|sql| Ok::<_, StorageError>((sql.last(fact::CHANGES)?, sql.last("access")?)))
             .await?;
         access.refresh(version);
+        let hub = Hub::new(sequence);
+        let streams = hub.clone();
+        let metrics = Metrics::new(|registry| {
+            registry.register_collector(Box::new(Collector(streams)));
+        });
         let alone = matches!(storage.database(), Database::Sqlite(_));
         Ok(Self(Arc::new(Shared {
             storage,
             access,
             keys,
-            hub: Hub::new(sequence),
+            hub,
+            metrics,
             wake: Arc::default(),
             cache: alone.then(|| Mutex::new(LruCache::new(CACHED))),
             written: (0..SHARDS).map(|_| AtomicI64::new(0)).collect(),
@@ -125,6 +156,12 @@ impl Store {
     #[must_use]
     pub fn hub(&self) -> &Hub {
         &self.0.hub
+    }
+
+    /// Metrics of requests, streams and changes.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.0.metrics
     }
 
     /// What a task that publishes changes waits for.

@@ -24,9 +24,10 @@ use axum::{
     Router,
     extract::DefaultBodyLimit,
     http::StatusCode,
+    middleware,
     routing::{delete, get, put},
 };
-use service::problem::Problem;
+use service::{metrics, problem::Problem};
 
 use crate::store::Store;
 
@@ -63,6 +64,7 @@ pub fn router(store: Store) -> Router {
         .merge(data)
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
+        .route("/metrics", get(health::metrics))
         .fallback(|| async {
             Problem::new(StatusCode::NOT_FOUND, "path_not_found", "there is nothing at this path")
         })
@@ -73,6 +75,7 @@ pub fn router(store: Store) -> Router {
                 "this path does not have this method: see the header Allow",
             )
         })
+        .layer(middleware::from_fn_with_state(store.metrics().clone(), metrics::count))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(store)
 }
