@@ -7,6 +7,7 @@
 //! | `/api/secret` | [`secrets`] |
 //! | `/api/changes` | [`changes`] |
 //! | `/api/token`, `/api/audit` | [`admin`] |
+//! | `/api/openapi.json`, `/api` | [`openapi`] |
 //! | `/health`, `/metrics` | [`health`] |
 //!
 //! `/fact` and `/secret` are served without `/api` too, since the provider of the original
@@ -17,6 +18,7 @@ mod changes;
 mod facts;
 mod health;
 mod identities;
+pub mod openapi;
 mod request;
 mod secrets;
 
@@ -61,6 +63,8 @@ pub fn router(store: Store) -> Router {
         .route("/audit", get(admin::audit));
     Router::new()
         .nest("/api", api)
+        .route("/api", get(openapi::page))
+        .route("/api/openapi.json", get(openapi::read))
         .merge(data)
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))

@@ -7,6 +7,7 @@ mod conditions;
 mod defects;
 mod facts;
 mod identities;
+mod openapi;
 mod replicas;
 mod secrets;
 mod support;
