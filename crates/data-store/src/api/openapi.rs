@@ -392,11 +392,11 @@ fn parameter(name: &str, place: &str) -> Value {
             json!({ "type": "array", "items": self::name("An identity", name::MAX_IDENTITY) })
         }
         "key" => self::name("The key of a fact or of a secret", name::MAX_KEY),
-        "stream" | "id" | "before" | "Last-Event-ID" => {
+        "stream" | "id" | "Last-Event-ID" => {
             json!({ "type": "integer", "minimum": 0, "maximum": i64::MAX })
         }
-        "limit" => json!({ "type": "integer", "minimum": 1, "maximum": 100 }),
-        "If-Match" | "If-None-Match" => json!({ "const": "*" }),
+        "limit" => json!({ "type": "integer", "minimum": 1, "maximum": 10_000 }),
+        "before" => json!({ "type": "integer", "minimum": i64::MIN, "maximum": i64::MAX }),
         "since" | "until" => json!({ "type": "string", "format": "date-time" }),
         _ => json!({ "type": "string" }),
     };
@@ -427,9 +427,16 @@ fn schemas() -> Value {
     let string = || json!({ "type": "string" });
     let number = || json!({ "type": "integer" });
     let time = || json!({ "type": "string", "format": "date-time" });
+    let optional_time = || json!({ "type": ["string", "null"], "format": "date-time" });
     let optional = |kind: &str| json!({ "type": [kind, "null"] });
     let list = |items: Value| json!({ "type": "array", "items": items });
     let map = |values: Value| json!({ "type": "object", "additionalProperties": values });
+    let identity = || name("An identity", name::MAX_IDENTITY);
+    // An unknown member is rejected, where a mistake in its name would change the meaning.
+    let closed = |mut object: Value| {
+        object["additionalProperties"] = false.into();
+        object
+    };
     let value = |longest: usize| json!({ "type": "string", "minLength": 1, "maxLength": longest });
     json!({
         "Problem": object(
@@ -440,7 +447,9 @@ fn schemas() -> Value {
             &["type", "title", "status", "detail", "code"],
         ),
         "Strings": map(string()),
-        "Patch": map(optional("string")),
+        "Patch": map(json!({
+            "type": ["string", "null"], "minLength": 1, "maxLength": fact::MAX_VALUE,
+        })),
         "Patches": map(reference("Patch")),
         "Identities": object(
             json!({
@@ -459,8 +468,8 @@ fn schemas() -> Value {
         "NewFact": object(
             json!({
                 "value": value(fact::MAX_VALUE),
-                "expires_in": { "type": "integer", "minimum": 1, "maximum": u32::MAX },
-                "expires_at": time(),
+                "expires_in": { "type": ["integer", "null"], "minimum": 1, "maximum": u32::MAX },
+                "expires_at": optional_time(),
             }),
             &["value"],
         ),
@@ -474,11 +483,11 @@ fn schemas() -> Value {
             )) }),
             &["versions"],
         ),
-        "StreamIdentities": object(json!({ "identities": list(string()) }), &["identities"]),
-        "StreamAlteration": object(
-            json!({ "add": list(string()), "remove": list(string()) }),
+        "StreamIdentities": closed(object(json!({ "identities": list(identity()) }), &["identities"])),
+        "StreamAlteration": closed(object(
+            json!({ "add": list(identity()), "remove": list(string()) }),
             &[],
-        ),
+        )),
         "Sequence": object(json!({ "sequence": number() }), &["sequence"]),
         "Permissions": list(object(
             json!({ "ID": string(), "DisplayName": string() }),
@@ -493,7 +502,7 @@ fn schemas() -> Value {
             }),
             &["id", "name", "permissions", "prefixes", "created", "created_by"],
         )),
-        "NewToken": object(
+        "NewToken": closed(object(
             json!({
                 "name": value(200),
                 "permissions": {
@@ -502,10 +511,10 @@ fn schemas() -> Value {
                     "items": { "enum": crate::PERMISSIONS.iter().map(|it| it.id).collect::<Vec<_>>() },
                 },
                 "prefixes": { "type": ["array", "null"], "items": string() },
-                "expires_at": time(),
+                "expires_at": optional_time(),
             }),
             &["name", "permissions"],
-        ),
+        )),
         "CreatedToken": object(json!({ "id": number(), "token": string() }), &["id", "token"]),
         "Audit": object(
             json!({ "events": list(object(

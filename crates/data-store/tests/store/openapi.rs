@@ -43,8 +43,10 @@ async fn a_program_that_reads_the_description_finds_nothing_that_contradicts_it(
     let token = store.token(&["admin"], None).await;
     let mut command = Command::new(program);
     command
-        .args(["run", &format!("{}/api/openapi.json", store.url), "--no-color", "--workers=4"])
+        .args(["run", &format!("{}/api/openapi.json", store.url), "--no-color"])
         .args(["-H", &format!("Authorization: Bearer {token}"), "--max-time=120"])
+        // That a time lies in the future, or that a condition holds, is beyond a schema.
+        .arg("--exclude-checks=positive_data_acceptance")
         // A stream has no end, and is tested in `changes`.
         .args([
             "--exclude-operation-id=get /api/changes",
