@@ -39,7 +39,7 @@ use crate::evaluator::{Context, ValueRef};
 ///         &self,
 ///         subject: Subject<'_>,
 ///     ) -> Result<Arc<Map<String, Value>>, Box<dyn Error + Send + Sync>> {
-///         let customer = subject.text("customer").unwrap_or_default();
+///         let customer = subject.string("customer").unwrap_or_default();
 ///         let tier = self.0.get(&*customer).cloned().unwrap_or(json!("free"));
 ///         Ok(Arc::new(Map::from_iter([("tier".to_owned(), tier)])))
 ///     }
@@ -99,8 +99,8 @@ pub trait ContextSource: Send + Sync + 'static {
 ///     .with_custom_field("seats", 12);
 /// let subject = Subject::new(&context);
 /// assert_eq!(subject.targeting_key().as_deref(), Some("user-1"));
-/// assert_eq!(subject.text("customer").as_deref(), Some("acme"));
-/// assert!(subject.contains("seats") && subject.text("seats").is_none());
+/// assert_eq!(subject.string("customer").as_deref(), Some("acme"));
+/// assert!(subject.contains("seats") && subject.string("seats").is_none());
 /// ```
 #[derive(Clone, Copy)]
 pub struct Subject<'a>(Caller<'a>);
@@ -134,13 +134,13 @@ impl<'a> Subject<'a> {
         match self.0 {
             Caller::Sdk(context) => context.targeting_key.as_deref().map(Cow::Borrowed),
             #[cfg(feature = "server")]
-            Caller::Request(_) => self.text(TARGETING_KEY),
+            Caller::Request(_) => self.string(TARGETING_KEY),
         }
     }
 
     /// The field of this name, if there is one and it is a string.
     #[must_use]
-    pub fn text(&self, name: &str) -> Option<Cow<'a, str>> {
+    pub fn string(&self, name: &str) -> Option<Cow<'a, str>> {
         match self.0 {
             Caller::Sdk(context) => match context.custom_fields.get(name)? {
                 EvaluationContextFieldValue::String(text) => Some(text.into()),
@@ -148,7 +148,7 @@ impl<'a> Subject<'a> {
             },
             #[cfg(feature = "server")]
             Caller::Request(context) => match context.get(name)? {
-                ValueRef::Text(text) => Some(text.into()),
+                ValueRef::String(text) => Some(text.into()),
                 ValueRef::Json(Value::String(text)) => Some(text.into()),
                 ValueRef::Owned(Value::String(text)) => Some(text.into()),
                 _ => None,

@@ -18,7 +18,7 @@ use tokio::sync::watch;
 
 use super::{
     connection::Service,
-    context::Additions,
+    context::StaticContext,
     core::{Awaited, Core},
     cors::Cors,
     error::ServerError,
@@ -78,7 +78,7 @@ pub struct ServerBuilder {
     cors: Vec<String>,
     /// The constant context fields. Its headers stay empty until `bind`, which
     /// parses their names.
-    additions: Additions,
+    static_context: StaticContext,
     context_source: Option<Arc<dyn ContextSource>>,
     default_flag_set: Option<String>,
     /// Pairs of a request header and a context field, not parsed yet.
@@ -136,7 +136,7 @@ impl Default for ServerBuilder {
             tls: None,
             client_authorities: None,
             cors: Vec::new(),
-            additions: Additions::default(),
+            static_context: StaticContext::default(),
             context_source: None,
             default_flag_set: None,
             headers: Vec::new(),
@@ -379,7 +379,7 @@ impl ServerBuilder {
     /// ```
     #[must_use]
     pub fn context_value(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
-        self.additions.values.insert(name.into(), value.into());
+        self.static_context.values.insert(name.into(), value.into());
         self
     }
 
@@ -466,8 +466,8 @@ impl ServerBuilder {
     ///
     /// With `false`, a call of it fails with `UNIMPLEMENTED`.
     #[must_use]
-    pub fn sync_metadata(mut self, answers: bool) -> Self {
-        self.sync_metadata = answers;
+    pub fn sync_metadata(mut self, enabled: bool) -> Self {
+        self.sync_metadata = enabled;
         self
     }
 
@@ -527,7 +527,7 @@ impl ServerBuilder {
             tls,
             client_authorities,
             cors,
-            mut additions,
+            mut static_context,
             context_source,
             default_flag_set,
             headers,
@@ -553,7 +553,7 @@ impl ServerBuilder {
             }
         };
         for (header, name) in headers {
-            additions.headers.push((header_name(&header)?, name));
+            static_context.headers.push((header_name(&header)?, name));
         }
         let origins = Cors::new(&cors)?;
         let mut ports = Vec::new();
@@ -577,7 +577,7 @@ impl ServerBuilder {
             awaited: Awaited::new(sources.len()),
             opened: AtomicBool::new(false),
             metrics: Metrics::new(sources.len() + 1, tls.is_some()),
-            additions,
+            static_context,
             context_source,
             default_selector: default_flag_set
                 .map_or(Selector::All, |id| Selector::FlagSet((!id.is_empty()).then_some(id))),

@@ -24,7 +24,7 @@ use crate::{
 /// The options for the fields that the server adds: constants, and fields from
 /// headers, which override them.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Additions {
+pub(crate) struct StaticContext {
     /// The constants by name. Sync clients receive these too.
     pub(crate) values: Map<String, Value>,
     /// Which header gives which field. Of two for the same field, the later one
@@ -38,12 +38,12 @@ pub(crate) struct Merged<'a> {
     caller: &'a dyn Context,
     /// The fields of the context source.
     fields: Option<&'a Map<String, Value>>,
-    additions: &'a Additions,
+    static_context: &'a StaticContext,
     /// The headers of this request.
     headers: &'a HeaderMap,
 }
 
-impl Additions {
+impl StaticContext {
     /// Calls `evaluate` with the context of a request.
     ///
     /// If nothing is added, that is the client's own context, without another
@@ -58,7 +58,7 @@ impl Additions {
         if fields.is_none() && self.values.is_empty() && self.headers.is_empty() {
             return evaluate(caller);
         }
-        evaluate(&Merged { caller, fields, additions: self, headers })
+        evaluate(&Merged { caller, fields, static_context: self, headers })
     }
 }
 
@@ -66,7 +66,7 @@ impl Merged<'_> {
     /// The fields from headers. A header that is missing, empty or not UTF-8 sets
     /// none. The same name may occur twice; the last one counts.
     fn in_headers(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.additions.headers.iter().filter_map(|(header, name)| {
+        self.static_context.headers.iter().filter_map(|(header, name)| {
             let value = std::str::from_utf8(self.headers.get(header)?.as_bytes()).ok()?;
             (!value.is_empty()).then_some((&**name, value))
         })
@@ -75,8 +75,8 @@ impl Merged<'_> {
     /// The field of this name that overrides the client's, if there is one.
     fn added(&self, name: &str) -> Option<ValueRef<'_>> {
         let header = self.in_headers().filter(|(field, _)| *field == name).last();
-        let header = header.map(|(_, value)| ValueRef::Text(value));
-        let constant = || self.additions.values.get(name);
+        let header = header.map(|(_, value)| ValueRef::String(value));
+        let constant = || self.static_context.values.get(name);
         let field = || self.fields.filter(|_| name != TARGETING_KEY)?.get(name);
         header.or_else(|| constant().or_else(field).map(ValueRef::Json))
     }
@@ -91,7 +91,7 @@ impl Context for Merged<'_> {
     fn each(&self, visit: &mut dyn FnMut(&str, ValueRef<'_>)) {
         let from_headers: Map<String, Value> =
             self.in_headers().map(|(name, value)| (name.to_owned(), value.into())).collect();
-        let values = self.additions.values.iter();
+        let values = self.static_context.values.iter();
         for (name, value) in values.filter(|(name, _)| !from_headers.contains_key(*name)) {
             visit(name, ValueRef::Json(value));
         }
@@ -99,7 +99,7 @@ impl Context for Merged<'_> {
             visit(name, ValueRef::Json(value));
         }
         let is_the_servers = |name: &str| {
-            from_headers.contains_key(name) || self.additions.values.contains_key(name)
+            from_headers.contains_key(name) || self.static_context.values.contains_key(name)
         };
         let is_a_field = |name: &str| {
             name != TARGETING_KEY && self.fields.is_some_and(|fields| fields.contains_key(name))
@@ -127,7 +127,7 @@ mod tests {
 
     #[test]
     fn headers_are_over_constants_those_over_the_source_and_that_over_the_caller() {
-        let additions = Additions {
+        let static_context = StaticContext {
             values: json!({"a": 1, "b": 1, "d": 1}).as_object().unwrap().clone(),
             headers: [("x-a", "a"), ("x-c", "c"), ("x-d", "d")]
                 .map(|(header, name)| (HeaderName::from_static(header), name.to_owned()))
@@ -153,10 +153,10 @@ mod tests {
             });
             json!(fields)
         };
-        let merged = additions.with(&caller, Some(source), &headers, fields);
+        let merged = static_context.with(&caller, Some(source), &headers, fields);
         let expected =
             json!({"a": "2", "b": 1, "c": "2", "d": 1, "e": 0, "f": 3, "g": 3, "targetingKey": 0});
         assert_eq!(merged, expected);
-        assert_eq!(Additions::default().with(&caller, None, &headers, fields), json!(caller));
+        assert_eq!(StaticContext::default().with(&caller, None, &headers, fields), json!(caller));
     }
 }

@@ -60,7 +60,7 @@ pub(crate) struct Resolved<'f> {
 /// A request, and the flags with which it is evaluated. An evaluation of all flags
 /// uses the same snapshot throughout.
 #[derive(Clone, Copy)]
-pub(crate) struct Question<'a> {
+pub(crate) struct Evaluation<'a> {
     pub(crate) core: &'a Core,
     pub(crate) flags: &'a Snapshot,
     pub(crate) selector: &'a Selector,
@@ -70,11 +70,11 @@ pub(crate) struct Question<'a> {
     pub(crate) headers: &'a HeaderMap,
 }
 
-impl<'a> Question<'a> {
+impl<'a> Evaluation<'a> {
     /// Evaluates a flag of any type; none if the selector shows no such flag.
     pub(crate) fn evaluate(&self, key: &str) -> Option<Outcome<'a>> {
-        let additions = &self.core.additions;
-        additions.with(self.context, self.fields, self.headers, |context| {
+        let static_context = &self.core.static_context;
+        static_context.with(self.context, self.fields, self.headers, |context| {
             self.flags.evaluate(self.selector, key, context)
         })
     }

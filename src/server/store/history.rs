@@ -153,18 +153,18 @@ pub(crate) fn exactly(steps: &[Arc<Step>], now: &Snapshot, selector: &Selector) 
         }
     }
     let was_shown = |key: &str| shown.get(key).is_some_and(Option::is_some);
-    told(differing.into_iter().map(|key| (key, was_shown(key))), now, selector)
+    changes(differing.into_iter().map(|key| (key, was_shown(key))), now, selector)
 }
 
 /// What a client must receive that may have seen flags with any of these keys. It
 /// is not known which, so each counts as seen.
 pub(crate) fn at_most(keys: &[Arc<str>], now: &Snapshot, selector: &Selector) -> Changes {
-    told(keys.iter().map(|key| (&**key, true)), now, selector)
+    changes(keys.iter().map(|key| (&**key, true)), now, selector)
 }
 
 /// What a client must receive about these keys. Each comes with whether the client
 /// saw a flag of that key before.
-fn told<'k>(
+fn changes<'k>(
     keys: impl Iterator<Item = (&'k str, bool)>,
     now: &Snapshot,
     selector: &Selector,
@@ -184,9 +184,9 @@ fn told<'k>(
 ///
 /// It does not keep the flags alive, however far a client lags behind.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Told(pub(crate) u64);
+pub(crate) struct SentVersion(pub(crate) u64);
 
-impl Told {
+impl SentVersion {
     pub(crate) fn new(snapshot: &Snapshot) -> Self {
         Self(snapshot.version)
     }

@@ -21,7 +21,7 @@
 //!
 //! To find what is new, a stream could compare the snapshot that it sent last
 //! with the current one. But a client that reads slowly would then keep all
-//! former flags in memory. A stream keeps only a version number ([`Told`]), and
+//! former flags in memory. A stream keeps only a version number ([`SentVersion`]), and
 //! the [`history`] remembers what has changed since.
 
 pub(crate) mod history;
@@ -35,7 +35,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
 use self::{
-    history::{History, Told},
+    history::{History, SentVersion},
     selector::Selector,
     snapshot::{Changes, Loaded, Snapshot},
 };
@@ -183,13 +183,13 @@ impl Store {
     /// Many streams ask the same after an update; the result is computed once.
     pub(crate) fn changes(
         &self,
-        told: Told,
+        sent: SentVersion,
         now: &Snapshot,
         selector: &Selector,
     ) -> Option<Arc<Changes>> {
-        now.changes.get((selector.clone(), told.0), || {
+        now.changes.get((selector.clone(), sent.0), || {
             let history = lock(&self.history);
-            let steps = history.steps(told.0, now.version).ok_or_else(|| history.since(told.0));
+            let steps = history.steps(sent.0, now.version).ok_or_else(|| history.since(sent.0));
             drop(history);
             Some(Arc::new(match steps {
                 Ok(steps) => history::exactly(&steps, now, selector),

@@ -87,9 +87,9 @@ fn changes_are_those_that_a_selector_shows() {
     let former = store.snapshot().clone();
     load(&store, 0, &flags("1", Some("x"), &["b", "c", "d"]));
     load(&store, 1, &flags("2", Some("y"), &["b", "c"]));
-    let (told, now) = (Told::new(&former), store.snapshot());
+    let (sent, now) = (SentVersion::new(&former), store.snapshot());
     let since =
-        |selector: &str| store.changes(told, &now, &Selector::parse(selector).unwrap()).unwrap();
+        |selector: &str| store.changes(sent, &now, &Selector::parse(selector).unwrap()).unwrap();
     let changes = |selector: &str| {
         since(selector)
             .flags
@@ -110,11 +110,11 @@ fn changes_are_computed_once() {
     let keys: Vec<_> = keys.iter().map(String::as_str).collect();
     let start = Barrier::new(8);
     for round in 0..8 {
-        let told = Told::new(&store.snapshot());
+        let sent = SentVersion::new(&store.snapshot());
         load(&store, 0, &flags(&round.to_string(), None, &keys));
         let ask = || {
             start.wait();
-            store.changes(told, &store.snapshot(), &Selector::All).unwrap()
+            store.changes(sent, &store.snapshot(), &Selector::All).unwrap()
         };
         let changes = thread::scope(|scope| {
             [(); 8].map(|()| scope.spawn(ask)).map(|thread| thread.join().unwrap())
@@ -130,10 +130,10 @@ fn changes_of_hidden_flags_are_told_to_those_who_see_them() {
     let store = store(&["one", "two"]);
     load(&store, 0, &flags("1", Some("x"), &["a"]));
     load(&store, 1, &flags("2", Some("y"), &["a"]));
-    let told = Told::new(&store.snapshot());
+    let sent = SentVersion::new(&store.snapshot());
     let since = |selector: &str| {
         let selector = Selector::parse(selector).unwrap();
-        let changes = store.changes(told, &store.snapshot(), &selector).unwrap();
+        let changes = store.changes(sent, &store.snapshot(), &selector).unwrap();
         changes.flags.get("a").map(|change| change.as_str())
     };
     load(&store, 0, &flags("3", Some("x"), &["a"]));
@@ -162,12 +162,13 @@ fn former_flags_are_not_kept() {
         load(&store, 0, &definition(changed, 0));
         for version in 1..=8 {
             let former = store.snapshot().clone();
-            let (told, flags) = (Told::new(&former), former.sources[0].flags.clone().unwrap());
+            let (sent, flags) =
+                (SentVersion::new(&former), former.sources[0].flags.clone().unwrap());
             let replaced = Arc::downgrade(&former);
             former.sync_message(&Selector::All, |_| Bytes::new());
             drop(former);
             load(&store, 0, &definition(changed, version));
-            assert_eq!(told_since(&store, told).map(|told| told.len()), Some(changed));
+            assert_eq!(changes_since(&store, sent).map(|sent| sent.len()), Some(changed));
             let now = store.snapshot().sources[0].flags.clone().unwrap();
             let shared = keys.iter().filter(|key| now.shares(key, &flags)).count();
             assert_eq!(shared, keys.len() - changed);
@@ -177,8 +178,8 @@ fn former_flags_are_not_kept() {
     }
 }
 
-fn told_since(store: &Store, told: Told) -> Option<Vec<String>> {
-    let changes = store.changes(told, &store.snapshot(), &Selector::All)?;
+fn changes_since(store: &Store, sent: SentVersion) -> Option<Vec<String>> {
+    let changes = store.changes(sent, &store.snapshot(), &Selector::All)?;
     Some(changes.flags.iter().map(|(key, change)| format!("{key} {}", change.as_str())).collect())
 }
 
@@ -187,12 +188,12 @@ fn told_since(store: &Store, told: Told) -> Option<Vec<String>> {
 fn what_has_changed_back_is_told() {
     let store = store(&["one"]);
     load(&store, 0, &flags("1", None, &["a", "b"]));
-    let told = Told::new(&store.snapshot());
-    assert_eq!(told_since(&store, told), Some(Vec::new()));
+    let sent = SentVersion::new(&store.snapshot());
+    assert_eq!(changes_since(&store, sent), Some(Vec::new()));
     load(&store, 0, &flags("2", None, &["a", "b", "c"]));
     load(&store, 0, &flags("1", None, &["a", "b"]));
     let expected = ["a update", "b update", "c delete"].map(str::to_owned);
-    assert_eq!(told_since(&store, told), Some(expected.into()));
+    assert_eq!(changes_since(&store, sent), Some(expected.into()));
 }
 
 /// However many updates a stream misses, it learns of every flag that they have changed.
@@ -200,7 +201,7 @@ fn what_has_changed_back_is_told() {
 fn changes_that_are_long_past_are_known() {
     let store = store(&["one", "two"]);
     load(&store, 0, &flags("1", None, &["same", "gone"]));
-    let told = Told::new(&store.snapshot());
+    let sent = SentVersion::new(&store.snapshot());
     for version in 0..2_000 {
         let key = format!("key-{}", version % 100);
         load(&store, 1, &flags(&version.to_string(), None, &[&key]));
@@ -209,7 +210,7 @@ fn changes_that_are_long_past_are_known() {
     let mut expected: Vec<_> = (0..99).map(|key| format!("key-{key} delete")).collect();
     expected.extend(["key-99 update".to_owned(), "gone delete".to_owned()]);
     expected.sort_unstable();
-    assert_eq!(told_since(&store, told), Some(expected));
+    assert_eq!(changes_since(&store, sent), Some(expected));
 }
 
 /// Keys that come and go do not fill the memory. A stream that has missed forgotten keys learns
@@ -217,18 +218,18 @@ fn changes_that_are_long_past_are_known() {
 #[test]
 fn removed_keys_are_forgotten_at_last() {
     let store = store(&["one"]);
-    let before = Told::new(&store.snapshot());
+    let before = SentVersion::new(&store.snapshot());
     let keys = |from: usize| (from..from + 1_000).map(|key| key.to_string()).collect::<Vec<_>>();
-    let mut after = Told::new(&store.snapshot());
+    let mut after = SentVersion::new(&store.snapshot());
     for round in 0..=2 * MOST_REMOVED / 1_000 {
         let keys = keys(round * 1_000);
         load(&store, 0, &flags("1", None, &keys.iter().map(|key| &**key).collect::<Vec<_>>()));
-        assert_eq!(told_since(&store, after).map(|told| told.len() >= 1_000), Some(true));
-        after = Told::new(&store.snapshot());
+        assert_eq!(changes_since(&store, after).map(|sent| sent.len() >= 1_000), Some(true));
+        after = SentVersion::new(&store.snapshot());
         assert!(lock(&store.history).since(after.0).is_some());
         assert!(lock(&store.history).len() <= MOST_REMOVED + 2_000);
     }
-    assert_eq!(told_since(&store, before), None);
+    assert_eq!(changes_since(&store, before), None);
 }
 
 #[test]
