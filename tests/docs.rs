@@ -68,6 +68,18 @@ fn the_readme_names_every_feature() {
     assert_eq!(first_column(&readme, "| Feature | Default | What it adds |"), names);
 }
 
+#[test]
+fn the_architecture_says_why_there_is_each_dependency() {
+    let (page, manifest) = (read("ARCHITECTURE.md"), read("Cargo.toml"));
+    let sections = ["\n[dependencies]\n", "\n[build-dependencies]\n"];
+    let sections = sections.map(|start| manifest.split_once(start).unwrap().1);
+    let lines = sections.iter().flat_map(|text| text.split("\n[").next().unwrap().lines());
+    let names: BTreeSet<_> =
+        lines.filter_map(|line| line.split_once(" = ").map(|(name, _)| name)).collect();
+    assert!(names.contains("tonic") && names.contains("protox"), "{names:?}");
+    assert_eq!(first_column(&page, "| Crate | For | Reason |"), names);
+}
+
 fn entries(folder: &Path) -> Vec<PathBuf> {
     let entries =
         fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
