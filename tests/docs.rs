@@ -90,6 +90,26 @@ fn name(path: &Path) -> &str {
     path.file_name().unwrap().to_str().unwrap()
 }
 
+/// The rows of the table with this header.
+fn rows<'p>(page: &'p str, header: &str) -> Vec<&'p str> {
+    let (_, table) = page.split_once(&format!("{header}\n")).expect(header);
+    table.lines().skip(1).take_while(|line| line.starts_with('|')).collect()
+}
+
+/// A reader of the page and a reader of the module learn the same.
+#[test]
+fn the_differences_in_evaluation_are_those_of_the_evaluator() {
+    let module = read("src/evaluator/mod.rs").replace("//! ", "");
+    let page = read("docs/flagd.md");
+    let on_the_page = rows(&page, "| Definition or request | flagd 0.16.1 | flagstaff |");
+    let in_the_module = rows(&module, "| definition or request | flagd | here |");
+    assert!(on_the_page.len() > 5, "{on_the_page:?}");
+    // There the error codes are links.
+    let plain = |row: &str| row.replace("[`", "`").replace("`]", "`");
+    let in_the_module: Vec<_> = in_the_module.into_iter().map(plain).collect();
+    assert_eq!(on_the_page, in_the_module);
+}
+
 #[test]
 fn the_architecture_names_every_folder() {
     let page = read("ARCHITECTURE.md");
