@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value as Json};
 
-use super::{by_name::ByName, diagnostic::DefinitionError, flag::Flag};
+use super::{by_name::ByName, diagnostic::DefinitionError, load::flag::Flag};
 use crate::{
     bucketing::Bucketing,
     evaluator::load::{

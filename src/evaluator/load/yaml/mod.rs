@@ -39,11 +39,8 @@ use std::{
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Tag};
 use serde_json::Value as Json;
 
-use super::{
-    location::Position,
-    tree::{Entry, Kind, MAX_DEPTH, Tree},
-};
-use crate::evaluator::{diagnostic::DefinitionError, json_text, number};
+use super::tree::{Entry, Kind, MAX_DEPTH, Tree};
+use crate::evaluator::{diagnostic::DefinitionError, json_text, location::Position, number};
 
 /// How many times the size of the text its values may have, with aliases written
 /// out.

@@ -31,12 +31,13 @@ use std::{mem, sync::Arc};
 
 use serde_json::{Map, Value as Json};
 
-use super::{by_name::ByName, json_text};
+use super::{
+    references::{Evaluators, TooLarge},
+    text::folded,
+};
 use crate::evaluator::{
-    load::{
-        references::{Evaluators, TooLarge},
-        text::folded,
-    },
+    by_name::ByName,
+    json_text,
     rule::{
         compile::{self, TooDeep},
         node::Rule,
