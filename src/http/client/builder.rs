@@ -176,7 +176,6 @@ fn setup(error: reqwest::Error) -> ClientError {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use http::Request;
 
     use super::*;

@@ -4,11 +4,11 @@ use std::{error::Error, io, time::Duration};
 
 use crate::{excerpt::excerpt, http::tls::TlsError};
 
-/// An error of a [`Client`] or a [`ClientBuilder`].
+/// An error of a [`Client`](super::Client) or a [`ClientBuilder`](super::ClientBuilder).
 ///
-/// The `String` that most variants hold is the [`public_name`] of the URL that was
-/// requested, even if the error is that of a URL to which it redirects. No variant
-/// contains a secret.
+/// The `String` that most variants hold is the
+/// [`public_name`](crate::http::public_name) of the URL that was requested, even if
+/// the error is that of a URL to which it redirects. No variant contains a secret.
 ///
 /// ```no_run
 /// use flagstaff::http::{Client, ClientError};
@@ -28,7 +28,7 @@ pub enum ClientError {
     /// The URL is invalid.
     #[error("`{shown}` is not a valid URL: {reason}", shown = excerpt(url))]
     Url {
-        /// The [`public_name`] of the URL.
+        /// The [`public_name`](crate::http::public_name) of the URL.
         url: String,
         /// What is wrong with it.
         reason: String,

@@ -93,8 +93,9 @@ impl ServerBuilder {
     /// Puts every service on a free port of 127.0.0.1, for tests.
     ///
     /// This also brings back a service that was left out; leave it out
-    /// afterwards. The addresses are those of [`Server::evaluation_addr`] and
-    /// its siblings.
+    /// afterwards. The addresses are those of
+    /// [`Server::evaluation_addr`](crate::server::Server::evaluation_addr) and its
+    /// siblings.
     ///
     /// ```
     /// # use flagstaff::server::Server;
