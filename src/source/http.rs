@@ -37,7 +37,7 @@ use crate::{
     excerpt::excerpt,
     http::{
         Client, ClientError,
-        client::parse,
+        client::url::parse,
         public_name,
         tls::{ClientTls, Pem},
     },

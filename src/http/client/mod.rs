@@ -24,7 +24,6 @@ mod deadline;
 mod error;
 mod redirect;
 mod send;
-mod url;
+pub(crate) mod url;
 
-pub(crate) use self::url::parse;
 pub use self::{body::ClientBody, builder::ClientBuilder, error::ClientError, send::Client};
