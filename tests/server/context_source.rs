@@ -85,9 +85,9 @@ impl ContextSource for Double {
         self.asked.fetch_add(1, Ordering::SeqCst);
         let key = subject.targeting_key().map(std::borrow::Cow::into_owned);
         self.keys.lock().unwrap().push(key);
-        let (key, tenant) = (subject.text("targetingKey"), subject.text("tenant"));
+        let (key, tenant) = (subject.string("targetingKey"), subject.string("tenant"));
         let has = ["targetingKey", "tenant", "region", "seats"].map(|name| subject.contains(name));
-        *self.seen.lock().unwrap() = json!([key, tenant, subject.text("seats"), has]);
+        *self.seen.lock().unwrap() = json!([key, tenant, subject.string("seats"), has]);
         let script = self.script.lock().unwrap().clone();
         match script {
             Script::Fields(fields) => Ok(Arc::new(fields.as_object().unwrap().clone())),

@@ -7,6 +7,8 @@
 //! A flag is reported at once, and then at most once a second, however often its
 //! fields change.
 
+mod pace;
+
 use std::{sync::Arc, time::Duration};
 
 use tokio::{
@@ -14,7 +16,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::pace::Pace;
+use self::pace::Pace;
 use crate::{
     context_change::ContextChange, context_source::ContextSource, excerpt::excerpt,
     server::core::Core,

@@ -31,12 +31,13 @@ use std::{mem, sync::Arc};
 
 use serde_json::{Map, Value as Json};
 
-use super::{by_name::ByName, json_text};
+use super::{
+    references::{Evaluators, TooLarge},
+    text::folded,
+};
 use crate::evaluator::{
-    load::{
-        references::{Evaluators, TooLarge},
-        text::folded,
-    },
+    by_name::ByName,
+    json_text,
     rule::{
         compile::{self, TooDeep},
         node::Rule,
@@ -204,17 +205,18 @@ impl Fields {
     /// When the flag is not an object, or a reference makes the definition too
     /// large: its fields are then not known.
     fn parse(json: Json, evaluators: &Evaluators) -> Result<(Self, Vec<Fault>), Broken> {
-        let refused = |message: &str| {
+        let rejected = |message: &str| {
             let message = message.to_owned();
             Broken { key: None, faults: vec![Fault { field: None, message }] }
         };
-        let referred = evaluators.referred(&json).map_err(|TooLarge| refused(TooLarge::MESSAGE))?;
+        let referred =
+            evaluators.referred(&json).map_err(|TooLarge| rejected(TooLarge::MESSAGE))?;
         let nothing_shared = Evaluators::default();
         let evaluators = if referred.is_some() { &nothing_shared } else { evaluators };
         let entries = match referred.unwrap_or(json) {
             Json::Object(entries) => entries,
             Json::Null => Map::new(),
-            _ => return Err(refused("expected an object")),
+            _ => return Err(rejected("expected an object")),
         };
         let (mut fields, mut faults) = (Self::default(), Vec::new());
         for (name, value) in sorted(entries) {

@@ -13,9 +13,6 @@
 //! place in turn, because a rule reads few fields and most requests have nothing
 //! added.
 
-pub(crate) mod changes;
-mod pace;
-
 use http::{HeaderMap, HeaderName};
 use serde_json::{Map, Value};
 
@@ -27,7 +24,7 @@ use crate::{
 /// The options for the fields that the server adds: constants, and fields from
 /// headers, which override them.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Additions {
+pub(crate) struct StaticContext {
     /// The constants by name. Sync clients receive these too.
     pub(crate) values: Map<String, Value>,
     /// Which header gives which field. Of two for the same field, the later one
@@ -42,19 +39,19 @@ pub(crate) struct Merged<'a> {
     caller: &'a (dyn Context + Sync),
     /// The fields of the context source, once it was called.
     fields: Option<&'a Map<String, Value>>,
-    additions: &'a Additions,
+    static_context: &'a StaticContext,
     /// The headers of this request.
     headers: &'a HeaderMap,
 }
 
-impl Additions {
+impl StaticContext {
     /// The context of a request, as the context source sees it.
     pub(crate) fn over<'a>(
         &'a self,
         caller: &'a (dyn Context + Sync),
         headers: &'a HeaderMap,
     ) -> Merged<'a> {
-        Merged { caller, fields: None, additions: self, headers }
+        Merged { caller, fields: None, static_context: self, headers }
     }
 }
 
@@ -67,7 +64,7 @@ impl<'a> Merged<'a> {
     /// The context to evaluate with. If nothing is added, that is the client's own,
     /// without another layer.
     pub(crate) fn as_context(&self) -> &dyn Context {
-        let Additions { values, headers } = self.additions;
+        let StaticContext { values, headers } = self.static_context;
         if self.fields.is_none() && values.is_empty() && headers.is_empty() {
             return self.caller;
         }
@@ -79,7 +76,7 @@ impl Merged<'_> {
     /// The fields from headers. A header that is missing, empty or not UTF-8 sets
     /// none. The same name may occur twice; the last one counts.
     fn in_headers(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.additions.headers.iter().filter_map(|(header, name)| {
+        self.static_context.headers.iter().filter_map(|(header, name)| {
             let value = std::str::from_utf8(self.headers.get(header)?.as_bytes()).ok()?;
             (!value.is_empty()).then_some((&**name, value))
         })
@@ -88,8 +85,8 @@ impl Merged<'_> {
     /// The field of this name that overrides the client's, if there is one.
     fn added(&self, name: &str) -> Option<ValueRef<'_>> {
         let header = self.in_headers().filter(|(field, _)| *field == name).last();
-        let header = header.map(|(_, value)| ValueRef::Text(value));
-        let constant = || self.additions.values.get(name);
+        let header = header.map(|(_, value)| ValueRef::String(value));
+        let constant = || self.static_context.values.get(name);
         let field = || self.fields.filter(|_| name != TARGETING_KEY)?.get(name);
         header.or_else(|| constant().or_else(field).map(ValueRef::Json))
     }
@@ -104,7 +101,7 @@ impl Context for Merged<'_> {
     fn each(&self, visit: &mut dyn FnMut(&str, ValueRef<'_>)) {
         let from_headers: Map<String, Value> =
             self.in_headers().map(|(name, value)| (name.to_owned(), value.into())).collect();
-        let values = self.additions.values.iter();
+        let values = self.static_context.values.iter();
         for (name, value) in values.filter(|(name, _)| !from_headers.contains_key(*name)) {
             visit(name, ValueRef::Json(value));
         }
@@ -112,7 +109,7 @@ impl Context for Merged<'_> {
             visit(name, ValueRef::Json(value));
         }
         let is_the_servers = |name: &str| {
-            from_headers.contains_key(name) || self.additions.values.contains_key(name)
+            from_headers.contains_key(name) || self.static_context.values.contains_key(name)
         };
         let is_a_field = |name: &str| {
             name != TARGETING_KEY && self.fields.is_some_and(|fields| fields.contains_key(name))
@@ -140,7 +137,7 @@ mod tests {
 
     #[test]
     fn headers_are_over_constants_those_over_the_source_and_that_over_the_caller() {
-        let additions = Additions {
+        let static_context = StaticContext {
             values: json!({"a": 1, "b": 1, "d": 1}).as_object().unwrap().clone(),
             headers: [("x-a", "a"), ("x-c", "c"), ("x-d", "d")]
                 .map(|(header, name)| (HeaderName::from_static(header), name.to_owned()))
@@ -166,15 +163,15 @@ mod tests {
             });
             json!(fields)
         };
-        let seen = fields(additions.over(&caller, &headers).as_context());
+        let seen = fields(static_context.over(&caller, &headers).as_context());
         let expected =
             json!({"a": "2", "b": 1, "c": "2", "d": 1, "e": 0, "f": 0, "targetingKey": 0});
         assert_eq!(seen, expected, "what the source sees");
-        let merged = additions.over(&caller, &headers).with_fields(Some(source));
+        let merged = static_context.over(&caller, &headers).with_fields(Some(source));
         let expected =
             json!({"a": "2", "b": 1, "c": "2", "d": 1, "e": 0, "f": 3, "g": 3, "targetingKey": 0});
         assert_eq!(fields(merged.as_context()), expected);
-        let nothing = Additions::default();
+        let nothing = StaticContext::default();
         assert_eq!(fields(nothing.over(&caller, &headers).as_context()), json!(caller));
     }
 }

@@ -1,9 +1,9 @@
 //! From a request to its result, whatever the protocol, and results as protobuf.
 //!
-//! A protocol reads a request, hands it over as [`Asked`] together with a function
-//! that writes the response, and gets that response or a status. The function is
-//! passed in because a result borrows from the snapshot of the flags: it is
-//! written in place, and never copied into a value of its own.
+//! A protocol reads a request, hands it over as [`EvaluationRequest`] together with
+//! a function that writes the response, and gets that response or a status. The
+//! function is passed in because a result borrows from the snapshot of the flags:
+//! it is written in place, and never copied into a value of its own.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use prost::{
 };
 use tonic::Status;
 
-use super::resolve::{Question, Resolved, Typed};
+use super::resolve::{Evaluation, Resolved, Typed};
 use crate::server::protocol::procedure::{Kind, Version};
 use crate::{
     evaluator::{Context, ErrorCode},
@@ -26,24 +26,24 @@ use crate::{
 };
 
 /// What every request that evaluates flags has.
-pub(crate) struct Asked<'r> {
+pub(crate) struct EvaluationRequest<'r> {
     /// For the selector, and for context fields from headers.
     pub(crate) headers: &'r HeaderMap,
     /// The client's context.
     pub(crate) context: &'r (dyn Context + Sync),
     /// How long the client waits; none if it does not say. It is called only if
     /// the flags are not loaded yet.
-    pub(crate) patience: &'r (dyn Fn() -> Option<Duration> + Sync),
+    pub(crate) client_timeout: &'r (dyn Fn() -> Option<Duration> + Sync),
 }
 
-impl Asked<'_> {
+impl EvaluationRequest<'_> {
     /// Resolves a flag, and writes the response while the result is borrowed from
     /// the flags.
     ///
     /// # Errors
     ///
     /// Returns flagd's status if the flag cannot be resolved, and those of
-    /// [`ask`](Self::ask).
+    /// [`evaluate`](Self::evaluate).
     pub(crate) async fn resolve<T>(
         &self,
         core: &Core,
@@ -52,11 +52,11 @@ impl Asked<'_> {
         version: Version,
         write: impl FnOnce(&Resolved<'_>) -> T,
     ) -> Result<T, Status> {
-        let answer = |question: &Question<'_>| {
-            let resolved = question.resolve(key, kind, version);
+        let respond = |evaluation: &Evaluation<'_>| {
+            let resolved = evaluation.resolve(key, kind, version);
             resolved.map(|resolved| write(&resolved)).map_err(status)
         };
-        self.ask(core, answer).await?
+        self.evaluate(core, respond).await?
     }
 
     /// Evaluates with the current flags, or with the first ones once they are
@@ -67,19 +67,19 @@ impl Asked<'_> {
     /// Returns `INVALID_ARGUMENT` for an invalid selector, before it waits for
     /// anything, and `UNAVAILABLE` while there are no flags or the context source
     /// fails.
-    pub(crate) async fn ask<T>(
+    pub(crate) async fn evaluate<T>(
         &self,
         core: &Core,
-        answer: impl FnOnce(&Question<'_>) -> T,
+        respond: impl FnOnce(&Evaluation<'_>) -> T,
     ) -> Result<T, Status> {
-        let Self { headers, context, patience } = *self;
+        let Self { headers, context, client_timeout } = *self;
         let selector = selector(core, headers)?;
-        core.answerable(patience).await?;
-        let context = core.additions.over(context, headers);
+        core.ready_to_evaluate(client_timeout).await?;
+        let context = core.static_context.over(context, headers);
         let fields = core.fields(&context).await?;
         let context = context.with_fields(fields.as_deref());
         let (flags, context) = (core.store.snapshot(), context.as_context());
-        Ok(answer(&Question { core, flags: &flags, selector: &selector, context }))
+        Ok(respond(&Evaluation { core, flags: &flags, selector: &selector, context }))
     }
 }
 

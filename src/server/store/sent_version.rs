@@ -5,7 +5,7 @@
 ///
 /// It does not keep the flags alive, however far a client lags behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Told {
+pub(crate) struct SentVersion {
     pub(crate) version: u64,
     pub(crate) touches: u64,
 }
