@@ -1,5 +1,5 @@
 //! The store over HTTP, on each of its databases.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod access;
 mod changes;

@@ -22,7 +22,8 @@ pub(crate) struct Store {
     pub(crate) running: Running,
     pub(crate) url: String,
     admin: String,
-    _folder: Option<TempDir>,
+    /// Deleted with the store.
+    folder: Option<TempDir>,
 }
 
 /// A database of each kind that is installed.
@@ -42,7 +43,7 @@ pub(crate) async fn stores() -> Vec<Store> {
     for database in databases(&folder) {
         stores.push(start(settings(database)).await);
     }
-    stores[0]._folder = Some(folder);
+    stores[0].folder = Some(folder);
     stores
 }
 
@@ -50,7 +51,7 @@ pub(crate) async fn stores() -> Vec<Store> {
 pub(crate) async fn store() -> Store {
     let folder = tempfile::tempdir().unwrap();
     let mut store = start(settings(Database::Sqlite(folder.path().join("store.db")))).await;
-    store._folder = Some(folder);
+    store.folder = Some(folder);
     store
 }
 
@@ -66,7 +67,7 @@ pub(crate) fn settings(database: Database) -> Settings {
 pub(crate) async fn start(settings: Settings) -> Store {
     let running = serve::start(&settings).await.unwrap();
     let url = format!("http://{}", running.address());
-    let mut store = Store { running, url, admin: String::new(), _folder: None };
+    let mut store = Store { running, url, admin: String::new(), folder: None };
     store.admin = store.token(&["admin"], None).await;
     store
 }
