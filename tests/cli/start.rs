@@ -1,6 +1,6 @@
 //! `flagstaff start`, always of this package.
 
-use std::{fs, net::SocketAddr, process::Stdio, time::Duration};
+use std::{fs, net::SocketAddr, process::Stdio};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -8,7 +8,6 @@ use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
     net::TcpStream,
     process::Command,
-    time::timeout,
 };
 
 use crate::{
@@ -17,6 +16,7 @@ use crate::{
     support::{
         flagd::{FlagdCommand, FlagdProcess, Signal},
         ports::{free_port, listen, local},
+        wait::{becomes_true, bounded},
     },
 };
 
@@ -297,7 +297,7 @@ pub(crate) async fn addresses(
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
     let mut found = Vec::new();
     while found.len() < 4 {
-        let line = timeout(Duration::from_secs(20), lines.next_line()).await.unwrap().unwrap();
+        let line = bounded("a log line", lines.next_line()).await.unwrap();
         let line = line.expect("the program goes on");
         let entry: Value = serde_json::from_str(&line).expect("logs are JSON");
         if entry["message"] == "listening" {
@@ -333,7 +333,7 @@ async fn a_signal_ends_it_in_peace() {
         let (mut child, addresses) = addresses(command).await;
         TcpStream::connect(addresses[0].1).await.unwrap();
         program::kill(&child, signal);
-        let ended = timeout(Duration::from_secs(20), child.wait()).await.unwrap().unwrap();
+        let ended = bounded("the exit", child.wait()).await.unwrap();
         assert_eq!(ended.code(), Some(0), "{signal:?}");
     }
 }
@@ -345,11 +345,9 @@ async fn one_follows_another() {
     let uri = format!("grpc://127.0.0.1:{}", first.ports().sync);
     let second = server(&json!({ "flags": {} }), &["--uri", &uri]).await;
     let value = async || eval(&second, &["flag"]).await["value"].clone();
-    let followed = timeout(Duration::from_secs(20), async { while value().await != true {} });
-    followed.await.expect("the flag of the first");
+    becomes_true("the flag of the first", async || value().await == true).await;
     first.edit_flags(|definition| definition["flags"]["flag"]["defaultVariant"] = json!("off"));
-    let followed = timeout(Duration::from_secs(20), async { while value().await != false {} });
-    followed.await.expect("the change of the first");
+    becomes_true("the change of the first", async || value().await == false).await;
 }
 
 #[tokio::test]
@@ -361,6 +359,5 @@ async fn a_url_is_a_source() {
     tokio::spawn(async { axum::serve(listener, files).await });
     let flagd = server(&json!({ "flags": {} }), &["--uri", &uri]).await;
     let value = async || eval(&flagd, &["flag"]).await["value"].clone();
-    let read = timeout(Duration::from_secs(20), async { while value().await != true {} });
-    read.await.expect("the flag of the URL");
+    becomes_true("the flag of the URL", async || value().await == true).await;
 }

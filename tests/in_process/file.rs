@@ -277,6 +277,7 @@ async fn without_a_watch_changes_wait_for_the_interval() {
     fs::remove_file(&files.path).unwrap();
     let lost = bounded("the loss", source.next()).await.unwrap_err();
     assert!(!lost.is_fatal());
+    // The clock is paused, so this takes no time.
     let more = tokio::time::timeout(10 * OFTEN, source.next()).await;
     assert!(more.is_err(), "it is told once: {more:?}");
     fs::write(&files.path, "2").unwrap();
@@ -285,6 +286,7 @@ async fn without_a_watch_changes_wait_for_the_interval() {
     let mut source = FileSource::new(&files.path, NEVER).without_watch();
     assert_eq!(given(&mut source).await, "2");
     files.replace("3");
+    // The clock is paused, so this takes no time.
     let nothing = tokio::time::timeout(10 * OFTEN, source.next()).await;
     assert!(nothing.is_err(), "{nothing:?}");
 }
@@ -295,12 +297,13 @@ async fn a_file_that_is_written_in_steps_is_read_as_a_whole() {
     let files = Files::new("flags", "1");
     let mut source = FileSource::new(&files.path, NEVER);
     assert_eq!(given(&mut source).await, "1");
-    // While the system tells its news, the clock goes no further than half the time to settle.
     tokio::time::pause();
     let mut file = fs::OpenOptions::new().append(true).open(&files.path).unwrap();
     file.write_all(b"2").unwrap();
     for _ in 0..10 {
         let begun = Instant::now();
+        // Time for the system to report the write, which has no sign to wait for. The paused clock
+        // advances only half the time to settle meanwhile.
         while begun.elapsed() < OFTEN {
             tokio::select! {
                 biased;
@@ -366,6 +369,7 @@ async fn an_interval_without_end() {
     let files = Files::new("flags", "1");
     let mut source = FileSource::new(&files.path, Duration::MAX).without_watch();
     assert_eq!(given(&mut source).await, "1");
+    // The clock is paused, so this takes no time.
     let nothing = tokio::time::timeout(10 * OFTEN, source.next()).await;
     assert!(nothing.is_err(), "{nothing:?}");
 }

@@ -33,6 +33,7 @@ fn impatient(network: &TcpGate) -> FlagdOptionsBuilder {
 async fn calls_fail(provider: &FlagdProvider) {
     let start = Instant::now();
     let mut calls = 0;
+    // The time only makes there be more of them.
     while calls < 20 || start.elapsed() < DEADLINE * 4 {
         error(provider, "on").await;
         calls += 1;

@@ -1,6 +1,13 @@
 //! Time that moves only when a test says so, while servers and sockets go on in real time.
 
-use std::{future::Future, sync::mpsc, time::Duration};
+use std::{
+    fmt::Debug,
+    future::{Future, poll_fn},
+    pin::Pin,
+    sync::mpsc,
+    task::Poll,
+    time::Duration,
+};
 
 use tokio::{sync::oneshot, time};
 
@@ -37,6 +44,25 @@ impl Clock {
         time::pause();
         // A paused clock goes on as soon as nobody has anything else to do.
         time::sleep(Duration::from_millis(1)).await;
+        time::resume();
+    }
+
+    /// Panics, naming `what` it waits for, if the future completes: after whatever is on its way
+    /// between the sockets of this runtime has arrived.
+    pub async fn still_waits<F: Future<Output: Debug>>(what: &str, mut future: Pin<&mut F>) {
+        // From socket to socket, through a client and a server and back.
+        for _ in 0..10 {
+            Self::settle().await;
+            let polled = poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await;
+            assert!(polled.is_pending(), "{polled:?} did not wait for {what}");
+        }
+    }
+
+    /// So much time passes at once in a test whose clock otherwise runs; all timers that are due
+    /// fire.
+    pub async fn skip(duration: Duration) {
+        time::pause();
+        time::advance(duration).await;
         time::resume();
     }
 

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use http::{Response, StatusCode, header::CONTENT_TYPE};
+use http::{Request, Response, StatusCode, header::CONTENT_TYPE};
+use hyper::body::Incoming;
 use tokio::{io, net::TcpListener, sync::watch};
 
 use super::{
@@ -18,6 +19,7 @@ pub struct PlainHttp {
     port: u16,
     status: watch::Sender<StatusCode>,
     counts: Arc<watch::Sender<Connections>>,
+    calls: Arc<watch::Sender<usize>>,
     _goaway: watch::Sender<bool>,
     _background: Background,
 }
@@ -36,7 +38,12 @@ impl PlainHttp {
             counts: Arc::clone(&counts),
             goaway: going_away,
         };
-        let handler = move |_| {
+        let calls = Arc::new(watch::Sender::default());
+        let counted = Arc::clone(&calls);
+        let handler = move |request: Request<Incoming>| {
+            if !request.uri().path().ends_with("/EventStream") {
+                counted.send_modify(|calls| *calls += 1);
+            }
             let status = *answer.borrow();
             async move {
                 Response::builder()
@@ -47,7 +54,7 @@ impl PlainHttp {
             }
         };
         let background = Background::spawn("plain-http", || server.run(handler));
-        Self { port, status, counts, _goaway: goaway, _background: background }
+        Self { port, status, counts, calls, _goaway: goaway, _background: background }
     }
 
     /// Answers with this status from now on.
@@ -65,6 +72,11 @@ impl PlainHttp {
 
     pub fn connections(&self) -> Connections {
         *self.counts.borrow()
+    }
+
+    /// Waits until it has received so many requests other than those for an event stream.
+    pub async fn wait_for_calls(&self, wanted: usize) {
+        wait::until(&self.calls, "calls", |calls| *calls >= wanted).await;
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
 
 use tokio::{
     sync::watch,
-    time::{sleep, timeout},
+    time::{self, sleep, timeout},
 };
 
 /// Long enough for a loaded machine; only a failing test ever takes so long.
@@ -18,6 +18,16 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 /// The future's output; panics, naming `what`, when it takes longer than [`PATIENCE`].
 pub async fn bounded<F: Future>(what: &str, future: F) -> F::Output {
     timeout(PATIENCE, future).await.unwrap_or_else(|_| panic!("waited {PATIENCE:?} for {what}"))
+}
+
+/// The future's output; panics, naming `what`, when it comes before `least` has passed, or not
+/// within [`PATIENCE`]. A slow machine cannot break a lower bound.
+pub async fn no_sooner<F: Future>(what: &str, least: Duration, future: F) -> F::Output {
+    let start = time::Instant::now();
+    let output = bounded(what, future).await;
+    let passed = start.elapsed();
+    assert!(passed >= least, "{what} came after {passed:?}, before {least:?}");
+    output
 }
 
 /// Waits until `condition` holds, where nothing tells when; panics, naming `what`, if it never
