@@ -61,7 +61,7 @@ fn every_fuzz_target_runs_every_night() {
 /// fails on a slow one. It waits for a state instead (`support::wait`), or stops the clock
 /// (`support::clock`). Where there is no other way, a comment on the line above says why.
 #[test]
-fn a_wait_by_the_clock_says_why() {
+fn every_wait_by_the_clock_says_why() {
     let mut folders = vec![PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests"))];
     let mut unexplained = Vec::new();
     while let Some(folder) = folders.pop() {

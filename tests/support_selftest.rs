@@ -36,7 +36,7 @@ fn int(key: &str) -> v2::ResolveIntRequest {
 }
 
 #[tokio::test]
-async fn the_scripted_server_answers_as_flagd_does() {
+async fn the_scripted_server_responds_as_flagd_does() {
     let server = ScriptedServer::start();
     server.set("on", Flag::new(true).variant("yes").metadata(json!({ "a": 1 })));
     server.set("half", 1.5);
@@ -97,7 +97,7 @@ async fn the_log_has_headers_authority_and_context() {
 }
 
 #[tokio::test]
-async fn a_gated_answer_is_the_one_of_its_arrival() {
+async fn a_gated_response_is_computed_on_arrival() {
     let server = ScriptedServer::start();
     server.set("on", true);
     let gate = server.gate("on");
@@ -144,7 +144,7 @@ async fn streams_follow_the_script() {
 }
 
 #[tokio::test]
-async fn a_server_stops_hard_or_gently_and_comes_back() {
+async fn a_server_stops_hard_or_gently_and_starts_again() {
     let server = ScriptedServer::start();
     server.set("on", true);
     let mut client = V2::new(connect(server.uri()).await);
@@ -271,7 +271,7 @@ async fn the_proxy_routes_on_the_authority() {
 }
 
 #[tokio::test]
-async fn certificates_serve_who_trusts_them() {
+async fn clients_that_trust_the_certificate_are_served() {
     let certificates = Certificates::new();
     let read = |path| std::fs::read(path).unwrap();
     let trust = |ca| ClientTlsConfig::new().ca_certificate(Certificate::from_pem(read(ca)));
@@ -300,7 +300,7 @@ async fn certificates_serve_who_trusts_them() {
 }
 
 #[tokio::test]
-async fn raw_peers_answer_404_nothing_or_are_not_there() {
+async fn raw_peers_respond_404_say_nothing_or_do_not_listen() {
     let plain = PlainHttp::start(404);
     let mut client = V2::new(connect(plain.uri()).await);
     let status = client.resolve_boolean(boolean("on")).await.unwrap_err();

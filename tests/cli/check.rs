@@ -67,7 +67,7 @@ async fn scripts_get_json() {
 }
 
 #[tokio::test]
-async fn text_that_cannot_be_read_is_an_error_with_its_place() {
+async fn a_malformed_definition_is_an_error_with_its_position() {
     let directory = tempfile::tempdir().unwrap();
     let half = file(&directory, "half.json", "{\n  \"flags\": {");
     let absent = directory.path().join("absent.json").to_str().unwrap().to_owned();
@@ -82,7 +82,7 @@ async fn text_that_cannot_be_read_is_an_error_with_its_place() {
 }
 
 #[tokio::test]
-async fn warnings_fail_only_when_asked_to() {
+async fn warnings_fail_only_on_request() {
     // The schema knows no such state; flagd takes it for ENABLED.
     let doubtful = VALID.replace("ENABLED", "MAYBE");
     let checked = run_with_input(&["check", "-"], &doubtful).await;
@@ -107,7 +107,7 @@ async fn a_byte_order_mark_is_skipped() {
 
 /// What can never work, with its place and what was meant.
 #[tokio::test]
-async fn rules_that_can_never_work_are_warned_of() {
+async fn rules_that_can_never_work_cause_warnings() {
     let flag = r#"{"state": "ENABLED", "variants": {"on": true, "off": false}, "defaultVariant": "off",
  "targeting": {"if": [{"endswith": [{"var": "email"}, "@corp.example"]}, "no",
   {"$ref": "staf"}, "on"]}}"#;

@@ -52,7 +52,7 @@ async fn eval(flagd: &FlagdProcess, args: &[&str]) -> Finished {
 }
 
 #[tokio::test]
-async fn every_type_is_found_and_asked_for() {
+async fn every_type_is_detected_or_requested() {
     let flagd = flagd(&definition()).await;
     for (key, as_type, variant, value) in [
         ("bool", "bool", "off", json!(false)),
@@ -137,7 +137,7 @@ async fn the_targeting_key_is_a_string_and_other_fields_can_be() {
 }
 
 #[tokio::test]
-async fn a_context_that_cannot_be_meant_is_an_error() {
+async fn a_mistaken_context_is_an_error() {
     for (context, message) in [
         ("targetingKey:=4", "must be a string, got 4; write `targetingKey=VALUE`"),
         (r#"{"targetingKey": 4}"#, "must be a string, got 4; write `targetingKey=VALUE`"),
@@ -165,7 +165,7 @@ async fn people_get_lines() {
 }
 
 #[tokio::test]
-async fn a_flag_without_a_value_is_told_from_errors() {
+async fn a_flag_without_a_value_is_not_an_error() {
     let flagd = flagd(&definition()).await;
     for (args, reason, code) in [
         (&["off"][..], "DISABLED", "GENERAL"),
@@ -181,7 +181,7 @@ async fn a_flag_without_a_value_is_told_from_errors() {
 }
 
 #[tokio::test]
-async fn wrong_usage_and_a_flagd_out_of_reach_have_their_own_codes() {
+async fn wrong_usage_and_an_unreachable_flagd_have_exit_codes_of_their_own() {
     let port = free_port().to_string();
     let run = run(&["eval", "flag", "--host", "127.0.0.1", "--port", &port, "--json"]).await;
     assert_eq!(run.code, Some(3));
@@ -215,7 +215,7 @@ async fn the_environment_says_where_flagd_is() {
 }
 
 #[tokio::test]
-async fn flags_are_evaluated_here_when_asked_to() {
+async fn flags_are_evaluated_in_process_on_request() {
     let flagd = flagd(&definition()).await;
     let (file, port) = (flagd.flags_path(), flagd.ports().sync.to_string());
     let of_a_file = ["--file", file.to_str().unwrap()];

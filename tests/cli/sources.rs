@@ -69,7 +69,7 @@ async fn one_follows_a_flag_set_of_another_over_tls() {
 
 /// The authorities are the system's, which rustls lets a variable name.
 #[tokio::test]
-async fn one_follows_another_by_grpcs() {
+async fn one_follows_another_over_grpcs() {
     let certificates = Certificates::new();
     let first = encrypted(&certificates).await;
     let uri = format!("-f=grpcs://localhost:{}", first.ports().sync);
@@ -106,7 +106,7 @@ async fn web() -> (String, Arc<Mutex<Vec<(Instant, HeaderMap)>>>) {
 }
 
 #[tokio::test]
-async fn a_url_is_asked_with_authorization() {
+async fn a_url_is_fetched_with_authorization() {
     for (field, given, sent) in
         [("authHeader", "Basic hush", "Basic hush"), ("bearerToken", "hush", "Bearer hush")]
     {
@@ -119,7 +119,7 @@ async fn a_url_is_asked_with_authorization() {
 }
 
 #[tokio::test]
-async fn a_url_is_asked_with_headers() {
+async fn a_url_is_fetched_with_headers() {
     let (uri, asked) = web().await;
     let headers = json!({ "X-Key": "hush", "X-Team": "a" });
     let server = following(json!({
@@ -137,7 +137,7 @@ async fn a_url_is_asked_with_headers() {
 }
 
 #[tokio::test]
-async fn flagd_is_asked_with_headers() {
+async fn calls_to_flagd_carry_headers() {
     let seen = Arc::<Mutex<Vec<HeaderMap>>>::default();
     let listener = listen();
     let uri = format!("127.0.0.1:{}", listener.local_addr().unwrap().port());
@@ -163,7 +163,7 @@ async fn flagd_is_asked_with_headers() {
 
 /// However much is logged, and whether a source works or not.
 #[tokio::test]
-async fn nothing_secret_is_logged() {
+async fn no_secret_is_logged() {
     let (uri, _) = web().await;
     let secret = |uri: &str| uri.replace("http://", "http://zoe:hush@") + "?sig=hush#hush";
     let absent = secret(&uri.replace("flags.json", "absent.json"));
@@ -238,7 +238,7 @@ async fn fields_without_an_effect_are_logged() {
 
 /// The proxy of the environment is asked for a host that only it may know.
 #[tokio::test]
-async fn a_url_is_asked_over_the_proxy_of_the_environment() {
+async fn a_url_is_fetched_through_the_proxy_of_the_environment() {
     let (uri, asked) = web().await;
     let proxy = uri.strip_suffix("/flags.json").unwrap();
     let args = ["-f=http://flags.invalid/flags.json"];
@@ -266,7 +266,7 @@ async fn an_invalid_authorization_is_named() {
 
 /// Without the field, a URL is asked every 5 seconds.
 #[tokio::test]
-async fn a_url_is_asked_at_the_interval() {
+async fn a_url_is_fetched_at_the_interval() {
     let ((often, asked), (seldom, asked_seldom)) = (web().await, web().await);
     let sources = json!([
         { "uri": often, "provider": "http", "interval": 1 },

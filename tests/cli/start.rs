@@ -83,7 +83,7 @@ async fn a_source_that_cannot_be_is_named() {
 }
 
 #[tokio::test]
-async fn options_without_an_effect_are_refused() {
+async fn options_without_an_effect_are_rejected() {
     for option in ["-t=otel", "-o=localhost:4317", "--otel-ca-path=x", "--config=x"] {
         let (code, message) = ended(start(&directory(), &["-f", "file:flags.json", option])).await;
         assert_eq!(code, Some(2), "{message}");
@@ -98,7 +98,7 @@ async fn options_without_an_effect_are_refused() {
 }
 
 #[tokio::test]
-async fn an_option_of_no_use_is_wrong_usage() {
+async fn an_option_without_an_effect_is_a_usage_error() {
     const NONE: (&str, &str) = ("FLAGD_URI", "");
     for (args, (variable, value), message) in [
         (&["-C", "*,https://shop.example/"][..], NONE, "write `https://shop.example`"),
@@ -325,7 +325,7 @@ async fn the_environment_sets_options_and_loopback_is_the_default() {
 }
 
 #[tokio::test]
-async fn a_signal_ends_it_in_peace() {
+async fn a_signal_ends_it_gracefully() {
     for signal in [Signal::TERM, Signal::INT] {
         let directory = directory();
         let mut command = start(&directory, &["-f", "file:flags.json", "-z", "json"]);

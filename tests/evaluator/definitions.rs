@@ -152,7 +152,7 @@ fn the_definitions_are_valid() {
 }
 
 #[test]
-fn deep_texts_are_refused() {
+fn deeply_nested_definitions_are_rejected() {
     let around = [("[", "]"), (r#"{"a":"#, "}"), (r#"{"!":["#, "]}"), ("- ", ""), ("{a: ", "}")];
     for (open, close) in around {
         for depth in [1_000, 100_000] {
@@ -168,7 +168,7 @@ fn deep_texts_are_refused() {
 
 /// A log line and an event hold the text; a program sees all problems.
 #[test]
-fn the_text_of_an_error_is_bounded() {
+fn the_length_of_an_error_is_bounded() {
     let invalid = |count| wide((0..count).map(|n| format!(r#""f{n}":{{"state":1}}"#)));
     for (count, end) in
         [(20, "`f19` (line 1, column "), (21, "; and 1 more"), (5000, "; and 4980 more")]
@@ -305,7 +305,7 @@ fn many_references_are_replaced_in_linear_time() {
 }
 
 #[test]
-fn references_that_make_a_definition_too_large_are_refused() {
+fn references_that_make_a_definition_too_large_are_rejected() {
     let rule = format!(r#"{{"cat":["{}"]}}"#, "x".repeat(80_000));
     let flags = |count| {
         let flag = |n| format!(r#""f{n}":{{{VALID},"targeting":{{"$ref":"r"}}}}"#);
@@ -333,7 +333,7 @@ fn flags_are_not_given_by_reference() {
 }
 
 #[test]
-fn of_two_flags_with_one_key_in_a_list_the_later_stays() {
+fn of_two_flags_with_the_same_key_the_later_wins() {
     let flag = |set, value| {
         format!(
             r#"{{"key":"f","state":"ENABLED","variants":{{"v":{value}}},"defaultVariant":"v",
@@ -350,7 +350,7 @@ fn of_two_flags_with_one_key_in_a_list_the_later_stays() {
 }
 
 #[test]
-fn yaml_may_hold_escaped_slashes_and_control_characters() {
+fn yaml_may_contain_escaped_slashes_and_control_characters() {
     for (written, read) in [
         (r"a\/b", "a/b"),
         ("\u{7f}", "\u{7f}"),

@@ -21,7 +21,7 @@ trials![
     an_invalid_definition_changes_nothing,
     an_empty_definition_deletes_all,
     several_flags_change_in_one_event,
-    each_subscriber_is_told,
+    each_subscriber_is_notified,
 ];
 
 /// Longer than flagd takes to look at its file.
@@ -156,7 +156,7 @@ async fn several_flags_change_in_one_event() {
     subject.shut_down().await;
 }
 
-async fn each_subscriber_is_told() {
+async fn each_subscriber_is_notified() {
     let (flagd, mut subject) = start(json!({ "a": plain("old") })).await;
     let mut second = subject.provider.events();
     assert_eq!(second.next().await, Some(ProviderEvent::Ready), "the current state comes first");

@@ -21,16 +21,16 @@ use crate::{
 };
 
 trials![
-    silence_that_pings_find_out,
+    silence_that_pings_detect,
     the_resolvers_agree,
-    edits_are_told_by_their_keys,
+    edits_are_reported_by_key,
     killed_and_restarted,
-    away_past_the_grace_period,
+    unavailable_past_the_grace_period,
     not_there_at_the_start,
     hung_at_the_start,
     told_to_end,
-    streams_whose_time_is_over,
-    streams_that_flagd_ends_by_its_deadline,
+    streams_past_their_deadline,
+    streams_that_flagd_ends_at_its_deadline,
     one_source_of_two,
     over_a_unix_socket,
     nothing_is_left_whatever_the_state,
@@ -134,7 +134,7 @@ fn without_source<E>(
     })
 }
 
-async fn edits_are_told_by_their_keys() {
+async fn edits_are_reported_by_key() {
     let definition =
         json!({"flags": {"flag": plain("old"), "stays": plain("same"), "goes": plain("")}});
     let flagd = FlagdProcess::with(&definition).start().await.unwrap();
@@ -166,7 +166,7 @@ async fn killed_and_restarted() {
     subject.shut_down().await;
 }
 
-async fn away_past_the_grace_period() {
+async fn unavailable_past_the_grace_period() {
     let mut flagd = FlagdProcess::with(&flags("old")).start().await.unwrap();
     let mut subject = Subject::with_flag(synced(&flagd).retry_grace_period(SOON), "old").await;
     subject.loses(&mut flagd).await;
@@ -210,7 +210,7 @@ async fn hung_at_the_start() {
 }
 
 /// SIGSTOP: nothing else tells that a stream which may be silent is dead.
-async fn silence_that_pings_find_out() {
+async fn silence_that_pings_detect() {
     let builder = FlagdProcess::with(&flags("old")).arg("--keep-alive-min-time").arg("100ms");
     let mut flagd = builder.start().await.unwrap();
     let gate = TcpGate::to_port(flagd.ports().sync);
@@ -244,7 +244,7 @@ async fn told_to_end() {
 }
 
 /// The next stream is there before the one ends: neither loss nor change is told.
-async fn streams_whose_time_is_over() {
+async fn streams_past_their_deadline() {
     let flagd = FlagdProcess::with(&flags("old")).start().await.unwrap();
     let gate = TcpGate::to_port(flagd.ports().sync);
     let options = synced(&flagd).port(gate.port()).stream_deadline(Duration::from_millis(500));
@@ -258,7 +258,7 @@ async fn streams_whose_time_is_over() {
     subject.shut_down().await;
 }
 
-async fn streams_that_flagd_ends_by_its_deadline() {
+async fn streams_that_flagd_ends_at_its_deadline() {
     let builder = FlagdProcess::with(&flags("old")).arg("--stream-deadline").arg("500ms");
     let flagd = builder.start().await.unwrap();
     let gate = TcpGate::to_port(flagd.ports().sync);

@@ -22,7 +22,7 @@ use crate::{
     trial::trials,
 };
 
-trials![each_answer_is_of_its_time, many_users_of_a_static_flag_cost_one_call];
+trials![no_value_is_outdated_or_premature, many_users_of_a_static_flag_cost_one_call];
 
 const TASKS: usize = 8;
 const VERSIONS: u64 = 8;
@@ -50,7 +50,7 @@ async fn version(provider: &FlagdProvider) -> u64 {
     details.value.try_into().unwrap()
 }
 
-async fn each_answer_is_of_its_time() {
+async fn no_value_is_outdated_or_premature() {
     let flagd = FlagdProcess::with(&definition(0)).watching().start().await.unwrap();
     let mut subject = Subject::ready(options_for(&flagd)).await;
     let window = Arc::new(Window::default());

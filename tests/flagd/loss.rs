@@ -30,8 +30,8 @@ use crate::{
 trials![
     killed_and_restarted,
     killed_and_restarted_again_and_again,
-    away_past_the_grace_period,
-    away_for_too_many_attempts,
+    unavailable_past_the_grace_period,
+    unavailable_for_too_many_attempts,
     without_a_grace_period,
     not_there_at_the_start,
     never_there,
@@ -90,7 +90,7 @@ async fn killed_and_restarted_again_and_again() {
     subject.shut_down().await;
 }
 
-async fn away_past_the_grace_period() {
+async fn unavailable_past_the_grace_period() {
     let mut flagd = FlagdProcess::with(&flags("old")).start().await.unwrap();
     let mut subject = Subject::ready(options_for(&flagd).retry_grace_period(SOON)).await;
     subject.cache("flag", "old").await;
@@ -107,7 +107,7 @@ async fn away_past_the_grace_period() {
     subject.shut_down().await;
 }
 
-async fn away_for_too_many_attempts() {
+async fn unavailable_for_too_many_attempts() {
     let mut flagd = FlagdProcess::with(&flags("old")).start().await.unwrap();
     let mut subject = Subject::ready(options_for(&flagd).max_event_stream_retries(3)).await;
     subject.cache("flag", "old").await;

@@ -20,7 +20,7 @@ trials![
     killed_and_restarted,
     certificates_are_renewed,
     told_to_end,
-    no_tls_on_either_side,
+    tls_on_the_wrong_side,
 ];
 
 async fn start(certificates: &Certificates, value: &str) -> FlagdProcess {
@@ -140,7 +140,7 @@ async fn told_to_end() {
     subject.shut_down().await;
 }
 
-async fn no_tls_on_either_side() {
+async fn tls_on_the_wrong_side() {
     let certificates = Certificates::new();
     let with = start(&certificates, "on").await;
     let without = FlagdProcess::with(&flags("on")).start().await.unwrap();

@@ -11,7 +11,7 @@ use crate::{
     trial::trials,
 };
 
-trials![a_socket_serves, a_socket_has_a_deadline, a_socket_that_comes_later, no_socket_at_all];
+trials![a_socket_serves, a_socket_has_a_deadline, a_socket_that_appears_later, no_socket_at_all];
 
 fn options_for(flagd: &FlagdProcess) -> FlagdOptionsBuilder {
     options().socket_path(flagd.socket().unwrap())
@@ -48,7 +48,7 @@ async fn a_socket_has_a_deadline() {
     subject.shut_down().await;
 }
 
-async fn a_socket_that_comes_later() {
+async fn a_socket_that_appears_later() {
     let mut flagd = FlagdProcess::with(&flags("on")).on_socket().start().await.unwrap();
     flagd.kill();
     let _ = fs::remove_file(flagd.socket().unwrap());

@@ -131,7 +131,7 @@ async fn redirects_carry_no_secret_to_another_origin() {
 }
 
 #[tokio::test]
-async fn redirects_have_an_end() {
+async fn redirects_are_limited() {
     let (_server, origin, log) = web(Router::new().route("/", get(async || to("/?hush")))).await;
     let error = fetch(builder().max_redirects(3), &origin).await.unwrap_err();
     assert!(matches!(error, ClientError::Redirects(_, 3)), "{error}");
@@ -188,7 +188,7 @@ async fn a_response_that_does_not_come() {
 
 /// The proxy of this test responds to every request itself.
 #[tokio::test]
-async fn a_proxy_is_asked_in_place_of_the_server() {
+async fn requests_go_through_the_proxy() {
     let (_proxy, proxy, log) = web(Router::new().fallback(async || "from the proxy")).await;
     let through = || Client::builder().proxy(proxy.replace("http://", "http://zoe:hush@"));
     let shown = format!("{:?}", through());
@@ -245,7 +245,7 @@ async fn tls() {
 
 /// Errors quote no more of a URL than what is public.
 #[tokio::test]
-async fn errors_hold_no_secret() {
+async fn errors_contain_no_secret() {
     let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     for url in [format!("http://zoe:hush@{closed}/a?hush"), "ftp://zoe:hush@host/a?hush".to_owned()]
     {

@@ -107,7 +107,7 @@ async fn tls_in_both_versions_of_http() {
 }
 
 #[tokio::test]
-async fn an_address_that_is_taken() {
+async fn an_address_in_use() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
     let error = Server::builder().listen(Listen::Tcp(address)).bind().await.unwrap_err();

@@ -55,7 +55,7 @@ fn router() -> Router {
 }
 
 #[tokio::test]
-async fn event_streams_end_by_the_signal() {
+async fn event_streams_end_on_the_signal() {
     for path in ["/events", "/by-peer"] {
         let server = serve(Server::builder().shutdown_timeout(NEVER), router()).await;
         let mut stream = Raw::open(&server).await;
@@ -125,7 +125,7 @@ async fn what_does_not_end_is_cut() {
 
 /// Dropping a server ends it without waiting, and handlers are notified.
 #[tokio::test]
-async fn a_dropped_server_is_gone() {
+async fn dropping_a_server_ends_it() {
     let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
     let before = tasks();
     let server = serve(Server::builder(), router()).await;

@@ -30,7 +30,7 @@ async fn the_keys_of_a_change_are_the_difference() {
 
 /// No event tells that nothing has happened.
 #[tokio::test]
-async fn the_same_flags_in_other_words_are_no_change() {
+async fn the_same_flags_written_differently_are_not_a_change() {
     let definition = switches(&[("a", true)]);
     let server = SyncServer::start(&definition);
     let (provider, mut events) = watched(of(&server)).await;
@@ -52,7 +52,7 @@ async fn a_byte_order_mark_is_skipped() {
 
 /// The keys are those since the last flags that were known, whatever happened between.
 #[tokio::test]
-async fn after_a_reconnection_only_what_differs_is_told() {
+async fn after_a_reconnection_only_differences_are_reported() {
     let definition = switches(&[("a", true), ("b", true)]);
     let server = SyncServer::start(&definition);
     let (provider, mut events) = watched(of(&server)).await;
@@ -72,7 +72,7 @@ async fn after_a_reconnection_only_what_differs_is_told() {
 }
 
 #[tokio::test]
-async fn a_definition_that_is_not_valid_leaves_the_last_good_one() {
+async fn an_invalid_definition_leaves_the_last_valid_one() {
     let server = SyncServer::start(&switches(&[("a", true), ("b", true)]));
     let (provider, mut events) = watched(of(&server)).await;
     server.send("{\"flags\": {\"a\": {},\n  \"bad\": {\"defaultVariant\": \"gone\"}}}");
@@ -95,7 +95,7 @@ async fn a_definition_that_is_not_valid_leaves_the_last_good_one() {
 
 /// flagd would send it again at each connection: it is an error once.
 #[tokio::test]
-async fn a_first_definition_that_is_not_valid_is_an_error() {
+async fn an_invalid_first_definition_is_an_error() {
     let server = SyncServer::start(&json!({"flags": {"bad": {"defaultVariant": "gone"}}}));
     let provider = provider(of(&server));
     let mut events = provider.events();
@@ -123,7 +123,7 @@ async fn a_definition_of_many_megabytes_arrives() {
 }
 
 #[tokio::test]
-async fn an_empty_definition_takes_all_flags_away() {
+async fn an_empty_definition_removes_all_flags() {
     let server = SyncServer::start(&switches(&[("a", true)]));
     let (provider, mut events) = watched(of(&server)).await;
     server.set(&json!({"flags": {}}));

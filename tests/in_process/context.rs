@@ -49,7 +49,7 @@ async fn rules_read_the_sync_context() {
 
 /// As in flagd, whose own values come before those of a request.
 #[tokio::test]
-async fn the_sync_context_comes_before_the_callers() {
+async fn the_sync_context_overrides_the_context_of_the_caller() {
     let server = SyncServer::start(&where_am_i());
     server.set_context(Some(&json!({"region": "eu"})));
     let provider = ready(of(&server)).await;
@@ -100,7 +100,7 @@ async fn an_enricher_that_panics_is_an_error() {
 
 /// `GetMetadata` is deprecated; `sync_context` replaces it.
 #[tokio::test]
-async fn an_older_server_is_asked_for_its_metadata() {
+async fn the_metadata_of_an_older_server_is_requested() {
     let server = SyncServer::start(&where_am_i());
     server.set_context(None);
     server.set_metadata(Ok(json!({"region": "us"})));
@@ -115,7 +115,7 @@ async fn an_older_server_is_asked_for_its_metadata() {
 }
 
 #[tokio::test]
-async fn an_older_server_without_metadata_will_do() {
+async fn an_older_server_without_metadata_is_accepted() {
     let server = SyncServer::start(&where_am_i());
     server.set_context(None);
     let provider = ready(of(&server)).await;

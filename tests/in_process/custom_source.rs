@@ -92,7 +92,7 @@ async fn an_error_is_a_loss_and_names_its_cause() {
 }
 
 #[tokio::test]
-async fn a_fatal_error_is_the_end_for_one_that_never_was_ready() {
+async fn a_fatal_error_ends_a_provider_that_was_never_ready() {
     let (sender, provider) = channel();
     sender.send(Err(SourceError::fatal("no such table"))).unwrap();
     initialize(&provider).await;
@@ -144,7 +144,7 @@ async fn a_provider_that_is_initialized_again_goes_on_with_the_source() {
 }
 
 #[tokio::test]
-async fn the_source_goes_with_the_last_handle() {
+async fn the_source_is_dropped_with_the_last_handle() {
     let (sender, provider) = channel();
     sender.send(Ok(switch(true))).unwrap();
     initialize(&provider).await;
@@ -178,7 +178,7 @@ async fn a_source_that_panics_is_an_error() {
 }
 
 #[tokio::test]
-async fn options_alone_ask_for_no_source() {
+async fn options_alone_need_no_source() {
     let provider = provider(swift());
     assert_eq!(provider.options().resolver(), Resolver::Rpc);
 }

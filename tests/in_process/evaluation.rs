@@ -53,7 +53,7 @@ async fn five_types_with_variant_reason_and_metadata() {
 
 /// docs/resolvers.md, "Null": the error says where the null is, and what to do.
 #[tokio::test]
-async fn a_null_in_a_list_is_an_error_and_json_shows_it() {
+async fn a_null_in_an_array_is_an_error_and_json_shows_it() {
     let flag =
         |value: &Json| json!({"state": "ENABLED", "variants": {"v": value}, "defaultVariant": "v"});
     for (value, path) in [
@@ -75,7 +75,7 @@ async fn a_null_in_a_list_is_an_error_and_json_shows_it() {
 }
 
 #[tokio::test]
-async fn a_static_answer_stays_static() {
+async fn a_static_result_stays_static() {
     let server = SyncServer::start(&super::switches(&[("on", true)]));
     let provider = ready(of(&server)).await;
     for _ in 0..3 {

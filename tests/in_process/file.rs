@@ -133,7 +133,7 @@ async fn the_swap_of_a_config_map_is_noticed() {
 /// docs/resolvers.md, "Files": STALE, then ERROR after the grace period, and READY again, however
 /// late.
 #[tokio::test]
-async fn a_file_that_is_gone_is_found_again() {
+async fn a_file_that_was_removed_is_found_again() {
     let files = Files::new("flags.json", &json(true));
     let grace = Duration::from_secs(1);
     let (provider, mut events) = watched(files.options(NEVER).retry_grace_period(grace)).await;
@@ -154,7 +154,7 @@ async fn a_file_that_is_gone_is_found_again() {
 
 /// The watch of a directory ends with it: the readings go on.
 #[tokio::test]
-async fn a_directory_that_is_gone_is_found_again() {
+async fn a_directory_that_was_removed_is_found_again() {
     let files = Files::new("x", "");
     let directory = files.directory.path().join("flags");
     let path = directory.join("flags.json");
@@ -177,7 +177,7 @@ async fn a_directory_that_is_gone_is_found_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_broken_file_leaves_the_last_good_flags() {
+async fn a_broken_file_leaves_the_last_valid_configuration() {
     let files = Files::new("flags.json", &json(true));
     let (provider, mut events) = watched(files.options(OFTEN)).await;
     let whole = json(false);
@@ -201,7 +201,7 @@ async fn a_broken_file_leaves_the_last_good_flags() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_broken_from_the_start_is_an_error_and_mended() {
+async fn a_file_that_is_broken_at_the_start_is_an_error_until_it_is_repaired() {
     let files = Files::new("flags.json", "");
     let provider = provider(files.options(NEVER));
     let mut events = provider.events();
@@ -213,7 +213,7 @@ async fn a_file_that_is_broken_from_the_start_is_an_error_and_mended() {
 }
 
 #[tokio::test]
-async fn yaml_by_its_name() {
+async fn yaml_is_recognized_by_its_file_name() {
     let yaml = |on| format!("flags:\n  switch: {{{}}}\n", switch(on));
     let files = Files::new("flags.yaml", &yaml(true));
     let (provider, mut events) = watched(files.options(OFTEN)).await;
@@ -226,7 +226,7 @@ async fn yaml_by_its_name() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_same_content_written_again_is_no_change() {
+async fn the_same_content_written_again_is_not_a_change() {
     let files = Files::new("flags.json", &json(true));
     let (provider, mut events) = watched(files.options(OFTEN)).await;
     for _ in 0..3 {
@@ -251,7 +251,7 @@ async fn in_process_with_a_file_is_the_file() {
 }
 
 #[tokio::test]
-async fn it_can_be_initialized_again() {
+async fn a_provider_can_be_initialized_again() {
     let files = Files::new("flags.json", &json(true));
     let provider = crate::support::provider::ready(files.options(NEVER)).await;
     provider.shutdown().await;
@@ -341,7 +341,7 @@ async fn a_directory_that_takes_the_place_of_another_is_watched() {
 
 /// `FlagSource::next` is cancel-safe.
 #[tokio::test]
-async fn a_wait_that_is_given_up_loses_nothing() {
+async fn waiting_for_a_file_is_cancel_safe() {
     let files = Files::new("flags.yml", "1");
     let mut source = FileSource::new(&files.path, NEVER);
     for round in 1..20 {

@@ -16,7 +16,7 @@ use crate::support::{
 /// docs/lifecycle.md, "Lost calls and connections": it is replaced before it ends; the state does
 /// not change.
 #[tokio::test]
-async fn a_stream_is_replaced_before_its_time_is_over() {
+async fn a_stream_is_replaced_before_its_deadline() {
     let server = SyncServer::start(&switches(&[("on", true)]));
     let (provider, mut events) = watched(of(&server).stream_deadline(Duration::from_secs(2))).await;
     server.wait_for_streams(3).await;
@@ -62,7 +62,7 @@ async fn a_successor_that_does_not_open_leaves_the_old_stream_to_its_end() {
 
 /// flagd's own `--stream-deadline`.
 #[tokio::test(start_paused = true)]
-async fn a_ready_server_that_ends_streams_by_its_deadline_is_not_lost() {
+async fn a_ready_server_that_ends_streams_at_its_deadline_is_not_lost() {
     let clock = Clock::stopped();
     let server = SyncServer::start(&switches(&[("on", true)]));
     let (provider, mut events) = watched(of(&server)).await;
@@ -80,7 +80,7 @@ async fn a_ready_server_that_ends_streams_by_its_deadline_is_not_lost() {
 
 /// docs/lifecycle.md, "Lost calls and connections": the delay between attempts.
 #[tokio::test]
-async fn a_server_that_ends_streams_at_once_is_not_asked_at_once() {
+async fn a_server_that_ends_streams_at_once_is_retried_after_a_delay() {
     let server = SyncServer::start(&switches(&[("on", true)]));
     let backoff = Duration::from_millis(300);
     let options = of(&server).retry_backoff(backoff).retry_backoff_max(backoff);

@@ -67,7 +67,7 @@ async fn errors_and_absent_values_are_not_cached() {
 
 /// The reason is CACHED; variant and metadata are those of the original, for each type.
 #[tokio::test]
-async fn a_cached_answer_is_the_original_but_for_its_reason() {
+async fn a_cached_result_differs_only_in_its_reason() {
     let server = ScriptedServer::start();
     let provider = ready(near(server.port())).await;
     macro_rules! twice {

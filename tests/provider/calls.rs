@@ -144,7 +144,7 @@ async fn headers_and_authority_go_on_every_call_and_on_the_stream() {
 
 /// Without these options there are no such headers, and the authority is host and port.
 #[tokio::test]
-async fn nothing_is_sent_that_was_not_asked_for() {
+async fn nothing_is_sent_without_its_option() {
     let server = ScriptedServer::start();
     let provider = ready(near(server.port())).await;
     error(&provider, "missing").await;
@@ -182,7 +182,7 @@ async fn withheld_for(deadline: Duration) -> (FlagdProvider, Withheld) {
 
 /// docs/lifecycle.md, "Lost calls and connections": it is repeated until its deadline.
 #[tokio::test]
-async fn a_call_lost_with_its_connection_is_made_again() {
+async fn a_call_lost_with_its_connection_is_retried() {
     let (_provider, Withheld { server, network, gate, asked }) = withheld().await;
     network.cut();
     server.wait_until("the second attempt", |seen| seen.unary() == 2).await;
@@ -194,7 +194,7 @@ async fn a_call_lost_with_its_connection_is_made_again() {
 
 /// The next connection can be retired as well, and so can the one after it.
 #[tokio::test]
-async fn a_call_lost_again_and_again_goes_on() {
+async fn a_call_lost_repeatedly_is_retried_each_time() {
     const LOSSES: usize = 5;
     let (_provider, Withheld { server, network, gate, asked }) = withheld().await;
     for lost in 1..=LOSSES {
@@ -237,7 +237,7 @@ async fn a_lost_call_ends_with_its_deadline() {
 
 /// A call that the server refuses to begin with (REFUSED_STREAM) is as good as lost: it goes on.
 #[tokio::test]
-async fn a_refused_stream_is_made_again() {
+async fn a_refused_stream_is_retried() {
     let server = ResettingServer::start();
     let provider = ready(near(server.port())).await;
     server.reset([Reset::REFUSED_STREAM; 5]);
@@ -247,7 +247,7 @@ async fn a_refused_stream_is_made_again() {
 
 /// A server that resets a call for another reason is likely to do it again: it is made once more.
 #[tokio::test]
-async fn a_call_that_is_reset_is_made_once_more() {
+async fn a_call_that_is_reset_is_retried_once() {
     let server = ResettingServer::start();
     let provider = ready(near(server.port())).await;
     for reason in [Reset::INTERNAL_ERROR, Reset::CANCEL, Reset::PROTOCOL_ERROR] {
@@ -318,7 +318,7 @@ async fn without_stream(server: &ScriptedServer) -> FlagdProvider {
 /// docs/lifecycle.md, "States": in ERROR one call at a time is let through and the others fail
 /// immediately, as long as calls get no response.
 #[tokio::test]
-async fn in_error_one_call_probes_and_its_success_opens_the_way() {
+async fn in_error_one_call_probes_and_its_success_admits_the_others() {
     let server = ScriptedServer::start();
     server.set("on", true);
     let provider = without_stream(&server).await;
@@ -353,7 +353,7 @@ async fn in_error_one_call_probes_and_its_success_opens_the_way() {
 
 /// A call without a connection or without a response in time closes the way again, others do not.
 #[tokio::test]
-async fn in_error_only_a_flagd_out_of_reach_closes_the_way() {
+async fn in_error_only_an_unreachable_flagd_blocks_calls() {
     let server = ScriptedServer::start();
     let provider = without_stream(&server).await;
     let (one, two) = ("one", "two");
@@ -383,7 +383,7 @@ async fn in_error_only_a_flagd_out_of_reach_closes_the_way() {
 
 /// A probe that is given up (a request that is cancelled) leaves its place to the next.
 #[tokio::test]
-async fn a_probe_that_is_given_up_makes_room() {
+async fn a_cancelled_probe_makes_room_for_another() {
     let server = ScriptedServer::start();
     server.set("on", true);
     let provider = without_stream(&server).await;
@@ -398,7 +398,7 @@ async fn a_probe_that_is_given_up_makes_room() {
 
 /// In STALE all may ask: flagd was there a moment ago, and the cache has what is most asked for.
 #[tokio::test]
-async fn in_stale_all_may_ask() {
+async fn in_stale_every_call_is_made() {
     let server = ScriptedServer::start();
     server.set("on", Flag::new(true).reason("TARGETING_MATCH"));
     let provider = ready(near(server.port())).await;
@@ -448,7 +448,7 @@ async fn hung(
 
 /// docs/lifecycle.md, "Lost calls and connections": the circuit breaker.
 #[tokio::test]
-async fn calls_that_are_not_answered_open_the_circuit() {
+async fn calls_without_a_response_open_the_circuit() {
     let server = ScriptedServer::start();
     let provider = hung(near(server.port()), &server, 5).await;
     server.wait_until("another stream", |seen| seen.streams_opened() == 2).await;
@@ -534,7 +534,7 @@ async fn give_up(provider: &FlagdProvider, calls: usize, after: Duration) {
 /// Callers with a timeout of their own, shorter than the deadline, learn of a flagd that hangs,
 /// too.
 #[tokio::test]
-async fn calls_that_are_given_up_open_the_circuit() {
+async fn cancelled_calls_open_the_circuit() {
     let deadline = Duration::from_millis(500);
     let server = ScriptedServer::start();
     server.set("on", Flag::new(true).reason("TARGETING_MATCH"));
@@ -554,7 +554,7 @@ async fn calls_that_are_given_up_open_the_circuit() {
 /// A caller that waits for hardly any time says nothing of flagd, and neither does one whose call
 /// is answered now and then.
 #[tokio::test]
-async fn calls_that_are_given_up_soon_do_not_open_the_circuit() {
+async fn calls_that_are_cancelled_early_do_not_open_the_circuit() {
     let deadline = Duration::from_millis(500);
     let server = ScriptedServer::start();
     server.set("on", Flag::new(true).reason("TARGETING_MATCH"));

@@ -295,7 +295,7 @@ async fn a_recovery_cancels_the_grace_period() {
 
 /// An attempt that a server accepts and does not answer ends after retryBackoffMaxMs.
 #[tokio::test(start_paused = true)]
-async fn an_attempt_without_an_answer_ends() {
+async fn an_attempt_without_a_response_ends() {
     let clock = Clock::stopped();
     let server = ScriptedServer::builder().streams(StreamMode::Hang).start();
     let provider = provider(defaults(server.port()));

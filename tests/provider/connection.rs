@@ -205,7 +205,7 @@ mod tls {
 
     /// What rustls says is of no help alone: the error says what to do.
     #[tokio::test]
-    async fn a_server_that_is_not_trusted_is_refused_with_a_remedy() {
+    async fn an_untrusted_server_is_rejected_with_a_remedy() {
         let (certificates, other) = (Certificates::new(), Certificates::new());
         let server = encrypted(&certificates);
         let target = format!("localhost:{}", server.port());
@@ -232,7 +232,7 @@ mod tls {
 
     /// Mutual TLS.
     #[tokio::test]
-    async fn a_server_that_asks_for_a_certificate() {
+    async fn a_server_that_requests_a_certificate() {
         let certificates = Certificates::new();
         let tls = certificates.mutual_server_config();
         let server = ScriptedServer::builder().tls(tls).start();
@@ -271,7 +271,7 @@ mod tls {
     }
 
     #[tokio::test]
-    async fn a_server_without_http2_is_refused() {
+    async fn a_server_without_http2_is_rejected() {
         let certificates = Certificates::new();
         let mut tls = Arc::unwrap_or_clone(certificates.server_config());
         tls.alpn_protocols.clear();

@@ -58,12 +58,12 @@ async fn five_types(versions: Versions) {
 }
 
 #[tokio::test]
-async fn five_types_by_v2() {
+async fn five_types_over_v2() {
     five_types(Versions::V2).await;
 }
 
 #[tokio::test]
-async fn five_types_by_v1() {
+async fn five_types_over_v1() {
     five_types(Versions::V1).await;
 }
 
@@ -178,7 +178,7 @@ async fn the_fall_back_to_v1_is_remembered_for_the_connection() {
 /// The other ways in which a gRPC server says so: in its only headers, or in the trailers of a call
 /// or stream that it opened. It is not a fatal status if the server has v1.
 #[tokio::test]
-async fn a_server_without_v2_may_say_so_with_a_status() {
+async fn a_server_may_report_missing_v2_with_a_status() {
     for missing in [Missing::NotFound, Missing::InHeaders, Missing::InTrailers] {
         let server = ScriptedServer::builder().versions(Versions::V1).missing(missing).start();
         server.set("on", Flag::new(true).reason("TARGETING_MATCH"));
@@ -199,7 +199,7 @@ async fn a_server_without_v2_may_say_so_with_a_status() {
 /// A server that is replaced behind its connection (a proxy's): found out by a call, in either
 /// direction.
 #[tokio::test]
-async fn a_call_finds_out_that_a_version_has_gone_or_come() {
+async fn a_call_notices_that_the_version_has_changed() {
     let server = ScriptedServer::start();
     server.set("on", Flag::new(true).reason("TARGETING_MATCH"));
     let provider = ready(near(server.port())).await;
@@ -216,7 +216,7 @@ async fn a_call_finds_out_that_a_version_has_gone_or_come() {
 /// docs/flagd.md, "Servers without evaluation v2"; docs/lifecycle.md, "Lost calls and connections":
 /// a 503 is what proxies respond when a backend is unavailable.
 #[tokio::test]
-async fn answers_that_are_not_grpc_are_told_as_what_they_mean() {
+async fn responses_that_are_not_grpc_are_reported_by_their_meaning() {
     let peer = PlainHttp::start(404);
     let target = format!("127.0.0.1:{}", peer.port());
     let provider = started(near(peer.port())).await;
@@ -329,7 +329,7 @@ async fn flag_keys_arrive_as_they_are() {
 
 /// docs/resolvers.md, "Null": the field is left out.
 #[tokio::test]
-async fn fields_of_no_kind_are_left_out() {
+async fn fields_without_a_kind_are_left_out() {
     let server = ScriptedServer::start();
     let provider: FlagdProvider = ready(near(server.port())).await;
     let value = json!({ "none": KINDLESS, "null": null, "list": ["a"], "b": 1 });
@@ -343,7 +343,7 @@ async fn fields_of_no_kind_are_left_out() {
 
 /// docs/resolvers.md, "Null": the error says where the null is, and what to do; it is not cached.
 #[tokio::test]
-async fn a_null_in_a_list_is_an_error_and_json_shows_it() {
+async fn a_null_in_an_array_is_an_error_and_json_shows_it() {
     for versions in [Versions::V1, Versions::V2] {
         let server = ScriptedServer::builder().versions(versions).start();
         let provider: FlagdProvider = ready(near(server.port())).await;

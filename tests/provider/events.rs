@@ -126,7 +126,7 @@ async fn events_are_a_stream() {
 
 /// A slow reader receives `Lagged`.
 #[tokio::test]
-async fn a_slow_reader_is_told_what_it_missed_and_blocks_nobody() {
+async fn a_slow_reader_learns_what_it_missed_and_blocks_nobody() {
     const CHANGES: u64 = 5_000;
     let server = ScriptedServer::start();
     server.set("on", true);
@@ -164,7 +164,7 @@ async fn a_slow_reader_is_told_what_it_missed_and_blocks_nobody() {
 
 /// docs/lifecycle.md, "Events": the cache is updated before the event is emitted.
 #[tokio::test]
-async fn a_reconnection_tells_ready_and_then_that_anything_may_have_changed() {
+async fn a_reconnection_emits_ready_and_then_a_change_of_all_flags() {
     let server = ScriptedServer::start();
     server.set("on", true);
     let (provider, mut events) = watched(near(server.port())).await;
@@ -248,7 +248,7 @@ async fn ten_thousand_flags_change_in_one_event() {
 
 /// Subscriptions to a provider without flagd are as good as any.
 #[tokio::test]
-async fn an_error_is_told_to_those_who_came_before_it() {
+async fn earlier_subscribers_receive_an_error() {
     let provider: FlagdProvider = provider(near(closed_port()));
     let mut events = provider.events();
     initialize(&provider).await;

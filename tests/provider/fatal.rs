@@ -108,7 +108,7 @@ async fn other_status_codes_lead_to_error_and_reconnection() {
 
 /// docs/lifecycle.md, "Transitions": a later attempt can be the fatal one.
 #[tokio::test]
-async fn a_provider_in_error_that_never_was_ready_can_become_fatal() {
+async fn a_provider_in_error_that_was_never_ready_can_become_fatal() {
     let server = ScriptedServer::start();
     server.next_streams([StreamMode::CloseAtOnce]);
     server.streams(StreamMode::Fail(denied()));
@@ -192,7 +192,7 @@ async fn what_only_makes_sense_later_is_fatal_at_initialization() {
 
 /// A path that is not a socket is an error; one where nothing is yet is none.
 #[tokio::test]
-async fn a_socket_that_is_not_there_yet_may_come() {
+async fn a_socket_may_appear_later() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("flagd.sock");
     let provider = started(swift().socket_path(&path)).await;

@@ -83,7 +83,7 @@ async fn a_network_that_delays() {
 /// A proxy that discards bytes without closing the connection is noticed after `streamIdleMs`, once
 /// a `keep_alive` was seen.
 #[tokio::test]
-async fn a_network_that_swallows_is_found_out_by_the_silence() {
+async fn silence_reveals_a_network_that_swallows_bytes() {
     let before = tasks();
     let idle = Duration::from_millis(300);
     let (server, network, provider, mut events) = outdated(|it| it.stream_idle(idle)).await;
@@ -182,7 +182,7 @@ async fn a_server_with_a_stream_deadline_of_its_own() {
 /// "GOAWAY": flagd says it when it stops; what was begun may end, what comes next needs another
 /// connection.
 #[tokio::test]
-async fn a_server_that_goes_away() {
+async fn a_server_that_sends_goaway() {
     let before = tasks();
     let server = ScriptedServer::start();
     server.set("on", true);

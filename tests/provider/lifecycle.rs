@@ -117,7 +117,7 @@ async fn initialization_ends_at_once_when_the_port_is_closed() {
 /// docs/lifecycle.md, "Lost calls and connections": reconnection continues, with or without
 /// traffic.
 #[tokio::test]
-async fn a_flagd_that_comes_up_later_is_picked_up_without_traffic() {
+async fn a_flagd_that_starts_later_is_found_without_traffic() {
     let server = ScriptedServer::builder().stopped();
     server.set("on", true);
     let provider = started(near(server.port())).await;

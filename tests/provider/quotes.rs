@@ -55,7 +55,7 @@ async fn the_key_of_a_flag() {
 }
 
 #[tokio::test]
-async fn what_a_server_says() {
+async fn the_message_of_a_server() {
     let server = ScriptedServer::start();
     let provider = ready(near(server.port())).await;
     for text in long_texts() {
@@ -74,7 +74,7 @@ async fn what_a_server_says() {
 }
 
 #[tokio::test]
-async fn what_a_server_says_of_the_event_stream() {
+async fn the_message_of_a_server_for_the_event_stream() {
     for text in long_texts() {
         for fatal in [false, true] {
             let server = ScriptedServer::start();
@@ -201,7 +201,7 @@ mod in_process {
     }
 
     #[tokio::test]
-    async fn what_a_source_is_called() {
+    async fn the_name_of_a_source() {
         for name in long_texts() {
             let options = swift().build_with_env(|_| None).unwrap();
             let provider = FlagdProvider::with_source(options, Long(name));

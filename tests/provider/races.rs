@@ -45,7 +45,7 @@ async fn in_flight() -> InFlight {
 /// "An evaluation that was in flight when its flag was invalidated must not put the old value
 /// back".
 #[tokio::test]
-async fn an_answer_from_before_a_change_is_not_cached() {
+async fn a_response_from_before_a_change_is_not_cached() {
     let InFlight { server, provider, mut events, gate, asked } = in_flight().await;
     server.update("on", false);
     expect(&mut events, [changed(&["on"])]).await;
@@ -60,7 +60,7 @@ async fn an_answer_from_before_a_change_is_not_cached() {
 /// The same race with a reconnection in place of the change: whatever happened meanwhile was not
 /// told. The stream alone is lost; the call's connection lives on.
 #[tokio::test]
-async fn an_answer_from_before_a_reconnection_is_not_cached() {
+async fn a_response_from_before_a_reconnection_is_not_cached() {
     let InFlight { server, provider, mut events, gate, asked } = in_flight().await;
     server.set("on", false);
     server.end_streams(None);
@@ -73,7 +73,7 @@ async fn an_answer_from_before_a_reconnection_is_not_cached() {
 
 /// An answer to a call that began in READY and ends in STALE: no invalidation would arrive.
 #[tokio::test]
-async fn an_answer_that_arrives_in_stale_is_not_cached() {
+async fn a_response_that_arrives_in_stale_is_not_cached() {
     let server = ScriptedServer::start();
     server.set("on", true);
     let (provider, mut events) = watched(near(server.port())).await;
@@ -91,7 +91,7 @@ async fn an_answer_that_arrives_in_stale_is_not_cached() {
 /// Evaluations from many tasks at once, while the flag changes: nobody reads a value that is older
 /// than a change that was told.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_told_as_changed_is_never_read_again() {
+async fn a_value_is_never_read_after_its_change_was_reported() {
     let server = ScriptedServer::start();
     server.set("number", 0);
     let (provider, mut events) = watched(near(server.port())).await;

@@ -122,7 +122,7 @@ async fn nothing_is_left_of_a_failed_initialization() {
 
 /// A caller that loses patience drops the future, and the provider with it.
 #[tokio::test]
-async fn nothing_is_left_of_an_initialization_that_was_given_up() {
+async fn nothing_is_left_of_a_cancelled_initialization() {
     let before = tasks();
     let server = ScriptedServer::builder().streams(StreamMode::Silent).start();
     {
@@ -171,7 +171,7 @@ async fn a_shutdown_and_an_initialization_at_once_leave_no_half_of_a_provider() 
 /// docs/lifecycle.md, "Pitfalls of the SDK": the error says what happened; and the provider can be
 /// initialized again on another runtime, where initialization waits for READY as the first one did.
 #[test]
-fn a_runtime_that_is_gone_is_named_and_can_be_replaced() {
+fn a_runtime_that_has_ended_is_named_and_can_be_replaced() {
     let server = ScriptedServer::start();
     server.set("on", true);
     let first = runtime();
@@ -217,7 +217,7 @@ fn a_call_under_way_ends_with_the_runtime_of_the_provider() {
 
 /// After the loss of its runtime a provider that is shut down is NOT_READY as any other.
 #[test]
-fn a_provider_whose_runtime_is_gone_can_be_shut_down() {
+fn a_provider_whose_runtime_has_ended_can_be_shut_down() {
     let server = ScriptedServer::start();
     let first = runtime();
     let provider = first.block_on(ready(near(server.port())));
@@ -249,7 +249,7 @@ fn initialization_without_a_runtime_says_so() {
 /// A shutdown that is given up half way, as by a timeout, is brought to its end by the next one
 /// that needs it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_shutdown_that_was_given_up_harms_no_later_initialization() {
+async fn a_cancelled_shutdown_does_not_harm_a_later_initialization() {
     let server = ScriptedServer::start();
     server.set("on", true);
     let mut provider = started(near(server.port())).await;

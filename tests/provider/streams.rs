@@ -116,7 +116,7 @@ async fn a_stream_that_is_not_replaced_in_time_leaves_a_gap() {
 
 /// 0 = none.
 #[tokio::test(start_paused = true)]
-async fn without_a_deadline_a_stream_lives_for_ever() {
+async fn without_a_deadline_a_stream_lives_forever() {
     let mut scene = scene(|options| options.stream_deadline(Duration::ZERO)).await;
     for _ in 0..3 {
         scene.clock.pass(HOUR).await;
@@ -129,7 +129,7 @@ async fn without_a_deadline_a_stream_lives_for_ever() {
 /// `DEADLINE_EXCEEDED` from a server: no loss if the stream lived for longer than `retryBackoffMs`;
 /// otherwise the server is broken, and must not be called again immediately.
 #[tokio::test(start_paused = true)]
-async fn a_server_may_end_a_stream_by_a_deadline_of_its_own() {
+async fn a_server_may_end_a_stream_at_a_deadline_of_its_own() {
     let mut scene = scene(|options| options).await;
     let deadline = || Status::deadline_exceeded("stream closed due to server-side timeout");
     for rotation in 1..=2 {
@@ -191,7 +191,7 @@ async fn silence_means_nothing_without_an_idle_deadline() {
 /// `keepAliveTime`: HTTP/2 pings keep a connection that is alive, and find one that is dead (20 s
 /// after the ping), before any deadline of the stream does.
 #[tokio::test(start_paused = true)]
-async fn pings_find_out_a_dead_connection() {
+async fn pings_detect_a_dead_connection() {
     let clock = Clock::stopped();
     let server = ScriptedServer::start();
     server.set("on", Flag::new(true).reason("TARGETING_MATCH"));

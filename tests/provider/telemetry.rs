@@ -173,7 +173,7 @@ async fn what_is_quoted_is_cut() {
 
 /// What ERROR looks like to who reads the log: the level, why, and whether there is hope.
 #[tokio::test]
-async fn a_flagd_out_of_reach_is_written_as_an_error() {
+async fn an_unreachable_flagd_is_written_as_an_error() {
     let denying = ScriptedServer::start();
     denying.fail_all(Status::permission_denied("no entry"));
     let closed = closed_port();

@@ -147,7 +147,7 @@ async fn a_value_that_is_zero_on_the_wire() {
 }
 
 #[tokio::test]
-async fn what_is_no_call() {
+async fn requests_that_are_not_calls() {
     let server = serve().await;
     let address = server.evaluation_addr();
     let resolve = format!("{V1}/ResolveBoolean");

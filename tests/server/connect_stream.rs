@@ -97,7 +97,7 @@ async fn quiet_streams_are_kept_alive() {
 
 /// docs/server.md, "Startup and shutdown": and then the stream ends, with its reason.
 #[tokio::test]
-async fn every_stream_is_told_of_a_shutdown() {
+async fn every_stream_is_notified_of_a_shutdown() {
     let server = serve().await;
     let mut streams = Vec::new();
     for version in [1, 2].repeat(5) {
@@ -224,7 +224,7 @@ async fn other_content_and_methods() {
 
 /// The stream of a page that was closed ends, also over HTTP/1.1.
 #[tokio::test]
-async fn a_client_that_goes_is_noticed() {
+async fn a_client_that_disconnects_is_noticed() {
     let server = serve().await;
     let open = async |wanted: u8| {
         let is = format!("flagstaff_event_streams {wanted}\n");

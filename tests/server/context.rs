@@ -40,7 +40,7 @@ async fn added_to_every_evaluation() {
 
 /// docs/flagd.md, "Sync service": the sync context; and `sync_metadata(false)`.
 #[tokio::test]
-async fn sent_to_those_who_evaluate_themselves() {
+async fn the_sync_context_is_sent_to_clients_that_evaluate_in_process() {
     let server = serve_with(Server::builder().context_value("region", "north")).await;
     let mut client = sync(&server).await;
     let mut stream =

@@ -147,7 +147,7 @@ async fn fields_hide_those_of_the_caller_but_not_the_targeting_key() {
 }
 
 #[tokio::test]
-async fn the_cache_answers_without_the_source() {
+async fn cache_hits_do_not_read_the_context_source() {
     let server = flags().await;
     let source = Double::new(json!({}));
     let options = server.options().build().unwrap();

@@ -240,7 +240,7 @@ async fn without_flags_requests_fail_after_a_while() {
 /// A definition that is rejected was waited for, and is no flags: as the event stream and `/readyz`
 /// have it.
 #[tokio::test]
-async fn an_invalid_definition_is_no_flags() {
+async fn an_invalid_definition_counts_as_no_flags() {
     let (server, sender) = serve().await;
     let asked = ask(&server).await;
     sender.send(Definition::json("{")).unwrap();
@@ -253,7 +253,7 @@ async fn an_invalid_definition_is_no_flags() {
 
 /// A source that says that it has no flags has answered.
 #[tokio::test]
-async fn an_empty_definition_is_an_answer() {
+async fn an_empty_definition_counts_as_loaded() {
     let (server, sender) = serve().await;
     let asked = tokio::spawn(post(server.ofrep_addr(), OFREP, &[], ""));
     sender.send(Definition::json(NONE)).unwrap();
@@ -411,7 +411,7 @@ async fn a_shutdown_ends_the_wait() {
 
 /// A file is read at once, but not before the server listens.
 #[tokio::test]
-async fn a_file_is_there_for_the_first_request() {
+async fn a_file_is_loaded_before_the_first_request() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("flags.json");
     std::fs::write(&path, FLAGS).unwrap();

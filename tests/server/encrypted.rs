@@ -59,7 +59,7 @@ async fn a_configuration_of_the_program() {
 }
 
 #[tokio::test]
-async fn files_that_are_no_certificates() {
+async fn files_that_are_not_certificates() {
     let certificates = Certificates::new();
     let (certificate, key) = (certificates.server_cert(), certificates.server_key());
     for (certificate, key) in [
@@ -128,7 +128,7 @@ async fn the_socket_of_a_busy_server_stays() {
 }
 
 #[tokio::test]
-async fn an_address_that_is_taken() {
+async fn an_address_in_use() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
     let error = Server::builder().ephemeral().ofrep(address).bind().await.unwrap_err();

@@ -29,7 +29,7 @@ fn change(flags: &Value) -> (String, Value) {
 
 /// docs/server.md, "Startup and shutdown".
 #[tokio::test]
-async fn ready_is_said_when_the_flags_are_loaded() {
+async fn ready_is_sent_once_the_flags_are_loaded() {
     let (sender, receiver) = mpsc::unbounded_channel();
     let server = Server::builder().source(Sent(receiver)).ephemeral().bind().await.unwrap();
     let mut client = client_v1(&server).await;
@@ -45,7 +45,7 @@ async fn ready_is_said_when_the_flags_are_loaded() {
 
 /// A source that is broken at the start does not keep the flags of others from anybody.
 #[tokio::test]
-async fn a_definition_that_is_refused_is_not_waited_for() {
+async fn a_rejected_definition_is_not_waited_for() {
     let (sender, receiver) = mpsc::unbounded_channel();
     let server = serve_with(Server::builder().source(Sent(receiver))).await;
     sender.send(Definition::json("{")).unwrap();
@@ -61,7 +61,7 @@ async fn a_definition_that_is_refused_is_not_waited_for() {
 
 /// docs/server.md, "Startup and shutdown".
 #[tokio::test]
-async fn nothing_is_told_while_there_are_no_flags() {
+async fn no_event_is_sent_before_there_are_flags() {
     let (sender, receiver) = mpsc::unbounded_channel();
     let server = Server::builder().source(Sent(receiver)).ephemeral().bind().await.unwrap();
     sender.send(Definition::json("{")).unwrap();
@@ -161,7 +161,7 @@ async fn a_burst_names_every_flag() {
 
 /// docs/flagd.md, "Sources": an invalid update is rejected as a whole, and no event is sent.
 #[tokio::test]
-async fn an_update_that_is_not_valid_changes_nothing() {
+async fn an_invalid_update_changes_nothing() {
     let server = serve().await;
     let mut stream = events(&mut client_v1(&server).await, "").await;
     let flags = server.flags();
@@ -226,7 +226,7 @@ async fn streams_end_at_their_deadline() {
 
 /// A deadline of the client's own ends its stream; one that is none is refused.
 #[tokio::test]
-async fn streams_end_when_the_client_says() {
+async fn streams_end_at_the_deadline_of_the_client() {
     let server = serve_with(Server::builder().stream_deadline(Duration::from_secs(900))).await;
     let mut client = client_v1(&server).await;
     let mut sync_client = sync(&server).await;

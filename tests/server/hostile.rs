@@ -220,7 +220,7 @@ pub async fn stuck_call(address: Option<SocketAddr>, path: &str) -> TcpStream {
 
 /// However many answers a client asks for and does not take: few are held in memory at once.
 #[tokio::test]
-async fn answers_that_nobody_takes() {
+async fn responses_that_nobody_reads() {
     let server = serve().await;
     let stream = TcpStream::connect(server.ofrep_addr().unwrap()).await.unwrap();
     let (sender, connection) = http2::Builder::new(TokioExecutor::new())

@@ -142,7 +142,7 @@ async fn compressed_bodies_are_read() {
 }
 
 #[tokio::test]
-async fn other_codings_are_named() {
+async fn unsupported_encodings_are_named() {
     let long = "x".repeat(5000);
     for (coding, named) in [
         ("br", "`br`"),
@@ -197,7 +197,7 @@ async fn a_body_that_is_large() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_not_what_its_coding_says() {
+async fn a_body_that_contradicts_its_encoding() {
     let whole = gzip(ONE.as_bytes());
     for body in [Bytes::new(), ONE.into(), whole.slice(..whole.len() - 9)] {
         let (origin, _) =
@@ -289,7 +289,7 @@ async fn headers_are_checked() {
 }
 
 #[tokio::test]
-async fn redirections_have_an_end() {
+async fn redirections_are_limited() {
     let (origin, asked) = web(|_, response| {
         response.status(301).header("location", "/x?sig=hush").body(Bytes::new())
     })
@@ -305,7 +305,7 @@ async fn redirections_have_an_end() {
 
 /// Flags decide what a program does: what began with TLS stays with it.
 #[tokio::test]
-async fn no_redirection_leaves_tls() {
+async fn redirections_never_leave_tls() {
     let certificates = Certificates::new();
     let (plain, asked) = web(|_, response| response.body(ONE.into())).await;
     let tls = TlsAcceptor::from(certificates.server_config());
@@ -342,7 +342,7 @@ async fn authorities_are_renewed() {
 /// Errors quote the URL in many ways: where it cannot be reached, answers another status, or is
 /// cut.
 #[tokio::test]
-async fn errors_hold_no_secret() {
+async fn errors_contain_no_secret() {
     let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let (failing, _) = web(|_, response| response.status(403).body("hush".into())).await;
     let (text, _) = web(|_, response| response.body(Bytes::from_static(b"\xff"))).await;

@@ -138,7 +138,7 @@ fn good(server: &Server, address: Option<SocketAddr>) -> (String, &'static str) 
 
 /// A body with its length, one in chunks, and one that comes late.
 #[tokio::test]
-async fn a_small_body_is_no_obstacle_to_the_next_request() {
+async fn a_small_body_does_not_disturb_the_next_request() {
     let server = serve().await;
     let half = "x".repeat(30_000);
     for (address, method, path, headers, status) in rejected(&server) {
@@ -175,7 +175,7 @@ async fn a_small_body_is_no_obstacle_to_the_next_request() {
 
 /// One that is announced to be long, one in chunks that turns out to be, and one that does not come.
 #[tokio::test]
-async fn a_connection_that_cannot_go_on_says_so() {
+async fn a_connection_that_cannot_be_reused_says_so() {
     let server = serve().await;
     let long = "x".repeat(200_000);
     let mut connections = JoinSet::new();
@@ -233,7 +233,7 @@ async fn bodies_that_are_too_long() {
 /// A client that waits for leave gets an error in its place, and the connection ends, since nobody
 /// knows whether the body comes after all. A good request is served, and the one after it.
 #[tokio::test]
-async fn clients_that_expect_leave_to_send() {
+async fn clients_that_expect_100_continue() {
     let server = serve().await;
     for (address, method, path, headers, status) in rejected(&server) {
         let headers = format!("{headers}expect: 100-continue\r\n");
@@ -266,7 +266,7 @@ async fn clients_that_expect_leave_to_send() {
 
 /// A client may send the body without waiting for leave: it can send all of it, and reads the error.
 #[tokio::test]
-async fn clients_that_do_not_wait_for_leave() {
+async fn clients_that_do_not_wait_for_100_continue() {
     let server = serve_with(Server::builder().max_request_body(1000)).await;
     let body = "x".repeat(5_000_000);
     let json = "content-type: application/json\r\nexpect: 100-continue\r\n";

@@ -57,7 +57,7 @@ async fn events_and_the_cache() {
 
 /// A provider outlives its server: STALE, and READY with the next one at the address.
 #[tokio::test]
-async fn a_server_that_comes_back() {
+async fn a_server_that_is_available_again() {
     let server = TestServer::start().await;
     server.set("f", true);
     let address = server.server().evaluation_addr().unwrap();

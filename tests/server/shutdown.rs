@@ -23,7 +23,7 @@ use super::{
 
 /// It always arrives; flagd's arrived in 20 of 24 runs (docs/flagd.md, "Event stream").
 #[tokio::test]
-async fn every_stream_is_told() {
+async fn every_stream_is_notified() {
     for _ in 0..10 {
         let server = serve().await;
         let mut clients = Vec::new();
@@ -104,7 +104,7 @@ async fn a_request_that_was_begun_is_finished() {
 
 /// A client that reads nothing holds up a shutdown for 5 s, no longer; probes tell meanwhile.
 #[tokio::test]
-async fn a_client_that_reads_nothing_is_left_behind() {
+async fn a_client_that_reads_nothing_delays_shutdown_for_5_seconds() {
     let server = serve().await;
     let management = server.management_addr();
     let stuck = super::hostile::stuck_stream(&server).await;
@@ -156,7 +156,7 @@ async fn the_ports_are_free_again() {
 
 /// Dropping a server ends it without waiting; no task is left.
 #[tokio::test]
-async fn a_dropped_server_is_gone() {
+async fn dropping_a_server_ends_it() {
     let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
     let before = tasks();
     let server = serve().await;

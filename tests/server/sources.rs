@@ -58,7 +58,7 @@ async fn a_file_that_changes() {
 
 /// docs/server.md, "Sources": an invalid definition is rejected as a whole.
 #[tokio::test]
-async fn a_definition_that_is_not_valid_leaves_what_there_is() {
+async fn an_invalid_definition_leaves_the_current_one() {
     let (sender, receiver) = mpsc::unbounded_channel();
     let server = Server::builder().source(Sent(receiver)).ephemeral().bind().await.unwrap();
     sender.send(Definition::json("{")).unwrap();
@@ -150,7 +150,7 @@ async fn a_byte_order_mark_is_skipped() {
 
 /// After an error the flags may have been given up: they are given again, with the same tag or not.
 #[tokio::test]
-async fn a_url_that_failed_gives_its_definition_again() {
+async fn a_url_that_failed_provides_its_definition_again() {
     let answer = (OK, "application/json", "\"1\"", ONE);
     let web = Web::start(answer).await;
     let url = format!("http://127.0.0.1:{}/flags", web.port);

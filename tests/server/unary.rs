@@ -129,7 +129,7 @@ async fn flags_without_value() {
 
 /// A variant whose name is empty has a value, and is no name on the wire.
 #[tokio::test]
-async fn a_variant_without_name() {
+async fn a_variant_without_a_name() {
     let server = serve().await;
     let (mut one, mut two) = (client_v1(&server).await, client_v2(&server).await);
     let (value, reason) = ("x".to_owned(), "TARGETING_MATCH".to_owned());
@@ -140,7 +140,7 @@ async fn a_variant_without_name() {
 }
 
 #[tokio::test]
-async fn errors_have_flagds_status_and_text() {
+async fn errors_have_the_status_and_message_of_flagd() {
     let server = serve().await;
     let mut client = client_v2(&server).await;
     for (key, code, message) in [

@@ -151,7 +151,7 @@ async fn the_server_logs_what_its_sources_give() {
 
 /// Each by the name that it has in logs, metrics and selectors.
 #[tokio::test]
-async fn sources_of_one_name_are_told_apart() {
+async fn sources_with_the_same_name_are_distinguished() {
     let (logged, _listening) = Logged::listen();
     let mut server = Server::builder().ephemeral();
     for key in ["a", "b", "c"] {

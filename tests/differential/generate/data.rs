@@ -92,7 +92,7 @@ impl Generator {
             3 | 4 => json!(self.one_of(NUMBERS)),
             5 => json!(self.below(5)),
             6 => self.any_number(),
-            7 => json!(self.text_like_a_number()),
+            7 => json!(self.string_like_a_number()),
             _ => json!(self.one_of(TEXTS)),
         }
     }
@@ -114,7 +114,7 @@ impl Generator {
 
     /// A text that is a number, or nearly. Hexadecimal floats and underscores are aside, which flagd
     /// takes for numbers and the evaluator does not.
-    fn text_like_a_number(&mut self) -> String {
+    fn string_like_a_number(&mut self) -> String {
         let sign = self.one_of(&["", "", "", "-", "+", "--", " "]);
         let prefix = self.one_of(&["", "", "0", ".", "0x"]);
         let mut text = format!("{sign}{prefix}");

@@ -36,9 +36,9 @@ const ITSELF: &str =
     "flagd is the server of this package here, which would be compared with itself";
 
 pub(crate) fn trials() -> Vec<Trial> {
-    let name = "alike::the_server_answers_as_flagd";
+    let name = "alike::the_server_responds_as_flagd_does";
     let itself = |flagd: &FlagdCommand| flagd.is_of_this_package().then_some(ITSELF);
-    vec![trial_unless(itself, name, the_server_answers_as_flagd)]
+    vec![trial_unless(itself, name, the_server_responds_as_flagd_does)]
 }
 
 const DEFINITIONS: u64 = 60;
@@ -49,7 +49,7 @@ fn number(variable: &str) -> Option<u64> {
     env::var(variable).ok().map(|text| text.parse().unwrap_or_else(|e| panic!("{variable}: {e}")))
 }
 
-async fn the_server_answers_as_flagd() {
+async fn the_server_responds_as_flagd_does() {
     let clock = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos();
     let seed = number("FLAGSTAFF_ALIKE_SEED").unwrap_or_else(|| clock().try_into().unwrap());
     println!("alike: FLAGSTAFF_ALIKE_SEED={seed}");

@@ -50,7 +50,7 @@ fn a_program_that_sets_one_takes_none_of_the_others_from_the_environment() {
 }
 
 #[test]
-fn what_is_not_taken_is_not_looked_at() {
+fn overridden_variables_are_not_checked() {
     let variables = [("FLAGD_PORT", "no port"), ("FLAGD_HOST", "two words")];
     assert_eq!(build(FlagdOptions::builder().host("set"), &variables).unwrap().port(), 8013);
 }

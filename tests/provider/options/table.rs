@@ -307,7 +307,7 @@ fn the_default_in_the_table_is_the_default() {
 }
 
 #[test]
-fn a_variable_comes_before_the_default() {
+fn a_variable_overrides_the_default() {
     for (row, case) in rows() {
         for (text, value) in case.given {
             let variables = [&[(row.variable, *text)], case.beside].concat();
@@ -318,7 +318,7 @@ fn a_variable_comes_before_the_default() {
 }
 
 #[test]
-fn the_program_comes_before_the_variable() {
+fn the_program_overrides_the_variable() {
     for (row, case) in rows() {
         let malformed = case.malformed.iter().copied();
         for text in malformed.chain(case.given.iter().map(|(text, _)| *text)) {
