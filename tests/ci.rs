@@ -1,5 +1,5 @@
-//! What the project promises, `.ci/run` and the workflow prove: no feature and no fuzz target is
-//! forgotten, and one version is written everywhere.
+//! `.ci/run` and the workflow prove what the project promises: no feature and no fuzz target is
+//! forgotten, and versions are the same everywhere.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure panics")]
 
 use std::{collections::BTreeSet, fs, path::PathBuf};
@@ -43,7 +43,7 @@ fn every_fuzz_target_runs_and_is_documented() {
     assert_eq!(targets.difference(&documented).next(), None, "in CONTRIBUTING.md");
 }
 
-/// In the workflow too, for as long as is promised.
+/// The workflow runs them too, for as long as the documentation promises.
 #[test]
 fn every_fuzz_target_runs_every_night() {
     let (manifest, workflow) = (read("fuzz/Cargo.toml"), read(".github/workflows/fuzz.yml"));
@@ -86,7 +86,7 @@ fn waits_unexplained(text: &str) -> Vec<usize> {
         let line = lines[index];
         let sleeps = line.contains(concat!("sleep", "("));
         let measures = [" <", " >"].map(|sign| format!("elapsed(){sign}"));
-        // That a future does not complete is said by the next statement, or the end of this one.
+        // The end of this statement, or the next one, asserts that the future does not complete.
         let following = lines[index..].iter().take(3).any(|line| {
             line.contains(concat!(".is_err", "()")) || line.contains(concat!(".unwrap_err", "()"))
         });

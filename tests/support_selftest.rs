@@ -1,6 +1,5 @@
-//! Proves that the pieces of `support`, and the reader of conformance features, do what the other tests
-//! rely on.
-// In helpers as in tests.
+//! Proves that `support` and the reader of conformance features do what the other tests rely on.
+// Helpers may panic like tests.
 #![allow(clippy::unwrap_used)]
 
 #[path = "conformance/gherkin.rs"]

@@ -23,7 +23,7 @@ fn definition() -> Value {
                 { "==": [{ "var": "targetingKey" }, "key"] }, "two",
             ] },
         },
-        // `===`: of a number, none of these is true.
+        // `===`: none of these equals a number.
         "user": {
             "state": "ENABLED",
             "variants": { "other": 0, "four": 4, "yes": 1, "long": 2 },
@@ -41,7 +41,7 @@ fn definition() -> Value {
     } })
 }
 
-/// What the SDK cannot hold.
+/// Values that the SDK cannot represent.
 fn nulls() -> Value {
     json!({ "list": [1, null, { "a": [null, "x"] }], "none": null, "half": 0.5 })
 }
@@ -88,7 +88,7 @@ async fn the_context_is_fields_and_json() {
     }
 }
 
-/// As the documentation says: gRPC does not use the proxies of the environment.
+/// As documented, gRPC does not use the proxies of the environment.
 #[tokio::test]
 async fn proxies_in_the_environment_are_not_used() {
     let flagd = flagd(&definition()).await;
@@ -125,7 +125,7 @@ async fn the_targeting_key_is_a_string_and_other_fields_can_be() {
     let run = eval(&flagd, &["user", "--json", "-c", "targeting_key=4"]).await;
     assert_eq!(run.json()["variant"], "other");
     assert!(run.err.contains("did you mean `targetingKey`?"), "{run:?}");
-    // The last of a name counts, and a dot has no meaning.
+    // The last value of a name counts, and a dot has no meaning.
     for (contexts, variant) in [
         (["targetingKey=4", "targetingKey=5"], "other"),
         (["targetingKey=5", "targetingKey=4"], "four"),

@@ -114,7 +114,7 @@ async fn wrong_usage() {
     }
 }
 
-/// Without a shell, which the image does not have.
+/// It runs without a shell, which the image does not have.
 #[tokio::test]
 async fn the_image_checks_itself() {
     let dockerfile = include_str!("../../Dockerfile");

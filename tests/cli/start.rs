@@ -68,7 +68,7 @@ async fn a_source_that_cannot_be_is_named() {
         ("azblob://container/object", 2),
     ] {
         let directory = directory();
-        // Nobody writes to it: who opens it waits for ever.
+        // Nobody writes to it: opening it blocks forever.
         let pipe = directory.path().join("pipe");
         assert!(std::process::Command::new("mkfifo").arg(pipe).status().unwrap().success());
         let (seen, message) = ended(start(&directory, &["--uri", uri])).await;
@@ -128,7 +128,7 @@ async fn an_option_without_an_effect_is_a_usage_error() {
     }
 }
 
-/// What an error quotes of a value, it cuts.
+/// An error cuts the value that it quotes.
 #[tokio::test]
 async fn long_values_are_cut() {
     let directory = directory();
@@ -136,7 +136,7 @@ async fn long_values_are_cut() {
     let field = format!(r#"[{{"uri": "a", "provider": "file", "{long}": 1}}]"#);
     let provider = format!(r#"[{{"uri": "a", "provider": "{long}"}}]"#);
     let path = format!(r#"[{{"uri": "{long}", "provider": "file"}}]"#);
-    // More digits exceed the range of floats, and are taken as a string.
+    // A number with more digits exceeds the range of floats and is a string.
     let digits = "1".repeat(300);
     for args in [
         ["start", "-f", &format!("gopher://{long}")],
@@ -185,7 +185,7 @@ async fn a_port_in_use_is_named() {
     assert!(message.contains("ofrep") && message.contains(&port), "{message}");
 }
 
-/// A flagd with the program of this package.
+/// A flagd that runs the program of this package.
 async fn server(definition: &Value, args: &[&str]) -> FlagdProcess {
     let mut builder =
         FlagdProcess::with(definition).command(FlagdCommand::Binary(program::PATH.into()));
@@ -219,7 +219,7 @@ async fn context_comes_from_options_and_headers() {
     assert_eq!(eval(&flagd, &["flag", "--header", "X-Who=ann"]).await["variant"], "header");
 }
 
-/// In flagd they are strings, whatever they look like.
+/// In flagd they are strings, even if they look like numbers.
 #[tokio::test]
 async fn fields_that_the_server_adds_are_strings() {
     let definition = json!({ "flags": { "flag": {

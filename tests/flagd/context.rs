@@ -115,7 +115,7 @@ async fn what_cannot_be_sent_is_rejected() {
     subject.shut_down().await;
 }
 
-/// What a rule decides is never cached: users take turns.
+/// The result of a rule is never cached: users take turns.
 async fn each_user_has_a_value_of_their_own() {
     let flagd = FlagdProcess::with(&definition()).ready_when("text").start().await.unwrap();
     let subject = Subject::ready(options_for(&flagd)).await;

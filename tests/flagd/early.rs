@@ -1,5 +1,5 @@
-//! Requests before a slow source has provided its flags: flagd says that they do not exist, our
-//! server waits (docs/flagd.md, "Differences in the server").
+//! Requests before a slow source has provided its flags: flagd responds that the flags do not
+//! exist, our server waits (docs/flagd.md, "Differences in the server").
 
 use axum::{Router, routing::get};
 use tokio::{
@@ -38,7 +38,7 @@ async fn a_slow_source() {
     let mut flagd = builder.start().await.unwrap();
 
     fast.send_replace(false);
-    // On the same ports, without a file that gives flags meanwhile.
+    // On the same ports, without flags from a file meanwhile.
     flagd.write_flags(&serde_json::json!({ "flags": {} }));
     flagd.spawn();
     becomes_true("flagd to listen", async || TcpStream::connect(local(flagd.port())).await.is_ok())

@@ -1,4 +1,4 @@
-//! flagd hangs: it keeps its connections, and says nothing (SIGSTOP).
+//! flagd hangs: it keeps its connections and sends nothing (SIGSTOP).
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ trials![
 
 const DEADLINE: Duration = Duration::from_millis(400);
 
-/// Asks for what is not cached: it fails, at its deadline, and flagd is not waited for.
+/// Evaluates a flag that is not cached: the call fails at its deadline and waits no longer.
 async fn runs_into_the_deadline(subject: &Subject) {
     let late = no_sooner("the deadline", DEADLINE, subject.text("other")).await;
     let error = late.unwrap_err();
@@ -56,7 +56,7 @@ async fn longer_than_the_deadline() {
     subject.shut_down().await;
 }
 
-/// Silence says nothing before the first `keep_alive`; calls without an answer do.
+/// Before the first `keep_alive`, silence proves nothing; calls without a response do.
 async fn before_any_keep_alive() {
     let mut flagd = FlagdProcess::with(&flags("old")).start().await.unwrap();
     let options = options_for(&flagd).deadline(DEADLINE).retry_grace_period(Duration::from_secs(1));
@@ -76,7 +76,7 @@ async fn before_any_keep_alive() {
     goes_on(&mut flagd, subject).await;
 }
 
-/// STALE, ERROR, and READY once flagd goes on.
+/// STALE, ERROR, and READY once flagd continues.
 async fn longer_than_the_idle_deadline() {
     let mut flagd = FlagdProcess::with(&flags("old")).start().await.unwrap();
     let options = options_for(&flagd)
@@ -98,7 +98,7 @@ async fn longer_than_the_idle_deadline() {
     goes_on(&mut flagd, subject).await;
 }
 
-/// flagd goes on with other flags, and the provider sees them.
+/// flagd continues with other flags, and the provider sees them.
 async fn goes_on(flagd: &mut FlagdProcess, mut subject: Subject) {
     flagd.write_flags(&flags("new"));
     flagd.cont();
@@ -140,7 +140,7 @@ async fn one_of_many_is_made(subject: &Subject, key: &'static str) {
     assert_eq!(codes.iter().filter(refused).count(), 7, "{codes:?}");
 }
 
-/// Pings find it out, whether flagd has sent `keep_alive` or not. They need leave.
+/// Pings detect it, whether flagd has sent `keep_alive` or not. flagd must permit them.
 async fn longer_than_pings_wait() {
     let builder = FlagdProcess::with(&flags("old")).arg("--keep-alive-min-time").arg("100ms");
     let mut flagd = builder.start().await.unwrap();
@@ -152,12 +152,12 @@ async fn longer_than_pings_wait() {
     assert_eq!(subject.events_so_far().await, [], "answered pings do no harm");
 
     flagd.stop();
-    // Pings wait 20 s for their answer.
+    // A ping waits 20 s for its response.
     assert_eq!(subject.event_within(PATIENCE * 2).await, ProviderEvent::Stale);
     goes_on(&mut flagd, subject).await;
 }
 
-/// Initialization ends at the deadline; flagd is picked up when it goes on.
+/// Initialization ends at the deadline; the provider connects when flagd continues.
 async fn at_the_start() {
     let mut flagd = FlagdProcess::with(&flags("on")).start().await.unwrap();
     flagd.stop();
@@ -172,7 +172,7 @@ async fn at_the_start() {
     subject.shut_down().await;
 }
 
-/// Shutdown and drop do not wait for flagd, nor for the calls that it owes an answer.
+/// Neither shutdown nor drop waits for flagd or for calls in flight.
 async fn before_the_end() {
     let mut flagd = FlagdProcess::with(&flags("on")).start().await.unwrap();
     for shut_down in [true, false] {

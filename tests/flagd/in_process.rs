@@ -43,7 +43,7 @@ fn synced(flagd: &FlagdProcess) -> FlagdOptionsBuilder {
 }
 
 impl Subject {
-    /// A provider that has the flag with this value: flagd may have sent less at first.
+    /// A provider that has the flag with this value: flagd may have sent fewer flags at first.
     async fn with_flag(options: FlagdOptionsBuilder, value: &str) -> Self {
         let mut subject = Self::ready(options).await;
         subject.until("flag", value).await;
@@ -51,13 +51,13 @@ impl Subject {
         subject
     }
 
-    /// The flag is evaluated as ever.
+    /// The flag is still evaluated.
     async fn answers(&self, value: &str) {
         assert_eq!(self.text("flag").await.unwrap(), (value.to_owned(), EvaluationReason::Static));
     }
 }
 
-/// Every flag of a definition gives, for each type and context, what flagd gives for it.
+/// Every flag of a definition evaluates, for each type and context, to what flagd returns for it.
 async fn the_resolvers_agree() {
     let rule = |rule: Json| {
         json!({"state": "ENABLED", "variants": {"a": "A", "b": "B", "true": "T"},
@@ -87,7 +87,7 @@ async fn the_resolvers_agree() {
         Subject::ready(options_for(&flagd).cache(flagstaff::flagd::CacheType::Disabled)).await;
     let local = Subject::ready(synced(&flagd)).await;
     let flags = definition["flags"].as_object().unwrap();
-    // All of them come together.
+    // They are all loaded at once.
     becomes_true("the flags", async || {
         let context = EvaluationContext::default();
         ask(&local.provider, Type::Text, "empty", &context).await.is_ok()
@@ -209,7 +209,7 @@ async fn hung_at_the_start() {
     subject.shut_down().await;
 }
 
-/// SIGSTOP: nothing else tells that a stream which may be silent is dead.
+/// SIGSTOP: on a stream that may be silent, nothing else reveals the loss.
 async fn silence_that_pings_detect() {
     let builder = FlagdProcess::with(&flags("old")).arg("--keep-alive-min-time").arg("100ms");
     let mut flagd = builder.start().await.unwrap();
@@ -219,7 +219,7 @@ async fn silence_that_pings_detect() {
     gate.wait_until_passed("answers to pings", |seen| seen.pongs >= 6).await;
     assert_eq!(subject.events_so_far().await, [], "answered pings do no harm");
     flagd.stop();
-    // Pings wait 20 s for their answer.
+    // A ping waits 20 s for its response.
     assert_eq!(subject.event_within(PATIENCE * 2).await, ProviderEvent::Stale);
     subject.answers("old").await;
     flagd.write_flags(&flags("new"));
@@ -243,7 +243,7 @@ async fn told_to_end() {
     subject.shut_down().await;
 }
 
-/// The next stream is there before the one ends: neither loss nor change is told.
+/// The next stream is open before the current one ends: neither loss nor change is reported.
 async fn streams_past_their_deadline() {
     let flagd = FlagdProcess::with(&flags("old")).start().await.unwrap();
     let gate = TcpGate::to_port(flagd.ports().sync);

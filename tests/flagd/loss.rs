@@ -1,4 +1,4 @@
-//! flagd stops and comes back: each way through the table "Transitions" of docs/lifecycle.md, and
+//! flagd stops and restarts: each path through the table "Transitions" of docs/lifecycle.md, and
 //! what evaluations return meanwhile and afterwards.
 
 use std::{
@@ -101,7 +101,7 @@ async fn unavailable_past_the_grace_period() {
     let error = subject.text("flag").await.unwrap_err();
     assert_eq!(error.code, EvaluationErrorCode::ProviderNotReady, "nothing cached is given");
 
-    // Without any traffic.
+    // This needs no traffic.
     subject.returns(&mut flagd, "new").await;
     subject.cache("flag", "new").await;
     subject.shut_down().await;
@@ -129,8 +129,8 @@ async fn without_a_grace_period() {
     subject.shut_down().await;
 }
 
-/// Initialization ends with the first failure and not only at the deadline, and a flagd that comes
-/// up later is picked up without traffic.
+/// Initialization ends with the first failure and not only at the deadline, and the provider
+/// connects to a flagd that starts later, even without traffic.
 async fn not_there_at_the_start() {
     let mut flagd = FlagdProcess::with(&flags("here")).start().await.unwrap();
     flagd.kill();
@@ -149,7 +149,7 @@ async fn not_there_at_the_start() {
     subject.shut_down().await;
 }
 
-/// Its many failures are one event.
+/// Many failures emit one event.
 async fn never_there() {
     let mut flagd = FlagdProcess::with(&flags("here")).start().await.unwrap();
     flagd.kill();
@@ -161,7 +161,7 @@ async fn never_there() {
     subject.shut_down().await;
 }
 
-/// SIGTERM: flagd says `provider_shutdown`, or just ends the stream.
+/// SIGTERM: flagd sends `provider_shutdown`, or just ends the stream.
 async fn told_to_end() {
     let mut flagd = FlagdProcess::with(&flags("old")).start().await.unwrap();
     let mut subject = Subject::ready(options_for(&flagd)).await;
@@ -172,7 +172,7 @@ async fn told_to_end() {
     flagd.ended().await;
     flagd.write_flags(&flags("new"));
     flagd.spawn();
-    // While it was ending it may have taken one more stream.
+    // It may have accepted one more stream while it was shutting down.
     becomes_true("the new value", async || {
         subject.text("flag").await.is_ok_and(|(value, _)| value == "new")
     })
@@ -186,7 +186,7 @@ async fn told_to_end() {
     subject.shut_down().await;
 }
 
-/// A rolling restart of two: no call is lost, and the other one is found at once.
+/// A rolling restart of two servers: no call is lost, and the other server is found at once.
 async fn restarted_in_turn() {
     const TASKS: usize = 16;
     const CALLS: usize = 500;

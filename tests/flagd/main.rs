@@ -2,7 +2,8 @@
 //!
 //! Where there is none, every test is reported as ignored, with the reason; with
 //! `FLAGSTAFF_REQUIRE_FLAGD=1` it fails instead. flagd listens on all interfaces.
-// In helpers as in tests; JSON literals are passed by value; and there are flags of a flagd.
+// Helpers may panic like tests; JSON literals are passed by value; and the names `flag`, `flags`
+// and `flagd` are similar.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -39,7 +40,7 @@ use std::process::ExitCode;
 
 use libtest_mimic::Arguments;
 
-/// They wait for flagd more than they compute.
+/// The tests wait for flagd more than they compute.
 const THREADS: usize = 8;
 
 fn main() -> ExitCode {

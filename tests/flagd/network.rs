@@ -38,7 +38,7 @@ async fn connections_are_cut() {
         gate.close();
         assert_eq!(subject.state_event().await, ProviderEvent::Stale);
         assert_eq!(subject.text("flag").await.unwrap(), (old.clone(), EvaluationReason::Cached));
-        // The change happens, and flagd has seen it, while the provider is away.
+        // flagd sees the change while the provider is disconnected.
         flagd.write_flags(&flags(&new));
         let beside = Subject::ready(options().port(flagd.port())).await;
         beside.until("flag", &new).await;
@@ -73,7 +73,7 @@ async fn the_port_is_closed_and_opens() {
 }
 
 async fn bytes_are_delayed() {
-    // So long that a busy machine delays no call past it.
+    // Long enough that no call exceeds it on a busy machine.
     const DEADLINE: Duration = Duration::from_secs(3);
     let flagd = FlagdProcess::with(&flags("on")).start().await.unwrap();
     let gate = TcpGate::to_port(flagd.port());
@@ -97,8 +97,8 @@ async fn bytes_are_delayed() {
     subject.shut_down().await;
 }
 
-/// Nobody closes anything. It comes out when the time of the stream is over: its successor does
-/// not open on the same connection, and a new connection is made.
+/// Nobody closes a connection. The loss is noticed at the deadline of the stream: its successor
+/// does not open on the same connection, and a new connection is made.
 async fn bytes_are_swallowed() {
     let flagd = FlagdProcess::with(&flags("old")).watching().start().await.unwrap();
     let gate = TcpGate::to_port(flagd.port());
@@ -153,7 +153,7 @@ async fn an_authority_routes() {
     subject.shut_down().await;
 }
 
-/// The proxy itself stays and answers 503.
+/// The proxy itself stays up and responds 503.
 async fn a_proxy_loses_its_upstream() {
     let mut flagd = FlagdProcess::with(&flags("old")).start().await.unwrap();
     let proxy = AuthorityProxy::start([("flags.service", local(flagd.port()))]);
@@ -174,7 +174,7 @@ async fn a_proxy_loses_its_upstream() {
     subject.shut_down().await;
 }
 
-/// An old flagd behind the port gives way to a new one.
+/// A new flagd replaces an old one behind the port.
 async fn v1_is_remembered_for_the_connection_only() {
     let definition = serde_json::json!({ "flags": {
         "flag": plain("on"), "bare": { "state": "ENABLED", "variants": { "v": "v" } },

@@ -47,7 +47,8 @@ async fn a_certificate_that_is_trusted() {
     }
 }
 
-/// Of an authority that is unknown, and of one that only has the name of a known one.
+/// A certificate of an unknown authority, and one of an authority that only has the name of a known
+/// one.
 async fn a_certificate_that_is_not_trusted() {
     let (certificates, others) = (Certificates::new(), Certificates::new());
     let flagd = start(&certificates, "on").await;
@@ -83,7 +84,7 @@ async fn quiet_times() {
     let gate = TcpGate::to_port(flagd.port());
     let mut subject = Subject::ready(options_for(gate.port(), &certificates)).await;
     subject.cache("flag", "on").await;
-    // That nothing happens has no sign to wait for: longer than flagd keeps such a connection.
+    // There is no event to wait for. Longer than flagd keeps such a connection.
     sleep(Duration::from_secs(8)).await;
     let error = subject.text("other").await.unwrap_err();
     assert_eq!(error.code, EvaluationErrorCode::FlagNotFound);

@@ -34,7 +34,7 @@ async fn a_socket_serves() {
     }
 }
 
-/// The official crate has none there.
+/// The official crate has no deadline there.
 async fn a_socket_has_a_deadline() {
     const DEADLINE: Duration = Duration::from_millis(400);
     let mut flagd = FlagdProcess::with(&flags("on")).on_socket().start().await.unwrap();
@@ -61,7 +61,8 @@ async fn a_socket_that_appears_later() {
     subject.shut_down().await;
 }
 
-/// A file in its place never becomes one, which is fatal; shut down, the provider may begin anew.
+/// A file in its place never becomes a socket, so this is fatal; after a shutdown, the provider can
+/// be initialized again.
 async fn no_socket_at_all() {
     let mut flagd = FlagdProcess::with(&flags("on")).on_socket().start().await.unwrap();
     flagd.kill();

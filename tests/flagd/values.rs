@@ -156,7 +156,7 @@ async fn the_table_of_v2() {
     check_all(Subject::ready(options_for(&flagd)).await, EvaluationReason::Default).await;
 }
 
-/// Under v1 nobody can tell a flag without default variant from one that is not there.
+/// Under v1 a flag without a default variant is indistinguishable from a missing one.
 async fn the_table_of_v1() {
     let flagd = FlagdProcess::with(&definition()).start().await.unwrap();
     let proxy = AuthorityProxy::hiding_v2(local(flagd.port()));
@@ -194,7 +194,7 @@ async fn only_static_results_are_cached() {
     subject.shut_down().await;
 }
 
-/// Whole numbers in metadata are integers, others floats; nested metadata is left out.
+/// Whole numbers in metadata are integers, others floats; nested metadata is omitted.
 async fn metadata_of_the_flag_set_and_the_flag_are_merged() {
     let mut both = flag(json!({ "on": true }));
     both["metadata"] = json!({ "shared": "flag", "whole": 3, "part": 0.25, "yes": true });

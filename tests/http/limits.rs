@@ -1,4 +1,4 @@
-//! Clients that send too much or too slowly, or read too slowly: each costs the server a bounded amount.
+//! Clients that send too much or too slowly, or read too slowly: the cost to the server is bounded.
 
 use std::{convert::Infallible, time::Duration};
 
@@ -50,7 +50,7 @@ async fn a_body_that_is_too_long() {
         chunked.send(format!("{head}{chunks}")).await;
         chunked.until(&format!("HTTP/1.1 {}", status.as_u16())).await;
     }
-    // One that waits for leave to send gets none.
+    // A client that waits for `100 Continue` does not receive it.
     let mut waiting = Raw::open(&server).await;
     let head = "POST /echo HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\n";
     waiting.send(format!("{head}content-length: 1001\r\n\r\n")).await;
@@ -168,7 +168,7 @@ async fn a_client_that_does_not_read() {
     assert!(stuck.end().await.len() < 50_000_000, "all was sent");
 }
 
-/// Bytes that say when they are dropped.
+/// Bytes that report when they are dropped.
 struct Long {
     bytes: Vec<u8>,
     dropped: mpsc::UnboundedSender<()>,
@@ -186,7 +186,7 @@ impl Drop for Long {
     }
 }
 
-/// Beyond the limit, a client waits until another is gone.
+/// Beyond the limit, a client waits until another disconnects.
 #[tokio::test]
 async fn too_many_connections() {
     let server = serve(Server::builder().max_connections(2), router()).await;

@@ -1,5 +1,4 @@
-//! A shutdown: streams are notified and end, requests that have begun are finished, and what is left
-//! is cut.
+//! A shutdown: streams are notified and end, requests in flight are finished, and the rest are cut.
 
 use std::{convert::Infallible, pin::pin, time::Duration};
 
@@ -23,7 +22,7 @@ const NEVER: Duration = Duration::from_secs(600);
 
 type Events = Sse<ReceiverStream<Result<Event, Infallible>>>;
 
-/// One event, and a last one when the signal comes.
+/// One event, and a last one on the signal.
 fn until(signal: impl Future<Output = ()> + Send + 'static) -> Events {
     let (sender, events) = mpsc::channel(1);
     tokio::spawn(async move {
@@ -62,7 +61,7 @@ async fn event_streams_end_on_the_signal() {
         stream.send(format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n")).await;
         stream.until("data: first").await;
         let stopping = tokio::spawn(server.shutdown());
-        // The chunk of no length is the end of the stream, as opposed to that of a connection.
+        // The empty chunk ends the stream, as opposed to the connection.
         let rest = stream.end().await;
         assert!(rest.contains("data: last") && rest.ends_with("0\r\n\r\n"), "{rest}");
         bounded("the shutdown", stopping).await.unwrap();
@@ -100,9 +99,9 @@ async fn the_phases_one_by_one() {
     let mut stream = connect_2(TcpStream::connect(server.addresses()[0]).await.unwrap()).await;
     let response = bounded("a response", stream.send_request(get("/endless"))).await.unwrap();
     server.drain();
-    // Again, which changes nothing.
+    // The second time changes nothing.
     server.drain();
-    // A new request on the same connection is refused.
+    // A new request on the same connection is rejected.
     becomes_true("a refusal", async || stream.send_request(get("/echo")).await.is_err()).await;
     Clock::still_waits("the open stream", pin!(server.closed_within(NEVER))).await;
     bounded("the end", server.closed_within(Duration::ZERO)).await;
@@ -110,7 +109,7 @@ async fn the_phases_one_by_one() {
     bounded("the end of the stream", body).await.unwrap_err();
 }
 
-/// A stream that does not heed the signal is cut after the timeout.
+/// A stream that ignores the signal is cut after the timeout.
 #[tokio::test]
 async fn what_does_not_end_is_cut() {
     let timeout = Duration::from_millis(50);

@@ -1,4 +1,4 @@
-//! Changes of flags: which keys are told, and when none are.
+//! Changes of flags: which keys are reported, and when none are.
 
 use flagstaff::{ProviderEvent, State};
 use open_feature::EvaluationReason;
@@ -28,7 +28,7 @@ async fn the_keys_of_a_change_are_the_difference() {
     expect(&mut events, [changed(&["c"])]).await;
 }
 
-/// No event tells that nothing has happened.
+/// No event reports that nothing has happened.
 #[tokio::test]
 async fn the_same_flags_written_differently_are_not_a_change() {
     let definition = switches(&[("a", true)]);
@@ -50,7 +50,7 @@ async fn a_byte_order_mark_is_skipped() {
     assert!(!value(&provider, "a").await.0);
 }
 
-/// The keys are those since the last flags that were known, whatever happened between.
+/// The keys are relative to the last known flags, whatever happened in between.
 #[tokio::test]
 async fn after_a_reconnection_only_differences_are_reported() {
     let definition = switches(&[("a", true), ("b", true)]);
@@ -93,7 +93,7 @@ async fn an_invalid_definition_leaves_the_last_valid_one() {
     assert!(!value(&provider, "a").await.0);
 }
 
-/// flagd would send it again at each connection: it is an error once.
+/// flagd sends it again on each connection: it is reported once.
 #[tokio::test]
 async fn an_invalid_first_definition_is_an_error() {
     let server = SyncServer::start(&json!({"flags": {"bad": {"defaultVariant": "gone"}}}));

@@ -1,4 +1,4 @@
-//! What an evaluation gives: as of the RPC resolver, which reads the same answers off the wire.
+//! The results of evaluations: the same as those of the RPC resolver.
 
 use std::future::Future;
 use std::pin::pin;
@@ -141,7 +141,7 @@ async fn rules_read_the_callers_context() {
     assert_contains(&message(&error, &EvaluationErrorCode::InvalidContext), &["`email`"]);
 }
 
-/// Both generations are there, and an option chooses.
+/// Both generations are available, and an option selects one.
 #[tokio::test]
 async fn an_option_chooses_who_gets_which_variant() {
     let rule = json!({"fractional": [["a", 1], ["b", 1]]});
@@ -162,7 +162,7 @@ async fn an_option_chooses_who_gets_which_variant() {
     }
 }
 
-/// An evaluation waits for nothing: its first poll gives the answer.
+/// An evaluation waits for nothing: its first poll returns the result.
 #[tokio::test]
 async fn an_evaluation_is_a_finished_future() {
     let server = SyncServer::start(&json!({"flags": {"on": switch(true)}}));

@@ -1,4 +1,4 @@
-//! Evaluation by the flags of a file: how it is watched, replaced, broken, lost and found again.
+//! Evaluation with the flags of a file, which is watched, replaced, broken, removed and restored.
 
 use std::{
     fs,
@@ -24,7 +24,7 @@ use open_feature::EvaluationReason;
 use tempfile::TempDir;
 use tokio::time::sleep;
 
-/// Longer than any test waits: what is noticed sooner, the system has told.
+/// Longer than any test waits: what is noticed sooner was reported by the system.
 const NEVER: Duration = Duration::from_secs(3600);
 
 const OFTEN: Duration = Duration::from_millis(20);
@@ -80,7 +80,7 @@ async fn a_file_that_is_replaced_or_written_over_is_noticed_by_the_watch() {
     expect(&mut events, [changed(&["switch"])]).await;
     assert!(!value(&provider, "switch").await.0);
     fs::write(&files.path, json(true)).unwrap();
-    // It may be seen half-written, which is an error first.
+    // It may be read half-written, which is an error at first.
     bounded("the change", async { while next(&mut events).await != changed(&["switch"]) {} }).await;
     assert!(value(&provider, "switch").await.0);
 }
@@ -103,7 +103,7 @@ async fn a_relative_path_is_watched_too() {
     expect(&mut events, [ProviderEvent::Stale]).await;
 }
 
-/// A volume of Kubernetes: the file is a link into `..data`, a link to a directory of the moment.
+/// A volume of Kubernetes: the file is a link into `..data`, which links to the current directory.
 #[tokio::test]
 async fn the_swap_of_a_config_map_is_noticed() {
     let volume = tempfile::tempdir().unwrap();
@@ -131,7 +131,7 @@ async fn the_swap_of_a_config_map_is_noticed() {
 }
 
 /// docs/resolvers.md, "Files": STALE, then ERROR after the grace period, and READY again, however
-/// late.
+/// late that is.
 #[tokio::test]
 async fn a_file_that_was_removed_is_found_again() {
     let files = Files::new("flags.json", &json(true));
@@ -152,7 +152,7 @@ async fn a_file_that_was_removed_is_found_again() {
     assert!(!value(&provider, "switch").await.0);
 }
 
-/// The watch of a directory ends with it: the readings go on.
+/// The watch of a directory ends with it; polling continues.
 #[tokio::test]
 async fn a_directory_that_was_removed_is_found_again() {
     let files = Files::new("x", "");
@@ -189,7 +189,7 @@ async fn a_broken_file_leaves_the_last_valid_configuration() {
     assert_eq!(provider.state(), State::Stale);
     assert!(value(&provider, "switch").await.0);
 
-    // It is read many times, and told once; the clock is paused, and leaps.
+    // It is read many times and reported once. The clock is paused, so this takes no time.
     sleep(5 * OFTEN).await;
     files.replace("{\"flags\": {\n  \"bad\": {\"state\": 7}\n}}");
     let (message, _) = expect_error(&mut events).await;
@@ -231,7 +231,7 @@ async fn the_same_content_written_again_is_not_a_change() {
     let (provider, mut events) = watched(files.options(OFTEN)).await;
     for _ in 0..3 {
         files.replace(&json(true));
-        // The clock is paused: it leaps.
+        // The clock is paused, so this takes no time.
         sleep(2 * OFTEN).await;
     }
     files.replace(&json(false));
@@ -266,7 +266,7 @@ async fn given(source: &mut FileSource) -> String {
     bounded("the file", source.next()).await.unwrap().text
 }
 
-/// Where no watch can be had: the file is read at intervals.
+/// Where watching is not possible, the file is read at intervals.
 #[tokio::test(start_paused = true)]
 async fn without_a_watch_changes_wait_for_the_interval() {
     let files = Files::new("flags", "1");
@@ -302,8 +302,8 @@ async fn a_file_that_is_written_in_steps_is_read_as_a_whole() {
     file.write_all(b"2").unwrap();
     for _ in 0..10 {
         let begun = Instant::now();
-        // Time for the system to report the write, which has no sign to wait for. The paused clock
-        // advances only half the time to settle meanwhile.
+        // Time for the system to report the write, for which there is nothing to wait. The paused
+        // clock advances only half the time to settle meanwhile.
         while begun.elapsed() < OFTEN {
             tokio::select! {
                 biased;
@@ -317,7 +317,7 @@ async fn a_file_that_is_written_in_steps_is_read_as_a_whole() {
     assert_eq!(source.next().await.unwrap().text, "123");
 }
 
-/// The watch of a directory that is gone tells nothing of the one that takes its place.
+/// The watch of a removed directory does not cover the one that takes its place.
 #[tokio::test]
 async fn a_directory_that_takes_the_place_of_another_is_watched() {
     let root = tempfile::tempdir().unwrap();
@@ -331,7 +331,7 @@ async fn a_directory_that_takes_the_place_of_another_is_watched() {
     bounded("the loss", source.next()).await.unwrap_err();
     fs::create_dir(&directory).unwrap();
     fs::write(&path, "2").unwrap();
-    // The interval passes in no time: its reading finds the file.
+    // The interval passes at once, and polling finds the file.
     tokio::time::pause();
     assert_eq!(source.next().await.unwrap().text, "2");
     tokio::time::resume();

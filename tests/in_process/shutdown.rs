@@ -1,4 +1,4 @@
-//! The end of a provider, and its beginning anew.
+//! The end of a provider, and another initialization.
 
 use flagstaff::{ProviderEvent, State};
 use open_feature::EvaluationErrorCode;

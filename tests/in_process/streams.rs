@@ -1,4 +1,4 @@
-//! Streams whose time is over: planned, and no loss.
+//! Streams that reach their deadline, which is not a loss.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ async fn a_stream_is_replaced_before_its_deadline() {
     let (provider, mut events) = watched(of(&server).stream_deadline(Duration::from_secs(2))).await;
     server.wait_for_streams(3).await;
     server.set(&switches(&[("on", false)]));
-    // Neither a loss nor a change that was none came before.
+    // Neither a loss nor a spurious change came before.
     expect(&mut events, [changed(&["on"])]).await;
     assert!(!value(&provider, "on").await.0);
     let stats = provider.stats();
@@ -44,7 +44,7 @@ async fn no_update_is_lost_while_streams_are_replaced() {
     }
 }
 
-/// When the server is busy, the old stream serves until its end, and is lost then.
+/// If the server is busy, the old stream serves until its end and is then lost.
 #[tokio::test]
 async fn a_successor_that_does_not_open_leaves_the_old_stream_to_its_end() {
     let server = SyncServer::start(&switches(&[("on", true)]));
@@ -68,11 +68,11 @@ async fn a_ready_server_that_ends_streams_at_its_deadline_is_not_lost() {
     let (provider, mut events) = watched(of(&server)).await;
     let over = Status::deadline_exceeded("stream closed due to server-side timeout");
     for streams in 2..5 {
-        // Younger than the shortest delay, it would be one that is ended at once.
+        // Younger than the shortest delay, it would count as ended at once.
         clock.pass(provider.options().retry_backoff()).await;
         server.end_streams(Some(&over));
         clock.still("the next stream", server.wait_for_streams(streams)).await;
-        // With the change the provider has the stream, and counts its age.
+        // With the change, the provider has the stream and measures its age.
         server.set(&switches(&[("on", streams % 2 == 1)]));
         assert_eq!(clock.still("an event", next(&mut events)).await, changed(&["on"]));
     }

@@ -1,5 +1,5 @@
-//! The unary call itself: its deadline, its headers, its retries, and who may make it while flagd
-//! is unreachable or hangs (docs/lifecycle.md, "Lost calls and connections").
+//! The unary call itself: its deadline, its headers, its retries, and which calls are made while
+//! flagd is unreachable or hangs (docs/lifecycle.md, "Lost calls and connections").
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ fn general() -> Code {
     Code::General("GENERAL".to_owned())
 }
 
-/// The time that the call's header gives the server.
+/// The time that the call's header grants the server.
 fn granted(call: &Call) -> Duration {
     let header = call.header("grpc-timeout").unwrap();
     let (count, unit) = header.split_at(header.len() - 1);
@@ -87,7 +87,7 @@ async fn the_deadline_bounds_a_call_over_tls() {
     the_deadline_bounds_a_call(&server, options, &target).await;
 }
 
-/// A network that holds the bytes back counts as well as a server that does.
+/// A network that withholds bytes counts like a server that does.
 #[tokio::test]
 async fn the_deadline_bounds_a_call_over_a_network_that_swallows_it() {
     let server = ScriptedServer::start();
@@ -180,7 +180,7 @@ async fn withheld_for(deadline: Duration) -> (FlagdProvider, Withheld) {
     (provider, Withheld { server, network, gate, asked })
 }
 
-/// docs/lifecycle.md, "Lost calls and connections": it is repeated until its deadline.
+/// docs/lifecycle.md, "Lost calls and connections": it is retried until its deadline.
 #[tokio::test]
 async fn a_call_lost_with_its_connection_is_retried() {
     let (_provider, Withheld { server, network, gate, asked }) = withheld().await;
@@ -207,7 +207,7 @@ async fn a_call_lost_repeatedly_is_retried_each_time() {
     assert_eq!(server.observed().unary(), LOSSES + 1);
 }
 
-/// Also over a network that is gone for a moment, as while a server restarts.
+/// Also over a network that is down for a moment, as while a server restarts.
 #[tokio::test]
 async fn a_lost_call_waits_for_a_server_that_restarts() {
     let (_provider, Withheld { server, network, gate, asked }) = withheld().await;
@@ -228,14 +228,14 @@ async fn a_lost_call_ends_with_its_deadline() {
     let withheld = clock.still("the call", withheld_for(deadline)).await;
     let (_provider, Withheld { network, asked, .. }) = withheld;
     network.close();
-    // Connections are refused at once, so that time passes only in the delays between the attempts.
+    // Connections fail immediately, so time passes only in the delays between the attempts.
     drop(clock);
     let lost = no_sooner("the error", deadline / 2, asked).await.unwrap().unwrap_err();
     let target = format!("127.0.0.1:{}", network.port());
     assert_contains(&message(&lost, &Code::ProviderNotReady), &["connect", &target]);
 }
 
-/// A call that the server refuses to begin with (REFUSED_STREAM) is as good as lost: it goes on.
+/// A call that the server rejects before processing it (REFUSED_STREAM) is retried like a lost one.
 #[tokio::test]
 async fn a_refused_stream_is_retried() {
     let server = ResettingServer::start();
@@ -245,7 +245,7 @@ async fn a_refused_stream_is_retried() {
     assert_eq!((server.calls(), provider.state()), (6, State::Ready));
 }
 
-/// A server that resets a call for another reason is likely to do it again: it is made once more.
+/// A server that resets a call for another reason is likely to do so again: it is retried once.
 #[tokio::test]
 async fn a_call_that_is_reset_is_retried_once() {
     let server = ResettingServer::start();
@@ -261,8 +261,8 @@ async fn a_call_that_is_reset_is_retried_once() {
     }
 }
 
-/// A proxy that has no server for a moment says so with a page of HTTP: the call waits, as it does
-/// where it finds no connection. Another status is final.
+/// A proxy without a server for a moment responds with an HTTP error page: the call waits, as it
+/// does without a connection. Another status is final.
 #[tokio::test]
 async fn a_call_waits_for_a_proxy_to_find_a_server() {
     let server = ScriptedServer::start();
@@ -279,7 +279,7 @@ async fn a_call_waits_for_a_proxy_to_find_a_server() {
             async move { boolean(&provider, "on").await }
         });
         if status == 500 {
-            // No proxy that will find a server.
+            // Not the status of a proxy that waits for a server.
             bounded("the failure", &mut asked).await.unwrap().unwrap_err();
         } else {
             proxy.wait_for_calls(2).await;
@@ -294,7 +294,7 @@ async fn a_call_waits_for_a_proxy_to_find_a_server() {
     }
 }
 
-/// The second attempt has the rest of the time, not all of it anew.
+/// The second attempt has only the remaining time.
 #[tokio::test]
 async fn a_retry_has_the_rest_of_the_deadline() {
     let (_provider, Withheld { server, network, gate, asked }) = withheld().await;
@@ -307,7 +307,7 @@ async fn a_retry_has_the_rest_of_the_deadline() {
     assert!(asked.await.unwrap().unwrap());
 }
 
-/// A provider in ERROR whose flagd refuses streams, and may answer calls.
+/// A provider in ERROR whose flagd rejects streams and may respond to calls.
 async fn without_stream(server: &ScriptedServer) -> FlagdProvider {
     server.streams(StreamMode::Fail(Status::unavailable("no stream")));
     let provider = started(near(server.port())).await;
@@ -351,7 +351,8 @@ async fn in_error_one_call_probes_and_its_success_admits_the_others() {
     assert_eq!((server.observed().unary(), provider.state()), (51, State::Error));
 }
 
-/// A call without a connection or without a response in time closes the way again, others do not.
+/// A call without a connection or without a response in time blocks the others again; other
+/// failures do not.
 #[tokio::test]
 async fn in_error_only_an_unreachable_flagd_blocks_calls() {
     let server = ScriptedServer::start();
@@ -381,7 +382,7 @@ async fn in_error_only_an_unreachable_flagd_blocks_calls() {
     }
 }
 
-/// A probe that is given up (a request that is cancelled) leaves its place to the next.
+/// A probe whose request is cancelled leaves its place to the next.
 #[tokio::test]
 async fn a_cancelled_probe_makes_room_for_another() {
     let server = ScriptedServer::start();
@@ -396,7 +397,8 @@ async fn a_cancelled_probe_makes_room_for_another() {
     assert_eq!(value(&provider, "on").await, (true, Reason::Static));
 }
 
-/// In STALE all may ask: flagd was there a moment ago, and the cache has what is most asked for.
+/// In STALE every call is made: flagd was available a moment ago, and the cache holds what is
+/// requested most.
 #[tokio::test]
 async fn in_stale_every_call_is_made() {
     let server = ScriptedServer::start();
@@ -425,10 +427,10 @@ async fn in_stale_every_call_is_made() {
     expect(&mut events, told).await;
 }
 
-/// The deadline of calls that are never answered; streams are.
+/// The deadline of calls that never get a response; streams do.
 const UNANSWERED: Duration = Duration::from_millis(100);
 
-/// A provider whose flagd has stopped answering calls, after this many of them in a row.
+/// A provider whose flagd stopped responding to calls, after this many of them in a row.
 async fn hung(
     options: FlagdOptionsBuilder,
     server: &ScriptedServer,
@@ -483,7 +485,7 @@ async fn calls_without_a_response_open_the_circuit() {
     }
 }
 
-/// The state follows as for a lost stream, and the cache answers meanwhile.
+/// The state follows as for a lost stream, and the cache is read meanwhile.
 #[tokio::test]
 async fn a_circuit_that_opens_is_a_lost_stream() {
     let server = ScriptedServer::start();
@@ -504,7 +506,7 @@ async fn a_circuit_that_opens_is_a_lost_stream() {
     expect(&mut events, [ProviderEvent::Ready, ALL_CHANGED]).await;
 }
 
-/// Fewer calls, an answer among them, or the option at 0 change nothing.
+/// Fewer calls, a response among them, or the option set to 0 change nothing.
 #[tokio::test]
 async fn a_circuit_that_has_no_reason_to_open_stays_closed() {
     let server = ScriptedServer::start();
@@ -531,8 +533,7 @@ async fn give_up(provider: &FlagdProvider, calls: usize, after: Duration) {
     }
 }
 
-/// Callers with a timeout of their own, shorter than the deadline, learn of a flagd that hangs,
-/// too.
+/// Callers with a timeout of their own, shorter than the deadline, reveal a flagd that hangs, too.
 #[tokio::test]
 async fn cancelled_calls_open_the_circuit() {
     let deadline = Duration::from_millis(500);
@@ -551,8 +552,8 @@ async fn cancelled_calls_open_the_circuit() {
     }
 }
 
-/// A caller that waits for hardly any time says nothing of flagd, and neither does one whose call
-/// is answered now and then.
+/// A caller that waits only briefly proves nothing about flagd, and neither does one that gets a
+/// response now and then.
 #[tokio::test]
 async fn calls_that_are_cancelled_early_do_not_open_the_circuit() {
     let deadline = Duration::from_millis(500);

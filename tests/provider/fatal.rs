@@ -1,4 +1,4 @@
-//! When the provider gives up for good, and when it must not: docs/lifecycle.md, "States", and
+//! When the provider becomes fatal, and when it must not: docs/lifecycle.md, "States", and
 //! OpenFeature specification 1.7.5.
 
 use std::{fs, time::Duration};
@@ -31,7 +31,7 @@ fn denied() -> Status {
     Status::permission_denied("no entry")
 }
 
-/// FATAL: `is_fatal()` says so, and evaluations are `PROVIDER_NOT_READY` with "fatal: ...".
+/// FATAL: `is_fatal()` is true, and evaluations are `PROVIDER_NOT_READY` with "fatal: ...".
 async fn assert_fatal(provider: &FlagdProvider, cause: &[&str]) {
     assert_eq!((provider.state(), provider.is_fatal()), (State::Fatal, true));
     assert!(matches!(provider.status(), ProviderStatus::Error));
@@ -48,7 +48,7 @@ async fn a_fatal_status_code_ends_all_attempts() {
     let server = ScriptedServer::start();
     server.set("on", true);
     server.fail_all(denied());
-    // Any case is taken, and not just the first name.
+    // Case does not matter, nor does the position in the list.
     let options = fatal_if(near(server.port()), &["UNAUTHENTICATED", "permission_denied"]);
     let provider = started(options).await;
     let mut events = provider.events();
@@ -66,7 +66,7 @@ async fn a_fatal_status_code_ends_all_attempts() {
     assert_eq!(tasks(), before);
 }
 
-/// The status may come with the headers, or in the trailers of a stream that opened.
+/// The status may come in the headers, or in the trailers of a stream that opened.
 #[tokio::test]
 async fn a_fatal_status_code_counts_at_the_end_of_a_stream_that_was_never_ready() {
     let server = ScriptedServer::builder().streams(StreamMode::Silent).start();
@@ -190,7 +190,7 @@ async fn what_only_makes_sense_later_is_fatal_at_initialization() {
     }
 }
 
-/// A path that is not a socket is an error; one where nothing is yet is none.
+/// A path that is not a socket is an error; one that does not exist yet is not.
 #[tokio::test]
 async fn a_socket_may_appear_later() {
     let directory = tempfile::tempdir().unwrap();

@@ -51,13 +51,13 @@ async fn nothing_is_outdated(provider: &FlagdProvider) {
     assert_eq!(value(provider, "on").await, (false, Reason::Cached));
 }
 
-/// There are as many tasks as there were before the provider.
+/// There are as many tasks as before the provider existed.
 async fn nothing_is_left(provider: FlagdProvider, before: usize) {
     drop(provider);
     eventually("the tasks to end", || tasks() == before).await;
 }
 
-/// As a proxy does that cuts connections.
+/// Like a proxy that cuts connections.
 #[tokio::test]
 async fn a_network_that_cuts() {
     let before = tasks();
@@ -69,7 +69,7 @@ async fn a_network_that_cuts() {
     nothing_is_left(provider, before).await;
 }
 
-/// Slow is not lost.
+/// A slow connection is not lost.
 #[tokio::test]
 async fn a_network_that_delays() {
     let (server, network, provider, mut events) = outdated(|options| options).await;
@@ -94,14 +94,15 @@ async fn silence_reveals_a_network_that_swallows_bytes() {
     expect(&mut events, [ProviderEvent::Stale]).await;
     assert_eq!(value(&provider, "on").await.1, Reason::Cached, "STALE reads the cache");
     network.open();
-    // Attempts that were swallowed stay deaf; the network is as good as new for the next.
+    // Attempts that were swallowed stay deaf; the next one is not affected.
     network.cut();
     expect(&mut events, [ProviderEvent::Ready, ALL_CHANGED]).await;
     nothing_is_outdated(&provider).await;
     nothing_is_left(provider, before).await;
 }
 
-/// It accepts connections and sends nothing; a flagd in its place later is found without a restart.
+/// It accepts connections and sends nothing; a flagd that takes its place is found without a
+/// restart.
 #[tokio::test]
 async fn a_peer_that_says_nothing_is_replaced() {
     let before = tasks();
@@ -144,7 +145,7 @@ async fn a_server_that_closes_each_stream_at_once() {
     }
 }
 
-/// As a proxy may do: each of these streams was ready, and each end of one is a loss.
+/// Like a proxy: each of these streams was ready, and the end of each is a loss.
 #[tokio::test]
 async fn a_server_that_says_ready_and_closes_each_stream() {
     let server = ScriptedServer::builder().streams(StreamMode::ReadyThenClose).start();
@@ -179,7 +180,7 @@ async fn a_server_with_a_stream_deadline_of_its_own() {
     assert_eq!(server.observed().connections.accepted, 1);
 }
 
-/// "GOAWAY": flagd says it when it stops; what was begun may end, what comes next needs another
+/// flagd sends GOAWAY when it stops; calls in flight may end, the next one needs another
 /// connection.
 #[tokio::test]
 async fn a_server_that_sends_goaway() {
@@ -241,8 +242,8 @@ async fn nothing_counts_as_connected_before_ready() {
     initializing.await.unwrap();
 }
 
-/// Nobody who asks while streams come and go, and flagd answers, gets an error: a new connection
-/// takes the place of the old one at once.
+/// As long as flagd responds, no evaluation fails while streams come and go: a new connection
+/// replaces the old one at once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_loss_of_streams_costs_no_evaluation() {
     let server = ScriptedServer::start();

@@ -1,4 +1,4 @@
-//! How the provider comes up, loses flagd and finds it again: docs/lifecycle.md, "Transitions".
+//! How the provider starts, loses flagd and reconnects: docs/lifecycle.md, "Transitions".
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use tonic::Status;
 const NOT_READY: EvaluationErrorCode = EvaluationErrorCode::ProviderNotReady;
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Longer than any test waits: what comes sooner, comes for another reason.
+/// Longer than any test waits: what happens sooner has another reason.
 const NEVER: Duration = Duration::from_secs(600);
 
 /// NOT_READY and no I/O at construction; READY in time; all over one connection.
@@ -43,7 +43,7 @@ async fn initialization_makes_ready_over_one_connection() {
     assert_eq!((seen.connections.accepted, seen.streams_opened()), (1, 1));
 }
 
-/// docs/lifecycle.md, "Initialization": clones are one provider, also behind the SDK.
+/// docs/lifecycle.md, "Initialization": clones are one provider, even in the SDK.
 #[tokio::test]
 async fn the_sdk_initializes_the_provider() {
     let server = ScriptedServer::start();
@@ -56,7 +56,7 @@ async fn the_sdk_initializes_the_provider() {
     assert_eq!(client.get_bool_value("on", None, None).await.ok(), Some(true));
 }
 
-/// It is `PROVIDER_NOT_READY`, and costs no call.
+/// It fails with `PROVIDER_NOT_READY` and makes no call.
 #[tokio::test]
 async fn an_evaluation_before_initialization_is_not_ready() {
     let server = ScriptedServer::start();
@@ -105,7 +105,7 @@ async fn without_a_deadline_initialization_ends_after_half_a_second() {
 #[tokio::test]
 async fn initialization_ends_at_once_when_the_port_is_closed() {
     for deadline in [MINUTE, Duration::ZERO] {
-        // Well before the deadline, or the bounded wait within fails.
+        // Well before the deadline, otherwise the bounded wait inside fails.
         let provider = started(near(closed_port()).deadline(deadline)).await;
         let error = error(&provider, "on").await;
         let text = message(&error, &NOT_READY);
@@ -144,7 +144,7 @@ async fn a_ready_after_the_deadline_still_makes_ready() {
     assert_eq!(server.observed().streams_opened(), 1);
 }
 
-/// The wait of a program that needs flagd: ready, too late; fatal is in `fatal.rs`.
+/// How a program waits for flagd: ready, or too late; fatal is in `fatal.rs`.
 #[tokio::test]
 async fn wait_ready_ends_with_the_state_or_the_time() {
     let server = ScriptedServer::builder().stopped();
@@ -227,7 +227,7 @@ async fn exhausted_retries_are_an_error_within_the_grace_period() {
     let options = near(server.port()).max_event_stream_retries(3).retry_grace_period(NEVER);
     let (provider, mut events) = watched(options).await;
     let away = StreamMode::Fail(Status::unavailable("away"));
-    // The loss of a stream that was young is the first of the three failures.
+    // The loss of a young stream is the first of the three failures.
     server.next_streams([away.clone(), away.clone()]);
     server.streams(StreamMode::Hang);
     server.end_streams(None);
@@ -245,7 +245,7 @@ async fn exhausted_retries_are_an_error_within_the_grace_period() {
     assert_eq!(provider.state(), State::Ready);
 }
 
-/// Nothing of a provider is global: neither its state nor its connection.
+/// Nothing in a provider is global, neither its state nor its connection.
 #[tokio::test]
 async fn providers_do_not_share_their_state() {
     let server = ScriptedServer::start();

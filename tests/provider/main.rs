@@ -1,6 +1,6 @@
-//! The provider, evaluating in flagd, before servers that do what a test scripts: options, calls,
-//! events, states and their times.
-// A failure panics; documentation names flags and states; numbers come back exactly.
+//! The provider, evaluating in flagd, against scripted servers: options, calls, events, states and
+//! timing.
+// A failure panics; documentation names flags and states; numbers are returned exactly.
 #![allow(
     clippy::doc_markdown,
     clippy::expect_used,

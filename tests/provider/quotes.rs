@@ -1,5 +1,5 @@
-//! What the provider quotes of somebody else's text, it cuts: keys of flags, what servers say, what
-//! variables and files are called. A message of hundreds of kilobytes fits no log and no header.
+//! The provider cuts what it quotes: keys of flags, messages of servers, names of variables and
+//! files. A message of hundreds of kilobytes fits neither a log nor a header.
 
 use std::time::Duration;
 
@@ -13,11 +13,11 @@ use open_feature::{EvaluationContext, provider::FeatureProvider as _};
 use serde_json::json;
 use tonic::Status;
 
-/// Two quotations of 200 characters, and what is said about them.
+/// Two quotations of 200 characters, and the message around them.
 const LONGEST: usize = 1000;
 
-/// Texts of one, two and four bytes a character; longer than [`LONGEST`], and short enough for a
-/// header.
+/// Strings with one, two and four bytes per character; longer than [`LONGEST`], and short enough
+/// for a header.
 fn long_texts() -> [String; 3] {
     ["x", "é", "👍"].map(|character| character.repeat(1200))
 }
@@ -93,7 +93,7 @@ async fn the_message_of_a_server_for_the_event_stream() {
     }
 }
 
-/// Each variable in turn: an error when the options are built, or when the provider is initialized.
+/// Each variable in turn: an error when the options are built or when the provider is initialized.
 #[tokio::test]
 async fn the_value_of_a_variable() {
     let mut refused = Vec::new();
@@ -138,7 +138,7 @@ async fn where_flagd_is() {
     }
 }
 
-/// Errors that hold more than their text still say all of it to a program.
+/// Errors that cut their message still expose all of it to a program.
 #[tokio::test]
 async fn a_program_sees_the_whole_path() {
     let path = format!("/{}", "x".repeat(1200));
@@ -186,7 +186,7 @@ mod in_process {
         is_cut(&of_initialization(provider(options)).await);
     }
 
-    /// Gives one definition, which is invalid.
+    /// Returns one definition, which is invalid.
     struct Long(String);
 
     #[async_trait]

@@ -1,4 +1,4 @@
-//! Results that arrive after their flag has changed: no stale value comes back into the cache
+//! Results that arrive after their flag has changed: no stale value enters the cache
 //! (docs/resolvers.md, "The cache").
 
 use std::sync::{
@@ -16,13 +16,13 @@ use open_feature::{EvaluationContext, EvaluationReason as Reason, provider::Feat
 use tokio::task::JoinHandle;
 use tonic::Status;
 
-/// An evaluation on its way.
+/// An evaluation in flight.
 fn asking(provider: &FlagdProvider, key: &'static str) -> JoinHandle<(bool, Reason)> {
     let provider = provider.clone();
     tokio::spawn(async move { value(&provider, key).await })
 }
 
-/// A call whose answer, `true`, is computed and withheld by the gate.
+/// A call whose response, `true`, is computed and withheld by the gate.
 struct InFlight {
     server: ScriptedServer,
     provider: FlagdProvider,
@@ -58,7 +58,7 @@ async fn a_response_from_before_a_change_is_not_cached() {
 }
 
 /// The same race with a reconnection in place of the change: whatever happened meanwhile was not
-/// told. The stream alone is lost; the call's connection lives on.
+/// reported. Only the stream is lost; the call's connection stays open.
 #[tokio::test]
 async fn a_response_from_before_a_reconnection_is_not_cached() {
     let InFlight { server, provider, mut events, gate, asked } = in_flight().await;
@@ -71,7 +71,7 @@ async fn a_response_from_before_a_reconnection_is_not_cached() {
     assert_eq!(value(&provider, "on").await, (false, Reason::Static));
 }
 
-/// An answer to a call that began in READY and ends in STALE: no invalidation would arrive.
+/// A response to a call that began in READY and ends in STALE: no invalidation would arrive.
 #[tokio::test]
 async fn a_response_that_arrives_in_stale_is_not_cached() {
     let server = ScriptedServer::start();
@@ -88,8 +88,8 @@ async fn a_response_that_arrives_in_stale_is_not_cached() {
     assert_eq!(provider.stats().cache_entries, 0);
 }
 
-/// Evaluations from many tasks at once, while the flag changes: nobody reads a value that is older
-/// than a change that was told.
+/// Evaluations from many tasks at once, while the flag changes: no evaluation returns a value older
+/// than a reported change.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_value_is_never_read_after_its_change_was_reported() {
     let server = ScriptedServer::start();

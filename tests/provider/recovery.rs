@@ -1,5 +1,5 @@
-//! After an outage, READY means that calls are made: the circuit breaker closes with the stream that
-//! is ready again, except where the streams were well all along and only calls hang.
+//! After an outage, READY means that calls are made: the circuit breaker closes when the stream is
+//! ready again, except if only calls hang while streams work.
 
 use std::time::{Duration, Instant};
 
@@ -33,14 +33,14 @@ fn impatient(network: &TcpGate) -> FlagdOptionsBuilder {
 async fn calls_fail(provider: &FlagdProvider) {
     let start = Instant::now();
     let mut calls = 0;
-    // The time only makes there be more of them.
+    // A slow machine only makes fewer calls in this time, never fewer than 20.
     while calls < 20 || start.elapsed() < DEADLINE * 4 {
         error(provider, "on").await;
         calls += 1;
     }
 }
 
-/// The errors of 50 calls that are made together.
+/// The errors of 50 concurrent calls.
 async fn burst(provider: &FlagdProvider) -> Vec<EvaluationError> {
     let mut calls = JoinSet::new();
     for _ in 0..50 {
@@ -59,7 +59,7 @@ async fn rejected(provider: &FlagdProvider) -> usize {
     burst(provider).await.iter().filter(|error| is_rejected(error)).count()
 }
 
-/// READY, and no call fails for want of flagd, whatever became of earlier ones.
+/// READY, and no call fails as unavailable, whatever the outcome of earlier ones.
 async fn all_is_well(provider: &FlagdProvider) {
     provider.wait_ready(PATIENCE).await.unwrap();
     let mut errors = burst(provider).await;
@@ -67,8 +67,8 @@ async fn all_is_well(provider: &FlagdProvider) {
     assert!(errors.is_empty(), "{} of 50 calls: {:?}", errors.len(), errors.first());
 }
 
-/// A proxy accepts connections and closes them, since its flagd is down. Once more each time: one
-/// recovery does not use up the next.
+/// A proxy accepts connections and closes them, since its flagd is down. Several times, since one
+/// recovery must not prevent the next.
 #[tokio::test]
 async fn a_burst_after_a_proxy_had_nobody_behind_it() {
     let (server, network) = server();
@@ -82,7 +82,7 @@ async fn a_burst_after_a_proxy_had_nobody_behind_it() {
     }
 }
 
-/// flagd keeps its connections and answers nothing; the same without a call between two outages.
+/// flagd keeps its connections and does not respond; the same without a call between two outages.
 #[tokio::test]
 async fn a_burst_after_flagd_hung() {
     let (server, network) = server();
@@ -101,7 +101,7 @@ async fn a_burst_after_flagd_hung() {
     }
 }
 
-/// The network swallows everything, and the connections of before never recover.
+/// The network swallows everything, and earlier connections never recover.
 #[tokio::test]
 async fn a_burst_after_the_network_swallowed_everything() {
     let (_server, network) = server();
@@ -134,7 +134,7 @@ async fn streams_that_work_do_not_close_the_circuit_of_calls_that_hang() {
     all_is_well(&provider).await;
 }
 
-/// A connection that is closed under a call in ERROR costs nothing, so it says nothing of hanging.
+/// A connection that is closed during a call in ERROR takes no time, so it is not a sign of a hang.
 #[tokio::test]
 async fn calls_that_are_lost_at_once_do_not_open_the_circuit() {
     let (server, network) = server();

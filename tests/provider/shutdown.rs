@@ -1,5 +1,5 @@
-//! How the provider ends, and that nothing of it stays: docs/lifecycle.md, "Initialization", and
-//! OpenFeature specification 2.5.
+//! How the provider ends, and that it leaves nothing behind: docs/lifecycle.md, "Initialization",
+//! and OpenFeature specification 2.5.
 
 use std::{
     pin::pin,
@@ -63,7 +63,7 @@ async fn a_shutdown_ends_all_and_the_provider_can_begin_anew() {
     assert_eq!(server.observed().connections.accepted, 2);
 }
 
-/// The SDK shuts no provider down: it drops them.
+/// The SDK does not shut providers down: it drops them.
 #[tokio::test]
 async fn dropping_the_last_handle_ends_all() {
     let before = tasks();
@@ -94,7 +94,7 @@ async fn the_sdk_ends_a_provider_by_replacing_it() {
     nothing_is_left(&other, before).await;
 }
 
-/// Not even a task, as other providers leave behind.
+/// Not even a task is left, as with other providers.
 #[tokio::test]
 async fn nothing_is_left_of_a_failed_initialization() {
     let before = tasks();
@@ -150,7 +150,7 @@ async fn a_shutdown_ends_an_initialization() {
     assert_eq!(provider.state(), State::NotReady);
 }
 
-/// Whoever comes last wins, and what is READY can be evaluated.
+/// The last call wins, and a provider that is READY evaluates.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_shutdown_and_an_initialization_at_once_leave_no_half_of_a_provider() {
     let server = ScriptedServer::start();
@@ -192,12 +192,11 @@ fn a_runtime_that_has_ended_is_named_and_can_be_replaced() {
     });
 }
 
-/// A call that is under way when the runtime ends fails at once: nobody makes it another
-/// connection.
+/// A call in flight when the runtime ends fails at once: nothing would reconnect.
 #[test]
 fn a_call_under_way_ends_with_the_runtime_of_the_provider() {
     let server = ScriptedServer::start();
-    // It works while the other one is used.
+    // It works while the other runtime is used.
     let first = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let second = runtime();
     // Longer than any test waits.
@@ -215,7 +214,7 @@ fn a_call_under_way_ends_with_the_runtime_of_the_provider() {
     });
 }
 
-/// After the loss of its runtime a provider that is shut down is NOT_READY as any other.
+/// After the loss of its runtime, a provider that is shut down is NOT_READY like any other.
 #[test]
 fn a_provider_whose_runtime_has_ended_can_be_shut_down() {
     let server = ScriptedServer::start();
@@ -229,7 +228,7 @@ fn a_provider_whose_runtime_has_ended_can_be_shut_down() {
     });
 }
 
-/// No panic without a runtime, and no end of the provider either.
+/// Without a runtime there is neither a panic nor the end of the provider.
 #[test]
 fn initialization_without_a_runtime_says_so() {
     let server = ScriptedServer::start();
@@ -246,8 +245,8 @@ fn initialization_without_a_runtime_says_so() {
     });
 }
 
-/// A shutdown that is given up half way, as by a timeout, is brought to its end by the next one
-/// that needs it.
+/// A shutdown that is cancelled halfway, for example by a timeout, is completed by the next
+/// operation that needs it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cancelled_shutdown_does_not_harm_a_later_initialization() {
     let server = ScriptedServer::start();

@@ -56,7 +56,7 @@ impl Pair {
         self.0.path().join(name)
     }
 
-    /// Puts a copy of another file in the place of one, in one step.
+    /// Atomically replaces a file with a copy of another.
     fn rename(&self, name: &str, from: &Path) {
         let new = self.path("new");
         fs::copy(from, &new).unwrap();
@@ -81,7 +81,7 @@ fn ports(server: &Server) -> [SocketAddr; 2] {
 
 type Connection = TlsStream<TcpStream>;
 
-/// A connection of a client that trusts both, with the certificate that the latter has, if any.
+/// A connection of a client that trusts both, and presents the certificate of the latter, if any.
 async fn connect(
     address: SocketAddr,
     trusted: [&Certificates; 2],
@@ -90,7 +90,7 @@ async fn connect(
     tls::connect(address, &trusted, client, "http/1.1").await
 }
 
-/// Whether a connection answers: with TLS 1.3, a client learns so late that it is refused.
+/// Whether a connection is usable: with TLS 1.3, a client learns only now that it was rejected.
 async fn answers(connection: &mut Connection) -> bool {
     let asked = async {
         connection.write_all(b"GET /nothing HTTP/1.1\r\nhost: x\r\n\r\n").await?;
@@ -140,13 +140,14 @@ async fn a_renewed_pair_is_shown_to_new_connections() {
     }
     assert!(value(&provider, "bool").await.0);
     assert_eq!((provider.state(), provider.stats().reconnections), (State::Ready, 0));
-    // And back, which is a change like any other.
+    // Back again, which is a change like any other.
     pair.rename("tls.crt", &first.server_cert());
     pair.rename("tls.key", &first.server_key());
     becomes_true("the last valid one", async || shows(&server, &first, &second).await).await;
 }
 
-/// As Kubernetes updates a volume: the files are links by way of a link, which alone is replaced.
+/// As Kubernetes updates a volume: the files are links through another link, and only that one is
+/// replaced.
 #[cfg(unix)]
 #[tokio::test]
 async fn a_pair_in_a_volume_of_kubernetes() {
@@ -225,7 +226,7 @@ async fn a_broken_pair_leaves_the_one_in_use() {
         let text = warnings.0.lock().unwrap()[index].clone();
         assert!(text.contains(reason) && !text.contains("hush"), "{text}");
         tokio::time::pause();
-        // Once, however often the files are read: the clock leaps.
+        // Once, however often the files are read: the clock is paused, so this takes no time.
         tokio::time::sleep(Duration::from_secs(10)).await;
         tokio::time::resume();
         assert_eq!(warnings.count(), index + 1, "{:?}", warnings.0.lock().unwrap());
@@ -277,7 +278,7 @@ async fn clients_show_a_certificate() {
     assert_eq!(answer.json()["value"], true);
     assert_eq!(get(server.management_addr(), "/readyz").await.status.as_u16(), 200);
 
-    // The authorities are renewed as well; who is connected stays.
+    // The authorities are renewed as well; existing connections stay.
     let mut old = connect(evaluation, [&ours, &theirs], Some(&ours)).await.unwrap();
     assert!(answers(&mut old).await);
     pair.rename("ca.crt", &theirs.ca());

@@ -85,7 +85,7 @@ async fn quiet_streams_are_kept_alive() {
     let mut stream = Stream::ready(&server, &[]).await;
     tokio::time::pause();
     let began = tokio::time::Instant::now();
-    // No client's patience is so long, with a clock that jumps.
+    // Without the client's timeout, which a paused clock would exceed.
     let frame = stream.body.frame().await.unwrap().unwrap().into_data().unwrap();
     let after = began.elapsed();
     assert!(after > Duration::from_secs(19) && after < Duration::from_secs(21), "{after:?}");
@@ -95,7 +95,7 @@ async fn quiet_streams_are_kept_alive() {
     );
 }
 
-/// docs/server.md, "Startup and shutdown": and then the stream ends, with its reason.
+/// docs/server.md, "Startup and shutdown": the stream then ends with its reason.
 #[tokio::test]
 async fn every_stream_is_notified_of_a_shutdown() {
     let server = serve().await;
@@ -113,7 +113,7 @@ async fn every_stream_is_notified_of_a_shutdown() {
     bounded("the shutdown", stopped).await.unwrap();
 }
 
-/// `--stream-deadline`, and what the client says itself: the sooner.
+/// `--stream-deadline` and the client's own deadline: the earlier one counts.
 #[tokio::test]
 async fn streams_end_at_their_deadline() {
     let message = "stream closed due to server-side timeout";
@@ -134,7 +134,7 @@ async fn streams_end_at_their_deadline() {
     }
 }
 
-/// Each with success, as far as HTTP goes, and the reason in the one envelope.
+/// Each is a success in terms of HTTP, with the reason in the only envelope.
 #[tokio::test]
 async fn refusals() {
     let server = serve_with(Server::builder().max_request_body(1000)).await;
@@ -182,7 +182,7 @@ async fn refusals() {
             assert!(text.contains(message), "{text}");
         }
     }
-    // What a client may send besides.
+    // What else a client may send.
     for (headers, body) in [
         (&[][..], envelope(0, "")),
         (&[], envelope(0, r#"{"unknown": [1]}"#)),
@@ -196,7 +196,7 @@ async fn refusals() {
     }
 }
 
-/// What is no call of a stream is told by HTTP's status.
+/// A request that does not open a stream gets an HTTP status.
 #[tokio::test]
 async fn other_content_and_methods() {
     let server = serve().await;
@@ -242,7 +242,8 @@ async fn a_client_that_disconnects_is_noticed() {
     }
 }
 
-/// `-C --cors-origin`: a browser asks before it opens a stream, for the headers of its client.
+/// `-C --cors-origin`: before it opens a stream, a browser requests permission for the headers of
+/// its client.
 #[tokio::test]
 async fn pages_of_other_origins() {
     let origin = ("origin", "http://page.example");
@@ -268,7 +269,7 @@ async fn pages_of_other_origins() {
     }
     server.flags().set_value("bool", false).unwrap();
     assert_eq!(stream.event().await["type"], "configuration_change");
-    // A page may read why it was refused.
+    // A page may read why it was rejected.
     let answer = post(server.evaluation_addr(), V1, &[origin, JSON], envelope(0, "{")).await;
     assert_eq!(allowed(&answer).as_deref(), Some("*"));
     let json = ("content-type", "application/json");

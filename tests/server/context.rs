@@ -8,7 +8,7 @@ use super::{
     support::{json::from_struct, proto},
 };
 
-/// Headers over constants, and those over what the caller says; over every protocol.
+/// Headers override constants, and these override the caller's context, over every protocol.
 #[tokio::test]
 async fn added_to_every_evaluation() {
     let builder = Server::builder().context_value("who", "w").context_from_header("X-Who", "who");

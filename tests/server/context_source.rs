@@ -1,4 +1,4 @@
-//! Fields of the evaluation context from a source: in a provider that asks a server, in one that
+//! Fields of the evaluation context from a source: in a provider that calls a server, in one that
 //! evaluates in process, and in the server itself.
 
 use std::{
@@ -34,7 +34,7 @@ enum Script {
     Hangs,
 }
 
-/// A source that does as it is told, and counts.
+/// A source that follows a script and counts its calls.
 #[derive(Clone)]
 struct Double {
     script: Arc<Mutex<Script>>,
@@ -119,7 +119,8 @@ async fn text(
         .map_err(|error| (error.code, error.message.unwrap_or_default()))
 }
 
-/// Started providers with this source: one that asks the server, one that evaluates in process.
+/// Started providers with this source: one that calls the server, and one that evaluates in
+/// process.
 async fn providers(server: &TestServer, source: &Double) -> [FlagdProvider; 2] {
     let options = [server.options().cache(CacheType::Disabled), server.in_process_options()];
     let mut providers = options.map(|options| {
@@ -232,7 +233,7 @@ async fn the_server_adds_fields_over_every_protocol() {
     let all = ask(ofrep, path, &json!({"context": context})).await;
     assert_eq!(all.json()["flags"][1]["value"], json!("gold"), "{all:?}");
 
-    // Over gRPC, by a provider.
+    // Over gRPC, with a provider.
     let options = flagstaff::FlagdOptions::builder().host("127.0.0.1").port(rpc.unwrap().port());
     let provider = FlagdProvider::new(options.without_env().build().unwrap());
     provider.start().await;

@@ -1,4 +1,4 @@
-//! Compressed requests: none of them is read, and the answer says which encoding is.
+//! Compressed requests: none is read, and the response names the supported encoding.
 
 use http::{HeaderMap, Request};
 use http_body_util::{BodyExt, Full};
@@ -16,7 +16,7 @@ const EVALUATION: &str = "/flagd.evaluation.v1.Service/ResolveBoolean";
 const SYNC: &str = "/flagd.sync.v1.FlagSyncService/FetchAllFlags";
 const OFREP: &str = "/ofrep/v1/evaluate/flags/bool";
 
-/// The headers and trailers of the answer to a call with these bytes.
+/// The headers and trailers of the response to a call with these bytes.
 async fn grpc(
     address: std::net::SocketAddr,
     path: &str,

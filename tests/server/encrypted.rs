@@ -31,7 +31,7 @@ async fn evaluation_is_encrypted() {
     let answer = post(server.ofrep_addr(), "/ofrep/v1/evaluate/flags/bool", &[], "").await;
     assert_eq!(answer.json()["value"], true);
     assert_eq!(get(server.management_addr(), "/readyz").await.status.as_u16(), 200);
-    // A client without TLS gets nowhere, and does no harm.
+    // A client without TLS is not served and does no harm.
     let uri = format!("http://127.0.0.1:{port}");
     let plain = tonic::transport::Endpoint::from_shared(uri).unwrap().connect_lazy();
     let request = v1::ResolveBooleanRequest { flag_key: "bool".to_owned(), context: None };
@@ -97,7 +97,7 @@ async fn unix_sockets() {
     provider.shutdown().await;
     server.shutdown().await;
     assert!(!path.exists());
-    // What a server that was killed leaves behind is replaced.
+    // The socket that a killed server left behind is replaced.
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
     drop(listen().await.unwrap());
     std::fs::remove_file(&path).ok();
@@ -106,7 +106,7 @@ async fn unix_sockets() {
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "precious");
 }
 
-/// A server that is too busy to accept is not one that is gone.
+/// A server that is too busy to accept connections is still running.
 #[cfg(unix)]
 #[tokio::test]
 async fn the_socket_of_a_busy_server_stays() {

@@ -1,4 +1,4 @@
-//! A client of Connect's streams.
+//! A client for Connect's streams.
 
 use flagstaff::server::Server;
 use http::{Request, response::Parts};
@@ -23,7 +23,7 @@ pub fn envelope(flags: u8, message: impl AsRef<[u8]>) -> Bytes {
     [&[flags][..], &length, message].concat().into()
 }
 
-/// A stream that answers.
+/// An open stream.
 pub struct Stream {
     pub head: Parts,
     pub body: Incoming,
@@ -31,7 +31,7 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// Opens a stream by HTTP/1.1, or 2.
+    /// Opens a stream over HTTP/1.1 or HTTP/2.
     pub async fn open(
         server: &Server,
         version: u8,

@@ -1,4 +1,4 @@
-//! Clients that mean harm, or know no better: each port survives them.
+//! Malicious or faulty clients: each port survives them.
 
 use std::{collections::VecDeque, net::SocketAddr, time::Duration};
 
@@ -36,7 +36,7 @@ async fn is_well(server: &Server) {
     assert_eq!(get(server.management_addr(), "/readyz").await.status.as_u16(), 200);
 }
 
-/// Sends bytes, and reads whatever comes until the server closes or says no more.
+/// Sends bytes, and reads until the server closes the connection or sends nothing more.
 async fn throw(address: SocketAddr, bytes: &[u8]) -> Vec<u8> {
     let mut stream = TcpStream::connect(address).await.unwrap();
     // The server may close before it has read all.
@@ -129,7 +129,7 @@ async fn a_body_without_end() {
     assert_eq!(&answer, b"HTTP/1.1 413");
 }
 
-/// Deeply nested contexts and values are refused, not a stack overflow.
+/// Deeply nested contexts and values are rejected; they do not overflow the stack.
 #[tokio::test]
 async fn deep_contexts() {
     let server = serve().await;
@@ -145,7 +145,7 @@ async fn deep_contexts() {
     let answer = post(server.ofrep_addr(), "/ofrep/v1/evaluate/flags/bool", &[], deep).await;
     assert_eq!(answer.json()["errorCode"], "INVALID_CONTEXT");
 
-    // Lists in lists, as protobuf.
+    // Nested arrays, as protobuf.
     let mut message = Vec::new();
     for _ in 0..5_000 {
         let mut outer = vec![0x32];
@@ -184,7 +184,8 @@ fn length_of_varint(value: usize) -> usize {
     out.len()
 }
 
-/// An HTTP/2 connection with an event stream whose client grants no room and reads nothing.
+/// An HTTP/2 connection with an event stream whose client grants no flow-control window and reads
+/// nothing.
 pub async fn stuck_stream(server: &Server) -> TcpStream {
     let path = "/flagd.evaluation.v1.Service/EventStream";
     let stream = stuck_call(server.evaluation_addr(), path).await;
@@ -192,7 +193,8 @@ pub async fn stuck_stream(server: &Server) -> TcpStream {
     stream
 }
 
-/// An HTTP/2 connection with a call without fields, whose client grants no room and reads nothing.
+/// An HTTP/2 connection with a call with an empty message, whose client grants no flow-control
+/// window and reads nothing.
 pub async fn stuck_call(address: Option<SocketAddr>, path: &str) -> TcpStream {
     let mut stream = TcpStream::connect(address.unwrap()).await.unwrap();
     let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
@@ -218,7 +220,7 @@ pub async fn stuck_call(address: Option<SocketAddr>, path: &str) -> TcpStream {
     stream
 }
 
-/// However many answers a client asks for and does not take: few are held in memory at once.
+/// However many responses a client requests and does not read, few are held in memory at once.
 #[tokio::test]
 async fn responses_that_nobody_reads() {
     let server = serve().await;
@@ -246,14 +248,15 @@ async fn responses_that_nobody_reads() {
         is_well(&server).await;
         assert!(asked.try_join_next().is_none(), "more than 8 answers are held");
     }
-    // Each that is given up makes room for another.
+    // Each cancelled request makes room for another.
     for _ in 8..100 {
         answers.pop_front();
         answers.push_back(bounded("the next", asked.join_next()).await.unwrap().unwrap().unwrap());
     }
 }
 
-/// The others are notified meanwhile, and it is disconnected when it has left a ping unanswered.
+/// The others are notified meanwhile, and the client is disconnected when it does not respond to a
+/// ping.
 #[tokio::test]
 async fn a_client_that_reads_nothing_holds_nobody_up() {
     let server = serve().await;
@@ -269,8 +272,8 @@ async fn a_client_that_reads_nothing_holds_nobody_up() {
     drop(stuck);
 }
 
-/// The same over HTTP/1.1, which has no pings: it is dropped when its socket has been full for
-/// long. A unix socket, since how much it takes is not up to the system's mood.
+/// The same over HTTP/1.1, which has no pings: the client is disconnected when its socket has been
+/// full for long. Over a unix socket, whose buffer has a fixed size.
 #[cfg(unix)]
 #[tokio::test]
 async fn a_client_of_http_1_that_reads_nothing_is_dropped() {
@@ -291,14 +294,14 @@ async fn a_client_of_http_1_that_reads_nothing_is_dropped() {
     while !String::from_utf8_lossy(&answer).contains("provider_ready") {
         assert_ne!(bounded("readiness", stuck.read_buf(&mut answer)).await.unwrap(), 0);
     }
-    // One message that is longer than what a socket takes.
+    // One message that is longer than the buffer of the socket.
     server.flags().set_value("k".repeat(1_000_000), 1).unwrap();
     is_dropped(&server).await;
     let rest = stuck.read_to_end(&mut answer).await;
     assert!(rest.is_err() || answer.len() < 1_000_000, "all was sent: {}", answer.len());
 }
 
-/// Waits until so many event streams are open.
+/// Waits until this many event streams are open.
 async fn streams(server: &Server, wanted: u32) {
     becomes_true("the number of streams", async || {
         let answer = get(server.management_addr(), "/metrics").await;
@@ -307,15 +310,15 @@ async fn streams(server: &Server, wanted: u32) {
     .await;
 }
 
-/// The only stream ends, and its connection, within the time that a client may be stuck.
+/// The only stream and its connection end within the time that a client may be stuck.
 async fn is_dropped(server: &Server) {
     tokio::time::pause();
     let gone = async {
         loop {
-            // The clock is paused: it leaps.
+            // The clock is paused, so this takes no time.
             tokio::time::sleep(Duration::from_secs(5)).await;
             let answer = get(server.management_addr(), "/metrics").await;
-            // One connection is that of the question.
+            // One connection is that of this request.
             if ["flagstaff_event_streams 0\n", "flagstaff_connections 1\n"]
                 .iter()
                 .all(|line| answer.text().contains(line))

@@ -1,4 +1,4 @@
-//! Flag definitions from URLs: what they are called, compressed bodies, headers, redirections.
+//! Flag definitions from URLs: names, compressed bodies, headers, redirections.
 
 use std::{
     convert::Infallible,
@@ -37,7 +37,7 @@ const OFTEN: Duration = Duration::from_millis(10);
 
 type Asked = Arc<Mutex<Vec<Request<()>>>>;
 
-/// A web server that answers so; its origin, and what it was asked.
+/// A web server with this response; its origin, and the requests that it received.
 async fn web(
     answer: impl Fn(&Request<()>, Builder) -> http::Result<Response<Bytes>> + Clone + Send + 'static,
 ) -> (String, Asked) {
@@ -45,7 +45,7 @@ async fn web(
     (format!("http://127.0.0.1:{port}"), asked)
 }
 
-/// The same, encrypted perhaps; its port.
+/// The same, with or without TLS; its port.
 async fn web_with(
     tls: Option<TlsAcceptor>,
     answer: impl Fn(&Request<()>, Builder) -> http::Result<Response<Bytes>> + Clone + Send + 'static,
@@ -69,7 +69,7 @@ async fn web_with(
                 match tls {
                     None => http.serve_connection(TokioIo::new(stream), service).await,
                     Some(tls) => {
-                        // A client that does not trust the certificate goes away.
+                        // A client that does not trust the certificate disconnects.
                         let Ok(stream) = tls.accept(stream).await else { return Ok(()) };
                         http.serve_connection(TokioIo::new(stream), service).await
                     }
@@ -86,7 +86,7 @@ fn gzip(text: &[u8]) -> Bytes {
     encoder.finish().unwrap().into()
 }
 
-/// What the source gives, or why it gives nothing, with all causes.
+/// What the source returns: a definition, or an error with all of its causes.
 async fn fetched(source: &mut HttpSource) -> Result<String, String> {
     match bounded("a definition", source.next()).await {
         Ok(definition) => Ok(definition.text),
@@ -127,7 +127,7 @@ async fn compressed_bodies_are_read() {
         assert_eq!(asked[0].headers()["accept-encoding"], "gzip");
         assert_eq!(asked[2].headers()["if-none-match"], "\"1\"");
     }
-    // Of several members, and one that is not compressed after all.
+    // Of several members, and a body that is not compressed in fact.
     for (coding, body) in [
         ("gzip", [gzip(&ONE.as_bytes()[..9]), gzip(&ONE.as_bytes()[9..])].concat()),
         ("identity", ONE.into()),
@@ -208,7 +208,7 @@ async fn a_body_that_contradicts_its_encoding() {
     }
 }
 
-/// Another origin receives no headers but those that say nothing of the user.
+/// Another origin receives only headers that reveal nothing about the user.
 #[tokio::test]
 async fn secrets_stay_with_the_origin() {
     let (other, others) = web(|_, response| response.body(ONE.into())).await;
@@ -217,7 +217,7 @@ async fn secrets_stay_with_the_origin() {
         let host = request.headers()["host"].to_str().unwrap();
         match request.uri().path() {
             "/flags.json" => response.status(302).header("location", "/moved").body(Bytes::new()),
-            // With its host, the URL has no user any more.
+            // Without its host, the URL has no user either.
             "/moved" => {
                 let to = format!("http://{host}/again");
                 response.status(302).header("location", to).body(Bytes::new())
@@ -297,13 +297,13 @@ async fn redirections_are_limited() {
     let error = fetch(&origin).await.unwrap_err();
     assert_eq!(error, format!("{origin} redirects more than 10 times"));
     assert_eq!(asked.lock().unwrap().len(), 11);
-    // One that leads nowhere is a status like any other.
+    // A redirection without a location is a status like any other.
     let (origin, _) = web(|_, response| response.status(302).body(Bytes::new())).await;
     let error = fetch(&origin).await.unwrap_err();
     assert!(error.contains("302"), "{error}");
 }
 
-/// Flags decide what a program does: what began with TLS stays with it.
+/// Flags decide what a program does: a request that began over TLS stays on TLS.
 #[tokio::test]
 async fn redirections_never_leave_tls() {
     let certificates = Certificates::new();
@@ -339,7 +339,7 @@ async fn authorities_are_renewed() {
     assert_eq!(fetched(&mut source).await.as_deref(), Ok(ONE));
 }
 
-/// Errors quote the URL in many ways: where it cannot be reached, answers another status, or is
+/// Errors quote the URL in many cases: when it is unreachable, responds with another status, or is
 /// cut.
 #[tokio::test]
 async fn errors_contain_no_secret() {

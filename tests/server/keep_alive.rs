@@ -1,5 +1,5 @@
-//! HTTP/1.1 connections that are used again: what is left of a request that was rejected is not
-//! taken for the next one, and a connection that closes says so.
+//! HTTP/1.1 connections that are reused: the rest of a rejected request is not taken for the next
+//! one, and a connection that closes says so.
 
 use std::net::SocketAddr;
 
@@ -25,7 +25,7 @@ use super::{
 const RESOLVE: &str = "/flagd.evaluation.v1.Service/ResolveBoolean";
 const FLAG: &str = "/ofrep/v1/evaluate/flags/bool";
 
-/// The parts of a request that is rejected: port, method, path, headers, and the status of it.
+/// The parts of a request that is rejected: port, method, path and headers, and its status.
 type Rejected = (Option<SocketAddr>, &'static str, &'static str, &'static str, u16);
 
 /// What each port rejects before it has read the body.
@@ -50,7 +50,7 @@ fn rejected(server: &Server) -> Vec<Rejected> {
         (server.sync_addr(), "POST", "/nope", "", 404),
         (server.sync_addr(), "POST", "/flagd.sync.v1.FlagSyncService/FetchAllFlags", "", 405),
         (server.management_addr(), "POST", "/nope", "", 404),
-        // These have no use for a body.
+        // These do not read a body.
         (server.management_addr(), "POST", "/healthz", "", 200),
     ]
 }
@@ -100,10 +100,10 @@ impl Connection {
         bounded("an answer", answer).await
     }
 
-    /// The server says no more.
+    /// The server sends nothing more.
     async fn ended(&mut self) {
         let mut rest = Vec::new();
-        // A reset is an end too, if it comes after the answer.
+        // A reset is an end too, if it comes after the response.
         let _ = bounded("the end", self.0.read_to_end(&mut rest)).await;
         assert_eq!(String::from_utf8_lossy(&rest), "");
     }
@@ -124,7 +124,7 @@ fn chunked(method: &str, path: &str, headers: &str, chunks: &[&str]) -> String {
     head + &chunks.collect::<String>() + "0\r\n\r\n"
 }
 
-/// The next request on each port, and what its answer holds.
+/// The next request on each port, and what its response contains.
 fn good(server: &Server, address: Option<SocketAddr>) -> (String, &'static str) {
     if address == server.evaluation_addr() {
         let json = "content-type: application/json\r\n";
@@ -156,7 +156,7 @@ async fn a_small_body_does_not_disturb_the_next_request() {
                 assert!(!answer.closes(), "{method} {path}: {}", answer.head);
                 connection.send(&next).await;
                 assert!(connection.answer().await.body.contains(expected), "after {path}");
-                // And if it is sent without waiting for the answer.
+                // The same if it is sent without waiting for the response.
                 connection.send([&*bytes, &*next].concat()).await;
                 assert_eq!(connection.answer().await.status, status);
                 assert!(connection.answer().await.body.contains(expected), "after {path}");
@@ -173,7 +173,7 @@ async fn a_small_body_does_not_disturb_the_next_request() {
     }
 }
 
-/// One that is announced to be long, one in chunks that turns out to be, and one that does not come.
+/// A body announced as long, one in chunks that turns out to be long, and one that does not come.
 #[tokio::test]
 async fn a_connection_that_cannot_be_reused_says_so() {
     let server = serve().await;
@@ -186,7 +186,7 @@ async fn a_connection_that_cannot_be_reused_says_so() {
             chunked(method, path, headers, &[&long[..60_000], &long[..60_000]]),
             unfinished[..unfinished.len() - 1].to_owned(),
         ] {
-            // The last kind takes its time.
+            // The last kind takes longer.
             connections.spawn(async move {
                 let mut connection = Connection::open(address).await;
                 connection.send(&bytes).await;
@@ -200,7 +200,7 @@ async fn a_connection_that_cannot_be_reused_says_so() {
     connections.join_all().await;
 }
 
-/// 413 and 429: longer than the server takes, little or much.
+/// 413 and 429: a little or much longer than the limit.
 #[tokio::test]
 async fn bodies_that_are_too_long() {
     let server = serve_with(Server::builder().max_request_body(1000)).await;
@@ -230,8 +230,8 @@ async fn bodies_that_are_too_long() {
     }
 }
 
-/// A client that waits for leave gets an error in its place, and the connection ends, since nobody
-/// knows whether the body comes after all. A good request is served, and the one after it.
+/// A client that waits for `100 Continue` gets an error instead, and the connection ends, since the
+/// body may still come. A valid request is served, and so is the next one.
 #[tokio::test]
 async fn clients_that_expect_100_continue() {
     let server = serve().await;
@@ -264,7 +264,8 @@ async fn clients_that_expect_100_continue() {
     }
 }
 
-/// A client may send the body without waiting for leave: it can send all of it, and reads the error.
+/// A client may send the body without waiting for `100 Continue`: it can send all of it and reads
+/// the error.
 #[tokio::test]
 async fn clients_that_do_not_wait_for_100_continue() {
     let server = serve_with(Server::builder().max_request_body(1000)).await;
@@ -284,14 +285,14 @@ async fn clients_that_do_not_wait_for_100_continue() {
     }
 }
 
-/// hyper's client, which keeps connections: it needs one for all requests that are not too long, and
-/// loses none that are.
+/// hyper's client, which reuses connections: it needs one for all requests within the limit, and
+/// loses none beyond it.
 #[tokio::test]
 async fn a_pool_of_connections() {
     let server = serve().await;
     let client = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
     let authority = server.ofrep_addr().unwrap();
-    // The status, and the client's end of the connection.
+    // The status, and the client's side of the connection.
     let ask = async |path: &str, length: usize| {
         let request = Request::post(format!("http://{authority}{path}"))
             .body(Full::new(Bytes::from(vec![b' '; length])))

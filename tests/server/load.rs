@@ -52,7 +52,8 @@ async fn a_thousand_event_streams() {
     bounded("all to be told", tasks.join_all()).await;
 }
 
-/// Whether this is a process for this test alone; else it runs in one, where no other takes memory.
+/// Whether this process runs this test alone; otherwise the test starts such a process, in which no
+/// other test uses memory.
 fn is_alone(test: &str) -> bool {
     const ALONE: &str = "FLAGSTAFF_TEST_ALONE";
     if env::var_os(ALONE).is_some() {
@@ -64,7 +65,7 @@ fn is_alone(test: &str) -> bool {
     false
 }
 
-/// Neither 1,000 updates with 1,000 streams fill the memory, nor a client that reads none of them.
+/// Neither 1,000 updates over 1,000 streams nor a client that reads none of them fill the memory.
 #[tokio::test(flavor = "multi_thread")]
 async fn memory_stays_level() {
     if !is_alone("load::memory_stays_level") {
@@ -85,7 +86,7 @@ async fn memory_stays_level() {
     event(&mut stream).await;
     let mut memory = 0;
     for round in 1..=1000 {
-        // Long enough to be seen if former flags were kept.
+        // Large enough to show if former flags were kept.
         let text = format!("{round:0>50000}");
         server.flags().set_value("long", text).unwrap();
         if round % 20 == 0 {

@@ -1,6 +1,6 @@
 //! The embedded server, called over the network as its clients do. What it must do is what flagd
 //! does: docs/flagd.md, except for its "Differences".
-// A failure panics; documentation names flags and states; each value is what a line of it says.
+// A failure panics; documentation names flags and states; each value is the one that it states.
 #![allow(
     clippy::float_cmp,
     unreachable_pub,

@@ -15,9 +15,9 @@ use super::{
 const V1: &str = "/flagd.evaluation.v1.Service";
 const SYNC: &str = "/flagd.sync.v1.FlagSyncService";
 
-/// The longest that a quotation is, each character escaped, with what is said around it.
+/// The longest quotation, each character escaped, with the message around it.
 const MOST_CHARS: usize = 600;
-/// The same, where each character is three bytes and each of these is escaped.
+/// The same for characters of three bytes, each of which is escaped.
 const MOST_BYTES: usize = 9 * MOST_CHARS;
 
 /// Values of a header that are long, and more so once they are escaped.
@@ -115,7 +115,7 @@ async fn grpc_paths_and_messages() {
         assert_eq!(status.code(), code);
         assert!(status.message().chars().count() <= MOST_CHARS, "{status:?}");
     }
-    // A key is in no error over gRPC, whatever it is.
+    // No error over gRPC contains a key.
     let asked = ResolveBooleanRequest { flag_key: "é".repeat(20_000), context: None };
     let path = format!("{V1}/ResolveBoolean");
     let status = call(server.evaluation_addr(), &path, &asked, &none).await.status();
@@ -148,7 +148,7 @@ async fn connect() {
     }
 }
 
-/// The key says which flag was asked for and stays whole, as flagd has it; the text does not.
+/// The key names the requested flag and stays whole, as in flagd; the message does not.
 #[tokio::test]
 async fn ofrep() {
     let server = serve().await;

@@ -1,4 +1,4 @@
-//! Sources: files, URLs, and errors that leave what there is.
+//! Sources: files, URLs, and errors that leave the flags unchanged.
 
 use std::{
     sync::{Arc, Mutex},
@@ -72,11 +72,11 @@ async fn an_invalid_definition_leaves_the_current_one() {
 
 type Answer = (StatusCode, &'static str, &'static str, &'static str);
 
-/// A web server: answers what it is told, and remembers the headers of each request.
+/// A web server: it returns what the test sets, and records the headers of each request.
 #[derive(Clone)]
 struct Web {
     port: u16,
-    /// Status, type of the content, tag, body.
+    /// Status, content type, tag, body.
     answer: Arc<Mutex<Answer>>,
     asked: Arc<Mutex<Vec<HeaderMap>>>,
 }
@@ -104,7 +104,7 @@ impl Web {
                     let Some(tls) = tls else {
                         return http.serve_connection(TokioIo::new(stream), service).await;
                     };
-                    // A client that does not trust the certificate goes away.
+                    // A client that does not trust the certificate disconnects.
                     let Ok(stream) = tls.accept(stream).await else { return Ok(()) };
                     http.serve_connection(TokioIo::new(stream), service).await
                 });
@@ -148,7 +148,8 @@ async fn a_byte_order_mark_is_skipped() {
     assert_eq!(value(&server).await, "one");
 }
 
-/// After an error the flags may have been given up: they are given again, with the same tag or not.
+/// After an error the flags may have been dropped: they are provided again, with the same tag or
+/// not.
 #[tokio::test]
 async fn a_url_that_failed_provides_its_definition_again() {
     let answer = (OK, "application/json", "\"1\"", ONE);
@@ -185,7 +186,7 @@ async fn a_url_is_polled() {
     becomes(&server, "two").await;
     web.says((OK, "application/yaml; charset=utf-8", "", YAML));
     becomes(&server, "yaml").await;
-    // What is not valid stays out.
+    // An invalid definition is not loaded.
     web.says((OK, "application/json", "", "{"));
     let seen = web.asked();
     eventually("two more requests", || web.asked() > seen + 2).await;
@@ -194,7 +195,7 @@ async fn a_url_is_polled() {
     becomes(&server, "one").await;
 }
 
-/// An error is tried again, and leaves what there is.
+/// An error leaves the flags unchanged, and the request is retried.
 #[tokio::test]
 async fn a_url_that_fails_for_a_while() {
     let web = Web::start((StatusCode::SERVICE_UNAVAILABLE, "text/plain", "", "no")).await;
@@ -212,7 +213,7 @@ async fn a_url_that_fails_for_a_while() {
     assert_eq!((value(&server).await, server.is_ready()), ("yaml".to_owned(), true));
 }
 
-/// Over TLS, and only with a certificate that is trusted.
+/// Over TLS, and only with a trusted certificate.
 #[tokio::test]
 async fn an_encrypted_url() {
     let certificates = Certificates::new();

@@ -1,6 +1,6 @@
-//! Where the status of a gRPC call that failed travels: gRFC A6 commits a call once headers have
-//! come, so that a client with a retry policy reports what trailers say, and repeats what comes in
-//! headers alone.
+//! Where the status of a failed gRPC call is sent: gRFC A6 commits a call once headers have
+//! arrived, so a client with a retry policy reports a status in trailers and retries one in headers
+//! alone.
 
 use std::net::SocketAddr;
 
@@ -23,7 +23,7 @@ use super::{
 const V1: &str = "/flagd.evaluation.v1.Service";
 const SYNC: &str = "/flagd.sync.v1.FlagSyncService";
 
-/// An answer as HTTP has it: its headers, and the trailers of their own, if there are.
+/// A response in terms of HTTP: its headers, and its separate trailers, if any.
 pub struct Answer {
     pub headers: HeaderMap,
     pub trailers: Option<HeaderMap>,
@@ -102,7 +102,7 @@ async fn the_evaluation_port_sends_headers_first() {
     }
 }
 
-/// A client that opens a stream knows before its first message that there is none.
+/// A client that opens a stream learns of the failure before the first message.
 #[tokio::test]
 async fn unimplemented_is_sent_in_the_only_headers() {
     let server = serve().await;
@@ -116,8 +116,8 @@ async fn unimplemented_is_sent_in_the_only_headers() {
     }
 }
 
-/// Measured: a unary call whose timeout cannot be read, or has passed when its message is there,
-/// fails.
+/// As measured on flagd: a unary call fails if its timeout is invalid or has passed before its
+/// message arrives.
 #[tokio::test]
 async fn unary_calls_obey_their_timeout() {
     let server = serve().await;
@@ -146,7 +146,7 @@ async fn unary_calls_obey_their_timeout() {
     }
 }
 
-/// As flagd does it: one block of headers.
+/// As in flagd: one block of headers.
 #[tokio::test]
 async fn the_sync_port_sends_errors_in_the_only_headers() {
     let server = serve().await;
@@ -160,7 +160,7 @@ async fn the_sync_port_sends_errors_in_the_only_headers() {
     }
 }
 
-/// As flagd does it, also for a procedure that does not exist: headers, then trailers.
+/// As in flagd, even for a procedure that does not exist: headers, then trailers.
 #[tokio::test]
 async fn health_sends_headers_first() {
     let server = serve().await;

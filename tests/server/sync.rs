@@ -58,7 +58,7 @@ async fn selectors_by_field_and_header() {
     };
     let mut stream = client.sync_flags(by_field("flagSetId=one")).await.unwrap().into_inner();
     assert_eq!(next(&mut stream).await, json!({"flags": {}}));
-    // Changes that it does not see are not sent, the next one is.
+    // Changes outside its selection are not sent; the next one inside is.
     let mut all = events(&mut client_v1(&server).await, "").await;
     for value in 1..=10 {
         server.flags().set_value("other", value).unwrap();
@@ -94,7 +94,7 @@ async fn later_sources_win() {
     assert_eq!(definition["flags"]["b"]["source"], "sent");
 }
 
-/// Else those who poll would take all flags for deleted while the server starts.
+/// Otherwise clients that poll would take all flags for deleted while the server starts.
 #[tokio::test]
 async fn all_flags_are_waited_for() {
     let (sender, receiver) = mpsc::unbounded_channel();

@@ -127,7 +127,7 @@ async fn flags_without_value() {
     assert_eq!(answer, (None, "DISABLED".to_owned(), None, team()));
 }
 
-/// A variant whose name is empty has a value, and is no name on the wire.
+/// A variant with an empty name has a value, and its name is absent on the wire.
 #[tokio::test]
 async fn a_variant_without_a_name() {
     let server = serve().await;

@@ -1,4 +1,4 @@
-//! What is logged of definitions that were loaded although they can never work as they are meant.
+//! What is logged about definitions that were loaded but can never work as intended.
 
 use std::{
     collections::BTreeMap,
@@ -56,14 +56,14 @@ impl<S: Subscriber> Layer<S> for Logged {
 }
 
 impl Logged {
-    /// Listens in the tasks of this thread.
+    /// Records the logs of the tasks on this thread.
     fn listen() -> (Self, DefaultGuard) {
         let logged = Self::default();
         let guard = tracing_subscriber::registry().with(logged.clone()).set_default();
         (logged, guard)
     }
 
-    /// Waits for so many warnings; gives them, and forgets them.
+    /// Waits for this many warnings, and takes them.
     async fn take(&self, count: usize) -> Vec<BTreeMap<String, String>> {
         eventually("the warnings", || self.0.lock().unwrap().len() >= count).await;
         let taken = std::mem::take(&mut *self.0.lock().unwrap());
@@ -102,7 +102,7 @@ fn many(count: usize) -> Json {
 const UNKNOWN: &str = "`endswith` is not an operator: it fails (PARSE_ERROR) where it is evaluated; \
     did you mean `ends_with`?";
 
-/// What every resolver and the server do with the definitions that `give` gives them.
+/// What every resolver and the server log for the definitions that `give` sends them.
 async fn assert_each_warning_is_logged_once(logged: &Logged, source: &str, give: impl Fn(&Json)) {
     give(&flags(&[("a", bad()), ("b", good())]));
     let warnings = logged.take(1).await;
@@ -119,14 +119,14 @@ async fn assert_each_warning_is_logged_once(logged: &Logged, source: &str, give:
     assert!(warnings[..20].iter().all(|it| it["message"] == UNKNOWN && it["flag"] != "a"));
     assert_eq!(warnings[20]["more"], "5");
 
-    // The same again, and with a flag more, which has a warning of its own.
+    // The same again, and with one more flag, which has a warning of its own.
     give(&definition);
     definition["flags"]["late"] = flag(&json!({"nope": []}));
     give(&definition);
     let warnings = logged.take(1).await;
     assert_eq!(warnings[0]["flag"], "late");
 
-    // A flag that changed and is as wrong as it was.
+    // A flag that changed and is still wrong.
     definition["flags"]["f03"]["metadata"] = json!({"version": 2});
     give(&definition);
     assert_eq!(logged.take(1).await[0]["flag"], "f03");
@@ -149,7 +149,7 @@ async fn the_server_logs_what_its_sources_give() {
     server.shutdown().await;
 }
 
-/// Each by the name that it has in logs, metrics and selectors.
+/// Each under its name in logs, metrics and selectors.
 #[tokio::test]
 async fn sources_with_the_same_name_are_distinguished() {
     let (logged, _listening) = Logged::listen();
@@ -179,7 +179,7 @@ async fn the_server_logs_what_the_program_sets() {
     .await;
     memory.set("late", bad()).unwrap();
     assert_eq!(logged.take(1).await[0]["flag"], "late");
-    // The same again, beside another; then gone, and there again.
+    // The same again, beside another; then removed, and added again.
     memory.set("b", good()).unwrap();
     memory.set("late", bad()).unwrap();
     memory.remove("late");
@@ -196,7 +196,7 @@ async fn the_server_logs_what_the_program_sets() {
     memory.clear();
     memory.set("late", bad()).unwrap();
     assert_eq!(logged.take(1).await[0]["flag"], "late");
-    // Nothing that is quoted begins a line of its own.
+    // No quotation starts a line of its own.
     memory.set("x\ny", flag(&json!({"no\u{1b}[31m\npe": [1]}))).unwrap();
     for warning in logged.take(2).await {
         assert_eq!(warning["flag"], r"x\ny");
@@ -249,7 +249,7 @@ async fn a_provider_logs_what_its_file_holds() {
     let (provider, mut events) = watched(options).await;
     let warnings = logged.take(1).await;
     assert_eq!((&*warnings[0]["flag"], &*warnings[0]["message"]), ("a", UNKNOWN));
-    // Written anew, and with another flag.
+    // Rewritten, and with another flag.
     write(&flags(&[("a", bad())]));
     write(&flags(&[("a", bad()), ("b", good())]));
     bounded("the change", next(&mut events)).await;
@@ -278,7 +278,7 @@ async fn a_provider_logs_what_its_source_gives() {
     assert_eq!(logged.take(1).await[0]["flag"], "z");
 }
 
-/// Gives an invalid definition, then one with a warning, and then fails.
+/// Returns an invalid definition, then one with a warning, and then fails.
 struct Long(String, u8);
 
 #[async_trait]

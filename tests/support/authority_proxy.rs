@@ -1,4 +1,4 @@
-//! An HTTP/2 reverse proxy that routes on the authority, as an envoy does, or hides evaluation v2.
+//! An HTTP/2 reverse proxy that routes on the authority, as Envoy does, or hides evaluation v2.
 
 use std::{collections::HashMap, net::SocketAddr, sync::Arc};
 
@@ -17,8 +17,8 @@ use super::{
     ports,
 };
 
-/// Sends each request to the upstream of its authority, 404 when there is none; bodies and
-/// trailers pass as they come. Speaks HTTP/2 without TLS on both sides.
+/// Forwards each request to the upstream of its authority, or responds 404; bodies and trailers are
+/// streamed. Uses HTTP/2 without TLS on both sides.
 #[derive(Debug)]
 pub struct AuthorityProxy {
     port: u16,
@@ -36,7 +36,7 @@ impl AuthorityProxy {
         Self::routing(move |uri| routes.get(uri.authority()?.as_str()).copied())
     }
 
-    /// Hides evaluation v2 of this upstream, whatever the authority: 404, as of an old flagd.
+    /// Hides evaluation v2 of this upstream, whatever the authority: 404, as from an old flagd.
     pub fn hiding_v2(upstream: SocketAddr) -> Self {
         Self::routing(move |uri| {
             (!uri.path().starts_with("/flagd.evaluation.v2.")).then_some(upstream)

@@ -1,13 +1,13 @@
-//! The frames of HTTP/2 without TLS that pass a gate, by what a test waits for.
+//! Counts the HTTP/2 frames that pass a gate without TLS, by kind.
 
 /// What has passed so far, over all connections.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Frames {
-    /// Calls that the client has begun, streams among them.
+    /// Calls that the client has begun, including streams.
     pub begun: usize,
-    /// Those that the client has given up: a stream that it has replaced, for one.
+    /// Calls that the client has cancelled, for example a stream that it has replaced.
     pub given_up: usize,
-    /// Pings that the server has answered.
+    /// Pings that the server has acknowledged.
     pub pongs: usize,
 }
 
@@ -22,7 +22,7 @@ pub enum Side {
 #[derive(Debug)]
 pub struct Cutter {
     side: Side,
-    /// Bytes to pass over: the client's preface, or what a frame carries.
+    /// Bytes to skip: the client's preface, or the payload of a frame.
     skip: usize,
     header: Vec<u8>,
 }

@@ -1,4 +1,4 @@
-//! A TCP proxy whose network a test breaks and mends.
+//! A TCP proxy that a test breaks and repairs.
 
 use std::{
     future::pending,
@@ -28,7 +28,7 @@ use super::{
     ports, wait,
 };
 
-/// What becomes of the bytes.
+/// What happens to the bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Flow {
     Pass,
@@ -55,7 +55,7 @@ struct Open {
 }
 
 impl TcpGate {
-    /// An open gate before a port of 127.0.0.1.
+    /// An open gate to a port of 127.0.0.1.
     pub fn to_port(port: u16) -> Self {
         Self::open_to(ports::local(port))
     }
@@ -91,7 +91,7 @@ impl TcpGate {
         self.accept(Flow::Pass);
     }
 
-    /// Each chunk of bytes is held for so long, both ways.
+    /// Each chunk of bytes is delayed by this much, both ways.
     pub fn delay(&self, delay: Duration) {
         self.accept(Flow::Delay(delay));
     }
@@ -112,7 +112,7 @@ impl TcpGate {
         self.upstream.send_replace(ports::local(port));
     }
 
-    /// Resets all connections; new ones are taken as before.
+    /// Resets all connections; new ones are accepted as before.
     pub fn cut(&self) {
         if let Some(open) = self.open.lock().unwrap().as_mut() {
             open.background.take();
@@ -145,7 +145,7 @@ impl TcpGate {
         wait::until(&self.counts, what, condition).await;
     }
 
-    /// What of HTTP/2 has passed, where there is no TLS.
+    /// The HTTP/2 frames that have passed without TLS.
     pub fn frames(&self) -> Frames {
         *self.frames.borrow()
     }
@@ -178,7 +178,7 @@ async fn accept(
     }
 }
 
-/// A socket that is reset when dropped, unless it came to its end.
+/// A socket that is reset when dropped, unless it was closed.
 struct Socket {
     stream: TcpStream,
     ended: bool,
@@ -202,7 +202,7 @@ impl Drop for Socket {
 /// One connection.
 struct Pipe {
     flow: watch::Receiver<Flow>,
-    /// Some of its bytes were swallowed: nothing sensible can pass any more.
+    /// Some of its bytes were swallowed: the rest would make no sense.
     deaf: AtomicBool,
     frames: Arc<watch::Sender<Frames>>,
 }
@@ -225,7 +225,7 @@ impl Pipe {
         (client.ended, upstream.ended) = (ended, ended);
     }
 
-    /// From the upstream to the client, who is left to close when the upstream has ended.
+    /// From the upstream to the client, which may close the connection when the upstream has ended.
     async fn answer(&self, from: ReadHalf<'_>, to: WriteHalf<'_>) -> io::Result<()> {
         let ended = self.pump(Side::Server, from, to).await;
         if ended.is_ok() || self.is_deaf() || *self.flow.borrow() == Flow::Swallow {

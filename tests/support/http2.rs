@@ -1,5 +1,5 @@
-//! The accept loop under every HTTP/2 server here: counts connections, takes TLS and unix
-//! sockets, and can say GOAWAY.
+//! The accept loop under every HTTP/2 server here: counts connections, supports TLS and unix
+//! sockets, and can send GOAWAY.
 
 use std::{convert::Infallible, error::Error, future::Future, io, pin::pin, sync::Arc};
 
@@ -25,7 +25,7 @@ pub enum Listener {
     Unix(std::os::unix::net::UnixListener),
 }
 
-/// How many connections there were and are.
+/// The number of connections, in total and now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Connections {
     pub accepted: usize,
@@ -69,12 +69,12 @@ pub struct Server<S: AsMut<Connections>> {
     pub listener: Listener,
     pub tls: Option<Arc<ServerConfig>>,
     pub counts: Arc<watch::Sender<S>>,
-    /// Once true: nothing is accepted any more and each connection says GOAWAY.
+    /// Once true, no connection is accepted and each open one sends GOAWAY.
     pub goaway: watch::Receiver<bool>,
 }
 
 impl<S: AsMut<Connections> + Send + Sync + 'static> Server<S> {
-    /// Serves until told to go away, and then until the last connection is gone.
+    /// Serves until `goaway` is set, and then until the last connection is closed.
     pub async fn run<H, F, B>(self, handler: H)
     where
         H: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
@@ -94,7 +94,7 @@ impl<S: AsMut<Connections> + Send + Sync + 'static> Server<S> {
             let (tls, handler, goaway) = (tls.clone(), handler.clone(), self.goaway.clone());
             connections.spawn(async move {
                 let _counted = counted;
-                // A client that refuses our certificate says so itself.
+                // A client that rejects our certificate reports it itself.
                 if let Some(io) = encrypt(io, tls, goaway.clone()).await {
                     connection(io, handler, goaway).await;
                 }

@@ -1,5 +1,5 @@
-//! What the tests, examples and benchmarks share: scripted and raw servers, proxies that
-//! misbehave on demand, certificates, and a real flagd where there is one.
+//! What the tests, examples and benchmarks share: scripted and raw servers, proxies that misbehave
+//! on demand, certificates, and a real flagd, if available.
 // Each program uses a part of it; all of it is private to that program, and a failure panics.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::expect_used)]
 

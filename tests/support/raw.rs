@@ -1,4 +1,5 @@
-//! Peers that are no flagd: one that answers plain HTTP, one that says nothing, a closed port.
+//! Peers that are not flagd: one that responds over plain HTTP, one that sends nothing, a closed
+//! port.
 
 use std::sync::Arc;
 
@@ -12,8 +13,8 @@ use super::{
     ports, wait,
 };
 
-/// An HTTP/2 server that answers every request with a status and a line of text, as flagd does
-/// for a service that it does not have, and proxies do for a backend that is gone.
+/// An HTTP/2 server that responds to every request with a status and a line of text, as flagd does
+/// for an unknown service, and proxies do for an unavailable backend.
 #[derive(Debug)]
 pub struct PlainHttp {
     port: u16,
@@ -25,7 +26,7 @@ pub struct PlainHttp {
 }
 
 impl PlainHttp {
-    /// Answers with this status: 404, 503 or another.
+    /// Responds with this status: 404, 503 or another.
     pub fn start(status: u16) -> Self {
         let listener = ports::listen();
         let port = listener.local_addr().unwrap().port();
@@ -57,7 +58,7 @@ impl PlainHttp {
         Self { port, status, counts, calls, _goaway: goaway, _background: background }
     }
 
-    /// Answers with this status from now on.
+    /// Responds with this status from now on.
     pub fn set_status(&self, status: u16) {
         self.status.send_replace(StatusCode::from_u16(status).unwrap());
     }
@@ -74,13 +75,13 @@ impl PlainHttp {
         *self.counts.borrow()
     }
 
-    /// Waits until it has received so many requests other than those for an event stream.
+    /// Waits until it has received this many requests other than those for an event stream.
     pub async fn wait_for_calls(&self, wanted: usize) {
         wait::until(&self.calls, "calls", |calls| *calls >= wanted).await;
     }
 }
 
-/// Accepts TCP connections, reads, and never says anything.
+/// Accepts TCP connections, reads, and never sends anything.
 #[derive(Debug)]
 pub struct SilentPeer {
     port: u16,

@@ -1,5 +1,5 @@
-//! A server that resets calls: each with the next reason of a list, and answers once that is at its
-//! end. Event streams are ready and stay open.
+//! A server that resets each call with the next reason of a list, and responds once the list is
+//! exhausted. Event streams are ready and stay open.
 
 use std::{
     collections::VecDeque,
@@ -55,7 +55,7 @@ impl ResettingServer {
         *self.script.lock().unwrap() = Script { reasons: reasons.into_iter().collect(), calls: 0 };
     }
 
-    /// How many calls have come since then, streams left out.
+    /// How many calls have arrived since then, without streams.
     pub fn calls(&self) -> usize {
         self.script.lock().unwrap().calls
     }
@@ -112,7 +112,7 @@ async fn answer(
     stream.send_trailers(HeaderMap::from_iter(trailers)).unwrap();
 }
 
-/// As gRPC frames a message that is not compressed.
+/// An uncompressed message, framed for gRPC.
 fn framed(message: &impl Message) -> Bytes {
     let mut bytes = BytesMut::new();
     bytes.put_u8(0);

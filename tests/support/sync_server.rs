@@ -1,5 +1,4 @@
-//! A server of the sync protocol whose every message a test scripts: for what no flagd can be made
-//! to do.
+//! A sync server whose messages are all scripted, for behaviour that flagd cannot be made to show.
 
 use std::{
     convert::Infallible,
@@ -35,11 +34,11 @@ pub struct SyncServer {
     running: Mutex<Option<(watch::Sender<bool>, Background)>>,
 }
 
-/// What was asked of the server.
+/// The requests that the server received.
 #[derive(Clone, Debug, Default)]
 pub struct Seen {
     pub connections: Connections,
-    /// Provider id, selector, and the header `flagd-selector` of each stream asked for.
+    /// Provider id, selector, and the header `flagd-selector` of each requested stream.
     pub streams: Vec<(String, String, Option<String>)>,
     /// How often `GetMetadata` was called.
     pub metadata_calls: usize,
@@ -60,16 +59,16 @@ struct Core {
 #[derive(Debug)]
 struct Script {
     message: SyncFlagsResponse,
-    /// Streams are opened, and nothing is sent.
+    /// Streams are opened but nothing is sent.
     silent: bool,
-    /// Streams fail so.
+    /// Streams fail with this status.
     refusal: Option<Status>,
     metadata: Result<Json, Status>,
     streams: Vec<mpsc::UnboundedSender<Result<SyncFlagsResponse, Status>>>,
 }
 
 impl SyncServer {
-    /// Starts on a free port of 127.0.0.1 with this definition, and a sync context that is empty.
+    /// Starts on a free port of 127.0.0.1 with this definition and an empty sync context.
     pub fn start(definition: &Json) -> Self {
         let script = Script {
             message: SyncFlagsResponse {
@@ -117,12 +116,12 @@ impl SyncServer {
         *self.running.lock().unwrap() = Some((goaway, background));
     }
 
-    /// Another definition, told on all streams.
+    /// Another definition, sent on all streams.
     pub fn set(&self, definition: &Json) {
         self.send(&definition.to_string());
     }
 
-    /// Another text in place of a definition, told on all streams.
+    /// Another string in place of a definition, sent on all streams.
     pub fn send(&self, text: &str) {
         self.script(|script| {
             text.clone_into(&mut script.message.flag_configuration);
@@ -130,7 +129,8 @@ impl SyncServer {
         });
     }
 
-    /// Another sync context, told on all streams with the definition; none as of an older server.
+    /// Another sync context, sent on all streams with the definition; none, as from an older
+    /// server.
     pub fn set_context(&self, context: Option<&Json>) {
         self.script(|script| {
             script.message.sync_context = context.map(to_struct);
@@ -138,17 +138,17 @@ impl SyncServer {
         });
     }
 
-    /// What `GetMetadata` answers.
+    /// The response of `GetMetadata`.
     pub fn set_metadata(&self, metadata: Result<Json, Status>) {
         self.script(|script| script.metadata = metadata);
     }
 
-    /// New streams are silent, or not.
+    /// Whether new streams are silent.
     pub fn set_silent(&self, silent: bool) {
         self.script(|script| script.silent = silent);
     }
 
-    /// New streams fail so, or not.
+    /// Whether new streams fail, and how.
     pub fn set_refusal(&self, refusal: Option<Status>) {
         self.script(|script| script.refusal = refusal);
     }
@@ -176,7 +176,7 @@ impl SyncServer {
         self.core.seen.borrow().clone()
     }
 
-    /// Waits until so many streams were asked for, since the server was made.
+    /// Waits until this many streams have been requested since the server was created.
     pub async fn wait_for_streams(&self, count: usize) {
         let what = format!("{count} streams");
         wait::until(&self.core.seen, &what, |seen| seen.streams.len() >= count).await;

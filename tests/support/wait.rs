@@ -1,4 +1,4 @@
-//! Waiting for a condition: never a sleep, always with a bound that says what was waited for.
+//! Waits for a condition, never for a time, and within a bound whose failure names the condition.
 
 use std::{
     fmt::Debug,
@@ -12,7 +12,7 @@ use tokio::{
     time::{self, sleep, timeout},
 };
 
-/// Long enough for a loaded machine; only a failing test ever takes so long.
+/// Long enough for a loaded machine; only a failing test takes this long.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The future's output; panics, naming `what`, when it takes longer than [`PATIENCE`].
@@ -30,8 +30,7 @@ pub async fn no_sooner<F: Future>(what: &str, least: Duration, future: F) -> F::
     output
 }
 
-/// Waits until `condition` holds, where nothing tells when; panics, naming `what`, if it never
-/// does.
+/// Waits until `condition` holds, by polling; panics, naming `what`, if it never does.
 pub async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     bounded(what, async {
         while !condition() {
@@ -41,7 +40,8 @@ pub async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     .await;
 }
 
-/// Waits until `condition`, which is asked for, holds; panics, naming `what`, if it never does.
+/// Waits until the asynchronous `condition` holds, by polling; panics, naming `what`, if it never
+/// does.
 pub async fn becomes_true(what: &str, mut condition: impl AsyncFnMut() -> bool) {
     bounded(what, async {
         while !condition().await {
@@ -51,7 +51,7 @@ pub async fn becomes_true(what: &str, mut condition: impl AsyncFnMut() -> bool) 
     .await;
 }
 
-/// As [`eventually`], for code that is not asynchronous.
+/// Like [`eventually`], for synchronous code.
 pub fn block_until(what: &str, mut condition: impl FnMut() -> bool) {
     let start = Instant::now();
     while !condition() {

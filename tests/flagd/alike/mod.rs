@@ -1,7 +1,8 @@
-//! The embedded server and flagd on the same definitions and questions, made anew in every run: all of
-//! an answer is compared, over both versions of the protocol and over OFREP.
+//! The embedded server and flagd with the same definitions and requests, generated anew in every
+//! run. Whole responses are compared, over both versions of the protocol and over OFREP.
 //!
-//! `FLAGSTAFF_ALIKE_SEED` repeats a run, `FLAGSTAFF_ALIKE_DEFINITIONS` says how many definitions.
+//! `FLAGSTAFF_ALIKE_SEED` repeats a run, `FLAGSTAFF_ALIKE_DEFINITIONS` sets the number of
+//! definitions.
 
 mod generate;
 
@@ -42,7 +43,7 @@ pub(crate) fn trials() -> Vec<Trial> {
 }
 
 const DEFINITIONS: u64 = 60;
-/// How often each flag is asked for.
+/// How often each flag is requested.
 const QUESTIONS: usize = 4;
 
 fn number(variable: &str) -> Option<u64> {
@@ -58,7 +59,7 @@ async fn the_server_responds_as_flagd_does() {
     let definitions: Vec<_> =
         (0..count.try_into().unwrap()).map(|number| generator.definition(number)).collect();
 
-    // Each definition is a source of its own, so that flagd may refuse it alone.
+    // Each definition is a source of its own, so that flagd can reject it alone.
     let ready = json!({"state": "ENABLED", "variants": {"on": true}, "defaultVariant": "on"});
     let mut flagd = FlagdProcess::with(&json!({"flags": {"ready": ready}}));
     for (number, definition) in definitions.iter().enumerate() {
@@ -106,8 +107,9 @@ async fn the_server_responds_as_flagd_does() {
     server.shutdown().await;
 }
 
-/// Waits until flagd has taken or refused every definition. It takes them one after the other, in the
-/// order in which it has read them: what changes once it has read all of them is taken last.
+/// Waits until flagd has accepted or rejected every definition. It processes them one after the
+/// other, in the order in which it has read them, so what changes after it has read all of them
+/// comes last.
 async fn until_all_are_taken(flagd: &FlagdProcess, asker: &mut Asker) {
     let management = (Ipv4Addr::LOCALHOST, flagd.ports().management);
     becomes_true("flagd to have read every source", async || {
@@ -128,7 +130,7 @@ async fn until_all_are_taken(flagd: &FlagdProcess, asker: &mut Asker) {
     .await;
 }
 
-/// The answers on each way.
+/// The responses over each protocol.
 async fn answers(asker: &mut Asker, key: &str, kind: Kind, context: &Value) -> Value {
     let (status, ofrep): (StatusCode, _) = asker.ofrep(key, context).await;
     json!({

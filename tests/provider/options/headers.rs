@@ -16,7 +16,7 @@ fn an_error_of_the_variable_shows_no_value() {
         ("s3cret", "header 1"),
         ("a=1, s3cret", "header 2"),
         (",a=1,,authorization: Bearer s3cret", "header 2"),
-        // The name is cut at the wrong place, and holds what is secret.
+        // The name is cut at the wrong place and contains the secret.
         ("authorization: Bearer s3cret=", "header 1"),
         ("a=1,authorization:s3cret==", "header 2"),
         ("=s3cret", "header 1"),

@@ -16,13 +16,13 @@ struct Case {
     name: &'static str,
     show: fn(&FlagdOptions) -> String,
     default: &'static str,
-    /// Texts of the variable, and what they come to.
+    /// Values of the variable, and the resulting options.
     given: &'static [(&'static str, &'static str)],
     /// Variables that this one needs beside it.
     beside: &'static [(&'static str, &'static str)],
     set: fn(FlagdOptionsBuilder) -> FlagdOptionsBuilder,
     set_value: &'static str,
-    /// Empty where any text is accepted, and its use shows later whether it is right.
+    /// Empty where any string is accepted and checked only when it is used.
     malformed: &'static [&'static str],
 }
 
@@ -46,7 +46,7 @@ macro_rules! millis {
     };
 }
 
-/// Texts without a default that are not looked at when the options are built.
+/// Strings without a default that are not checked when the options are built.
 macro_rules! free {
     ($name:literal, $option:ident, beside $beside:expr, set $set:expr) => {
         Case {
