@@ -10,15 +10,15 @@ use std::{error::Error, fs, pin::pin, time::Duration};
 
 use serde_json::json;
 use support::{
-    authority_proxy::AuthorityProxy,
     certs::Certificates,
     clock::Clock,
-    gate::TcpGate,
     json::from_struct,
     ports::local,
     proto::{V1, V2, connect, v1, v2},
-    raw::{PlainHttp, SilentPeer, closed_port},
+    proxy::authority_proxy::AuthorityProxy,
+    proxy::gate::TcpGate,
     scripted::{Flag, Method, ScriptedServer, StreamMode, Version, Versions},
+    servers::raw::{PlainHttp, SilentPeer, closed_port},
     wait::{bounded, no_sooner},
 };
 use tonic::{

@@ -9,7 +9,7 @@ use crate::{
     program::{Finished, finish, flagstaff, run},
     start::addresses,
     support::{
-        raw::{SilentPeer, closed_port},
+        servers::raw::{SilentPeer, closed_port},
         wait::becomes_true,
     },
 };

@@ -23,9 +23,9 @@ use crate::{
     support::{
         certs::Certificates,
         flagd::{FlagdCommand, FlagdProcess},
-        http2::{self, Connections, Listener},
         ports::{listen, local},
-        sync_server::SyncServer,
+        servers::http2::{self, Connections, Listener},
+        servers::sync_server::SyncServer,
         wait::eventually,
     },
 };

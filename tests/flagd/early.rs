@@ -12,9 +12,9 @@ use crate::{
     subject::flags,
     support::{
         flagd::{self, FlagdProcess},
-        gate::TcpGate,
         ports::local,
         proto::{V1, connect, v1},
+        proxy::gate::TcpGate,
         wait::{becomes_true, bounded},
     },
     trial::trials,

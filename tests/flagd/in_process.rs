@@ -14,7 +14,7 @@ use crate::{
     subject::{Subject, Type, ask, flags, nothing_is_left, options, options_for, plain},
     support::{
         flagd::FlagdProcess,
-        gate::TcpGate,
+        proxy::gate::TcpGate,
         wait::{PATIENCE, becomes_true, bounded},
     },
     trial::trials,

@@ -19,20 +19,16 @@ mod alike;
 mod changes;
 mod context;
 mod early;
-mod hangs;
 #[cfg(feature = "in-process")]
 mod in_process;
 mod load;
-mod loss;
-mod network;
+mod outages;
 mod program;
 mod selector;
 mod streams;
 mod subject;
-#[cfg(feature = "tls")]
-mod tls;
+mod transport;
 mod trial;
-mod unix;
 mod values;
 mod witness;
 
@@ -48,7 +44,7 @@ fn main() -> ExitCode {
     arguments.test_threads.get_or_insert(THREADS);
     trial::note_panics();
     let trials = [
-        hangs::trials(), // the longest first
+        outages::hangs::trials(), // the longest first
         #[cfg(feature = "in-process")]
         in_process::trials(),
         #[cfg(feature = "server")]
@@ -57,14 +53,14 @@ fn main() -> ExitCode {
         context::trials(),
         early::trials(),
         load::trials(),
-        loss::trials(),
-        network::trials(),
+        outages::loss::trials(),
+        outages::network::trials(),
         program::trials(),
         selector::trials(),
         streams::trials(),
         #[cfg(feature = "tls")]
-        tls::trials(),
-        unix::trials(),
+        transport::tls::trials(),
+        transport::unix::trials(),
         values::trials(),
     ];
     libtest_mimic::run(&arguments, trials.into_iter().flatten().collect()).exit_code()

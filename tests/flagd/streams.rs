@@ -10,7 +10,7 @@ use crate::{
     subject::{Subject, flags, options_for, plain},
     support::{
         flagd::FlagdProcess,
-        gate::TcpGate,
+        proxy::gate::TcpGate,
         wait::{becomes_true, bounded},
     },
     trial::{trials, until_no_task},

@@ -9,7 +9,7 @@ use serde_json::{Value as Json, json};
 
 use crate::{
     subject::{Subject, Type, ask, options, options_for},
-    support::{authority_proxy::AuthorityProxy, flagd::FlagdProcess, ports::local},
+    support::{flagd::FlagdProcess, ports::local, proxy::authority_proxy::AuthorityProxy},
     trial::trials,
 };
 

@@ -10,7 +10,7 @@ use crate::support::{
         assert_contains, changed, expect, expect_error, next, provider, ready, started, value,
         watched,
     },
-    sync_server::SyncServer,
+    servers::sync_server::SyncServer,
     wait::PATIENCE,
 };
 

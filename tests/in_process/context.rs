@@ -8,7 +8,7 @@ use tonic::Status;
 use super::{of, ruled, switches, text};
 use crate::support::{
     provider::{ALL_CHANGED, assert_contains, expect, initialize, provider, ready, watched},
-    sync_server::SyncServer,
+    servers::sync_server::SyncServer,
 };
 
 fn where_am_i() -> serde_json::Value {

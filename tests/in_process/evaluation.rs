@@ -14,7 +14,7 @@ use serde_json::{Value as Json, json};
 use super::{of, ruled, switch, text};
 use crate::support::{
     provider::{assert_contains, error, message, provider, ready, value},
-    sync_server::SyncServer,
+    servers::sync_server::SyncServer,
 };
 
 #[tokio::test]

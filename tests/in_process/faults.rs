@@ -14,8 +14,8 @@ use crate::support::{
         assert_contains, error, expect, expect_error, initialize, message, near, started, value,
         watched,
     },
-    raw::{SilentPeer, closed_port},
-    sync_server::SyncServer,
+    servers::raw::{SilentPeer, closed_port},
+    servers::sync_server::SyncServer,
     wait::{PATIENCE, bounded, no_sooner},
 };
 

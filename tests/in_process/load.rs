@@ -13,7 +13,7 @@ use super::of;
 use crate::support::{
     memory::resident,
     provider::{next, ready, watched},
-    sync_server::SyncServer,
+    servers::sync_server::SyncServer,
     wait::bounded,
 };
 

@@ -22,7 +22,7 @@ use flagstaff::{
 };
 use open_feature::{EvaluationContext, StructValue, provider::FeatureProvider};
 use serde_json::{Value as Json, json};
-use support::{provider::near, sync_server::SyncServer, wait::bounded};
+use support::{provider::near, servers::sync_server::SyncServer, wait::bounded};
 
 /// Options for evaluation in process with the flags of this server.
 fn of(server: &SyncServer) -> FlagdOptionsBuilder {

@@ -6,7 +6,7 @@ use open_feature::EvaluationErrorCode;
 use super::{of, switches};
 use crate::support::{
     provider::{assert_contains, error, expect, initialize, message, ready, tasks, value, watched},
-    sync_server::SyncServer,
+    servers::sync_server::SyncServer,
     wait::{bounded, eventually},
 };
 

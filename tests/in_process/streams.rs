@@ -9,7 +9,7 @@ use super::{of, switches};
 use crate::support::{
     clock::Clock,
     provider::{changed, expect, next, ready, value, watched},
-    sync_server::SyncServer,
+    servers::sync_server::SyncServer,
     wait::{eventually, no_sooner},
 };
 

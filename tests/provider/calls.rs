@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use crate::support::{
     clock::Clock,
-    gate::TcpGate,
     provider::{
         ALL_CHANGED, assert_contains, boolean, connected, error, expect, message, near, ready,
         started, swift, value,
     },
-    raw::PlainHttp,
-    resetting::ResettingServer,
+    proxy::gate::TcpGate,
     scripted::{Call, Flag, ScriptedServer, StreamMode, Versions},
+    servers::raw::PlainHttp,
+    servers::resetting::ResettingServer,
     wait::{PATIENCE, bounded, eventually, no_sooner},
 };
 use flagstaff::{FlagdProvider, ProviderEvent, State, flagd::FlagdOptionsBuilder};

@@ -9,8 +9,8 @@ use crate::support::{
         ALL_CHANGED, assert_contains, boolean, changed, error, expect, expect_error, initialize,
         message, provider, ready, started, watched,
     },
-    raw::SilentPeer,
     scripted::{ScriptedServer, StreamMode},
+    servers::raw::SilentPeer,
 };
 use flagstaff::{
     FlagdOptions, FlagdProvider, ProviderEvent, State,

@@ -3,13 +3,13 @@
 use std::net::Ipv6Addr;
 
 use crate::support::{
-    authority_proxy::AuthorityProxy,
     background::Background,
     ports::local,
     provider::{
         assert_contains, changed, error, expect, message, near, ready, started, swift, value,
         watched,
     },
+    proxy::authority_proxy::AuthorityProxy,
     scripted::ScriptedServer,
 };
 use flagstaff::{State, flagd::FlagdOptionsBuilder};

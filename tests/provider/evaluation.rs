@@ -8,8 +8,8 @@ use crate::support::{
         ALL_CHANGED, assert_contains, boolean, error, expect, message, near, ready, started, value,
         watched,
     },
-    raw::PlainHttp,
     scripted::{Flag, Method, Missing, ScriptedServer, Version, Versions},
+    servers::raw::PlainHttp,
 };
 use flagstaff::{FlagdProvider, ProviderEvent, reason};
 use open_feature::{

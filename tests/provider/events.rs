@@ -8,8 +8,8 @@ use crate::support::{
         ALL_CHANGED, assert_contains, boolean, changed, error, expect, expect_error, initialize,
         near, next, provider, ready, started, value, watched,
     },
-    raw::closed_port,
     scripted::{ScriptedServer, StreamMode},
+    servers::raw::closed_port,
     wait::bounded,
 };
 use flagstaff::{

@@ -15,14 +15,10 @@ mod clock;
 mod connection;
 mod evaluation;
 mod events;
-mod fatal;
 mod faults;
 mod lifecycle;
 mod options;
 mod quotes;
-mod races;
-mod recovery;
-mod shutdown;
 mod streams;
 #[path = "../support/mod.rs"]
 mod support;

@@ -156,7 +156,7 @@ async fn a_program_sees_the_whole_path() {
 
 #[cfg(feature = "in-process")]
 mod in_process {
-    use crate::support::{provider::swift, sync_server::SyncServer};
+    use crate::support::{provider::swift, servers::sync_server::SyncServer};
     use flagstaff::{
         async_trait,
         flagd::Resolver,

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::support::{
     clock::Clock,
-    gate::TcpGate,
     provider::{ALL_CHANGED, boolean, changed, expect, value, watched},
+    proxy::gate::TcpGate,
     scripted::{Flag, ScriptedServer, StreamMode},
 };
 use flagstaff::{

@@ -17,8 +17,8 @@ use tracing_subscriber::{Layer, layer::Context, prelude::*};
 
 use crate::support::{
     provider::{assert_contains, boolean, error, initialize, near, next, provider, watched},
-    raw::closed_port,
     scripted::{Flag, ScriptedServer},
+    servers::raw::closed_port,
 };
 use tonic::Status;
 

@@ -7,7 +7,7 @@ use tokio::task::JoinHandle;
 use crate::{
     every_call_is_answered, provider,
     support::{
-        gate::TcpGate,
+        proxy::gate::TcpGate,
         scripted::ScriptedServer,
         wait::{PATIENCE, eventually},
     },

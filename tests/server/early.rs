@@ -26,7 +26,7 @@ use super::{
     client::{
         Answer, get, post, sync, sync_v1::FetchAllFlagsRequest, v1 as client_v1, v2 as client_v2,
     },
-    envelopes::envelope,
+    connect::envelopes::envelope,
     support::{
         clock::Clock,
         proto::{v1, v2},

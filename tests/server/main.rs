@@ -9,32 +9,21 @@
     clippy::expect_used
 )]
 
-mod certificates;
 mod client;
 mod connect;
-mod connect_stream;
 mod context;
-mod context_source;
 mod early;
-mod encodings;
-mod encrypted;
-mod envelopes;
 mod events;
 mod flag_sets;
-mod hostile;
-mod http_source;
-mod keep_alive;
-mod load;
+mod grpc;
+mod limits;
 mod management;
 mod ofrep;
 mod provider;
-mod quoting;
 mod shutdown;
 mod sources;
-mod statuses;
 mod sync;
-mod unary;
-mod warnings;
+mod tls;
 
 #[path = "../support/mod.rs"]
 #[allow(unused_imports)]

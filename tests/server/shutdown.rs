@@ -107,9 +107,9 @@ async fn a_request_that_was_begun_is_finished() {
 async fn a_client_that_reads_nothing_delays_shutdown_for_5_seconds() {
     let server = serve().await;
     let management = server.management_addr();
-    let stuck = super::hostile::stuck_stream(&server).await;
+    let stuck = crate::limits::hostile::stuck_stream(&server).await;
     let watch = "/grpc.health.v1.Health/Watch";
-    let stuck_probe = super::hostile::stuck_call(management, watch).await;
+    let stuck_probe = crate::limits::hostile::stuck_call(management, watch).await;
     tokio::time::pause();
     let clock = Clock::stopped();
     let began = tokio::time::Instant::now();

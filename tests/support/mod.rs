@@ -4,14 +4,10 @@
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::expect_used)]
 
 pub mod ask;
-pub mod authority_proxy;
 pub mod background;
 pub mod certs;
 pub mod clock;
 pub mod flagd;
-pub mod frames;
-pub mod gate;
-pub mod http2;
 pub mod installed;
 pub mod json;
 pub mod memory;
@@ -19,11 +15,10 @@ pub mod ports;
 pub mod proto;
 #[cfg(feature = "rpc")]
 pub mod provider;
-pub mod raw;
-pub mod resetting;
+pub mod proxy;
 pub mod scripted;
 #[cfg(feature = "in-process")]
 pub mod sent;
-pub mod sync_server;
+pub mod servers;
 pub mod tls;
 pub mod wait;

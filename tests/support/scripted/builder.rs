@@ -13,8 +13,8 @@ use tokio_rustls::rustls::ServerConfig;
 use super::{Core, Missing, Script, ScriptedServer, StreamMode, Versions, service::handler};
 use crate::support::{
     background::Background,
-    http2::{Listener, Server},
     ports,
+    servers::http2::{Listener, Server},
 };
 
 /// Settings of a server that has not started yet.

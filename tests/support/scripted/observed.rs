@@ -11,7 +11,7 @@ use serde_json::Value;
 use tonic::{Extensions, metadata::MetadataMap};
 
 use super::{Method, Version};
-use crate::support::{http2::Connections, json::from_struct};
+use crate::support::{json::from_struct, servers::http2::Connections};
 
 /// The log keeps this many of the newest calls.
 const LOGGED: usize = 10_000;
