@@ -106,7 +106,7 @@ impl Peer {
                 self.events.remove(0)
             };
             if event.get("event").is_none() {
-                return Err(format!("not asked, and answered {event} instead of {what}"));
+                return Err(format!("unexpected response {event} instead of {what}"));
             }
             if wanted(&event) {
                 return Ok(event);

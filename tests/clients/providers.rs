@@ -194,5 +194,5 @@ fn equal(question: &Value, answer: &Value, expected: &Value) -> Result<(), Strin
     if same(answer, expected) {
         return Ok(());
     }
-    Err(format!("{question}\n  answered {answer}\n  expected {expected}"))
+    Err(format!("{question}\n  returned {answer}\n  expected {expected}"))
 }

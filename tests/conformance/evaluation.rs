@@ -36,7 +36,7 @@ impl FromStr for Type {
 impl Type {
     /// The value of the text. Numbers within an object are all of one type.
     pub(crate) fn parse(self, text: &str) -> Result<Json, String> {
-        let invalid = || format!("`{text}` is no {self:?}");
+        let invalid = || format!("`{text}` is not a valid {self:?}");
         match self {
             Self::Text => Ok(json!(text)),
             Self::Boolean => match text.to_ascii_lowercase().as_str() {

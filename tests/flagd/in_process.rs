@@ -217,7 +217,7 @@ async fn silence_that_pings_detect() {
     let options = synced(&flagd).port(gate.port()).keep_alive_time(Duration::from_millis(250));
     let mut subject = Subject::with_flag(options, "old").await;
     gate.wait_until_passed("answers to pings", |seen| seen.pongs >= 6).await;
-    assert_eq!(subject.events_so_far().await, [], "answered pings do no harm");
+    assert_eq!(subject.events_so_far().await, [], "acknowledged pings do no harm");
     flagd.stop();
     // A ping waits 20 s for its response.
     assert_eq!(subject.event_within(PATIENCE * 2).await, ProviderEvent::Stale);

@@ -105,7 +105,7 @@ impl Subject {
     pub(crate) async fn change(&mut self) -> ChangedFlags {
         match self.event().await {
             ProviderEvent::ConfigurationChanged(flags) => flags,
-            event => panic!("{event:?} is no change of flags"),
+            event => panic!("{event:?} is not a change of flags"),
         }
     }
 
@@ -129,7 +129,7 @@ impl Subject {
     pub(crate) async fn error(&mut self) -> String {
         match self.state_event().await {
             ProviderEvent::Error { message, fatal: false } => message,
-            event => panic!("{event:?} is no error to recover from"),
+            event => panic!("{event:?} is not a recoverable error"),
         }
     }
 

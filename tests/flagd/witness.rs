@@ -58,7 +58,7 @@ impl Witness {
         for Seen { asked, value } in self.seen.lock().unwrap().iter().filter(|seen| after(seen)) {
             let late = *asked - recovery;
             match value {
-                Ok(value) => assert_ne!(value, stale, "asked {late:?} after the recovery"),
+                Ok(value) => assert_ne!(value, stale, "evaluated {late:?} after the recovery"),
                 Err(EvaluationErrorCode::FlagNotFound) => {}
                 Err(code) => panic!("{code} {late:?} after the recovery"),
             }

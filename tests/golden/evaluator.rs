@@ -17,7 +17,7 @@ impl Case {
     pub(crate) fn judge(&self) -> Verdict {
         let set = match (FlagSet::parse(&self.definition), &self.expected) {
             (Err(_), Expected::Rejected(_)) => return Verdict::Agrees,
-            (Err(error), _) => return Verdict::Differs(format!("{}: refused: {error}", self.key)),
+            (Err(error), _) => return Verdict::Differs(format!("{}: rejected: {error}", self.key)),
             (Ok(set), _) => set,
         };
         let outcome = set.evaluate(&self.key, &self.context);
@@ -30,7 +30,7 @@ impl Case {
                 }
             }
             Expected::Rejected(reason) => {
-                Verdict::Differs(format!("{}: not refused: {reason}", self.key))
+                Verdict::Differs(format!("{}: not rejected: {reason}", self.key))
             }
             Expected::Answers { v1, v2, .. } => self.compare(&outcome, v1, v2),
         }

@@ -68,7 +68,7 @@ impl Clients {
             // The evaluator decides whether the definition must be rejected or the flag left out.
             return match v2_answer["error"].as_str() {
                 Some("NOT_FOUND") => Verdict::Agrees,
-                _ => Verdict::Differs(format!("{}: neither refused nor left out", case.key)),
+                _ => Verdict::Differs(format!("{}: neither rejected nor left out", case.key)),
             };
         };
         let v1_answer = self.asker.v1(&case.key, case.kind, &context).await;

@@ -279,7 +279,7 @@ async fn without_a_watch_changes_wait_for_the_interval() {
     assert!(!lost.is_fatal());
     // The clock is paused, so this takes no time.
     let more = tokio::time::timeout(10 * OFTEN, source.next()).await;
-    assert!(more.is_err(), "it is told once: {more:?}");
+    assert!(more.is_err(), "it is reported once: {more:?}");
     fs::write(&files.path, "2").unwrap();
     assert_eq!(given(&mut source).await, "2", "what comes back is given, if it is the same");
 

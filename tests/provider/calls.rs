@@ -470,7 +470,7 @@ async fn calls_without_a_response_open_the_circuit() {
     );
 
     server.recover_all();
-    assert_eq!(value(&provider, "on").await, (true, Reason::Static), "the probe is answered");
+    assert_eq!(value(&provider, "on").await, (true, Reason::Static), "the probe succeeds");
     let gate = server.gate("other");
     let calling: Vec<_> = (0..10)
         .map(|_| {

@@ -144,7 +144,7 @@ async fn a_server_may_end_a_stream_at_a_deadline_of_its_own() {
         scene.expect([ProviderEvent::Stale]).await;
         scene.clock.pass(secs(full) / 2 - TICK).await;
         scene.clock.still("a value", boolean(&scene.provider, "targeted")).await.unwrap();
-        assert_eq!(scene.server.observed().streams_opened(), losses + 3, "it was asked at once");
+        assert_eq!(scene.server.observed().streams_opened(), losses + 3, "it was called at once");
         scene.clock.pass(secs(full)).await;
         scene.expect([ProviderEvent::Ready, ALL_CHANGED]).await;
     }

@@ -119,7 +119,7 @@ pub async fn expect(events: &mut Events, expected: impl IntoIterator<Item = Prov
 pub async fn expect_error(events: &mut Events) -> (String, bool) {
     match next(events).await {
         ProviderEvent::Error { message, fatal } => (message, fatal),
-        other => panic!("{other:?} is no error"),
+        other => panic!("{other:?} is not an error"),
     }
 }
 

@@ -80,7 +80,7 @@ async fn the_server_responds_as_flagd_does() {
             continue;
         }
         let witness = theirs.v2(&definition.witness, Kind::Boolean, &json!({})).await;
-        assert_eq!(witness["value"], true, "seed {seed}: flagd refused {}", definition.json);
+        assert_eq!(witness["value"], true, "seed {seed}: flagd rejected {}", definition.json);
         for key in &definition.keys {
             for _ in 0..QUESTIONS {
                 let (kind, context) = generator.question();
@@ -96,7 +96,7 @@ async fn the_server_responds_as_flagd_does() {
     }
     for (Definition { json, witness, .. }, error) in &refused {
         let answer = theirs.v2(witness, Kind::Boolean, &json!({})).await;
-        assert_eq!(answer["error"], "NOT_FOUND", "seed {seed}: refused here: {error}: {json}");
+        assert_eq!(answer["error"], "NOT_FOUND", "seed {seed}: rejected here: {error}: {json}");
     }
     println!("alike: {agreed} questions agreed, {} definitions were refused", refused.len());
     let usual =

@@ -50,7 +50,7 @@ async fn longer_than_the_deadline() {
     flagd.cont();
     subject.until("flag", "on").await;
     let error = subject.text("other").await.unwrap_err();
-    assert_eq!(error.code, EvaluationErrorCode::FlagNotFound, "the connection is of use again");
+    assert_eq!(error.code, EvaluationErrorCode::FlagNotFound, "the connection is usable again");
     assert_eq!(subject.events_so_far().await, []);
     assert_eq!(subject.provider.stats().reconnections, 0);
     subject.shut_down().await;
@@ -149,7 +149,7 @@ async fn longer_than_pings_wait() {
     let mut subject = Subject::ready(options).await;
     subject.cache("flag", "old").await;
     gate.wait_until_passed("answers to pings", |seen| seen.pongs >= 6).await;
-    assert_eq!(subject.events_so_far().await, [], "answered pings do no harm");
+    assert_eq!(subject.events_so_far().await, [], "acknowledged pings do no harm");
 
     flagd.stop();
     // A ping waits 20 s for its response.

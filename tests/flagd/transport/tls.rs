@@ -116,7 +116,7 @@ async fn certificates_are_renewed() {
         fs::copy(new, flagd.dir().join(file)).unwrap();
     }
     flagd.spawn();
-    becomes_true("the certificate to be refused", async || {
+    becomes_true("the certificate to be rejected", async || {
         let error = subject.text("other").await.unwrap_err();
         error.message.unwrap().contains("certificate")
     })

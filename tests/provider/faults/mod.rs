@@ -199,7 +199,7 @@ async fn a_server_that_sends_goaway() {
     gate.wait_for(1).await;
     server.goaway();
     gate.release();
-    assert_eq!(asked.await.unwrap(), (true, Reason::Static), "what was begun has ended");
+    assert_eq!(asked.await.unwrap(), (true, Reason::Static), "the call in flight is finished");
     server.set("on", false);
     bounded("the shutdown", server.shutdown()).await;
     expect(&mut events, [ProviderEvent::Stale]).await;

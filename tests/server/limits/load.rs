@@ -49,7 +49,7 @@ async fn a_thousand_event_streams() {
             }
         });
     }
-    bounded("all to be told", tasks.join_all()).await;
+    bounded("all clients to be notified", tasks.join_all()).await;
 }
 
 /// Whether this process runs this test alone; otherwise the test starts such a process, in which no

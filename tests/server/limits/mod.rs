@@ -1,4 +1,4 @@
-//! What the server bears: hostile clients, long requests, and many of both.
+//! The limits of the server: hostile clients, long requests and messages, and load.
 
 pub mod hostile;
 mod keep_alive;

@@ -28,7 +28,7 @@ pub fn find() -> Result<FlagdCommand, String> {
     let set = |name| env::var_os(name).filter(|value| !value.is_empty());
     if let Some(path) = set("FLAGD_BIN") {
         let path = PathBuf::from(path);
-        let missing = || format!("FLAGD_BIN names {}, which is no file", path.display());
+        let missing = || format!("FLAGD_BIN names {}, which is not a file", path.display());
         return path.is_file().then(|| FlagdCommand::Binary(path.clone())).ok_or_else(missing);
     }
     if let Some(image) = set("FLAGD_IMAGE").and_then(|image| image.into_string().ok()) {
