@@ -1,4 +1,5 @@
-//! The documentation is true: tables equal the code's, links lead somewhere, examples are compiled.
+//! The documentation is correct: its tables match the code, its links resolve, its examples
+//! compile.
 #![cfg(feature = "rpc")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure panics")]
 
@@ -254,7 +255,7 @@ fn prose(page: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The anchors that GitHub gives to the headings of a page.
+/// The anchors that GitHub generates for the headings of a page.
 fn anchors(page: &str) -> BTreeSet<String> {
     let mut anchors = BTreeSet::new();
     for heading in prose(page).filter(|line| line.starts_with('#')) {
