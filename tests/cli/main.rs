@@ -1,7 +1,7 @@
 //! The program `flagstaff` as a process: what it prints, and how it ends.
 //!
-//! It asks the flagd of `FLAGD_BIN` or `FLAGD_IMAGE`, else a `flagstaff start`.
-// There are flags of a flagd.
+//! It calls the flagd of `FLAGD_BIN` or `FLAGD_IMAGE`, otherwise a `flagstaff start`.
+// The names `flag`, `flags` and `flagd` are similar.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::similar_names)]
 
 #[path = "../support/mod.rs"]

@@ -34,7 +34,7 @@ async fn logged(State(log): State<Log>, request: Incoming, next: Next) -> Answer
     next.run(request).await
 }
 
-/// A web server; its origin, and what it was asked.
+/// A web server; its origin, and the requests that it received.
 async fn web(router: Router) -> (Server, String, Log) {
     let log = Log::default();
     let server = serve(Server::builder(), router.layer(from_fn_with_state(log.clone(), logged)));
@@ -125,13 +125,13 @@ async fn redirects_carry_no_secret_to_another_origin() {
         assert!(!seen.contains("hush") && !seen.contains("authorization"), "{seen}");
         assert_eq!(others[0].1["x-open"], "open");
     }
-    // What a request with a body redirects to is for the caller to say.
+    // The caller decides whether to follow the redirect of a request with a body.
     let answer = Request::post(format!("{origin}/post")).body(Vec::new()).unwrap();
     assert_eq!(send(&client, answer).await.unwrap().0, StatusCode::FOUND);
 }
 
 #[tokio::test]
-async fn redirects_have_an_end() {
+async fn redirects_are_limited() {
     let (_server, origin, log) = web(Router::new().route("/", get(async || to("/?hush")))).await;
     let error = fetch(builder().max_redirects(3), &origin).await.unwrap_err();
     assert!(matches!(error, ClientError::Redirects(_, 3)), "{error}");
@@ -139,7 +139,7 @@ async fn redirects_have_an_end() {
     assert_eq!(log.lock().unwrap().len(), 4);
 }
 
-/// A body is bounded as it is once it is decompressed.
+/// The limit of a body applies after decompression.
 #[tokio::test]
 async fn bodies_are_bounded() {
     let compressed = gzip(&[b' '; 2000]);
@@ -188,7 +188,7 @@ async fn a_response_that_does_not_come() {
 
 /// The proxy of this test responds to every request itself.
 #[tokio::test]
-async fn a_proxy_is_asked_in_place_of_the_server() {
+async fn requests_go_through_the_proxy() {
     let (_proxy, proxy, log) = web(Router::new().fallback(async || "from the proxy")).await;
     let through = || Client::builder().proxy(proxy.replace("http://", "http://zoe:hush@"));
     let shown = format!("{:?}", through());
@@ -227,7 +227,7 @@ async fn tls() {
         assert_eq!(fetch(builder().tls(tls.clone()), &url).await.unwrap(), expected);
         let config = tls.config().unwrap();
         assert_eq!(fetch(builder().tls_config(config), &url).await.unwrap(), expected);
-        // What began with TLS stays with it.
+        // A request that began over TLS stays on TLS.
         let error = fetch(builder().tls(tls), &format!("{url}/away")).await.unwrap_err();
         assert!(matches!(error, ClientError::Insecure(_)), "{error}");
     }
@@ -243,9 +243,9 @@ async fn tls() {
     assert!(matches!(error, ClientError::Tls(_)), "{error}");
 }
 
-/// Errors quote no more of a URL than what is public.
+/// Errors quote only the public part of a URL.
 #[tokio::test]
-async fn errors_hold_no_secret() {
+async fn errors_contain_no_secret() {
     let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     for url in [format!("http://zoe:hush@{closed}/a?hush"), "ftp://zoe:hush@host/a?hush".to_owned()]
     {

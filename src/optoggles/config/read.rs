@@ -17,7 +17,8 @@ use super::{
 use crate::{
     evaluator::{
         DefinitionError, Diagnostic,
-        load::{location::Position, tree::Tree, yaml},
+        load::{tree::Tree, yaml},
+        location::Position,
     },
     http::Listen,
     optoggles::{
