@@ -19,10 +19,9 @@ use crate::{
         DefinitionError, Diagnostic,
         load::{location::Position, tree::Tree, yaml},
     },
-    http::Listen,
+    http::{Listen, Secret},
     optoggles::{
         machine::Settings,
-        secret::Secret,
         target::Removal,
         toggle::{Rule, Toggle},
     },

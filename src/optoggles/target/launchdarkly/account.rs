@@ -4,10 +4,12 @@ use http::{HeaderName, HeaderValue, Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::{error::FlagError, flag::Flag, rate_limit::RateLimit, spec::Spec};
-use crate::optoggles::{
-    api::{self, Api, Sent},
-    failure::Failure,
-    secret::Secret,
+use crate::{
+    http::Secret,
+    optoggles::{
+        api::{self, Api, Sent},
+        failure::Failure,
+    },
 };
 
 /// The content type of semantic patches.
