@@ -18,7 +18,9 @@ use crate::{
 
 /// Wraps a provider of any vendor, so that its flags are evaluated with [`Facts`].
 ///
-/// Metadata, status, hooks and initialization are those of the wrapped provider. For
+/// Metadata, status, hooks and initialization are those of the wrapped provider. Facts
+/// that cannot be read are an error of the evaluation only with
+/// [`Outage::Fail`](super::Outage::Fail). For
 /// flags of flagd, pass the facts to
 #[cfg_attr(
     feature = "rpc",
@@ -86,7 +88,7 @@ impl<P> FactsProvider<P> {
     }
 }
 
-/// The value as the SDK has it. Facts are strings, numbers and booleans.
+/// The value as the SDK has it: an integer if it is one in 64 bits, else a float. Facts are strings, numbers and booleans.
 fn field(value: &Value) -> Option<EvaluationContextFieldValue> {
     Some(match value {
         Value::String(text) => text.as_str().into(),

@@ -36,7 +36,7 @@ pub(crate) struct Parser {
     line: Vec<u8>,
     /// The event that has begun.
     event: ServerSentEvent,
-    /// Whether the event has a line of data. One without is not an event.
+    /// Whether the event has a line of data.
     has_data: bool,
     /// Whether the last byte was `\r`, so that a `\n` belongs to the same line break.
     after_return: bool,
@@ -92,7 +92,9 @@ impl Parser {
         let line = line.strip_prefix('\u{feff}').filter(|_| is_first).unwrap_or(line);
         if line.is_empty() {
             let event = std::mem::take(&mut self.event);
-            return Ok(std::mem::take(&mut self.has_data).then_some(event));
+            // Unlike in a browser, a name is enough: `reset` has no data.
+            let is_event = std::mem::take(&mut self.has_data) || !event.name.is_empty();
+            return Ok(is_event.then_some(event));
         }
         let (field, value) = line.split_once(':').unwrap_or((line, ""));
         let value = value.strip_prefix(' ').unwrap_or(value);
@@ -135,6 +137,7 @@ mod tests {
         let expected = [
             event("ready", Some("7"), "{\"a\":1}"),
             event("", None, "x\n\n y"),
+            event("nothing", None, ""),
             event("", Some("8"), ""),
         ];
         assert_eq!(parsed(&[stream.as_bytes()]).unwrap(), expected);

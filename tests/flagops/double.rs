@@ -256,10 +256,6 @@ impl Store {
         self.shared.data.lock().unwrap().sets.values().flatten().cloned().collect()
     }
 
-    pub fn secret(&self, identity: &str, key: &str) -> Option<String> {
-        self.shared.data.lock().unwrap().secrets.get(identity)?.get(key).cloned()
-    }
-
     pub fn fact(&self, identity: &str, key: &str) -> Option<String> {
         let data = self.shared.data.lock().unwrap();
         data.facts.get(identity)?.get(key).map(|(value, _)| value.clone())

@@ -114,6 +114,9 @@ async fn a_stale_value_is_used_while_it_is_read_again() {
     for _ in 0..5 {
         assert_eq!(fields(&facts, &context("acme")).await, json!({"tier": "gold"}));
     }
+    eventually("the second read", || store.asked(READ).len() == 2).await;
+    assert_eq!(fields(&facts, &context("acme")).await, json!({"tier": "gold"}));
+    tokio::task::yield_now().await;
     assert_eq!(store.asked(READ).len(), 2);
 }
 

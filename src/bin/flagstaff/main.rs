@@ -36,6 +36,7 @@ mod eval;
 #[expect(dead_code, reason = "the library also quotes paths")]
 mod excerpt;
 mod exit;
+mod facts;
 mod health;
 mod json;
 mod logging;

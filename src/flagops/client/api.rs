@@ -11,7 +11,6 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{
-    builder::FactsClientBuilder,
     changes::Changes,
     model::{
         Condition, Fact, FactPatch, FactVersion, Identity, IdentityFacts, ListQuery, Page, PutFact,
@@ -70,13 +69,6 @@ struct Versions {
 }
 
 impl FactsClient {
-    /// The options of a client of the store at this URL, with or without `/api` at its
-    /// end.
-    #[must_use]
-    pub fn builder(url: impl Into<String>) -> FactsClientBuilder {
-        FactsClientBuilder::new(url.into())
-    }
-
     /// The URL of the store without what may be secret, for messages.
     #[must_use]
     pub fn name(&self) -> String {

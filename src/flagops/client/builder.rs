@@ -35,8 +35,17 @@ pub struct FactsClientBuilder {
     limits: Limits,
 }
 
+impl FactsClient {
+    /// The options of a client of the store at this URL, with or without `/api` at its
+    /// end.
+    #[must_use]
+    pub fn builder(url: impl Into<String>) -> FactsClientBuilder {
+        FactsClientBuilder::new(url.into())
+    }
+}
+
 impl FactsClientBuilder {
-    pub(super) fn new(url: String) -> Self {
+    fn new(url: String) -> Self {
         let limits = Limits {
             timeout: Duration::from_secs(10),
             idle: Duration::from_secs(45),
@@ -109,7 +118,7 @@ impl FactsClientBuilder {
         self
     }
 
-    /// Builds the client. It connects to nothing.
+    /// Builds the client. It connects to nothing, and does not read the file of a token.
     ///
     /// # Errors
     ///

@@ -1,22 +1,25 @@
 //! The change stream: opened, followed, and opened again where it broke off.
 //!
 //! ```text
-//! Closed --delay, open--> Open --event--> event for the caller
-//!   ^                      | set changed --> PATCH, or 404: Closed without a delay
-//!   +------ error ---------+
+//! Closed --delay--> Opening --> Open --event--> event for the caller
+//!   ^                  |         | set changed --> PATCH, or 404: Closed without a delay
+//!   +------ error -----+---------+
 //! ```
+//!
+//! The number of the last event is sent as `Last-Event-ID` when the stream is opened
+//! again, and the store sends what was missed, or `reset` if that is too much.
 //!
 //! The stream is pulled: nothing happens while nobody waits in [`Changes::next`], and
 //! the store keeps the changes, or says that there were too many.
 
-use std::{collections::VecDeque, fmt, sync::Arc};
+use std::{collections::VecDeque, fmt, pin::Pin, sync::Arc};
 
 use http::{
     HeaderName, Method, StatusCode,
     header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE},
 };
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::{Instant, sleep_until};
 
 use super::{
@@ -69,7 +72,7 @@ pub struct Changes {
     /// No attempt begins before this time.
     not_before: Option<Instant>,
     /// A change of the set that is being sent.
-    sending: Option<Delta>,
+    sending: Option<Sending>,
     /// Identities that were added and of which the caller has not been notified.
     added: Vec<String>,
 }
@@ -82,10 +85,17 @@ enum Scope {
     Set(SharedSet),
 }
 
-#[derive(Debug)]
+/// What has begun goes on when the caller stops waiting and waits again.
 enum State {
     Closed,
+    Opening(Pin<Box<dyn Future<Output = Result<Open, FactsError>> + Send>>),
     Open(Box<Open>),
+}
+
+/// A change of the set, and the response to it.
+struct Sending {
+    delta: Delta,
+    response: Pin<Box<dyn Future<Output = Result<SetChanged, FactsError>> + Send>>,
 }
 
 #[derive(Debug)]
@@ -189,7 +199,10 @@ impl Changes {
                 return Ok(event);
             }
             let advanced = match &mut self.state {
-                State::Closed => self.open().await,
+                State::Closed => self.prepare().await,
+                State::Opening(opening) => opening.await.map(|open| {
+                    self.state = State::Open(Box::new(open));
+                }),
                 State::Open(_) => self.follow().await,
             };
             if let Err(error) = advanced {
@@ -198,60 +211,40 @@ impl Changes {
         }
     }
 
-    /// Waits until the next attempt is due, and opens the stream.
-    async fn open(&mut self) -> Result<(), FactsError> {
+    /// Waits until the next attempt is due, and begins to open the stream.
+    async fn prepare(&mut self) -> Result<(), FactsError> {
         if let Some(not_before) = self.not_before {
             sleep_until(not_before).await;
         }
-        self.set_aside();
-        let mut body = None;
-        let mut query = Vec::new();
+        // What was not sent is a part of the new set.
+        self.added.extend(self.sending.take().map(|sending| sending.delta.add).unwrap_or_default());
+        let (mut prefix, mut set) = (None, None);
         match &self.scope {
             Scope::All => {}
-            Scope::Prefix(prefix) => query.push(("prefix", &**prefix)),
-            Scope::Set(set) => {
-                let (identities, Delta { add, .. }) = set.begin();
+            Scope::Prefix(all) => prefix = Some(all.clone()),
+            Scope::Set(shared) => {
+                let (identities, Delta { add, .. }) = shared.begin();
                 self.added.extend(add);
                 self.added.retain(|identity| identities.contains(identity));
                 if identities.is_empty() {
                     // An empty set may mean all identities to a server.
-                    set.changed().await;
+                    shared.changed().await;
                     return Ok(());
                 }
-                body = Some(json!({"identities": identities}));
+                set = Some(json!({"identities": identities}));
             }
         }
-        let method = if body.is_some() { Method::POST } else { Method::GET };
-        let mut call = Call::new(method, ["changes"]);
-        (call.query, call.body) = (query, body);
-        call.headers.push((ACCEPT, "text/event-stream".to_owned()));
-        call.headers.push((ACCEPT_ENCODING, "identity".to_owned()));
-        if let Some(last) = self.last {
-            call.headers.push((LAST_EVENT_ID.clone(), last.to_string()));
-        }
-        let (request, response) = self.inner.begin(&call).await?;
-        let (parts, body) = response.into_parts();
-        let kind = parts.headers.get(CONTENT_TYPE).map(|kind| kind.as_bytes().to_ascii_lowercase());
-        let is_stream = kind.is_some_and(|kind| kind.starts_with(b"text/event-stream"));
-        if parts.status != StatusCode::OK || !is_stream {
-            let body = body.bytes().await.map_err(FactsError::Unreachable)?;
-            let received = Received { request, status: parts.status, headers: parts.headers, body };
-            return Err(match received.success() {
-                Ok(received) => received.unexpected("it is not an event stream".to_owned()),
-                Err(error) => error,
-            });
-        }
-        let (parser, heard) = (Parser::default(), Instant::now());
-        self.state = State::Open(Box::new(Open { request, body, parser, stream: None, heard }));
+        self.state =
+            State::Opening(Box::pin(open(Arc::clone(&self.inner), prefix, set, self.last)));
         Ok(())
     }
 
     /// Reads what comes next, or sends a change of the set.
     async fn follow(&mut self) -> Result<(), FactsError> {
         let State::Open(open) = &mut self.state else { return Ok(()) };
-        if let (Some(stream), Some(delta)) = (&open.stream, &self.sending) {
-            let sent = send(&self.inner, stream, delta).await;
-            return self.sent(sent);
+        if let Some(sending) = &mut self.sending {
+            let response = sending.response.as_mut().await;
+            return self.sent(response);
         }
         let idle = self.inner.limits.idle.saturating_sub(open.heard.elapsed());
         let set = match &self.scope {
@@ -267,7 +260,11 @@ impl Changes {
         let part = tokio::select! {
             part = open.body.chunk(idle) => part.map_err(FactsError::Unreachable)?,
             () = changed => {
-                self.sending = set.map(SharedSet::take).filter(|delta| !delta.is_empty());
+                let delta = set.map(SharedSet::take).filter(|delta| !delta.is_empty());
+                if let (Some(delta), Some(stream)) = (delta, open.stream.clone()) {
+                    let response = Box::pin(send(Arc::clone(&self.inner), stream, delta.clone()));
+                    self.sending = Some(Sending { delta, response });
+                }
                 return Ok(());
             }
         };
@@ -326,9 +323,10 @@ impl Changes {
     fn sent(&mut self, sent: Result<SetChanged, FactsError>) -> Result<(), FactsError> {
         match sent {
             Ok(SetChanged { sequence }) => {
-                let delta = self.sending.take().unwrap_or_default();
-                if !delta.add.is_empty() {
-                    let identities = delta.add.into_iter().collect();
+                let added =
+                    self.sending.take().map(|sending| sending.delta.add).unwrap_or_default();
+                if !added.is_empty() {
+                    let identities = added.into_iter().collect();
                     self.events.push_back(ChangeEvent::Added { sequence, identities });
                 }
                 Ok(())
@@ -341,11 +339,6 @@ impl Changes {
             }
             Err(error) => Err(error),
         }
-    }
-
-    /// Keeps the identities of a change that was not sent for the next stream.
-    fn set_aside(&mut self) {
-        self.added.extend(self.sending.take().unwrap_or_default().add);
     }
 
     /// Closes the stream, and determines when it is opened again.
@@ -367,10 +360,44 @@ impl fmt::Debug for Changes {
     }
 }
 
+/// Opens a stream of a prefix, a set or all identities, after the last number.
+async fn open(
+    inner: Arc<Inner>,
+    prefix: Option<String>,
+    set: Option<Value>,
+    last: Option<u64>,
+) -> Result<Open, FactsError> {
+    let method = if set.is_some() { Method::POST } else { Method::GET };
+    let mut call = Call::new(method, ["changes"]);
+    call.body = set;
+    if let Some(prefix) = &prefix {
+        call = call.query("prefix", prefix);
+    }
+    call.headers.push((ACCEPT, "text/event-stream".to_owned()));
+    call.headers.push((ACCEPT_ENCODING, "identity".to_owned()));
+    if let Some(last) = last {
+        call.headers.push((LAST_EVENT_ID.clone(), last.to_string()));
+    }
+    let (request, response) = inner.begin(&call).await?;
+    let (parts, body) = response.into_parts();
+    let kind = parts.headers.get(CONTENT_TYPE).map(|kind| kind.as_bytes().to_ascii_lowercase());
+    let is_stream = kind.is_some_and(|kind| kind.starts_with(b"text/event-stream"));
+    if parts.status == StatusCode::OK && is_stream {
+        let (parser, heard) = (Parser::default(), Instant::now());
+        return Ok(Open { request, body, parser, stream: None, heard });
+    }
+    let body = body.bytes().await.map_err(FactsError::Unreachable)?;
+    let received = Received { request, status: parts.status, headers: parts.headers, body };
+    Err(match received.success() {
+        Ok(received) => received.unexpected("it is not an event stream".to_owned()),
+        Err(error) => error,
+    })
+}
+
 /// Changes the set of a stream.
-async fn send(inner: &Inner, stream: &str, delta: &Delta) -> Result<SetChanged, FactsError> {
+async fn send(inner: Arc<Inner>, stream: String, delta: Delta) -> Result<SetChanged, FactsError> {
     let body = json!({"add": delta.add, "remove": delta.remove});
-    let call = Call::new(Method::PATCH, ["changes", stream]).body(body);
+    let call = Call::new(Method::PATCH, ["changes", &*stream]).body(body);
     // It may be repeated: the result is the same.
     let received = inner.send(&Call { is_safe: true, ..call }).await?.success()?;
     received.json("an object with a sequence")

@@ -1,4 +1,12 @@
 //! The events of a change stream. Pure: from a server-sent event to what it says.
+//!
+//! ```text
+//! event: ready    id: 7   data: {"stream": "<id>"}
+//! event: change   id: 8   data: {"identity": "acme", "fact": "tier", "value": "gold"}
+//! event: erased   id: 9   data: {"identity": "acme"}
+//! event: reset    id: 12
+//! event: end              data: {"reason": "token revoked"}
+//! ```
 
 use serde::Deserialize;
 

@@ -233,7 +233,7 @@ impl ListQuery {
     }
 
     /// The identity that the list begins after.
-    pub(in crate::flagops) fn begins_after(&self) -> Option<&str> {
+    pub(crate) fn begins_after(&self) -> Option<&str> {
         self.after.as_deref()
     }
 

@@ -19,7 +19,7 @@ use serde_json::Value;
 
 use crate::flagops::error::{FactsError, Rejection};
 
-/// A complete response.
+/// A complete response, with any status.
 pub(crate) struct Received {
     /// The method and the URL, for messages.
     pub(crate) request: String,

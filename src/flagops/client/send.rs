@@ -1,4 +1,11 @@
 //! Sends requests, and repeats those that are safe to repeat.
+//!
+//! | repeated | not repeated |
+//! |---|---|
+//! | reading | a merge patch |
+//! | writing or removing one value | any write with a condition: the first attempt may have met it |
+//! | a lost connection, a timeout, 408, 425, 429, 5xx | every other status; a blank 500, which is how the original says that an identity does not exist |
+//! | `Retry-After` up to the timeout of the client | a longer one, which is for the caller |
 
 use std::time::Duration;
 
@@ -46,7 +53,7 @@ pub(super) struct Call<'c> {
     pub(super) query: Vec<(&'static str, &'c str)>,
     pub(super) body: Option<serde_json::Value>,
     pub(super) headers: Vec<(HeaderName, String)>,
-    /// Whether it may be repeated.
+    /// Whether it may be repeated: whether doing it twice is doing it once.
     pub(super) is_safe: bool,
     /// What the response must not quote: a secret, if one was sent.
     pub(super) hidden: Option<&'c str>,
@@ -91,6 +98,8 @@ impl Inner {
 
     /// Sends a request, and repeats it if that is safe and may help. The response may
     /// have any status.
+    ///
+    /// The delays double from 0.1 s, and have a random part.
     pub(super) async fn send(&self, call: &Call<'_>) -> Result<Received, FactsError> {
         let mut pauses = backoff::delays(Duration::from_millis(100), MAX_PAUSE);
         let mut left = if call.is_safe { self.limits.retries } else { 0 };

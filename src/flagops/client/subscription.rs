@@ -58,6 +58,9 @@ impl Subscription {
 }
 
 /// The set of a stream, shared by the stream and its handles.
+///
+/// A handle changes the set, and the stream takes what has changed and sends it. Many
+/// changes while one is sent become one.
 #[derive(Clone, Debug, Default)]
 pub(super) struct SharedSet(Arc<Shared>);
 

@@ -1,46 +1,14 @@
 //! The options of facts.
 
-use std::{num::NonZeroUsize, sync::Arc, time::Duration};
+use std::{num::NonZeroUsize, time::Duration};
 
 use super::{
-    Facts, Inner,
     cache::Cache,
     fields::Typing,
-    store::{Follow, Options, Store},
+    source::{Facts, FactsIdentity},
+    store::{Follow, Options, Outage, Store},
 };
 use crate::flagops::client::FactsClient;
-
-/// Whose facts are looked up for an evaluation.
-///
-/// ```
-/// use flagstaff::flagops::FactsIdentity;
-///
-/// // What is known of the customer, and of this deployment.
-/// let identities =
-///     [FactsIdentity::Attribute("customer".to_owned()), FactsIdentity::Constant("eu-1".to_owned())];
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum FactsIdentity {
-    /// Those of the targeting key. A context without one adds no facts.
-    TargetingKey,
-    /// Those of a field of the context that is a string. A context without it adds no
-    /// facts.
-    Attribute(String),
-    /// Those of this identity, for example of the deployment that the program belongs to.
-    Constant(String),
-}
-
-/// What an evaluation does while the facts cannot be read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Outage {
-    /// It uses the last known facts, however old, or none.
-    #[default]
-    LastKnown,
-    /// It fails, once the facts are older than [`age`](FactsBuilder::age).
-    Fail,
-}
 
 /// The options of [`Facts`], from [`Facts::builder`].
 ///
@@ -72,8 +40,22 @@ pub struct FactsBuilder {
     follow: Follow,
 }
 
+impl Facts {
+    /// The facts of the targeting key, with the default options.
+    #[must_use]
+    pub fn new(client: FactsClient) -> Self {
+        Self::builder(client).build()
+    }
+
+    /// The options, with their defaults.
+    #[must_use]
+    pub fn builder(client: FactsClient) -> FactsBuilder {
+        FactsBuilder::new(client)
+    }
+}
+
 impl FactsBuilder {
-    pub(super) fn new(client: FactsClient) -> Self {
+    fn new(client: FactsClient) -> Self {
         Self {
             client,
             identities: Vec::new(),
@@ -186,7 +168,7 @@ impl FactsBuilder {
         let name = client.name();
         let typing = Typing { typed };
         let options = Options { age, wait, outage, follow, typing };
-        let store = Arc::new(Store::new(client, Cache::new(capacity, age, typing), options));
-        Facts(Arc::new(Inner { name, identities, caller_wins, store }))
+        let store = Store::new(client, Cache::new(capacity, age, typing), options);
+        Facts::from_parts(name, identities, caller_wins, store)
     }
 }

@@ -15,7 +15,8 @@ use super::{
     fields::{Fields, Typing, differing},
 };
 
-/// The facts by identity. Readers do not wait for the one writer.
+/// The facts by identity. Readers do not wait for the one writer, and see each identity
+/// whole, as it was before a change or after it.
 #[derive(Default)]
 pub(super) struct Mirror {
     identities: papaya::HashMap<String, Arc<Fields>>,

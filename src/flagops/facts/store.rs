@@ -1,5 +1,19 @@
 //! Looks facts up: in the mirror, in the cache, or with a request that all evaluations
 //! of an identity share.
+//!
+//! A request runs in a task of its own, so it goes on when the evaluation that needed it
+//! has reached its deadline: the next one finds the result. An evaluation waits only for
+//! an identity of which nothing is known, and at most for the option `wait`.
+//!
+//! | known | the last read | an evaluation |
+//! |---|---|---|
+//! | fresh, or live by the stream | | uses it |
+//! | stale | succeeded | uses it, and begins a read |
+//! | stale | failed | as in an outage, and a read begins once a pause is over |
+//! | nothing | underway, or none | waits for it |
+//! | nothing | failed | as in an outage |
+//!
+//! In an outage, an evaluation uses the last known facts or none, or fails.
 
 use std::{
     sync::{
@@ -12,16 +26,13 @@ use std::{
 use tokio::{
     runtime::Handle,
     sync::watch,
-    task::JoinHandle,
     time::{Instant, timeout_at},
 };
 
 use super::{
-    builder::Outage,
     cache::{Begun, Cache, Found},
     fields::{Fields, Typing},
     mirror::Mirror,
-    task,
     versions::Versions,
 };
 use crate::{
@@ -35,6 +46,17 @@ use crate::{
 /// How often an identity is read again because it may have changed before its changes
 /// were in the stream. Then its age decides.
 const MAX_READS: usize = 3;
+
+/// What an evaluation does while the facts cannot be read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Outage {
+    /// It uses the last known facts, however old, or none.
+    #[default]
+    LastKnown,
+    /// It fails, once the facts are older than [`age`](super::FactsBuilder::age).
+    Fail,
+}
 
 /// How facts are looked up.
 #[derive(Clone, Debug)]
@@ -56,6 +78,9 @@ pub(super) enum Follow {
 }
 
 /// All that is known, and how more is read.
+///
+/// It is shared by the clones of a source and by the requests that are underway. The task
+/// that follows the change stream holds a weak reference.
 pub(super) struct Store {
     pub(super) client: FactsClient,
     pub(super) options: Options,
@@ -64,8 +89,8 @@ pub(super) struct Store {
     /// The state of the mirror, if there is one.
     pub(super) phase: watch::Sender<Phase>,
     pub(super) versions: Versions,
-    /// The task that follows the change stream, once it is needed.
-    task: OnceLock<Following>,
+    /// The identities that the change stream follows, if it follows those in the cache.
+    pub(super) set: OnceLock<ChangesHandle>,
     /// Why the last request has failed.
     error: Mutex<Option<Arc<FactsError>>>,
     /// Whether the last request has failed, so that one failure is logged and not each.
@@ -75,30 +100,18 @@ pub(super) struct Store {
 /// The state of a mirror.
 #[derive(Clone, Debug)]
 pub(super) enum Phase {
-    /// It does not have all facts yet.
-    Loading,
+    /// It does not have all facts yet. If an attempt has failed, evaluations do not wait.
+    Loading { has_failed: bool },
     /// It has all facts, as they were when the stream was lost, if it is.
     Loaded { lost: Option<Instant> },
     /// There is no mirror, or the store has no change stream.
     None,
 }
 
-/// A task that ends with its owner, and the set that it follows.
-struct Following {
-    task: JoinHandle<()>,
-    set: Option<ChangesHandle>,
-}
-
-impl Drop for Following {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
 impl Store {
     pub(super) fn new(client: FactsClient, cache: Cache, options: Options) -> Self {
         let phase = match options.follow {
-            Follow::Mirror(_) => Phase::Loading,
+            Follow::Mirror(_) => Phase::Loading { has_failed: false },
             Follow::Nothing | Follow::Cached => Phase::None,
         };
         Self {
@@ -108,7 +121,7 @@ impl Store {
             mirror: Mirror::default(),
             phase: watch::Sender::new(phase),
             versions: Versions::default(),
-            task: OnceLock::new(),
+            set: OnceLock::new(),
             error: Mutex::new(None),
             is_failing: AtomicBool::new(false),
         }
@@ -119,15 +132,14 @@ impl Store {
         self: &Arc<Self>,
         identity: &str,
     ) -> Result<Arc<Fields>, Arc<FactsError>> {
-        self.start();
         if matches!(self.options.follow, Follow::Mirror(_)) {
             let phase = self.phase.borrow().clone();
             let phase = match phase {
-                Phase::Loading => self.loaded_in_time().await,
+                Phase::Loading { has_failed: false } => self.loaded_in_time().await,
                 phase => phase,
             };
             match phase {
-                Phase::Loading => return self.outage(None),
+                Phase::Loading { .. } => return self.outage(None),
                 Phase::Loaded { lost } => {
                     let fields = self.mirror.get(identity);
                     let is_old = lost.is_some_and(|since| since.elapsed() >= self.options.age);
@@ -180,7 +192,7 @@ impl Store {
     /// when it has ended.
     pub(super) fn read(self: &Arc<Self>, identity: &str) -> watch::Receiver<()> {
         let Begun { ended, is_new, evicted } = self.cache().begin(identity);
-        let set = self.task.get().and_then(|following| following.set.as_ref());
+        let set = self.set.get();
         if let (Some(set), Some(evicted)) = (set, &evicted) {
             set.remove(evicted);
         }
@@ -201,37 +213,14 @@ impl Store {
     async fn loaded_in_time(&self) -> Phase {
         let until = Instant::now() + self.options.wait;
         // The sender lives as long as this future.
-        let _ = timeout_at(until, self.loaded()).await;
+        let _ = timeout_at(until, self.ready()).await;
         self.phase.borrow().clone()
     }
 
     /// Waits until the mirror has all facts.
-    async fn loaded(&self) {
+    pub(super) async fn ready(&self) {
         let mut phase = self.phase.subscribe();
-        let _ = phase.wait_for(|phase| !matches!(phase, Phase::Loading)).await;
-    }
-
-    pub(super) async fn ready(self: &Arc<Self>) {
-        self.start();
-        self.loaded().await;
-    }
-
-    pub(super) async fn changed(self: &Arc<Self>, seen: u64) -> u64 {
-        self.start();
-        self.versions.since(seen).await
-    }
-
-    /// Starts to follow the change stream, if that is wanted and not done yet, and if
-    /// there is a runtime.
-    fn start(self: &Arc<Self>) {
-        if self.task.get().is_some() || matches!(self.options.follow, Follow::Nothing) {
-            return;
-        }
-        let Ok(runtime) = Handle::try_current() else { return };
-        self.task.get_or_init(|| {
-            let (task, set) = task::follow(self);
-            Following { task: runtime.spawn(task), set }
-        });
+        let _ = phase.wait_for(|phase| !matches!(phase, Phase::Loading { .. })).await;
     }
 
     /// Notes the failure of a request, and logs the first of them.

@@ -1,5 +1,16 @@
 //! Follows the change stream for the cache or the mirror. The task holds no strong
 //! reference while it waits, and is aborted with its owner.
+//!
+//! **For the cache**, the stream has a set of identities, which grows with each read and
+//! shrinks with each eviction. An identity that was read before the stream had it is read
+//! again, since it may have changed in between.
+//!
+//! **For the mirror**, the stream is opened first. Once it is ready, all pages are read,
+//! while the stream waits; then it repeats the changes since it was opened, of which the
+//! pages contain some. After a reset the pages are read again, and the old facts stay in
+//! use until they are replaced.
+//!
+//! A stream that was cut goes on where it broke off, so nothing has to be read again.
 
 use std::{
     collections::{BTreeSet, HashSet, VecDeque},
@@ -20,7 +31,7 @@ use super::{
 use crate::{
     backoff::Backoff,
     flagops::{
-        client::{ChangeEvent, Changes, ChangesHandle, ListQuery, Subscription},
+        client::{ChangeEvent, Changes, ListQuery, Subscription},
         error::FactsError,
     },
 };
@@ -37,8 +48,8 @@ const DELAYS: [std::time::Duration; 2] =
 
 type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// The task for a store, and the set of identities that it follows.
-pub(super) fn follow(store: &Arc<Store>) -> (Task, Option<ChangesHandle>) {
+/// The task for a store.
+pub(super) fn follow(store: &Arc<Store>) -> Task {
     let (weak, name) = (Arc::downgrade(store), store.client.name());
     let subscription = match &store.options.follow {
         Follow::Mirror(prefix) => Subscription::prefix(prefix),
@@ -49,13 +60,16 @@ pub(super) fn follow(store: &Arc<Store>) -> (Task, Option<ChangesHandle>) {
         // It fails only for an invalid identity in a set.
         Err(error) => {
             tracing::warn!(store = name, %error, "cannot follow the changes of facts");
-            return (Box::pin(async {}), None);
+            return Box::pin(async {});
         }
     };
-    let set = changes.handle();
+    if let Some(set) = changes.handle() {
+        // There is one task for a store.
+        let _ = store.set.set(set);
+    }
     match &store.options.follow {
-        Follow::Mirror(prefix) => (Box::pin(mirror(weak, changes, prefix.clone())), set),
-        Follow::Nothing | Follow::Cached => (Box::pin(watch(weak, changes)), set),
+        Follow::Mirror(prefix) => Box::pin(mirror(weak, changes, prefix.clone())),
+        Follow::Nothing | Follow::Cached => Box::pin(watch(weak, changes)),
     }
 }
 
@@ -115,6 +129,8 @@ fn cached(store: &Arc<Store>, event: ChangeEvent) -> Vec<String> {
 }
 
 /// Keeps all facts of a prefix.
+///
+/// Without pages, changes are dropped: the pages that are read later contain them.
 async fn mirror(store: Weak<Store>, mut changes: Changes, prefix: String) {
     let mut backoff = Backoff::new(DELAYS[0], DELAYS[1]);
     // `None` if they have to be loaded once the stream is ready.
@@ -186,6 +202,10 @@ fn lost(store: &Arc<Store>, error: FactsError) {
     store.phase.send_if_modified(|phase| match phase {
         Phase::Loaded { lost: lost @ None } => {
             *lost = Some(Instant::now());
+            true
+        }
+        Phase::Loading { has_failed: has_failed @ false } => {
+            *has_failed = true;
             true
         }
         _ => false,

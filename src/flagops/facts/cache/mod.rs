@@ -12,6 +12,11 @@
 //!                        failed: not read again before a pause is over
 //! ```
 //!
+//! Numbers of changes decide what is newer, not times: a read says up to which change it
+//! is complete (`sequence`), and the stream from which change on it has an identity
+//! (`subscribed`). An entry is live if `sequence >= subscribed` and the stream is open.
+//! The original data store has no such numbers, so its entries are never live.
+//!
 //! One read of an identity is underway at a time. Changes that arrive meanwhile are
 //! kept, and applied to what was read if it does not contain them yet.
 
@@ -26,6 +31,8 @@ use super::fields::{Fields, Typing, differing};
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// What is known of the identities that were looked up last.
+///
+/// Every method takes a time no later than the present, and none does I/O or waits.
 pub(super) struct Cache {
     entries: LruCache<String, Entry>,
     age: Duration,
@@ -45,7 +52,7 @@ struct Entry {
     failed_until: Option<Instant>,
     /// From which change on the stream has all of this identity.
     subscribed: Option<u64>,
-    /// Whether an evaluation went on without waiting for the read that is underway.
+    /// Whether an evaluation has used no fields, since nothing was known.
     was_missed: bool,
 }
 
@@ -59,6 +66,8 @@ struct Known {
 struct Flight {
     /// What has changed since the read began.
     changes: Vec<(u64, Change)>,
+    /// Whether an evaluation has waited for it in vain.
+    in_vain: bool,
     /// Dropped with the flight, which wakes those who wait.
     ended: watch::Sender<()>,
 }
@@ -80,8 +89,8 @@ pub(super) enum Found {
     Stale { fields: Arc<Fields>, has_failed: bool },
     /// Nothing is known yet: it is to be read.
     Nothing,
-    /// The last read has failed, and is not repeated yet. The fields are the last ones
-    /// known.
+    /// The last read has failed and is not repeated yet, or takes too long. The fields are
+    /// the last ones known.
     Failed(Option<Arc<Fields>>),
 }
 
@@ -128,6 +137,10 @@ impl Cache {
         match fields {
             fields if is_paused && entry.flight.is_none() => Found::Failed(fields),
             Some(fields) => Found::Stale { fields, has_failed: entry.failed_until.is_some() },
+            // One evaluation has waited for this read in vain, so others need not try.
+            None if entry.flight.as_ref().is_some_and(|flight| flight.in_vain) => {
+                Found::Failed(None)
+            }
             None => Found::Nothing,
         }
     }
@@ -144,9 +157,11 @@ impl Cache {
             return Begun { ended: watch::Sender::new(()).subscribe(), is_new: false, evicted };
         };
         let is_new = entry.flight.is_none();
-        let flight = entry
-            .flight
-            .get_or_insert_with(|| Flight { changes: Vec::new(), ended: watch::Sender::new(()) });
+        let flight = entry.flight.get_or_insert_with(|| Flight {
+            changes: Vec::new(),
+            in_vain: false,
+            ended: watch::Sender::new(()),
+        });
         Begun { ended: flight.ended.subscribe(), is_new, evicted }
     }
 
@@ -154,10 +169,14 @@ impl Cache {
     pub(super) fn missed(&mut self, identity: &str) {
         if let Some(entry) = self.entries.peek_mut(identity).filter(|entry| entry.known.is_none()) {
             entry.was_missed = true;
+            if let Some(flight) = &mut entry.flight {
+                flight.in_vain = true;
+            }
         }
     }
 
-    /// Takes what was read.
+    /// Takes what was read, with the changes that arrived meanwhile. It does nothing if
+    /// the entry was evicted.
     pub(super) fn finish(
         &mut self,
         identity: &str,
@@ -197,11 +216,15 @@ impl Cache {
         }
         if let Some(entry) = self.entries.peek_mut(identity) {
             entry.flight = None;
+            entry.was_missed = entry.known.is_none();
             entry.failed_until = Some(now + PAUSE);
         }
     }
 
     /// Takes a change from the stream. Returns the fields that differ now.
+    ///
+    /// A change that the fields contain already is ignored. An entry that is not live takes
+    /// it too, because it is newer, but stays to be read again.
     pub(super) fn apply(&mut self, identity: &str, at: u64, change: &Change) -> Vec<String> {
         let Some(entry) = self.entries.peek_mut(identity) else { return Vec::new() };
         if let Some(flight) = &mut entry.flight {
@@ -242,6 +265,10 @@ impl Cache {
         for (identity, entry) in &mut self.entries {
             if entry.subscribed.is_some() {
                 entry.subscribed = Some(sequence);
+                // The numbers may have begun anew, in a store that was restored.
+                if let Some(known) = &mut entry.known {
+                    known.sequence = None;
+                }
                 subscribed.push(identity.clone());
             }
         }
