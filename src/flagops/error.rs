@@ -41,10 +41,11 @@ pub enum FactsError {
     /// token cannot be read.
     #[error("the store of facts cannot be used")]
     Setup(#[source] Box<dyn Error + Send + Sync>),
-    /// What the request names does not exist.
+    /// What the request names does not exist. Reading a fact, facts or secrets that do not
+    /// exist is not an error.
     #[error("{0}: it does not exist")]
     NotFound(Rejection),
-    /// There is no token, or the store does not accept it.
+    /// There is no token, or the store does not accept it: it was revoked, or has expired.
     #[error("{0}: set a valid token")]
     Unauthorized(Rejection),
     /// The token does not have the permission.
@@ -73,7 +74,8 @@ pub enum FactsError {
         /// The shortest time before another attempt, if the store named one.
         retry_after: Option<Duration>,
     },
-    /// The store is unreachable, or did not respond completely in time.
+    /// The store is unreachable, or did not respond completely in time. The source of the
+    /// error says which.
     #[error("the store of facts is unreachable")]
     Unreachable(#[source] ClientError),
     /// The facts were not read in the time that an evaluation waits for them.
@@ -93,6 +95,16 @@ pub enum FactsError {
 }
 
 /// A response that says no.
+///
+/// ```no_run
+/// use flagstaff::flagops::{FactsClient, FactsError};
+///
+/// # async fn example(client: FactsClient) {
+/// if let Err(FactsError::Invalid(rejection)) = client.put_fact("acme", "tier", "gold").await {
+///     println!("{}: {}", rejection.status(), rejection.detail().unwrap_or("no reason"));
+/// }
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejection {
     /// The method and the URL.

@@ -3,6 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
+    fmt::Write as _,
     future::pending,
     io,
     sync::{
@@ -389,32 +390,7 @@ fn ours(
         data.facts.get(id).and_then(|facts| facts.values().map(|(_, version)| *version).max())
     };
     match (&*asked.method, segments) {
-        ("GET", ["fact" | "identity"]) => {
-            let prefix = query.get("prefix").map_or("", String::as_str);
-            let after = query.get("after").map_or("", String::as_str);
-            let limit = query.get("limit").map_or(usize::MAX, |limit| limit.parse().unwrap());
-            let all: BTreeSet<_> = data.facts.keys().chain(data.secrets.keys()).collect();
-            let selected = all.into_iter().filter(|id| id.starts_with(prefix) && ***id > *after);
-            let mut selected: Vec<_> = selected.collect();
-            let has_more = selected.len() > limit;
-            selected.truncate(limit);
-            let next = selected.last().filter(|_| has_more).map(|last| json!(last));
-            let item = |id: &&String| {
-                let value = if segments[0] == "fact" {
-                    json!(data.values(id).unwrap_or_default())
-                } else {
-                    json!({"facts": data.facts.contains_key(*id), "secrets": data.secrets.contains_key(*id)})
-                };
-                ((*id).clone(), value)
-            };
-            let items: BTreeMap<_, _> = selected.iter().map(item).collect();
-            let name = if segments[0] == "fact" { "facts" } else { "identities" };
-            let mut body = json!({name: items});
-            if let Some(next) = next {
-                body["next"] = next;
-            }
-            numbered(json_response(&body))
-        }
+        ("GET", ["fact" | "identity"]) => numbered(list(data, segments[0], query)),
         ("DELETE", ["identity", id]) => {
             data.erase(id);
             empty()
@@ -487,6 +463,41 @@ fn ours(
                 .collect();
             json_response(&json!({"versions": versions}))
         }
+        _ => secrets_and_sets(data, asked, segments),
+    }
+}
+
+/// A page of identities, or of their facts.
+fn list(data: &Data, kind: &str, query: &HashMap<&str, String>) -> Response {
+    let prefix = query.get("prefix").map_or("", String::as_str);
+    let after = query.get("after").map_or("", String::as_str);
+    let limit = query.get("limit").map_or(usize::MAX, |limit| limit.parse().unwrap());
+    let all: BTreeSet<_> = data.facts.keys().chain(data.secrets.keys()).collect();
+    let selected = all.into_iter().filter(|id| id.starts_with(prefix) && ***id > *after);
+    let mut selected: Vec<_> = selected.collect();
+    let has_more = selected.len() > limit;
+    selected.truncate(limit);
+    let next = selected.last().filter(|_| has_more).map(|last| json!(last));
+    let item = |id: &&String| {
+        let value = if kind == "fact" {
+            json!(data.values(id).unwrap_or_default())
+        } else {
+            json!({"facts": data.facts.contains_key(*id), "secrets": data.secrets.contains_key(*id)})
+        };
+        ((*id).clone(), value)
+    };
+    let items: BTreeMap<_, _> = selected.iter().map(item).collect();
+    let name = if kind == "fact" { "facts" } else { "identities" };
+    let mut body = json!({name: items});
+    if let Some(next) = next {
+        body["next"] = next;
+    }
+    json_response(&body)
+}
+
+/// Requests for secrets, and changes of the set of a stream.
+fn secrets_and_sets(data: &mut Data, asked: &Asked, segments: &[&str]) -> Response {
+    match (&*asked.method, segments) {
         ("GET", ["secret", id]) => match data.secrets.get(*id) {
             Some(secrets) => json_response(&json!(secrets)),
             None => problem(404, "identity_not_found"),
@@ -590,7 +601,7 @@ fn stream(shared: &Arc<Shared>, asked: &Asked, prefix: Option<String>) -> Respon
     let mut first = format!("event: ready\nid: {after}\ndata: {{\"stream\":\"{id}\"}}\n\n");
     if after < data.forgotten {
         after = data.sequence;
-        first.push_str(&format!("event: reset\nid: {after}\n\n"));
+        let _ = write!(first, "event: reset\nid: {after}\n\n");
     }
     drop(data);
     let (sender, receiver) = mpsc::channel::<Result<String, io::Error>>(64);
@@ -613,7 +624,7 @@ fn stream(shared: &Arc<Shared>, asked: &Asked, prefix: Option<String>) -> Respon
                         (None, None) => !is_set,
                     };
                     if *at > after && selected {
-                        text.push_str(&format!("event: {name}\nid: {at}\ndata: {body}\n\n"));
+                        let _ = write!(text, "event: {name}\nid: {at}\ndata: {body}\n\n");
                     }
                 }
                 after = after.max(data.sequence);

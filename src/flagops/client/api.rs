@@ -102,6 +102,21 @@ impl FactsClient {
     /// Lists identities with their facts, one page for each call. The original data store
     /// cannot do this.
     ///
+    /// A page says up to which change it is complete, so that a program can follow the
+    /// [changes](Self::changes) from there. [`Facts`](crate::flagops::Facts) with a mirror
+    /// does that.
+    ///
+    /// ```no_run
+    /// # async fn example(client: flagstaff::flagops::FactsClient) -> Result<(), Box<dyn std::error::Error>> {
+    /// use flagstaff::flagops::ListQuery;
+    ///
+    /// let page = client.all_facts(&ListQuery::prefix("acme-").limit(100)).await?;
+    /// for (identity, facts) in &page.items {
+    ///     println!("{identity}: {facts:?}");
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     ///
     /// See [`identities`](Self::identities).
@@ -129,6 +144,12 @@ impl FactsClient {
     /// Removes an identity with its facts and secrets, and their history. It is not an
     /// error if it does not exist.
     ///
+    /// ```no_run
+    /// # async fn example(client: flagstaff::flagops::FactsClient) -> Result<(), Box<dyn std::error::Error>> {
+    /// client.delete_identity("acme-prod").await?;
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     ///
     /// See [`identities`](Self::identities).
@@ -139,6 +160,15 @@ impl FactsClient {
     }
 
     /// Returns the facts of an identity. They are empty if it has none.
+    ///
+    /// ```no_run
+    /// # async fn example(client: flagstaff::flagops::FactsClient) -> Result<(), Box<dyn std::error::Error>> {
+    /// let acme = client.facts("acme-prod").await?;
+    /// if let Some(tier) = acme.facts.get("tier") {
+    ///     println!("{tier}, as of change {:?}", acme.sequence);
+    /// }
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     ///
@@ -158,7 +188,16 @@ impl FactsClient {
         }
     }
 
-    /// Returns a fact, if there is one.
+    /// Returns a fact, if there is one, with its version and when it expires.
+    ///
+    /// ```no_run
+    /// # async fn example(client: flagstaff::flagops::FactsClient) -> Result<(), Box<dyn std::error::Error>> {
+    /// match client.fact("acme-prod", "trial").await? {
+    ///     Some(fact) => println!("{} until {:?}", fact.value, fact.expires),
+    ///     None => println!("no trial"),
+    /// }
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     ///
@@ -227,6 +266,14 @@ impl FactsClient {
 
     /// Removes a fact. It is not an error if there is none.
     ///
+    /// Before the first removal of a client, one more request finds out what the server is.
+    ///
+    /// ```no_run
+    /// # async fn example(client: flagstaff::flagops::FactsClient) -> Result<(), Box<dyn std::error::Error>> {
+    /// client.delete_fact("acme-prod", "trial").await?;
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     ///
     /// See [`identities`](Self::identities). It is
@@ -236,7 +283,17 @@ impl FactsClient {
         self.delete(identity, key, None).await
     }
 
-    /// Removes a fact if it has this [version](Fact::version).
+    /// Removes a fact if it has this [version](Fact::version), so that a value that
+    /// somebody has written meanwhile is not lost.
+    ///
+    /// ```no_run
+    /// # async fn example(client: flagstaff::flagops::FactsClient) -> Result<(), Box<dyn std::error::Error>> {
+    /// let trial = client.fact("acme-prod", "trial").await?;
+    /// if let Some(version) = trial.and_then(|trial| trial.version) {
+    ///     client.delete_fact_if("acme-prod", "trial", &version).await?;
+    /// }
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     ///
@@ -270,6 +327,19 @@ impl FactsClient {
     }
 
     /// Writes and removes several facts of an identity in one transaction.
+    ///
+    /// ```no_run
+    /// # async fn example(client: flagstaff::flagops::FactsClient) -> Result<(), Box<dyn std::error::Error>> {
+    /// use flagstaff::flagops::FactPatch;
+    ///
+    /// let acme = client.facts("acme-prod").await?;
+    /// let mut patch = FactPatch::new().set("tier", "gold").remove("trial");
+    /// if let Some(version) = acme.version {
+    ///     patch = patch.if_version(version);
+    /// }
+    /// client.merge_facts("acme-prod", &patch).await?;
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     ///
@@ -322,6 +392,14 @@ impl FactsClient {
     /// Returns versions of a fact, the newest first: those before the version `before`,
     /// or the last ones. It is empty if the fact never existed.
     ///
+    /// ```no_run
+    /// # async fn example(client: flagstaff::flagops::FactsClient) -> Result<(), Box<dyn std::error::Error>> {
+    /// for version in client.history("acme-prod", "tier", None).await? {
+    ///     println!("{:?} by {} at {:?}", version.value, version.by, version.at);
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     ///
     /// See [`identities`](Self::identities).
@@ -342,6 +420,17 @@ impl FactsClient {
     }
 
     /// Returns all secrets of an identity. They are empty if it has none.
+    ///
+    /// `Debug` shows nothing of them, and they are erased from memory when they are dropped.
+    ///
+    /// ```no_run
+    /// # async fn example(client: flagstaff::flagops::FactsClient) -> Result<(), Box<dyn std::error::Error>> {
+    /// use secrecy::ExposeSecret;
+    ///
+    /// let secrets = client.secrets("acme-prod").await?;
+    /// let password = secrets.get("password").ok_or("no password")?.expose_secret();
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     ///
@@ -379,6 +468,12 @@ impl FactsClient {
 
     /// Writes a secret.
     ///
+    /// ```no_run
+    /// # async fn example(client: flagstaff::flagops::FactsClient) -> Result<(), Box<dyn std::error::Error>> {
+    /// client.put_secret("acme-prod", "password", &"hush".into()).await?;
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     ///
     /// See [`identities`](Self::identities). What the store says about a rejection is left
@@ -413,7 +508,7 @@ impl FactsClient {
         found(received).map(|_| ())
     }
 
-    /// Follows changes of facts.
+    /// Follows changes of facts: see [`Changes`] for an example.
     ///
     /// Nothing is sent before the first [`Changes::next`].
     ///

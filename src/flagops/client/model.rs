@@ -30,7 +30,10 @@ pub struct IdentityFacts {
     pub sequence: Option<u64>,
 }
 
-/// One fact.
+/// One fact, as [`fact`](super::FactsClient::fact) returns it.
+///
+/// Its value is a string. What it means is up to those who write and read it;
+/// [`typed`](crate::flagops::FactsBuilder::typed) makes numbers of numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Fact {
@@ -107,7 +110,8 @@ impl PutFact {
         self
     }
 
-    /// Whether the original data store would ignore a part of it.
+    /// Whether it has neither a condition nor an expiry, which the original data store would
+    /// ignore.
     pub(super) fn is_plain(&self) -> bool {
         self.expiry.is_none() && self.condition.is_none()
     }
@@ -245,6 +249,8 @@ impl ListQuery {
 }
 
 /// A page of a list, sorted by the bytes of the identities.
+///
+/// [`identities`](super::FactsClient::identities) shows how to read all pages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Page<T> {
@@ -256,7 +262,7 @@ pub struct Page<T> {
     pub sequence: Option<u64>,
 }
 
-/// What an identity has. Without the permission to read facts or secrets, it is not
+/// What an identity has: see [`identities`](super::FactsClient::identities). Without the permission to read facts or secrets, it is not
 /// known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[non_exhaustive]
@@ -267,7 +273,8 @@ pub struct Identity {
     pub secrets: Option<bool>,
 }
 
-/// A version of a fact, from its history.
+/// A version of a fact, from its [history](super::FactsClient::history). A store keeps
+/// the last 100.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[non_exhaustive]
 pub struct FactVersion {

@@ -47,16 +47,16 @@ pub enum FactsIdentity {
 /// Facts are cached. An identity is read when it is first looked up, once however many
 /// evaluations need it at the same time, and then every 30 s while it is used; in the
 /// meantime the last facts are used. If the store has a change stream, a changed fact
-/// takes effect within moments. With a [mirror](FactsBuilder::mirror), all facts are held
+/// takes effect within moments. With a [mirror](super::FactsBuilder::mirror), all facts are held
 /// in memory and an evaluation makes no request at all.
 ///
 /// An identity without facts, and one that cannot exist, adds no fields. If the store is
 /// unreachable, flags are evaluated with the last known facts, or with none
-/// ([`Outage::LastKnown`]).
+/// ([`Outage::LastKnown`](super::Outage::LastKnown)).
 ///
 /// A fact is a field with the name of its key and a string as its value, unless
-/// [`typed`](FactsBuilder::typed). It overrides the caller's field of the same name,
-/// unless [`caller_wins`](FactsBuilder::caller_wins). The targeting key is never
+/// [`typed`](super::FactsBuilder::typed). It overrides the caller's field of the same name,
+/// unless [`caller_wins`](super::FactsBuilder::caller_wins). The targeting key is never
 /// replaced.
 ///
 /// Clones share the cache. The source stops following changes when the last clone is
@@ -110,7 +110,7 @@ impl Facts {
         Self(Arc::new(Inner { name, identities, caller_wins, store, task }))
     }
 
-    /// Waits until a [mirror](FactsBuilder::mirror) has all facts. Without a mirror, and
+    /// Waits until a [mirror](super::FactsBuilder::mirror) has all facts. Without a mirror, and
     /// if the store has no change stream, it returns immediately.
     ///
     /// ```no_run
