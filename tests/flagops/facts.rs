@@ -184,9 +184,9 @@ async fn a_stream_that_was_cut_loses_no_change() {
     for (n, forget) in [(1, false), (2, true)] {
         store.does(|asked| asked.target.contains("changes").then_some(Does::Status(503)));
         if forget {
-            store.forget()
+            store.forget();
         } else {
-            store.cut()
+            store.cut();
         }
         eventually("the stream to end", || store.streams() == 0).await;
         store.set("acme", "tier", &n.to_string());
