@@ -9,8 +9,12 @@ mod support;
 
 mod argocd;
 mod check;
+#[path = "../flagops/double.rs"]
+#[allow(dead_code, unreachable_pub, reason = "shared with tests that need more of it")]
+mod double;
 mod eval;
 mod examples;
+mod facts;
 mod health;
 mod options;
 mod program;

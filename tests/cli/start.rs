@@ -33,7 +33,7 @@ fn ports() -> Vec<String> {
     options.into_iter().flat_map(|option| [option.to_owned(), free_port().to_string()]).collect()
 }
 
-fn start(directory: &TempDir, args: &[&str]) -> Command {
+pub(crate) fn start(directory: &TempDir, args: &[&str]) -> Command {
     let mut command = flagstaff(&["start"]);
     command.args(ports()).args(args).current_dir(directory.path());
     command

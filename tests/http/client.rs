@@ -187,6 +187,38 @@ async fn a_response_that_does_not_come() {
 }
 
 /// The proxy of this test responds to every request itself.
+/// An event stream outlives the timeout of its request, which holds for its head alone.
+#[tokio::test]
+async fn a_body_without_an_end_is_read_in_parts() {
+    let (parts, body) = tokio::sync::mpsc::channel::<Result<&str, std::io::Error>>(1);
+    let body = Arc::new(Mutex::new(Some(tokio_stream::wrappers::ReceiverStream::new(body))));
+    let body = move || {
+        let stream = body.lock().unwrap().take().unwrap();
+        async { axum::body::Body::from_stream(stream) }
+    };
+    let compressed = get(async || ([(CONTENT_ENCODING, "gzip")], gzip(b"text")));
+    let router = Router::new().route("/events", get(body)).route("/gzip", compressed);
+    let (_server, origin, _) = web(router).await;
+    let client = builder().timeout(Duration::from_millis(300)).max_body(10).build().unwrap();
+    let response = client.send(request(&format!("{origin}/events"))).await.unwrap();
+    let mut body = response.into_body();
+    let idle = Duration::from_secs(20);
+    for part in ["first", "longer than the limit"] {
+        parts.send(Ok(part)).await.unwrap();
+        assert_eq!(body.chunk(idle).await.unwrap().unwrap(), part);
+    }
+    let error = body.chunk(Duration::from_millis(400)).await.unwrap_err();
+    assert!(matches!(error, ClientError::TimedOut(..)), "{error}");
+    parts.send(Ok("last")).await.unwrap();
+    drop(parts);
+    assert_eq!(body.chunk(idle).await.unwrap().unwrap(), "last");
+    assert_eq!(body.chunk(idle).await.unwrap(), None);
+
+    let response = client.send(request(&format!("{origin}/gzip"))).await.unwrap();
+    let error = response.into_body().chunk(idle).await.unwrap_err();
+    assert!(matches!(error, ClientError::Coding(..)), "{error}");
+}
+
 #[tokio::test]
 async fn requests_go_through_the_proxy() {
     let (_proxy, proxy, log) = web(Router::new().fallback(async || "from the proxy")).await;

@@ -13,10 +13,15 @@
 //! A result goes to standard output, and an error to standard error. With `--json`, both go to
 //! standard output as one line, so that a script has one place to read.
 
-use std::{fmt, io};
+use std::{fmt, io, time::Duration};
 
 use clap::ValueEnum;
-use flagstaff::{FlagdProvider, flagd::Resolver, reason};
+use flagstaff::{
+    FlagdProvider,
+    flagd::Resolver,
+    flagops::{Facts, Outage},
+    reason,
+};
 use open_feature::{
     EvaluationContext, EvaluationError, EvaluationErrorCode as Code, EvaluationResult,
     provider::{FeatureProvider, ResolutionDetails},
@@ -28,6 +33,7 @@ use crate::{
     context::{self, Fields},
     excerpt::chain,
     exit::{Exit, failed},
+    facts::FactsArgs,
     json as convert, output,
 };
 
@@ -56,6 +62,8 @@ pub(crate) struct Args {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
+    facts: FactsArgs,
+    #[command(flatten)]
     connection: Connection,
 }
 
@@ -78,13 +86,23 @@ pub(crate) async fn run(args: Args) -> Exit {
         Ok(options) => options,
         Err(error) => return failed(Exit::Usage, &chain(&error)),
     };
+    let client = match args.facts.client() {
+        Ok(client) => client,
+        Err(error) => return failed(Exit::Usage, &error),
+    };
     let from_file = options.resolver() == Resolver::File;
     let fields: Fields = args.contexts.into_iter().flatten().collect();
     if let Some(name) = context::misspelt(&fields) {
         output::complain(&format!("warning: field `{name}`: did you mean `targetingKey`?"));
     }
     let context = convert::to_context(fields);
-    let provider = FlagdProvider::new(options);
+    let mut provider = FlagdProvider::new(options);
+    if let Some(client) = client {
+        // One evaluation needs no stream, and must not hide that the facts are missing. The deadline of
+        // the provider ends the wait.
+        let facts = Facts::builder(client).watch(false).outage(Outage::Fail);
+        provider = provider.with_context_source(facts.wait(Duration::from_secs(60)).build());
+    }
     let mut initialized = provider.clone();
     initialized.initialize(&EvaluationContext::default()).await;
     let result = resolve(&provider, args.as_type, &args.key, &context).await;

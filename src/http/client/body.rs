@@ -3,12 +3,13 @@
 use std::{
     fmt,
     io::{self, Read as _},
+    time::Duration,
 };
 
 use flate2::read::MultiGzDecoder;
 use http::{HeaderMap, header::CONTENT_ENCODING};
 use hyper::body::Bytes;
-use tokio::task::spawn_blocking;
+use tokio::{task::spawn_blocking, time::timeout};
 
 use super::{deadline::Deadline, error::ClientError};
 use crate::excerpt::excerpt;
@@ -69,6 +70,46 @@ impl ClientBody {
             Ok(Some(bytes)) => Ok(bytes.into()),
             Ok(None) => Err(ClientError::TooLarge(name, max)),
             Err(error) => Err(ClientError::Gzip(name, error)),
+        }
+    }
+
+    /// Reads the next part of a body without an end, such as an event stream. `None` is
+    /// the end of the body.
+    ///
+    /// It waits at most `idle`. Neither the timeout of the request nor the limit on the
+    /// body applies, so the caller has to bound what it keeps. Request the header
+    /// `accept-encoding: identity`: parts are not decompressed.
+    ///
+    /// It is cancel-safe.
+    ///
+    /// ```no_run
+    /// # async fn example(client: flagstaff::http::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    ///
+    /// let request = http::Request::get("https://flags.example/events")
+    ///     .header("accept-encoding", "identity")
+    ///     .body("")?;
+    /// let mut body = client.send(request).await?.into_body();
+    /// while let Some(part) = body.chunk(Duration::from_secs(60)).await? {
+    ///     println!("{} bytes", part.len());
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If no part arrives in time, the connection is lost, or the body is compressed.
+    pub async fn chunk(&mut self, idle: Duration) -> Result<Option<Bytes>, ClientError> {
+        match &self.coding {
+            Coding::Identity => {}
+            Coding::Gzip => return Err(ClientError::Coding(self.name.clone(), "gzip".to_owned())),
+            Coding::Other(coding) => {
+                return Err(ClientError::Coding(self.name.clone(), coding.clone()));
+            }
+        }
+        match timeout(idle, self.received.chunk()).await {
+            Ok(part) => part.map_err(|error| ClientError::failed(&self.name, error)),
+            Err(_) => Err(ClientError::TimedOut(self.name.clone(), idle)),
         }
     }
 }

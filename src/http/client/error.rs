@@ -61,9 +61,10 @@ pub enum ClientError {
     /// There were more redirects than allowed.
     #[error("{name} redirects more than {1} times", name = excerpt(.0))]
     Redirects(String, usize),
-    /// The body has a content coding other than gzip, which is the second field.
+    /// The body has a content coding that is not supported, which is the second field.
+    /// Gzip is, except in [parts](ClientBody::chunk).
     #[error(
-        "the response from {name} has the content coding `{1}`: only gzip is supported",
+        "the response from {name} has the content coding `{1}`, which is not supported",
         name = excerpt(.0)
     )]
     Coding(String, String),

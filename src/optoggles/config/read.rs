@@ -20,10 +20,9 @@ use crate::{
         load::{tree::Tree, yaml},
         location::Position,
     },
-    http::Listen,
+    http::{Listen, Secret},
     optoggles::{
         machine::Settings,
-        secret::Secret,
         target::Removal,
         toggle::{Rule, Toggle},
     },

@@ -17,7 +17,7 @@ const MAX: u64 = 64 << 10;
 /// from memory when the secret is dropped.
 ///
 /// ```
-/// use flagstaff::optoggles::Secret;
+/// use flagstaff::http::Secret;
 ///
 /// let literal = Secret::from("hush");
 /// assert_eq!(format!("{literal:?}"), "Text");
