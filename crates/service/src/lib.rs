@@ -1,7 +1,7 @@
 //! What the services of flagstaff share, so that each of them is only what it is for.
 //!
 //! - [`storage`]: one SQL text for SQLite and PostgreSQL.
-//! - [`access`]: who is calling, and what they may do: tokens and permissions.
+//! - [`access`]: who is calling, and what they may do: tokens, people, sessions and permissions.
 //! - [`audit`]: who did what, and when.
 //! - [`lease`]: a job that one replica runs at a time.
 //! - [`problem`]: errors as problem details.
@@ -22,5 +22,6 @@ pub const SCHEMA: &str = include_str!("schema.sql");
 /// Each statement of this crate, for a test that prepares them on both databases.
 #[must_use]
 pub fn statements() -> Vec<&'static str> {
-    [storage::sql::statements::ALL, access::STATEMENTS, audit::ALL, lease::ALL].concat()
+    let own = [storage::sql::statements::ALL, audit::ALL, lease::ALL];
+    [own.as_slice(), access::STATEMENTS].concat().concat()
 }
