@@ -2,6 +2,7 @@
 //!
 //! - [`storage`]: one SQL text for SQLite and PostgreSQL.
 //! - [`access`]: who is calling, and what they may do: tokens, people, sessions and permissions.
+//! - [`signin`]: how people sign in, with GitHub or an issuer of OpenID Connect.
 //! - [`audit`]: who did what, and when.
 //! - [`lease`]: a job that one replica runs at a time.
 //! - [`problem`]: errors as problem details.
@@ -13,6 +14,7 @@ pub mod access;
 pub mod audit;
 pub mod lease;
 pub mod problem;
+pub mod signin;
 pub mod storage;
 pub mod time;
 
