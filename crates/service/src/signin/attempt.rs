@@ -95,8 +95,34 @@ pub(super) fn local(next: Option<&str>) -> &str {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
+    use axum::http::header;
+
     use super::*;
+    use crate::access::SessionOptions;
+
+    #[test]
+    fn an_attempt_is_read_until_it_expires_with_its_provider_and_state() {
+        let options = SessionOptions::new("t", Some("k".repeat(32).into()), "https://t".to_owned());
+        let sessions = Sessions::new(options).unwrap();
+        let mut attempt = Attempt::begin(Provider::Oidc, Some("/ui")).unwrap();
+        let headers = |attempt: &Attempt| {
+            let cookie = attempt.cookie(&sessions).unwrap();
+            let pair = cookie.to_str().unwrap().split(';').next().unwrap().to_owned();
+            [(header::COOKIE, HeaderValue::try_from(pair).unwrap())].into_iter().collect()
+        };
+        let read = |headers: &HeaderMap, provider, state: &str| {
+            Attempt::read(&sessions, headers, provider, state).map(|it| it.next)
+        };
+        let good: HeaderMap = headers(&attempt);
+        assert_eq!(read(&good, Provider::Oidc, &attempt.state), Some("/ui".to_owned()));
+        assert_eq!(read(&good, Provider::Github, &attempt.state), None);
+        assert_eq!(read(&good, Provider::Oidc, ""), None);
+        assert_eq!(read(&HeaderMap::new(), Provider::Oidc, &attempt.state), None);
+        attempt.expires = time::now();
+        assert_eq!(read(&headers(&attempt), Provider::Oidc, &attempt.state), None);
+    }
 
     #[test]
     fn only_a_local_path_is_followed() {

@@ -33,6 +33,9 @@ struct Server {
     url: String,
     keys: Vec<Value>,
     id_token: Value,
+    /// What its discovery document names as the issuer, if not this one.
+    claimed: Option<&'static str>,
+    user_info: Value,
     /// Fetches of the keys.
     fetches: usize,
 }
@@ -41,12 +44,20 @@ impl Hostile {
     async fn start() -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let server = Server { url, keys: Vec::new(), id_token: Value::Null, fetches: 0 };
+        let server = Server {
+            url,
+            keys: Vec::new(),
+            id_token: Value::Null,
+            claimed: None,
+            user_info: json!({"sub": "1"}),
+            fetches: 0,
+        };
         let hostile = Self(Arc::new(Mutex::new(server)));
         let router = Router::new()
             .route("/.well-known/openid-configuration", get(discovery))
             .route("/keys", get(keys))
             .route("/token", post(token))
+            .route("/me", get(user_info))
             .with_state(hostile.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         hostile
@@ -54,9 +65,11 @@ impl Hostile {
 }
 
 async fn discovery(State(Hostile(server)): State<Hostile>) -> Json<Value> {
-    let url = &server.lock().unwrap().url;
+    let server = server.lock().unwrap();
+    let url = &server.url;
     Json(json!({
-        "issuer": url,
+        "issuer": server.claimed.unwrap_or(url),
+        "userinfo_endpoint": format!("{url}/me"),
         "authorization_endpoint": format!("{url}/authorize"),
         "token_endpoint": format!("{url}/token"),
         "jwks_uri": format!("{url}/keys"),
@@ -76,6 +89,10 @@ async fn keys(State(Hostile(server)): State<Hostile>) -> Json<Value> {
 async fn token(State(Hostile(server)): State<Hostile>) -> Json<Value> {
     let id_token = server.lock().unwrap().id_token.clone();
     Json(json!({"access_token": "at", "token_type": "Bearer", "id_token": id_token}))
+}
+
+async fn user_info(State(Hostile(server)): State<Hostile>) -> Json<Value> {
+    Json(server.lock().unwrap().user_info.clone())
 }
 
 fn pair() -> Ed25519KeyPair {
@@ -387,4 +404,30 @@ async fn new_keys_of_an_issuer_are_fetched_when_they_are_needed() {
     setup.hostile.0.lock().unwrap().keys = vec![public(&setup.key, "k1")];
     setup.assert_valid().await;
     assert_eq!(setup.hostile.0.lock().unwrap().fetches, 2);
+}
+
+#[tokio::test]
+async fn user_info_of_somebody_else_is_rejected() {
+    let mut setup = Setup::new().await;
+    let without_email = |setup: &Setup, mut claims: Value| {
+        claims.as_object_mut().unwrap().remove("email");
+        setup.signed(&claims)
+    };
+    for (subject, status) in [("2", StatusCode::BAD_GATEWAY), ("1", StatusCode::SEE_OTHER)] {
+        setup.hostile.0.lock().unwrap().user_info =
+            json!({"sub": subject, "email": "anna@example.com", "email_verified": true});
+        let page = setup.sign_in(without_email).await;
+        assert_eq!(page.status, status, "{page:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_discovery_document_of_another_issuer_is_rejected() {
+    let mut setup = Setup::new().await;
+    setup.hostile.0.lock().unwrap().claimed = Some("https://issuer.example");
+    let page = setup.browser.get("/auth/login").await;
+    assert_rejected(&page, StatusCode::BAD_GATEWAY, "is unavailable");
+    // What failed is not remembered.
+    setup.hostile.0.lock().unwrap().claimed = None;
+    setup.assert_valid().await;
 }

@@ -406,6 +406,9 @@ async fn options_are_checked() {
     let without = Access::new(storage.clone(), support::PERMISSIONS, true);
     let result = SignIn::new(without, SignInOptions::default());
     assert!(matches!(result, Err(SignInError::NoSessions)));
+    // A log may show options.
+    let shown = with_github(GithubOptions::new(CLIENT, SECRET.into()));
+    assert!(!format!("{shown:?}").contains(SECRET));
     // Nothing is configured yet: the page says so.
     let sign_in = SignIn::new(access(&storage), SignInOptions::default()).unwrap();
     let page = Browser::new(sign_in.router()).get("/login").await;
