@@ -165,7 +165,7 @@ async fn d25_nobody_grants_what_they_do_not_have() {
         assert_eq!(granted.permissions, list(&["things-read"]));
         let granted = access.grant(id, list(&["admin"]), &admin).await.unwrap();
         assert_eq!(granted.permissions, list(&["admin", "things-read"]));
-        // What somebody has already, or does not have, is no error and no event.
+        // What somebody has already, or does not have, is neither an error nor an event.
         access.grant(id, list(&["admin"]), &admin).await.unwrap();
         access.revoke(id, list(&["users-write"]), &admin).await.unwrap();
         access.revoke(id, list(&["admin"]), &admin).await.unwrap();
@@ -503,7 +503,7 @@ async fn a_change_that_another_website_sent_is_rejected() {
         assert_eq!(send(&access, method, cross).await, StatusCode::OK);
     }
     assert_eq!(send(&access, Method::GET, cross).await, StatusCode::OK);
-    // A page of another website reaches a service on loopback that asks nobody who they are.
+    // A page of another website reaches a service on loopback without authentication.
     let open = Access::new(storage, PERMISSIONS, false);
     let none = HeaderMap::new();
     assert_eq!(send(&open, Method::PUT, none.clone()).await, StatusCode::OK);

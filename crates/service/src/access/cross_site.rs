@@ -13,7 +13,7 @@ const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Rejects a request that changes something and comes from another origin.
 ///
-/// `own` is the origin of the service, where it is known; else it is the host that was asked.
+/// `own` is the origin of the service, where it is known; else it is the host in the request.
 /// With a `session`, a request that does not say where it comes from is rejected too: every
 /// browser says so.
 pub(crate) fn reject(parts: &Parts, own: Option<&str>, session: bool) -> Result<(), Problem> {
@@ -26,7 +26,7 @@ pub(crate) fn reject(parts: &Parts, own: Option<&str>, session: bool) -> Result<
     let host = uri.authority().map(Authority::as_str).or_else(|| text(headers, &header::HOST));
     let is_own = |origin: &str| match (own, origin.split_once("://")) {
         (Some(own), _) => origin.eq_ignore_ascii_case(own),
-        (None, Some((_, asked))) => host.is_some_and(|it| it.eq_ignore_ascii_case(asked)),
+        (None, Some((_, other))) => host.is_some_and(|it| it.eq_ignore_ascii_case(other)),
         (None, None) => false,
     };
     let allowed = match (text(headers, &FETCH_SITE), origin) {
@@ -58,10 +58,10 @@ mod tests {
 
     use super::*;
 
-    const OWN: Option<&str> = Some("https://facts.example");
+    const OWN: Option<&str> = Some("https://things.example");
 
     fn allowed(own: Option<&str>, session: bool, method: Method, headers: &[(&str, &str)]) -> bool {
-        let mut request = Request::builder().method(method).uri("/").header("host", "facts.local");
+        let mut request = Request::builder().method(method).uri("/").header("host", "things.local");
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -77,11 +77,11 @@ mod tests {
             (&[("sec-fetch-site", "cross-site")], false),
             (&[("sec-fetch-site", "same-site")], false),
             (&[("sec-fetch-site", "cross-site"), ("origin", "https://evil.example")], false),
-            (&[("sec-fetch-site", "same-site"), ("origin", "https://facts.example")], true),
-            (&[("origin", "https://facts.example")], true),
-            (&[("origin", "http://facts.example")], false),
-            (&[("origin", "https://facts.example:8443")], false),
-            (&[("origin", "https://facts.local")], false),
+            (&[("sec-fetch-site", "same-site"), ("origin", "https://things.example")], true),
+            (&[("origin", "https://things.example")], true),
+            (&[("origin", "http://things.example")], false),
+            (&[("origin", "https://things.example:8443")], false),
+            (&[("origin", "https://things.local")], false),
             (&[("origin", "null")], false),
             (&[("origin", "\u{e4}")], false),
             (&[], false),
@@ -95,7 +95,7 @@ mod tests {
     fn without_a_cookie_only_what_another_website_sent_is_rejected() {
         for (headers, expected) in [
             (&[][..], true),
-            (&[("origin", "http://facts.local")], true),
+            (&[("origin", "http://things.local")], true),
             (&[("origin", "http://evil.example")], false),
             (&[("sec-fetch-site", "cross-site")], false),
             (&[("origin", "null")], false),

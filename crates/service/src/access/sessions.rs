@@ -20,7 +20,7 @@ pub struct SessionOptions {
     /// What signs the cookies, at least 32 bytes. All replicas have the same one, and whoever
     /// changes it ends all sessions.
     pub key: Option<SecretString>,
-    /// Where browsers reach the service, such as `https://facts.example`.
+    /// Where browsers reach the service, such as `https://things.example`.
     pub public_url: String,
     /// On a developer's machine: the URL may begin with `http:`, cookies are sent without TLS,
     /// and a missing key is replaced by a random one.
@@ -122,7 +122,7 @@ impl Sessions {
         })
     }
 
-    /// The origin at which browsers reach the service, such as `https://facts.example`.
+    /// The origin at which browsers reach the service, such as `https://things.example`.
     #[must_use]
     pub fn origin(&self) -> &str {
         &self.origin
@@ -204,7 +204,7 @@ fn milliseconds(duration: Duration) -> i64 {
 fn origin(url: String, dev: bool) -> Result<String, SessionsError> {
     let invalid = |url, reason| Err(SessionsError::PublicUrl { url, reason });
     let Ok(parsed) = Url::parse(&url) else {
-        return invalid(url, "expected a URL such as https://facts.example");
+        return invalid(url, "expected a URL such as https://things.example");
     };
     match parsed.scheme() {
         "https" => {}

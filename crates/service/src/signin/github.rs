@@ -1,4 +1,4 @@
-//! Sign-in with GitHub: an OAuth app, which asks its API who has signed in.
+//! Sign-in with GitHub: an OAuth app, which gets the user from the API.
 
 use axum::http::{HeaderValue, Request, StatusCode, header};
 use flagstaff::http::Client;

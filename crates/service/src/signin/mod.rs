@@ -234,7 +234,7 @@ pub fn login_path(next: &str) -> String {
     format!("/login?{}", query(&[("next", local(Some(next)))]))
 }
 
-/// What `/login` and `/auth/login` are asked for.
+/// The parameters of `/login` and `/auth/login`.
 #[derive(Deserialize)]
 struct Begin {
     provider: Option<String>,

@@ -71,7 +71,7 @@ pub struct OidcOptions {
     pub client_id: String,
     /// The client secret, unless the client is public.
     pub client_secret: Option<SecretString>,
-    /// What is asked for beside `openid`.
+    /// The scopes to request beside `openid`.
     pub scopes: Vec<String>,
     /// Those with a verified e-mail address in one of these domains may sign in. Where the
     /// issuer says to which organization an account belongs (`hd`), that counts as well; Google

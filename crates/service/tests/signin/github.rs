@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 pub(crate) const CLIENT: &str = "Iv1.things";
 pub(crate) const SECRET: &str = "a secret of the app";
 
-/// The server, which is gone with the test.
+/// The server, which ends with the test.
 #[derive(Clone, Default)]
 pub(crate) struct GithubServer(Arc<Mutex<Server>>);
 
@@ -72,7 +72,7 @@ impl GithubServer {
     /// Lets somebody sit down before the browser.
     pub(crate) fn user(&self, id: u64, login: &str) {
         let mut server = self.lock();
-        // The display name is somebody else's login, and the public address is no verified one.
+        // The display name is somebody else's login, and the public address is not verified.
         server.user =
             json!({"id": id, "login": login, "name": "root", "email": "ceo@things.example"});
         server.emails = json!([

@@ -123,7 +123,7 @@ async fn with_github_from_the_page_to_the_session_and_out_again() {
     let audited = audited(&setup.storage).await;
     assert!(audited.contains(&"person:octo session.begin github:octo".to_owned()), "{audited:?}");
     assert!(audited.contains(&"person:octo session.end github:octo".to_owned()), "{audited:?}");
-    // Out again is no error.
+    // Signing out twice is not an error.
     assert_eq!(browser.post("/auth/logout", &[]).await.status, StatusCode::SEE_OTHER);
 }
 
@@ -276,7 +276,7 @@ async fn a_code_and_a_state_are_used_once() {
     let good = callback(&mut setup.browser).await;
     let cookies = setup.browser.cookies.clone();
     assert_eq!(setup.browser.get(&good).await.status, StatusCode::SEE_OTHER);
-    // The cookie has gone.
+    // The cookie was removed.
     let page = setup.browser.get(&good).await;
     assert_rejected(&page, StatusCode::BAD_REQUEST, "completed already");
     // Somebody kept it: GitHub rejects the code.
