@@ -8,7 +8,6 @@ use flagstaff::{
 };
 use open_feature::EvaluationContext;
 use serde_json::{Value, json};
-use tokio::time::timeout;
 
 use super::{
     double::{Does, Store},

@@ -9,10 +9,12 @@
     reason = "a test that cannot start its peer fails"
 )]
 
+mod issuer;
 mod postgres;
 mod process;
 
 pub use self::{
+    issuer::Issuer,
     postgres::Postgres,
     process::{Process, free_port, skip},
 };
