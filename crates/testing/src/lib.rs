@@ -9,10 +9,14 @@
     reason = "a test that cannot start its peer fails"
 )]
 
+mod moto;
 mod postgres;
 mod process;
+mod redis;
 
 pub use self::{
+    moto::Moto,
     postgres::Postgres,
     process::{Process, free_port, skip},
+    redis::Redis,
 };
