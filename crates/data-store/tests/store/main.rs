@@ -1,11 +1,13 @@
 //! The store over HTTP, on each of its databases.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::used_underscore_binding, reason = "a folder is kept, and never looked at")]
 
 mod access;
 mod changes;
 mod conditions;
 mod defects;
 mod facts;
+mod http;
 mod identities;
 mod replicas;
 mod secrets;
