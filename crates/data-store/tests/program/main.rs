@@ -6,4 +6,6 @@
 mod aws;
 #[path = "../store/http.rs"]
 mod http;
+#[cfg(feature = "redis")]
+mod import;
 mod program;
