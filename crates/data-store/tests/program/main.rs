@@ -4,6 +4,8 @@
 
 #[cfg(feature = "aws")]
 mod aws;
+mod backup;
+mod check;
 #[path = "../store/http.rs"]
 mod http;
 #[cfg(feature = "redis")]
