@@ -10,4 +10,6 @@ mod check;
 mod http;
 #[cfg(feature = "redis")]
 mod import;
+mod kill;
 mod program;
+mod trace;
