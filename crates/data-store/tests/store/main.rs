@@ -12,6 +12,7 @@ mod identities;
 mod replicas;
 mod secrets;
 mod support;
+mod upgrade;
 
 use service::storage::{Storage, StorageError};
 
