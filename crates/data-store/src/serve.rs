@@ -15,8 +15,9 @@ use tokio::task::JoinSet;
 use crate::{
     MIGRATIONS, PERMISSIONS, api,
     fact::{self, Context},
-    feed, secret,
-    settings::Settings,
+    feed,
+    secret::{self, Backend},
+    settings::{SecretsProvider, Settings},
     store::Store,
 };
 
@@ -50,6 +51,10 @@ pub enum StartError {
         #[source]
         source: StorageError,
     },
+    /// AWS Secrets Manager cannot be used.
+    #[cfg(feature = "aws")]
+    #[error("cannot use AWS Secrets Manager")]
+    Aws(#[from] secret::AwsError),
     /// The address cannot be served at.
     #[error("cannot serve at {listen}")]
     Bind {
@@ -103,7 +108,19 @@ pub async fn open(settings: &Settings) -> Result<Store, StartError> {
     let failed = |source| StartError::Storage { database: database.clone(), source };
     let storage = Storage::open(settings.database.clone(), MIGRATIONS).await.map_err(failed)?;
     let access = Access::new(storage.clone(), PERMISSIONS, settings.require_auth);
-    Store::open(storage, access, settings.secrets_keys.clone()).await.map_err(failed)
+    Store::open(storage, access, backend(settings).await?).await.map_err(failed)
+}
+
+/// Where the secrets are.
+#[cfg_attr(not(feature = "aws"), allow(clippy::unused_async))]
+async fn backend(settings: &Settings) -> Result<Backend, StartError> {
+    match settings.secrets_provider {
+        #[cfg(feature = "aws")]
+        SecretsProvider::Aws { recovery_days } => {
+            Ok(Backend::Aws(Arc::new(secret::SecretsManager::connect(recovery_days).await?)))
+        }
+        _ => Ok(settings.secrets_keys.clone().map_or(Backend::Nowhere, Backend::Database)),
+    }
 }
 
 /// Starts a server with its jobs.
@@ -126,7 +143,9 @@ pub async fn start(settings: &Settings) -> Result<Running, StartError> {
 
     let mut jobs = JoinSet::new();
     let (storage, access) = (store.storage().clone(), store.access().clone());
-    jobs.spawn(feed::tail(storage, store.hub().clone(), access, store.wake()));
+    let noting = store.clone();
+    let note = move |changes: &[fact::Change]| noting.note(changes);
+    jobs.spawn(feed::tail(storage, store.hub().clone(), access, store.wake(), note));
     jobs.spawn(every(EXPIRE_EVERY, store.clone(), async |store| expire(store).await));
     jobs.spawn(every(FLUSH_EVERY, store.clone(), async |store| {
         store.access().flush_use().await.map_err(Problem::from)
@@ -169,7 +188,7 @@ async fn expire(store: &Store) -> Result<(), Problem> {
 /// Forgets what is too old, and seals secrets with the current key. Replicas that do it at the
 /// same time do no harm.
 async fn purge(store: &Store, audit_days: i64) -> Result<(), Problem> {
-    let keys = store.keys();
+    let keys = store.secrets().keys();
     store
         .storage()
         .write(move |sql| {

@@ -10,11 +10,15 @@
 )]
 
 mod issuer;
+mod moto;
 mod postgres;
 mod process;
+mod redis;
 
 pub use self::{
     issuer::Issuer,
+    moto::Moto,
     postgres::Postgres,
     process::{Process, free_port, skip},
+    redis::Redis,
 };

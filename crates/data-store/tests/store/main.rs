@@ -6,11 +6,13 @@ mod changes;
 mod conditions;
 mod defects;
 mod facts;
+mod http;
 mod identities;
 mod openapi;
 mod replicas;
 mod secrets;
 mod support;
+mod upgrade;
 
 use service::storage::{Storage, StorageError};
 

@@ -1,7 +1,7 @@
 //! What the tests of this crate share.
 #![allow(dead_code, clippy::unwrap_used, reason = "each test uses some of it; a test may panic")]
 
-use std::sync::{Mutex, OnceLock};
+use std::sync::Mutex;
 
 use axum::http::{HeaderMap, HeaderValue, header};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -32,20 +32,11 @@ pub(crate) const ORIGIN: &str = "https://things.example";
 pub(crate) fn databases() -> (Vec<Database>, TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let mut databases = vec![Database::Sqlite(folder.path().join("new/folder/data.db"))];
-    match Postgres::start() {
-        Some(postgres) => {
-            databases.push(Database::parse(&postgres.url(), None).unwrap());
-            // It has to outlive the test, and each has its own.
-            keep(postgres);
-        }
+    match Postgres::database() {
+        Some(url) => databases.push(Database::parse(&url, None).unwrap()),
         None => testing::skip("PostgreSQL"),
     }
     (databases, folder)
-}
-
-fn keep(postgres: Postgres) {
-    static KEPT: OnceLock<Mutex<Vec<Postgres>>> = OnceLock::new();
-    KEPT.get_or_init(Mutex::default).lock().unwrap().push(postgres);
 }
 
 /// A file of SQLite.
