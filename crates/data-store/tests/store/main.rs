@@ -9,6 +9,7 @@ mod facts;
 mod http;
 mod identities;
 mod openapi;
+mod people;
 mod replicas;
 mod secrets;
 mod support;
