@@ -7,6 +7,7 @@ mod engine;
 mod flagd;
 mod launchdarkly;
 mod logs;
+mod opal;
 mod policy;
 mod rest;
 #[path = "../support/mod.rs"]

@@ -28,6 +28,9 @@ enum Happening {
     Confirm,
     /// The periodic resync.
     Resync,
+    /// The program is killed and starts again, and knows nothing; or the configuration is read again,
+    /// and a successor takes over. What was under way takes effect, or not.
+    Restart(bool, u8),
     /// Some of the work under way ends.
     End(u8),
     /// Time passes.
@@ -68,6 +71,7 @@ fn happenings() -> impl Strategy<Value = Happening> {
         1 => (0..2_usize, any::<u8>()).prop_map(|(target, users)| Happening::Edit(target, users)),
         1 => Just(Happening::Confirm),
         1 => Just(Happening::Resync),
+        1 => any::<(bool, u8)>().prop_map(|(reloads, bits)| Happening::Restart(reloads, bits)),
         8 => any::<u8>().prop_map(Happening::End),
         3 => (0..400_000_u32).prop_map(Happening::Pass),
     ]
@@ -77,8 +81,13 @@ fn users(bits: u8) -> Users {
     (0..5).filter(|bit| bits & (1 << bit) != 0).map(|bit| ["a", "b", "c", "d", "e"][bit]).collect()
 }
 
+fn machine(settings: Settings) -> Machine {
+    Machine::new(settings, [(0, vec![0, 1])])
+}
+
 /// One toggle at two targets, of which the second does not report what it holds.
 struct World {
+    settings: Settings,
     machine: Machine,
     now: Instant,
     policy: Users,
@@ -94,10 +103,11 @@ struct World {
 impl World {
     fn new(max_removed: Option<f64>) -> Self {
         let settings = Settings { empty_confirmation: PAUSE, max_removed };
-        let mut machine = Machine::new(settings, [(0, vec![0, 1])]);
+        let mut machine = machine(settings);
         let now = Instant::now();
         machine.trigger(0, now);
         Self {
+            settings,
             machine,
             now,
             policy: Users::default(),
@@ -123,6 +133,7 @@ impl World {
                 self.machine.confirm(0);
             }
             Happening::Resync => self.machine.resync(self.now),
+            Happening::Restart(reloads, bits) => self.restart(reloads, bits),
             Happening::End(which) => {
                 if !self.under_way.is_empty() {
                     let action = self.under_way.swap_remove(which as usize % self.under_way.len());
@@ -132,6 +143,23 @@ impl World {
             Happening::Pass(milliseconds) => self.now += Duration::from_millis(milliseconds.into()),
         }
         self.under_way.extend(self.machine.actions(self.now));
+    }
+
+    /// Goes on with another machine; `bits` says which of the work under way still takes effect.
+    fn restart(&mut self, reloads: bool, bits: u8) {
+        for (index, action) in std::mem::take(&mut self.under_way).into_iter().enumerate() {
+            if let Action::Write { target, users, .. } = action
+                && bits & (1 << index) != 0
+                && matches!(self.targets[target].1, Works::Yes | Works::Unheard)
+            {
+                self.targets[target].0 = users;
+            }
+        }
+        let mut former = std::mem::replace(&mut self.machine, machine(self.settings));
+        if reloads {
+            self.machine.adopt(0, &mut former, 0, |old, new| old == new);
+        }
+        self.machine.trigger(0, self.now);
     }
 
     /// Ends a piece of work with the result that the present world gives.
