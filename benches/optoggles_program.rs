@@ -72,8 +72,8 @@ async fn measure(programs: &[(&'static str, PathBuf)], toggles: usize, users: us
     for ((peer, cpu), (rest, memory)) in peers.iter_mut().zip(cpu).zip(at_rest) {
         let (cpu, most) = ((peer.cpu() - cpu) / f64::from(CHANGES as u32), peer.memory("VmHWM"));
         peer.times.sort_unstable();
-        let [median, p99] = [CHANGES / 2, CHANGES * 99 / 100]
-            .map(|place| peer.times[place].as_secs_f64() * 1000.0);
+        let [median, p99] =
+            [CHANGES / 2, CHANGES * 99 / 100].map(|place| peer.times[place].as_secs_f64() * 1000.0);
         let requests = (peer.world.requests.load(Relaxed) - peer.before) as f64 / CHANGES as f64;
         println!(
             "{:10} median {median:.1} ms, p99 {p99:.1} ms; {:.2} ms of CPU and {requests:.0} requests a \
@@ -161,7 +161,10 @@ impl Peer {
             "entry": {"url": "", "topics": ["policy_data"], "dst_path": "/users", "data": {}},
             "fetched": true, "saved": true, "hash": null}]});
         let request = Request::post(callback["url"].as_str().unwrap())
-            .header("authorization", callback["config"]["headers"]["Authorization"].as_str().unwrap())
+            .header(
+                "authorization",
+                callback["config"]["headers"]["Authorization"].as_str().unwrap(),
+            )
             .header("content-type", "application/json")
             .body(report.to_string().into_bytes())
             .unwrap();

@@ -17,7 +17,7 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio::{
-    sync::{mpsc, oneshot, watch},
+    sync::{Notify, mpsc, oneshot, watch},
     task::{AbortHandle, JoinSet},
     time::{Instant, sleep_until, timeout, timeout_at},
 };
@@ -85,6 +85,8 @@ pub(crate) struct Coordinator {
     /// how many actions for its toggles are under way. The sync has ended when they are
     /// none.
     rounds: Vec<(Option<Instant>, usize)>,
+    /// Notified at each resync, for sources that fail for good.
+    resynced: Arc<Notify>,
     /// Where tasks report their ends. The sender is kept to be cloned for them.
     events: (mpsc::UnboundedSender<Event>, mpsc::UnboundedReceiver<Event>),
     /// Tasks that change targets. A stop waits for them.
@@ -103,6 +105,7 @@ impl Coordinator {
             machine,
             counters: Counters::default(),
             started: false,
+            resynced: Arc::default(),
             events: mpsc::unbounded_channel(),
             writes: JoinSet::new(),
             others: JoinSet::new(),
@@ -159,7 +162,7 @@ impl Coordinator {
                 () = until(due) => {
                     let now = Instant::now();
                     if resync_at.is_some_and(|at| at <= now) {
-                        self.machine.resync(now);
+                        self.resync(now);
                         resync_at = after(now);
                     }
                 }
@@ -178,29 +181,34 @@ impl Coordinator {
         }
     }
 
+    /// Compares everything afresh.
+    fn resync(&mut self, now: Instant) {
+        self.machine.resync(now);
+        self.resynced.notify_waiters();
+    }
+
     /// Spawns the task that reports whenever the answers of a source may have changed.
-    /// After a failure it waits before it tries again.
+    /// After a failure it waits before it tries again; one that lasts, until the next resync
+    /// at most.
     fn watch(&mut self, index: usize) -> AbortHandle {
         let (source, sender) = (self.parts.sources[index].clone(), self.events.0.clone());
+        let resynced = self.resynced.clone();
         self.others.spawn(async move {
             let mut retry = Retry::default();
             loop {
                 let changed = changed(&source).await;
-                let pause = match &changed {
-                    Ok(()) => {
-                        retry.succeeded();
-                        None
-                    }
-                    Err(failure) => {
-                        retry.failed(failure.clone(), Instant::now());
-                        retry.due()
-                    }
-                };
+                match &changed {
+                    Ok(()) => retry.succeeded(),
+                    Err(failure) => retry.failed(failure.clone(), Instant::now()),
+                }
                 if sender.send(Event::Source(index, changed)).is_err() {
                     return;
                 }
-                if let Some(pause) = pause {
-                    sleep_until(pause).await;
+                while let Some(pause) = retry.due().filter(|pause| *pause > Instant::now()) {
+                    tokio::select! {
+                        () = sleep_until(pause) => {}
+                        () = resynced.notified() => retry.hasten(Instant::now()),
+                    }
                 }
             }
         })
@@ -376,7 +384,7 @@ impl Coordinator {
                 }
                 let _ = reply.send(confirmed);
             }
-            Command::Resync => self.machine.resync(Instant::now()),
+            Command::Resync => self.resync(Instant::now()),
         }
     }
 

@@ -151,10 +151,8 @@ mod tests {
             counters.synced("opa", Duration::from_millis(milliseconds));
         }
         let text = expose(&status(), &counters);
-        let samples: Vec<_> = text
-            .lines()
-            .filter_map(|line| line.strip_prefix("flagstaff_optoggles_"))
-            .collect();
+        let samples: Vec<_> =
+            text.lines().filter_map(|line| line.strip_prefix("flagstaff_optoggles_")).collect();
         assert_eq!(
             samples,
             [

@@ -37,7 +37,8 @@ impl CallbackUrl {
         };
         let found = spawn_blocking(move || own_address(&opal).map_err(|error| (opal, error)));
         let found = found.await.map_err(Failure::temporary)?;
-        let own = found.map_err(|(opal, error)| Failure::temporary(OwnAddressError(opal, error)))?;
+        let own =
+            found.map_err(|(opal, error)| Failure::temporary(OwnAddressError(opal, error)))?;
         Ok(format!("http://{}/opa_update", SocketAddr::new(own, port)))
     }
 }

@@ -128,3 +128,20 @@ async fn get(url: &str) -> u16 {
     let request = Request::get(url).body(Vec::new()).unwrap();
     client.send(request).await.unwrap().status().as_u16()
 }
+
+#[tokio::test]
+async fn a_registration_that_is_refused_is_tried_again_at_the_resync() {
+    let (opal, service) = (Opal::start(&["bob"]).await, Service::start().await);
+    opal.refuses(true);
+    let running = run(&config(&source("opal", &opal), &target(&service), "")).await;
+    becomes_true("the registration to be refused", async || {
+        let status = running.status().await.unwrap();
+        status.sources[0].failure.as_ref().is_some_and(|failure| failure.kind == "permanent")
+    })
+    .await;
+    opal.refuses(false);
+    running.resync().await;
+    in_step(&running, "us").await;
+    assert_eq!(opal.callbacks().len(), 1);
+    running.shutdown().await;
+}

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
     },
 };
 
@@ -25,6 +25,8 @@ struct World {
     store: Mutex<Value>,
     users: Mutex<Vec<String>>,
     questions: AtomicUsize,
+    /// Whether registrations are refused.
+    refuses: AtomicBool,
     /// The headers `authorization` of the questions.
     tokens: Mutex<Vec<Option<String>>>,
 }
@@ -60,6 +62,11 @@ impl Opal {
     /// Says this of its OPA.
     pub fn says(&self, store: Value) {
         *self.world.store.lock().unwrap() = store;
+    }
+
+    /// Answers registrations with 403, or no longer.
+    pub fn refuses(&self, refuses: bool) {
+        self.world.refuses.store(refuses, Relaxed);
     }
 
     /// Answers every question with these users.
@@ -103,10 +110,16 @@ async fn store(State(world): Shared) -> Json<Value> {
     Json(world.store.lock().unwrap().clone())
 }
 
-async fn register(State(world): Shared, Json(body): Json<Value>) -> Json<Value> {
+async fn register(
+    State(world): Shared,
+    Json(body): Json<Value>,
+) -> Result<Json<Value>, StatusCode> {
+    if world.refuses.load(Relaxed) {
+        return Err(StatusCode::FORBIDDEN);
+    }
     let key = body["key"].as_str().unwrap().to_owned();
     world.callbacks.lock().unwrap().insert(key, body.clone());
-    Json(body)
+    Ok(Json(body))
 }
 
 async fn registered(State(world): Shared, Path(key): Path<String>) -> StatusCode {

@@ -42,9 +42,12 @@ async fn what_cannot_be_used_is_said_with_the_remedy() {
     let opal = Opal::start(&["bob"]).await;
     for (store, expected) in [
         (json!({"url": "http://opa", "auth_type": "token"}), "set `opaToken` or `opaTokenFile`"),
-        (json!({"url": "http://opa", "auth_type": "oauth", "oauth_client_secret": "hush"}), "`oauth`"),
+        (
+            json!({"url": "http://opa", "auth_type": "oauth", "oauth_client_secret": "hush"}),
+            "`oauth`",
+        ),
         (json!({"url": "http://opa", "auth_type": "tls"}), "`tls`"),
-        (json!({"url": "opa:hush", "auth_type": "none"}), "set `opaUrl`"),
+        (json!({"url": "http://ann:hush@", "auth_type": "none"}), "set `opaUrl`"),
     ] {
         opal.says(store);
         let failure = built(OpalSource::builder(&opal.url)).users(&toggle("us").rule).await;

@@ -64,7 +64,8 @@ async fn behind_one_address_they_accept_each_others_tokens_if_they_share_a_secre
         let mut replicas = Vec::new();
         for file in ["a", "b"] {
             let file = directory.path().join(file);
-            let target = format!("{{targetType: flagd, targetSpec: {{file: '{}'}}}}", file.display());
+            let target =
+                format!("{{targetType: flagd, targetSpec: {{file: '{}'}}}}", file.display());
             let running = run(&config(&source, &target, secret)).await;
             replicas.push((running, token()));
         }
