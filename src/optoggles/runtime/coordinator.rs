@@ -35,9 +35,10 @@ use crate::optoggles::{
     users::Users,
 };
 
-/// Changes that a source reports within this time of each other are merged: a commit
-/// often makes OPAL call back several times in a row.
-const SETTLE: Duration = Duration::from_millis(5);
+/// Changes that a source reports within this time of each other are merged. Every change waits
+/// that long, so it is short: those that follow while the users are being queried are merged
+/// into the next query anyway.
+const SETTLE: Duration = Duration::from_millis(1);
 
 /// The longest time for which changes are merged, so that a source that changes all the
 /// time is still queried.
