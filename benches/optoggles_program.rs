@@ -36,9 +36,10 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use support::{ports::free_port, wait::becomes_true};
+use support::ports::free_port;
 
-const CHANGES: usize = 200;
+/// How many toggles, how many users each, and how often one user of one of them changes.
+const SHAPES: [(usize, usize, u16); 3] = [(1, 100, 200), (100, 1000, 200), (1000, 10_000, 10)];
 /// For how long the programs have nothing to do while their CPU time at rest is measured.
 const REST: Duration = Duration::from_secs(20);
 
@@ -48,13 +49,13 @@ fn main() {
         Some(path) => programs.push(("original", path.into())),
         None => println!("OPTOGGLES_BIN is not set: the original is left out"),
     }
-    for (toggles, users) in [(1, 100), (100, 1000)] {
-        println!("{toggles} toggles of {users} users, {CHANGES} changes of one user");
-        Runtime::new().unwrap().block_on(measure(&programs, toggles, users));
+    for (toggles, users, changes) in SHAPES {
+        println!("{toggles} toggles of {users} users, {changes} changes of one user");
+        Runtime::new().unwrap().block_on(measure(&programs, toggles, users, changes));
     }
 }
 
-async fn measure(programs: &[(&'static str, PathBuf)], toggles: usize, users: usize) {
+async fn measure(programs: &[(&'static str, PathBuf)], toggles: usize, users: usize, changes: u16) {
     let mut peers = Vec::new();
     for (name, program) in programs {
         peers.push(Peer::start(name, program, toggles, users).await);
@@ -64,21 +65,24 @@ async fn measure(programs: &[(&'static str, PathBuf)], toggles: usize, users: us
     let at_rest: Vec<_> =
         peers.iter().zip(cpu).map(|(peer, cpu)| (peer.cpu() - cpu, peer.memory("VmRSS"))).collect();
     let cpu: Vec<_> = peers.iter().map(Peer::cpu).collect();
-    for change in 0..CHANGES {
+    for change in 0..usize::from(changes) {
         for peer in &mut peers {
             peer.change(change * 37 % toggles).await;
         }
     }
     for ((peer, cpu), (rest, memory)) in peers.iter_mut().zip(cpu).zip(at_rest) {
-        let (cpu, most) = ((peer.cpu() - cpu) / f64::from(CHANGES as u32), peer.memory("VmHWM"));
-        peer.times.sort_unstable();
+        let (cpu, most) = ((peer.cpu() - cpu) / f64::from(changes), peer.memory("VmHWM"));
+        let requests = u32::try_from(peer.world.requests.load(Relaxed) - peer.before).unwrap();
+        let requests = f64::from(requests) / f64::from(changes);
+        let times = &mut peer.times;
+        times.sort_unstable();
         let [median, p99] =
-            [CHANGES / 2, CHANGES * 99 / 100].map(|place| peer.times[place].as_secs_f64() * 1000.0);
-        let requests = (peer.world.requests.load(Relaxed) - peer.before) as f64 / CHANGES as f64;
+            [50, 99].map(|share| times[times.len() * share / 100].as_secs_f64() * 1000.0);
         println!(
-            "{:10} median {median:.1} ms, p99 {p99:.1} ms; {:.2} ms of CPU and {requests:.0} requests a \
-             change; at rest {:.2} % of a core and {memory:.1} MB; {most:.1} MB at most",
+            "{:10} full sync {:.2?}; a change: median {median:.1} ms, p99 {p99:.1} ms, {:.2} ms of CPU and \
+             {requests:.0} requests; at rest {:.2} % of a core and {memory:.1} MB; {most:.1} MB at most",
             peer.name,
+            peer.full,
             cpu * 1000.0,
             rest / REST.as_secs_f64() * 100.0,
         );
@@ -91,6 +95,8 @@ struct Peer {
     world: Arc<World>,
     writes: mpsc::UnboundedReceiver<Arrived>,
     client: Client,
+    /// From its start until every toggle was written.
+    full: Duration,
     times: Vec<Duration>,
     /// The requests that were made before the first change.
     before: usize,
@@ -100,7 +106,7 @@ struct Peer {
 
 impl Peer {
     async fn start(name: &'static str, program: &Path, toggles: usize, users: usize) -> Self {
-        let (writes, written) = mpsc::unbounded_channel();
+        let (writes, mut written) = mpsc::unbounded_channel();
         let world = Arc::new(World {
             users,
             firsts: (0..toggles).map(|_| AtomicUsize::new(0)).collect(),
@@ -115,21 +121,21 @@ impl Peer {
         let mut command = Command::new(program);
         command.args((name == "flagstaff").then_some("optoggles")).current_dir(&directory);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let begun = Instant::now();
         let process = command.spawn().unwrap();
+        for _ in 0..toggles {
+            let write = timeout(Duration::from_secs(300), written.recv());
+            write.await.expect("the first list of each toggle").unwrap();
+        }
+        let full = begun.elapsed();
         let client = Client::builder().without_proxy().build().unwrap();
-        let started = format!("http://127.0.0.1:{port}/health/started");
-        becomes_true(&format!("{name} to start"), async || {
-            let request = Request::get(&started).body(Vec::new()).unwrap();
-            client.send(request).await.is_ok_and(|response| response.status() == 200)
-        })
-        .await;
-        let (times, directory) = (Vec::new(), directory);
         let mut peer = Self {
             name,
             world,
             writes: written,
             client,
-            times,
+            full,
+            times: Vec::new(),
             before: 0,
             process,
             _directory: directory,
@@ -171,7 +177,7 @@ impl Peer {
         let begun = Instant::now();
         let sent = self.client.send(request).await.unwrap();
         assert_eq!(sent.status(), 200);
-        let arrived = timeout(Duration::from_secs(20), async {
+        let arrived = timeout(Duration::from_secs(300), async {
             loop {
                 let write = self.writes.recv().await.unwrap();
                 if write.key == key && write.first == first {
