@@ -8,6 +8,7 @@ mod engine;
 mod flagd;
 mod launchdarkly;
 mod logs;
+mod opal;
 mod parts;
 mod policy;
 mod reload;

@@ -244,8 +244,15 @@ impl From<Config> for Engine {
 impl EngineBuilder {
     /// Adds a source, to which toggles refer by this id.
     #[must_use]
-    pub fn source(mut self, id: impl Into<String>, source: impl PolicySource) -> Self {
-        self.sources.push(Source::new(id, Arc::new(source)));
+    pub fn source(self, id: impl Into<String>, source: impl PolicySource) -> Self {
+        self.shared_source(id, Arc::new(source))
+    }
+
+    /// Adds a source to which the program keeps a handle, for example to
+    /// [pass callbacks on](crate::optoggles::OpalSource::pulse) to it.
+    #[must_use]
+    pub fn shared_source(mut self, id: impl Into<String>, source: Arc<dyn PolicySource>) -> Self {
+        self.sources.push(Source::new(id, source));
         self
     }
 

@@ -4,14 +4,9 @@
 //! client, and a flagd target serves at an address. So those whose configuration is the
 //! same as before are taken over, and the rest are new.
 
-use std::{
-    collections::HashMap,
-    net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket},
-    sync::Arc,
-};
+use std::{collections::HashMap, sync::Arc};
 
 use secrecy::ExposeSecret as _;
-use tokio::task::spawn_blocking;
 
 use super::{
     error::EngineError,
@@ -21,7 +16,7 @@ use crate::optoggles::{
     callbacks::Tokens,
     config::{Config, SourceConfig, SourceKind, TargetConfig, ToggleConfig},
     record::Record,
-    source::{OpaSource, OpalSource},
+    source::{CallbackUrl, OpaSource, OpalSource},
     target::{FlagdTarget, LaunchDarklyTarget, RestTarget},
 };
 
@@ -130,22 +125,14 @@ impl Factory {
                 if let Some(token) = opa_token {
                     builder = builder.opa_token(token.clone());
                 }
-                let address = match advertised_address {
-                    Some(address) => address.clone(),
-                    None => SocketAddr::new(own_address(url.clone()).await, self.port).to_string(),
-                };
-                let base = if address.contains("://") {
-                    address.trim_end_matches('/').to_owned()
-                } else {
-                    format!("http://{address}")
-                };
                 let token = self.tokens.of(id);
-                // The key must differ between replicas, even those behind one address: in
-                // containers `HOSTNAME` does.
-                let host = std::env::var("HOSTNAME").unwrap_or_default();
-                let key = format!("optoggles-{}-{id}-{host}-{address}", self.instance);
-                let url = format!("{base}/opa_update");
-                let opal = builder.build(&key, url, token.expose_secret()).map_err(failed)?;
+                let (address, url) = match advertised_address {
+                    Some(address) => (address.clone(), CallbackUrl::Given(callback_url(address))),
+                    None => (self.port.to_string(), CallbackUrl::Own(self.port)),
+                };
+                // The key must differ between replicas, even those behind one address.
+                let key = format!("optoggles-{}-{id}-{}-{address}", self.instance, host_name());
+                let opal = builder.build_for(&key, url, token.expose_secret()).map_err(failed)?;
                 let opal = Arc::new(opal);
                 let mut source = Source::new(id, opal.clone());
                 source.opal = Some(opal);
@@ -205,19 +192,19 @@ impl Factory {
     }
 }
 
-/// The address of this machine as the host of a URL sees it, or loopback if that cannot
-/// be found out.
-///
-/// Connecting a UDP socket sends nothing: it makes the system choose the route and with
-/// it the local address. The name of the host is resolved, on a thread that may block.
-async fn own_address(url: String) -> IpAddr {
-    let found = move || {
-        let url = reqwest::Url::parse(&url).ok()?;
-        let peer = *url.socket_addrs(|| None).ok()?.first()?;
-        let any: IpAddr = if peer.is_ipv4() { [0; 4].into() } else { [0_u8; 16].into() };
-        let socket = UdpSocket::bind((any, 0)).ok()?;
-        socket.connect(peer).ok()?;
-        Some(socket.local_addr().ok()?.ip())
+/// Where an address in the configuration, which is `host:port` or a URL, takes callbacks.
+fn callback_url(address: &str) -> String {
+    let base = if address.contains("://") {
+        address.trim_end_matches('/').to_owned()
+    } else {
+        format!("http://{address}")
     };
-    spawn_blocking(found).await.ok().flatten().unwrap_or(Ipv4Addr::LOCALHOST.into())
+    format!("{base}/opa_update")
+}
+
+/// The name of this machine or container; empty if there is none.
+fn host_name() -> String {
+    let name = std::env::var("HOSTNAME").ok();
+    let name = name.or_else(|| std::fs::read_to_string("/proc/sys/kernel/hostname").ok());
+    name.unwrap_or_default().trim().to_owned()
 }

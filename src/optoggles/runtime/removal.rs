@@ -23,7 +23,7 @@ pub(super) struct Leaving {
     pub(super) toggle: Toggle,
     /// Whether it is recorded that this program has created it, and not only that it was about
     /// to.
-    is_created: bool,
+    pub(super) is_created: bool,
 }
 
 /// Returns the toggles that the record has and the configuration does not (any more), by

@@ -9,7 +9,7 @@ use std::{
     },
 };
 
-use flagstaff::optoggles::{Engine, Removal, Running, ToggleTarget as _};
+use flagstaff::optoggles::{Engine, PlannedAction, Removal, Running, ToggleTarget as _};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -306,4 +306,23 @@ async fn a_toggle_that_cannot_be_removed_is_shown_until_it_is() {
     .await;
     assert!(!fake.world().flags.contains_key("a"));
     running.shutdown().await;
+}
+
+#[tokio::test]
+async fn the_plan_says_what_would_be_removed() {
+    for (removed, action) in [
+        ("delete", Some(PlannedAction::Delete)),
+        ("off", Some(PlannedAction::SwitchOff)),
+        ("leave", None),
+    ] {
+        let setting = Setting::new().await;
+        setting.run(removed, &["a", "b"]).await.shutdown().await;
+        setting.write(removed, &setting.directory.path().join("state.json"), &["b"]);
+        let plan = Engine::from_config(setting.path()).unwrap().plan().await.unwrap();
+        assert_eq!(plan.changes[0].action, PlannedAction::Nothing);
+        let removal = plan.changes.get(1).map(|change| (&*change.toggle, change.action.clone()));
+        assert_eq!(removal, action.clone().map(|action| ("a", action)));
+        assert_eq!(plan.changes_anything(), action.is_some());
+        assert!(setting.fake.serves("a", "test", "bob"), "nothing is done");
+    }
 }
