@@ -7,7 +7,7 @@
 //! order does not matter.
 //!
 //! Tasks are of two kinds. Writes and preparations change the outside world, so a stop
-//! waits for them, up to [`GRACE`]. Everything else (queries, waiting for changes,
+//! waits for those that have begun, up to [`GRACE`]. Everything else (queries, waiting for changes,
 //! removals) is dropped at once.
 //!
 //! The channel of events is unbounded, and yet bounded in effect: the machine has at
@@ -155,7 +155,7 @@ impl Coordinator {
         loop {
             let now = Instant::now();
             for action in self.machine.actions(now) {
-                self.perform(action);
+                self.perform(action, stop);
             }
             self.observe(now);
             let due = self.machine.due().into_iter().chain(resync_at).min();
@@ -261,9 +261,10 @@ impl Coordinator {
     /// Spawns the task that performs an action.
     ///
     /// It waits for one of the permits of its source or target first, so that a thousand
-    /// toggles do not mean a thousand connections.
-    fn perform(&mut self, action: Action) {
-        let (parts, sender) = (self.parts.clone(), self.events.0.clone());
+    /// toggles do not mean a thousand connections. What still waits when `stop` becomes true
+    /// does not begin; to a successor it counts as interrupted.
+    fn perform(&mut self, action: Action, stop: &watch::Receiver<bool>) {
+        let (parts, sender, stop) = (self.parts.clone(), self.events.0.clone(), stop.clone());
         match action {
             Action::Ask { toggle } => {
                 let source = parts.toggles[toggle].source;
@@ -279,6 +280,8 @@ impl Coordinator {
             Action::Prepare { toggle, target } => {
                 self.begin(toggle);
                 self.writes.spawn(async move {
+                    let room = &parts.targets[target].room;
+                    let Some(_permit) = work::permit(room, stop).await else { return };
                     let result = work::caught(work::prepare(&parts, toggle, target)).await;
                     let _ = sender.send(Event::Prepared(toggle, target, result));
                 });
@@ -287,6 +290,8 @@ impl Coordinator {
                 self.begin(toggle);
                 let can_be_read = self.machine.can_be_read(toggle, target);
                 self.writes.spawn(async move {
+                    let room = &parts.targets[target].room;
+                    let Some(_permit) = work::permit(room, stop).await else { return };
                     let write = work::write(&parts, toggle, target, &users, can_be_read);
                     let result = work::caught(write).await;
                     let _ = sender.send(Event::Written(toggle, target, users, result));

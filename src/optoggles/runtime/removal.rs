@@ -67,6 +67,6 @@ impl Leaving {
             let how = if removal == Removal::Delete { "deleted" } else { "switched off" };
             tracing::info!(toggle = %key, target = %id, how, "the toggle has left the configuration");
         }
-        record.forget(id, key).map_err(Failure::temporary)
+        record.forget(id, key).await.map_err(Failure::temporary)
     }
 }
