@@ -58,8 +58,8 @@ impl Config {
     ///
     /// `${VAR}` and `${VAR:-default}` in its strings stand for environment variables of
     /// this process, and `$${` for the characters `${`. Keys may be written in any letter
-    /// case, and unknown ones are errors. URLs, headers and files are not checked before the
-    /// engine starts.
+    /// case, and unknown ones are errors. URLs and headers are checked by
+    /// [`Engine::validate`](crate::optoggles::Engine::validate), and files when the engine starts.
     ///
     /// ```
     /// use flagstaff::optoggles::Config;

@@ -37,16 +37,49 @@ pub(super) struct Factory {
 /// Makes parts of a configuration to look at and not to run: targets open no listeners,
 /// and nothing registers a callback. (Sources register only when they are watched.)
 pub(super) async fn passive_parts(config: &Config) -> Result<Parts, EngineError> {
+    let record = config.state.as_ref().map(|path| Record::open(path, &config.instance));
+    passive(config, record.transpose()?)?.parts(&unserved(config), &Parts::default()).await
+}
+
+/// Returns what keeps the parts of a configuration from being made, and which toggles a target
+/// cannot have. Reads no file and sends nothing.
+pub(super) async fn problems(config: &Config) -> Result<Vec<EngineError>, EngineError> {
+    let config = unserved(config);
+    let factory = passive(&config, config.state.is_some().then(Record::default))?;
+    let mut problems = Vec::new();
+    for (id, source) in &config.sources {
+        problems.extend(factory.source(id, source).err());
+    }
+    for (id, target) in &config.targets {
+        match factory.target(id, target).await {
+            Err(error) => problems.push(error),
+            Ok(target) => {
+                let toggles = config.toggles.iter().filter(|toggle| toggle.targets.contains(id));
+                let failures =
+                    toggles.filter_map(|toggle| target.target.validate(&toggle.toggle).err());
+                let problem = |source| EngineError::Target { id: id.clone(), source };
+                problems.extend(failures.map(problem));
+            }
+        }
+    }
+    Ok(problems)
+}
+
+/// A factory whose parts register nowhere.
+fn passive(config: &Config, record: Option<Record>) -> Result<Factory, EngineError> {
+    let (tokens, instance) = (Tokens::random()?, config.instance.clone());
+    Ok(Factory { tokens, record, port: 0, instance })
+}
+
+/// The configuration without the addresses at which targets serve.
+fn unserved(config: &Config) -> Config {
     let mut config = config.clone();
     for (_, target) in &mut config.targets {
         if let TargetConfig::Flagd { evaluation, sync, ofrep, .. } = target {
             (*evaluation, *sync, *ofrep) = (None, None, None);
         }
     }
-    let record = config.state.as_ref().map(|path| Record::open(path, &config.instance));
-    let (record, tokens) = (record.transpose()?, Tokens::random()?);
-    let factory = Factory { tokens, record, port: 0, instance: config.instance.clone() };
-    factory.parts(&config, &Parts::default()).await
+    config
 }
 
 impl Factory {
@@ -67,7 +100,7 @@ impl Factory {
             let same = |other: &&Source| other.id == *id && other.config.as_ref() == Some(source);
             match former.sources.iter().find(same) {
                 Some(same) => sources.push(same.clone()),
-                None => sources.push(self.source(id, source).await?),
+                None => sources.push(self.source(id, source)?),
             }
         }
         let mut targets = Vec::new();
@@ -103,7 +136,7 @@ impl Factory {
     }
 
     /// Makes a source. Sends nothing yet.
-    async fn source(&self, id: &str, config: &SourceConfig) -> Result<Source, EngineError> {
+    fn source(&self, id: &str, config: &SourceConfig) -> Result<Source, EngineError> {
         let failed = |source| EngineError::Source { id: id.to_owned(), source };
         let SourceConfig { kind, url, token, guard } = config;
         let mut source = match kind {
