@@ -13,6 +13,7 @@ mod parts;
 mod policy;
 mod reload;
 mod rest;
+mod start_and_stop;
 #[path = "../support/mod.rs"]
 mod support;
 mod target_defects;
