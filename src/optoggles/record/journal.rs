@@ -172,10 +172,10 @@ impl Journal {
             }
         };
         self.accept(head)?;
-        let mut changes = values.into_iter::<Targets>();
+        let changes = values.into_iter::<Targets>();
         self.whole = changes.byte_offset() as u64;
         self.length = Some(length);
-        while let Some(change) = changes.next() {
+        for change in changes {
             match change {
                 Ok(change) => {
                     for (target, entries) in change {
