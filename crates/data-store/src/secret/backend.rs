@@ -41,7 +41,7 @@ pub(crate) enum Names {
 }
 
 impl Names {
-    /// Identities after `after`, at most `limit`. `None`: nobody knows whether there are any.
+    /// Identities after `after`, at most `limit`. `None`: unknown.
     pub(crate) fn page(
         &self,
         sql: &mut Sql<'_>,
