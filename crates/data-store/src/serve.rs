@@ -18,7 +18,7 @@ use crate::{
     fact::{self, Context},
     feed,
     secret::{self, Backend},
-    settings::{SecretsProvider, Settings},
+    settings::Settings,
     store::Store,
 };
 
@@ -126,13 +126,12 @@ pub async fn open(settings: &Settings) -> Result<Store, StartError> {
 /// Where the secrets are.
 #[cfg_attr(not(feature = "aws"), allow(clippy::unused_async))]
 async fn backend(settings: &Settings) -> Result<Backend, StartError> {
-    match settings.secrets_provider {
-        #[cfg(feature = "aws")]
-        SecretsProvider::Aws { recovery_days } => {
-            Ok(Backend::Aws(Arc::new(secret::SecretsManager::connect(recovery_days).await?)))
-        }
-        _ => Ok(settings.secrets_keys.clone().map_or(Backend::Nowhere, Backend::Database)),
+    #[cfg(feature = "aws")]
+    if let crate::settings::SecretsProvider::Aws { recovery_days } = settings.secrets_provider {
+        let manager = secret::SecretsManager::connect(recovery_days).await?;
+        return Ok(Backend::Aws(Arc::new(manager)));
     }
+    Ok(settings.secrets_keys.clone().map_or(Backend::Nowhere, Backend::Database))
 }
 
 /// Starts a server with its jobs.
