@@ -18,6 +18,7 @@ use crate::{
     feed, secret,
     settings::Settings,
     store::Store,
+    ui,
 };
 
 /// How many facts that have expired are removed in one transaction, and how often that is
@@ -122,7 +123,7 @@ pub async fn start(settings: &Settings) -> Result<Running, StartError> {
         server = server.tls(certificates);
     }
     let bound = server.bind().await.map_err(|error| bind(error.into()))?;
-    let router = api::router(store.clone());
+    let router = api::router(store.clone()).merge(ui::router(store.clone()));
     let server = bound.serve(move |_| router.clone());
 
     let mut jobs = JoinSet::new();

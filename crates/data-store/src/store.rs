@@ -10,7 +10,10 @@ use std::{
     },
 };
 
-use axum::{extract::FromRef, http::HeaderValue};
+use axum::{
+    extract::FromRef,
+    http::{HeaderValue, StatusCode},
+};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use lru::LruCache;
@@ -119,6 +122,21 @@ impl Store {
     #[must_use]
     pub fn keys(&self) -> Option<Arc<Keys>> {
         self.0.keys.clone()
+    }
+
+    /// The keys that secrets are sealed with.
+    ///
+    /// # Errors
+    ///
+    /// 501 where no secrets are kept.
+    pub fn require_keys(&self) -> Result<Arc<Keys>, Problem> {
+        self.keys().ok_or_else(|| {
+            Problem::new(
+                StatusCode::NOT_IMPLEMENTED,
+                "secrets_disabled",
+                "this server keeps no secrets: set the option secrets-keys",
+            )
+        })
     }
 
     /// The open streams.

@@ -4,6 +4,7 @@
 //! - [`access`]: who is calling, and what they may do: tokens and permissions.
 //! - [`audit`]: who did what, and when.
 //! - [`lease`]: a job that one replica runs at a time.
+//! - [`page`]: pages for people: their frame, style sheet and script.
 //! - [`problem`]: errors as problem details.
 //! - [`time`]: milliseconds since 1970, and RFC 3339.
 //!
@@ -12,6 +13,7 @@
 pub mod access;
 pub mod audit;
 pub mod lease;
+pub mod page;
 pub mod problem;
 pub mod storage;
 pub mod time;

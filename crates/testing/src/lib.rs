@@ -9,10 +9,12 @@
     reason = "a test that cannot start its peer fails"
 )]
 
+mod chromedriver;
 mod postgres;
 mod process;
 
 pub use self::{
+    chromedriver::Chromedriver,
     postgres::Postgres,
     process::{Process, free_port, skip},
 };

@@ -1,7 +1,5 @@
 //! Identities, which exist while they have a fact or a secret.
 
-use std::collections::BTreeMap;
-
 use axum::{
     body::Body,
     extract::State,
@@ -11,15 +9,14 @@ use axum::{
 use bytes::Bytes;
 use futures_util::stream;
 use serde_json::json;
-use service::{access::Principal, audit, problem::Problem, storage::StorageError, time};
+use service::{access::Principal, problem::Problem};
 
 use super::{
     facts::Page,
     request::{Identity, Params, limit},
 };
 use crate::{
-    fact::{self, Context},
-    secret,
+    identity::{self, Listed, Reads},
     store::Store,
 };
 
@@ -32,11 +29,7 @@ pub(super) async fn list(
     principal: Principal,
     Params(page): Params<Page>,
 ) -> Result<Response, Problem> {
-    let reads =
-        Reads { facts: principal.may("facts-read"), secrets: principal.may("secrets-read") };
-    if !reads.facts && !reads.secrets {
-        principal.require("facts-read")?;
-    }
+    let reads = Reads::of(&principal)?;
     let single = page.limit.is_some();
     let limit = limit(page.limit, PAGE)?;
     let (first, next) = read(&store, &principal, reads, &page.prefix, page.after, limit).await?;
@@ -70,13 +63,6 @@ pub(super) async fn list(
     Ok((json, Body::from_stream(body)).into_response())
 }
 
-/// What the caller may know.
-#[derive(Clone, Copy)]
-struct Reads {
-    facts: bool,
-    secrets: bool,
-}
-
 /// The members of the response for a page of identities, and the last identity if there may be
 /// more.
 async fn read(
@@ -88,27 +74,12 @@ async fn read(
     limit: i64,
 ) -> Result<(String, Option<String>), Problem> {
     let prefix = prefix.to_owned();
-    let found = store.storage().read(move |sql| -> Result<_, StorageError> {
-        // Each list has a page, so together they have the next page of both.
-        let mut found: BTreeMap<String, (bool, bool)> = BTreeMap::new();
-        if reads.facts {
-            for identity in fact::identities(sql, &prefix, &after, limit, time::now())? {
-                found.entry(identity).or_default().0 = true;
-            }
-        }
-        if reads.secrets {
-            for identity in secret::identities(sql, &prefix, &after, limit)? {
-                found.entry(identity).or_default().1 = true;
-            }
-        }
-        Ok(found)
-    });
-    let found: Vec<_> =
-        found.await?.into_iter().take(usize::try_from(limit).unwrap_or(usize::MAX)).collect();
+    let found =
+        store.storage().read(move |sql| identity::page(sql, reads, &prefix, &after, limit)).await?;
     let next = found.last().filter(|_| i64::try_from(found.len()) == Ok(limit));
-    let next = next.map(|(identity, _)| identity.clone());
+    let next = next.map(|it| it.name.clone());
     let mut text = String::new();
-    for (identity, (facts, secrets)) in found.iter().filter(|it| principal.covers(&it.0)) {
+    for Listed { name, facts, secrets } in found.iter().filter(|it| principal.covers(&it.name)) {
         let mut has = serde_json::Map::new();
         if reads.facts {
             has.insert("facts".to_owned(), (*facts).into());
@@ -117,7 +88,7 @@ async fn read(
             has.insert("secrets".to_owned(), (*secrets).into());
         }
         text += if text.is_empty() { "" } else { "," };
-        text += &json!(identity).to_string();
+        text += &json!(name).to_string();
         text += ":";
         text += &json!(has).to_string();
     }
@@ -130,17 +101,5 @@ pub(super) async fn erase(
     principal: Principal,
     Identity(identity): Identity,
 ) -> Result<(), Problem> {
-    principal.require_for("facts-write", &identity)?;
-    principal.require_for("secrets-write", &identity)?;
-    let context = Context::new(principal.name());
-    store
-        .write(vec![identity.clone()], move |sql| {
-            let facts = fact::erase(sql, &context, &identity)?;
-            let secrets = secret::erase(sql, &identity)?;
-            if facts || secrets {
-                audit::record(sql, &context.actor, "identity.erase", &identity)?;
-            }
-            Ok(())
-        })
-        .await
+    identity::erase(&store, &principal, identity).await
 }

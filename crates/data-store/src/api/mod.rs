@@ -17,7 +17,7 @@ mod changes;
 mod facts;
 mod health;
 mod identities;
-mod request;
+pub(crate) mod request;
 mod secrets;
 
 use axum::{

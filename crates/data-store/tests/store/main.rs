@@ -2,11 +2,13 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod access;
+mod browser;
 mod changes;
 mod conditions;
 mod defects;
 mod facts;
 mod identities;
+mod pages;
 mod replicas;
 mod secrets;
 mod support;

@@ -1,0 +1,208 @@
+//! The page of an identity: its facts and its secrets.
+
+use askama::Template;
+use axum::{
+    extract::State,
+    response::{IntoResponse as _, Response},
+};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+use service::{
+    access::Principal,
+    page::{self, Errors, Frame, Visit},
+    problem::Problem,
+    storage::StorageError,
+    time,
+};
+
+use super::{facts::NewFact, path, secrets::NewSecret};
+use crate::{
+    api::request::{Identity, Params},
+    fact::{self, Fact},
+    identity, secret,
+    store::Store,
+};
+
+/// How much of a value is shown in the list.
+const SHOWN: usize = 300;
+
+/// What of the page is open, and what was written into its forms.
+#[derive(Default)]
+pub(super) struct View {
+    pub(super) edit: Option<Edit>,
+    pub(super) add: NewFact,
+    pub(super) add_errors: Errors,
+    pub(super) secret: NewSecret,
+    pub(super) secret_errors: Errors,
+    pub(super) replace: Option<Replace>,
+    pub(super) revealed: Option<(String, SecretString)>,
+}
+
+/// The form that changes a fact.
+pub(super) struct Edit {
+    pub(super) key: String,
+    pub(super) value: String,
+    pub(super) expires: String,
+    /// The last change that whoever edits has seen.
+    pub(super) change: i64,
+    /// Somebody else has changed the fact since.
+    pub(super) is_late: bool,
+    pub(super) errors: Errors,
+}
+
+/// The form that replaces a secret.
+pub(super) struct Replace {
+    pub(super) key: String,
+    pub(super) errors: Errors,
+}
+
+/// What the visitor may do with the identity.
+struct May {
+    read_facts: bool,
+    write_facts: bool,
+    read_secrets: bool,
+    write_secrets: bool,
+}
+
+impl May {
+    fn of(principal: &Principal, identity: &str) -> Result<Self, Problem> {
+        let may = |permission| principal.require_for(permission, identity).is_ok();
+        let may = Self {
+            read_facts: may("facts-read"),
+            write_facts: may("facts-write"),
+            read_secrets: may("secrets-read"),
+            write_secrets: may("secrets-write"),
+        };
+        if !may.read_facts && !may.read_secrets {
+            principal.require_for("facts-read", identity)?;
+        }
+        Ok(may)
+    }
+}
+
+struct Row {
+    key: String,
+    value: String,
+    is_cut: bool,
+    expires: Option<String>,
+    edit: Option<Edit>,
+}
+
+struct SecretRow {
+    key: String,
+    value: Option<SecretString>,
+    replace: Option<Replace>,
+}
+
+#[derive(Template)]
+#[template(path = "identity.html")]
+struct Page {
+    frame: Frame,
+    identity: String,
+    path: String,
+    may: May,
+    facts: Vec<Row>,
+    add: NewFact,
+    add_errors: Errors,
+    /// `None`: the server keeps none.
+    secrets: Option<Vec<SecretRow>>,
+    secret: NewSecret,
+    secret_errors: Errors,
+}
+
+/// Which form of the page is open.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Open {
+    edit: Option<String>,
+    replace: Option<String>,
+}
+
+/// `GET /ui/identity/{identity}`: an identity.
+pub(super) async fn show(
+    State(store): State<Store>,
+    visit: Visit,
+    Identity(identity): Identity,
+    Params(open): Params<Open>,
+) -> Result<Response, Problem> {
+    let mut view = View::default();
+    if let Some(key) = open.edit {
+        visit.principal.require_for("facts-write", &identity)?;
+        visit.principal.require_for("facts-read", &identity)?;
+        let (of, name) = (identity.clone(), key.clone());
+        let read = store.storage().read(move |sql| fact::one(sql, &of, &name, time::now()));
+        // Somebody may have removed it in the meantime: then the page shows that.
+        view.edit = read.await.map_err(|error: StorageError| Problem::from(error))?.map(|fact| {
+            let (expires, errors) = (moment(fact.expires), Errors::default());
+            Edit { key, value: fact.value, expires, change: fact.change, is_late: false, errors }
+        });
+    }
+    view.replace = open.replace.map(|key| Replace { key, errors: Errors::default() });
+    render(&store, visit, identity, view).await
+}
+
+/// The page.
+pub(super) async fn render(
+    store: &Store,
+    visit: Visit,
+    identity: String,
+    view: View,
+) -> Result<Response, Problem> {
+    let Visit { principal, frame } = visit;
+    let may = May::of(&principal, &identity)?;
+    let View { mut edit, add, add_errors, secret, secret_errors, mut replace, mut revealed } = view;
+    let is_invalid = !add_errors.is_empty()
+        || !secret_errors.is_empty()
+        || edit.as_ref().is_some_and(|it| it.is_late || !it.errors.is_empty())
+        || replace.as_ref().is_some_and(|it| !it.errors.is_empty());
+    let (of, read_facts, read_secrets) = (identity.clone(), may.read_facts, may.read_secrets);
+    let read = store.storage().read(move |sql| -> Result<_, StorageError> {
+        let facts = if read_facts { fact::all(sql, &of, time::now())? } else { Vec::new() };
+        let secrets = if read_secrets { secret::names(sql, &of)? } else { Vec::new() };
+        Ok((facts, secrets))
+    });
+    let (facts, secrets) = read.await?;
+    let facts = facts.into_iter().map(|(key, Fact { mut value, expires, .. })| {
+        let end = value.floor_char_boundary(SHOWN);
+        let is_cut = end < value.len();
+        value.truncate(end);
+        let edit = edit.take_if(|it| it.key == key);
+        Row { key, value, is_cut, expires: expires.map(time::rfc3339), edit }
+    });
+    let facts = facts.collect();
+    let secrets = secrets.into_iter().map(|key| {
+        let value = revealed.take_if(|it| it.0 == key).map(|it| it.1);
+        let replace = replace.take_if(|it| it.key == key);
+        SecretRow { key, value, replace }
+    });
+    let page = Page {
+        frame,
+        path: path(&identity),
+        identity,
+        may,
+        facts,
+        add,
+        add_errors,
+        secrets: store.keys().map(|_| secrets.collect()),
+        secret,
+        secret_errors,
+    };
+    if is_invalid { page::invalid(&page) } else { page::html(&page).map(|it| it.into_response()) }
+}
+
+/// The value of a field for a date and a time.
+fn moment(time: Option<i64>) -> String {
+    // The field has no time zone.
+    let text = time.map(|it| time::rfc3339(it - it.rem_euclid(1_000))).unwrap_or_default();
+    text.trim_end_matches('Z').to_owned()
+}
+
+/// `POST /ui/identity/{identity}/erase`: erases an identity.
+pub(super) async fn erase(
+    State(store): State<Store>,
+    visit: Visit,
+    Identity(identity): Identity,
+) -> Result<Response, Problem> {
+    identity::erase(&store, &visit.principal, identity.clone()).await?;
+    Ok(page::redirect("/ui", &format!("Erased {identity}.")))
+}
