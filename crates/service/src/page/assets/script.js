@@ -161,8 +161,12 @@
     try {
       do {
         again = false;
-        const got = await read(location.href);
-        if (got) update($("[data-live]"), $("[data-live]", got.page));
+        const live = $("[data-live]"), url = location.href;
+        const got = await read(url);
+        if (!got || !live) return;
+        // Another page may have been shown in the meantime.
+        if (live.isConnected && location.href === url) update(live, $("[data-live]", got.page));
+        else again = true;
       } while (again);
     } catch {
       // The stream connects again by itself, and its first event leads back here.
@@ -219,6 +223,8 @@
 
   // What is of use only with this script.
   function prepare() {
+    const field = $("[autofocus]");
+    field?.setSelectionRange?.(field.value.length, field.value.length);
     for (const button of document.querySelectorAll("[data-copy]")) {
       button.hidden = !navigator.clipboard;
     }
