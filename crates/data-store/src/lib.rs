@@ -1,9 +1,10 @@
-//! `FlagOps`' store: what a deployment or a customer is like, for the rules of feature flags.
+//! FlagOps' store: what a deployment or a customer is like, for the rules of feature flags.
 //!
 //! - [`name`]: what identities and keys may be called.
 //! - [`identity`]: identities, which exist while they have a fact or a secret.
 //! - [`fact`]: facts, their versions and their changes in the database.
-//! - [`secret`]: secrets, encrypted in the database.
+//! - [`secret`]: secrets, encrypted in the database or in AWS Secrets Manager.
+//! - `import`: facts of the original, read from its Redis.
 //! - [`token`]: who may hand out which tokens.
 //! - [`feed`]: the stream of changes: who wants to hear of which.
 //! - [`api`]: the HTTP API.
@@ -15,6 +16,8 @@ pub mod api;
 pub mod fact;
 pub mod feed;
 pub mod identity;
+#[cfg(feature = "redis")]
+pub mod import;
 pub mod name;
 pub mod secret;
 pub mod serve;

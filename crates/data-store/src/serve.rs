@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use flagstaff::http::{Certificates, Server, tls::ServerTls};
 use service::{
     access::Access,
-    audit, lease,
+    audit,
     problem::Problem,
     storage::{Listening, Storage, StorageError},
     time,
@@ -15,8 +15,9 @@ use tokio::task::JoinSet;
 use crate::{
     MIGRATIONS, PERMISSIONS, api,
     fact::{self, Context},
-    feed, secret,
-    settings::Settings,
+    feed,
+    secret::{self, Backend},
+    settings::{SecretsProvider, Settings},
     store::Store,
     ui,
 };
@@ -29,9 +30,8 @@ const EXPIRE_EVERY: Duration = Duration::from_secs(1);
 /// How often the use of tokens is written down.
 const FLUSH_EVERY: Duration = Duration::from_mins(1);
 
-/// How often old history and audit are purged, and for how long one replica does it.
+/// How often old history and audit are purged.
 const PURGE_EVERY: Duration = Duration::from_hours(1);
-const PURGE_LEASE: Duration = Duration::from_mins(10);
 
 /// How many secrets are sealed with the current key in one transaction.
 const RESEAL_AT_ONCE: i64 = 1_000;
@@ -52,6 +52,10 @@ pub enum StartError {
         #[source]
         source: StorageError,
     },
+    /// AWS Secrets Manager cannot be used.
+    #[cfg(feature = "aws")]
+    #[error("cannot use AWS Secrets Manager")]
+    Aws(#[from] secret::AwsError),
     /// The address cannot be served at.
     #[error("cannot serve at {listen}")]
     Bind {
@@ -105,7 +109,19 @@ pub async fn open(settings: &Settings) -> Result<Store, StartError> {
     let failed = |source| StartError::Storage { database: database.clone(), source };
     let storage = Storage::open(settings.database.clone(), MIGRATIONS).await.map_err(failed)?;
     let access = Access::new(storage.clone(), PERMISSIONS, settings.require_auth);
-    Store::open(storage, access, settings.secrets_keys.clone()).await.map_err(failed)
+    Store::open(storage, access, backend(settings).await?).await.map_err(failed)
+}
+
+/// Where the secrets are.
+#[cfg_attr(not(feature = "aws"), allow(clippy::unused_async))]
+async fn backend(settings: &Settings) -> Result<Backend, StartError> {
+    match settings.secrets_provider {
+        #[cfg(feature = "aws")]
+        SecretsProvider::Aws { recovery_days } => {
+            Ok(Backend::Aws(Arc::new(secret::SecretsManager::connect(recovery_days).await?)))
+        }
+        _ => Ok(settings.secrets_keys.clone().map_or(Backend::Nowhere, Backend::Database)),
+    }
 }
 
 /// Starts a server with its jobs.
@@ -128,16 +144,15 @@ pub async fn start(settings: &Settings) -> Result<Running, StartError> {
 
     let mut jobs = JoinSet::new();
     let (storage, access) = (store.storage().clone(), store.access().clone());
-    jobs.spawn(feed::tail(storage, store.hub().clone(), access, store.wake()));
+    let noting = store.clone();
+    let note = move |changes: &[fact::Change]| noting.note(changes);
+    jobs.spawn(feed::tail(storage, store.hub().clone(), access, store.wake(), note));
     jobs.spawn(every(EXPIRE_EVERY, store.clone(), async |store| expire(store).await));
     jobs.spawn(every(FLUSH_EVERY, store.clone(), async |store| {
         store.access().flush_use().await.map_err(Problem::from)
     }));
     let days = settings.audit_retention_days;
-    let owner: Arc<str> = format!("{}-{}", std::process::id(), time::now()).into();
-    jobs.spawn(every(PURGE_EVERY, store.clone(), async move |store| {
-        purge(store, &owner, days).await
-    }));
+    jobs.spawn(every(PURGE_EVERY, store.clone(), async move |store| purge(store, days).await));
     let wake = store.wake();
     let listening = store.storage().listen(fact::CHANGES, move || wake.notify_one());
     Ok(Running { server, store, jobs, _listening: listening })
@@ -171,17 +186,14 @@ async fn expire(store: &Store) -> Result<(), Problem> {
     }
 }
 
-/// Forgets what is too old, and seals secrets with the current key, on one replica.
-async fn purge(store: &Store, owner: &Arc<str>, audit_days: i64) -> Result<(), Problem> {
-    let owner = Arc::clone(owner);
-    let keys = store.keys();
+/// Forgets what is too old, and seals secrets with the current key. Replicas that do it at the
+/// same time do no harm.
+async fn purge(store: &Store, audit_days: i64) -> Result<(), Problem> {
+    let keys = store.secrets().keys();
     store
         .storage()
         .write(move |sql| {
             let now = time::now();
-            if !lease::take(sql, "purge", &owner, now, PURGE_LEASE)? {
-                return Ok(());
-            }
             audit::purge(sql, now - audit_days * 24 * 3_600 * 1_000)?;
             fact::purge(sql, now - REMOVALS_ARE_KEPT, 10_000)?;
             match keys {

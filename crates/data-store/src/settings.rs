@@ -91,6 +91,18 @@ pub const OPTIONS: &[Opt] = &[
         "Where facts are; the only value is database",
     ),
     opt(
+        "secrets-provider",
+        &["FLAGOPS_SECRET_PROVIDER", "SECRETS_PROVIDER"],
+        "database",
+        "Where secrets are: database, or asm for AWS Secrets Manager",
+    ),
+    opt(
+        "secrets-recovery-days",
+        &["FLAGOPS_ASM_DELETION_RECOVERY", "SECRETS_ASM_DELETION_RECOVERY_DAYS"],
+        "7",
+        "For how many days AWS Secrets Manager can recover the secrets of an erased identity",
+    ),
+    opt(
         "secrets-keys",
         &["FLAGOPS_SECRETS_KEYS"],
         "",
@@ -111,6 +123,18 @@ pub const OPTIONS: &[Opt] = &[
     ),
 ];
 
+/// Where secrets are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SecretsProvider {
+    /// In the database, sealed.
+    Database,
+    /// In AWS Secrets Manager.
+    Aws {
+        /// For how many days it can recover the secrets of an erased identity.
+        recovery_days: i64,
+    },
+}
+
 /// The options with their values.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -126,7 +150,9 @@ pub struct Settings {
     pub insecure: bool,
     /// For a first look.
     pub dev: bool,
-    /// The keys that secrets are sealed with. `None`: no secrets are kept.
+    /// Where secrets are.
+    pub secrets_provider: SecretsProvider,
+    /// The keys that secrets are sealed with. `None`: none are kept in the database.
     pub secrets_keys: Option<Arc<Keys>>,
     /// For how many days the audit trail is kept.
     pub audit_retention_days: i64,
@@ -249,12 +275,7 @@ impl Values {
             origin: self.origin("database"),
             source,
         })?;
-        let days = self.text("audit-retention-days");
-        let audit_retention_days = days.parse().ok().filter(|it| (1..=36_500).contains(it));
-        let audit_retention_days = audit_retention_days.ok_or_else(|| {
-            let reason = format!("expected a number from 1 to 36500, got {days:?}");
-            self.invalid("audit-retention-days", reason)
-        })?;
+        let audit_retention_days = self.number("audit-retention-days", 1, 36_500)?;
         let listen = self.text("listen");
         let listen = listen.parse().map_err(|_| {
             let reason =
@@ -268,11 +289,28 @@ impl Values {
             require_auth: self.switch("require-auth")?,
             insecure: self.switch("insecure")?,
             dev: self.switch("dev")?,
+            secrets_provider: self.secrets_provider()?,
             secrets_keys: self.keys()?,
             audit_retention_days,
         };
         settings.check()?;
         Ok(settings)
+    }
+
+    fn secrets_provider(&self) -> Result<SecretsProvider, SettingsError> {
+        let recovery_days = self.number("secrets-recovery-days", 7, 30)?;
+        match self.text("secrets-provider").as_str() {
+            "database" => Ok(SecretsProvider::Database),
+            "asm" if cfg!(feature = "aws") => Ok(SecretsProvider::Aws { recovery_days }),
+            "asm" => {
+                let reason = "this program was built without the feature aws".to_owned();
+                Err(self.invalid("secrets-provider", reason))
+            }
+            other => {
+                let reason = format!("expected database or asm, got {other:?}");
+                Err(self.invalid("secrets-provider", reason))
+            }
+        }
     }
 
     /// The keys that secrets are sealed with, from the option or from its file.
@@ -311,6 +349,13 @@ impl Values {
             "false" | "f" | "0" => Ok(false),
             other => Err(self.invalid(name, format!("expected true or false, got {other:?}"))),
         }
+    }
+
+    fn number(&self, name: &'static str, least: i64, most: i64) -> Result<i64, SettingsError> {
+        let text = self.text(name);
+        text.parse().ok().filter(|it| (least..=most).contains(it)).ok_or_else(|| {
+            self.invalid(name, format!("expected a number from {least} to {most}, got {text:?}"))
+        })
     }
 
     fn origin(&self, name: &str) -> String {
@@ -408,6 +453,25 @@ mod tests {
         assert!(read(&[("FLAGOPS_LISTEN", "[::1]:0"), ("FLAGOPS_DEV", "true")]).is_ok());
         let error = read(&[open, ("FLAGOPS_DEV", "true")]).unwrap_err();
         assert!(error.contains("loopback only"), "{error}");
+    }
+
+    #[cfg(feature = "aws")]
+    #[test]
+    fn d19_recovery_days_outside_of_7_to_30_are_invalid() {
+        let asm = ("SECRETS_PROVIDER", "asm");
+        for name in ["FLAGOPS_ASM_DELETION_RECOVERY", "SECRETS_ASM_DELETION_RECOVERY_DAYS"] {
+            for (days, recovery_days) in [("7", 7), ("30", 30)] {
+                let provider = read(&[asm, (name, days)]).unwrap().secrets_provider;
+                assert_eq!(provider, SecretsProvider::Aws { recovery_days });
+            }
+            for days in ["0", "6", "31", "-7", "a week"] {
+                let error = read(&[asm, (name, days)]).unwrap_err();
+                assert!(error.contains("expected a number from 7 to 30"), "{error}");
+            }
+        }
+        assert_eq!(read(&[]).unwrap().secrets_provider, SecretsProvider::Database);
+        let error = read(&[("FLAGOPS_SECRET_PROVIDER", "vault")]).unwrap_err();
+        assert!(error.contains("expected database or asm"), "{error}");
     }
 
     #[test]

@@ -10,16 +10,18 @@ use std::{
     },
 };
 
-use axum::{
-    extract::FromRef,
-    http::{HeaderValue, StatusCode},
-};
+use axum::{extract::FromRef, http::HeaderValue};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use lru::LruCache;
+use prometheus_client::{
+    encoding::{DescriptorEncoder, EncodeMetric as _},
+    metrics::{MetricType, gauge::ConstGauge},
+};
 use ring::digest::{SHA256, digest};
 use service::{
     access::Access,
+    metrics::Metrics,
     problem::Problem,
     storage::{Database, Sql, Storage, StorageError},
     time,
@@ -29,7 +31,7 @@ use tokio::sync::Notify;
 use crate::{
     fact::{self, Facts},
     feed::Hub,
-    secret::Keys,
+    secret::Backend,
 };
 
 /// How many identities are cached.
@@ -45,11 +47,12 @@ pub struct Store(Arc<Shared>);
 struct Shared {
     storage: Storage,
     access: Access,
-    /// `None`: no secrets are kept.
-    keys: Option<Arc<Keys>>,
+    secrets: Backend,
     hub: Hub,
+    metrics: Metrics,
     wake: Arc<Notify>,
-    /// `None` on PostgreSQL, where another replica may change a fact at any time.
+    /// `None` on PostgreSQL, where another replica may change a fact at any time. On SQLite only
+    /// a command does, which is noticed when its changes are read.
     cache: Option<Mutex<LruCache<String, Arc<Page>>>>,
     /// The last change of an identity, for identities with the same hash: what was read before
     /// it is out of date.
@@ -72,6 +75,25 @@ pub struct Page {
     expires: Option<i64>,
 }
 
+/// Metrics of the stream of changes.
+#[derive(Debug)]
+struct Collector(Hub);
+
+impl prometheus_client::collector::Collector for Collector {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> std::fmt::Result {
+        let streams = self.0.subscribers();
+        let behind = streams.iter().filter(|it| it.is_behind).count();
+        let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        let mut gauge = |name: &str, help: &str, value: i64| {
+            let gauge = ConstGauge::new(value);
+            gauge.encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)
+        };
+        gauge("streams", "Open streams of changes", number(streams.len()))?;
+        gauge("streams_behind", "Streams that do not keep up", number(behind))?;
+        gauge("change", "The number of the last change", self.0.sequence())
+    }
+}
+
 impl FromRef<Store> for Access {
     fn from_ref(store: &Store) -> Self {
         store.0.access.clone()
@@ -87,18 +109,24 @@ impl Store {
     pub async fn open(
         storage: Storage,
         access: Access,
-        keys: Option<Arc<Keys>>,
+        secrets: Backend,
     ) -> Result<Self, StorageError> {
         let (sequence, version) = storage
             .read(|sql| Ok::<_, StorageError>((sql.last(fact::CHANGES)?, sql.last("access")?)))
             .await?;
         access.refresh(version);
+        let hub = Hub::new(sequence);
+        let streams = hub.clone();
+        let metrics = Metrics::new(|registry| {
+            registry.register_collector(Box::new(Collector(streams)));
+        });
         let alone = matches!(storage.database(), Database::Sqlite(_));
         Ok(Self(Arc::new(Shared {
             storage,
             access,
-            keys,
-            hub: Hub::new(sequence),
+            secrets,
+            hub,
+            metrics,
             wake: Arc::default(),
             cache: alone.then(|| Mutex::new(LruCache::new(CACHED))),
             written: (0..SHARDS).map(|_| AtomicI64::new(0)).collect(),
@@ -118,31 +146,22 @@ impl Store {
         &self.0.access
     }
 
-    /// The keys that secrets are sealed with. `None`: no secrets are kept.
+    /// Where secrets are.
     #[must_use]
-    pub fn keys(&self) -> Option<Arc<Keys>> {
-        self.0.keys.clone()
-    }
-
-    /// The keys that secrets are sealed with.
-    ///
-    /// # Errors
-    ///
-    /// 501 where no secrets are kept.
-    pub fn require_keys(&self) -> Result<Arc<Keys>, Problem> {
-        self.keys().ok_or_else(|| {
-            Problem::new(
-                StatusCode::NOT_IMPLEMENTED,
-                "secrets_disabled",
-                "this server keeps no secrets: set the option secrets-keys",
-            )
-        })
+    pub fn secrets(&self) -> &Backend {
+        &self.0.secrets
     }
 
     /// The open streams.
     #[must_use]
     pub fn hub(&self) -> &Hub {
         &self.0.hub
+    }
+
+    /// Metrics of requests, streams and changes.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.0.metrics
     }
 
     /// What a task that publishes changes waits for.
@@ -198,6 +217,14 @@ impl Store {
             cache.put(identity, Arc::clone(&page));
         }
         Ok(page)
+    }
+
+    /// Notes changes, which another process may have made: what was cached before them is out of
+    /// date.
+    pub fn note(&self, changes: &[fact::Change]) {
+        for change in changes {
+            self.written(&change.identity).fetch_max(change.number, Ordering::SeqCst);
+        }
     }
 
     fn written(&self, identity: &str) -> &AtomicI64 {

@@ -1,9 +1,11 @@
 //! What the services of flagstaff share, so that each of them is only what it is for.
 //!
 //! - [`storage`]: one SQL text for SQLite and PostgreSQL.
-//! - [`access`]: who is calling, and what they may do: tokens and permissions.
+//! - [`access`]: who is calling, and what they may do: tokens, people, sessions and permissions.
+//! - [`signin`]: how people sign in, with GitHub or an issuer of OpenID Connect.
 //! - [`audit`]: who did what, and when.
 //! - [`lease`]: a job that one replica runs at a time.
+//! - [`metrics`]: metrics of HTTP requests.
 //! - [`page`]: pages for people: their frame, style sheet and script.
 //! - [`problem`]: errors as problem details.
 //! - [`time`]: milliseconds since 1970, and RFC 3339.
@@ -13,8 +15,10 @@
 pub mod access;
 pub mod audit;
 pub mod lease;
+pub mod metrics;
 pub mod page;
 pub mod problem;
+pub mod signin;
 pub mod storage;
 pub mod time;
 
@@ -24,5 +28,6 @@ pub const SCHEMA: &str = include_str!("schema.sql");
 /// Each statement of this crate, for a test that prepares them on both databases.
 #[must_use]
 pub fn statements() -> Vec<&'static str> {
-    [storage::sql::statements::ALL, access::STATEMENTS, audit::ALL, lease::ALL].concat()
+    let own = [storage::sql::statements::ALL, audit::ALL, lease::ALL];
+    [own.as_slice(), access::STATEMENTS].concat().concat()
 }

@@ -10,11 +10,17 @@
 )]
 
 mod chromedriver;
+mod issuer;
+mod moto;
 mod postgres;
 mod process;
+mod redis;
 
 pub use self::{
     chromedriver::Chromedriver,
+    issuer::Issuer,
+    moto::Moto,
     postgres::Postgres,
     process::{Process, free_port, skip},
+    redis::Redis,
 };

@@ -1,7 +1,10 @@
-//! Whether the process lives and can serve.
+//! Whether the process lives and can serve, and what it has done.
 
-use axum::{extract::State, http::StatusCode};
-use service::{problem::Problem, storage::StorageError};
+use axum::{
+    extract::State,
+    http::{HeaderName, StatusCode, header},
+};
+use service::{access::Principal, metrics, problem::Problem, storage::StorageError};
 
 use crate::store::Store;
 
@@ -15,4 +18,12 @@ pub(super) async fn ready(State(store): State<Store>) -> Result<StatusCode, Prob
     let sequence = store.storage().read(|sql| sql.last(crate::fact::CHANGES)).await;
     sequence.map_err(|error: StorageError| Problem::from(error))?;
     Ok(StatusCode::OK)
+}
+
+/// `GET /metrics`: metrics, for everybody with a token.
+pub(super) async fn metrics(
+    State(store): State<Store>,
+    _: Principal,
+) -> ([(HeaderName, &'static str); 1], String) {
+    ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], store.metrics().text().unwrap_or_default())
 }

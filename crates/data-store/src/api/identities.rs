@@ -29,13 +29,15 @@ pub(super) async fn list(
     principal: Principal,
     Params(page): Params<Page>,
 ) -> Result<Response, Problem> {
-    let reads = Reads::of(&principal)?;
     let single = page.limit.is_some();
     let limit = limit(page.limit, PAGE)?;
-    let (first, next) = read(&store, &principal, reads, &page.prefix, page.after, limit).await?;
+    let reads = Reads::of(&store, &principal, &page.prefix).await?;
+    let missing = reads.secrets.are_missing();
+    let end = if missing { "},\"unavailable\":[\"secrets\"]" } else { "}" };
+    let (first, next) = read(&store, &principal, &reads, &page.prefix, page.after, limit).await?;
     let json = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
     if single || next.is_none() {
-        let mut text = format!("{{\"identities\":{{{first}}}");
+        let mut text = format!("{{\"identities\":{{{first}{end}");
         if let Some(next) = next {
             text += ",\"next\":";
             text += &json!(next).to_string();
@@ -44,17 +46,19 @@ pub(super) async fn list(
         return Ok((json, text).into_response());
     }
     // Without a limit the response has all identities, and is written as they are read.
-    let state = (Some(format!("{{\"identities\":{{{first}")), next, store, principal, page.prefix);
+    let caller = (store, principal, reads, page.prefix);
+    let state = (Some(format!("{{\"identities\":{{{first}")), next, caller);
     let body = stream::unfold(Some(state), move |state| async move {
-        let (chunk, next, store, principal, prefix) = state?;
+        let (chunk, next, caller) = state?;
         if let Some(chunk) = chunk {
-            return Some((Ok(Bytes::from(chunk)), Some((None, next, store, principal, prefix))));
+            return Some((Ok(Bytes::from(chunk)), Some((None, next, caller))));
         }
-        let Some(after) = next else { return Some((Ok(Bytes::from_static(b"}}")), None)) };
-        match read(&store, &principal, reads, &prefix, after, PAGE).await {
+        let Some(after) = next else { return Some((Ok(format!("{end}}}").into()), None)) };
+        let (store, principal, reads, prefix) = &caller;
+        match read(store, principal, reads, prefix, after, PAGE).await {
             Ok((chunk, next)) => {
                 let chunk = if chunk.is_empty() { chunk } else { format!(",{chunk}") };
-                Some((Ok(chunk.into()), Some((None, next, store, principal, prefix))))
+                Some((Ok(chunk.into()), Some((None, next, caller))))
             }
             // The connection breaks off: the client sees that the response has no end.
             Err(problem) => Some((Err(std::io::Error::other(problem.detail().to_owned())), None)),
@@ -68,14 +72,16 @@ pub(super) async fn list(
 async fn read(
     store: &Store,
     principal: &Principal,
-    reads: Reads,
+    reads: &Reads,
     prefix: &str,
     after: String,
     limit: i64,
 ) -> Result<(String, Option<String>), Problem> {
     let prefix = prefix.to_owned();
-    let found =
-        store.storage().read(move |sql| identity::page(sql, reads, &prefix, &after, limit)).await?;
+    let wanted = reads.clone();
+    let read =
+        store.storage().read(move |sql| identity::page(sql, &wanted, &prefix, &after, limit));
+    let found = read.await?;
     let next = found.last().filter(|_| i64::try_from(found.len()) == Ok(limit));
     let next = next.map(|it| it.name.clone());
     let mut text = String::new();
@@ -84,7 +90,7 @@ async fn read(
         if reads.facts {
             has.insert("facts".to_owned(), (*facts).into());
         }
-        if reads.secrets {
+        if let Some(secrets) = secrets {
             has.insert("secrets".to_owned(), (*secrets).into());
         }
         text += if text.is_empty() { "" } else { "," };

@@ -7,6 +7,7 @@
 //! | `/api/secret` | [`secrets`] |
 //! | `/api/changes` | [`changes`] |
 //! | `/api/token`, `/api/audit` | [`admin`] |
+//! | `/api/openapi.json`, `/api` | [`openapi`] |
 //! | `/health`, `/metrics` | [`health`] |
 //!
 //! `/fact` and `/secret` are served without `/api` too, since the provider of the original
@@ -17,6 +18,7 @@ mod changes;
 mod facts;
 mod health;
 mod identities;
+pub mod openapi;
 pub(crate) mod request;
 mod secrets;
 
@@ -24,9 +26,10 @@ use axum::{
     Router,
     extract::DefaultBodyLimit,
     http::StatusCode,
+    middleware,
     routing::{delete, get, put},
 };
-use service::problem::Problem;
+use service::{metrics, problem::Problem};
 
 use crate::store::Store;
 
@@ -60,9 +63,12 @@ pub fn router(store: Store) -> Router {
         .route("/audit", get(admin::audit));
     Router::new()
         .nest("/api", api)
+        .route("/api", get(openapi::page))
+        .route("/api/openapi.json", get(openapi::read))
         .merge(data)
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
+        .route("/metrics", get(health::metrics))
         .fallback(|| async {
             Problem::new(StatusCode::NOT_FOUND, "path_not_found", "there is nothing at this path")
         })
@@ -73,6 +79,7 @@ pub fn router(store: Store) -> Router {
                 "this path does not have this method: see the header Allow",
             )
         })
+        .layer(middleware::from_fn_with_state(store.metrics().clone(), metrics::count))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(store)
 }

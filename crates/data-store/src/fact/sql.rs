@@ -30,8 +30,7 @@ service::statements! {
     TRIM_VERSIONS = "DELETE FROM fact_version
         WHERE identity = ?1 AND name = ?2 AND version <= ?3";
     DELETE = "DELETE FROM fact WHERE identity = ?1 AND name = ?2";
-    EXISTS = "SELECT 1 FROM fact WHERE identity = ?1
-        UNION ALL SELECT 1 FROM fact_version WHERE identity = ?1 LIMIT 1";
+    HAS_HISTORY = "SELECT change FROM fact_version WHERE identity = ?1 LIMIT 1";
     ERASE_FACTS = "DELETE FROM fact WHERE identity = ?1";
     ERASE_VERSIONS = "DELETE FROM fact_version WHERE identity = ?1";
     INSERT_ERASURE = "INSERT INTO erasure (change, identity, at) VALUES (?1, ?2, ?3)";
@@ -45,6 +44,8 @@ service::statements! {
     FORGET = "DELETE FROM fact_version WHERE identity = ?1 AND name = ?2";
     LAST_ERASURE = "SELECT max(change) FROM erasure WHERE at < ?1";
     PURGE_ERASURES = "DELETE FROM erasure WHERE at < ?1";
+    RAISE_CHANGES = "INSERT INTO sequence (name, value) VALUES ('change', ?1)
+        ON CONFLICT (name) DO UPDATE SET value = sequence.value + ?1";
     RAISE_HORIZON = "INSERT INTO sequence (name, value) VALUES ('horizon', ?1)
         ON CONFLICT (name) DO UPDATE SET value = CASE WHEN sequence.value < ?1
             THEN ?1 ELSE sequence.value END";

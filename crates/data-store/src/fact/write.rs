@@ -15,6 +15,9 @@ use super::{
     sql,
 };
 
+/// More changes than a store makes between two backups.
+const LOST_AT_MOST: i64 = 1_000_000_000;
+
 /// Who changes something, and when.
 #[derive(Clone, Debug)]
 pub struct Context {
@@ -173,7 +176,7 @@ pub fn merge(
 ///
 /// The database fails.
 pub fn erase(sql: &mut Sql<'_>, context: &Context, identity: &str) -> Result<bool, StorageError> {
-    if sql.query_one(sql::EXISTS, &[identity.into()], |row| row.int(0))?.is_none() {
+    if sql.query_one(sql::HAS_HISTORY, &[identity.into()], |row| row.int(0))?.is_none() {
         return Ok(false);
     }
     sql.execute(sql::ERASE_FACTS, &[identity.into()])?;
@@ -219,6 +222,19 @@ pub fn purge(sql: &mut Sql<'_>, before: i64, limit: i64) -> Result<(), StorageEr
         sql.execute(sql::RAISE_HORIZON, &[horizon.into()])?;
     }
     Ok(())
+}
+
+/// After a backup was restored: raises the number of changes above all that may have been given
+/// since the backup was made, so that no stream resumes from a change that was lost, and no
+/// entity tag stands for two values.
+///
+/// # Errors
+///
+/// The database fails.
+pub fn begin_anew(sql: &mut Sql<'_>) -> Result<(), StorageError> {
+    sql.execute(sql::RAISE_CHANGES, &[LOST_AT_MOST.into()])?;
+    let last = sql.last(CHANGES)?;
+    sql.execute(sql::RAISE_HORIZON, &[last.into()]).map(drop)
 }
 
 fn remove(

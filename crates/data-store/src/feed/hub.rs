@@ -50,6 +50,13 @@ pub struct Subscriber {
 #[derive(Clone, Default)]
 pub struct Hub(Arc<Mutex<Register>>);
 
+/// Shows how many there are.
+impl std::fmt::Debug for Hub {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Hub").field("streams", &self.lock().entries.len()).finish()
+    }
+}
+
 #[derive(Default)]
 struct Register {
     last_id: u64,

@@ -54,6 +54,8 @@ struct Identities {
     frame: Frame,
     q: String,
     found: Found,
+    /// Whether the secrets cannot be listed at the moment.
+    are_missing: bool,
     may_write: bool,
     new: New,
     errors: Errors,
@@ -77,17 +79,18 @@ async fn page(
     errors: Errors,
 ) -> Result<Identities, Problem> {
     let Visit { principal, frame } = visit;
-    let reads = Reads::of(&principal)?;
+    let reads = Reads::of(store, &principal, "").await?;
+    let are_missing = reads.secrets.are_missing();
     let may_write = principal.may("facts-write");
     let q = search.q.clone();
-    let found = store.storage().read(move |sql| find(sql, &principal, reads, search)).await?;
-    Ok(Identities { frame, q, found, may_write, new, errors })
+    let found = store.storage().read(move |sql| find(sql, &principal, &reads, search)).await?;
+    Ok(Identities { frame, q, found, are_missing, may_write, new, errors })
 }
 
 fn find(
     sql: &mut Sql<'_>,
     principal: &Principal,
-    reads: Reads,
+    reads: &Reads,
     search: Search,
 ) -> Result<Found, StorageError> {
     let Search { q, mut after, scan } = search;

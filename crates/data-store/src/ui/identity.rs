@@ -19,7 +19,7 @@ use super::{facts::NewFact, path, secrets::NewSecret};
 use crate::{
     api::request::{Identity, Params},
     fact::{self, Fact},
-    identity, secret,
+    identity,
     store::Store,
 };
 
@@ -94,6 +94,14 @@ struct SecretRow {
     replace: Option<Replace>,
 }
 
+enum Secrets {
+    Listed(Vec<SecretRow>),
+    /// The server keeps none.
+    Nowhere,
+    /// They cannot be read, and why.
+    Unavailable(String),
+}
+
 #[derive(Template)]
 #[template(path = "identity.html")]
 struct Page {
@@ -104,8 +112,7 @@ struct Page {
     facts: Vec<Row>,
     add: NewFact,
     add_errors: Errors,
-    /// `None`: the server keeps none.
-    secrets: Option<Vec<SecretRow>>,
+    secrets: Secrets,
     secret: NewSecret,
     secret_errors: Errors,
 }
@@ -155,13 +162,17 @@ pub(super) async fn render(
         || !secret_errors.is_empty()
         || edit.as_ref().is_some_and(|it| it.is_late || !it.errors.is_empty())
         || replace.as_ref().is_some_and(|it| !it.errors.is_empty());
-    let (of, read_facts, read_secrets) = (identity.clone(), may.read_facts, may.read_secrets);
+    let (of, read_facts) = (identity.clone(), may.read_facts);
     let read = store.storage().read(move |sql| -> Result<_, StorageError> {
         let facts = if read_facts { fact::all(sql, &of, time::now())? } else { Vec::new() };
-        let secrets = if read_secrets { secret::names(sql, &of)? } else { Vec::new() };
-        Ok((facts, secrets))
+        Ok(facts)
     });
-    let (facts, secrets) = read.await?;
+    let facts = read.await?;
+    let secrets = if may.read_secrets {
+        store.secrets().list(store.storage(), identity.clone()).await
+    } else {
+        Ok(Some(Vec::new()))
+    };
     let facts = facts.into_iter().map(|(key, Fact { mut value, expires, .. })| {
         let end = value.floor_char_boundary(SHOWN);
         let is_cut = end < value.len();
@@ -170,11 +181,17 @@ pub(super) async fn render(
         Row { key, value, is_cut, expires: expires.map(time::rfc3339), edit }
     });
     let facts = facts.collect();
-    let secrets = secrets.into_iter().map(|key| {
+    let row = |key: String| {
         let value = revealed.take_if(|it| it.0 == key).map(|it| it.1);
         let replace = replace.take_if(|it| it.key == key);
         SecretRow { key, value, replace }
-    });
+    };
+    let secrets = match secrets {
+        Ok(Some(names)) => Secrets::Listed(names.into_iter().map(row).collect()),
+        Ok(None) => Secrets::Nowhere,
+        // The facts can be shown all the same.
+        Err(problem) => Secrets::Unavailable(page::sentence(problem.detail())),
+    };
     let page = Page {
         frame,
         path: path(&identity),
@@ -183,7 +200,7 @@ pub(super) async fn render(
         facts,
         add,
         add_errors,
-        secrets: store.keys().map(|_| secrets.collect()),
+        secrets,
         secret,
         secret_errors,
     };

@@ -2,7 +2,7 @@
 //! says who did.
 
 use axum::{extract::State, response::Response};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use service::{
     page::{self, Errors, Form, Visit},
@@ -16,7 +16,7 @@ use super::{
 use crate::{
     api::request::{Identity, Named},
     fact::{Condition, Context},
-    name, secret,
+    name,
     store::Store,
 };
 
@@ -90,14 +90,10 @@ async fn write(
     new: &NewSecret,
     condition: Condition,
 ) -> Result<i64, Problem> {
-    let keys = store.require_keys()?;
     let context = Context::new(visit.principal.name());
-    let (identity, key) = (identity.to_owned(), new.key.clone());
-    let value = SecretString::from(lines(secrecy::ExposeSecret::expose_secret(&new.value)));
-    let write = store
-        .storage()
-        .write(move |sql| secret::put(sql, &keys, &context, (&identity, &key), &value, &condition));
-    write.await
+    let name = (identity.to_owned(), new.key.clone());
+    let value = SecretString::from(lines(new.value.expose_secret()));
+    store.secrets().put(store.storage(), context, name, value, condition).await
 }
 
 /// `POST /ui/identity/{identity}/secret/{key}/reveal`: shows a secret.
@@ -107,11 +103,9 @@ pub(super) async fn reveal(
     Named { identity, key }: Named,
 ) -> Result<Response, Problem> {
     visit.principal.require_for(READ, &identity)?;
-    let keys = store.require_keys()?;
     let context = Context::new(visit.principal.name());
-    let (of, name) = (identity.clone(), key.clone());
     // Reading a secret writes to the audit.
-    let read = store.storage().write(move |sql| secret::one(sql, &keys, &context, &of, &name));
+    let read = store.secrets().one(store.storage(), context, identity.clone(), key.clone());
     let (value, _) = read.await?;
     let view = View { revealed: Some((key, value)), ..View::default() };
     render(&store, visit, identity, view).await
@@ -124,12 +118,8 @@ pub(super) async fn delete(
     Named { identity, key }: Named,
 ) -> Result<Response, Problem> {
     visit.principal.require_for(WRITE, &identity)?;
-    store.require_keys()?;
     let context = Context::new(visit.principal.name());
-    let (of, name) = (identity.clone(), key.clone());
-    store
-        .storage()
-        .write(move |sql| secret::delete(sql, &context, &of, &name, &Condition::None))
-        .await?;
+    let name = (identity.clone(), key.clone());
+    store.secrets().delete(store.storage(), context, name, Condition::None).await?;
     Ok(page::redirect(&path(&identity), &format!("Deleted {key}.")))
 }

@@ -150,3 +150,27 @@ async fn d32_health_answers_without_a_token() {
         assert_eq!(response.status(), 200, "{path}");
     }
 }
+
+#[tokio::test]
+async fn d31_metrics_need_a_token_and_have_the_names_of_the_original() {
+    let store = store().await;
+    store.fact("c0", "k", "v").await;
+    let mut stream = store.stream("/api/changes", None).await;
+    stream.expect("ready").await;
+    let open = client().get(format!("{}/metrics", store.url)).send().await.unwrap();
+    problem(open, StatusCode::UNAUTHORIZED).await;
+    let text = store.get("/metrics").await.text().await.unwrap();
+    let endpoint = "endpoint=\"/api/fact/{identity}/{key}\",method=\"PUT\"";
+    for line in [
+        format!("service_http_request_count_total{{status=\"200\",{endpoint}}} 1"),
+        format!("service_http_request_duration_seconds_count{{status=\"200\",{endpoint}}} 1"),
+        format!("service_http_request_size_bytes_count{{status=\"200\",{endpoint}}} 1"),
+        format!("service_http_response_size_bytes_count{{status=\"200\",{endpoint}}} 1"),
+        "service_uptime ".to_owned(),
+        "service_streams 1".to_owned(),
+        "service_change 1".to_owned(),
+    ] {
+        assert!(text.lines().any(|it| it.starts_with(&line)), "{line}\n{text}");
+    }
+    assert!(!text.contains("c0"), "no name of an identity is a label");
+}

@@ -1,5 +1,5 @@
 //! The store over HTTP, on each of its databases.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod access;
 mod browser;
@@ -7,11 +7,14 @@ mod changes;
 mod conditions;
 mod defects;
 mod facts;
+mod http;
 mod identities;
+mod openapi;
 mod pages;
 mod replicas;
 mod secrets;
 mod support;
+mod upgrade;
 
 use service::storage::{Storage, StorageError};
 

@@ -39,7 +39,7 @@ pub use self::{
     form::Form,
     frame::{Frame, Link, Site, Visit},
 };
-use crate::{access::Access, problem::Problem};
+use crate::{access::Access, problem::Problem, signin::login_path};
 
 /// The headers of each page. Nothing is loaded from anywhere else, and nothing in a page runs
 /// unless it is in our script.
@@ -118,7 +118,7 @@ pub async fn finish(
             let read = matches!(method, Method::GET | Method::HEAD);
             let next =
                 uri.path_and_query().filter(|_| read).map_or(site.home, PathAndQuery::as_str);
-            Redirect::to(&login(next)).into_response()
+            Redirect::to(&login_path(next)).into_response()
         } else {
             let principal = access.principal(&headers).await.ok();
             let frame = Frame::new(site, uri.path(), principal.as_ref(), None);
@@ -135,10 +135,4 @@ pub async fn finish(
     }
     flash::forget(&headers, &mut response);
     response
-}
-
-/// The page that lets somebody sign in and then shows them another.
-fn login(next: &str) -> String {
-    let next = percent_encoding::utf8_percent_encode(next, percent_encoding::NON_ALPHANUMERIC);
-    format!("/login?next={next}")
 }
