@@ -1,6 +1,6 @@
 //! Starts the server and its jobs, and stops them.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
 use flagstaff::http::{Certificates, Server, tls::ServerTls};
 use service::{
@@ -118,7 +118,8 @@ async fn backend(settings: &Settings) -> Result<Backend, StartError> {
     match settings.secrets_provider {
         #[cfg(feature = "aws")]
         SecretsProvider::Aws { recovery_days } => {
-            Ok(Backend::Aws(Arc::new(secret::SecretsManager::connect(recovery_days).await?)))
+            let manager = secret::SecretsManager::connect(recovery_days).await?;
+            Ok(Backend::Aws(std::sync::Arc::new(manager)))
         }
         _ => Ok(settings.secrets_keys.clone().map_or(Backend::Nowhere, Backend::Database)),
     }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `/ui` | [`identities`] |
 //! | `/ui/identity/{identity}` | [`identity`], [`facts`], [`secrets`] |
+//! | `/ui/users` | [`users`] |
 //! | `/ui/tokens` | [`tokens`] |
 //! | `/ui/audit` | [`audit`] |
 //! | `/ui/streams` | [`streams`] |
@@ -17,6 +18,7 @@ mod identity;
 mod secrets;
 mod streams;
 mod tokens;
+mod users;
 
 use axum::{
     Router,
@@ -43,6 +45,7 @@ static SITE: Site = Site {
     home: "/ui",
     pages: &[
         ("Identities", "/ui", &["facts-read", "secrets-read"]),
+        ("Users", "/ui/users", &["users-read"]),
         ("Tokens", "/ui/tokens", &["users-read"]),
         ("Audit", "/ui/audit", &["admin"]),
         ("Streams", "/ui/streams", &["admin"]),
@@ -73,6 +76,11 @@ pub fn router(store: Store) -> Router {
         .route(&format!("{secret}/delete"), post(secrets::delete))
         .route("/ui/tokens", get(tokens::list).post(tokens::create))
         .route("/ui/tokens/{id}/revoke", post(tokens::revoke))
+        .route("/ui/users", get(users::list))
+        .route("/ui/users/withdraw", post(users::withdraw))
+        .route("/ui/users/{id}", post(users::change))
+        .route("/ui/users/{id}/sign-out", post(users::sign_out))
+        .route("/ui/users/{id}/remove", post(users::remove))
         .route("/ui/audit", get(audit::list))
         .route("/ui/streams", get(streams::list))
         .route("/ui/{*path}", any(nothing))

@@ -310,6 +310,7 @@ async fn the_pages_fit_wide_and_narrow_light_and_dark() {
         ("identity-edit-lines", "/ui/identity/acme-prod?edit=note"),
         ("identity-replace", "/ui/identity/acme-prod?replace=api-key"),
         ("history", "/ui/identity/acme-prod/fact/tier"),
+        ("users", "/ui/users"),
         ("tokens", "/ui/tokens"),
         ("audit", "/ui/audit"),
         ("nothing", "/ui/nothing"),

@@ -3,7 +3,7 @@
 use reqwest::{Method, Response, StatusCode};
 use serde_json::json;
 
-use crate::support::{Store, client, encode, store};
+use crate::support::{Store, client, encode, settings, start, store};
 
 /// Names that must not become markup, a path or anything else than themselves.
 const HOSTILE: &[&str] = &[
@@ -106,6 +106,7 @@ async fn each_page_says_what_to_do_where_there_is_nothing() {
         ("/ui?q=acme", "No identity contains “acme”"),
         ("/ui/identity/acme", "No facts yet"),
         ("/ui/identity/acme", "No secrets yet"),
+        ("/ui/users", "Nobody has signed in yet"),
         ("/ui/streams", "Nobody is connected"),
         ("/ui/audit?actor=nobody", "Nothing fits the filter"),
     ] {
@@ -285,6 +286,11 @@ const NEEDS: &[(&str, &str, &[&str])] = &[
     ("POST", "/ui/identity/c0/secret/k", &["secrets-write"]),
     ("POST", "/ui/identity/c0/secret/k/reveal", &["secrets-read"]),
     ("POST", "/ui/identity/c0/secret/k/delete", &["secrets-write"]),
+    ("GET", "/ui/users", &["users-read"]),
+    ("POST", "/ui/users/99", &["users-write"]),
+    ("POST", "/ui/users/99/sign-out", &["users-write"]),
+    ("POST", "/ui/users/99/remove", &["users-write"]),
+    ("POST", "/ui/users/withdraw", &["users-write"]),
     ("GET", "/ui/tokens", &["users-read"]),
     ("POST", "/ui/tokens", &["users-write"]),
     ("POST", "/ui/tokens/99/revoke", &["users-write"]),
@@ -296,7 +302,15 @@ const NEEDS: &[(&str, &str, &[&str])] = &[
 async fn each_page_and_form_needs_its_permissions() {
     let store = store().await;
     let all: Vec<&str> = flagops_store::PERMISSIONS.iter().map(|it| it.id).collect();
-    let fields = [("identity", "c0"), ("key", "k"), ("value", "v"), ("change", "1"), ("name", "n")];
+    let fields = [
+        ("identity", "c0"),
+        ("key", "k"),
+        ("value", "v"),
+        ("change", "1"),
+        ("name", "n"),
+        ("provider", "github"),
+        ("permission", "facts-read"),
+    ];
     let client = reqwest::Client::builder().no_proxy();
     let client = client.redirect(reqwest::redirect::Policy::none()).build().unwrap();
     for (method, path, needed) in NEEDS {
@@ -408,4 +422,68 @@ async fn who_follows_changes_is_listed() {
     events.expect("ready").await;
     let listed = page(&store, "/ui/streams").await;
     assert!(listed.contains("token:test") && listed.contains("&#60;b&#62;"), "{listed}");
+}
+
+#[tokio::test]
+async fn people_get_permissions_that_their_administrator_has() {
+    let store = store().await;
+    let access = store.running.store().access().clone();
+    access.add_admin("github:hubot").await.unwrap();
+    let add = store.running.store().storage().write(|sql| {
+        let insert = "INSERT INTO person
+            (id, provider, issuer, subject, login, email, created, updated)
+            VALUES (?1, 'github', '', '7', '<octocat>', 'o@example.com', 0, 0)";
+        let grant = "INSERT INTO person_permission (person, permission) VALUES (?1, 'admin')";
+        sql.execute(insert, &[7_i64.into()])?;
+        sql.execute(grant, &[7_i64.into()])
+    });
+    let added: Result<u64, service::storage::StorageError> = add.await;
+    added.unwrap();
+    let listed = page(&store, "/ui/users").await;
+    assert!(listed.contains("&#60;octocat&#62;") && listed.contains("o@example.com"), "{listed}");
+    assert!(listed.contains("hubot"), "who was invited is listed");
+
+    // Whoever may write users, but is no administrator, leaves administrators what they are.
+    let token = store.token(&["users-write", "users-read", "facts-read"], None).await;
+    let fields = [("permission", "facts-read"), ("permission", "secrets-read")];
+    let changed = post_with(&store, &token, "/ui/users/7", &fields).await;
+    assert_eq!(changed.status(), StatusCode::SEE_OTHER);
+    assert_eq!(access.person(7).await.unwrap().permissions, ["admin", "facts-read"]);
+    let removed = post_with(&store, &token, "/ui/users/7/remove", &[]).await;
+    assert_eq!(removed.status(), StatusCode::FORBIDDEN);
+
+    let changed = post(&store, "/ui/users/7", &[("permission", "secrets-read")]).await;
+    assert_eq!(changed.status(), StatusCode::SEE_OTHER);
+    assert_eq!(access.person(7).await.unwrap().permissions, ["secrets-read"]);
+    assert_eq!(post(&store, "/ui/users/7/sign-out", &[]).await.status(), StatusCode::SEE_OTHER);
+    assert_eq!(post(&store, "/ui/users/7/remove", &[]).await.status(), StatusCode::SEE_OTHER);
+    assert!(access.people(0, 10).await.unwrap().is_empty());
+    let invitation = [("provider", "github"), ("name", "hubot"), ("permission", "admin")];
+    let withdrawn = post(&store, "/ui/users/withdraw", &invitation).await;
+    assert_eq!(withdrawn.status(), StatusCode::SEE_OTHER);
+    assert!(access.invitations().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_form_that_another_website_sends_is_rejected() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = service::storage::Database::Sqlite(folder.path().join("store.db"));
+    let mut settings = settings(database);
+    settings.require_auth = false;
+    let store = start(settings).await;
+    let send = async |name: &str, value: &str| {
+        let request = client()
+            .post(format!("{}/ui", store.url))
+            .header("content-type", "application/x-www-form-urlencoded")
+            .header(name, value);
+        request.body("identity=c0&key=k&value=v").send().await.unwrap()
+    };
+    for (name, value) in [("origin", "https://evil.example"), ("sec-fetch-site", "cross-site")] {
+        let rejected = send(name, value).await;
+        assert_eq!(rejected.status(), StatusCode::FORBIDDEN, "{name}: {value}");
+        assert!(html(rejected).await.contains("another website"));
+    }
+    assert_eq!(store.get("/api/fact/c0").await.status(), StatusCode::NOT_FOUND);
+    assert_eq!(send("origin", &store.url).await.status(), StatusCode::OK);
+    assert_eq!(store.json("/api/fact/c0").await, json!({ "k": "v" }));
 }

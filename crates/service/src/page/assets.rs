@@ -29,8 +29,7 @@ impl Asset {
 }
 
 /// The path of the style sheet.
-#[must_use]
-pub fn stylesheet() -> &'static str {
+pub(super) fn stylesheet() -> &'static str {
     &STYLE.path
 }
 

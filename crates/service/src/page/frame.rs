@@ -38,7 +38,7 @@ pub struct Link {
 #[derive(Clone, Debug)]
 pub struct Frame {
     /// The name of the service.
-    pub service: &'static str,
+    pub service: String,
     /// The path of its first page.
     pub home: &'static str,
     /// The main pages that the visitor may see.
@@ -51,11 +51,25 @@ pub struct Frame {
     pub flash: Option<String>,
     /// The path of the style sheet.
     pub style: &'static str,
-    /// The path of the script.
-    pub script: &'static str,
+    /// The path of the script, if the page has one.
+    pub script: Option<&'static str>,
 }
 
 impl Frame {
+    /// The frame of a page for those who are not signed in.
+    pub(crate) fn outside(service: String) -> Self {
+        Self {
+            service,
+            home: "/",
+            links: Vec::new(),
+            user: None,
+            has_session: false,
+            flash: None,
+            style: assets::stylesheet(),
+            script: None,
+        }
+    }
+
     /// The frame of the page at `path` for a visitor.
     #[must_use]
     pub fn new(
@@ -78,14 +92,14 @@ impl Frame {
         let name = principal.map(Principal::name);
         let person = name.and_then(|it| it.strip_prefix("person:"));
         Self {
-            service: site.name,
+            service: site.name.to_owned(),
             home: site.home,
             links: links.collect(),
             user: person.or(name).map(str::to_owned),
             has_session: person.is_some(),
             flash,
             style: assets::stylesheet(),
-            script: assets::script(),
+            script: Some(assets::script()),
         }
     }
 }

@@ -33,7 +33,7 @@ use axum::{
 };
 
 pub use self::{
-    assets::{assets, stylesheet},
+    assets::assets,
     errors::Errors,
     flash::redirect,
     form::Form,
