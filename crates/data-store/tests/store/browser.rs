@@ -302,6 +302,9 @@ async fn the_pages_fit_wide_and_narrow_light_and_dark() {
     store.put("/api/secret/acme-prod/database-password", json!({ "value": "hunter2" })).await;
     store.put("/api/secret/acme-prod/api-key", json!({ "value": "k-123" })).await;
     store.token(&["facts-read", "facts-write"], Some(&["acme-", "globex-"])).await;
+    store.person(1, "octocat").await;
+    store.person(2, "hubot").await;
+    store.running.store().access().add_admin("github:monalisa").await.unwrap();
     for (name, path) in [
         ("identities", "/ui"),
         ("identities-none", "/ui?q=nothing-like-it"),

@@ -429,16 +429,7 @@ async fn people_get_permissions_that_their_administrator_has() {
     let store = store().await;
     let access = store.running.store().access().clone();
     access.add_admin("github:hubot").await.unwrap();
-    let add = store.running.store().storage().write(|sql| {
-        let insert = "INSERT INTO person
-            (id, provider, issuer, subject, login, email, created, updated)
-            VALUES (?1, 'github', '', '7', '<octocat>', 'o@example.com', 0, 0)";
-        let grant = "INSERT INTO person_permission (person, permission) VALUES (?1, 'admin')";
-        sql.execute(insert, &[7_i64.into()])?;
-        sql.execute(grant, &[7_i64.into()])
-    });
-    let added: Result<u64, service::storage::StorageError> = add.await;
-    added.unwrap();
+    store.person(7, "<octocat>").await;
     let listed = page(&store, "/ui/users").await;
     assert!(listed.contains("&#60;octocat&#62;") && listed.contains("o@example.com"), "{listed}");
     assert!(listed.contains("hubot"), "who was invited is listed");
