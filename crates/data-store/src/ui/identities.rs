@@ -102,10 +102,10 @@ fn find(
     let size = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
     if scan.is_empty() {
         let page = identity::page(sql, reads, &q, &after, size(SHOWN))?;
-        let last = page.last().filter(|_| page.len() == SHOWN).map(|it| it.name.clone());
+        let end = page.last().filter(|_| page.len() == SHOWN).map(|it| it.name.clone());
         list.extend(page.into_iter().filter(|it| principal.covers(&it.name)));
-        if last.is_some() || q.is_empty() {
-            return Ok(Found { list, next: last.map(Next::After) });
+        if end.is_some() || q.is_empty() {
+            return Ok(Found { list, next: end.map(Next::After) });
         }
     }
     let wanted = q.to_lowercase();

@@ -1,10 +1,7 @@
 //! The page of an identity: its facts and its secrets.
 
 use askama::Template;
-use axum::{
-    extract::State,
-    response::{IntoResponse as _, Response},
-};
+use axum::{extract::State, response::Response};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use service::{
@@ -56,27 +53,16 @@ pub(super) struct Replace {
     pub(super) errors: Errors,
 }
 
-/// What the visitor may do with the identity.
+/// What the visitor may do with the facts or the secrets of the identity.
 struct May {
-    read_facts: bool,
-    write_facts: bool,
-    read_secrets: bool,
-    write_secrets: bool,
+    read: bool,
+    write: bool,
 }
 
 impl May {
-    fn of(principal: &Principal, identity: &str) -> Result<Self, Problem> {
+    fn of(principal: &Principal, identity: &str, read: &str, write: &str) -> Self {
         let may = |permission| principal.require_for(permission, identity).is_ok();
-        let may = Self {
-            read_facts: may("facts-read"),
-            write_facts: may("facts-write"),
-            read_secrets: may("secrets-read"),
-            write_secrets: may("secrets-write"),
-        };
-        if !may.read_facts && !may.read_secrets {
-            principal.require_for("facts-read", identity)?;
-        }
-        Ok(may)
+        Self { read: may(read), write: may(write) }
     }
 }
 
@@ -108,7 +94,8 @@ struct Page {
     frame: Frame,
     identity: String,
     path: String,
-    may: May,
+    may_facts: May,
+    may_secrets: May,
     facts: Vec<Row>,
     add: NewFact,
     add_errors: Errors,
@@ -156,19 +143,23 @@ pub(super) async fn render(
     view: View,
 ) -> Result<Response, Problem> {
     let Visit { principal, frame } = visit;
-    let may = May::of(&principal, &identity)?;
+    let may_facts = May::of(&principal, &identity, "facts-read", "facts-write");
+    let may_secrets = May::of(&principal, &identity, "secrets-read", "secrets-write");
+    if !may_facts.read && !may_secrets.read {
+        principal.require_for("facts-read", &identity)?;
+    }
     let View { mut edit, add, add_errors, secret, secret_errors, mut replace, mut revealed } = view;
     let is_invalid = !add_errors.is_empty()
         || !secret_errors.is_empty()
         || edit.as_ref().is_some_and(|it| it.is_late || !it.errors.is_empty())
         || replace.as_ref().is_some_and(|it| !it.errors.is_empty());
-    let (of, read_facts) = (identity.clone(), may.read_facts);
+    let (of, read_facts) = (identity.clone(), may_facts.read);
     let read = store.storage().read(move |sql| -> Result<_, StorageError> {
         let facts = if read_facts { fact::all(sql, &of, time::now())? } else { Vec::new() };
         Ok(facts)
     });
     let facts = read.await?;
-    let secrets = if may.read_secrets {
+    let secrets = if may_secrets.read {
         store.secrets().list(store.storage(), identity.clone()).await
     } else {
         Ok(Some(Vec::new()))
@@ -196,7 +187,8 @@ pub(super) async fn render(
         frame,
         path: path(&identity),
         identity,
-        may,
+        may_facts,
+        may_secrets,
         facts,
         add,
         add_errors,
@@ -204,7 +196,7 @@ pub(super) async fn render(
         secret,
         secret_errors,
     };
-    if is_invalid { page::invalid(&page) } else { page::html(&page).map(|it| it.into_response()) }
+    if is_invalid { page::invalid(&page) } else { page::html(&page) }
 }
 
 /// The value of a field for a date and a time.

@@ -8,6 +8,7 @@ use axum::{
     http::{HeaderName, HeaderValue, header},
     routing::get,
 };
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use ring::digest::{SHA256, digest};
 
 static STYLE: LazyLock<Asset> =
@@ -23,7 +24,7 @@ struct Asset {
 impl Asset {
     fn new(name: &str, extension: &str, content: &'static [u8]) -> Self {
         let hash = digest(&SHA256, content);
-        let hash: String = hash.as_ref().iter().take(8).map(|it| format!("{it:02x}")).collect();
+        let hash = URL_SAFE_NO_PAD.encode(&hash.as_ref()[..9]);
         Self { path: format!("/assets/{name}-{hash}.{extension}"), content }
     }
 }
