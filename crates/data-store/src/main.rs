@@ -21,7 +21,10 @@ use flagops_store::{
     settings::{OPTIONS, Settings},
 };
 use secrecy::ExposeSecret as _;
-use service::{access::NewToken, storage::Database};
+use service::{
+    access::{Added, NewToken},
+    storage::Database,
+};
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
@@ -60,6 +63,19 @@ fn command_line() -> Command {
         .subcommand(backup::backup_command())
         .subcommand(backup::restore_command())
         .subcommand(check::command())
+        .subcommand(
+            Command::new("admin")
+                .about("Manages administrators")
+                .subcommand_required(true)
+                .subcommand(
+                    Command::new("add")
+                        .about("Makes somebody an administrator, at the latest when they sign in")
+                        .arg(Arg::new("who").required(true).value_name("PROVIDER:NAME").help(
+                            "github:LOGIN, oidc:EMAIL, or the number or subject that the \
+                                     provider gave them",
+                        )),
+                ),
+        )
         .subcommand(
             Command::new("token")
                 .about("Manages tokens for machines")
@@ -122,6 +138,10 @@ fn run(matches: &ArgMatches) -> Result<ExitCode, Failure> {
         match matches.subcommand() {
             Some(("token", matches)) => match matches.subcommand() {
                 Some(("add", matches)) => add_token(&settings, matches).await,
+                _ => Ok(()),
+            },
+            Some(("admin", matches)) => match matches.subcommand() {
+                Some(("add", matches)) => add_admin(&settings, matches).await,
                 _ => Ok(()),
             },
             Some(("backup", matches)) => backup::backup(&settings, matches).await,
@@ -192,6 +212,16 @@ fn dev_keys(database: &Database) -> Result<Option<Arc<Keys>>, Failure> {
     }
     let text = fs::read_to_string(&file).map_err(failed)?;
     Ok(Some(Arc::new(Keys::parse(&text.into())?)))
+}
+
+async fn add_admin(settings: &Settings, matches: &ArgMatches) -> Result<(), Failure> {
+    let store = serve::open(settings).await?;
+    let who = matches.get_one::<String>("who").map_or("", String::as_str);
+    match store.access().add_admin(who).await.map_err(|problem| problem.detail().to_owned())? {
+        Added::Granted(person) => println!("{} is an administrator", person.login),
+        Added::Invited(_) => println!("{who} becomes an administrator at the first sign-in"),
+    }
+    Ok(())
 }
 
 async fn add_token(settings: &Settings, matches: &ArgMatches) -> Result<(), Failure> {

@@ -4,9 +4,10 @@ use std::{net::SocketAddr, time::Duration};
 
 use flagstaff::http::{Certificates, Server, tls::ServerTls};
 use service::{
-    access::Access,
+    access::{Access, Sessions, SessionsError},
     audit,
     problem::Problem,
+    signin::{SignIn, SignInError},
     storage::{Listening, Storage, StorageError},
     time,
 };
@@ -56,6 +57,12 @@ pub enum StartError {
     #[cfg(feature = "aws")]
     #[error("cannot use AWS Secrets Manager")]
     Aws(#[from] secret::AwsError),
+    /// The sessions of people cannot be used.
+    #[error(transparent)]
+    Sessions(#[from] SessionsError),
+    /// The sign-in cannot be used.
+    #[error(transparent)]
+    SignIn(#[from] SignInError),
     /// The address cannot be served at.
     #[error("cannot serve at {listen}")]
     Bind {
@@ -108,7 +115,12 @@ pub async fn open(settings: &Settings) -> Result<Store, StartError> {
     let database = settings.database.to_string();
     let failed = |source| StartError::Storage { database: database.clone(), source };
     let storage = Storage::open(settings.database.clone(), MIGRATIONS).await.map_err(failed)?;
-    let access = Access::new(storage.clone(), PERMISSIONS, settings.require_auth);
+    let mut access = Access::new(storage.clone(), PERMISSIONS, settings.require_auth);
+    if let Some(sign_in) = &settings.sign_in {
+        let sessions = Sessions::new(sign_in.sessions.clone())?;
+        access =
+            Access::with_sessions(storage.clone(), PERMISSIONS, settings.require_auth, sessions);
+    }
     Store::open(storage, access, backend(settings).await?).await.map_err(failed)
 }
 
@@ -140,7 +152,11 @@ pub async fn start(settings: &Settings) -> Result<Running, StartError> {
         server = server.tls(certificates);
     }
     let bound = server.bind().await.map_err(|error| bind(error.into()))?;
-    let router = api::router(store.clone()).merge(ui::router(store.clone()));
+    let mut router = api::router(store.clone()).merge(ui::router(store.clone()));
+    if let Some(sign_in) = &settings.sign_in {
+        let sign_in = SignIn::new(store.access().clone(), sign_in.options.clone())?;
+        router = router.merge(sign_in.router());
+    }
     let server = bound.serve(move |_| router.clone());
 
     let mut jobs = JoinSet::new();
@@ -190,6 +206,7 @@ async fn expire(store: &Store) -> Result<(), Problem> {
 /// Forgets what is too old, and seals secrets with the current key. Replicas that do it at the
 /// same time do no harm.
 async fn purge(store: &Store, audit_days: i64) -> Result<(), Problem> {
+    store.access().purge_sessions().await?;
     let keys = store.secrets().keys();
     store
         .storage()

@@ -7,7 +7,11 @@
 use std::{collections::HashMap, fs, net::SocketAddr, path::PathBuf, sync::Arc};
 
 use secrecy::{ExposeSecret as _, SecretString};
-use service::storage::{Database, StorageError};
+use service::{
+    access::SessionOptions,
+    signin::{GithubOptions, OidcOptions, SignInOptions},
+    storage::{Database, StorageError},
+};
 
 use crate::secret::Keys;
 
@@ -116,6 +120,90 @@ pub const OPTIONS: &[Opt] = &[
         "A file with the keys, one a line",
     ),
     opt(
+        "public-url",
+        &["FLAGOPS_PUBLIC_URL", "OAUTH_HOSTNAME", "FLAGOPS_HOSTNAME"],
+        "",
+        "Where browsers reach the server, such as https://facts.example; by default, where it \
+         listens",
+    ),
+    opt(
+        "session-key",
+        &["FLAGOPS_SESSION_KEY", "USER_DB_SIGNING_SECRET", "FLAGOPS_USER_SESSION_SALT"],
+        "",
+        "What signs the cookies of people who sign in: at least 32 random bytes",
+    ),
+    opt(
+        "github-client-id",
+        &["FLAGOPS_GITHUB_CLIENT_ID", "FLAGOPS_GITHUB_OAUTH_CLIENT_KEY", "OAUTH_GITHUB_CLIENT_KEY"],
+        "",
+        "The client id of the OAuth app at GitHub; people sign in with GitHub if it is set",
+    ),
+    opt(
+        "github-client-secret",
+        &[
+            "FLAGOPS_GITHUB_CLIENT_SECRET",
+            "FLAGOPS_GITHUB_OAUTH_CLIENT_SECRET",
+            "OAUTH_GITHUB_CLIENT_SECRET",
+        ],
+        "",
+        "The client secret of the OAuth app at GitHub",
+    ),
+    opt(
+        "github-organizations",
+        &["FLAGOPS_GITHUB_ORGANIZATIONS"],
+        "",
+        "The organizations whose members may sign in, separated by commas",
+    ),
+    opt(
+        "github-teams",
+        &["FLAGOPS_GITHUB_TEAMS"],
+        "",
+        "The teams whose members may sign in, as ORGANIZATION/TEAM and separated by commas",
+    ),
+    opt(
+        "github-users",
+        &["FLAGOPS_GITHUB_USERS"],
+        "",
+        "The logins of those who may sign in, separated by commas",
+    ),
+    opt(
+        "github-url",
+        &["FLAGOPS_GITHUB_URL"],
+        "https://github.com",
+        "The address of GitHub, or of a GitHub Enterprise Server",
+    ),
+    opt(
+        "github-api-url",
+        &["FLAGOPS_GITHUB_API_URL"],
+        "https://api.github.com",
+        "The address of its API, which ends in /api/v3 for GitHub Enterprise Server",
+    ),
+    opt(
+        "oidc-issuer",
+        &["FLAGOPS_OIDC_ISSUER"],
+        "",
+        "An issuer of OpenID Connect; people sign in with it if it is set",
+    ),
+    opt("oidc-client-id", &["FLAGOPS_OIDC_CLIENT_ID"], "", "The client id at the issuer"),
+    opt(
+        "oidc-client-secret",
+        &["FLAGOPS_OIDC_CLIENT_SECRET"],
+        "",
+        "The client secret at the issuer",
+    ),
+    opt(
+        "oidc-domains",
+        &["FLAGOPS_OIDC_DOMAINS"],
+        "",
+        "The domains whose verified e-mail addresses may sign in, separated by commas",
+    ),
+    opt(
+        "oidc-name",
+        &["FLAGOPS_OIDC_NAME"],
+        "single sign-on",
+        "What the issuer is called on the page to sign in",
+    ),
+    opt(
         "audit-retention-days",
         &["FLAGOPS_AUDIT_RETENTION_DAYS"],
         "365",
@@ -154,8 +242,19 @@ pub struct Settings {
     pub secrets_provider: SecretsProvider,
     /// The keys that secrets are sealed with. `None`: none are kept in the database.
     pub secrets_keys: Option<Arc<Keys>>,
+    /// How people sign in. `None`: they do not.
+    pub sign_in: Option<SignInSettings>,
     /// For how many days the audit trail is kept.
     pub audit_retention_days: i64,
+}
+
+/// How people sign in.
+#[derive(Clone, Debug)]
+pub struct SignInSettings {
+    /// How they keep their sessions.
+    pub sessions: SessionOptions,
+    /// With whom they sign in.
+    pub options: SignInOptions,
 }
 
 /// An option that is invalid.
@@ -291,10 +390,50 @@ impl Values {
             dev: self.switch("dev")?,
             secrets_provider: self.secrets_provider()?,
             secrets_keys: self.keys()?,
+            sign_in: self.sign_in(listen)?,
             audit_retention_days,
         };
         settings.check()?;
         Ok(settings)
+    }
+
+    fn sign_in(&self, listen: SocketAddr) -> Result<Option<SignInSettings>, SettingsError> {
+        let github = self.optional("github-client-id").map(|client_id| GithubOptions {
+            url: self.text("github-url"),
+            api_url: self.text("github-api-url"),
+            organizations: self.list("github-organizations"),
+            teams: self.list("github-teams"),
+            users: self.list("github-users"),
+            ..GithubOptions::new(client_id, self.text("github-client-secret").into())
+        });
+        let secret = self.optional("oidc-client-secret").map(SecretString::from);
+        let oidc = self.optional("oidc-issuer").map(|issuer| OidcOptions {
+            name: self.text("oidc-name"),
+            domains: self.list("oidc-domains"),
+            ..OidcOptions::new(issuer, self.text("oidc-client-id"), secret)
+        });
+        if github.is_none() && oidc.is_none() {
+            return Ok(None);
+        }
+        let url = self.optional("public-url").unwrap_or_else(|| format!("http://{listen}"));
+        let key = self.optional("session-key").map(SecretString::from);
+        let mut sessions = SessionOptions::new("flagops", key, url);
+        sessions.dev = self.switch("dev")?;
+        let service = "flagops-store".to_owned();
+        let options = SignInOptions { service, github, oidc, ..SignInOptions::default() };
+        Ok(Some(SignInSettings { sessions, options }))
+    }
+
+    /// The text of an option that is set.
+    fn optional(&self, name: &str) -> Option<String> {
+        Some(self.text(name)).filter(|it| !it.is_empty())
+    }
+
+    /// A list that is separated by commas.
+    fn list(&self, name: &str) -> Vec<String> {
+        let text = self.text(name);
+        let entries = text.split(',').map(str::trim).filter(|it| !it.is_empty());
+        entries.map(str::to_owned).collect()
     }
 
     fn secrets_provider(&self) -> Result<SecretsProvider, SettingsError> {
@@ -340,7 +479,7 @@ impl Values {
     }
 
     fn path(&self, name: &str) -> Option<PathBuf> {
-        Some(self.text(name)).filter(|it| !it.is_empty()).map(PathBuf::from)
+        self.optional(name).map(PathBuf::from)
     }
 
     fn switch(&self, name: &'static str) -> Result<bool, SettingsError> {

@@ -6,6 +6,7 @@
 //! | `/api/fact` | [`facts`] |
 //! | `/api/secret` | [`secrets`] |
 //! | `/api/changes` | [`changes`] |
+//! | `/api/user` | [`people`] |
 //! | `/api/token`, `/api/audit` | [`admin`] |
 //! | `/api/openapi.json`, `/api` | [`openapi`] |
 //! | `/health`, `/metrics` | [`health`] |
@@ -19,6 +20,7 @@ mod facts;
 mod health;
 mod identities;
 pub mod openapi;
+mod people;
 pub(crate) mod request;
 mod secrets;
 
@@ -57,6 +59,9 @@ pub fn router(store: Store) -> Router {
         .route("/identity/{identity}", delete(identities::erase))
         .route("/changes", get(changes::open).post(changes::open_with))
         .route("/changes/{stream}", put(changes::replace).patch(changes::alter))
+        .route("/user", get(people::list))
+        .route("/user/{id}", get(people::read))
+        .route("/user/{id}/permission", put(people::grant).delete(people::revoke))
         .route("/permission", get(admin::permissions))
         .route("/token", get(admin::tokens).post(admin::create_token))
         .route("/token/{id}", delete(admin::revoke_token))

@@ -203,6 +203,39 @@ pub const OPERATIONS: &[Operation] = &[
         ..READ
     },
     Operation {
+        path: "/api/user",
+        summary: "Lists everybody who has signed in",
+        needs: &["users-read"],
+        response: Some("People"),
+        ..READ
+    },
+    Operation {
+        path: "/api/user/{id}",
+        summary: "Reads a person",
+        needs: &["users-read"],
+        response: Some("Person"),
+        failures: &[404],
+        ..READ
+    },
+    Operation {
+        method: "put",
+        path: "/api/user/{id}/permission",
+        summary: "Gives permissions to a person",
+        needs: &["users-write"],
+        body: Some("Granted"),
+        failures: &[404, 413],
+        ..READ
+    },
+    Operation {
+        method: "delete",
+        path: "/api/user/{id}/permission",
+        summary: "Takes permissions from a person",
+        needs: &["users-write"],
+        body: Some("Granted"),
+        failures: &[404, 413],
+        ..READ
+    },
+    Operation {
         path: "/api/permission",
         summary: "Lists the permissions that there are",
         needs: &["users-read"],
@@ -423,6 +456,7 @@ fn object(properties: Value, required: &[&str]) -> Value {
     json!({ "type": "object", "properties": properties, "required": required })
 }
 
+#[allow(clippy::too_many_lines, reason = "a table")]
 fn schemas() -> Value {
     let string = || json!({ "type": "string" });
     let number = || json!({ "type": "integer" });
@@ -489,6 +523,16 @@ fn schemas() -> Value {
             &[],
         )),
         "Sequence": object(json!({ "sequence": number() }), &["sequence"]),
+        "Person": object(
+            json!({
+                "ID": number(), "CreatedAt": time(), "UpdatedAt": time(), "DeletedAt": {},
+                "Username": string(), "Email": string(), "SSOProvider": string(),
+                "SSOID": string(), "Permissions": reference("Permissions"),
+            }),
+            &["ID", "Username", "Email", "SSOProvider", "SSOID", "Permissions"],
+        ),
+        "People": list(reference("Person")),
+        "Granted": object(json!({ "permissions": list(string()) }), &[]),
         "Permissions": list(object(
             json!({ "ID": string(), "DisplayName": string() }),
             &["ID", "DisplayName"],

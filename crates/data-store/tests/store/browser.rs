@@ -4,29 +4,34 @@
 
 use std::{env, fs, path::PathBuf, time::Duration};
 
-use reqwest::StatusCode;
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use testing::Chromedriver;
 use thirtyfour::{
-    By, ChromiumLikeCapabilities as _, DesiredCapabilities, Key, TypingData, WebDriver,
+    By, ChromiumLikeCapabilities as _, Cookie, DesiredCapabilities, Key, TypingData, WebDriver,
 };
 use tokio::time::{Instant, sleep};
 
-use crate::support::{LONG, Store, store};
+use crate::{
+    people::{sign_in, with_sign_in},
+    support::{LONG, Store},
+};
+
+/// What the person in the browser may do.
+const GRANTED: &str = "/api/user/1/permission";
 
 /// How many times Tab is pressed to get somewhere.
 const TABS: usize = 80;
 
-/// A browser that sends a token with each request.
+/// A browser in which somebody has signed in.
 struct Browser {
     driver: WebDriver,
     url: String,
-    token: String,
     _chromedriver: Chromedriver,
 }
 
 impl Browser {
-    /// Starts one, if it is installed.
+    /// Starts one, if it is installed, and signs in the person with the number 1.
     async fn start(store: &Store, permissions: &[&str]) -> Option<Self> {
         let Some(chromedriver) = Chromedriver::start() else {
             testing::skip("Chromium");
@@ -38,17 +43,15 @@ impl Browser {
             capabilities.add_arg(&argument).unwrap();
         }
         let driver = WebDriver::new(chromedriver.url(), capabilities).await.unwrap();
-        let token = store.token(permissions, None).await;
-        let browser = Self { driver, url: store.url.clone(), token, _chromedriver: chromedriver };
-        browser.sign_in().await;
+        let browser = Self { driver, url: store.url.clone(), _chromedriver: chromedriver };
+        let cookie = sign_in(store, 1, "octocat").await;
+        let granted = json!({ "permissions": permissions });
+        assert_eq!(store.put(GRANTED, granted).await.status(), StatusCode::OK);
+        browser.open("/ui/identity/acme-prod").await;
+        browser.wait_for("Sign in with GitHub").await;
+        let (name, value) = cookie.split_once('=').unwrap();
+        browser.driver.add_cookie(Cookie::new(name, value)).await.unwrap();
         Some(browser)
-    }
-
-    /// Sends the token from the window that is open.
-    async fn sign_in(&self) {
-        self.command("Network.enable", json!({})).await;
-        let headers = json!({ "Authorization": format!("Bearer {}", self.token) });
-        self.command("Network.setExtraHTTPHeaders", json!({ "headers": headers })).await;
     }
 
     async fn command(&self, name: &str, params: Value) {
@@ -133,7 +136,8 @@ impl Browser {
 
 #[tokio::test]
 async fn somebody_finds_an_identity_and_edits_a_fact_by_keyboard() {
-    let store = store().await;
+    let folder = tempfile::tempdir().unwrap();
+    let store = with_sign_in(&folder).await;
     for identity in ["acme-prod", "acme-test", "globex"] {
         store.fact(identity, "tier", "gold").await;
     }
@@ -153,7 +157,6 @@ async fn somebody_finds_an_identity_and_edits_a_fact_by_keyboard() {
     let first = browser.driver.window().await.unwrap();
     let second = browser.driver.new_tab().await.unwrap();
     browser.driver.switch_to_window(second.clone()).await.unwrap();
-    browser.sign_in().await;
     browser.open("/ui/identity/acme-prod").await;
     browser.wait_for("gold").await;
     browser.script("window.same = true").await;
@@ -212,7 +215,8 @@ async fn somebody_finds_an_identity_and_edits_a_fact_by_keyboard() {
 
 #[tokio::test]
 async fn somebody_adds_an_identity_and_reveals_a_secret_by_keyboard() {
-    let store = store().await;
+    let folder = tempfile::tempdir().unwrap();
+    let store = with_sign_in(&folder).await;
     let Some(browser) = Browser::start(&store, &["admin"]).await else { return };
     browser.open("/ui").await;
     browser.tab_to("#new-identity").await;
@@ -255,7 +259,8 @@ async fn somebody_adds_an_identity_and_reveals_a_secret_by_keyboard() {
 
 #[tokio::test]
 async fn somebody_without_the_permission_is_rejected() {
-    let store = store().await;
+    let folder = tempfile::tempdir().unwrap();
+    let store = with_sign_in(&folder).await;
     store.fact("acme-prod", "tier", "gold").await;
     let Some(browser) = Browser::start(&store, &["facts-read", "facts-write"]).await else {
         return;
@@ -263,29 +268,33 @@ async fn somebody_without_the_permission_is_rejected() {
     browser.open("/ui/identity/acme-prod?edit=tier").await;
     browser.wait("document.activeElement.id === 'edit-value'").await;
     // The permission is taken away while the form is open.
-    let tokens = store.json("/api/token").await;
-    let id = &tokens.as_array().unwrap().last().unwrap()["id"];
-    assert_eq!(store.delete(&format!("/api/token/{id}")).await.status(), StatusCode::OK);
-    let token = store.token(&["facts-read"], None).await;
-    let browser = Browser { token, ..browser };
-    browser.sign_in().await;
+    let revoked = json!({ "permissions": ["facts-write"] });
+    let revoked = store.request(Method::DELETE, GRANTED).json(&revoked).send().await.unwrap();
+    assert_eq!(revoked.status(), StatusCode::OK);
     browser.press("!").await;
     browser.press(Key::Enter).await;
     browser.wait_for("This needs the permission facts-write.").await;
     assert_eq!(store.json("/api/fact/acme-prod").await, json!({ "tier": "gold" }));
     browser.open("/ui/audit").await;
     browser.wait_for("This needs the permission admin.").await;
-    assert!(
-        !browser.text().await.contains("Audit"),
-        "the pages that are forbidden are not offered"
-    );
+    let text = browser.text().await;
+    assert!(!text.contains("Audit"), "the pages that are forbidden are not offered: {text}");
+    assert!(text.contains("octocat"), "{text}");
+    browser.tab_to("header button").await;
+    browser.press(Key::Enter).await;
+    browser.wait_for("Sign in with GitHub").await;
+    browser.open("/ui").await;
+    browser.wait_for("Sign in with GitHub").await;
     browser.driver.quit().await.unwrap();
 }
 
 #[tokio::test]
 async fn the_pages_fit_wide_and_narrow_light_and_dark() {
-    let store = store().await;
+    let folder = tempfile::tempdir().unwrap();
+    let store = with_sign_in(&folder).await;
     let Some(browser) = Browser::start(&store, &["admin"]).await else { return };
+    browser.open("/login").await;
+    browser.picture("sign-in").await;
     browser.open("/ui").await;
     browser.picture("identities-empty").await;
     browser.open("/ui/identity/acme-prod").await;
@@ -302,7 +311,6 @@ async fn the_pages_fit_wide_and_narrow_light_and_dark() {
     store.put("/api/secret/acme-prod/database-password", json!({ "value": "hunter2" })).await;
     store.put("/api/secret/acme-prod/api-key", json!({ "value": "k-123" })).await;
     store.token(&["facts-read", "facts-write"], Some(&["acme-", "globex-"])).await;
-    store.person(1, "octocat").await;
     store.person(2, "hubot").await;
     store.running.store().access().add_admin("github:monalisa").await.unwrap();
     for (name, path) in [

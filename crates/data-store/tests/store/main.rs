@@ -11,6 +11,7 @@ mod http;
 mod identities;
 mod openapi;
 mod pages;
+mod people;
 mod replicas;
 mod secrets;
 mod support;

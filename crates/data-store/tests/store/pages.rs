@@ -3,7 +3,10 @@
 use reqwest::{Method, Response, StatusCode};
 use serde_json::json;
 
-use crate::support::{Store, client, encode, settings, start, store};
+use crate::{
+    people::{sign_in, with_sign_in},
+    support::{Store, client, encode, settings, start, store},
+};
 
 /// Names that must not become markup, a path or anything else than themselves.
 const HOSTILE: &[&str] = &[
@@ -300,7 +303,8 @@ const NEEDS: &[(&str, &str, &[&str])] = &[
 
 #[tokio::test]
 async fn each_page_and_form_needs_its_permissions() {
-    let store = store().await;
+    let folder = tempfile::tempdir().unwrap();
+    let store = with_sign_in(&folder).await;
     let all: Vec<&str> = flagops_store::PERMISSIONS.iter().map(|it| it.id).collect();
     let fields = [
         ("identity", "c0"),
@@ -453,6 +457,42 @@ async fn people_get_permissions_that_their_administrator_has() {
     let withdrawn = post(&store, "/ui/users/withdraw", &invitation).await;
     assert_eq!(withdrawn.status(), StatusCode::SEE_OTHER);
     assert!(access.invitations().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn where_nobody_can_sign_in_the_page_says_what_to_do() {
+    let store = store().await;
+    let response = client().get(format!("{}/ui", store.url)).send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+    assert!(html(response).await.contains("configure GitHub"));
+}
+
+#[tokio::test]
+async fn a_form_with_a_session_must_come_from_our_own_pages() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = with_sign_in(&folder).await;
+    let cookie = sign_in(&store, 1, "anna").await;
+    let granted = json!({ "permissions": ["admin"] });
+    assert_eq!(store.put("/api/user/1/permission", granted).await.status(), 200);
+    let send = async |site: Option<&str>| {
+        let mut request = client()
+            .post(format!("{}/ui", store.url))
+            .header("cookie", &cookie)
+            .header("content-type", "application/x-www-form-urlencoded");
+        if let Some(site) = site {
+            request = request.header("sec-fetch-site", site);
+        }
+        request.body("identity=c0&key=k&value=v").send().await.unwrap()
+    };
+    for site in [None, Some("cross-site"), Some("same-site")] {
+        assert_eq!(send(site).await.status(), StatusCode::FORBIDDEN, "{site:?}");
+    }
+    assert_eq!(store.get("/api/fact/c0").await.status(), StatusCode::NOT_FOUND);
+    // The client sends no cookie to where it is led.
+    assert_eq!(send(Some("same-origin")).await.url().path(), "/login");
+    assert_eq!(store.json("/api/fact/c0").await, json!({ "k": "v" }));
+    let page = store.get("/login").await;
+    assert!(html(page).await.contains("Sign in with GitHub"));
 }
 
 #[tokio::test]

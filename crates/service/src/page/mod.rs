@@ -54,6 +54,10 @@ const HEADERS: [(HeaderName, &str); 4] = [
     (header::CACHE_CONTROL, "no-store"),
 ];
 
+/// What to do where nobody can sign in.
+const NO_SIGN_IN: &str = "people cannot sign in to this service: configure GitHub or an issuer of \
+     OpenID Connect, or, on your own machine, switch authentication off";
+
 /// A page.
 ///
 /// # Errors
@@ -113,7 +117,8 @@ pub async fn finish(
     let headers = request.headers().clone();
     let mut response = next.run(request).await;
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
-        response = if problem.status() == StatusCode::UNAUTHORIZED {
+        let is_signed_out = problem.status() == StatusCode::UNAUTHORIZED;
+        response = if is_signed_out && access.sessions().is_some() {
             // What somebody sent before they signed in is lost.
             let read = matches!(method, Method::GET | Method::HEAD);
             let next =
@@ -122,8 +127,8 @@ pub async fn finish(
         } else {
             let principal = access.principal(&headers).await.ok();
             let frame = Frame::new(site, uri.path(), principal.as_ref(), None);
-            let title = problem.title();
-            let page = ProblemPage { frame, title, text: sentence(problem.detail()) };
+            let detail = if is_signed_out { NO_SIGN_IN } else { problem.detail() };
+            let page = ProblemPage { frame, title: problem.title(), text: sentence(detail) };
             match html(&page) {
                 Ok(page) => (problem.status(), page).into_response(),
                 Err(problem) => problem.into_response(),
