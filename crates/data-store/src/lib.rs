@@ -1,17 +1,21 @@
 //! FlagOps' store: what a deployment or a customer is like, for the rules of feature flags.
 //!
 //! - [`name`]: what identities and keys may be called.
+//! - [`identity`]: identities, which exist while they have a fact or a secret.
 //! - [`fact`]: facts, their versions and their changes in the database.
 //! - [`secret`]: secrets, encrypted in the database or in AWS Secrets Manager.
 //! - `import`: facts of the original, read from its Redis.
+//! - [`token`]: who may hand out which tokens.
 //! - [`feed`]: the stream of changes: who wants to hear of which.
 //! - [`api`]: the HTTP API.
+//! - [`ui`]: the pages for people.
 //! - [`store`]: what the handlers share, from the database to the cache.
 //! - [`serve`]: starts and stops all of it.
 
 pub mod api;
 pub mod fact;
 pub mod feed;
+pub mod identity;
 #[cfg(feature = "redis")]
 pub mod import;
 pub mod name;
@@ -19,6 +23,8 @@ pub mod secret;
 pub mod serve;
 pub mod settings;
 pub mod store;
+pub mod token;
+pub mod ui;
 
 use service::{access::Permission, storage::Migration};
 

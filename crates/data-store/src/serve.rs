@@ -1,6 +1,6 @@
 //! Starts the server and its jobs, and stops them.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
 use flagstaff::http::{Certificates, Server, tls::ServerTls};
 use service::{
@@ -20,6 +20,7 @@ use crate::{
     secret::{self, Backend},
     settings::Settings,
     store::Store,
+    ui,
 };
 
 /// How many facts that have expired are removed in one transaction, and how often that is
@@ -129,7 +130,7 @@ async fn backend(settings: &Settings) -> Result<Backend, StartError> {
     #[cfg(feature = "aws")]
     if let crate::settings::SecretsProvider::Aws { recovery_days } = settings.secrets_provider {
         let manager = secret::SecretsManager::connect(recovery_days).await?;
-        return Ok(Backend::Aws(Arc::new(manager)));
+        return Ok(Backend::Aws(std::sync::Arc::new(manager)));
     }
     Ok(settings.secrets_keys.clone().map_or(Backend::Nowhere, Backend::Database))
 }
@@ -149,7 +150,7 @@ pub async fn start(settings: &Settings) -> Result<Running, StartError> {
         server = server.tls(certificates);
     }
     let bound = server.bind().await.map_err(|error| bind(error.into()))?;
-    let mut router = api::router(store.clone());
+    let mut router = api::router(store.clone()).merge(ui::router(store.clone()));
     if let Some(sign_in) = &settings.sign_in {
         let sign_in = SignIn::new(store.access().clone(), sign_in.options.clone())?;
         router = router.merge(sign_in.router());

@@ -6,6 +6,7 @@
 //! - [`audit`]: who did what, and when.
 //! - [`lease`]: a job that one replica runs at a time.
 //! - [`metrics`]: metrics of HTTP requests.
+//! - [`page`]: pages for people: their frame, style sheet and script.
 //! - [`problem`]: errors as problem details.
 //! - [`time`]: milliseconds since 1970, and RFC 3339.
 //!
@@ -15,6 +16,7 @@ pub mod access;
 pub mod audit;
 pub mod lease;
 pub mod metrics;
+pub mod page;
 pub mod problem;
 pub mod signin;
 pub mod storage;

@@ -9,6 +9,7 @@
     reason = "a test that cannot start its peer fails"
 )]
 
+mod chromedriver;
 mod issuer;
 mod moto;
 mod postgres;
@@ -16,6 +17,7 @@ mod process;
 mod redis;
 
 pub use self::{
+    chromedriver::Chromedriver,
     issuer::Issuer,
     moto::Moto,
     postgres::Postgres,

@@ -12,7 +12,7 @@ use service::{
 };
 
 use super::request::{Json, Number, Params, limit};
-use crate::store::Store;
+use crate::{store::Store, token};
 
 /// `GET /permission`: what somebody may be allowed to do.
 pub(super) async fn permissions(
@@ -54,30 +54,15 @@ pub(super) async fn create_token(
     principal: Principal,
     Json(new): Json<TokenRequest>,
 ) -> Result<impl IntoResponse, Problem> {
-    principal.require("users-write")?;
-    // Nobody hands out more than they have.
-    for permission in &new.permissions {
-        principal.require(permission)?;
-    }
-    if let Some(own) = principal.prefixes() {
-        let within = |prefix: &String| own.iter().any(|it| prefix.starts_with(it));
-        if !new.prefixes.as_ref().is_some_and(|it| it.iter().all(within)) {
-            return Err(Problem::invalid(format!(
-                "your token is limited to identities that begin with {}, so the new one needs \
-                 prefixes within these",
-                own.join(", ")
-            )));
-        }
-    }
     let expires = match new.expires_at {
         None => None,
         Some(at) => Some(time::parse(&at).ok_or_else(|| {
             Problem::invalid("expires_at is a time in RFC 3339, such as 2030-01-31T12:00:00Z")
         })?),
     };
-    let token =
+    let new =
         NewToken { name: new.name, permissions: new.permissions, prefixes: new.prefixes, expires };
-    let (id, token) = store.access().create_token(token, principal.name()).await?;
+    let (id, token) = token::create(store.access(), &principal, new).await?;
     Ok((StatusCode::CREATED, Body(json!({ "id": id, "token": token.expose_secret() }))))
 }
 
@@ -87,9 +72,7 @@ pub(super) async fn revoke_token(
     principal: Principal,
     Number(id): Number,
 ) -> Result<(), Problem> {
-    principal.require("users-write")?;
-    let id = i64::try_from(id).unwrap_or(i64::MAX);
-    store.access().revoke_token(id, principal.name()).await
+    token::revoke(store.access(), &principal, id).await
 }
 
 /// Which part of the audit trail.

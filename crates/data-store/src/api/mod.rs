@@ -21,7 +21,7 @@ mod health;
 mod identities;
 pub mod openapi;
 mod people;
-mod request;
+pub(crate) mod request;
 mod secrets;
 
 use axum::{

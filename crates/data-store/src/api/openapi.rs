@@ -492,6 +492,7 @@ fn schemas() -> Value {
                     &[],
                 )),
                 "next": string(),
+                "unavailable": list(string()),
             }),
             &["identities"],
         ),

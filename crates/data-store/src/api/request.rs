@@ -12,12 +12,12 @@ use service::problem::Problem;
 use crate::{fact::Condition, name};
 
 /// An identity in the path.
-pub(super) struct Identity(pub(super) String);
+pub(crate) struct Identity(pub(crate) String);
 
 /// An identity and a key in the path.
-pub(super) struct Named {
-    pub(super) identity: String,
-    pub(super) key: String,
+pub(crate) struct Named {
+    pub(crate) identity: String,
+    pub(crate) key: String,
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Identity {
@@ -51,7 +51,7 @@ where
 }
 
 /// A number in the path.
-pub(super) struct Number(pub(super) u64);
+pub(crate) struct Number(pub(crate) u64);
 
 impl<S: Send + Sync> FromRequestParts<S> for Number {
     type Rejection = Problem;
@@ -83,7 +83,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
 }
 
 /// The parameters after the question mark.
-pub(super) struct Params<T>(pub(super) T);
+pub(crate) struct Params<T>(pub(crate) T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Params<T> {
     type Rejection = Problem;

@@ -13,8 +13,8 @@ use service::problem::Problem;
 
 pub use self::{
     read::{
-        Change, Fact, Facts, Page, Version, any_expired, changes, history, identities, identity,
-        one, page,
+        Change, Fact, Facts, Page, Version, all, any_expired, changes, history, identities,
+        identity, one, page,
     },
     write::{Condition, Context, Value, after_restore, delete, erase, expire, merge, purge, put},
 };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use service::{
-    storage::{Sql, StorageError},
+    storage::{Row, Sql, StorageError},
     time,
 };
 
@@ -83,13 +83,29 @@ pub(super) fn stored(
     identity: &str,
     key: &str,
 ) -> Result<Option<Fact>, StorageError> {
-    sql.query_one(sql::ONE, &[identity.into(), key.into()], |row| {
-        Ok(Fact {
-            value: row.text(0)?,
-            version: row.int(1)?,
-            change: row.int(2)?,
-            expires: row.optional_int(3)?,
-        })
+    sql.query_one(sql::ONE, &[identity.into(), key.into()], fact)
+}
+
+/// The facts of an identity with their keys, in order.
+///
+/// # Errors
+///
+/// The database fails.
+pub fn all(
+    sql: &mut Sql<'_>,
+    identity: &str,
+    now: i64,
+) -> Result<Vec<(String, Fact)>, StorageError> {
+    let params = [identity.into(), now.into()];
+    sql.query(sql::ALL_OF_IDENTITY, &params, |row| Ok((row.text(4)?, fact(row)?)))
+}
+
+fn fact(row: &Row<'_>) -> Result<Fact, StorageError> {
+    Ok(Fact {
+        value: row.text(0)?,
+        version: row.int(1)?,
+        change: row.int(2)?,
+        expires: row.optional_int(3)?,
     })
 }
 

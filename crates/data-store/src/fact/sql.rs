@@ -4,6 +4,8 @@ service::statements! {
     ONE = "SELECT value, version, change, expires FROM fact WHERE identity = ?1 AND name = ?2";
     OF_IDENTITY = "SELECT name, value, expires FROM fact
         WHERE identity = ?1 AND (expires IS NULL OR expires > ?2) ORDER BY name";
+    ALL_OF_IDENTITY = "SELECT value, version, change, expires, name FROM fact
+        WHERE identity = ?1 AND (expires IS NULL OR expires > ?2) ORDER BY name";
     COUNT = "SELECT count(*) FROM fact WHERE identity = ?1";
     IDENTITIES = "SELECT DISTINCT identity FROM fact
         WHERE identity > ?1 AND identity >= ?2 AND identity < ?3

@@ -53,9 +53,10 @@ impl Names {
             Self::Hidden | Self::Unavailable => Ok(None),
             Self::Database => super::identities(sql, prefix, after, limit).map(Some),
             Self::Listed(names) => {
-                let start = names.partition_point(|it| it.as_str() <= after);
-                let limit = usize::try_from(limit).unwrap_or(0);
-                Ok(Some(names[start..].iter().take(limit).cloned().collect()))
+                let start =
+                    names.partition_point(|it| it.as_str() <= after || it.as_str() < prefix);
+                let names = names[start..].iter().take_while(|it| it.starts_with(prefix));
+                Ok(Some(names.take(usize::try_from(limit).unwrap_or(0)).cloned().collect()))
             }
         }
     }
@@ -94,6 +95,26 @@ impl Backend {
                 let (secrets, _) = found.ok_or_else(super::identity_not_found)?;
                 record(storage, context, "secret.read", identity).await?;
                 Ok(secrets)
+            }
+        }
+    }
+
+    /// The names of an identity's secrets, in order; `None`: no secrets are kept.
+    pub(crate) async fn list(
+        &self,
+        storage: &Storage,
+        identity: String,
+    ) -> Result<Option<Vec<String>>, Problem> {
+        match self {
+            Self::Nowhere => Ok(None),
+            Self::Database(_) => {
+                let list = storage.read(move |sql| super::names(sql, &identity)).await;
+                list.map(Some).map_err(|error: StorageError| error.into())
+            }
+            #[cfg(feature = "aws")]
+            Self::Aws(manager) => {
+                let found = manager.read(&identity).await?;
+                Ok(Some(found.map(|(it, _)| it.into_keys().collect()).unwrap_or_default()))
             }
         }
     }

@@ -57,6 +57,15 @@ pub fn read(
     rows.into_iter().map(open).collect::<Result<_, KeysError>>().map(Some).map_err(unreadable)
 }
 
+/// The names of an identity's secrets, in order.
+///
+/// # Errors
+///
+/// The database fails.
+pub fn names(sql: &mut Sql<'_>, identity: &str) -> Result<Vec<String>, StorageError> {
+    sql.query(sql::NAMES, &[identity.into()], |row| row.text(0))
+}
+
 /// A secret and the number of its last change.
 ///
 /// # Errors

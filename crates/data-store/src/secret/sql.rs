@@ -3,6 +3,7 @@
 service::statements! {
     ONE = "SELECT key_id, sealed, change FROM secret WHERE identity = ?1 AND name = ?2";
     OF_IDENTITY = "SELECT name, key_id, sealed FROM secret WHERE identity = ?1 ORDER BY name";
+    NAMES = "SELECT name FROM secret WHERE identity = ?1 ORDER BY name";
     COUNT = "SELECT count(*) FROM secret WHERE identity = ?1";
     IDENTITIES = "SELECT DISTINCT identity FROM secret
         WHERE identity > ?1 AND identity >= ?2 AND identity < ?3 ORDER BY identity LIMIT ?4";

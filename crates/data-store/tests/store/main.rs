@@ -2,6 +2,7 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod access;
+mod browser;
 mod changes;
 mod conditions;
 mod defects;
@@ -9,6 +10,7 @@ mod facts;
 mod http;
 mod identities;
 mod openapi;
+mod pages;
 mod people;
 mod replicas;
 mod secrets;

@@ -15,7 +15,7 @@ use crate::support::{Store, client, problem, settings, start};
 const KEY: &str = "0123456789abcdef0123456789abcdef";
 
 /// A store with sign-in, whose files are in the folder.
-async fn with_sign_in(folder: &tempfile::TempDir) -> Store {
+pub(crate) async fn with_sign_in(folder: &tempfile::TempDir) -> Store {
     let mut settings = settings(Database::Sqlite(folder.path().join("store.db")));
     let mut sessions = SessionOptions::new("flagops", Some(KEY.into()), "http://127.0.0.1".into());
     sessions.dev = true;
@@ -31,7 +31,7 @@ async fn with_sign_in(folder: &tempfile::TempDir) -> Store {
 }
 
 /// Signs a person in, and returns their cookie.
-async fn sign_in(store: &Store, number: u8, login: &str) -> String {
+pub(crate) async fn sign_in(store: &Store, number: u8, login: &str) -> String {
     let access = store.running.store().access();
     let profile = Profile {
         provider: "github".to_owned(),
@@ -40,7 +40,7 @@ async fn sign_in(store: &Store, number: u8, login: &str) -> String {
         login: login.to_owned(),
         email: format!("{login}@acme.example"),
     };
-    let attempt_lasts = std::time::Duration::from_secs(60);
+    let attempt_lasts = std::time::Duration::from_mins(1);
     let new = NewSession { profile, attempt: [number; 32], attempt_lasts, replaces: None };
     let key = access.sign_in(new).await.unwrap();
     let cookie = access.sessions().unwrap().session_cookie(&key).unwrap();

@@ -123,6 +123,20 @@ impl Store {
         assert_eq!(response.status(), StatusCode::OK, "{identity}/{key}");
     }
 
+    /// Adds an administrator, as if they had signed in.
+    pub(crate) async fn person(&self, id: i64, login: &'static str) {
+        let add = self.running.store().storage().write(move |sql| {
+            let insert = "INSERT INTO person
+                (id, provider, issuer, subject, login, email, created, updated)
+                VALUES (?1, 'github', '', ?2, ?2, 'o@example.com', 0, 0)";
+            let grant = "INSERT INTO person_permission (person, permission) VALUES (?1, 'admin')";
+            sql.execute(insert, &[id.into(), login.into()])?;
+            sql.execute(grant, &[id.into()])
+        });
+        let added: Result<u64, service::storage::StorageError> = add.await;
+        added.unwrap();
+    }
+
     pub(crate) async fn stream(&self, path: &str, last: Option<&str>) -> Events {
         let mut request = self.request(Method::GET, path);
         if let Some(last) = last {

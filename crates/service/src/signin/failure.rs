@@ -7,9 +7,9 @@ use oauth2::{RequestTokenError, basic::BasicRequestTokenError};
 
 use super::{
     SendError,
-    page::{Frame, Message, page},
+    page::{Message, page},
 };
-use crate::problem::Problem;
+use crate::{page::Frame, problem::Problem};
 
 /// The cause of a failure.
 pub(super) type Cause = Box<dyn Error + Send + Sync>;

@@ -47,10 +47,11 @@ use self::{
     failure::Failure,
     github::Github,
     oidc::Oidc,
-    page::{Frame, Link, Login, page},
+    page::{Link, Login, page},
 };
 use crate::{
     access::{Access, NewSession, Profile, Sessions, cross_site},
+    page::Frame,
     problem::Problem,
 };
 
@@ -95,7 +96,7 @@ impl SignIn {
     ///
     /// `access` has no sessions, an option is invalid, or everybody could sign in.
     pub fn new(access: Access, options: SignInOptions) -> Result<Self, SignInError> {
-        let SignInOptions { service, stylesheet, github, oidc, client } = options;
+        let SignInOptions { service, github, oidc, client } = options;
         let sessions = access.sessions().ok_or(SignInError::NoSessions)?.clone();
         let http = client.max_redirects(0).max_body(MAX_BODY).timeout(TIMEOUT).build()?;
         let redirect = |provider: Provider| {
@@ -114,7 +115,7 @@ impl SignIn {
             Some(options) => Some(Oidc::new(options, redirect(Provider::Oidc)?, http)?),
             None => None,
         };
-        let frame = Frame { service, stylesheet };
+        let frame = Frame::outside(service);
         Ok(Self(Arc::new(Shared { access, sessions, frame, github, oidc })))
     }
 

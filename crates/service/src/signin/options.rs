@@ -11,8 +11,6 @@ use secrecy::SecretString;
 pub struct SignInOptions {
     /// The name of the service, for the pages.
     pub service: String,
-    /// The path of a style sheet for the pages.
-    pub stylesheet: Option<String>,
     /// Sign-in with GitHub.
     pub github: Option<GithubOptions>,
     /// Sign-in with an issuer of OpenID Connect.

@@ -6,13 +6,7 @@ use axum::{
     response::{Html, IntoResponse, Response},
 };
 
-/// What all pages have.
-#[derive(Clone, Debug)]
-pub(super) struct Frame {
-    /// The name of the service.
-    pub(super) service: String,
-    pub(super) stylesheet: Option<String>,
-}
+use crate::page::Frame;
 
 /// The choice of providers.
 #[derive(Template)]
@@ -50,8 +44,8 @@ pub(super) fn page(status: StatusCode, template: &impl Template) -> Response {
     response.headers_mut().insert(
         header::CONTENT_SECURITY_POLICY,
         HeaderValue::from_static(
-            "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; \
-             frame-ancestors 'none'",
+            "default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'; \
+             form-action 'none'; frame-ancestors 'none'",
         ),
     );
     response

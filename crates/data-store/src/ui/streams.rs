@@ -1,0 +1,57 @@
+//! Who is connected to the stream of changes.
+
+use askama::Template;
+use axum::{extract::State, response::Response};
+use service::{
+    page::{self, Frame, Visit},
+    problem::Problem,
+    time,
+};
+
+use crate::{
+    feed::{Interest, Subscriber},
+    store::Store,
+};
+
+/// How many identities of a subscriber are named.
+const NAMED: usize = 5;
+
+struct Row {
+    name: String,
+    interest: String,
+    since: String,
+    is_behind: bool,
+}
+
+impl From<Subscriber> for Row {
+    fn from(subscriber: Subscriber) -> Self {
+        let Subscriber { name, interest, since, is_behind, .. } = subscriber;
+        let interest = match interest {
+            Interest::Prefix(prefix) if prefix.is_empty() => "all identities".to_owned(),
+            Interest::Prefix(prefix) => format!("identities that begin with {prefix}"),
+            Interest::Identities(identities) => {
+                let mut named: Vec<_> = identities.into_iter().collect();
+                named.sort();
+                let more = named.len().saturating_sub(NAMED);
+                named.truncate(NAMED);
+                let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+                format!("{}{more}", named.join(", "))
+            }
+        };
+        Self { name, interest, since: time::rfc3339(since), is_behind }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "streams.html")]
+struct Streams {
+    frame: Frame,
+    rows: Vec<Row>,
+}
+
+/// `GET /ui/streams`: who is connected to this replica.
+pub(super) async fn list(State(store): State<Store>, visit: Visit) -> Result<Response, Problem> {
+    visit.principal.require("admin")?;
+    let rows = store.hub().subscribers().into_iter().map(Row::from).collect();
+    page::html(&Streams { frame: visit.frame, rows })
+}
