@@ -40,7 +40,7 @@ pub(crate) async fn sign_in(store: &Store, number: u8, login: &str) -> String {
         login: login.to_owned(),
         email: format!("{login}@acme.example"),
     };
-    let attempt_lasts = std::time::Duration::from_secs(60);
+    let attempt_lasts = std::time::Duration::from_mins(1);
     let new = NewSession { profile, attempt: [number; 32], attempt_lasts, replaces: None };
     let key = access.sign_in(new).await.unwrap();
     let cookie = access.sessions().unwrap().session_cookie(&key).unwrap();
