@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use flagstaff::{
-    FlagdOptions, FlagdProvider, async_trait,
+    FlagdOptions, FlagdProvider, ProviderEvent, async_trait,
     optoggles::{Answer, Engine, Failure, FlagdTarget, PolicySource, Rule, Toggle, Users},
 };
 use open_feature::{EvaluationContext, provider::FeatureProvider as _};
@@ -59,7 +59,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     show(&provider).await?;
     println!("Bob moves to the United States.");
     policy.send_replace(vec!["alice", "bob"]);
-    events.next().await;
+    while !matches!(events.next().await, Some(ProviderEvent::ConfigurationChanged(_)) | None) {}
     show(&provider).await?;
     running.shutdown().await;
     Ok(())

@@ -59,7 +59,8 @@ pub enum FailureKind {
     /// policy changes, at the next resync, and every five minutes.
     Permanent,
     /// The rule has no value: it does not exist, or OPA has not loaded it yet. It
-    /// revokes nobody, and is retried like a temporary failure.
+    /// revokes nobody, and is retried like a temporary failure, and when the policy
+    /// changes.
     Undefined,
 }
 

@@ -78,15 +78,18 @@ impl Toggle {
 /// let rule = Rule::new("app.rbac", "us_users");
 /// assert_eq!(rule.to_string(), "data.app.rbac.us_users");
 /// assert_eq!(rule.path().collect::<Vec<_>>(), ["app", "rbac", "us_users"]);
+///
+/// let key = Rule::new("app", "users/us");
+/// assert_eq!(key.path().collect::<Vec<_>>(), ["app", "users", "us"]);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Rule {
     /// The package with dots between its parts, such as `app.rbac`, without `data.` in
-    /// front.
+    /// front. Slashes between them mean the same.
     pub package: String,
-    /// The name of the rule, such as `us_users`. It may contain dots, which are not
-    /// separators here.
+    /// The name of the rule, such as `us_users`. After a slash, it goes on with a key of
+    /// the rule's value: `users/us`. It may contain dots, which are not separators here.
     pub name: String,
 }
 
@@ -98,9 +101,10 @@ impl Rule {
     }
 
     /// Returns the segments of the path below `data`, not escaped: the parts of the
-    /// package, then the name. OPA serves the rule at `/v1/data/` followed by them.
+    /// package, then those of the name. OPA serves the rule at `/v1/data/` followed by
+    /// them.
     pub fn path(&self) -> impl Iterator<Item = &str> {
-        self.package.split('.').chain([&*self.name])
+        self.package.split(['.', '/']).chain(self.name.split('/'))
     }
 }
 

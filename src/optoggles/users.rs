@@ -17,7 +17,7 @@
 use std::{cmp::Ordering, fmt, sync::Arc};
 
 use serde::{
-    Deserialize, Deserializer,
+    Deserialize, Deserializer, Serialize, Serializer,
     de::{Error, SeqAccess, Visitor},
 };
 
@@ -169,6 +169,13 @@ impl<S: AsRef<str>> FromIterator<S> for Users {
 impl fmt::Debug for Users {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} users", self.len())
+    }
+}
+
+/// Serializes the names as an array of strings, sorted by their bytes.
+impl Serialize for Users {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.iter())
     }
 }
 

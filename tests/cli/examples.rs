@@ -92,6 +92,18 @@ async fn custom_source() {
 }
 
 #[tokio::test]
+async fn optoggles() {
+    let expected = [
+        "alice: us-only is on",
+        "bob: us-only is off",
+        "Bob moves to the United States.",
+        "alice: us-only is on",
+        "bob: us-only is on",
+    ];
+    printed(example("optoggles"), &expected).await;
+}
+
+#[tokio::test]
 async fn embedded_server() {
     let mut command = example("embedded_server");
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -8,10 +8,12 @@ mod engine;
 mod flagd;
 mod launchdarkly;
 mod logs;
+mod opal;
 mod parts;
 mod policy;
 mod reload;
 mod rest;
+mod start_and_stop;
 #[path = "../support/mod.rs"]
 mod support;
 mod target_defects;

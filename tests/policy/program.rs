@@ -3,6 +3,7 @@
 use std::{
     fmt::Write as _,
     fs,
+    io::Read as _,
     path::PathBuf,
     process::{Child, Command, Output, Stdio},
     time::{Duration, Instant},
@@ -27,6 +28,9 @@ use crate::{
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
         trial("program_reads_its_configuration_again", needs_opa(), reloads),
+        trial("program_reads_its_configuration_again_at_the_signal_alone", needs_opa(), hangup),
+        trial("program_finds_the_configuration_of_the_machine_first", needs_mounts(), search),
+        trial("program_with_a_state_on_a_full_disk_waits_for_room", needs_both(), full_state),
         trial("program_survives_a_kill_in_the_middle_of_a_sync", needs_opa(), killed),
         trial("program_with_a_full_disk_keeps_the_old_file", needs_opa(), full_disk),
         trial("program_holds_back_a_large_removal_until_it_is_confirmed", needs_opa(), confirms),
@@ -174,6 +178,128 @@ async fn reloads() {
     assert_eq!(program.ended().await, Some(0));
 }
 
+/// A named pipe is not watched, so that only the signal has it read.
+async fn hangup() {
+    let opa = Opa::with(&[("alice", "US")]).await;
+    let mut program = Program::new();
+    program.configure(&source(&opa), &["us_users"], "");
+    let (pipe, first) = (program.path("pipe"), fs::read(program.path("config.yaml")).unwrap());
+    program.configure(&source(&opa), &["us_users", "long_names"], "");
+    let second = fs::read(program.path("config.yaml")).unwrap();
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let log = fs::File::create(program.path("log")).unwrap();
+    program.child = Some(program.command(&["--config", "pipe"]).stderr(log).spawn().unwrap());
+    let write = |text| {
+        let pipe = pipe.clone();
+        // Opening it waits for the reader.
+        tokio::task::spawn_blocking(move || fs::write(pipe, text).unwrap())
+    };
+    write(first).await.unwrap();
+    eventually("a flag", || program.flags().contains("us_users")).await;
+    eventually("the pipe to be left alone", || {
+        program.log().contains("pipe is not a regular file")
+    })
+    .await;
+    let written = write(second);
+    assert!(!program.flags().contains("long_names"));
+    program.signal(Signal::HUP);
+    written.await.unwrap();
+    eventually("a second flag", || program.flags().contains("long_names")).await;
+}
+
+/// In a mount namespace of its own, `/etc` is empty but for the configuration.
+async fn search() {
+    let program = Program::new();
+    let valid = "sources: [{id: a, sourceType: opa, url: 'http://127.0.0.1:9'}]\n\
+                 target: {targetType: flagd, targetSpec: {file: flags.json}}\n";
+    fs::write(program.path("config.yaml"), "here: 1\n").unwrap();
+    fs::write(program.path("valid.yaml"), valid).unwrap();
+    let check = |prepare: &str| {
+        let script =
+            format!("mount -t tmpfs tmpfs /etc && {prepare} exec {FLAGSTAFF} optoggles check");
+        let mut command = in_mounts(&script);
+        let Output { status, stdout, .. } =
+            command.current_dir(program.directory.path()).output().unwrap();
+        (status.code(), String::from_utf8(stdout).unwrap())
+    };
+    let install = "mkdir /etc/optoggles && cp valid.yaml /etc/optoggles/config.yaml &&";
+    assert_eq!(check(install), (Some(0), String::new()));
+    let (code, text) = check("");
+    assert!(code == Some(1) && text.starts_with("./config.yaml:1:1: error: "), "{text}");
+}
+
+/// The state is on a disk of 64 KiB that is full at first, and again when a toggle is added.
+async fn full_state() {
+    let opa = Opa::with(&[("alice", "US")]).await;
+    let mut program = Program::new();
+    program.configure(&source(&opa), &["us_users"], "state: state/state.json");
+    fs::create_dir_all(program.path("state")).unwrap();
+    let fill = "cat /dev/zero > state/filler";
+    let script =
+        format!("mount -t tmpfs -o size=64k tmpfs state && {fill}; exec {FLAGSTAFF} optoggles");
+    let log = fs::File::create(program.path("log")).unwrap();
+    let mut command = in_mounts(&script);
+    let command = command.current_dir(program.directory.path()).stderr(log);
+    program.child = Some(command.spawn().unwrap());
+    let id = program.child.as_ref().unwrap().id();
+    // As the program sees it.
+    let root = PathBuf::from(format!("/proc/{id}/root"));
+    let state = root.join(program.path("state").strip_prefix("/").unwrap());
+    let recorded = || fs::read_to_string(state.join("state.json")).unwrap_or_default();
+    let fails = "No space left on device";
+    let health = program.url("/health");
+    becomes_true("the failure to be shown", async || status(&health).await == Some(500)).await;
+    assert!(program.log().contains(fails), "{}", program.log());
+    assert!(!program.flags().contains("us_users"), "nothing is created unrecorded");
+    assert_eq!(recorded(), "");
+    fs::remove_file(state.join("filler")).unwrap();
+    eventually("the flag", || program.flags().contains("us_users")).await;
+    becomes_true("health", async || status(&health).await == Some(200)).await;
+    let former = recorded();
+    assert!(former.contains("us_users"), "{former}");
+    // Again, with a change that is longer than what is left of the last block.
+    let _ = std::io::copy(
+        &mut std::io::repeat(0).take(1 << 20),
+        &mut fs::File::create(state.join("filler")).unwrap(),
+    )
+    .unwrap_err();
+    let failures = program.log().matches(fails).count();
+    let mut text = fs::read_to_string(program.path("config.yaml")).unwrap();
+    let (policy, note) =
+        ("{source: policy, package: app.rbac, rule: long_names}", "x".repeat(20_000));
+    let _ =
+        writeln!(text, "  - {{key: long_names, usersPolicy: {policy}, spec: {{note: {note}}}}}");
+    fs::write(program.path("config.yaml"), text).unwrap();
+    eventually("the next failure", || program.log().matches(fails).count() > failures).await;
+    assert_eq!(recorded(), former, "half a change is taken back");
+    assert!(!program.flags().contains("long_names"));
+    fs::remove_file(state.join("filler")).unwrap();
+    eventually("the second flag", || program.flags().contains("long_names")).await;
+    assert!(recorded().contains("xxx"));
+    program.signal(Signal::TERM);
+    assert_eq!(program.ended().await, Some(0));
+}
+
+/// A shell with mounts of its own.
+fn in_mounts(script: &str) -> Command {
+    let mut command = Command::new("unshare");
+    command.args(["--map-root-user", "--mount", "sh", "-c", script]).stdout(Stdio::piped());
+    command
+}
+
+fn needs_mounts() -> Result<(), String> {
+    let tried = in_mounts("mount -t tmpfs tmpfs /etc").output().map(|output| output.status);
+    match tried {
+        Ok(status) if status.success() => Ok(()),
+        _ => Err("no mount namespaces".to_owned()),
+    }
+}
+
+fn needs_both() -> Result<(), String> {
+    needs_opa()?;
+    needs_mounts()
+}
+
 async fn killed() {
     let opa = Opa::with(&[("alice", "US")]).await;
     let mut program = Program::new();
@@ -273,6 +399,10 @@ async fn commands() {
     assert_eq!(code, Some(1));
     assert!(text.starts_with("bad.yaml:1:7: error: `bind`: expected an address"), "{text}");
     assert!(text.contains("bad.yaml:2:1: error: unknown key `foo`"), "{text}");
+    program.configure("{id: policy, sourceType: opa, url: 'opa:8181'}", &["us_users"], "");
+    let (code, text) = program.output(&["check"]);
+    assert_eq!(code, Some(1));
+    assert!(text.starts_with("./config.yaml: error: source `policy`: "), "{text}");
 }
 
 async fn terminates() {

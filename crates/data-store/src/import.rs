@@ -46,7 +46,7 @@ pub struct Skipped {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ImportError {
-    /// Redis does not answer.
+    /// Redis is unreachable, or rejects a command.
     #[error("cannot read from Redis")]
     Redis(#[from] RedisError),
     /// The facts cannot be written.

@@ -1,6 +1,6 @@
 //! Starts the server and its jobs, and stops them.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use flagstaff::http::{Certificates, Server, tls::ServerTls};
 use service::{
@@ -18,7 +18,7 @@ use crate::{
     fact::{self, Context},
     feed,
     secret::{self, Backend},
-    settings::{SecretsProvider, Settings},
+    settings::Settings,
     store::Store,
     ui,
 };
@@ -127,14 +127,12 @@ pub async fn open(settings: &Settings) -> Result<Store, StartError> {
 /// Where the secrets are.
 #[cfg_attr(not(feature = "aws"), allow(clippy::unused_async))]
 async fn backend(settings: &Settings) -> Result<Backend, StartError> {
-    match settings.secrets_provider {
-        #[cfg(feature = "aws")]
-        SecretsProvider::Aws { recovery_days } => {
-            let manager = secret::SecretsManager::connect(recovery_days).await?;
-            Ok(Backend::Aws(std::sync::Arc::new(manager)))
-        }
-        _ => Ok(settings.secrets_keys.clone().map_or(Backend::Nowhere, Backend::Database)),
+    #[cfg(feature = "aws")]
+    if let crate::settings::SecretsProvider::Aws { recovery_days } = settings.secrets_provider {
+        let manager = secret::SecretsManager::connect(recovery_days).await?;
+        return Ok(Backend::Aws(Arc::new(manager)));
     }
+    Ok(settings.secrets_keys.clone().map_or(Backend::Nowhere, Backend::Database))
 }
 
 /// Starts a server with its jobs.

@@ -36,7 +36,7 @@ impl Moto {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// Kills it: from now on AWS is down.
+    /// Kills it, as if AWS were down.
     pub fn kill(&mut self) {
         self.process.kill();
     }

@@ -7,7 +7,13 @@
 
 #[cfg(unix)]
 use std::path::PathBuf;
-use std::{io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    pin::pin,
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::{net::TcpListener, time::sleep};
 
@@ -45,7 +51,7 @@ impl Listener {
     /// Opens a listener.
     pub(crate) async fn bind(listen: &Listen) -> io::Result<Self> {
         match listen {
-            Listen::Tcp(address) => TcpListener::bind(address).await.map(Self::Tcp),
+            Listen::Tcp(address) => bind_tcp(*address).await.map(Self::Tcp),
             #[cfg(unix)]
             Listen::Unix(path) => bind_unix(path).await,
             #[cfg(not(unix))]
@@ -100,6 +106,20 @@ impl Listener {
         }
         Ok(())
     }
+}
+
+/// Opens a listener. On a system without IPv6, `::` is replaced with `0.0.0.0`, which also means every
+/// interface.
+async fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
+    let bound = TcpListener::bind(address).await;
+    // A port that somebody else has, or that this user may not have, says nothing of IPv6.
+    let has_no_ipv6 = |error: &io::Error| {
+        !matches!(error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied)
+    };
+    if address.ip() == Ipv6Addr::UNSPECIFIED && bound.as_ref().is_err_and(has_no_ipv6) {
+        return TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port())).await;
+    }
+    bound
 }
 
 /// Opens a unix socket, and replaces the file of one on which no server listens any

@@ -50,16 +50,15 @@ impl Config {
     ///
     /// When neither exists.
     pub fn find() -> Result<PathBuf, ConfigError> {
-        let found = SEARCH.iter().map(Path::new).find(|path| path.exists());
-        found.map(Path::to_owned).ok_or(ConfigError::Missing)
+        first(SEARCH.map(Path::new)).ok_or(ConfigError::Missing)
     }
 
     /// Parses a configuration in YAML.
     ///
     /// `${VAR}` and `${VAR:-default}` in its strings stand for environment variables of
     /// this process, and `$${` for the characters `${`. Keys may be written in any letter
-    /// case, and unknown ones are errors. URLs, headers and files are not checked before the
-    /// engine starts.
+    /// case, and unknown ones are errors. URLs and headers are checked by
+    /// [`Engine::validate`](crate::optoggles::Engine::validate), and files when the engine starts.
     ///
     /// ```
     /// use flagstaff::optoggles::Config;
@@ -80,5 +79,28 @@ impl Config {
     /// When it is invalid, with everything that is wrong.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
         read::parse(text, &|name| std::env::var(name).ok())
+    }
+}
+
+/// The first of these files that exists.
+fn first<'p>(paths: impl IntoIterator<Item = &'p Path>) -> Option<PathBuf> {
+    paths.into_iter().find(|path| path.exists()).map(Path::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_configuration_of_the_machine_goes_before_that_of_the_directory() {
+        assert_eq!(SEARCH, ["/etc/optoggles/config.yaml", "./config.yaml"]);
+        let directory = tempfile::tempdir().unwrap();
+        let [etc, here] = ["etc", "here"].map(|name| directory.path().join(name));
+        let found = || first([&*etc, &*here]);
+        assert_eq!(found(), None);
+        fs::write(&here, "").unwrap();
+        assert_eq!(found().as_deref(), Some(&*here));
+        fs::write(&etc, "").unwrap();
+        assert_eq!(found().as_deref(), Some(&*etc));
     }
 }

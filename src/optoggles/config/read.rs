@@ -65,7 +65,7 @@ impl Reader<'_> {
     /// Reads everything. The result is of use only if there are no problems.
     fn config(&mut self, tree: &Tree) -> Config {
         let fields = self.fields(tree, "");
-        let every = Listen::from(([0, 0, 0, 0], 8080));
+        let every = Listen::from(([0_u8; 16], 8080));
         let bind = fields.get("bind").and_then(|tree| self.listen(tree, "bind"));
         let management = fields.get("managementBind");
         let management = management.and_then(|tree| self.listen(tree, "managementBind"));

@@ -244,7 +244,7 @@ fn listed(words: &[&str]) -> String {
 /// an interface has an address.
 fn address(text: &str) -> Option<Listen> {
     if let Some(port) = text.strip_prefix(':') {
-        return Some(Listen::from((IpAddr::from([0, 0, 0, 0]), port.parse().ok()?)));
+        return Some(Listen::from((IpAddr::from([0_u8; 16]), port.parse().ok()?)));
     }
     if let Some(port) = text.strip_prefix("localhost:") {
         return Some(Listen::from((IpAddr::from([127, 0, 0, 1]), port.parse().ok()?)));

@@ -77,7 +77,7 @@ fn what_is_left_out_has_its_default() {
          extraHeaders: {X-Key: a, X-Number: 5}}}\n",
     )
     .unwrap();
-    assert_eq!(config.bind.to_string(), "0.0.0.0:8080");
+    assert_eq!(config.bind.to_string(), "[::]:8080");
     assert_eq!(config.management_bind.to_string(), "127.0.0.1:8081");
     assert_eq!(config.resync, Duration::from_secs(300));
     assert_eq!(config.settings.empty_confirmation, Duration::from_secs(30));
@@ -123,7 +123,7 @@ toggles:
     let served = TargetConfig::Flagd {
         file: None,
         evaluation: None,
-        sync: Some(Listen::from(([0, 0, 0, 0], 8015))),
+        sync: Some(Listen::from(([0_u8; 16], 8015))),
         ofrep: Some(Listen::from(([127, 0, 0, 1], 8016))),
     };
     assert_eq!(config.targets[1].1, served);

@@ -87,15 +87,11 @@ impl Question {
         let (users, vouched) = match answer {
             Ok(Answer::Users { users, vouched }) => (users, vouched),
             Ok(Answer::Undefined) => {
-                // The source may have reloaded: an earlier empty answer proves nothing now.
-                self.empty_since = None;
-                self.retry.failed(Failure::undefined("the rule is undefined"), now);
+                self.failed(Failure::undefined("the rule is undefined"), now);
                 return false;
             }
             Err(failure) => {
-                // The source may have restarted without its data.
-                self.empty_since = None;
-                self.retry.failed(failure, now);
+                self.failed(failure, now);
                 return false;
             }
         };
@@ -116,6 +112,16 @@ impl Question {
             self.policy = Some(users);
         }
         changes
+    }
+
+    /// Notes that there was no answer with a value.
+    fn failed(&mut self, failure: Failure, now: Instant) {
+        // The source may have restarted without its data: an earlier empty answer proves nothing now.
+        self.empty_since = None;
+        self.retry.failed(failure, now);
+        if self.is_wanted {
+            self.retry.hasten(now);
+        }
     }
 
     /// Notes that the task which made the query was dropped: a query that was under
@@ -155,6 +161,18 @@ impl Question {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_change_during_a_query_that_finds_no_value_is_queried_at_once() {
+        let (mut question, now) = (Question::default(), Instant::now());
+        question.want(now);
+        assert!(question.ask(now));
+        question.want(now);
+        question.answered(Ok(Answer::Undefined), Duration::ZERO, now);
+        assert!(question.ask(now));
+        question.answered(Ok(Answer::Undefined), Duration::ZERO, now);
+        assert!(!question.ask(now), "nothing has changed since");
+    }
 
     #[tokio::test]
     async fn a_pause_beyond_the_range_of_instants_never_ends() {

@@ -2,8 +2,9 @@
 //!
 //! | failure | pause |
 //! |---|---|
-//! | temporary, undefined | 0.5, 1, 2, 4, 8, 16, 16, ... s, each shortened by up to a half at random |
-//! | permanent | 5 min, or until the thing it is about changes ([`Retry::hasten`]) |
+//! | temporary | 0.5, 1, 2, 4, 8, 16, 16, ... s, each shortened by up to a half at random |
+//! | undefined | the same, or until the policy changes ([`Retry::hasten`]) |
+//! | permanent | 5 min, or until the thing it is about changes |
 //!
 //! A longer pause that the other side asks for (`Retry-After`) replaces the computed
 //! one, up to a day. There is no last attempt: a program that keeps things in step
@@ -78,14 +79,14 @@ impl Retry {
         self.last = Some(Failed { failure, since, due });
     }
 
-    /// Lets the next attempt begin at once if the last failure was permanent, because
-    /// what it was about has changed.
+    /// Lets the next attempt begin at once if the last failure was permanent or an
+    /// undefined rule, because what it was about has changed.
     ///
     /// A temporary failure keeps its pause: otherwise every change of the policy would
     /// be one more request to a target that is already overloaded.
     pub(crate) fn hasten(&mut self, now: Instant) {
         if let Some(last) = &mut self.last
-            && last.failure.kind() == FailureKind::Permanent
+            && last.failure.kind() != FailureKind::Temporary
         {
             last.due = now;
         }
@@ -155,6 +156,15 @@ mod tests {
         retry.failed(Failure::temporary("lost"), now);
         retry.hasten(now);
         assert!(!retry.is_due(now));
+    }
+
+    #[tokio::test]
+    async fn an_undefined_rule_is_queried_again_after_a_change() {
+        let (mut retry, now) = (Retry::default(), Instant::now());
+        retry.failed(Failure::undefined("no rule"), now);
+        assert!(!retry.is_due(now));
+        retry.hasten(now);
+        assert!(retry.is_due(now));
     }
 
     #[tokio::test]

@@ -7,7 +7,7 @@
 //! order does not matter.
 //!
 //! Tasks are of two kinds. Writes and preparations change the outside world, so a stop
-//! waits for them, up to [`GRACE`]. Everything else (queries, waiting for changes,
+//! waits for those that have begun, up to [`GRACE`]. Everything else (queries, waiting for changes,
 //! removals) is dropped at once.
 //!
 //! The channel of events is unbounded, and yet bounded in effect: the machine has at
@@ -17,7 +17,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use tokio::{
-    sync::{mpsc, oneshot, watch},
+    sync::{Notify, mpsc, oneshot, watch},
     task::{AbortHandle, JoinSet},
     time::{Instant, sleep_until, timeout, timeout_at},
 };
@@ -40,9 +40,10 @@ use crate::optoggles::{
     users::Users,
 };
 
-/// Changes that a source reports within this time of each other are merged: a commit
-/// often makes OPAL call back several times in a row.
-const SETTLE: Duration = Duration::from_millis(5);
+/// Changes that a source reports within this time of each other are merged. Every change waits
+/// that long, so it is short: those that follow while the users are being queried are merged
+/// into the next query anyway.
+const SETTLE: Duration = Duration::from_millis(1);
 
 /// The longest time for which changes are merged, so that a source that changes all the
 /// time is still queried.
@@ -94,6 +95,8 @@ pub(crate) struct Coordinator {
     rounds: Vec<(Option<Instant>, usize)>,
     /// The toggles that could not be removed, by the index of the target and their keys.
     removals: BTreeMap<(usize, String), Retry>,
+    /// Notified at each resync, for sources that fail for good.
+    resynced: Arc<Notify>,
     /// Where tasks report their ends. The sender is kept to be cloned for them.
     events: (mpsc::UnboundedSender<Event>, mpsc::UnboundedReceiver<Event>),
     /// Tasks that change targets. A stop waits for them.
@@ -113,6 +116,7 @@ impl Coordinator {
             counters: Counters::default(),
             started: false,
             removals: BTreeMap::new(),
+            resynced: Arc::default(),
             events: mpsc::unbounded_channel(),
             writes: JoinSet::new(),
             others: JoinSet::new(),
@@ -151,7 +155,7 @@ impl Coordinator {
         loop {
             let now = Instant::now();
             for action in self.machine.actions(now) {
-                self.perform(action);
+                self.perform(action, stop);
             }
             self.observe(now);
             let due = self.machine.due().into_iter().chain(resync_at).min();
@@ -169,7 +173,7 @@ impl Coordinator {
                 () = until(due) => {
                     let now = Instant::now();
                     if resync_at.is_some_and(|at| at <= now) {
-                        self.machine.resync(now);
+                        self.resync(now);
                         resync_at = after(now);
                     }
                 }
@@ -189,29 +193,34 @@ impl Coordinator {
         }
     }
 
+    /// Compares everything afresh.
+    fn resync(&mut self, now: Instant) {
+        self.machine.resync(now);
+        self.resynced.notify_waiters();
+    }
+
     /// Spawns the task that reports whenever the answers of a source may have changed.
-    /// After a failure it waits before it tries again.
+    /// After a failure it waits before it tries again; one that lasts, until the next resync
+    /// at most.
     fn watch(&mut self, index: usize) -> AbortHandle {
         let (source, sender) = (self.parts.sources[index].clone(), self.events.0.clone());
+        let resynced = self.resynced.clone();
         self.others.spawn(async move {
             let mut retry = Retry::default();
             loop {
                 let changed = work::caught(changed(&source)).await;
-                let pause = match &changed {
-                    Ok(()) => {
-                        retry.succeeded();
-                        None
-                    }
-                    Err(failure) => {
-                        retry.failed(failure.clone(), Instant::now());
-                        retry.due()
-                    }
-                };
+                match &changed {
+                    Ok(()) => retry.succeeded(),
+                    Err(failure) => retry.failed(failure.clone(), Instant::now()),
+                }
                 if sender.send(Event::Source(index, changed)).is_err() {
                     return;
                 }
-                if let Some(pause) = pause {
-                    sleep_until(pause).await;
+                while let Some(pause) = retry.due().filter(|pause| *pause > Instant::now()) {
+                    tokio::select! {
+                        () = sleep_until(pause) => {}
+                        () = resynced.notified() => retry.hasten(Instant::now()),
+                    }
                 }
             }
         })
@@ -252,9 +261,10 @@ impl Coordinator {
     /// Spawns the task that performs an action.
     ///
     /// It waits for one of the permits of its source or target first, so that a thousand
-    /// toggles do not mean a thousand connections.
-    fn perform(&mut self, action: Action) {
-        let (parts, sender) = (self.parts.clone(), self.events.0.clone());
+    /// toggles do not mean a thousand connections. What still waits when `stop` becomes true
+    /// does not begin; to a successor it counts as interrupted.
+    fn perform(&mut self, action: Action, stop: &watch::Receiver<bool>) {
+        let (parts, sender, stop) = (self.parts.clone(), self.events.0.clone(), stop.clone());
         match action {
             Action::Ask { toggle } => {
                 let source = parts.toggles[toggle].source;
@@ -270,6 +280,8 @@ impl Coordinator {
             Action::Prepare { toggle, target } => {
                 self.begin(toggle);
                 self.writes.spawn(async move {
+                    let room = &parts.targets[target].room;
+                    let Some(_permit) = work::permit(room, stop).await else { return };
                     let result = work::caught(work::prepare(&parts, toggle, target)).await;
                     let _ = sender.send(Event::Prepared(toggle, target, result));
                 });
@@ -278,6 +290,8 @@ impl Coordinator {
                 self.begin(toggle);
                 let can_be_read = self.machine.can_be_read(toggle, target);
                 self.writes.spawn(async move {
+                    let room = &parts.targets[target].room;
+                    let Some(_permit) = work::permit(room, stop).await else { return };
                     let write = work::write(&parts, toggle, target, &users, can_be_read);
                     let result = work::caught(write).await;
                     let _ = sender.send(Event::Written(toggle, target, users, result));
@@ -418,7 +432,7 @@ impl Coordinator {
                 }
                 let _ = reply.send(confirmed);
             }
-            Command::Resync => self.machine.resync(Instant::now()),
+            Command::Resync => self.resync(Instant::now()),
         }
     }
 

@@ -9,7 +9,7 @@ use std::{
 
 use super::{
     error::EngineError,
-    factory::passive_parts,
+    factory::{passive_parts, problems},
     parts::{Entry, Parts, Source, Target},
     plan::{Plan, plan},
     running::Running,
@@ -171,6 +171,41 @@ impl Engine {
         Ok(plan(self.passive_parts().await?).await)
     }
 
+    /// Checks what [`Config::parse`] does not: whether URLs and headers can be used, and whether
+    /// each toggle has what its targets need. Returns an [`EngineError::Source`] or
+    /// [`EngineError::Target`] for each problem. It reads no file and sends nothing.
+    ///
+    /// ```
+    /// use flagstaff::optoggles::{Config, Engine};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let config = Config::parse("
+    /// sources: [{id: opa, sourceType: opa, url: 'opa:8181'}]
+    /// target: {targetType: flagd, targetSpec: {file: /run/flags.json}}
+    /// ")?;
+    /// let problems = Engine::from(config).validate().await?;
+    /// assert_eq!(problems.len(), 1, "the URL has no scheme");
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// When the system has no random numbers.
+    pub async fn validate(&self) -> Result<Vec<EngineError>, EngineError> {
+        match &self.0 {
+            Kind::Config { config, .. } => problems(config).await,
+            Kind::Parts { parts, .. } => {
+                let invalid = |(toggle, target): (usize, usize)| {
+                    let target = &parts.targets[target];
+                    let source = target.target.validate(&parts.toggles[toggle].toggle).err()?;
+                    Some(EngineError::Target { id: target.id.clone(), source })
+                };
+                Ok(parts.cells().filter_map(invalid).collect())
+            }
+        }
+    }
+
     /// Checks whether sources and targets answer and accept their tokens. Returns an
     /// [`EngineError::Source`] or [`EngineError::Target`] for each that does not; an empty
     /// list means that all do.
@@ -244,8 +279,15 @@ impl From<Config> for Engine {
 impl EngineBuilder {
     /// Adds a source, to which toggles refer by this id.
     #[must_use]
-    pub fn source(mut self, id: impl Into<String>, source: impl PolicySource) -> Self {
-        self.sources.push(Source::new(id, Arc::new(source)));
+    pub fn source(self, id: impl Into<String>, source: impl PolicySource) -> Self {
+        self.shared_source(id, Arc::new(source))
+    }
+
+    /// Adds a source to which the program keeps a handle, for example to
+    /// [pass callbacks on](crate::optoggles::OpalSource::pulse) to it.
+    #[must_use]
+    pub fn shared_source(mut self, id: impl Into<String>, source: Arc<dyn PolicySource>) -> Self {
+        self.sources.push(Source::new(id, source));
         self
     }
 

@@ -4,14 +4,9 @@
 //! client, and a flagd target serves at an address. So those whose configuration is the
 //! same as before are taken over, and the rest are new.
 
-use std::{
-    collections::HashMap,
-    net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket},
-    sync::Arc,
-};
+use std::{collections::HashMap, sync::Arc};
 
 use secrecy::ExposeSecret as _;
-use tokio::task::spawn_blocking;
 
 use super::{
     error::EngineError,
@@ -21,7 +16,7 @@ use crate::optoggles::{
     callbacks::Tokens,
     config::{Config, SourceConfig, SourceKind, TargetConfig, ToggleConfig},
     record::Record,
-    source::{OpaSource, OpalSource},
+    source::{CallbackUrl, OpaSource, OpalSource},
     target::{FlagdTarget, LaunchDarklyTarget, RestTarget},
 };
 
@@ -42,16 +37,49 @@ pub(super) struct Factory {
 /// Makes parts of a configuration to look at and not to run: targets open no listeners,
 /// and nothing registers a callback. (Sources register only when they are watched.)
 pub(super) async fn passive_parts(config: &Config) -> Result<Parts, EngineError> {
+    let record = config.state.as_ref().map(|path| Record::open(path, &config.instance));
+    passive(config, record.transpose()?)?.parts(&unserved(config), &Parts::default()).await
+}
+
+/// Returns what keeps the parts of a configuration from being made, and which toggles a target
+/// cannot have. Reads no file and sends nothing.
+pub(super) async fn problems(config: &Config) -> Result<Vec<EngineError>, EngineError> {
+    let config = unserved(config);
+    let factory = passive(&config, config.state.is_some().then(Record::default))?;
+    let mut problems = Vec::new();
+    for (id, source) in &config.sources {
+        problems.extend(factory.source(id, source).err());
+    }
+    for (id, target) in &config.targets {
+        match factory.target(id, target).await {
+            Err(error) => problems.push(error),
+            Ok(target) => {
+                let toggles = config.toggles.iter().filter(|toggle| toggle.targets.contains(id));
+                let failures =
+                    toggles.filter_map(|toggle| target.target.validate(&toggle.toggle).err());
+                let problem = |source| EngineError::Target { id: id.clone(), source };
+                problems.extend(failures.map(problem));
+            }
+        }
+    }
+    Ok(problems)
+}
+
+/// A factory whose parts register nowhere.
+fn passive(config: &Config, record: Option<Record>) -> Result<Factory, EngineError> {
+    let (tokens, instance) = (Tokens::random()?, config.instance.clone());
+    Ok(Factory { tokens, record, port: 0, instance })
+}
+
+/// The configuration without the addresses at which targets serve.
+fn unserved(config: &Config) -> Config {
     let mut config = config.clone();
     for (_, target) in &mut config.targets {
         if let TargetConfig::Flagd { evaluation, sync, ofrep, .. } = target {
             (*evaluation, *sync, *ofrep) = (None, None, None);
         }
     }
-    let record = config.state.as_ref().map(|path| Record::open(path, &config.instance));
-    let (record, tokens) = (record.transpose()?, Tokens::random()?);
-    let factory = Factory { tokens, record, port: 0, instance: config.instance.clone() };
-    factory.parts(&config, &Parts::default()).await
+    config
 }
 
 impl Factory {
@@ -72,7 +100,7 @@ impl Factory {
             let same = |other: &&Source| other.id == *id && other.config.as_ref() == Some(source);
             match former.sources.iter().find(same) {
                 Some(same) => sources.push(same.clone()),
-                None => sources.push(self.source(id, source).await?),
+                None => sources.push(self.source(id, source)?),
             }
         }
         let mut targets = Vec::new();
@@ -108,7 +136,7 @@ impl Factory {
     }
 
     /// Makes a source. Sends nothing yet.
-    async fn source(&self, id: &str, config: &SourceConfig) -> Result<Source, EngineError> {
+    fn source(&self, id: &str, config: &SourceConfig) -> Result<Source, EngineError> {
         let failed = |source| EngineError::Source { id: id.to_owned(), source };
         let SourceConfig { kind, url, token, guard } = config;
         let mut source = match kind {
@@ -130,22 +158,14 @@ impl Factory {
                 if let Some(token) = opa_token {
                     builder = builder.opa_token(token.clone());
                 }
-                let address = match advertised_address {
-                    Some(address) => address.clone(),
-                    None => SocketAddr::new(own_address(url.clone()).await, self.port).to_string(),
-                };
-                let base = if address.contains("://") {
-                    address.trim_end_matches('/').to_owned()
-                } else {
-                    format!("http://{address}")
-                };
                 let token = self.tokens.of(id);
-                // The key must differ between replicas, even those behind one address: in
-                // containers `HOSTNAME` does.
-                let host = std::env::var("HOSTNAME").unwrap_or_default();
-                let key = format!("optoggles-{}-{id}-{host}-{address}", self.instance);
-                let url = format!("{base}/opa_update");
-                let opal = builder.build(&key, url, token.expose_secret()).map_err(failed)?;
+                let (address, url) = match advertised_address {
+                    Some(address) => (address.clone(), CallbackUrl::Given(callback_url(address))),
+                    None => (self.port.to_string(), CallbackUrl::Own(self.port)),
+                };
+                // The key must differ between replicas, even those behind one address.
+                let key = format!("optoggles-{}-{id}-{}-{address}", self.instance, host_name());
+                let opal = builder.build_for(&key, url, token.expose_secret()).map_err(failed)?;
                 let opal = Arc::new(opal);
                 let mut source = Source::new(id, opal.clone());
                 source.opal = Some(opal);
@@ -205,19 +225,19 @@ impl Factory {
     }
 }
 
-/// The address of this machine as the host of a URL sees it, or loopback if that cannot
-/// be found out.
-///
-/// Connecting a UDP socket sends nothing: it makes the system choose the route and with
-/// it the local address. The name of the host is resolved, on a thread that may block.
-async fn own_address(url: String) -> IpAddr {
-    let found = move || {
-        let url = reqwest::Url::parse(&url).ok()?;
-        let peer = *url.socket_addrs(|| None).ok()?.first()?;
-        let any: IpAddr = if peer.is_ipv4() { [0; 4].into() } else { [0_u8; 16].into() };
-        let socket = UdpSocket::bind((any, 0)).ok()?;
-        socket.connect(peer).ok()?;
-        Some(socket.local_addr().ok()?.ip())
+/// Where an address in the configuration, which is `host:port` or a URL, takes callbacks.
+fn callback_url(address: &str) -> String {
+    let base = if address.contains("://") {
+        address.trim_end_matches('/').to_owned()
+    } else {
+        format!("http://{address}")
     };
-    spawn_blocking(found).await.ok().flatten().unwrap_or(Ipv4Addr::LOCALHOST.into())
+    format!("{base}/opa_update")
+}
+
+/// The name of this machine or container; empty if there is none.
+fn host_name() -> String {
+    let name = std::env::var("HOSTNAME").ok();
+    let name = name.or_else(|| std::fs::read_to_string("/proc/sys/kernel/hostname").ok());
+    name.unwrap_or_default().trim().to_owned()
 }

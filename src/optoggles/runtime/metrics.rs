@@ -103,3 +103,85 @@ fn gauges(text: &mut Exposition, status: &Status) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::optoggles::{
+        failure::FailureKind,
+        runtime::status::{CellStatus, HeldBack, PartStatus, ToggleStatus},
+    };
+
+    fn status() -> Status {
+        let part = |id: &str, failing| PartStatus { id: id.to_owned(), failure: None, failing };
+        let cell = |target: &str, in_step, held_back| CellStatus {
+            target: target.to_owned(),
+            in_step,
+            failure: None,
+            held_back,
+        };
+        let held_back = Some(HeldBack { removed: 3, of: 4 });
+        let toggle = ToggleStatus {
+            key: "us".to_owned(),
+            source: "opa".to_owned(),
+            users: Some(4),
+            failure: None,
+            empty_for: Some(2.5),
+            targets: vec![cell("ld", Some(12.5), None), cell("rest", None, held_back)],
+        };
+        Status {
+            removals: Vec::new(),
+            started: true,
+            healthy: false,
+            sources: vec![part("opa", 0)],
+            targets: vec![part("ld", 0), part("rest", 1)],
+            toggles: vec![toggle],
+        }
+    }
+
+    #[test]
+    fn all_metrics() {
+        let mut counters = Counters::default();
+        counters.failed("target", "rest", FailureKind::Permanent);
+        counters.failed("target", "rest", FailureKind::Permanent);
+        counters.failed("source", "opa", FailureKind::Undefined);
+        counters.wrote("ld");
+        for milliseconds in [4, 20, 40_000] {
+            counters.synced("opa", Duration::from_millis(milliseconds));
+        }
+        let text = expose(&status(), &counters);
+        let samples: Vec<_> =
+            text.lines().filter_map(|line| line.strip_prefix("flagstaff_optoggles_")).collect();
+        assert_eq!(
+            samples,
+            [
+                "healthy 0",
+                "source_up{source=\"opa\"} 1",
+                "target_up{target=\"ld\"} 1",
+                "target_up{target=\"rest\"} 0",
+                "users{toggle=\"us\"} 4",
+                "empty_seconds{toggle=\"us\"} 2.5",
+                // A target that was never in step has no age.
+                "last_sync_age_seconds{toggle=\"us\",target=\"ld\"} 12.5",
+                "held_back_users{toggle=\"us\",target=\"rest\"} 3",
+                "failures_total{part=\"source\",id=\"opa\",kind=\"undefined\"} 1",
+                "failures_total{part=\"target\",id=\"rest\",kind=\"permanent\"} 2",
+                "writes_total{target=\"ld\"} 1",
+                "sync_duration_seconds_bucket{source=\"opa\",le=\"0.005\"} 1",
+                "sync_duration_seconds_bucket{source=\"opa\",le=\"0.01\"} 1",
+                "sync_duration_seconds_bucket{source=\"opa\",le=\"0.025\"} 2",
+                "sync_duration_seconds_bucket{source=\"opa\",le=\"0.05\"} 2",
+                "sync_duration_seconds_bucket{source=\"opa\",le=\"0.1\"} 2",
+                "sync_duration_seconds_bucket{source=\"opa\",le=\"0.5\"} 2",
+                "sync_duration_seconds_bucket{source=\"opa\",le=\"1\"} 2",
+                "sync_duration_seconds_bucket{source=\"opa\",le=\"5\"} 2",
+                "sync_duration_seconds_bucket{source=\"opa\",le=\"30\"} 2",
+                "sync_duration_seconds_bucket{source=\"opa\",le=\"+Inf\"} 3",
+                "sync_duration_seconds_sum{source=\"opa\"} 40.024",
+                "sync_duration_seconds_count{source=\"opa\"} 3",
+            ]
+        );
+    }
+}

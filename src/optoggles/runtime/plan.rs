@@ -8,9 +8,16 @@ use std::sync::Arc;
 use serde::Serialize;
 use tokio::task::JoinSet;
 
-use super::parts::Parts;
+use super::{
+    parts::Parts,
+    removal::{Leaving, leaving},
+};
 use crate::optoggles::{
-    failure::Failure, machine::Settings, source::Answer, target::Held, users::Users,
+    failure::Failure,
+    machine::Settings,
+    source::Answer,
+    target::{Held, Removal},
+    users::Users,
 };
 
 /// What a sync would change; see [`Engine::plan`](super::Engine::plan).
@@ -30,7 +37,8 @@ use crate::optoggles::{
 #[non_exhaustive]
 pub struct Plan {
     /// What would be done for each toggle at each of its targets, in the order of the
-    /// configuration. Toggles that would not change are listed too.
+    /// configuration. Toggles that would not change are listed too, and at the end those that
+    /// have left the configuration and would be removed.
     pub changes: Vec<PlannedChange>,
 }
 
@@ -92,6 +100,10 @@ pub enum PlannedAction {
         /// All users that the policy authorizes.
         users: Vec<String>,
     },
+    /// The toggle has left the configuration, and would be switched off.
+    SwitchOff,
+    /// The toggle has left the configuration, and would be deleted.
+    Delete,
     /// The rule is undefined: nothing would be written.
     Undefined,
     /// What would be done is unknown, because the source or the target has failed.
@@ -106,7 +118,10 @@ impl Plan {
     #[must_use]
     pub fn changes_anything(&self) -> bool {
         self.changes.iter().any(|change| {
-            matches!(change.action, PlannedAction::Change { .. } | PlannedAction::Write { .. })
+            !matches!(
+                change.action,
+                PlannedAction::Nothing | PlannedAction::Undefined | PlannedAction::Failed { .. }
+            )
         })
     }
 
@@ -128,7 +143,24 @@ pub(crate) async fn plan(parts: Parts) -> Plan {
     }
     let mut found: Vec<_> = tasks.join_all().await;
     found.sort_unstable_by_key(|(index, _)| *index);
-    Plan { changes: found.into_iter().flat_map(|(_, changes)| changes).collect() }
+    let found = found.into_iter().flat_map(|(_, changes)| changes);
+    Plan { changes: found.chain(removals(&parts)).collect() }
+}
+
+/// What would be done to toggles that have left the configuration. Those of which only the intent
+/// to create them is recorded are left out: whether they were created, only their target knows.
+fn removals(parts: &Parts) -> Vec<PlannedChange> {
+    let action = if parts.removal == Some(Removal::Delete) {
+        PlannedAction::Delete
+    } else {
+        PlannedAction::SwitchOff
+    };
+    let removal = |Leaving { target, toggle, .. }: Leaving| PlannedChange {
+        toggle: toggle.key,
+        target: parts.targets[target].id.clone(),
+        action: action.clone(),
+    };
+    leaving(parts).into_iter().filter(|leaving| leaving.is_created).map(removal).collect()
 }
 
 /// What would be done for one toggle, at each of its targets in turn.

@@ -23,7 +23,7 @@ pub(super) struct Leaving {
     pub(super) toggle: Toggle,
     /// Whether it is recorded that this program has created it, and not only that it was about
     /// to.
-    is_created: bool,
+    pub(super) is_created: bool,
 }
 
 /// Returns the toggles that the record has and the configuration does not (any more), by
@@ -67,6 +67,6 @@ impl Leaving {
             let how = if removal == Removal::Delete { "deleted" } else { "switched off" };
             tracing::info!(toggle = %key, target = %id, how, "the toggle has left the configuration");
         }
-        record.forget(id, key).map_err(Failure::temporary)
+        record.forget(id, key).await.map_err(Failure::temporary)
     }
 }

@@ -4,44 +4,41 @@ use std::{
     future::poll_fn,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
-    sync::Arc,
     task::Poll,
 };
 
-use tokio::task::spawn_blocking;
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
 
 use super::parts::Parts;
-use crate::optoggles::{
-    failure::Failure,
-    record::{Record, RecordError},
-    target::Held,
-    users::Users,
-};
+use crate::optoggles::{failure::Failure, target::Held, users::Users};
+
+/// Waits for a permit; `None` if `stop` becomes true before.
+pub(super) async fn permit(
+    room: &Semaphore,
+    mut stop: watch::Receiver<bool>,
+) -> Option<SemaphorePermit<'_>> {
+    tokio::select! {
+        biased;
+        _ = stop.wait_for(|stop| *stop) => None,
+        permit = room.acquire() => permit.ok(),
+    }
+}
 
 /// Prepares a toggle at a target.
 ///
 /// The intent to create it is recorded before, and that it was created after. If the former
 /// cannot be written, the toggle is not created; if the latter cannot, the next attempt writes
 /// it, and until then this is a failure.
-pub(super) async fn prepare(
-    parts: &Arc<Parts>,
-    toggle: usize,
-    target: usize,
-) -> Result<Held, Failure> {
-    let part = &parts.targets[target];
-    let _permit = part.room.acquire().await;
-    record(parts, move |record, parts| {
-        let (target, toggle) = (&parts.targets[target], &parts.toggles[toggle].toggle);
-        record.intend(&target.id, &toggle.key, &toggle.spec)
-    })
-    .await?;
-    let prepared = part.target.prepare(&parts.toggles[toggle].toggle).await?;
-    if prepared.created {
-        record(parts, move |record, parts| {
-            let (target, toggle) = (&parts.targets[target], &parts.toggles[toggle].toggle);
-            record.create(&target.id, &toggle.key, &toggle.spec)
-        })
-        .await?;
+pub(super) async fn prepare(parts: &Parts, toggle: usize, target: usize) -> Result<Held, Failure> {
+    let (part, toggle) = (&parts.targets[target], &parts.toggles[toggle].toggle);
+    if let Some(record) = &parts.record {
+        let intended = record.intend(&part.id, &toggle.key, &toggle.spec);
+        intended.await.map_err(Failure::temporary)?;
+    }
+    let prepared = part.target.prepare(toggle).await?;
+    if let Some(record) = parts.record.as_ref().filter(|_| prepared.created) {
+        let created = record.create(&part.id, &toggle.key, &toggle.spec);
+        created.await.map_err(Failure::temporary)?;
     }
     Ok(prepared.held)
 }
@@ -52,36 +49,21 @@ pub(super) async fn prepare(
 /// recorded, so that the limit can be applied after a start. That it cannot be recorded makes
 /// the write no failure: it would be repeated.
 pub(super) async fn write(
-    parts: &Arc<Parts>,
+    parts: &Parts,
     toggle: usize,
     target: usize,
     users: &Users,
     can_be_read: bool,
 ) -> Result<(), Failure> {
-    let part = &parts.targets[target];
-    let _permit = part.room.acquire().await;
-    part.target.write(&parts.toggles[toggle].toggle, users).await?;
+    let (part, toggle) = (&parts.targets[target], &parts.toggles[toggle].toggle);
+    part.target.write(toggle, users).await?;
+    let Some(record) = &parts.record else { return Ok(()) };
     let is_kept = !can_be_read && parts.settings.max_removed.is_some();
-    let last = is_kept.then(|| users.clone());
-    let kept = record(parts, move |record, parts| {
-        record.keep(&parts.targets[target].id, &parts.toggles[toggle].toggle.key, last)
-    });
-    if let Err(failure) = kept.await {
-        let key = &parts.toggles[toggle].toggle.key;
-        tracing::warn!(toggle = %key, target = %part.id, error = failure.line(), "cannot record the list");
+    let kept = record.keep(&part.id, &toggle.key, is_kept.then(|| users.clone()));
+    if let Err(failure) = kept.await.map_err(Failure::temporary) {
+        tracing::warn!(toggle = %toggle.key, target = %part.id, error = failure.line(), "cannot record the list");
     }
     Ok(())
-}
-
-/// Changes the record, if there is one. Its file is written where that blocks nobody.
-async fn record(
-    parts: &Arc<Parts>,
-    change: impl FnOnce(&Record, &Parts) -> Result<(), RecordError> + Send + 'static,
-) -> Result<(), Failure> {
-    let Some(record) = parts.record.clone() else { return Ok(()) };
-    let parts = parts.clone();
-    let changed = spawn_blocking(move || change(&record, &parts)).await;
-    changed.map_err(Failure::temporary)?.map_err(Failure::temporary)
 }
 
 /// Turns a panic into a failure. Sources and targets may be those of another program, and work

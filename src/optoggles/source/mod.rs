@@ -9,10 +9,12 @@
 //! Both read rules with the same code, `Opa` in `opa.rs`, and differ in how they find
 //! OPA and when they query it. Neither retries: the engine does.
 
+mod callback_url;
 mod opa;
 mod opal;
 mod policy_source;
 
+pub(crate) use self::callback_url::CallbackUrl;
 pub use self::{
     opa::{OpaSource, OpaSourceBuilder},
     opal::{OpalSource, OpalSourceBuilder},

@@ -45,6 +45,7 @@ use serde_json::json;
 use tokio::{sync::Notify, time::sleep};
 
 use super::{
+    callback_url::CallbackUrl,
     opa::{Opa, guard},
     policy_source::{Answer, PolicySource},
 };
@@ -71,13 +72,15 @@ const CHECK: Duration = Duration::from_secs(10);
 ///
 /// ```
 /// use std::sync::Arc;
-/// use flagstaff::optoggles::{Failure, OpalSource};
+/// use flagstaff::optoggles::{Engine, Failure, OpalSource};
 ///
 /// # fn example() -> Result<(), Failure> {
 /// let source = OpalSource::builder("http://opal-client:7000")
 ///     .token("the JWT of a listener")
 ///     .guard(["users"])
 ///     .build("my-program", "http://my-program:8080/opa_update", "callback-token")?;
+/// let source = Arc::new(source);
+/// let builder = Engine::builder().shared_source("opal", source.clone());
 /// // In the handler of `POST /opa_update`, once the callback token is verified:
 /// source.pulse();
 /// # Ok(()) }
@@ -114,7 +117,7 @@ struct Callback {
     /// registration with the same key replaces the former one.
     key: String,
     /// Where the OPAL client sends its callbacks.
-    url: String,
+    url: CallbackUrl,
     /// The bearer token that comes with each callback.
     token: SecretString,
 }
@@ -253,6 +256,7 @@ impl OpalSource {
     /// Registers the callback, in place of a former registration with the same key.
     async fn register(&self) -> Result<(), Failure> {
         let Callback { key, url, token } = &self.callback;
+        let url = url.resolved(self.opal.name()).await?;
         let authorization = format!("Bearer {}", token.expose_secret());
         let body = json!({
             "key": key,
@@ -361,15 +365,21 @@ impl OpalSourceBuilder {
         callback_url: impl Into<String>,
         callback_token: impl Into<String>,
     ) -> Result<OpalSource, Failure> {
+        self.build_for(callback_key, CallbackUrl::Given(callback_url.into()), callback_token)
+    }
+
+    /// The same with a URL that may have to be found out.
+    pub(crate) fn build_for(
+        self,
+        callback_key: &str,
+        url: CallbackUrl,
+        callback_token: impl Into<String>,
+    ) -> Result<OpalSource, Failure> {
         let client = api::client().map_err(Failure::permanent)?;
         // OPAL accepts a key with a slash, but can neither find nor remove it later.
         let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
         let key = callback_key.replace(|c| !is_plain(c), "-");
-        let callback = Callback {
-            key,
-            url: callback_url.into(),
-            token: SecretString::from(callback_token.into()),
-        };
+        let callback = Callback { key, url, token: SecretString::from(callback_token.into()) };
         if let Some(url) = &self.opa_url {
             Api::new(client.clone(), url)?;
         }

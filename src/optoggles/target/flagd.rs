@@ -4,7 +4,8 @@ mod definition;
 
 use std::{
     collections::BTreeSet,
-    fmt, fs, io,
+    fmt, fs,
+    io::{self, Write as _},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
@@ -184,7 +185,9 @@ impl FlagdTarget {
             let bytes = text.clone();
             let written = {
                 let path = path.clone();
-                spawn_blocking(move || write_atomically(&path, bytes.as_bytes())).await
+                let write =
+                    move || write_atomically(&path, |file| file.write_all(bytes.as_bytes()));
+                spawn_blocking(write).await
             };
             let written = written.unwrap_or_else(|error| Err(io::Error::other(error)));
             let failed = |source| FlagdError::Io { action: "write", path, source };

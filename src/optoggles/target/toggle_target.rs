@@ -57,6 +57,16 @@ pub trait ToggleTarget: Send + Sync + 'static {
     /// When that fails.
     async fn remove(&self, toggle: &Toggle, removal: Removal) -> Result<(), Failure>;
 
+    /// Whether the target can have the toggle, as far as its key and its spec tell, for
+    /// `flagstaff optoggles check`. Default: yes.
+    ///
+    /// # Errors
+    ///
+    /// When something is missing or invalid.
+    fn validate(&self, _toggle: &Toggle) -> Result<(), Failure> {
+        Ok(())
+    }
+
     /// Whether the target answers and accepts the token, for `flagstaff optoggles check --live`.
     ///
     /// # Errors

@@ -114,8 +114,11 @@ async fn a_user_whom_the_policy_dropped_while_off_the_list_can_be_added_by_hand(
     let writes = fake.writes().len();
     policy.set("us", "");
     resync(&running, "us").await;
-    let is_forgotten =
-        || !std::fs::read_to_string(directory.path().join("state.json")).unwrap().contains("bob");
+    let state = directory.path().join("state.json");
+    let is_forgotten = || {
+        let text = std::fs::read_to_string(&state).unwrap();
+        !text.lines().last().unwrap_or_default().contains("bob")
+    };
     eventually("bob to be forgotten", is_forgotten).await;
     assert_eq!(fake.writes().len(), writes, "the list is right already");
     fake.edit_targets("us", "test", &[("user", true, "bob hand")]);

@@ -9,8 +9,8 @@ use std::{
     },
 };
 
-use flagstaff::optoggles::{Engine, Removal, Running, ToggleTarget as _};
-use serde_json::json;
+use flagstaff::optoggles::{Engine, PlannedAction, Removal, Running, ToggleTarget as _};
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::{
@@ -171,6 +171,17 @@ async fn a_flag_is_left_alone_unless_the_configuration_says_otherwise() {
     assert!(setting.fake.serves("a", "test", "bob"));
 }
 
+/// What the state file records of a toggle, after all its changes.
+fn recorded(state: &Path, toggle: &str) -> Value {
+    let text = fs::read_to_string(state).unwrap();
+    let values = serde_json::Deserializer::from_str(&text).into_iter::<Value>();
+    let found = |value: Value| {
+        let targets = value.get("targets").unwrap_or(&value);
+        targets["target"].get(toggle).cloned()
+    };
+    values.map_while(Result::ok).filter_map(found).last().unwrap_or_default()
+}
+
 /// Makes of each creation in the state file an intent, as a kill leaves it between the creation of a
 /// flag and its record.
 fn forget_that_they_were_created(state: &Path) {
@@ -197,8 +208,8 @@ async fn the_intent_to_create_a_flag_is_recorded_before_the_request() {
     });
     setting.run("delete", &["a"]).await.shutdown().await;
     assert!(is_recorded.load(Ordering::Relaxed));
-    let text = fs::read_to_string(setting.state()).unwrap();
-    assert!(text.contains(r#""a":{"created":{"#) && !text.contains("intended"), "{text}");
+    let recorded = recorded(&setting.state(), "a");
+    assert!(recorded["created"].is_object() && recorded.get("intended").is_none(), "{recorded}");
 }
 
 #[tokio::test]
@@ -229,7 +240,8 @@ async fn a_flag_that_somebody_made_after_a_kill_is_not_taken_for_this_programs_o
     fake.edit("a", |flag| flag["description"] = clone);
     setting.run("delete", &["a"]).await.shutdown().await;
     let running = setting.run("delete", &[]).await;
-    let is_forgotten = || !fs::read_to_string(setting.state()).unwrap().contains("intended");
+    let is_forgotten =
+        || ["a", "b"].iter().all(|key| recorded(&setting.state(), key).get("intended").is_none());
     eventually("the intent to be forgotten", is_forgotten).await;
     running.shutdown().await;
     assert!(fake.world().flags.contains_key("a"));
@@ -254,7 +266,7 @@ async fn a_state_file_that_cannot_be_written_right_after_a_creation_is_written_l
     fs::remove_dir(setting.state()).unwrap();
     in_step(&running, "a").await;
     running.shutdown().await;
-    assert!(fs::read_to_string(setting.state()).unwrap().contains(r#""a":{"created":{"#));
+    assert!(recorded(&setting.state(), "a")["created"].is_object());
 }
 
 #[tokio::test]
@@ -306,4 +318,23 @@ async fn a_toggle_that_cannot_be_removed_is_shown_until_it_is() {
     .await;
     assert!(!fake.world().flags.contains_key("a"));
     running.shutdown().await;
+}
+
+#[tokio::test]
+async fn the_plan_says_what_would_be_removed() {
+    for (removed, action) in [
+        ("delete", Some(PlannedAction::Delete)),
+        ("off", Some(PlannedAction::SwitchOff)),
+        ("leave", None),
+    ] {
+        let setting = Setting::new().await;
+        setting.run(removed, &["a", "b"]).await.shutdown().await;
+        setting.write(removed, &setting.directory.path().join("state.json"), &["b"]);
+        let plan = Engine::from_config(setting.path()).unwrap().plan().await.unwrap();
+        assert_eq!(plan.changes[0].action, PlannedAction::Nothing);
+        let removal = plan.changes.get(1).map(|change| (&*change.toggle, change.action.clone()));
+        assert_eq!(removal, action.clone().map(|action| ("a", action)));
+        assert_eq!(plan.changes_anything(), action.is_some());
+        assert!(setting.fake.serves("a", "test", "bob"), "nothing is done");
+    }
 }

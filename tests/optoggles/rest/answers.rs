@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use flagstaff::optoggles::{FailureKind, ToggleTarget as _};
 use serde_json::json;
+use tokio::time::Instant;
 use tracing::Level;
 
 use super::{Does, Service};
@@ -108,11 +109,31 @@ async fn a_toggle_whose_request_hangs_keeps_no_other_waiting() {
     policy.set("eu", "eve");
     eventually("the change", || service.users("eu") == Some(json!(["eve"]))).await;
     assert!(cell(&running, "us").await.in_step.is_none());
-    // What is under way is given eight seconds.
+    // What is under way is given a while, but not for ever.
     eventually("the request", || service.users("us").is_some()).await;
+    let begun = Instant::now();
     let shutdown = tokio::spawn(running.shutdown());
     tokio::time::pause();
     bounded("the shutdown", shutdown).await.unwrap();
+    let took = begun.elapsed();
+    assert!(took > Duration::from_secs(5) && took <= Duration::from_secs(10), "{took:?}");
+}
+
+#[tokio::test]
+async fn a_slow_service_keeps_no_other_toggle_waiting_and_its_write_is_finished_at_the_end() {
+    let service = Service::start().await;
+    service.does(|sent| match &*sent.path {
+        "/toggles/us" => Does::Late(Duration::from_secs(2)),
+        _ => Does::Status(200),
+    });
+    let policy = Policy::new([("us", "bob"), ("eu", "al")]);
+    let toggles = [toggle("us"), toggle("eu")];
+    let running = start(&policy, service.target().build().unwrap(), toggles).await;
+    in_step(&running, "eu").await;
+    eventually("the request", || service.users("us").is_some()).await;
+    assert_eq!(service.late(), 0);
+    running.shutdown().await;
+    assert_eq!(service.late(), 1);
 }
 
 #[tokio::test]

@@ -3,7 +3,11 @@
 use std::{
     future::pending,
     io,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use axum::{
@@ -14,7 +18,7 @@ use axum::{
 };
 use flagstaff::optoggles::{RestTarget, RestTargetBuilder};
 use serde_json::Value;
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::{net::TcpListener, task::JoinHandle, time::sleep};
 
 /// A request.
 #[derive(Clone, Debug)]
@@ -35,6 +39,8 @@ pub enum Does {
     RetryAfter(u16, u64),
     /// It answers 200, and closes the connection in the middle of the body.
     Cut,
+    /// It answers 200, but only after this time.
+    Late(Duration),
     /// It never answers.
     Never,
 }
@@ -45,6 +51,8 @@ type Script = Box<dyn FnMut(&Sent) -> Does + Send>;
 struct Shared {
     sent: Arc<Mutex<Vec<Sent>>>,
     script: Arc<Mutex<Script>>,
+    /// How many late answers were given.
+    late: Arc<AtomicUsize>,
 }
 
 /// The service. It ends with the test.
@@ -61,7 +69,8 @@ impl Service {
         let url = format!("http://{}/toggles", listener.local_addr().unwrap());
         let script = |sent: &Sent| Does::Status(if sent.method == "POST" { 201 } else { 200 });
         let script: Script = Box::new(script);
-        let shared = Shared { sent: Arc::default(), script: Arc::new(Mutex::new(script)) };
+        let script = Arc::new(Mutex::new(script));
+        let shared = Shared { sent: Arc::default(), script, late: Arc::default() };
         let router = Router::new().fallback(handle).with_state(shared.clone());
         let task = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         Self { url, shared, task }
@@ -81,6 +90,11 @@ impl Service {
     pub fn sent(&self, method: &str) -> Vec<Sent> {
         let sent = self.shared.sent.lock().unwrap();
         sent.iter().filter(|sent| sent.method.contains(method)).cloned().collect()
+    }
+
+    /// How many late answers were given to somebody who had waited for them.
+    pub fn late(&self) -> usize {
+        self.shared.late.load(Ordering::Relaxed)
     }
 
     /// The users of a toggle, as they were last sent.
@@ -121,6 +135,11 @@ async fn handle(State(shared): State<Shared>, request: Request<Body>) -> Respons
         Does::Cut => {
             let parts = [Ok("{\"half\":"), Err(io::Error::other("cut"))];
             response.body(Body::from_stream(tokio_stream::iter(parts)))
+        }
+        Does::Late(pause) => {
+            sleep(pause).await;
+            shared.late.fetch_add(1, Ordering::Relaxed);
+            response.body(Body::empty())
         }
         Does::Never => pending().await,
     }

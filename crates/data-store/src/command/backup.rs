@@ -51,7 +51,7 @@ pub(crate) async fn restore(settings: &Settings, matches: &ArgMatches) -> Result
         return Err(text.into());
     }
     let to = database.to_owned();
-    backup::restore(file.to_owned(), to, MIGRATIONS, fact::begin_anew).await?;
+    backup::restore(file.to_owned(), to, MIGRATIONS, fact::after_restore).await?;
     println!("restored {} from {}", database.display(), file.display());
     Ok(())
 }

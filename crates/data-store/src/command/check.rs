@@ -68,7 +68,7 @@ fn inspect(existing: &mut Existing, keys: Option<&Keys>) -> Findings {
         Err(error) => findings.bad(format!("schema: {}", describe(&error))),
     }
     match existing.defects() {
-        Ok(defects) if defects.is_empty() => findings.good("integrity: in order"),
+        Ok(defects) if defects.is_empty() => findings.good("integrity: ok"),
         Ok(defects) => findings.bad(format!("integrity: {}", defects.join("; "))),
         Err(error) => findings.bad(format!("integrity: {}", describe(&error))),
     }

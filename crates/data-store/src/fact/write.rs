@@ -224,14 +224,14 @@ pub fn purge(sql: &mut Sql<'_>, before: i64, limit: i64) -> Result<(), StorageEr
     Ok(())
 }
 
-/// After a backup was restored: raises the number of changes above all that may have been given
+/// Prepares a backup that is being restored: raises the number of changes above all that may have been given
 /// since the backup was made, so that no stream resumes from a change that was lost, and no
 /// entity tag stands for two values.
 ///
 /// # Errors
 ///
 /// The database fails.
-pub fn begin_anew(sql: &mut Sql<'_>) -> Result<(), StorageError> {
+pub fn after_restore(sql: &mut Sql<'_>) -> Result<(), StorageError> {
     sql.execute(sql::RAISE_CHANGES, &[LOST_AT_MOST.into()])?;
     let last = sql.last(CHANGES)?;
     sql.execute(sql::RAISE_HORIZON, &[last.into()]).map(drop)

@@ -28,21 +28,20 @@ pub enum Backend {
 
 /// The identities that have secrets, for pages of identities.
 #[derive(Clone)]
+#[cfg_attr(not(feature = "aws"), allow(dead_code, reason = "for secrets outside of the database"))]
 pub(crate) enum Names {
     /// Whoever asks may not know them.
     Hidden,
     /// Those in the database.
     Database,
     /// These, in order.
-    #[cfg(feature = "aws")]
     Listed(Arc<[String]>),
     /// They cannot be listed at the moment.
-    #[cfg(feature = "aws")]
     Unavailable,
 }
 
 impl Names {
-    /// Identities after `after`, at most `limit`. `None`: nobody knows whether there are any.
+    /// Identities after `after`, at most `limit`. `None`: unknown.
     pub(crate) fn page(
         &self,
         sql: &mut Sql<'_>,
@@ -51,27 +50,20 @@ impl Names {
         limit: i64,
     ) -> Result<Option<Vec<String>>, StorageError> {
         match self {
-            Self::Hidden => Ok(None),
+            Self::Hidden | Self::Unavailable => Ok(None),
             Self::Database => super::identities(sql, prefix, after, limit).map(Some),
-            #[cfg(feature = "aws")]
             Self::Listed(names) => {
                 let start =
                     names.partition_point(|it| it.as_str() <= after || it.as_str() < prefix);
                 let names = names[start..].iter().take_while(|it| it.starts_with(prefix));
                 Ok(Some(names.take(usize::try_from(limit).unwrap_or(0)).cloned().collect()))
             }
-            #[cfg(feature = "aws")]
-            Self::Unavailable => Ok(None),
         }
     }
 
     /// Whether secrets are missing from the list though the caller may know them.
     pub(crate) fn are_missing(&self) -> bool {
-        #[cfg(feature = "aws")]
-        if matches!(self, Self::Unavailable) {
-            return true;
-        }
-        false
+        matches!(self, Self::Unavailable)
     }
 }
 
@@ -79,10 +71,7 @@ impl Backend {
     /// The keys that secrets in the database are sealed with.
     #[must_use]
     pub fn keys(&self) -> Option<Arc<Keys>> {
-        match self {
-            Self::Database(keys) => Some(Arc::clone(keys)),
-            _ => None,
-        }
+        if let Self::Database(keys) = self { Some(Arc::clone(keys)) } else { None }
     }
 
     /// The secrets of an identity.

@@ -204,7 +204,7 @@ fn secret_not_found() -> Problem {
     Problem::new(StatusCode::NOT_FOUND, "secret_not_found", "the identity has no such secret")
 }
 
-/// 503: what keeps the secrets does not answer.
+/// 503: AWS Secrets Manager is unreachable.
 pub(crate) fn unavailable() -> Problem {
     Problem::new(
         StatusCode::SERVICE_UNAVAILABLE,

@@ -221,7 +221,7 @@ async fn d17_concurrent_writers_on_two_replicas_lose_nothing() {
 }
 
 #[tokio::test]
-async fn d18_only_names_of_ours_are_identities() {
+async fn d18_only_names_that_the_store_writes_are_identities() {
     let (moto, _program, server) = start!();
     for name in ["flagops-secrets-x", "flagops-secret", "flagops-secret-a/b", "other"] {
         create(&moto, json!({ "Name": name, "SecretString": "{\"k\":\"v\"}" })).await;
@@ -311,7 +311,7 @@ async fn d40_erasing_again_is_done() {
 }
 
 #[tokio::test]
-async fn d41_a_secret_that_is_no_object_of_strings_is_an_error_and_stays_as_it_is() {
+async fn d41_a_secret_that_is_not_an_object_of_strings_is_an_error_and_stays_as_it_is() {
     let (moto, _program, server) = start!();
     create(&moto, json!({ "Name": "flagops-secret-binary", "SecretBinary": "AP8=" })).await;
     for (identity, text) in
@@ -336,7 +336,7 @@ async fn d41_a_secret_that_is_no_object_of_strings_is_an_error_and_stays_as_it_i
     }
     let name = json!({ "SecretId": "flagops-secret-text" });
     assert_eq!(call(&moto, "GetSecretValue", name).await.1["SecretString"], "hunter2");
-    // It can be got rid of.
+    // It can be erased.
     assert_eq!(server.delete("/api/identity/binary").await.status(), 200);
     server.set("/api/secret/binary/k", "v").await;
 }

@@ -179,7 +179,7 @@ async fn a_backup_replaces_an_older_one_but_never_the_database() {
 }
 
 #[test]
-fn postgresql_has_programs_of_its_own_for_this() {
+fn backup_and_restore_name_the_tools_of_postgresql() {
     let program = Program::new().with("FLAGOPS_DATABASE", "postgres://db/x?sslmode=disable");
     let ran = program.run(&["backup", "copy.db"]);
     assert!(ran.code == 1 && ran.err.contains("use pg_dump of PostgreSQL"), "{ran:?}");

@@ -158,7 +158,7 @@ async fn a_running_server_notices_an_import() {
 }
 
 #[tokio::test]
-async fn a_redis_that_does_not_answer_is_an_error_without_the_password() {
+async fn an_unreachable_redis_is_an_error_without_the_password() {
     let program = Program::new();
     let url = format!("redis://user:hunter2@127.0.0.1:{}", testing::free_port());
     let ran = program.run(&["import", &url]);

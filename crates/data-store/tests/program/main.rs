@@ -2,13 +2,11 @@
 //! the disk.
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#[cfg(feature = "aws")]
 mod aws;
 mod backup;
 mod check;
 #[path = "../store/http.rs"]
 mod http;
-#[cfg(feature = "redis")]
 mod import;
 mod kill;
 mod program;

@@ -21,7 +21,7 @@ pub enum StorageError {
         #[source]
         source: Cause,
     },
-    /// The file is not in order.
+    /// The integrity check found damage.
     #[error("{} is damaged: {defect}", path.display())]
     Damaged {
         /// The file.

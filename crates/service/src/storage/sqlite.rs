@@ -38,7 +38,7 @@ pub(super) fn open_existing(path: &Path) -> Result<Connection, StorageError> {
     Ok(connection)
 }
 
-/// What `PRAGMA integrity_check` finds; nothing for a file in order.
+/// What `PRAGMA integrity_check` finds; nothing for an intact file.
 pub(super) fn defects(connection: &Connection) -> Result<Vec<String>, rusqlite::Error> {
     let mut statement = connection.prepare("PRAGMA integrity_check")?;
     let lines = statement.query_map([], |row| row.get(0))?;

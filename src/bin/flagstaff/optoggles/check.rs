@@ -12,8 +12,9 @@ use crate::{
     output,
 };
 
-/// Check a configuration, and report every error with line and column: unknown keys, invalid values,
-/// duplicates, and names of sources or targets that do not exist.
+/// Check a configuration, and report every error: unknown keys, invalid values, duplicates, and names of
+/// sources or targets that do not exist, with line and column; and if there is none of these, URLs,
+/// headers, and specs that lack what a target needs.
 ///
 /// Exit code 0: it is valid; 1: it is invalid, or (with --live) a source or a target does not answer or
 /// rejects its token; 2: usage error.
@@ -44,10 +45,24 @@ pub(super) async fn run(args: Args) -> Exit {
         }
         Err(error) => return failed(Exit::No, &chain(&error)),
     };
+    let engine = Engine::from(config);
+    match engine.validate().await {
+        Ok(problems) if problems.is_empty() => {}
+        Ok(problems) => {
+            for problem in &problems {
+                if output::line(&format!("{}: error: {}", path.display(), chain(problem))).is_err()
+                {
+                    break;
+                }
+            }
+            return Exit::No;
+        }
+        Err(error) => return failed(Exit::No, &chain(&error)),
+    }
     if !args.live {
         return Exit::Success;
     }
-    match Engine::from(config).check().await {
+    match engine.check().await {
         Ok(failures) => {
             for failure in &failures {
                 if output::line(&chain(failure)).is_err() {

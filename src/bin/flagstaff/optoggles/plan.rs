@@ -76,6 +76,8 @@ fn text(plan: &Plan) -> std::io::Result<()> {
                 output::line(&format!("{place}: {} users, unknown before", users.len()))?;
                 listed('=', users)?;
             }
+            PlannedAction::SwitchOff => output::line(&format!("{place}: switched off"))?,
+            PlannedAction::Delete => output::line(&format!("{place}: deleted"))?,
             PlannedAction::Undefined => output::line(&format!("{place}: the rule is undefined"))?,
             PlannedAction::Failed { error } => output::line(&format!("{place}: failed: {error}"))?,
             _ => {}

@@ -22,12 +22,7 @@ mod open;
 mod sources;
 mod unsupported;
 
-use std::{
-    env,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener},
-    path::PathBuf,
-    time::Duration,
-};
+use std::{env, net::IpAddr, path::PathBuf, time::Duration};
 
 use flagstaff::{
     Bucketing, ContextSource as _,
@@ -143,7 +138,7 @@ fn sources(args: &Args) -> Result<Vec<(String, Source)>, String> {
 
 /// The server that the options describe, without its sources.
 fn builder(args: &Args) -> ServerBuilder {
-    let host = reachable(args.host);
+    let host = args.host;
     let mut builder = Server::builder()
         .evaluation(listen(host, args.port, args.socket_path.as_ref()))
         .management(listen(host, args.management_port, None))
@@ -181,17 +176,6 @@ fn builder(args: &Args) -> ServerBuilder {
 /// The number of bytes, or `otherwise` for 0.
 fn unless_zero(bytes: usize, otherwise: usize) -> usize {
     if bytes == 0 { otherwise } else { bytes }
-}
-
-/// The address to listen on. On a system without IPv6, `::` is replaced with `0.0.0.0`, which
-/// also means every interface. Binding to a free port finds out whether there is IPv6.
-fn reachable(host: IpAddr) -> IpAddr {
-    match host {
-        IpAddr::V6(Ipv6Addr::UNSPECIFIED) if TcpListener::bind((host, 0)).is_err() => {
-            Ipv4Addr::UNSPECIFIED.into()
-        }
-        host => host,
-    }
 }
 
 /// The path, unless it is empty. An empty one comes from a variable that a template left

@@ -127,12 +127,12 @@ impl LaunchDarklyTarget {
         let merged = merge(users, &former, &recorded, &barred);
         if merged.list != former || !environment.is_in_force(variations) {
             // After a crash the record names them all, whether or not the patch was applied.
-            additions.set(&list, &recorded.with(&merged.added))?;
+            additions.set(&list, &recorded.with(&merged.added)).await?;
             warn_of_many(key, name, &merged.list);
             let patch = instructions::merged(kind, variations, &merged.list, environment);
             self.apply(key, spec, name, &patch).await?;
         }
-        additions.set(&list, &merged.added)
+        additions.set(&list, &merged.added).await
     }
 
     /// Patches one environment, or asks for approval where LaunchDarkly wants that.
@@ -235,7 +235,10 @@ impl ToggleTarget for LaunchDarklyTarget {
         self.flags.forget(key);
         if removal == Removal::Delete {
             self.account.delete(key, &spec).await?;
-            return self.merges.as_ref().map_or(Ok(()), |additions| additions.forget(key, &spec));
+            return match &self.merges {
+                Some(additions) => additions.forget(key, &spec).await,
+                None => Ok(()),
+            };
         }
         let Some(flag) = self.account.get(key, &spec).await? else { return Ok(()) };
         let variations = flag.variations().ok_or_else(|| FlagError::Kind(key.to_owned()))?;
@@ -257,6 +260,11 @@ impl ToggleTarget for LaunchDarklyTarget {
             Some(name) => Err(FlagError::Environment(key.to_owned(), name.to_owned()).into()),
             None => Ok(known.folded(&spec)),
         }
+    }
+
+    fn validate(&self, toggle: &Toggle) -> Result<(), Failure> {
+        Spec::of(toggle)?;
+        Ok(())
     }
 
     async fn check(&self) -> Result<(), Failure> {

@@ -49,21 +49,21 @@ impl Additions {
     }
 
     /// Records the users that this program adds to a list.
-    pub(super) fn set(&self, list: &List<'_>, users: &Users) -> Result<(), Failure> {
-        let added = self.record.add(&self.target, &list.toggle(), list.environment, users);
-        added.map_err(Failure::temporary)
+    pub(super) async fn set(&self, list: &List<'_>, users: &Users) -> Result<(), Failure> {
+        let toggle = list.toggle();
+        let added = self.record.add(&self.target, &toggle, list.environment, users);
+        added.await.map_err(Failure::temporary)
     }
 
     /// Forgets all lists of a flag.
-    pub(super) fn forget(&self, flag: &str, spec: &Spec) -> Result<(), Failure> {
-        let lists = spec.environments.iter().map(|environment| List {
-            project: &spec.proj_key,
-            flag,
-            environment,
-        });
-        lists
-            .filter(|list| !self.get(list).is_empty())
-            .try_for_each(|list| self.set(&list, &Users::default()))
+    pub(super) async fn forget(&self, flag: &str, spec: &Spec) -> Result<(), Failure> {
+        for environment in &spec.environments {
+            let list = List { project: &spec.proj_key, flag, environment };
+            if !self.get(&list).is_empty() {
+                self.set(&list, &Users::default()).await?;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -6,6 +6,9 @@ use serde_json::Value;
 use super::error::FlagError;
 use crate::optoggles::toggle::Toggle;
 
+/// The keys of a spec, which the original takes in any letter case.
+const KEYS: [&str; 4] = ["name", "projKey", "environments", "contextKind"];
+
 /// What a spec says.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -24,8 +27,10 @@ fn user() -> String {
 
 impl Spec {
     pub(super) fn of(toggle: &Toggle) -> Result<Self, FlagError> {
-        let spec = Value::Object(toggle.spec.clone());
-        let mut spec: Self = serde_json::from_value(spec)
+        let known = |key: &String| KEYS.into_iter().find(|known| known.eq_ignore_ascii_case(key));
+        let spec = toggle.spec.iter().filter_map(|(key, value)| Some((known(key)?, value)));
+        let spec = spec.map(|(key, value)| (key.to_owned(), value.clone())).collect();
+        let mut spec: Self = serde_json::from_value(Value::Object(spec))
             .map_err(|error| FlagError::Spec(toggle.key.clone(), error))?;
         spec.environments.sort_unstable();
         spec.environments.dedup();
@@ -61,6 +66,14 @@ mod tests {
             let error = chain(&spec(&value).err().unwrap());
             assert!(error.starts_with("toggle `us`: ") && error.contains(expected), "{error}");
         }
+    }
+
+    #[test]
+    fn keys_may_be_in_any_letter_case() {
+        let spec = spec(&json!({"Name": "US", "projkey": "p", "ENVIRONMENTS": ["t"], "other": {}}));
+        let Spec { name, proj_key, environments, .. } = spec.unwrap();
+        assert_eq!((name.as_deref(), &*proj_key), (Some("US"), "p"));
+        assert_eq!(environments, ["t"]);
     }
 
     #[test]

@@ -46,8 +46,8 @@ pub enum AwsError {
     /// Nothing says where it is.
     #[error("no region of AWS is configured: set AWS_REGION")]
     NoRegion,
-    /// It does not do what it is asked for.
-    #[error("AWS Secrets Manager does not list secrets: {0}")]
+    /// A call fails.
+    #[error("cannot list secrets in AWS Secrets Manager: {0}")]
     Unavailable(String),
     /// The system has no random numbers.
     #[error(transparent)]
@@ -238,6 +238,6 @@ fn unreadable(name: &str, reason: &str) -> Problem {
     Problem::new(
         StatusCode::INTERNAL_SERVER_ERROR,
         "secret_unreadable",
-        format!("the secret {name:?} in AWS Secrets Manager {reason}: mend or delete it there"),
+        format!("the secret {name:?} in AWS Secrets Manager {reason}: repair or delete it there"),
     )
 }

@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn d18_a_name_that_is_not_ours_is_no_identity() {
+    fn d18_a_name_that_the_store_does_not_write_is_not_an_identity() {
         for name in [
             "flagops-secrets-x",
             "flagops-secret",

@@ -92,7 +92,7 @@ impl SecretsManager {
         edit: Edit,
     ) -> Result<Option<i64>, Problem> {
         let (manager, storage) = (Arc::clone(self), storage.clone());
-        // A client that goes away must not leave the lease behind, or a change half made.
+        // If the client disconnects, the change is finished and the lease released all the same.
         let task = tokio::spawn(async move {
             manager.write_in_turn(&storage, context, &identity, &edit).await
         });
