@@ -419,7 +419,7 @@ impl Values {
         let key = self.optional("session-key").map(SecretString::from);
         let mut sessions = SessionOptions::new("flagops", key, url);
         sessions.dev = self.switch("dev")?;
-        let service = "flagops-store".to_owned();
+        let service = crate::ui::NAME.to_owned();
         let options = SignInOptions { service, github, oidc, ..SignInOptions::default() };
         Ok(Some(SignInSettings { sessions, options }))
     }

@@ -36,12 +36,15 @@ use service::{
 
 use crate::{secret::MAX_SECRET, store::Store};
 
+/// The name of the service on its pages.
+pub const NAME: &str = "FlagOps store";
+
 /// The longest form, in bytes: each byte of a value is sent as three.
 const MAX_FORM: usize = 4 * MAX_SECRET;
 
 /// The main pages. The first permission of those that know a page lets somebody see it.
 static SITE: Site = Site {
-    name: "FlagOps store",
+    name: NAME,
     home: "/ui",
     pages: &[
         ("Identities", "/ui", &["facts-read", "secrets-read"]),

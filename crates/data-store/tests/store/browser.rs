@@ -13,6 +13,7 @@ use thirtyfour::{
 use tokio::time::{Instant, sleep};
 
 use crate::{
+    http::builder,
     people::{sign_in, with_sign_in},
     support::{LONG, Store},
 };
@@ -42,6 +43,8 @@ impl Browser {
         for argument in chromedriver.arguments() {
             capabilities.add_arg(&argument).unwrap();
         }
+        // The driver's client needs the cryptography that this one sets up.
+        drop(builder());
         let driver = WebDriver::new(chromedriver.url(), capabilities).await.unwrap();
         let browser = Self { driver, url: store.url.clone(), _chromedriver: chromedriver };
         let cookie = sign_in(store, 1, "octocat").await;

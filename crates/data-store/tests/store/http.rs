@@ -8,13 +8,18 @@ use serde_json::Value;
 /// For how long a test waits for something.
 pub(crate) const LONG: Duration = Duration::from_secs(30);
 
-/// A client without a pool, so that a test may stop the server.
-pub(crate) fn client() -> reqwest::Client {
+/// A client that can be built, since there is cryptography.
+pub(crate) fn builder() -> reqwest::ClientBuilder {
     static CRYPTOGRAPHY: std::sync::Once = std::sync::Once::new();
     CRYPTOGRAPHY.call_once(|| {
         let _ = rustls::crypto::ring::default_provider().install_default();
     });
-    reqwest::Client::builder().no_proxy().timeout(LONG).build().unwrap()
+    reqwest::Client::builder().no_proxy().timeout(LONG)
+}
+
+/// A client without a pool, so that a test may stop the server.
+pub(crate) fn client() -> reqwest::Client {
+    builder().build().unwrap()
 }
 
 /// One segment of a path.

@@ -4,6 +4,7 @@ use reqwest::{Method, Response, StatusCode};
 use serde_json::json;
 
 use crate::{
+    http::builder,
     people::{sign_in, with_sign_in},
     support::{Store, client, encode, settings, start, store},
 };
@@ -40,11 +41,7 @@ async fn post(store: &Store, path: &str, fields: &[(&str, &str)]) -> Response {
 }
 
 async fn post_with(store: &Store, token: &str, path: &str, fields: &[(&str, &str)]) -> Response {
-    let client = reqwest::Client::builder()
-        .no_proxy()
-        .redirect(reqwest::redirect::Policy::none())
-        .build()
-        .unwrap();
+    let client = builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
     client
         .post(format!("{}{path}", store.url))
         .bearer_auth(token)
@@ -315,8 +312,7 @@ async fn each_page_and_form_needs_its_permissions() {
         ("provider", "github"),
         ("permission", "facts-read"),
     ];
-    let client = reqwest::Client::builder().no_proxy();
-    let client = client.redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    let client = builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
     for (method, path, needed) in NEEDS {
         let is_read = *method == "GET";
         let send = async |token: Option<&str>| {
@@ -488,8 +484,7 @@ async fn a_form_with_a_session_must_come_from_our_own_pages() {
         assert_eq!(send(site).await.status(), StatusCode::FORBIDDEN, "{site:?}");
     }
     assert_eq!(store.get("/api/fact/c0").await.status(), StatusCode::NOT_FOUND);
-    // The client sends no cookie to where it is led.
-    assert_eq!(send(Some("same-origin")).await.url().path(), "/login");
+    assert_eq!(send(Some("same-origin")).await.url().path(), "/ui/identity/c0");
     assert_eq!(store.json("/api/fact/c0").await, json!({ "k": "v" }));
     let page = store.get("/login").await;
     assert!(html(page).await.contains("Sign in with GitHub"));
