@@ -48,11 +48,13 @@ impl Backoff {
 
     /// The first delay without its random part. Attempts that a call triggers keep
     /// this distance from the attempt before.
+    #[cfg(any(feature = "rpc", test))]
     pub(crate) fn first(&self) -> Duration {
         self.first
     }
 
     /// How many attempts have failed since a stream was last stable.
+    #[cfg(any(feature = "rpc", test))]
     pub(crate) fn failures(&self) -> u32 {
         self.failures
     }

@@ -20,6 +20,7 @@ pub struct ContextChange {
 
 /// Which fields of the evaluation context have changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ChangedFields {
     /// Any field may have changed.
     All,

@@ -44,7 +44,7 @@ use crate::evaluator::{Context, ValueRef};
 ///         &self,
 ///         subject: Subject<'_>,
 ///     ) -> Result<Arc<Map<String, Value>>, Box<dyn Error + Send + Sync>> {
-///         let customer = subject.text("customer").unwrap_or_default();
+///         let customer = subject.string("customer").unwrap_or_default();
 ///         let tier = self.0.get(&*customer).cloned().unwrap_or(json!("free"));
 ///         Ok(Arc::new(Map::from_iter([("tier".to_owned(), tier)])))
 ///     }
@@ -113,9 +113,9 @@ pub trait ContextSource: Send + Sync + 'static {
 ///     .with_custom_field("seats", 12);
 /// let subject = Subject::new(&context);
 /// assert_eq!(subject.targeting_key().as_deref(), Some("user-1"));
-/// assert_eq!(subject.text("customer").as_deref(), Some("acme"));
-/// assert!(subject.contains("seats") && subject.text("seats").is_none());
-/// assert_eq!(subject.text("targetingKey").as_deref(), Some("user-1"));
+/// assert_eq!(subject.string("customer").as_deref(), Some("acme"));
+/// assert!(subject.contains("seats") && subject.string("seats").is_none());
+/// assert_eq!(subject.string("targetingKey").as_deref(), Some("user-1"));
 /// ```
 #[derive(Clone, Copy)]
 pub struct Subject<'a>(Caller<'a>);
@@ -146,7 +146,7 @@ impl<'a> Subject<'a> {
     /// The targeting key, if there is one: the field `targetingKey`.
     #[must_use]
     pub fn targeting_key(&self) -> Option<Cow<'a, str>> {
-        self.text(TARGETING_KEY)
+        self.string(TARGETING_KEY)
     }
 
     /// The field of this name, if there is one and it is a string.
@@ -154,7 +154,7 @@ impl<'a> Subject<'a> {
     /// As in rules, `targetingKey` is the targeting key, or without one the custom
     /// field of that name.
     #[must_use]
-    pub fn text(&self, name: &str) -> Option<Cow<'a, str>> {
+    pub fn string(&self, name: &str) -> Option<Cow<'a, str>> {
         match self.0 {
             Caller::Sdk(EvaluationContext { targeting_key: Some(key), .. })
                 if name == TARGETING_KEY =>
@@ -167,7 +167,7 @@ impl<'a> Subject<'a> {
             },
             #[cfg(feature = "server")]
             Caller::Request(context) => match context.get(name)? {
-                ValueRef::Text(text) => Some(text.into()),
+                ValueRef::String(text) => Some(text.into()),
                 ValueRef::Json(Value::String(text)) => Some(text.into()),
                 ValueRef::Owned(Value::String(text)) => Some(text.into()),
                 _ => None,
@@ -176,7 +176,7 @@ impl<'a> Subject<'a> {
     }
 
     /// Whether the context has a field of this name, of whatever type. The targeting
-    /// key is one, as for [`text`](Self::text).
+    /// key is one, as for [`string`](Self::string).
     #[must_use]
     pub fn contains(&self, name: &str) -> bool {
         match self.0 {

@@ -12,7 +12,7 @@
 //! ```
 
 use std::borrow::Cow;
-#[cfg(feature = "rpc")]
+#[cfg(any(feature = "rpc", feature = "flagops"))]
 use std::{error::Error, iter::successors, path::Path};
 
 /// The longest quotation, in characters.
@@ -56,7 +56,7 @@ pub(crate) fn is_control(character: char) -> bool {
 }
 
 /// A path as an error quotes it.
-#[cfg(feature = "rpc")]
+#[cfg(any(feature = "rpc", feature = "flagops"))]
 pub(crate) fn shown(path: &Path) -> String {
     excerpt(&path.to_string_lossy()).into_owned()
 }
@@ -67,7 +67,7 @@ pub(crate) fn shown(path: &Path) -> String {
 /// It is for places that cannot keep a chain: an
 /// [`EvaluationError`](open_feature::EvaluationError) is not an [`Error`] and has
 /// no source, and an event holds a string.
-#[cfg(feature = "rpc")]
+#[cfg(any(feature = "rpc", feature = "flagops"))]
 pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
     let causes = successors(Some(error), |&error| error.source());
     let mut texts: Vec<_> = causes.map(ToString::to_string).collect();
@@ -87,7 +87,7 @@ mod tests {
         }
     }
 
-    #[cfg(feature = "rpc")]
+    #[cfg(any(feature = "rpc", feature = "flagops"))]
     #[test]
     fn causes_follow_each_other_and_wrappers_count_once() {
         #[derive(Debug, thiserror::Error)]

@@ -35,6 +35,7 @@
 //! | evaluate flag definitions without a provider | [`evaluator::FlagSet`] |
 //! | serve flags as flagd does | [`server::Server`] |
 //! | serve any tower service over HTTP, within limits | [`http::Server`] |
+//! | let rules use facts that other systems write | [`flagops::Facts`] |
 //! | keep flags in step with a policy of OPA | [`optoggles::Engine`] |
 //! | test a program that uses flags | [`server::testing::TestServer`] |
 //!
@@ -48,6 +49,8 @@
 //! * `http`: a [server](http::Server) for any tower service, with limits on what a
 //!   client can cost, and [an HTTP client](http::Client); with `in-process`, flag
 //!   definitions from a URL.
+//! * `flagops`: [facts](flagops) of FlagOps in the evaluation context, for this provider
+//!   or any other.
 //! * `optoggles`: the [engine](optoggles) that keeps flags in step with a policy of OPA.
 //! * `server`: a server for flagd's protocols, and [a helper for
 //!   tests](server::testing).
@@ -65,13 +68,13 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-#[cfg(feature = "rpc")]
+#[cfg(any(feature = "rpc", feature = "flagops"))]
 mod backoff;
 #[cfg(any(feature = "rpc", feature = "evaluator"))]
 mod bucketing;
-#[cfg(feature = "rpc")]
+#[cfg(any(feature = "rpc", feature = "flagops"))]
 mod context_change;
-#[cfg(feature = "rpc")]
+#[cfg(any(feature = "rpc", feature = "flagops"))]
 mod context_source;
 #[cfg(feature = "optoggles")]
 mod duration;
@@ -81,6 +84,8 @@ pub mod evaluator;
 mod excerpt;
 #[cfg(feature = "rpc")]
 pub mod flagd;
+#[cfg(feature = "flagops")]
+pub mod flagops;
 #[cfg(feature = "tls")]
 pub mod http;
 #[cfg(feature = "optoggles")]
@@ -94,13 +99,13 @@ mod testing;
 
 /// The attribute that implementations of [`ContextSource`] and
 /// [`FlagSource`](source::FlagSource) need.
-#[cfg(feature = "rpc")]
+#[cfg(any(feature = "rpc", feature = "flagops"))]
 pub use async_trait::async_trait;
 #[cfg(any(feature = "rpc", feature = "evaluator"))]
 pub use bucketing::Bucketing;
-#[cfg(feature = "rpc")]
+#[cfg(any(feature = "rpc", feature = "flagops"))]
 pub use context_change::{ChangedFields, ContextChange, FieldVersions};
-#[cfg(feature = "rpc")]
+#[cfg(any(feature = "rpc", feature = "flagops"))]
 pub use context_source::{ContextSource, Subject};
 #[cfg(feature = "rpc")]
 pub use flagd::{
@@ -111,7 +116,7 @@ pub use flagd::{
     provider::{FlagdProvider, lifecycle::State},
 };
 /// The OpenFeature SDK, in the version whose traits the provider implements.
-#[cfg(feature = "rpc")]
+#[cfg(any(feature = "rpc", feature = "flagops"))]
 pub use open_feature;
 
 /// Makes the examples of the README and of `docs/` doctests.
@@ -131,6 +136,9 @@ mod pages {
     #[cfg(feature = "server")]
     #[doc = include_str!("../docs/testing.md")]
     struct Testing;
+    #[cfg(all(feature = "flagops", feature = "server"))]
+    #[doc = include_str!("../docs/flagops.md")]
+    struct Flagops;
     #[cfg(feature = "optoggles")]
     #[doc = include_str!("../docs/optoggles.md")]
     struct Optoggles;

@@ -1,5 +1,5 @@
-//! An evaluation allocates nothing: its outcome is borrowed from the flags, and what a rule reads from
-//! the caller's context. Operators that make texts or lists are aside.
+//! An evaluation allocates nothing: its result borrows from the flags, and what a rule reads
+//! borrows from the caller's context. Operators that produce strings or arrays are left out.
 
 // A test that fails may panic.
 #![allow(clippy::unwrap_used)]
@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 #[global_allocator]
 static ALLOCATOR: dhat::Alloc = dhat::Alloc;
 
-/// Rules, each with the variant that it gives.
+/// Rules, each with the variant that it returns.
 fn rules() -> Vec<(Value, &'static str)> {
     let email = json!({"var": "email"});
     let age = json!({"var": "age"});
@@ -51,7 +51,7 @@ fn rules() -> Vec<(Value, &'static str)> {
     ]
 }
 
-/// Rules of which only the CBOR generation makes something.
+/// Rules that only the CBOR generation can evaluate.
 fn cbor_rules() -> Vec<(Value, &'static str)> {
     let by = |name: &str| json!({"fractional": [{"var": name}, ["yes", 1], ["yes", 2]]});
     vec![(by("age"), "yes"), (by("beta"), "yes"), (by("score"), "yes")]
@@ -99,7 +99,7 @@ fn main() {
             evaluations += 1;
         }
     }
-    // The counter counts.
+    // The counter works.
     let before = dhat::HeapStats::get().total_blocks;
     drop(std::hint::black_box(String::from("x")));
     assert_eq!(dhat::HeapStats::get().total_blocks - before, 1);

@@ -1,5 +1,5 @@
-//! What an evaluation by flagd allocates in the client: the call that no cache answers. The server is
-//! this program once more, so that its allocations are not counted.
+//! What an evaluation in flagd allocates in the client, in a call that misses the cache. The server
+//! is a second process of this program, so that its allocations are not counted.
 
 // A test that fails may panic.
 #![allow(clippy::unwrap_used)]
@@ -22,13 +22,13 @@ use support::{
 #[global_allocator]
 static ALLOCATOR: dhat::Alloc = dhat::Alloc;
 
-/// As the argument, a server until the input ends.
+/// The argument that makes this program a server until its input ends.
 const SERVER: &str = "--server";
 const KEY: &str = "targeted";
 const CALLS: u64 = 500;
 
-/// Allocations of one call, those of HTTP/2 included. If an update of a dependency changes the number,
-/// change it here; one more in this crate must be worth it.
+/// Allocations of one call, those of HTTP/2 included. If an update of a dependency changes the
+/// number, change it here; another allocation in this crate must be worth its cost.
 const BOUND: u64 = 32;
 
 fn main() {
@@ -50,7 +50,7 @@ fn main() {
         let spent = runtime.block_on(allocations(port.trim().parse().unwrap(), fields));
         println!("{fields} fields: {spent} allocations in {CALLS} calls");
         assert!(spent > CALLS, "the counter counts");
-        // Less than one a call is what connections need now and then.
+        // Connections allocate now and then, less than once per call.
         assert!(spent / CALLS <= BOUND, "{fields} fields: {spent} allocations in {CALLS} calls");
     }
     drop(server.stdin.take());

@@ -1,5 +1,5 @@
-//! What the project promises, `.ci/run` and the workflow prove: no feature and no fuzz target is
-//! forgotten, and one version is written everywhere.
+//! `.ci/run` and the workflow prove what the project promises: no feature and no fuzz target is
+//! forgotten, and versions are the same everywhere.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure panics")]
 
 use std::{collections::BTreeSet, fs, path::PathBuf};
@@ -43,7 +43,7 @@ fn every_fuzz_target_runs_and_is_documented() {
     assert_eq!(targets.difference(&documented).next(), None, "in CONTRIBUTING.md");
 }
 
-/// In the workflow too, for as long as is promised.
+/// The workflow runs them too, for as long as the documentation promises.
 #[test]
 fn every_fuzz_target_runs_every_night() {
     let (manifest, workflow) = (read("fuzz/Cargo.toml"), read(".github/workflows/fuzz.yml"));
@@ -57,12 +57,13 @@ fn every_fuzz_target_runs_every_night() {
     assert!(workflow.contains("\n    - cron: "), "it runs by itself");
 }
 
-/// A test that sleeps is slow on a fast machine and fails on a slow one: it waits for a state instead
-/// (`support::wait`), or stops the clock (`support::clock`). Where there is no other way, a comment on
-/// the line above says why.
+/// A test that sleeps, waits for nothing to happen, or measures time is slow on a fast machine or
+/// fails on a slow one. It waits for a state instead (`support::wait`), or stops the clock
+/// (`support::clock`). Where there is no other way, a comment on the line above says why.
 #[test]
-fn a_sleep_says_why() {
+fn every_wait_by_the_clock_says_why() {
     let mut folders = vec![PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests"))];
+    let mut unexplained = Vec::new();
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
@@ -70,15 +71,54 @@ fn a_sleep_says_why() {
                 folders.push(path);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
                 let text = fs::read_to_string(&path).unwrap();
-                let lines: Vec<_> = text.lines().map(str::trim_start).collect();
-                for (index, pair) in lines.windows(2).enumerate() {
-                    let explained = pair[0].starts_with("//");
-                    let sleeps =
-                        pair[1].contains(concat!("sleep", "(")) && !pair[1].starts_with("//");
-                    assert!(explained || !sleeps, "{}:{}", path.display(), index + 2);
-                }
+                let lines = waits_unexplained(&text).into_iter();
+                unexplained.extend(lines.map(|line| format!("{}:{line}", path.display())));
             }
         }
+    }
+    assert_eq!(unexplained, [""; 0]);
+}
+
+/// The numbers of the lines that wait by the clock below a line that is not a comment.
+fn waits_unexplained(text: &str) -> Vec<usize> {
+    let lines: Vec<_> = text.lines().map(str::trim).collect();
+    let waits = |index: usize| {
+        let line = lines[index];
+        let sleeps = line.contains(concat!("sleep", "("));
+        let measures = [" <", " >"].map(|sign| format!("elapsed(){sign}"));
+        // The end of this statement, or the next one, asserts that the future does not complete.
+        let following = lines[index..].iter().take(3).any(|line| {
+            line.contains(concat!(".is_err", "()")) || line.contains(concat!(".unwrap_err", "()"))
+        });
+        let times_out =
+            [" ", "::"].iter().any(|before| line.contains(&format!("{before}timeout(")));
+        sleeps || measures.iter().any(|measure| line.contains(measure)) || times_out && following
+    };
+    let is_comment = |index: usize| lines[index].starts_with("//");
+    let found = (1..lines.len())
+        .filter(|&index| waits(index) && !is_comment(index) && !is_comment(index - 1))
+        .map(|index| index + 1);
+    found.collect()
+}
+
+#[test]
+fn every_wait_by_the_clock_is_found() {
+    let found = |line: &str| waits_unexplained(&format!("{{\n{line}\n}}"));
+    for line in [
+        concat!("thread::sleep", "(SOON);"),
+        concat!("assert!(start.elapsed", "() < SOON);"),
+        concat!("assert!(start.elapsed", "() >= SOON);"),
+        concat!("timeout", "(SOON, next).await.unwrap_err();"),
+        concat!("let early = timeout", "(SOON, next).await;\nassert!(early.is_err());"),
+    ] {
+        let line = format!("let _ = {line}");
+        assert_eq!(found(&line), [2], "{line}");
+        assert_eq!(found(&format!("// Why.\n{line}")), [0; 0], "{line}");
+    }
+    for line in
+        ["timeout(SOON, next).await.unwrap();", "builder.timeout(SOON).build().unwrap_err();"]
+    {
+        assert_eq!(found(&format!("let _ = {line}")), [0; 0], "{line}");
     }
 }
 

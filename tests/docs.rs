@@ -1,4 +1,5 @@
-//! The documentation is true: tables equal the code's, links lead somewhere, examples are compiled.
+//! The documentation is correct: its tables match the code, its links resolve, its examples
+//! compile.
 #![cfg(feature = "rpc")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure panics")]
 
@@ -68,6 +69,18 @@ fn the_readme_names_every_feature() {
     assert_eq!(first_column(&readme, "| Feature | Default | What it adds |"), names);
 }
 
+#[test]
+fn the_architecture_says_why_there_is_each_dependency() {
+    let (page, manifest) = (read("ARCHITECTURE.md"), read("Cargo.toml"));
+    let sections = ["\n[dependencies]\n", "\n[build-dependencies]\n"];
+    let sections = sections.map(|start| manifest.split_once(start).unwrap().1);
+    let lines = sections.iter().flat_map(|text| text.split("\n[").next().unwrap().lines());
+    let names: BTreeSet<_> =
+        lines.filter_map(|line| line.split_once(" = ").map(|(name, _)| name)).collect();
+    assert!(names.contains("tonic") && names.contains("protox"), "{names:?}");
+    assert_eq!(first_column(&page, "| Crate | For | Reason |"), names);
+}
+
 fn entries(folder: &Path) -> Vec<PathBuf> {
     let entries =
         fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
@@ -76,6 +89,26 @@ fn entries(folder: &Path) -> Vec<PathBuf> {
 
 fn name(path: &Path) -> &str {
     path.file_name().unwrap().to_str().unwrap()
+}
+
+/// The rows of the table with this header.
+fn rows<'p>(page: &'p str, header: &str) -> Vec<&'p str> {
+    let (_, table) = page.split_once(&format!("{header}\n")).expect(header);
+    table.lines().skip(1).take_while(|line| line.starts_with('|')).collect()
+}
+
+/// A reader of the page and a reader of the module learn the same.
+#[test]
+fn the_differences_in_evaluation_are_those_of_the_evaluator() {
+    let module = read("src/evaluator/mod.rs").replace("//! ", "");
+    let page = read("docs/flagd.md");
+    let on_the_page = rows(&page, "| Definition or request | flagd 0.16.1 | flagstaff |");
+    let in_the_module = rows(&module, "| definition or request | flagd | here |");
+    assert!(on_the_page.len() > 5, "{on_the_page:?}");
+    // There the error codes are links.
+    let plain = |row: &str| row.replace("[`", "`").replace("`]", "`");
+    let in_the_module: Vec<_> = in_the_module.into_iter().map(plain).collect();
+    assert_eq!(on_the_page, in_the_module);
 }
 
 #[test]
@@ -222,7 +255,7 @@ fn prose(page: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The anchors that GitHub gives to the headings of a page.
+/// The anchors that GitHub generates for the headings of a page.
 fn anchors(page: &str) -> BTreeSet<String> {
     let mut anchors = BTreeSet::new();
     for heading in prose(page).filter(|line| line.starts_with('#')) {

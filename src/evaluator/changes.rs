@@ -14,7 +14,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{flag::Flag, flag_set::FlagSet};
+use super::{flag_set::FlagSet, load::flag::Flag};
 
 /// What happened to a flag between two definitions.
 ///

@@ -53,7 +53,7 @@ use serde_json::{Map, Value};
 /// impl Context for Visitor {
 ///     fn get(&self, name: &str) -> Option<ValueRef<'_>> {
 ///         match name {
-///             "targetingKey" => Some(ValueRef::Text(&self.id)),
+///             "targetingKey" => Some(ValueRef::String(&self.id)),
 ///             "age" => Some(ValueRef::Number(self.age.into())),
 ///             _ => None,
 ///         }
@@ -115,7 +115,7 @@ pub trait Context {
 ///     }
 ///
 ///     fn get(&self, index: usize) -> Option<ValueRef<'_>> {
-///         self.0.get(index).map(|role| ValueRef::Text(role))
+///         self.0.get(index).map(|role| ValueRef::String(role))
 ///     }
 /// }
 ///
@@ -163,7 +163,7 @@ pub enum ValueRef<'a> {
     /// A number of any kind: flagd has only 64-bit floats.
     Number(f64),
     /// A string.
-    Text(&'a str),
+    String(&'a str),
     /// Any JSON value, including arrays and objects.
     Json(&'a Value),
     /// An array that is read item by item.

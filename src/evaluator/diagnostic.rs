@@ -20,7 +20,7 @@
 use std::fmt;
 
 use crate::{
-    evaluator::load::location::{Lines, Position},
+    evaluator::location::{Lines, Position},
     excerpt::excerpt,
 };
 

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value as Json};
 
-use super::{by_name::ByName, diagnostic::DefinitionError, flag::Flag};
+use super::{by_name::ByName, diagnostic::DefinitionError, load::flag::Flag};
 use crate::{
     bucketing::Bucketing,
     evaluator::load::{
@@ -352,8 +352,8 @@ mod tests {
             r#"{"flags": {"f": 1e999, "f": {}}}"#,
             r#"{"flags": {"f": {"x": 1e999}}}"#,
         ] {
-            let refused = FlagSet::parse(text).unwrap_err();
-            assert!(matches!(refused, DefinitionError::Syntax { .. }), "{text}: {refused}");
+            let rejected = FlagSet::parse(text).unwrap_err();
+            assert!(matches!(rejected, DefinitionError::Syntax { .. }), "{text}: {rejected}");
             assert!(FlagSet::parse(&text.replace("1e999", "{}")).is_ok(), "{text}");
         }
     }

@@ -47,17 +47,20 @@
 //!
 //! | definition or request | flagd | here |
 //! |---|---|---|
-//! | an integer is requested, and the number exceeds 64 bits | -2^63 | [`ErrorCode::TypeMismatch`] |
+//! | an integer is requested, and the number exceeds 64 bits | -2^63 | [`TYPE_MISMATCH`] |
 //! | a rule converts the string `0x1p4` or `1_000` to a number | 16, 1000 | it is not a number |
 //! | a definition or rule is nested more than about 120 levels deep | evaluated, or flagd's stack overflows | rejected |
-//! | a rule takes more than 5 million steps, or evaluates itself endlessly | hangs, runs out of memory or overflows its stack | [`ErrorCode::ParseError`] |
-//! | a reference within an evaluator | replaced or not, by chance, if written without spaces (always in YAML); otherwise not replaced | never replaced, so that the rule is an [`ErrorCode::ParseError`] when it is evaluated |
+//! | a rule takes more than 5 million steps, or evaluates itself endlessly | hangs, runs out of memory or overflows its stack | [`PARSE_ERROR`] |
+//! | a reference within a shared rule | replaced or not, by chance, if written without spaces (always in YAML); otherwise not replaced | never replaced, so that the rule is a [`PARSE_ERROR`] when it is evaluated |
 //! | `"flags": {"$ref": "name"}` | replaced as in a rule | rejected |
 //! | references that make a definition more than 16 times as large, and 8 MiB larger | replaced, or flagd runs out of memory | rejected |
 //! | an array with two flags that have the same key and different `flagSetId` | both are kept; without a selector, the one whose `flagSetId` sorts last is evaluated | the later one is kept |
 //! | YAML: `!!binary` | decoded | rejected |
 //! | YAML: the escape `\/`, and control characters such as U+007F | rejected | accepted |
 //! | YAML: aliases that make a document more than 16 times as large | rejected by a limit of another kind | rejected |
+//!
+//! [`PARSE_ERROR`]: ErrorCode::ParseError
+//! [`TYPE_MISMATCH`]: ErrorCode::TypeMismatch
 //!
 //! # Results
 //!
@@ -107,11 +110,11 @@ mod by_name;
 mod changes;
 mod context;
 mod diagnostic;
-mod flag;
 mod flag_set;
 mod json_text;
 mod lint;
 pub(crate) mod load;
+pub(crate) mod location;
 mod number;
 mod outcome;
 #[cfg(feature = "in-process")]

@@ -14,9 +14,10 @@ use serde_json::{Map, Value as Json};
 
 use super::{
     context::Context,
-    flag::Flag,
     flag_set::FlagSet,
-    json_text, number,
+    json_text,
+    load::flag::Flag,
+    number,
     value::{Fail, Kept, Object, Root, Value},
 };
 use crate::{

@@ -75,6 +75,7 @@ pub enum ProviderEvent {
 /// assert!(kept.is_empty());
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ChangedFlags {
     /// Any flag may have changed.
     ///

@@ -26,8 +26,8 @@ use crate::evaluator::{ErrorCode, Outcome};
 use crate::flagd::{
     convert::value::NullInList,
     wire::{
-        answer::Response,
         reader::{Malformed, Merge},
+        response::Response,
         value::Object,
     },
 };
@@ -78,7 +78,7 @@ impl ValueType {
 /// What it means depends on the version of the service; see "Results" in
 /// `docs/flagd.md`. This type holds what was in the message, and its user
 /// interprets what was not.
-pub(crate) struct Answer<T> {
+pub(crate) struct Resolution<T> {
     /// `None` if the message has no value: in v2, the default value supplied by
     /// the caller applies; in v1, it is the type's zero. An error if the value
     /// cannot be represented in the SDK.
@@ -91,7 +91,7 @@ pub(crate) struct Answer<T> {
     pub(crate) metadata: Option<FlagMetadata>,
 }
 
-impl<T: FlagType> Answer<T> {
+impl<T: FlagType> Resolution<T> {
     /// Reads the message of a response, without the frame around it.
     ///
     /// # Errors

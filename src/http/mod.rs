@@ -85,12 +85,18 @@
 
 #[cfg(feature = "http")]
 pub(crate) mod client;
+#[cfg(any(feature = "optoggles", feature = "flagops"))]
+pub(crate) mod endpoint;
 #[cfg(feature = "http")]
 mod name;
+#[cfg(any(feature = "optoggles", feature = "flagops"))]
+pub(crate) mod secret;
 #[cfg(feature = "http")]
 mod serve;
 pub mod tls;
 
+#[cfg(any(feature = "optoggles", feature = "flagops"))]
+pub use self::secret::Secret;
 #[cfg(feature = "http")]
 pub use self::{
     client::{Client, ClientBody, ClientBuilder, ClientError},

@@ -1,67 +1,42 @@
 //! Requests to the HTTP APIs of sources and targets.
 //!
-//! OPA, OPAL, LaunchDarkly and REST services all have a base URL, usually a token, and
-//! resources below it that are named by keys. [`Api`] holds what is common, and avoids
-//! the mistakes that are easily made with each of them:
+//! [`Api`] adds to an [`Endpoint`] what sources and targets have in common:
 //!
-//! * URLs are joined by segments. A slash at the end of the base does no harm, and a
-//!   key such as `a/b` or `a?b` cannot escape its segment. OPA answers a doubled slash
-//!   with a redirect, and OPAL with 404.
-//! * The token is read for each request, so that one in a file can be renewed, and its
-//!   header is marked as sensitive.
 //! * A request with its response takes at most 10 s.
 //! * Errors name the method and the URL without credentials and query. They quote of
 //!   a response only what the caller allows, since bodies may echo tokens and contain
 //!   user names.
+//! * Every error is a [`Failure`], which says whether a retry may help.
 
-use std::{error::Error, fmt, time::Duration};
+use std::{error::Error, time::Duration};
 
-use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode,
-    header::{AUTHORIZATION, CONTENT_TYPE},
-};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 use hyper::body::Bytes;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use secrecy::ExposeSecret as _;
 
-use super::{failure::Failure, secret::Secret};
+use super::failure::Failure;
 use crate::{
     excerpt::excerpt,
-    http::{Client, ClientBody, ClientError, public_name},
+    http::{
+        Client, ClientBody, ClientError, Secret,
+        endpoint::{Endpoint, EndpointError},
+    },
 };
 
 /// How long a request may take, its response included.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What is percent-encoded in a segment of a path: everything except the unreserved
-/// characters of [RFC 3986](https://www.rfc-editor.org/rfc/rfc3986#section-2.3).
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-
-/// A base URL, and the headers of the requests to the resources below it.
+/// An endpoint, and the client that sends its requests.
 ///
 /// Clones share the connections of the client.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(crate) struct Api {
     client: Client,
-    /// The base URL, without a slash at its end.
-    base: String,
-    /// The headers of every request, except `authorization`.
-    headers: HeaderMap,
-    /// The token, with the scheme that stands before it in the header `authorization`.
-    token: Option<(&'static str, Secret)>,
+    endpoint: Endpoint,
 }
 
-/// Why an API cannot be used, or what is wrong with its response.
+/// What is wrong with the response of an API.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ApiError {
-    #[error("`{}` is not a valid URL: it must begin with http:// or https://", excerpt(.0))]
-    Url(String),
-    #[error("`{}` cannot be a base URL: it must have no query and no fragment", excerpt(.0))]
-    Query(String),
-    #[error("`{}` cannot be a part of the URLs below {}", excerpt(.0), excerpt(.1))]
-    Segment(String, String),
-    #[error("the token for {} cannot be sent in a header: it contains characters other than visible ASCII", excerpt(.0))]
-    Token(String),
     #[error("{name} answered {status}{}", said(.reason.as_deref()))]
     Status {
         /// The method and the URL.
@@ -87,38 +62,25 @@ impl Api {
     /// # Errors
     ///
     /// When the URL does not begin with `http://` or `https://`, or has no host.
-    pub(crate) fn new(client: Client, base: &str) -> Result<Self, ApiError> {
-        let is_http = base.starts_with("http://") || base.starts_with("https://");
-        let valid = is_http && base.parse::<http::Uri>().is_ok_and(|url| url.host().is_some());
-        if !valid {
-            return Err(ApiError::Url(public_name(base)));
-        }
-        if base.contains(['?', '#']) {
-            return Err(ApiError::Query(public_name(base)));
-        }
-        let base = base.trim_end_matches('/').to_owned();
-        Ok(Self { client, base, headers: HeaderMap::new(), token: None })
+    pub(crate) fn new(client: Client, base: &str) -> Result<Self, EndpointError> {
+        Ok(Self { client, endpoint: Endpoint::new(base)? })
     }
 
-    /// Sends the token with each request in the header `authorization`, after `scheme`
-    /// and a space; an empty `scheme` stands for the token alone, as LaunchDarkly wants
-    /// it.
+    /// Sends the token with each request, as [`Endpoint::token`].
     #[must_use]
-    pub(crate) fn token(mut self, scheme: &'static str, token: Option<Secret>) -> Self {
-        self.token = token.map(|token| (scheme, token));
-        self
+    pub(crate) fn token(self, scheme: &'static str, token: Option<Secret>) -> Self {
+        Self { endpoint: self.endpoint.token(scheme, token), ..self }
     }
 
     /// Sends a header with each request.
     #[must_use]
-    pub(crate) fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.headers.insert(name, value);
-        self
+    pub(crate) fn header(self, name: HeaderName, value: HeaderValue) -> Self {
+        Self { endpoint: self.endpoint.header(name, value), ..self }
     }
 
     /// The base URL without credentials and query, for messages.
     pub(crate) fn name(&self) -> String {
-        public_name(&self.base)
+        self.endpoint.name()
     }
 
     /// Sends a request to the resource below the base that the segments of `path` name,
@@ -179,65 +141,13 @@ impl Api {
         query: &[(&'static str, &str)],
         body: Option<(&'static str, Vec<u8>)>,
     ) -> Result<(String, Response<ClientBody>), Failure> {
-        let mut url = self.base.clone();
-        for segment in path {
-            // Dots would lead to another path, escaped or not.
-            if matches!(segment, "" | "." | "..") {
-                return Err(ApiError::Segment(segment.to_owned(), self.name()).into());
-            }
-            url.push('/');
-            url.extend(utf8_percent_encode(segment, SEGMENT));
-        }
-        for (index, (name, value)) in query.iter().enumerate() {
-            url.push(if index == 0 { '?' } else { '&' });
-            url.push_str(name);
-            url.push('=');
-            url.extend(utf8_percent_encode(value, SEGMENT));
-        }
-        let name = format!("{method} {}", public_name(&url));
-        let mut request = Request::builder().method(method).uri(&url);
-        if let Some(headers) = request.headers_mut() {
-            headers.extend(self.headers.clone());
-            if let Some(authorization) = self.authorization()? {
-                headers.insert(AUTHORIZATION, authorization);
-            }
-            if let Some((kind, _)) = &body {
-                headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
-            }
-        }
-        let body = body.map(|(_, bytes)| bytes).unwrap_or_default();
-        let request = request.body(body).map_err(Failure::permanent)?;
+        let (name, request) = self.endpoint.request(method, path, query, body)?;
         Ok((name, self.client.send(request).await.map_err(failed)?))
     }
 
     /// Whether the text quotes the token.
     pub(crate) fn is_quoted_in(&self, text: &str) -> bool {
-        let token = self.token.as_ref().and_then(|(_, token)| token.read().ok());
-        token.is_some_and(|token| text.contains(token.expose_secret()))
-    }
-
-    /// The header `authorization`, with the token as it is now.
-    ///
-    /// A token that cannot be read is a temporary failure: its file may be about to be
-    /// replaced.
-    fn authorization(&self) -> Result<Option<HeaderValue>, Failure> {
-        let Some((scheme, token)) = &self.token else { return Ok(None) };
-        let token = token.read().map_err(Failure::temporary)?;
-        let mut text = format!("{scheme}{}", token.expose_secret());
-        if !scheme.is_empty() {
-            text.insert(scheme.len(), ' ');
-        }
-        let mut value = HeaderValue::from_str(&text)
-            .map_err(|_| Failure::permanent(ApiError::Token(self.name())))?;
-        value.set_sensitive(true);
-        Ok(Some(value))
-    }
-}
-
-/// Without a password in the URL.
-impl fmt::Debug for Api {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Api").field("url", &self.name()).finish_non_exhaustive()
+        self.endpoint.is_quoted_in(text)
     }
 }
 
@@ -324,10 +234,12 @@ pub(crate) fn member(name: &'static str) -> impl Fn(&[u8]) -> Option<String> {
     }
 }
 
-/// These errors are permanent where they are not mapped otherwise: a URL or a token in
-/// the configuration is wrong.
-impl From<ApiError> for Failure {
-    fn from(error: ApiError) -> Self {
-        Self::permanent(Box::<dyn Error + Send + Sync>::from(error))
+/// A token that cannot be read is a temporary failure: its file may be about to be
+/// replaced. The others are permanent: a URL or a token in the configuration is wrong.
+impl From<EndpointError> for Failure {
+    fn from(error: EndpointError) -> Self {
+        let is_temporary = matches!(error, EndpointError::Secret(_));
+        let error = Box::<dyn Error + Send + Sync>::from(error);
+        if is_temporary { Self::temporary(error) } else { Self::permanent(error) }
     }
 }

@@ -54,7 +54,6 @@ mod failure;
 mod machine;
 mod record;
 mod runtime;
-mod secret;
 mod source;
 mod target;
 mod toggle;
@@ -69,7 +68,6 @@ pub use self::{
         CellStatus, Engine, EngineBuilder, EngineError, FailureStatus, HeldBack, PartStatus, Plan,
         PlannedAction, PlannedChange, RemovalStatus, Running, Status, ToggleStatus,
     },
-    secret::Secret,
     source::{Answer, OpaSource, OpaSourceBuilder, OpalSource, OpalSourceBuilder, PolicySource},
     target::{
         FlagdTarget, FlagdTargetBuilder, Held, LaunchDarklyTarget, LaunchDarklyTargetBuilder,
@@ -78,3 +76,4 @@ pub use self::{
     toggle::{Rule, Toggle},
     users::Users,
 };
+pub use crate::http::Secret;

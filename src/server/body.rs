@@ -1,7 +1,7 @@
 //! Bodies of requests, read within a limit, and of responses.
 //!
-//! There is one type for all bodies of responses, [`Reply`], so that the service
-//! of a connection needs no boxed body. Its variants are what the protocols need:
+//! There is one type for all bodies of responses, [`ResponseBody`], so that the
+//! service of a connection needs no boxed body. Its variants are what the protocols need:
 //!
 //! ```text
 //! Whole     DATA                         OFREP, Connect, probes
@@ -47,7 +47,7 @@ pub(crate) async fn read(received: &mut Received, limit: usize) -> Result<Bytes,
 
 /// The body of a response.
 #[derive(Debug)]
-pub(crate) enum Reply {
+pub(crate) enum ResponseBody {
     /// These bytes, unless there are none or they were sent.
     Whole(Option<Bytes>),
     /// The message of a gRPC call that succeeded, until it is sent; and whether the
@@ -64,7 +64,7 @@ pub(crate) enum Reply {
 /// in Connect.
 pub(crate) type Ending = fn(&Status) -> Frame<Bytes>;
 
-impl Reply {
+impl ResponseBody {
     /// No body.
     pub(crate) fn empty() -> Self {
         Self::Whole(None)
@@ -120,7 +120,7 @@ pub(crate) fn trailers(status: &Status) -> HeaderMap {
     trailers
 }
 
-impl Body for Reply {
+impl Body for ResponseBody {
     type Data = Bytes;
     type Error = Infallible;
 

@@ -23,7 +23,7 @@ use http::{Request, Response};
 use tokio::sync::Semaphore;
 
 use super::{
-    body::{Received, Reply},
+    body::{Received, ResponseBody},
     core::Core,
     evaluation, management, ofrep, sync,
 };
@@ -85,7 +85,7 @@ pub(crate) fn serve(
     core: Arc<Core>,
 ) -> impl tower_service::Service<
     Request<Received>,
-    Response = Response<Reply>,
+    Response = Response<ResponseBody>,
     Error = Infallible,
     Future: Send,
 > + Clone
@@ -94,26 +94,30 @@ pub(crate) fn serve(
     core.metrics.connections.enter();
     let large = Arc::new(Semaphore::new(MOST_LARGE));
     let connection = Arc::new(Connection { service, core, large });
-    ServiceFn(move |request| answer(connection.clone(), request))
+    ServiceFn(move |request| handle(connection.clone(), request))
 }
 
 /// Responds to a request, once there is a permit if it needs one.
-async fn answer(
+async fn handle(
     connection: Arc<Connection>,
     request: Request<Received>,
-) -> Result<Response<Reply>, Infallible> {
+) -> Result<Response<ResponseBody>, Infallible> {
     let Connection { service, core, large } = &*connection;
     if !service.answers_all(request.uri().path()) {
         return Ok(route(*service, core.clone(), request).await);
     }
     // The semaphore is never closed.
     let room = large.clone().acquire_owned().await.ok();
-    Ok(route(*service, core.clone(), request).await.map(|reply| reply.holding(room)))
+    Ok(route(*service, core.clone(), request).await.map(|body| body.holding(room)))
 }
 
 /// Passes a request to the module of its port. The body is lent to the handlers
 /// and dropped once the response is there.
-async fn route(service: Service, core: Arc<Core>, request: Request<Received>) -> Response<Reply> {
+async fn route(
+    service: Service,
+    core: Arc<Core>,
+    request: Request<Received>,
+) -> Response<ResponseBody> {
     let (parts, mut body) = request.into_parts();
     let request = Request::from_parts(parts, &mut body);
     match service {
@@ -132,9 +136,9 @@ struct ServiceFn<F>(F);
 impl<F, R> tower_service::Service<Request<Received>> for ServiceFn<F>
 where
     F: FnMut(Request<Received>) -> R,
-    R: Future<Output = Result<Response<Reply>, Infallible>>,
+    R: Future<Output = Result<Response<ResponseBody>, Infallible>>,
 {
-    type Response = Response<Reply>;
+    type Response = Response<ResponseBody>;
     type Error = Infallible;
     type Future = R;
 

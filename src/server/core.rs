@@ -49,7 +49,7 @@ use tokio::{
 use tonic::Status;
 
 use super::{
-    context::{Additions, Merged},
+    context::{Merged, StaticContext},
     cors::Cors,
     metrics::Metrics,
     store::Store,
@@ -111,7 +111,7 @@ pub(crate) struct Core {
     pub(crate) opened: AtomicBool,
     pub(crate) metrics: Metrics,
     /// The context fields from options and headers.
-    pub(crate) additions: Additions,
+    pub(crate) static_context: StaticContext,
     /// Called for each request that evaluates flags.
     pub(crate) context_source: Option<Arc<dyn ContextSource>>,
     pub(crate) cors: Cors,
@@ -156,32 +156,31 @@ impl Core {
     /// Returns when a unary request can be evaluated: immediately, if the server
     /// has opened.
     ///
-    /// Until then it waits for the sources, but not longer than `patience` says
-    /// that the client waits. `patience` is called only then, because it parses a
-    /// header.
+    /// Until then it waits for the sources, but not longer than the client does.
+    /// `client_timeout` is called only then, because it parses a header.
     ///
     /// # Errors
     ///
     /// Returns `UNAVAILABLE` if there are still no flags. A result would say that
     /// the flags do not exist.
-    pub(crate) async fn answerable(
+    pub(crate) async fn ready_to_evaluate(
         &self,
-        patience: impl FnOnce() -> Option<Duration>,
+        client_timeout: impl FnOnce() -> Option<Duration>,
     ) -> Result<(), Status> {
         // Acquire, with the Release in `open`: whoever sees the mark sees the flags too.
         if self.opened.load(Ordering::Acquire) {
             return Ok(());
         }
         // In a box, so that the futures of all later requests need no room for it.
-        Box::pin(self.opening(patience())).await
+        Box::pin(self.opening(client_timeout())).await
     }
 
     /// Waits for the first of three: the sources, a shutdown, the client's
     /// deadline.
-    async fn opening(&self, patience: Option<Duration>) -> Result<(), Status> {
-        let impatient = async {
-            match patience {
-                Some(patience) => sleep(patience).await,
+    async fn opening(&self, client_timeout: Option<Duration>) -> Result<(), Status> {
+        let client_timeout = async {
+            match client_timeout {
+                Some(timeout) => sleep(timeout).await,
                 None => pending().await,
             }
         };
@@ -195,7 +194,7 @@ impl Core {
                 "no source has provided flags yet: try again"
             }
             () = self.stopped() => "the server is shutting down",
-            () = impatient => "the flags are not loaded yet: try again",
+            () = client_timeout => "the flags are not loaded yet: try again",
         };
         Err(Status::unavailable(message))
     }

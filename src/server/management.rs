@@ -24,7 +24,7 @@ use tokio::sync::mpsc;
 use tonic::Status;
 
 use super::{
-    body::{Received, Reply},
+    body::{Received, ResponseBody},
     core::Core,
 };
 use crate::server::protocol::{envelope, grpc, respond};
@@ -33,7 +33,10 @@ use crate::server::protocol::{envelope, grpc, respond};
 const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Responds to a request of the management port.
-pub(crate) async fn serve(core: Arc<Core>, request: Request<&mut Received>) -> Response<Reply> {
+pub(crate) async fn serve(
+    core: Arc<Core>,
+    request: Request<&mut Received>,
+) -> Response<ResponseBody> {
     if grpc::is_grpc(request.headers()) {
         return health(&core, request).await;
     }
@@ -74,7 +77,7 @@ const SERVICES: [&str; 4] = [
 ///
 /// An unknown service is `NOT_FOUND` for `Check`, and for `Watch` a stream of
 /// `SERVICE_UNKNOWN`, as the protocol demands.
-async fn health(core: &Arc<Core>, request: Request<&mut Received>) -> Response<Reply> {
+async fn health(core: &Arc<Core>, request: Request<&mut Received>) -> Response<ResponseBody> {
     let path = request.uri().path().to_owned();
     let Some(procedure) = path.strip_prefix("/grpc.health.v1.Health/") else {
         return respond::not_found();
@@ -85,7 +88,7 @@ async fn health(core: &Arc<Core>, request: Request<&mut Received>) -> Response<R
     };
     let is_known = SERVICES.contains(&&*message.service);
     match procedure {
-        "Check" if is_known => grpc::answer(status(serving(core))),
+        "Check" if is_known => grpc::succeeded(status(serving(core))),
         "Check" => grpc::failed(Status::not_found("unknown service")),
         "Watch" => grpc::stream(watch(core, is_known)),
         _ => grpc::failed_in_trailers(grpc::unknown(procedure)),
@@ -109,13 +112,13 @@ fn watch(core: &Arc<Core>, is_known: bool) -> mpsc::Receiver<Result<Bytes, Statu
     let core = core.clone();
     tokio::spawn(async move {
         let mut versions = core.store.watch();
-        let mut told = None;
+        let mut sent = None;
         loop {
             let now = if is_known { serving(&core) } else { SERVICE_UNKNOWN };
-            if told != Some(now) && sender.send(Ok(status(now))).await.is_err() {
+            if sent != Some(now) && sender.send(Ok(status(now))).await.is_err() {
                 return;
             }
-            told = Some(now);
+            sent = Some(now);
             if *core.stopping.borrow() {
                 let _ = sender.send(Err(Status::unavailable("the server is shutting down"))).await;
                 return;

@@ -64,6 +64,7 @@ mod body;
 mod builder;
 mod connection;
 mod context;
+mod context_changes;
 mod core;
 mod cors;
 mod error;

@@ -32,14 +32,14 @@ use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
 
 use super::{
-    body::{self, ReadError, Received, Reply},
+    body::{self, ReadError, Received, ResponseBody},
     core::Core,
 };
 use crate::{
     evaluator::{ErrorCode, Outcome, load::surrogates},
     excerpt::excerpt,
     server::{
-        evaluation::{resolve::Question, resolve_all},
+        evaluation::{resolve::Evaluation, resolve_all},
         metrics::requests::Route,
         protocol::{envelope, respond, wire::Fields},
     },
@@ -50,14 +50,17 @@ pub(crate) const PATH: &str = "/ofrep/v1/evaluate/flags";
 const JSON: &str = "application/json";
 
 /// Responds to a request of the OFREP port.
-pub(crate) async fn serve(core: Arc<Core>, request: Request<&mut Received>) -> Response<Reply> {
+pub(crate) async fn serve(
+    core: Arc<Core>,
+    request: Request<&mut Received>,
+) -> Response<ResponseBody> {
     core.cors.around(request, |request| route(&core, request)).await
 }
 
 /// Finds the flag in the path, and measures the request.
 ///
 /// A key is one segment of the path; a slash in it is written as `%2F`.
-async fn route(core: &Core, request: Request<&mut Received>) -> Response<Reply> {
+async fn route(core: &Core, request: Request<&mut Received>) -> Response<ResponseBody> {
     let (parts, body) = request.into_parts();
     let key = match parts.uri.path().strip_prefix(PATH) {
         Some("" | "/") => None,
@@ -70,19 +73,19 @@ async fn route(core: &Core, request: Request<&mut Received>) -> Response<Reply> 
         return respond::only_post();
     }
     let began = Instant::now();
-    let response = answer(core, key.as_deref(), &parts.headers, body).await;
+    let response = handle(core, key.as_deref(), &parts.headers, body).await;
     let route = if key.is_some() { Route::OfrepFlag } else { Route::OfrepAll };
-    core.metrics.requests.answered(route, response.status(), began.elapsed());
+    core.metrics.requests.finished(route, response.status(), began.elapsed());
     response
 }
 
 /// Reads the body, if it can be read, and evaluates.
-async fn answer(
+async fn handle(
     core: &Core,
     key: Option<&str>,
     headers: &HeaderMap,
     body: &mut Received,
-) -> Response<Reply> {
+) -> Response<ResponseBody> {
     if let Err(status) = envelope::not_encoded(headers, &CONTENT_ENCODING) {
         let body = serde_json::json!({"errorDetails": status.message()}).to_string();
         let response = respond::content(StatusCode::UNSUPPORTED_MEDIA_TYPE, JSON, body);
@@ -100,7 +103,7 @@ async fn answer(
 
 /// The response while there are no flags, or no fields of the context source. The
 /// client keeps the flags that it has, and tries again after a second.
-fn unavailable(details: &str) -> Response<Reply> {
+fn unavailable(details: &str) -> Response<ResponseBody> {
     let body = serde_json::json!({"errorDetails": details}).to_string();
     let response = respond::content(StatusCode::SERVICE_UNAVAILABLE, JSON, body);
     respond::with(response, RETRY_AFTER, "1")
@@ -135,7 +138,7 @@ async fn evaluate(
     key: Option<&str>,
     headers: &HeaderMap,
     bytes: &Bytes,
-) -> Response<Reply> {
+) -> Response<ResponseBody> {
     let Some(context) = context(bytes) else {
         return failed(key, "INVALID_CONTEXT", "Provider context is not valid");
     };
@@ -144,26 +147,26 @@ async fn evaluate(
         Err(error) => return failed(key, "GENERAL", &format!("invalid selector: {error}")),
     };
     // A request that is invalid does not wait for the flags.
-    if let Err(status) = core.answerable(|| None).await {
+    if let Err(status) = core.ready_to_evaluate(|| None).await {
         return unavailable(status.message());
     }
-    let context = core.additions.over(&context, headers);
+    let context = core.static_context.over(&context, headers);
     let fields = match core.fields(&context).await {
         Ok(fields) => fields,
         Err(status) => return unavailable(status.message()),
     };
     let context = context.with_fields(fields.as_deref());
     let (flags, context) = (core.store.snapshot(), context.as_context());
-    let question = Question { core, flags: &flags, selector: &selector, context };
+    let evaluation = Evaluation { core, flags: &flags, selector: &selector, context };
     match key {
-        Some(key) => one(&question, key),
-        None => all(&question, headers),
+        Some(key) => one(&evaluation, key),
+        None => all(&evaluation, headers),
     }
 }
 
 /// The response to a request that is invalid as such, whatever the flag. `key` is
 /// there if one flag was requested.
-fn failed(key: Option<&str>, code: &str, details: &str) -> Response<Reply> {
+fn failed(key: Option<&str>, code: &str, details: &str) -> Response<ResponseBody> {
     let mut text = String::from("{");
     if let Some(key) = key {
         let _ = write!(text, "\"key\":{},", Value::from(key));
@@ -175,16 +178,16 @@ fn failed(key: Option<&str>, code: &str, details: &str) -> Response<Reply> {
 
 /// The response with one flag. Null is not a value of any type, so a variant that
 /// is null is a type mismatch.
-fn one(question: &Question<'_>, key: &str) -> Response<Reply> {
+fn one(evaluation: &Evaluation<'_>, key: &str) -> Response<ResponseBody> {
     let mut out = Vec::with_capacity(128);
-    let metrics = &question.core.metrics;
+    let metrics = &evaluation.core.metrics;
     let nothing = Map::new();
-    let Some(outcome) = question.evaluate(key) else {
+    let Some(outcome) = evaluation.evaluate(key) else {
         metrics.count(key, Err(ErrorCode::FlagNotFound));
-        write_failure(&mut out, key, ErrorCode::FlagNotFound, question.metadata(&nothing));
+        write_failure(&mut out, key, ErrorCode::FlagNotFound, evaluation.metadata(&nothing));
         return respond::content(StatusCode::NOT_FOUND, JSON, out);
     };
-    let metadata = question.metadata(outcome.metadata);
+    let metadata = evaluation.metadata(outcome.metadata);
     let no_value = outcome.value.is_some_and(Value::is_null).then_some(ErrorCode::TypeMismatch);
     if let Some(failure) = outcome.error.or(no_value) {
         metrics.count(key, Err(failure));
@@ -201,9 +204,9 @@ fn one(question: &Question<'_>, key: &str) -> Response<Reply> {
 ///
 /// The tag is a hash of the body and its length. The hash has a fixed seed, so
 /// that several servers with the same flags have the same tags.
-fn all(question: &Question<'_>, headers: &HeaderMap) -> Response<Reply> {
+fn all(evaluation: &Evaluation<'_>, headers: &HeaderMap) -> Response<ResponseBody> {
     let mut out = Vec::from(*b"{\"flags\":[");
-    for one in resolve_all::each(question) {
+    for one in resolve_all::each(evaluation) {
         if out.last() != Some(&b'[') {
             out.push(b',');
         }
@@ -213,7 +216,7 @@ fn all(question: &Question<'_>, headers: &HeaderMap) -> Response<Reply> {
         }
     }
     out.extend_from_slice(b"],\"metadata\":");
-    write_metadata(&mut out, question.metadata(&Map::new()));
+    write_metadata(&mut out, evaluation.metadata(&Map::new()));
     out.push(b'}');
 
     let hash = foldhash::quality::FixedState::default().hash_one(&out);

@@ -31,7 +31,7 @@ use tokio::{
 use tonic::Status;
 
 use super::core::Core;
-use crate::server::store::{selector::Selector, snapshot::Snapshot, told::Told};
+use crate::server::store::{selector::Selector, sent_version::SentVersion, snapshot::Snapshot};
 
 /// The messages of one kind of stream. They are complete, with their envelope.
 pub(crate) trait Messages: Send + Sync + 'static {
@@ -41,7 +41,7 @@ pub(crate) trait Messages: Send + Sync + 'static {
     /// The first message, once the flags are loaded.
     fn first(&self, core: &Core, flags: &Snapshot, selector: &Selector) -> Bytes;
 
-    /// The message about what has changed since the version in `told`; none if
+    /// The message about what has changed since the version in `sent`; none if
     /// nothing has changed for this selector.
     ///
     /// # Errors
@@ -51,7 +51,7 @@ pub(crate) trait Messages: Send + Sync + 'static {
     fn change(
         &self,
         core: &Core,
-        told: Told,
+        sent: SentVersion,
         flags: &Snapshot,
         selector: &Selector,
     ) -> Result<Option<Bytes>, Status>;
@@ -116,7 +116,7 @@ async fn run(
         // flagd's message, for either deadline: flagd does not distinguish them.
         () = deadline => Status::deadline_exceeded("stream closed due to server-side timeout"),
         () = sender.closed() => return,
-        ended = tell(core, selector, messages, sender) => match ended {
+        ended = send_changes(core, selector, messages, sender) => match ended {
             Some(status) => status,
             None => return,
         },
@@ -130,7 +130,7 @@ async fn run(
 /// The order of two lines matters: the version is marked as seen before the
 /// snapshot is taken, so that an update in between is looked at again, and never
 /// missed.
-async fn tell(
+async fn send_changes(
     core: &Core,
     selector: &Selector,
     messages: &impl Messages,
@@ -141,7 +141,7 @@ async fn tell(
     let room = sender.reserve().await.ok()?;
     versions.mark_unchanged();
     let flags = core.store.snapshot().clone();
-    let mut told = flags.told();
+    let mut sent = flags.sent_version();
     room.send(Ok(messages.first(core, &flags, selector)));
     drop(flags);
 
@@ -156,7 +156,7 @@ async fn tell(
                 let room = sender.reserve().await.ok()?;
                 versions.mark_unchanged();
                 let flags = core.store.snapshot().clone();
-                match messages.change(core, told, &flags, selector) {
+                match messages.change(core, sent, &flags, selector) {
                     Ok(None) => {}
                     Ok(Some(message)) => {
                         room.send(Ok(message));
@@ -164,7 +164,7 @@ async fn tell(
                     }
                     Err(status) => return Some(status),
                 }
-                told = flags.told();
+                sent = flags.sent_version();
             }
             () = &mut quiet => {
                 if let Some((_, message)) = &keep_alive {

@@ -21,7 +21,7 @@ use tokio::sync::watch;
 use tonic::Status;
 
 use super::{
-    body::{Received, Reply},
+    body::{Received, ResponseBody},
     core::Core,
     metrics::Counted,
     stream::{self, Messages},
@@ -33,11 +33,14 @@ use crate::server::{
         respond,
         wire::{Fields, write_text},
     },
-    store::{selector::Selector, snapshot::Snapshot, told::Told},
+    store::{selector::Selector, sent_version::SentVersion, snapshot::Snapshot},
 };
 
 /// Responds to a request of the sync port.
-pub(crate) async fn serve(core: Arc<Core>, request: Request<&mut Received>) -> Response<Reply> {
+pub(crate) async fn serve(
+    core: Arc<Core>,
+    request: Request<&mut Received>,
+) -> Response<ResponseBody> {
     let path = request.uri().path().to_owned();
     let Some(procedure) = path.strip_prefix("/flagd.sync.v1.FlagSyncService/") else {
         return respond::not_found();
@@ -54,7 +57,7 @@ async fn call(
     core: &Arc<Core>,
     procedure: &str,
     request: Request<&mut Received>,
-) -> Result<Response<Reply>, Response<Reply>> {
+) -> Result<Response<ResponseBody>, Response<ResponseBody>> {
     let limit = core.max_body;
     match procedure {
         "SyncFlags" => {
@@ -69,10 +72,10 @@ async fn call(
             match selector(core, &headers, &message.selector) {
                 Ok(selector) => {
                     // A definition without flags would look as if all had been deleted.
-                    let ready = core.answerable(|| grpc::patience(&headers)).await;
+                    let ready = core.ready_to_evaluate(|| grpc::client_timeout(&headers)).await;
                     ready.map(|()| {
                         let definition = core.store.snapshot().definition(&selector);
-                        grpc::answer(envelope::wrap(|out| write_text(1, &definition, out)))
+                        grpc::succeeded(envelope::wrap(|out| write_text(1, &definition, out)))
                     })
                 }
                 Err(status) => Err(status),
@@ -81,7 +84,7 @@ async fn call(
         "GetMetadata" => {
             grpc::receive::<GetMetadataRequest>(request, limit).await?;
             if core.sync_metadata {
-                Ok(grpc::answer(envelope::wrap(|out| context(core, out))))
+                Ok(grpc::succeeded(envelope::wrap(|out| context(core, out))))
             } else {
                 Err(Status::unimplemented("metadata endpoint disabled"))
             }
@@ -101,7 +104,7 @@ fn selector(core: &Core, headers: &http::HeaderMap, message: &str) -> Result<Sel
 /// Writes the sync context: the constants that the server adds to every
 /// evaluation context. Fields from headers belong to a request and are not there.
 fn context(core: &Core, out: &mut BytesMut) {
-    Fields::new(&core.additions.values).write_field(2, out);
+    Fields::new(&core.static_context.values).write_field(2, out);
 }
 
 /// The messages of the sync stream.
@@ -134,12 +137,12 @@ impl Messages for Sync {
     fn change(
         &self,
         core: &Core,
-        told: Told,
+        sent: SentVersion,
         flags: &Snapshot,
         selector: &Selector,
     ) -> Result<Option<Bytes>, Status> {
-        let told = Told { touches: flags.touches, ..told };
-        let changes = core.store.changes(told, flags, selector);
+        let sent = SentVersion { touches: flags.touches, ..sent };
+        let changes = core.store.changes(sent, flags, selector);
         let same = changes.is_some_and(|changes| changes.flags.is_empty());
         Ok((!same).then(|| Self::message(core, flags, selector)))
     }

@@ -37,7 +37,7 @@ use crate::{
     excerpt::excerpt,
     http::{
         Client, ClientError,
-        client::parse,
+        client::url::parse,
         public_name,
         tls::{ClientTls, Pem},
     },
@@ -262,7 +262,7 @@ impl HttpSource {
 
     /// Sends one request. Returns `None` if the server says that the definition has
     /// not changed.
-    async fn ask(&self) -> Result<Option<(Known, Definition)>, FetchError> {
+    async fn request(&self) -> Result<Option<(Known, Definition)>, FetchError> {
         let headers = self.request_headers()?;
         let name = self.name.clone();
         let response =
@@ -336,9 +336,9 @@ impl FlagSource for HttpSource {
             if let Some(due) = self.due {
                 sleep_until(due).await;
             }
-            let answer = self.ask().await;
+            let result = self.request().await;
             self.due = Some(Instant::now() + self.interval);
-            match answer {
+            match result {
                 Ok(Some((new, definition))) => {
                     let former = self.known.replace(new).map(|known| known.digest);
                     if former != self.known.as_ref().map(|known| known.digest) {

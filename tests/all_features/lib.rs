@@ -1,1 +1,1 @@
-//! Nothing but a dependency on the library with all of its features: see `Cargo.toml`.
+//! Only depends on the library with all of its features: see `Cargo.toml`.

@@ -10,7 +10,7 @@ use crate::program::{run, run_with_input};
 const VALID: &str =
     r#"{"flags": {"a": {"state": "ENABLED", "variants": {"x": 1}, "defaultVariant": "x"}}}"#;
 
-/// Two flags are broken, the third is not.
+/// Two flags are broken, the third is valid.
 const BROKEN: &str = r#"{
   "flags": {
     "first": { "state": "ENABLED", "variants": { "x": 1 }, "defaultVariant": "y" },
@@ -67,7 +67,7 @@ async fn scripts_get_json() {
 }
 
 #[tokio::test]
-async fn text_that_cannot_be_read_is_an_error_with_its_place() {
+async fn a_malformed_definition_is_an_error_with_its_position() {
     let directory = tempfile::tempdir().unwrap();
     let half = file(&directory, "half.json", "{\n  \"flags\": {");
     let absent = directory.path().join("absent.json").to_str().unwrap().to_owned();
@@ -82,8 +82,8 @@ async fn text_that_cannot_be_read_is_an_error_with_its_place() {
 }
 
 #[tokio::test]
-async fn warnings_fail_only_when_asked_to() {
-    // The schema knows no such state; flagd takes it for ENABLED.
+async fn warnings_fail_only_on_request() {
+    // The schema does not allow this state; flagd treats it as ENABLED.
     let doubtful = VALID.replace("ENABLED", "MAYBE");
     let checked = run_with_input(&["check", "-"], &doubtful).await;
     assert_eq!(checked.code, Some(0));
@@ -105,9 +105,9 @@ async fn a_byte_order_mark_is_skipped() {
     assert!(broken.out.starts_with("-:1:2: error: "), "{broken:?}");
 }
 
-/// What can never work, with its place and what was meant.
+/// What can never work, with its position and what was probably meant.
 #[tokio::test]
-async fn rules_that_can_never_work_are_warned_of() {
+async fn rules_that_can_never_work_cause_warnings() {
     let flag = r#"{"state": "ENABLED", "variants": {"on": true, "off": false}, "defaultVariant": "off",
  "targeting": {"if": [{"endswith": [{"var": "email"}, "@corp.example"]}, "no",
   {"$ref": "staf"}, "on"]}}"#;
@@ -130,7 +130,7 @@ async fn rules_that_can_never_work_are_warned_of() {
     assert_eq!(lines, expected, "{checked:#?}");
 }
 
-/// What a definition says cannot forge a line, nor reach the terminal.
+/// A definition can neither forge a line of output nor control the terminal.
 #[tokio::test]
 async fn control_characters_are_escaped() {
     let text = r#"{"flags": {"a\nb\u001b": {"state": "ENABLED", "variants": {"on": true},

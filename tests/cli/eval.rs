@@ -23,7 +23,7 @@ fn definition() -> Value {
                 { "==": [{ "var": "targetingKey" }, "key"] }, "two",
             ] },
         },
-        // `===`: of a number, none of these is true.
+        // `===`: none of these equals a number.
         "user": {
             "state": "ENABLED",
             "variants": { "other": 0, "four": 4, "yes": 1, "long": 2 },
@@ -41,7 +41,7 @@ fn definition() -> Value {
     } })
 }
 
-/// What the SDK cannot hold.
+/// Values that the SDK cannot represent.
 fn nulls() -> Value {
     json!({ "list": [1, null, { "a": [null, "x"] }], "none": null, "half": 0.5 })
 }
@@ -52,7 +52,7 @@ async fn eval(flagd: &FlagdProcess, args: &[&str]) -> Finished {
 }
 
 #[tokio::test]
-async fn every_type_is_found_and_asked_for() {
+async fn every_type_is_detected_or_requested() {
     let flagd = flagd(&definition()).await;
     for (key, as_type, variant, value) in [
         ("bool", "bool", "off", json!(false)),
@@ -88,7 +88,7 @@ async fn the_context_is_fields_and_json() {
     }
 }
 
-/// As the documentation says: gRPC does not use the proxies of the environment.
+/// As documented, gRPC does not use the proxies of the environment.
 #[tokio::test]
 async fn proxies_in_the_environment_are_not_used() {
     let flagd = flagd(&definition()).await;
@@ -125,7 +125,7 @@ async fn the_targeting_key_is_a_string_and_other_fields_can_be() {
     let run = eval(&flagd, &["user", "--json", "-c", "targeting_key=4"]).await;
     assert_eq!(run.json()["variant"], "other");
     assert!(run.err.contains("did you mean `targetingKey`?"), "{run:?}");
-    // The last of a name counts, and a dot has no meaning.
+    // The last value of a name counts, and a dot has no meaning.
     for (contexts, variant) in [
         (["targetingKey=4", "targetingKey=5"], "other"),
         (["targetingKey=5", "targetingKey=4"], "four"),
@@ -137,7 +137,7 @@ async fn the_targeting_key_is_a_string_and_other_fields_can_be() {
 }
 
 #[tokio::test]
-async fn a_context_that_cannot_be_meant_is_an_error() {
+async fn a_mistaken_context_is_an_error() {
     for (context, message) in [
         ("targetingKey:=4", "must be a string, got 4; write `targetingKey=VALUE`"),
         (r#"{"targetingKey": 4}"#, "must be a string, got 4; write `targetingKey=VALUE`"),
@@ -165,7 +165,7 @@ async fn people_get_lines() {
 }
 
 #[tokio::test]
-async fn a_flag_without_a_value_is_told_from_errors() {
+async fn a_flag_without_a_value_is_not_an_error() {
     let flagd = flagd(&definition()).await;
     for (args, reason, code) in [
         (&["off"][..], "DISABLED", "GENERAL"),
@@ -181,7 +181,7 @@ async fn a_flag_without_a_value_is_told_from_errors() {
 }
 
 #[tokio::test]
-async fn wrong_usage_and_a_flagd_out_of_reach_have_their_own_codes() {
+async fn wrong_usage_and_an_unreachable_flagd_have_exit_codes_of_their_own() {
     let port = free_port().to_string();
     let run = run(&["eval", "flag", "--host", "127.0.0.1", "--port", &port, "--json"]).await;
     assert_eq!(run.code, Some(3));
@@ -215,7 +215,7 @@ async fn the_environment_says_where_flagd_is() {
 }
 
 #[tokio::test]
-async fn flags_are_evaluated_here_when_asked_to() {
+async fn flags_are_evaluated_in_process_on_request() {
     let flagd = flagd(&definition()).await;
     let (file, port) = (flagd.flags_path(), flagd.ports().sync.to_string());
     let of_a_file = ["--file", file.to_str().unwrap()];

@@ -1,4 +1,4 @@
-//! The examples that end by themselves.
+//! The examples that run to their end.
 //!
 //! Cargo builds examples for `cargo test --workspace`, and not for one test program alone.
 
@@ -56,7 +56,7 @@ async fn printed(command: Command, expected: &[&str]) {
 #[tokio::test]
 async fn quickstart_with_its_own_server() {
     let mut command = example("quickstart");
-    // They are for a flagd that nobody named.
+    // They apply to a flagd that the environment does not name.
     command.env("FLAGD_RESOLVER", "in-process").env("FLAGD_TLS", "true");
     command.env("FLAGD_SOURCE_SELECTOR", "flagSetId=x").env("FLAGD_CACHE", "disabled");
     let change =

@@ -9,7 +9,7 @@ use crate::{
     program::{Finished, finish, flagstaff, run},
     start::addresses,
     support::{
-        raw::{SilentPeer, closed_port},
+        servers::raw::{SilentPeer, closed_port},
         wait::becomes_true,
     },
 };
@@ -36,7 +36,7 @@ fn port(addresses: &[(String, SocketAddr)], service: &str) -> u16 {
 }
 
 #[tokio::test]
-async fn a_server_that_is_well_is_found_where_it_listens() {
+async fn a_healthy_server_is_found_where_it_listens() {
     let flagd = flagd(&one_flag()).await;
     let port = flagd.ports().management;
     for (args, line) in [(&[][..], "healthy\n"), (&["--readiness"], "ready\n")] {
@@ -89,7 +89,7 @@ async fn a_server_without_flags_is_healthy_but_not_ready() {
 }
 
 #[tokio::test]
-async fn what_gives_no_answer_in_time_is_unreachable() {
+async fn a_server_that_does_not_respond_in_time_is_unreachable() {
     let closed = health(closed_port(), &["--readiness"]).await;
     assert_eq!(closed.code, Some(3), "{closed:?}");
     let silent = SilentPeer::start();
@@ -114,7 +114,7 @@ async fn wrong_usage() {
     }
 }
 
-/// Without a shell, which the image does not have.
+/// It runs without a shell, which the image does not have.
 #[tokio::test]
 async fn the_image_checks_itself() {
     let dockerfile = include_str!("../../Dockerfile");

@@ -1,7 +1,7 @@
 //! The program `flagstaff` as a process: what it prints, and how it ends.
 //!
-//! It asks the flagd of `FLAGD_BIN` or `FLAGD_IMAGE`, else a `flagstaff start`.
-// There are flags of a flagd.
+//! It calls the flagd of `FLAGD_BIN` or `FLAGD_IMAGE`, otherwise a `flagstaff start`.
+// The names `flag`, `flags` and `flagd` are similar.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::similar_names)]
 
 #[path = "../support/mod.rs"]
@@ -9,8 +9,12 @@ mod support;
 
 mod argocd;
 mod check;
+#[path = "../flagops/double.rs"]
+#[allow(dead_code, unreachable_pub, reason = "shared with tests that need more of it")]
+mod double;
 mod eval;
 mod examples;
+mod facts;
 mod health;
 mod options;
 mod program;

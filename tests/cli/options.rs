@@ -1,4 +1,4 @@
-//! Options and variables of `flagstaff start`, each seen in what the running server answers.
+//! Options and variables of `flagstaff start`, each seen in the responses of the running server.
 
 use std::{fs, net::SocketAddr};
 
@@ -19,7 +19,7 @@ use crate::{
     },
 };
 
-/// A server that runs, and where it answers.
+/// A running server and its addresses.
 pub(crate) struct Started {
     addresses: Vec<(String, SocketAddr)>,
     _child: Child,
@@ -49,7 +49,7 @@ impl Started {
         self.addresses.iter().find(of).expect("a service").1.port()
     }
 
-    /// Sends a request over HTTP/1.1; the whole answer. `headers` end in line breaks.
+    /// Sends a request over HTTP/1.1; returns the whole response. `headers` end in line breaks.
     async fn ask(&self, service: &str, line: &str, headers: &str, body: &str) -> String {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port(service))).await.unwrap();
         let length = body.len();
@@ -62,7 +62,7 @@ impl Started {
         String::from_utf8(answer).unwrap()
     }
 
-    /// The answer of OFREP for a flag, in lower case.
+    /// The OFREP response for a flag, in lower case.
     pub(crate) async fn ofrep(&self, flag: &str, headers: &str, body: &str) -> String {
         let line = format!("POST /ofrep/v1/evaluate/flags/{flag}");
         self.ask("ofrep", &line, headers, body).await.to_lowercase()
@@ -91,7 +91,7 @@ fn files() -> TempDir {
 /// A request to OFREP: the flag, headers and body.
 type Question = (&'static str, String, String);
 
-/// Arguments, variables, a question, and what its answer must contain.
+/// Arguments, variables, a request, and what its response must contain.
 type Row = (&'static [&'static str], Variables, Question, &'static str);
 type Variables = &'static [(&'static str, &'static str)];
 
@@ -160,7 +160,7 @@ async fn each_option_has_its_effect() {
         let answer = server.ofrep(flag, headers, body).await;
         assert!(answer.contains(expected), "{args:?} {environment:?}: {answer}");
     }
-    // What would be there without the options.
+    // What the files would provide without the options.
     let server = Started::new(&files, &[A], &[]).await;
     let answer = server.ofrep("flag", "origin: https://a.example\r\nx-who: bob\r\n", "").await;
     assert!(answer.contains(r#""variant":"none""#), "{answer}");
@@ -197,7 +197,7 @@ async fn clients_show_a_certificate() {
             assert!(with.code == Some(0) && with.out.starts_with("other = \"a\"\n"), "{with:?}");
         }
     }
-    // Nobody is let in because a path is empty, or TLS is not there.
+    // An empty path, or missing TLS, does not admit clients.
     for (args, environment) in [
         (&[A, "--client-ca-path", &ca][..], &[][..]),
         (&[A, "-c", &cert, "-k", &key, "--client-ca-path", ""], &[]),

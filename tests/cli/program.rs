@@ -17,7 +17,7 @@ use crate::support::{flagd::Signal, wait::bounded};
 /// The program under test.
 pub(crate) const PATH: &str = env!("CARGO_BIN_EXE_flagstaff");
 
-/// What a run came to.
+/// The outcome of a run.
 #[derive(Debug)]
 pub(crate) struct Finished {
     pub(crate) code: Option<i32>,
@@ -39,7 +39,7 @@ pub(crate) fn flagstaff(args: &[&str]) -> Command {
     command
 }
 
-/// Without variables of flagd's, which may be set where the tests run.
+/// Without flagd's variables, which may be set where the tests run.
 pub(crate) fn without_flagd(mut command: Command) -> Command {
     for (name, _) in env::vars_os() {
         let is_ours = |name: &str| {
@@ -80,7 +80,7 @@ fn finished(output: std::process::Output) -> Finished {
     }
 }
 
-/// A run that goes on, read line by line.
+/// A run in progress, read line by line.
 pub(crate) struct Running {
     child: Child,
     lines: Lines<BufReader<ChildStdout>>,

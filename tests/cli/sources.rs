@@ -23,14 +23,14 @@ use crate::{
     support::{
         certs::Certificates,
         flagd::{FlagdCommand, FlagdProcess},
-        http2::{self, Connections, Listener},
         ports::{listen, local},
-        sync_server::SyncServer,
+        servers::http2::{self, Connections, Listener},
+        servers::sync_server::SyncServer,
         wait::eventually,
     },
 };
 
-/// A server of this package that speaks TLS, with two flag sets.
+/// A server of this package with TLS and two flag sets.
 async fn encrypted(certificates: &Certificates) -> FlagdProcess {
     let mut other = one_flag();
     other["metadata"] = json!({ "flagSetId": "other" });
@@ -41,7 +41,7 @@ async fn encrypted(certificates: &Certificates) -> FlagdProcess {
     server.command(FlagdCommand::Binary(PATH.into())).start().await.unwrap()
 }
 
-/// A server with this source of `--sources` alone.
+/// A server with only this source in `--sources`.
 async fn following(source: Value) -> Started {
     let sources = format!("--sources={}", json!([source]));
     Started::new(&TempDir::new().unwrap(), &[sources], &[]).await
@@ -67,9 +67,9 @@ async fn one_follows_a_flag_set_of_another_over_tls() {
     }
 }
 
-/// The authorities are the system's, which rustls lets a variable name.
+/// The authorities are the system's, which a variable of rustls can name.
 #[tokio::test]
-async fn one_follows_another_by_grpcs() {
+async fn one_follows_another_over_grpcs() {
     let certificates = Certificates::new();
     let first = encrypted(&certificates).await;
     let uri = format!("-f=grpcs://localhost:{}", first.ports().sync);
@@ -90,7 +90,7 @@ async fn the_provider_id_and_the_selector_are_sent() {
     assert_eq!((&*seen[0].0, &*seen[0].1), ("p", "s"));
 }
 
-/// A web server with a definition, and what it was asked when.
+/// A web server with a definition, and the requests that it received, with their times.
 async fn web() -> (String, Arc<Mutex<Vec<(Instant, HeaderMap)>>>) {
     let asked = Arc::<Mutex<Vec<_>>>::default();
     let log = asked.clone();
@@ -106,7 +106,7 @@ async fn web() -> (String, Arc<Mutex<Vec<(Instant, HeaderMap)>>>) {
 }
 
 #[tokio::test]
-async fn a_url_is_asked_with_authorization() {
+async fn a_url_is_fetched_with_authorization() {
     for (field, given, sent) in
         [("authHeader", "Basic hush", "Basic hush"), ("bearerToken", "hush", "Bearer hush")]
     {
@@ -119,12 +119,12 @@ async fn a_url_is_asked_with_authorization() {
 }
 
 #[tokio::test]
-async fn a_url_is_asked_with_headers() {
+async fn a_url_is_fetched_with_headers() {
     let (uri, asked) = web().await;
     let headers = json!({ "X-Key": "hush", "X-Team": "a" });
     let server = following(json!({
         "uri": uri, "provider": "http", "headers": headers,
-        // Fields of flagd's that mean nothing here.
+        // Fields of flagd's that have no effect here.
         "maxMsgSize": 5_000_000, "intervalSeed": 3, "incrementalUpdates": false,
     }))
     .await;
@@ -137,7 +137,7 @@ async fn a_url_is_asked_with_headers() {
 }
 
 #[tokio::test]
-async fn flagd_is_asked_with_headers() {
+async fn calls_to_flagd_carry_headers() {
     let seen = Arc::<Mutex<Vec<HeaderMap>>>::default();
     let listener = listen();
     let uri = format!("127.0.0.1:{}", listener.local_addr().unwrap().port());
@@ -163,7 +163,7 @@ async fn flagd_is_asked_with_headers() {
 
 /// However much is logged, and whether a source works or not.
 #[tokio::test]
-async fn nothing_secret_is_logged() {
+async fn no_secret_is_logged() {
     let (uri, _) = web().await;
     let secret = |uri: &str| uri.replace("http://", "http://zoe:hush@") + "?sig=hush#hush";
     let absent = secret(&uri.replace("flags.json", "absent.json"));
@@ -211,7 +211,7 @@ async fn nothing_secret_is_logged() {
     }
 }
 
-/// Fields of flagd's that mean nothing here are ignored, and the log says so.
+/// Fields of flagd's that have no effect here are ignored, and the log says so.
 #[tokio::test]
 async fn fields_without_an_effect_are_logged() {
     let (uri, _) = web().await;
@@ -236,9 +236,9 @@ async fn fields_without_an_effect_are_logged() {
     }
 }
 
-/// The proxy of the environment is asked for a host that only it may know.
+/// The proxy of the environment is used for a host that only it can resolve.
 #[tokio::test]
-async fn a_url_is_asked_over_the_proxy_of_the_environment() {
+async fn a_url_is_fetched_through_the_proxy_of_the_environment() {
     let (uri, asked) = web().await;
     let proxy = uri.strip_suffix("/flags.json").unwrap();
     let args = ["-f=http://flags.invalid/flags.json"];
@@ -249,7 +249,7 @@ async fn a_url_is_asked_over_the_proxy_of_the_environment() {
     assert_eq!(asked.lock().unwrap()[0].1["host"], "flags.invalid");
 }
 
-/// A token that was read from a file may end in a line break: the server does not start with it.
+/// A token that was read from a file may end in a line break, which is an error at the start.
 #[tokio::test]
 async fn an_invalid_authorization_is_named() {
     for (field, value) in
@@ -264,9 +264,9 @@ async fn an_invalid_authorization_is_named() {
     }
 }
 
-/// Without the field, a URL is asked every 5 seconds.
+/// Without the field, a URL is polled every 5 seconds.
 #[tokio::test]
-async fn a_url_is_asked_at_the_interval() {
+async fn a_url_is_fetched_at_the_interval() {
     let ((often, asked), (seldom, asked_seldom)) = (web().await, web().await);
     let sources = json!([
         { "uri": often, "provider": "http", "interval": 1 },

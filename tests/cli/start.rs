@@ -1,6 +1,6 @@
 //! `flagstaff start`, always of this package.
 
-use std::{fs, net::SocketAddr, process::Stdio, time::Duration};
+use std::{fs, net::SocketAddr, process::Stdio};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -8,7 +8,6 @@ use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
     net::TcpStream,
     process::Command,
-    time::timeout,
 };
 
 use crate::{
@@ -17,6 +16,7 @@ use crate::{
     support::{
         flagd::{FlagdCommand, FlagdProcess, Signal},
         ports::{free_port, listen, local},
+        wait::{becomes_true, bounded},
     },
 };
 
@@ -33,7 +33,7 @@ fn ports() -> Vec<String> {
     options.into_iter().flat_map(|option| [option.to_owned(), free_port().to_string()]).collect()
 }
 
-fn start(directory: &TempDir, args: &[&str]) -> Command {
+pub(crate) fn start(directory: &TempDir, args: &[&str]) -> Command {
     let mut command = flagstaff(&["start"]);
     command.args(ports()).args(args).current_dir(directory.path());
     command
@@ -68,7 +68,7 @@ async fn a_source_that_cannot_be_is_named() {
         ("azblob://container/object", 2),
     ] {
         let directory = directory();
-        // Nobody writes to it: who opens it waits for ever.
+        // Nobody writes to it: opening it blocks forever.
         let pipe = directory.path().join("pipe");
         assert!(std::process::Command::new("mkfifo").arg(pipe).status().unwrap().success());
         let (seen, message) = ended(start(&directory, &["--uri", uri])).await;
@@ -83,7 +83,7 @@ async fn a_source_that_cannot_be_is_named() {
 }
 
 #[tokio::test]
-async fn options_without_an_effect_are_refused() {
+async fn options_without_an_effect_are_rejected() {
     for option in ["-t=otel", "-o=localhost:4317", "--otel-ca-path=x", "--config=x"] {
         let (code, message) = ended(start(&directory(), &["-f", "file:flags.json", option])).await;
         assert_eq!(code, Some(2), "{message}");
@@ -98,7 +98,7 @@ async fn options_without_an_effect_are_refused() {
 }
 
 #[tokio::test]
-async fn an_option_of_no_use_is_wrong_usage() {
+async fn an_option_without_an_effect_is_a_usage_error() {
     const NONE: (&str, &str) = ("FLAGD_URI", "");
     for (args, (variable, value), message) in [
         (&["-C", "*,https://shop.example/"][..], NONE, "write `https://shop.example`"),
@@ -128,7 +128,7 @@ async fn an_option_of_no_use_is_wrong_usage() {
     }
 }
 
-/// What an error quotes of a value, it cuts.
+/// An error cuts the value that it quotes.
 #[tokio::test]
 async fn long_values_are_cut() {
     let directory = directory();
@@ -136,7 +136,7 @@ async fn long_values_are_cut() {
     let field = format!(r#"[{{"uri": "a", "provider": "file", "{long}": 1}}]"#);
     let provider = format!(r#"[{{"uri": "a", "provider": "{long}"}}]"#);
     let path = format!(r#"[{{"uri": "{long}", "provider": "file"}}]"#);
-    // More digits exceed the range of floats, and are taken as a string.
+    // A number with more digits exceeds the range of floats and is a string.
     let digits = "1".repeat(300);
     for args in [
         ["start", "-f", &format!("gopher://{long}")],
@@ -185,7 +185,7 @@ async fn a_port_in_use_is_named() {
     assert!(message.contains("ofrep") && message.contains(&port), "{message}");
 }
 
-/// A flagd with the program of this package.
+/// A flagd that runs the program of this package.
 async fn server(definition: &Value, args: &[&str]) -> FlagdProcess {
     let mut builder =
         FlagdProcess::with(definition).command(FlagdCommand::Binary(program::PATH.into()));
@@ -219,7 +219,7 @@ async fn context_comes_from_options_and_headers() {
     assert_eq!(eval(&flagd, &["flag", "--header", "X-Who=ann"]).await["variant"], "header");
 }
 
-/// In flagd they are strings, whatever they look like.
+/// In flagd they are strings, even if they look like numbers.
 #[tokio::test]
 async fn fields_that_the_server_adds_are_strings() {
     let definition = json!({ "flags": { "flag": {
@@ -297,7 +297,7 @@ pub(crate) async fn addresses(
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
     let mut found = Vec::new();
     while found.len() < 4 {
-        let line = timeout(Duration::from_secs(20), lines.next_line()).await.unwrap().unwrap();
+        let line = bounded("a log line", lines.next_line()).await.unwrap();
         let line = line.expect("the program goes on");
         let entry: Value = serde_json::from_str(&line).expect("logs are JSON");
         if entry["message"] == "listening" {
@@ -325,7 +325,7 @@ async fn the_environment_sets_options_and_loopback_is_the_default() {
 }
 
 #[tokio::test]
-async fn a_signal_ends_it_in_peace() {
+async fn a_signal_ends_it_gracefully() {
     for signal in [Signal::TERM, Signal::INT] {
         let directory = directory();
         let mut command = start(&directory, &["-f", "file:flags.json", "-z", "json"]);
@@ -333,7 +333,7 @@ async fn a_signal_ends_it_in_peace() {
         let (mut child, addresses) = addresses(command).await;
         TcpStream::connect(addresses[0].1).await.unwrap();
         program::kill(&child, signal);
-        let ended = timeout(Duration::from_secs(20), child.wait()).await.unwrap().unwrap();
+        let ended = bounded("the exit", child.wait()).await.unwrap();
         assert_eq!(ended.code(), Some(0), "{signal:?}");
     }
 }
@@ -345,11 +345,9 @@ async fn one_follows_another() {
     let uri = format!("grpc://127.0.0.1:{}", first.ports().sync);
     let second = server(&json!({ "flags": {} }), &["--uri", &uri]).await;
     let value = async || eval(&second, &["flag"]).await["value"].clone();
-    let followed = timeout(Duration::from_secs(20), async { while value().await != true {} });
-    followed.await.expect("the flag of the first");
+    becomes_true("the flag of the first", async || value().await == true).await;
     first.edit_flags(|definition| definition["flags"]["flag"]["defaultVariant"] = json!("off"));
-    let followed = timeout(Duration::from_secs(20), async { while value().await != false {} });
-    followed.await.expect("the change of the first");
+    becomes_true("the change of the first", async || value().await == false).await;
 }
 
 #[tokio::test]
@@ -361,6 +359,5 @@ async fn a_url_is_a_source() {
     tokio::spawn(async { axum::serve(listener, files).await });
     let flagd = server(&json!({ "flags": {} }), &["--uri", &uri]).await;
     let value = async || eval(&flagd, &["flag"]).await["value"].clone();
-    let read = timeout(Duration::from_secs(20), async { while value().await != true {} });
-    read.await.expect("the flag of the URL");
+    becomes_true("the flag of the URL", async || value().await == true).await;
 }

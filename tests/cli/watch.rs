@@ -9,7 +9,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn states_and_changes_are_told_as_they_come() {
+async fn states_and_changes_are_printed_as_they_come() {
     let mut flagd = flagd(&one_flag()).await;
     let port = flagd.port().to_string();
     let mut watch = Running::start(&["watch", "--json", "--deadline-ms", "10000", "--port", &port]);
@@ -41,7 +41,7 @@ async fn people_get_lines() {
 }
 
 #[tokio::test]
-async fn a_flagd_out_of_reach_is_an_event_and_not_an_end() {
+async fn an_unreachable_flagd_is_an_event_and_ends_nothing() {
     let port = free_port().to_string();
     let mut watch = Running::start(&["watch", "--json", "--host", "127.0.0.1", "--port", &port]);
     let error: Value = serde_json::from_str(&watch.line().await).unwrap();

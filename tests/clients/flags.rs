@@ -1,11 +1,11 @@
-//! The flags that the clients ask for, and the change that they are to hear of.
+//! The flags that the clients request, and the change that they must be notified of.
 
 use serde_json::{Value, json};
 
 use crate::support::flagd::FlagdProcess;
 
-/// A flag of each type; `text` depends on the context, `off` is disabled, and of the last two the
-/// rule fails, or gives no variant of the flag.
+/// A flag of each type; `text` depends on the context, `off` is disabled, and the rules of the last
+/// two fail or return an unknown variant.
 pub(crate) fn definition() -> Value {
     json!({
         "metadata": { "team": "clients" },
@@ -55,7 +55,7 @@ pub(crate) fn change(flagd: &FlagdProcess) {
     set_bool(flagd, false);
 }
 
-/// The flag `bool` is this from now on.
+/// The flag `bool` has this value from now on.
 pub(crate) fn set_bool(flagd: &FlagdProcess, on: bool) {
     let variant = if on { "on" } else { "off" };
     flagd.edit_flags(|definition| definition["flags"]["bool"]["defaultVariant"] = json!(variant));

@@ -1,4 +1,4 @@
-//! curl: the Connect protocol, OFREP and the probes, and a connection that is used again.
+//! curl: the Connect protocol, OFREP and the probes, and a reused connection.
 
 use std::{fs, path::PathBuf};
 
@@ -23,7 +23,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     ]
 }
 
-/// The status and the body of the answer; a POST where there is a body to send.
+/// The status and the body of the response; a POST if there is a body to send.
 async fn request(
     curl: &PathBuf,
     port: u16,
@@ -47,7 +47,8 @@ fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{error} in {text:?}"))
 }
 
-/// JSON over HTTP/1.1 and over HTTP/2 without TLS; by the former name too, as PHP's provider asks.
+/// JSON over HTTP/1.1 and over HTTP/2 without TLS; under the former name too, as PHP's provider
+/// requests it.
 async fn connect(curl: PathBuf, flagd: FlagdProcess) -> Result<(), String> {
     for (service, more) in [
         ("flagd.evaluation.v1", &["--http1.1"][..]),
@@ -132,7 +133,7 @@ async fn keep_alive(curl: PathBuf, flagd: FlagdProcess) -> Result<(), String> {
         let mut command = command(&curl);
         command.args(["--silent", "--show-error", "--http1.1", "--max-time", "10"]);
         command.args(["--header", "content-type: application/json"]);
-        // More than comes with the head of the request.
+        // More than arrives with the head of the request.
         let body = json!({ "flagKey": "bool", "context": { "long": "x".repeat(50_000) } });
         command.args(["--data", &body.to_string()]);
         command.args(["--write-out", "%{http_code} %{num_connects}\n"]);

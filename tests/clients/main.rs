@@ -1,9 +1,9 @@
-//! The flagd under test (`FLAGD_BIN`, or the `flagstaff` of this package) and clients that others
-//! wrote: the providers of Python, JavaScript, Java, Go and web pages, grpcurl and curl.
+//! The flagd under test (`FLAGD_BIN`, or the `flagstaff` of this package) and third-party clients:
+//! the providers of Python, JavaScript, Java, Go and web pages, grpcurl and curl.
 //!
-//! `tests/clients/install` installs them. Where one is absent its tests are reported as ignored, with
+//! `tests/clients/install` installs them. If one is absent, its tests are reported as ignored, with
 //! the reason; with `FLAGSTAFF_REQUIRE_PEERS=1` they fail instead.
-// There are flags of a flagd.
+// The names `flag`, `flags` and `flagd` are similar.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::similar_names)]
 
 #[path = "../support/mod.rs"]

@@ -1,4 +1,5 @@
-//! Clients as processes: installed where, started how, and spoken to line by line.
+//! Clients as processes: where they are installed, how they start, and how they are driven line by
+//! line.
 
 use std::{
     env,
@@ -17,7 +18,7 @@ use tokio::{
     time::timeout,
 };
 
-/// Virtual machines start slowly where the machine is busy; only a failing test takes so long.
+/// Virtual machines start slowly on a busy machine; only a failing test takes this long.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The sources of the clients.
@@ -30,7 +31,7 @@ pub(crate) fn on_path(name: &str) -> Result<PathBuf, String> {
     found.ok_or_else(|| format!("no {name} on PATH"))
 }
 
-/// A command without the variables that would reach into a provider.
+/// A command without the variables that would affect a provider.
 pub(crate) fn command(program: impl AsRef<Path>) -> Command {
     let mut command = Command::new(program.as_ref());
     let is_flagd = |name: &OsString| name.to_str().is_some_and(|name| name.starts_with("FLAGD_"));
@@ -41,7 +42,7 @@ pub(crate) fn command(program: impl AsRef<Path>) -> Command {
     command
 }
 
-/// What a command that must succeed wrote to its standard output.
+/// The standard output of a command that must succeed.
 pub(crate) async fn output(command: &mut Command) -> Result<String, String> {
     let output = timeout(PATIENCE, command.stdin(Stdio::null()).output()).await;
     let output = output.map_err(|_| format!("waited {PATIENCE:?} for {command:?}"))?;
@@ -60,9 +61,9 @@ pub(crate) struct Peer {
     child: Child,
     questions: ChildStdin,
     lines: Lines<BufReader<ChildStdout>>,
-    /// What it wrote to its standard error.
+    /// Its standard error.
     errors: File,
-    /// What was read and not asked for, for messages.
+    /// What was read but not awaited, for messages.
     events: Vec<Value>,
 }
 
@@ -80,7 +81,7 @@ impl Peer {
         Self { child, questions, lines, errors, events: Vec::new() }
     }
 
-    /// The answer to a question; events that come before it are kept.
+    /// The response to a request; events that come before it are kept.
     pub(crate) async fn ask(&mut self, question: &Value) -> Result<Value, String> {
         self.questions.write_all(format!("{question}\n").as_bytes()).await.unwrap();
         loop {
@@ -91,7 +92,7 @@ impl Peer {
         }
     }
 
-    /// Waits for an event that is as wanted; forgets those before it.
+    /// Waits for a matching event; discards those before it.
     pub(crate) async fn event(
         &mut self,
         what: &str,
@@ -105,7 +106,7 @@ impl Peer {
                 self.events.remove(0)
             };
             if event.get("event").is_none() {
-                return Err(format!("not asked, and answered {event} instead of {what}"));
+                return Err(format!("unexpected response {event} instead of {what}"));
             }
             if wanted(&event) {
                 return Ok(event);
@@ -123,7 +124,7 @@ impl Peer {
         line.ok_or_else(|| format!("the client has ended; {}", self.log()))
     }
 
-    /// The next of a stream of JSON objects that are written over several lines.
+    /// The next of a stream of JSON objects that span several lines.
     pub(crate) async fn object(&mut self) -> Result<Value, String> {
         let mut text = String::new();
         loop {
@@ -145,10 +146,10 @@ impl Peer {
         format!("it wrote:\n{text}")
     }
 
-    /// Ends the questions, and waits until the client has shut down in peace.
+    /// Ends the requests, and waits until the client has shut down gracefully.
     pub(crate) async fn end(mut self) -> Result<(), String> {
         drop(self.questions);
-        // What it still writes must not fill the pipe.
+        // Its remaining output must not fill the pipe.
         let drained = async { while let Ok(Some(_)) = self.lines.next_line().await {} };
         let ended = timeout(PATIENCE, async { tokio::join!(drained, self.child.wait()).1 }).await;
         match ended {

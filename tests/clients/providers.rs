@@ -1,6 +1,6 @@
-//! The providers of other languages, asking in flagd and evaluating in their own process, and the
-//! one of web pages, which asks for all flags. Each has its default options, its deadline among them:
-//! some repeat a call that failed, up to that, where a server lets them.
+//! The providers of other languages, evaluating in flagd and in process, and the one of web pages,
+//! which requests all flags. Each has its default options, its deadline among them: some retry a
+//! failed call until then, if the server allows it.
 
 use std::time::Duration;
 
@@ -26,9 +26,9 @@ pub(crate) fn trials() -> Vec<Trial> {
         .flat_map(|language| ["rpc", "in-process"].map(|resolver| (language, resolver)));
     let of_programs = modes.map(|((language, start), resolver)| {
         let name = format!("providers::{language}::{resolver}");
-        // Python's gives no metadata when it asks in flagd.
+        // Python's returns no metadata when it evaluates in flagd.
         let metadata = (language, resolver) != ("python", "rpc");
-        // Python's takes any variant that is not there for a rule that fails.
+        // Python's treats an unknown variant like a rule that fails.
         let unlike: &[_] =
             if (language, resolver) == ("python", "in-process") { &["astray"] } else { &[] };
         let gives = Gives { metadata, keys: true, unlike };
@@ -38,12 +38,12 @@ pub(crate) fn trials() -> Vec<Trial> {
     of_programs.chain([of_pages]).collect()
 }
 
-/// What a provider tells besides values, variants, reasons and errors.
+/// What a provider reports besides values, variants, reasons and errors.
 struct Gives {
     metadata: bool,
     /// Which flags have changed.
     keys: bool,
-    /// The flags whose errors it reports as others, whichever server it asks.
+    /// The flags for which it reports other errors, with every server.
     unlike: &'static [&'static str],
 }
 
@@ -93,17 +93,17 @@ async fn program(
     peer.end().await
 }
 
-/// All of it over Connect; and again after flagd was restarted.
+/// All of it over Connect, and again after a restart of flagd.
 async fn page(mut command: Command, mut flagd: FlagdProcess) -> Result<(), String> {
     command.arg(flagd.port().to_string());
     let mut peer = Peer::start(command);
-    // It asks for all flags at once, where an error has no code.
+    // It requests all flags at once, where an error has no code.
     let gives = Gives { metadata: false, keys: false, unlike: &["broken", "astray"] };
     evaluate(&mut peer, &gives, &flagd).await?;
     flagd.terminate();
     flagd.ended().await;
     flagd.restart().await?;
-    // The provider does not say that it is connected again, but it tells of changes then.
+    // The provider does not report that it has reconnected, but it reports changes then.
     for round in 0..20 {
         let on = round % 2 == 0;
         set_bool(&flagd, on);
@@ -118,7 +118,7 @@ async fn page(mut command: Command, mut flagd: FlagdProcess) -> Result<(), Strin
     Err("nothing is heard since flagd was restarted".to_owned())
 }
 
-/// Five types, what has no value, what is wrong, and a change.
+/// Five types, flags without a value, errors, and a change.
 async fn evaluate(peer: &mut Peer, gives: &Gives, flagd: &FlagdProcess) -> Result<(), String> {
     peer.event("ready", |event| event["event"] == "ready").await?;
 
@@ -134,7 +134,7 @@ async fn evaluate(peer: &mut Peer, gives: &Gives, flagd: &FlagdProcess) -> Resul
         |(question, _): &(Value, Value)| !gives.unlike.iter().any(|key| question["key"] == *key);
     for (question, expected) in questions().into_iter().filter(is_alike) {
         let mut answer = peer.ask(&question).await?;
-        // Metadata differs from client to client in what it leaves out; one flag's is looked at.
+        // Clients omit different parts of the metadata; one flag's is checked.
         let metadata = answer.as_object_mut().and_then(|answer| answer.remove("metadata"));
         equal(&question, &answer, &expected)?;
         if gives.metadata && question["key"] == "object" {
@@ -163,7 +163,7 @@ fn boolean() -> Value {
     json!({ "key": "bool", "type": "boolean", "default": false })
 }
 
-/// Each question and its answer: value, variant, reason, error.
+/// Each request and its result: value, variant, reason, error.
 fn questions() -> Vec<(Value, Value)> {
     let colleague = json!({ "targetingKey": "ann", "email": "ann@example.com" });
     let value = |value: Value, variant: &str, reason: &str| json!({ "value": value, "variant": variant, "reason": reason, "error": null });
@@ -194,5 +194,5 @@ fn equal(question: &Value, answer: &Value, expected: &Value) -> Result<(), Strin
     if same(answer, expected) {
         return Ok(());
     }
-    Err(format!("{question}\n  answered {answer}\n  expected {expected}"))
+    Err(format!("{question}\n  returned {answer}\n  expected {expected}"))
 }

@@ -1,4 +1,4 @@
-//! grpcurl: what a gRPC client without our code gets, with the protos of this package.
+//! grpcurl: what a gRPC client without our code receives, with the protos of this package.
 
 use std::path::PathBuf;
 
@@ -39,7 +39,7 @@ fn call(
     command
 }
 
-/// A call of an evaluation method; the answer as JSON.
+/// A call of an evaluation method; the response as JSON.
 async fn evaluate(
     grpcurl: &PathBuf,
     flagd: &FlagdProcess,
@@ -93,7 +93,7 @@ async fn errors(grpcurl: PathBuf, flagd: FlagdProcess) -> Result<(), String> {
     Ok(())
 }
 
-/// A stream of JSON objects, each over several lines: a change arrives on it.
+/// A stream of JSON objects that span several lines: a change arrives on it.
 async fn event_stream(grpcurl: PathBuf, flagd: FlagdProcess) -> Result<(), String> {
     let proto = "flagd/evaluation/v1/evaluation.proto";
     let method = "flagd.evaluation.v1.Service/EventStream";

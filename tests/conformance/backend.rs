@@ -1,5 +1,4 @@
-//! What the provider of a scenario talks to: a flagd behind a gate, a file, or something that is
-//! neither.
+//! What the provider of a scenario connects to: a flagd behind a gate, a file, or neither.
 
 use std::{
     fs, mem,
@@ -18,15 +17,15 @@ use crate::{
     options::Value,
     suite::Suite,
     support::{
-        authority_proxy::AuthorityProxy,
         certs::Certificates,
         flagd::{Directory, FlagdProcess},
-        gate::TcpGate,
         ports::local,
         proto::{V1, v1},
-        raw::closed_port,
+        proxy::authority_proxy::AuthorityProxy,
+        proxy::gate::TcpGate,
         scripted::ScriptedServer,
-        sync_server::SyncServer,
+        servers::raw::closed_port,
+        servers::sync_server::SyncServer,
         wait::becomes_true,
     },
 };
@@ -39,7 +38,7 @@ const AUTHORITIES: [&str; 2] = ["rpc.service", "sync.service"];
 
 const SYNC_SOCKET: &str = "flagd-sync.sock";
 
-/// A kind of provider, as a step names it: by what it talks to.
+/// A kind of provider, as a step names it: by its backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Stable,
@@ -85,7 +84,7 @@ pub(crate) struct Backend {
     peer: Peer,
     /// Files of flags that flagd reads.
     sources: &'static [&'static str],
-    /// The port that the provider is told.
+    /// The port for the provider.
     port: u16,
     gate: Option<Arc<TcpGate>>,
     proxy: Option<AuthorityProxy>,
@@ -99,7 +98,7 @@ enum Peer {
     Flagd(FlagdProcess),
     /// The file of the file resolver, and the directory it is in.
     File(PathBuf, Directory),
-    /// A flagd that was killed, or a file that was deleted, until it is back.
+    /// A killed flagd or a deleted file, until it is restored.
     Away(JoinHandle<Result<Box<Peer>, String>>),
 }
 
@@ -170,7 +169,7 @@ impl Backend {
         Ok(Self { peer: Peer::Flagd(flagd), sources, port, gate: Some(gate), certificates, ..self })
     }
 
-    /// The options that lead a provider to it.
+    /// The options with which a provider finds it.
     pub(crate) fn settings(&self) -> Vec<(&'static str, Value)> {
         let mut settings = vec![
             ("port", Value::Integer(self.port.into())),
@@ -207,7 +206,7 @@ impl Backend {
             .port()
     }
 
-    /// Changes a flag, as soon as flagd is there.
+    /// Changes a flag, as soon as flagd is available.
     pub(crate) async fn change_flag(&mut self) -> Result<(), String> {
         if let Peer::Away(back) = &mut self.peer {
             self.peer = *back.await.map_err(|error| error.to_string())??;
@@ -225,8 +224,8 @@ impl Backend {
         }
     }
 
-    /// Deletes the file, or kills flagd and deletes its flags; they are back, in the background,
-    /// after so long.
+    /// Deletes the file, or kills flagd and deletes its flags, and restores them in the background
+    /// after `outage`.
     pub(crate) fn lose(&mut self, outage: Duration) -> Result<(), String> {
         let mut flagd = match mem::replace(&mut self.peer, Peer::Nobody) {
             Peer::Flagd(flagd) => flagd,
@@ -271,7 +270,7 @@ impl Backend {
         }
     }
 
-    /// Whether nobody asks for an event stream for so long.
+    /// Whether nobody requests an event stream during `pause`.
     pub(crate) async fn is_left_alone(&self, pause: Duration) -> Result<(), String> {
         let streams = || match &self.peer {
             Peer::Forbidding(server) => server.observed().streams_opened(),
@@ -287,7 +286,7 @@ impl Backend {
         }
     }
 
-    /// Ends it; an error when a flagd that was lost did not come back as it should.
+    /// Ends it; an error if a lost flagd was not restored.
     pub(crate) async fn stop(self) -> Result<(), String> {
         let Peer::Away(back) = self.peer else { return Ok(()) };
         back.abort();
@@ -299,7 +298,7 @@ impl Backend {
     }
 }
 
-/// flagd counts as started with one flag; this waits until it has those of all its sources.
+/// flagd counts as started with one flag; this waits until it has the flags of all its sources.
 async fn until_loaded(flagd: &FlagdProcess, sources: &[&str]) -> Result<(), String> {
     let client = V1::new(flagd.endpoint()?.connect_lazy());
     for source in sources {

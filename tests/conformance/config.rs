@@ -1,4 +1,4 @@
-//! The options and environment variables that a scenario sets, and what comes of them.
+//! The options and environment variables that a scenario sets, and the resulting configuration.
 
 use std::{collections::HashMap, ffi::OsString};
 
@@ -32,7 +32,7 @@ struct Setting {
 }
 
 impl Config {
-    /// An error when there is no such option; what is wrong with the value shows when it is used.
+    /// An error if there is no such option; the value is checked when it is used.
     pub(crate) fn set(&mut self, name: String, kind: Type, text: String) -> Result<(), String> {
         row(&name)?;
         self.options.push(Setting { name, kind, text });
@@ -43,7 +43,7 @@ impl Config {
         self.environment.insert(name, value);
     }
 
-    /// Replaces `<port>` in the values by the port that the function gives for the whole value.
+    /// Replaces `<port>` in the values with the port that the function returns for the whole value.
     pub(crate) fn fill_in_port(&mut self, mut port: impl FnMut(&str) -> u16) {
         for Setting { text, .. } in &mut self.options {
             if text.contains("<port>") {
@@ -61,8 +61,7 @@ impl Config {
         self.built.as_ref().ok_or_else(|| "no config was initialized".to_owned())
     }
 
-    /// Options for a provider: the scenario's, and for those that it leaves open the harness's own
-    /// and these.
+    /// Options for a provider: the scenario's, and otherwise the harness's own and these.
     pub(crate) fn for_provider(
         &self,
         settings: Vec<(&'static str, Value)>,

@@ -34,9 +34,9 @@ impl FromStr for Type {
 }
 
 impl Type {
-    /// The value that the text means. A number within an object is one, whole or not.
+    /// The value of the text. Numbers within an object are all of one type.
     pub(crate) fn parse(self, text: &str) -> Result<Json, String> {
-        let invalid = || format!("`{text}` is no {self:?}");
+        let invalid = || format!("`{text}` is not a valid {self:?}");
         match self {
             Self::Text => Ok(json!(text)),
             Self::Boolean => match text.to_ascii_lowercase().as_str() {
@@ -129,7 +129,7 @@ impl Flag {
         }
     }
 
-    /// The caller's default is the value.
+    /// The value is the default supplied by the caller.
     fn failed(&self, error: EvaluationError) -> Details {
         let reason = flagstaff::reason(&error);
         Details {
@@ -148,7 +148,7 @@ impl Flag {
     }
 }
 
-/// What an evaluation gave; texts are empty where there is nothing.
+/// The result of an evaluation; absent strings are empty.
 #[derive(Debug)]
 pub(crate) struct Details {
     pub(crate) value: Json,
@@ -156,7 +156,7 @@ pub(crate) struct Details {
     pub(crate) variant: String,
     pub(crate) error_code: String,
     pub(crate) metadata: HashMap<String, FlagMetadataValue>,
-    /// Of the error, for whoever reads of a failure.
+    /// The message of the error, to show in a failure.
     #[allow(dead_code)] // in the Debug form only
     message: Option<String>,
 }

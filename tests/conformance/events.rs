@@ -49,9 +49,9 @@ impl Kind {
 #[derive(Default)]
 pub(crate) struct EventLog {
     seen: Arc<watch::Sender<Vec<ProviderEvent>>>,
-    /// Where in the log the next event of each kind is looked for.
+    /// Where in the log the search for the next event of each kind begins.
     handlers: HashMap<Kind, usize>,
-    /// Awaited events come one after the other, and after what causes them.
+    /// Awaited events come in order, after their cause.
     after: usize,
     awaited: Option<ProviderEvent>,
 }
@@ -67,14 +67,14 @@ impl EventLog {
         });
     }
 
-    /// Waits until the provider has said that it is ready.
+    /// Waits until the provider has emitted READY.
     pub(crate) async fn ready(&self) {
         let ready = |seen: &Vec<ProviderEvent>| seen.contains(&ProviderEvent::Ready);
         wait::until(&self.seen, "the provider to be ready", ready).await;
     }
 
-    /// A handler is told the event that matches the current state (OpenFeature specification
-    /// 5.3.3), and the later ones.
+    /// A handler receives the event that matches the current state (OpenFeature specification
+    /// 5.3.3), and later ones.
     pub(crate) fn register(&mut self, kind: Kind) {
         let seen = self.seen.borrow();
         let states =
@@ -84,12 +84,12 @@ impl EventLog {
         self.handlers.insert(kind, matching.unwrap_or(seen.len()));
     }
 
-    /// Something happens now: what is awaited next is a consequence of it.
+    /// A cause happens now: the next awaited event must follow it.
     pub(crate) fn cause(&mut self) {
         self.after = self.seen.borrow().len();
     }
 
-    /// Waits until a handler has been told an event that no step has awaited yet.
+    /// Waits until a handler has received an event that no step has awaited yet.
     pub(crate) async fn executed(&mut self, kind: Kind, within: Duration) -> Result<(), String> {
         let handler = self.handlers.entry(kind).or_default();
         let from = self.after.max(*handler);
@@ -106,7 +106,7 @@ impl EventLog {
         Ok(())
     }
 
-    /// Waits for so long, during which no handler may be told an event that no step has awaited.
+    /// Waits this long, during which no handler may receive an event that no step has awaited.
     pub(crate) async fn not_executed(&self, kind: Kind, during: Duration) -> Result<(), String> {
         // The step says how long.
         time::sleep(during).await;
@@ -129,7 +129,7 @@ impl EventLog {
         }
     }
 
-    /// Whether the last thing the provider said of its state is that it has given up.
+    /// Whether the last event about the state was a fatal error.
     pub(crate) fn is_fatal(&self) -> bool {
         let seen = self.seen.borrow();
         matches!(seen.last(), Some(ProviderEvent::Error { fatal: true, .. }))

@@ -21,13 +21,13 @@ pub(crate) struct Selection {
 enum Choice {
     Run,
     Skip(&'static str),
-    /// It is not of this suite, or the arguments exclude it.
+    /// It belongs to another suite, or the arguments exclude it.
     Omit {
         ours: bool,
     },
 }
 
-/// Reads all features in the folder; an error when one does not parse, or none is of the suite.
+/// Reads all features in the folder; an error if one does not parse, or none belongs to the suite.
 pub(crate) fn select(
     folder: &Path,
     suite: Suite,
@@ -85,7 +85,7 @@ fn choose(
     has_flagd: bool,
     arguments: &Arguments,
 ) -> Choice {
-    // Those of an examples table were added to the scenarios that were made of it.
+    // The tags of an examples table were added to the scenarios generated from it.
     let rules = rule.iter().flat_map(|rule| &rule.tags);
     let tags: Vec<&String> = feature.tags.iter().chain(rules).chain(&scenario.tags).collect();
     let tagged = |name: &str| tags.iter().any(|tag| *tag == name);
@@ -126,8 +126,8 @@ fn is_asked_for(name: &str, arguments: &Arguments) -> bool {
         && !arguments.ignored
 }
 
-/// Gherkin finds the definition of a step whatever its keyword; the runner's library looks among
-/// those of the same keyword only, so that all get the same.
+/// Gherkin finds the definition of a step whatever its keyword; the runner's library searches only
+/// those of the same keyword, so all get the same keyword.
 fn with_any_keyword(mut feature: Feature) -> Feature {
     let Feature { background, scenarios, rules, .. } = &mut feature;
     let ruled = rules.iter_mut().flat_map(|rule| {
@@ -142,7 +142,7 @@ fn with_any_keyword(mut feature: Feature) -> Feature {
     feature
 }
 
-/// File, line and name: those of a scenario that was made of an example are of its row.
+/// File, line and name; for a scenario generated from an example, those of its row.
 pub(crate) fn name(feature: &Feature, scenario: &Scenario) -> String {
     let file = feature.path.as_deref().and_then(Path::file_name).unwrap_or_default();
     format!("{}:{} {}", file.display(), scenario.position.line, scenario.name)

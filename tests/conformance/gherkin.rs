@@ -1,4 +1,4 @@
-//! Reads feature files as Gherkin has it, where the library's parser is stricter.
+//! Reads feature files as Gherkin specifies, where the library's parser is stricter.
 
 use std::{
     fs, io,

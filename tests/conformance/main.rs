@@ -1,10 +1,10 @@
-//! flagd's own conformance features, run by `cucumber` against the provider.
+//! flagd's own conformance features, which `cucumber` runs against the provider.
 //!
 //! `FLAGD_TESTBED_DIR` names a directory with `gherkin`, the features, and `flags`, the flag
-//! definitions that they speak of. Without it the suite is ignored. Where there is no flagd
+//! definitions that they use. Without it the suite is ignored. Without flagd
 //! (`support::flagd::find`), the scenarios that need one are ignored; with
 //! `FLAGSTAFF_REQUIRE_FLAGD=1` both are failures. flagd listens on all interfaces.
-// In helpers as in tests.
+// Helpers may panic like tests.
 #![allow(clippy::unwrap_used)]
 
 #[path = "../support/mod.rs"]
@@ -37,7 +37,7 @@ use crate::{
     world::World,
 };
 
-/// Scenarios at a time: most wait for flagd, and each has one of its own.
+/// Concurrent scenarios: most wait for flagd, and each has its own.
 const CONCURRENCY: usize = 4;
 
 #[tokio::main]
@@ -76,7 +76,7 @@ async fn run(arguments: &Arguments) -> Result<bool, String> {
     Ok(succeeded)
 }
 
-/// Says why scenarios are ignored, unless they must run.
+/// Prints why scenarios are ignored, unless they must run.
 fn ignore(reason: &str) -> Result<(), String> {
     if env::var_os("FLAGSTAFF_REQUIRE_FLAGD").is_some_and(|value| value == "1") {
         return Err(reason.to_owned());

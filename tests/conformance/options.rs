@@ -48,7 +48,7 @@ pub(crate) enum Value {
 
 impl Value {
     pub(crate) fn parse(kind: Type, text: &str) -> Result<Self, String> {
-        let invalid = || format!("`{text}` is no {kind:?}");
+        let invalid = || format!("`{text}` is not a valid {kind:?}");
         Ok(match (kind, text.to_ascii_lowercase().as_str()) {
             (Type::Text, "null") => Self::Null,
             (Type::Text, _) => Self::Text(text.to_owned()),
@@ -113,7 +113,7 @@ impl Value {
     }
 
     fn is_no(&self, wanted: &str) -> String {
-        format!("{self:?} is no {wanted}")
+        format!("{self:?} is not a {wanted}")
     }
 }
 

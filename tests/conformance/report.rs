@@ -1,4 +1,4 @@
-//! Prints what becomes of each scenario, the failures, and the summary.
+//! Prints the outcome of each scenario, the failures, and the summary.
 
 use std::collections::HashMap;
 
@@ -30,7 +30,7 @@ impl Report {
         Self { passed: 0, skipped, failed: Vec::new(), failing: HashMap::new() }
     }
 
-    /// Takes note of one event of the runner.
+    /// Records one event of the runner.
     pub(crate) fn add(&mut self, event: Cucumber<World>) {
         if let Cucumber::Feature(
             feature,

@@ -15,7 +15,7 @@ pub(crate) struct Subject {
 }
 
 impl Subject {
-    /// Has it initialized; whether it gets ready, the events tell.
+    /// Initializes it; the events show whether it becomes ready.
     pub(crate) async fn start(options: FlagdOptions, events: &EventLog) -> Self {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let name = format!("scenario-{}", NEXT.fetch_add(1, Ordering::Relaxed));
@@ -27,7 +27,7 @@ impl Subject {
         Self { name, provider, client }
     }
 
-    /// Shuts it down, and has the SDK drop it.
+    /// Shuts it down, and makes the SDK drop it.
     pub(crate) async fn stop(self) {
         self.provider.shutdown().await;
         let mut api = OpenFeature::singleton_mut().await;

@@ -2,7 +2,7 @@
 
 use flagstaff::flagd::Resolver;
 
-/// One of them: features are tagged with its name.
+/// A resolver: features are tagged with its name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Suite {
     #[default]

@@ -11,7 +11,7 @@ use crate::{
     suite::Suite,
 };
 
-/// Made anew for each scenario.
+/// Created anew for each scenario.
 #[derive(Default, cucumber::World)]
 pub(crate) struct World {
     /// The testbed's directory of flag definitions.
@@ -55,7 +55,7 @@ impl World {
     }
 }
 
-/// The runner's library asks for it, and nobody reads it.
+/// The runner's library requires it, and nobody reads it.
 impl fmt::Debug for World {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("World").finish_non_exhaustive()

@@ -1,4 +1,4 @@
-// An oracle: flagd's own JsonLogic library, a case a line.
+// An oracle: flagd's own JsonLogic library, one case per line.
 //
 // Reads {"rule": ..., "data": ...} from standard input, and writes for each {"result": "..."}, the
 // JSON text that flagd would look up as a variant, or {"error": "..."}.
@@ -39,7 +39,7 @@ func main() {
 		if err := encoder.Encode(evaluate(asked)); err != nil {
 			log.Fatal(err)
 		}
-		// A rule that evaluates itself ends the process: what was answered before must be out.
+		// A rule that evaluates itself ends the process: earlier results must be written by then.
 		if err := out.Flush(); err != nil {
 			log.Fatal(err)
 		}

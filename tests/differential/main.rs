@@ -1,12 +1,13 @@
-//! The evaluator against flagd's own `JsonLogic` library, on rules and data made anew each run.
+//! The evaluator against flagd's own `JsonLogic` library, on rules and data generated anew in each
+//! run.
 //!
-//! Compared is what flagd makes of a result: its JSON text without the quotes, as the name of a
-//! variant; null, for which flagd takes the default variant; or that there is none. Where a rule
-//! evaluates itself without end, flagd dies, and the evaluator must fail. Operators that
-//! flagd adds to the library are not in it; the recorded answers prove those.
+//! The test compares how flagd interprets a result: its JSON without the quotes as the name of a
+//! variant, null as the default variant, or an error. If a rule evaluates itself without end, flagd
+//! crashes, and the evaluator must fail. The library lacks the operators that flagd adds to it; the
+//! recorded responses prove those.
 //!
-//! `FLAGSTAFF_DIFFERENTIAL_SEED` repeats a run, `FLAGSTAFF_DIFFERENTIAL_CASES` says how many cases.
-//! Without Go, or without the library, the test is reported as ignored; with
+//! `FLAGSTAFF_DIFFERENTIAL_SEED` repeats a run, `FLAGSTAFF_DIFFERENTIAL_CASES` sets the number of
+//! cases. Without Go, or without the library, the test is reported as ignored; with
 //! `FLAGSTAFF_REQUIRE_PEERS=1` it fails.
 // A test that fails may panic.
 #![allow(clippy::unwrap_used, clippy::needless_pass_by_value)]
@@ -39,8 +40,8 @@ const CASES: u64 = 40_000;
 /// How many disagreements are shown.
 const SHOWN: usize = 10;
 
-/// How often flagd's library is asked again where there is a disagreement: it goes through the
-/// fields of an object in no order, so that a few rules have more than one answer.
+/// How often a disagreement is evaluated again with flagd's library: it visits the fields of an
+/// object in no particular order, so a few rules have more than one result.
 const ASKED_AGAIN: usize = 64;
 
 fn main() -> ExitCode {
@@ -100,7 +101,7 @@ fn agree(program: &Path) -> Result<(), Failed> {
     Err(format!("seed {seed}, {} differ, among them:\n{}", differ.len(), shown.join("\n")).into())
 }
 
-/// Whether the evaluator gives the variant that the library's answer names.
+/// Whether the evaluator returns the variant that the library's result names.
 fn agrees(case: &Case, answer: &Answer) -> bool {
     let name = match answer {
         Answer::Result(text) => Some(text.replace('"', "")),

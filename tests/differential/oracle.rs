@@ -11,26 +11,26 @@ use serde_json::{Value, json};
 
 use crate::{generate::Case, go};
 
-/// Where the Go program is built to.
+/// Where the Go program is built.
 const BINARY: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/jsonlogic-oracle");
 
-/// What the library makes of a case.
+/// The library's result for a case.
 #[derive(Clone, Debug)]
 pub(crate) enum Answer {
-    /// The JSON text of the result.
+    /// The result as JSON.
     Result(String),
-    /// There is none.
+    /// There is no result.
     Fails,
     /// The rule evaluates itself without end, and the process overflowed its stack.
     Overflows,
 }
 
-/// Builds the program; an error says what is missing.
+/// Builds the program; the error says what is missing.
 pub(crate) fn build() -> Result<PathBuf, String> {
     go::build("tests/differential", BINARY).map(|()| BINARY.into())
 }
 
-/// Asks for all cases, of a new process after each that overflows its stack.
+/// Evaluates all cases, with a new process after each one that overflows its stack.
 pub(crate) fn ask(program: &Path, cases: &[Case]) -> Result<Vec<Answer>, String> {
     let mut answers = Vec::new();
     while answers.len() < cases.len() {
@@ -51,7 +51,7 @@ pub(crate) fn ask(program: &Path, cases: &[Case]) -> Result<Vec<Answer>, String>
     Ok(answers)
 }
 
-/// Collects the answers, as many as there come; gives what the process says besides.
+/// Collects the results until the process ends; returns its other output.
 fn exchange(
     child: &mut Child,
     cases: &[Case],
@@ -62,7 +62,7 @@ fn exchange(
         return Err("the oracle has no pipes".to_owned());
     };
     thread::scope(|scope| {
-        // A write that fails shows as an answer that does not come.
+        // A failed write shows as a missing result.
         scope.spawn(move || {
             let mut input = BufWriter::new(input);
             for case in cases {

@@ -1,5 +1,5 @@
-//! Whatever the text, a definition is read or refused: nothing panics, nothing hangs, and what is read
-//! can be sent on and read again.
+//! Any text is accepted or rejected as a definition: nothing panics or hangs, and an accepted
+//! definition can be forwarded and parsed again.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -19,7 +19,7 @@ const YAML: &str = "x: &x\n  state: ENABLED\n  variants: {on: true, 'off': no, 1
     <<: *x\n    targeting:\n      if:\n      - \"==\": [{var: a}, 2024-01-05]\n      - on\n  g: *x\n  h: # \
     note\n    state: |\n      DISABLED\n    metadata: {? a : !!str 5, b: .5}\n";
 
-/// Reads a text in every way.
+/// Parses a text in every way.
 fn read(text: &str) {
     for parsed in [FlagSet::parse(text), FlagSet::parse_yaml(text)] {
         match parsed {
@@ -34,7 +34,7 @@ fn read(text: &str) {
     }
 }
 
-/// What is sent on is the same set again.
+/// What is forwarded is the same flag set.
 fn check(set: &FlagSet) {
     let flags = set.keys().map(|key| {
         let key_text = serde_json::to_string(key).unwrap();
@@ -60,13 +60,13 @@ fn check_places(text: &str, error: &DefinitionError) {
     }
 }
 
-/// Whether there is such a place, or it is just behind the text.
+/// Whether the position is in the text or just after its end.
 fn is_place(text: &str, line: usize, column: usize) -> bool {
     let lines = text.split(['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}']);
     (1..=lines.count() + 1).contains(&line) && (1..=text.chars().count() + 2).contains(&column)
 }
 
-/// A text that is nearly the given one: parts of it gone, doubled or in other places.
+/// A text that is nearly the given one: parts are removed, doubled or moved.
 fn nearly(text: &'static str) -> impl Strategy<Value = String> {
     let cut = (any::<prop::sample::Index>(), 0..40usize, any::<prop::sample::Index>(), 0..4u8);
     let noise = prop::sample::select(vec![
@@ -152,7 +152,7 @@ fn the_definitions_are_valid() {
 }
 
 #[test]
-fn deep_texts_are_refused() {
+fn deeply_nested_definitions_are_rejected() {
     let around = [("[", "]"), (r#"{"a":"#, "}"), (r#"{"!":["#, "]}"), ("- ", ""), ("{a: ", "}")];
     for (open, close) in around {
         for depth in [1_000, 100_000] {
@@ -166,9 +166,9 @@ fn deep_texts_are_refused() {
     }
 }
 
-/// A log line and an event hold the text; a program sees all problems.
+/// A log line and an event contain the message; a program sees all problems.
 #[test]
-fn the_text_of_an_error_is_bounded() {
+fn the_length_of_an_error_is_bounded() {
     let invalid = |count| wide((0..count).map(|n| format!(r#""f{n}":{{"state":1}}"#)));
     for (count, end) in
         [(20, "`f19` (line 1, column "), (21, "; and 1 more"), (5000, "; and 4980 more")]
@@ -195,7 +195,7 @@ fn the_text_of_an_error_is_bounded() {
     }
 }
 
-/// A definition in one line.
+/// A definition on one line.
 fn wide(flags: impl Iterator<Item = String>) -> String {
     format!(r#"{{"flags":{{{}}}}}"#, flags.collect::<Vec<_>>().join(","))
 }
@@ -227,7 +227,7 @@ fn with_references(flags: usize) -> String {
     format!(r#"{{"$evaluators":{{{rules}}},{}"#, &flags[1..])
 }
 
-/// How long this thread has run, whatever else the machine had to do.
+/// The CPU time of this thread, whatever else the machine does.
 #[cfg(unix)]
 fn thread_time() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
@@ -241,9 +241,10 @@ fn thread_time() -> Duration {
     START.elapsed()
 }
 
-/// Asserts that the time grows as the text does: work on four times as much takes about four times as
-/// long, where quadratic work takes 16 times as long. Counted is the time of this thread alone; the
-/// caches of a busy machine may still disturb a measurement, so that one of a few must do.
+/// Asserts that the time is linear in the size of the text: four times the text takes about four
+/// times as long, where quadratic work takes 16 times as long. Only the CPU time of this thread
+/// counts; the caches of a busy machine may still disturb a measurement, so one success out of a
+/// few is enough.
 #[track_caller]
 fn assert_linear(text: impl Fn(usize) -> String, read: impl Fn(&str)) {
     const SIZE: usize = 20_000;
@@ -256,7 +257,7 @@ fn assert_linear(text: impl Fn(usize) -> String, read: impl Fn(&str)) {
     let mut measured = (Duration::MAX, Duration::MAX);
     for _ in 0..5 {
         measured = (measured.0.min(time(&small)), measured.1.min(time(&large)));
-        // What takes so long is no disturbance.
+        // A duration this long is not a disturbance.
         if measured.1 < measured.0 * 8 || measured.1 > Duration::from_secs(10) {
             break;
         }
@@ -305,7 +306,7 @@ fn many_references_are_replaced_in_linear_time() {
 }
 
 #[test]
-fn references_that_make_a_definition_too_large_are_refused() {
+fn references_that_make_a_definition_too_large_are_rejected() {
     let rule = format!(r#"{{"cat":["{}"]}}"#, "x".repeat(80_000));
     let flags = |count| {
         let flag = |n| format!(r#""f{n}":{{{VALID},"targeting":{{"$ref":"r"}}}}"#);
@@ -320,7 +321,7 @@ fn references_that_make_a_definition_too_large_are_refused() {
     assert!(last.message.contains(message), "{last}");
 }
 
-// What flagd does otherwise, or by chance: the table in `flagstaff::evaluator`.
+// Where flagd differs or depends on chance: the table in `flagstaff::evaluator`.
 
 #[test]
 fn flags_are_not_given_by_reference() {
@@ -333,14 +334,14 @@ fn flags_are_not_given_by_reference() {
 }
 
 #[test]
-fn of_two_flags_with_one_key_in_a_list_the_later_stays() {
+fn of_two_flags_with_the_same_key_the_later_wins() {
     let flag = |set, value| {
         format!(
             r#"{{"key":"f","state":"ENABLED","variants":{{"v":{value}}},"defaultVariant":"v",
             "metadata":{{"flagSetId":"{set}"}}}}"#
         )
     };
-    // Whichever of the flag sets sorts last.
+    // The flag set that sorts last.
     for (first, second) in [("a", "b"), ("b", "a")] {
         let text = format!(r#"{{"flags":[{},{}]}}"#, flag(first, 1), flag(second, 2));
         let set = FlagSet::parse(&text).unwrap();
@@ -350,7 +351,7 @@ fn of_two_flags_with_one_key_in_a_list_the_later_stays() {
 }
 
 #[test]
-fn yaml_may_hold_escaped_slashes_and_control_characters() {
+fn yaml_may_contain_escaped_slashes_and_control_characters() {
     for (written, read) in [
         (r"a\/b", "a/b"),
         ("\u{7f}", "\u{7f}"),

@@ -1,5 +1,5 @@
-//! `fractional`: shares are as the weights say, and the CBOR generation buckets as the published
-//! engine does.
+//! `fractional`: shares match the weights, and the CBOR generation buckets like the published
+//! engine.
 
 use std::collections::BTreeMap;
 
@@ -49,7 +49,7 @@ fn bound(degrees: usize) -> f64 {
 }
 
 /// 100,000 keys, and for each set of weights a bound that a random distribution keeps with a
-/// probability of 0.999. The keys are always the same, and so the outcome is.
+/// probability of 0.999. The keys are always the same, and so is the outcome.
 #[test]
 fn observed_shares_are_as_the_weights() {
     let weight_sets: &[&[u32]] = &[
@@ -74,7 +74,7 @@ fn observed_shares_are_as_the_weights() {
             let names = (0..weights.len()).map(|index| index.to_string());
             let mut set = set("experiment", &json!({"fractional": arguments}), names);
             for generation in GENERATIONS {
-                // Of a number, the text generation makes neither a unit nor a share.
+                // The text generation supports numbers neither as units nor as weights.
                 if *name == "number" && generation == Bucketing::String {
                     continue;
                 }
@@ -98,7 +98,7 @@ fn observed_shares_are_as_the_weights() {
     }
 }
 
-/// What a case buckets by: a field of the context, or the keys.
+/// The bucketing input of a case: a field of the context, or the keys.
 fn unit() -> impl Strategy<Value = Option<EvaluationContextFieldValue>> {
     let float = prop_oneof![any::<f64>(), (-1e6..1e6f64), any::<f32>().prop_map(f64::from)];
     let float = float.prop_filter("flagd takes finite numbers", |float| float.is_finite());
@@ -119,8 +119,8 @@ fn unit() -> impl Strategy<Value = Option<EvaluationContextFieldValue>> {
     ]
 }
 
-/// The published engine, version 0.1.0, has the CBOR generation: 10,000 keys, units and weights, made
-/// anew in each run.
+/// The published engine, version 0.1.0, has the CBOR generation: 10,000 keys, units and weights,
+/// generated anew in each run.
 #[test]
 fn the_cbor_generation_buckets_as_the_published_engine() {
     let seed: [u8; 32] = std::array::from_fn(|_| rand_byte());

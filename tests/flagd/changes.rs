@@ -1,4 +1,4 @@
-//! Changes of flags reach the cache and subscribers, with flagd's usual file source, which is read
+//! Changes of flags reach the cache and subscribers with flagd's usual file source, which is read
 //! every second (docs/flagd.md, "Event stream" and "Sources").
 
 use std::{fs, time::Duration};
@@ -21,10 +21,10 @@ trials![
     an_invalid_definition_changes_nothing,
     an_empty_definition_deletes_all,
     several_flags_change_in_one_event,
-    each_subscriber_is_told,
+    each_subscriber_is_notified,
 ];
 
-/// Longer than flagd takes to look at its file.
+/// Longer than the interval at which flagd reads its file.
 const LOOKS: Duration = Duration::from_millis(1500);
 
 async fn start(flags: Json) -> (FlagdProcess, Subject) {
@@ -106,7 +106,7 @@ async fn an_invalid_definition_changes_nothing() {
     no_such_default["flags"]["a"]["defaultVariant"] = "nowhere".into();
     for text in ["{ \"flags\": ", "", &no_such_default.to_string()] {
         fs::write(flagd.flags_path(), text).unwrap();
-        // That nothing changes has no sign to wait for.
+        // There is nothing to wait for: no event reports that nothing has changed.
         sleep(LOOKS).await;
         assert_eq!(subject.events_so_far().await, [], "{text}");
         for (key, value) in [("a", "old"), ("b", "same")] {
@@ -156,7 +156,7 @@ async fn several_flags_change_in_one_event() {
     subject.shut_down().await;
 }
 
-async fn each_subscriber_is_told() {
+async fn each_subscriber_is_notified() {
     let (flagd, mut subject) = start(json!({ "a": plain("old") })).await;
     let mut second = subject.provider.events();
     assert_eq!(second.next().await, Some(ProviderEvent::Ready), "the current state comes first");

@@ -15,7 +15,11 @@ use crate::{
     trial::trials,
 };
 
-trials![rules_see_each_kind_of_field, what_cannot_be_sent_is_refused, each_user_has_an_own_answer];
+trials![
+    rules_see_each_kind_of_field,
+    what_cannot_be_sent_is_rejected,
+    each_user_has_a_value_of_their_own
+];
 
 const MAX: i64 = 1 << 53;
 
@@ -94,7 +98,7 @@ async fn rules_see_each_kind_of_field() {
     subject.shut_down().await;
 }
 
-async fn what_cannot_be_sent_is_refused() {
+async fn what_cannot_be_sent_is_rejected() {
     let flagd = FlagdProcess::with(&definition()).ready_when("text").start().await.unwrap();
     let subject = Subject::ready(options_for(&flagd)).await;
     let refused: [EvaluationContextFieldValue; 3] = [
@@ -111,8 +115,8 @@ async fn what_cannot_be_sent_is_refused() {
     subject.shut_down().await;
 }
 
-/// What a rule decides is never cached: users take turns.
-async fn each_user_has_an_own_answer() {
+/// The result of a rule is never cached: users take turns.
+async fn each_user_has_a_value_of_their_own() {
     let flagd = FlagdProcess::with(&definition()).ready_when("text").start().await.unwrap();
     let subject = Subject::ready(options_for(&flagd)).await;
     for (user, expected) in [("user", "match"), ("other", "default"), ("user", "match")] {

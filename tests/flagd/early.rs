@@ -1,18 +1,21 @@
-//! Requests before a slow source has provided its flags: flagd says that they do not exist, our
-//! server waits (docs/flagd.md, "Differences in the server").
-
-use std::time::Duration;
+//! Requests before a slow source has provided its flags: flagd responds that the flags do not
+//! exist, our server waits (docs/flagd.md, "Differences in the server").
 
 use axum::{Router, routing::get};
-use tokio::{net::TcpListener, sync::watch, time::timeout};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::watch,
+};
 use tonic::Code;
 
 use crate::{
     subject::flags,
     support::{
         flagd::{self, FlagdProcess},
-        proto::{V1, v1},
-        wait::becomes_true,
+        ports::local,
+        proto::{V1, connect, v1},
+        proxy::gate::TcpGate,
+        wait::{becomes_true, bounded},
     },
     trial::trials,
 };
@@ -21,7 +24,7 @@ trials![a_slow_source];
 
 async fn a_slow_source() {
     let (fast, gate) = watch::channel(true);
-    let answer = get(move || {
+    let response = get(move || {
         let mut gate = gate.clone();
         async move {
             let _ = gate.wait_for(|fast| *fast).await;
@@ -30,37 +33,32 @@ async fn a_slow_source() {
     });
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let uri = format!("http://{}/flags.json", listener.local_addr().unwrap());
-    let web = tokio::spawn(async { axum::serve(listener, Router::new().fallback(answer)).await });
+    let web = tokio::spawn(async { axum::serve(listener, Router::new().fallback(response)).await });
     let builder = FlagdProcess::with(&flags("file")).arg("--uri").arg(uri);
     let mut flagd = builder.start().await.unwrap();
 
     fast.send_replace(false);
-    // On the same ports, without a file that gives flags meanwhile.
+    // On the same ports, without flags from a file meanwhile.
     flagd.write_flags(&serde_json::json!({ "flags": {} }));
     flagd.spawn();
-    let channel = flagd.endpoint().unwrap().connect_lazy();
-    let asked = async {
-        let mut answer = None;
-        becomes_true("an answer", async || {
-            let flag_key = "flag".to_owned();
-            let request = v1::ResolveStringRequest { flag_key, context: None };
-            let asked = V1::new(channel.clone()).resolve_string(request).await;
-            answer = Some(asked.map(|answer| answer.into_inner().value));
-            // Before it listens, nobody is there.
-            !matches!(&answer, Some(Err(status)) if status.code() == Code::Unavailable)
-        })
+    becomes_true("flagd to listen", async || TcpStream::connect(local(flagd.port())).await.is_ok())
         .await;
-        answer.unwrap()
-    };
-    if flagd::find().unwrap().is_of_this_package() {
-        tokio::pin!(asked);
-        let early = timeout(Duration::from_secs(1), &mut asked).await;
-        assert!(early.is_err(), "{early:?} before the flags");
+    let gate = TcpGate::to_port(flagd.port());
+    let mut client = V1::new(connect(gate.uri()).await);
+    let call = tokio::spawn(async move {
+        let request = v1::ResolveStringRequest { flag_key: "flag".to_owned(), context: None };
+        client.resolve_string(request).await.map(|response| response.into_inner().value)
+    });
+    let value = if flagd::find().unwrap().is_of_this_package() {
+        // The source responds only after the request has reached the server.
+        gate.wait_until_passed("the request", |seen| seen.begun == 1).await;
         fast.send_replace(true);
-        assert_eq!(asked.await.unwrap(), "loaded");
+        Ok("loaded".to_owned())
     } else {
-        assert_eq!(asked.await.unwrap_err().code(), Code::NotFound);
-    }
+        Err(Code::NotFound)
+    };
+    let response = bounded("a response", call).await.unwrap();
+    assert_eq!(response.map_err(|status| status.code()), value);
     flagd.kill();
     fast.send_replace(true);
     web.abort();

@@ -14,23 +14,23 @@ use crate::{
     subject::{Subject, Type, ask, flags, nothing_is_left, options, options_for, plain},
     support::{
         flagd::FlagdProcess,
-        gate::TcpGate,
+        proxy::gate::TcpGate,
         wait::{PATIENCE, becomes_true, bounded},
     },
     trial::trials,
 };
 
 trials![
-    silence_that_pings_find_out,
+    silence_that_pings_detect,
     the_resolvers_agree,
-    edits_are_told_by_their_keys,
+    edits_are_reported_by_key,
     killed_and_restarted,
-    away_past_the_grace_period,
+    unavailable_past_the_grace_period,
     not_there_at_the_start,
     hung_at_the_start,
     told_to_end,
-    streams_whose_time_is_over,
-    streams_that_flagd_ends_by_its_deadline,
+    streams_past_their_deadline,
+    streams_that_flagd_ends_at_its_deadline,
     one_source_of_two,
     over_a_unix_socket,
     nothing_is_left_whatever_the_state,
@@ -43,7 +43,7 @@ fn synced(flagd: &FlagdProcess) -> FlagdOptionsBuilder {
 }
 
 impl Subject {
-    /// A provider that has the flag with this value: flagd may have sent less at first.
+    /// A provider that has the flag with this value: flagd may have sent fewer flags at first.
     async fn with_flag(options: FlagdOptionsBuilder, value: &str) -> Self {
         let mut subject = Self::ready(options).await;
         subject.until("flag", value).await;
@@ -51,13 +51,13 @@ impl Subject {
         subject
     }
 
-    /// The flag is evaluated as ever.
+    /// The flag is still evaluated.
     async fn answers(&self, value: &str) {
         assert_eq!(self.text("flag").await.unwrap(), (value.to_owned(), EvaluationReason::Static));
     }
 }
 
-/// Every flag of a definition gives, for each type and context, what flagd gives for it.
+/// Every flag of a definition evaluates, for each type and context, to what flagd returns for it.
 async fn the_resolvers_agree() {
     let rule = |rule: Json| {
         json!({"state": "ENABLED", "variants": {"a": "A", "b": "B", "true": "T"},
@@ -87,7 +87,7 @@ async fn the_resolvers_agree() {
         Subject::ready(options_for(&flagd).cache(flagstaff::flagd::CacheType::Disabled)).await;
     let local = Subject::ready(synced(&flagd)).await;
     let flags = definition["flags"].as_object().unwrap();
-    // All of them come together.
+    // They are all loaded at once.
     becomes_true("the flags", async || {
         let context = EvaluationContext::default();
         ask(&local.provider, Type::Text, "empty", &context).await.is_ok()
@@ -134,7 +134,7 @@ fn without_source<E>(
     })
 }
 
-async fn edits_are_told_by_their_keys() {
+async fn edits_are_reported_by_key() {
     let definition =
         json!({"flags": {"flag": plain("old"), "stays": plain("same"), "goes": plain("")}});
     let flagd = FlagdProcess::with(&definition).start().await.unwrap();
@@ -166,7 +166,7 @@ async fn killed_and_restarted() {
     subject.shut_down().await;
 }
 
-async fn away_past_the_grace_period() {
+async fn unavailable_past_the_grace_period() {
     let mut flagd = FlagdProcess::with(&flags("old")).start().await.unwrap();
     let mut subject = Subject::with_flag(synced(&flagd).retry_grace_period(SOON), "old").await;
     subject.loses(&mut flagd).await;
@@ -209,17 +209,17 @@ async fn hung_at_the_start() {
     subject.shut_down().await;
 }
 
-/// SIGSTOP: nothing else tells that a stream which may be silent is dead.
-async fn silence_that_pings_find_out() {
+/// SIGSTOP: on a stream that may be silent, nothing else reveals the loss.
+async fn silence_that_pings_detect() {
     let builder = FlagdProcess::with(&flags("old")).arg("--keep-alive-min-time").arg("100ms");
     let mut flagd = builder.start().await.unwrap();
     let gate = TcpGate::to_port(flagd.ports().sync);
     let options = synced(&flagd).port(gate.port()).keep_alive_time(Duration::from_millis(250));
     let mut subject = Subject::with_flag(options, "old").await;
     gate.wait_until_passed("answers to pings", |seen| seen.pongs >= 6).await;
-    assert_eq!(subject.events_so_far().await, [], "answered pings do no harm");
+    assert_eq!(subject.events_so_far().await, [], "acknowledged pings do no harm");
     flagd.stop();
-    // Pings wait 20 s for their answer.
+    // A ping waits 20 s for its response.
     assert_eq!(subject.event_within(PATIENCE * 2).await, ProviderEvent::Stale);
     subject.answers("old").await;
     flagd.write_flags(&flags("new"));
@@ -243,8 +243,8 @@ async fn told_to_end() {
     subject.shut_down().await;
 }
 
-/// The next stream is there before the one ends: neither loss nor change is told.
-async fn streams_whose_time_is_over() {
+/// The next stream is open before the current one ends: neither loss nor change is reported.
+async fn streams_past_their_deadline() {
     let flagd = FlagdProcess::with(&flags("old")).start().await.unwrap();
     let gate = TcpGate::to_port(flagd.ports().sync);
     let options = synced(&flagd).port(gate.port()).stream_deadline(Duration::from_millis(500));
@@ -258,7 +258,7 @@ async fn streams_whose_time_is_over() {
     subject.shut_down().await;
 }
 
-async fn streams_that_flagd_ends_by_its_deadline() {
+async fn streams_that_flagd_ends_at_its_deadline() {
     let builder = FlagdProcess::with(&flags("old")).arg("--stream-deadline").arg("500ms");
     let flagd = builder.start().await.unwrap();
     let gate = TcpGate::to_port(flagd.ports().sync);

@@ -1,4 +1,4 @@
-//! Many who ask while flags change: no answer is out of date, and none comes too early.
+//! Many concurrent evaluations while flags change: no value is outdated, and none is premature.
 
 use std::{
     sync::{
@@ -22,25 +22,25 @@ use crate::{
     trial::trials,
 };
 
-trials![each_answer_is_of_its_time, many_users_of_a_static_flag_cost_one_call];
+trials![no_value_is_outdated_or_premature, many_users_of_a_static_flag_cost_one_call];
 
 const TASKS: usize = 8;
 const VERSIONS: u64 = 8;
-/// Of each task, for each version.
+/// Calls of each task for each version.
 const ANSWERS: u64 = 10;
 
-/// The flag `version`, and one whose key tells that the version has been announced.
+/// The flag `version`, and one whose key shows that the version has been announced.
 fn definition(version: u64) -> Json {
     let flag = json!({ "state": "ENABLED", "variants": { "v": version }, "defaultVariant": "v" });
     json!({ "flags": { "version": flag, format!("mark-{version}"): flag } })
 }
 
-/// What may be answered now.
+/// What evaluations may return now.
 #[derive(Default)]
 struct Window {
-    /// The provider has told of this version.
+    /// The provider has reported this version.
     oldest: AtomicU64,
-    /// flagd has been given this one.
+    /// flagd has received this one.
     newest: AtomicU64,
 }
 
@@ -50,7 +50,7 @@ async fn version(provider: &FlagdProvider) -> u64 {
     details.value.try_into().unwrap()
 }
 
-async fn each_answer_is_of_its_time() {
+async fn no_value_is_outdated_or_premature() {
     let flagd = FlagdProcess::with(&definition(0)).watching().start().await.unwrap();
     let mut subject = Subject::ready(options_for(&flagd)).await;
     let window = Arc::new(Window::default());
@@ -67,7 +67,7 @@ async fn each_answer_is_of_its_time() {
                 let newest = window.newest.load(Ordering::SeqCst);
                 assert!((oldest..=newest).contains(&version), "{version} of {oldest}..={newest}");
                 answered.fetch_add(1, Ordering::SeqCst);
-                // The others and flagd want to work too.
+                // This yields to the other tasks and to flagd.
                 sleep(Duration::from_millis(1)).await;
             }
         });

@@ -2,7 +2,8 @@
 //!
 //! Where there is none, every test is reported as ignored, with the reason; with
 //! `FLAGSTAFF_REQUIRE_FLAGD=1` it fails instead. flagd listens on all interfaces.
-// In helpers as in tests; JSON literals are passed by value; and there are flags of a flagd.
+// Helpers may panic like tests; JSON literals are passed by value; and the names `flag`, `flags`
+// and `flagd` are similar.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -18,20 +19,16 @@ mod alike;
 mod changes;
 mod context;
 mod early;
-mod hangs;
 #[cfg(feature = "in-process")]
 mod in_process;
 mod load;
-mod loss;
-mod network;
+mod outages;
 mod program;
 mod selector;
 mod streams;
 mod subject;
-#[cfg(feature = "tls")]
-mod tls;
+mod transport;
 mod trial;
-mod unix;
 mod values;
 mod witness;
 
@@ -39,7 +36,7 @@ use std::process::ExitCode;
 
 use libtest_mimic::Arguments;
 
-/// They wait for flagd more than they compute.
+/// The tests wait for flagd more than they compute.
 const THREADS: usize = 8;
 
 fn main() -> ExitCode {
@@ -47,7 +44,7 @@ fn main() -> ExitCode {
     arguments.test_threads.get_or_insert(THREADS);
     trial::note_panics();
     let trials = [
-        hangs::trials(), // the longest first
+        outages::hangs::trials(), // the longest first
         #[cfg(feature = "in-process")]
         in_process::trials(),
         #[cfg(feature = "server")]
@@ -56,14 +53,14 @@ fn main() -> ExitCode {
         context::trials(),
         early::trials(),
         load::trials(),
-        loss::trials(),
-        network::trials(),
+        outages::loss::trials(),
+        outages::network::trials(),
         program::trials(),
         selector::trials(),
         streams::trials(),
         #[cfg(feature = "tls")]
-        tls::trials(),
-        unix::trials(),
+        transport::tls::trials(),
+        transport::unix::trials(),
         values::trials(),
     ];
     libtest_mimic::run(&arguments, trials.into_iter().flatten().collect()).exit_code()

@@ -18,7 +18,7 @@ fn source(set: &str, own: &str) -> Json {
     json!({ "metadata": { "flagSetId": set }, "flags": { "shared": plain(set), own: plain(set) } })
 }
 
-/// `shared` is in both sources; each has a flag that the other has not.
+/// `shared` is in both sources; each has a flag that the other does not have.
 async fn flagd() -> FlagdProcess {
     let builder = FlagdProcess::with(&source("alpha", "of-alpha"));
     builder.source("beta.json", &source("beta", "of-beta")).watching().start().await.unwrap()
@@ -46,7 +46,8 @@ async fn a_selector_chooses_the_source() {
 
 async fn a_selector_with_an_unknown_key() {
     let flagd = flagd().await;
-    // Who asks at once must not fall between two connections: not always seen the first time.
+    // A call right after the change must not fall between two connections, which does not show
+    // every time.
     for _ in 0..20 {
         let mut subject = Subject::start(options_for(&flagd).selector("bogus=alpha")).await;
         let error = subject.text("shared").await.unwrap_err();
@@ -58,7 +59,7 @@ async fn a_selector_with_an_unknown_key() {
     }
 }
 
-/// flagd tells each stream of the flags that its selector chooses, and of no others.
+/// flagd notifies each stream only of the flags that match its selector.
 async fn changes_of_the_selected_set() {
     let flagd = flagd().await;
     let subject = async |set| Subject::ready(options_for(&flagd).selector(set)).await;

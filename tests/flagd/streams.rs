@@ -1,5 +1,5 @@
-//! Event streams that end because their time is over, which is no loss (docs/lifecycle.md, "Lost
-//! calls and connections"), and handles on streams that are left alone.
+//! Event streams that end at their deadline, which is not a loss (docs/lifecycle.md, "Lost calls
+//! and connections"), and handles whose streams are left alone.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::{
     subject::{Subject, flags, options_for, plain},
     support::{
         flagd::FlagdProcess,
-        gate::TcpGate,
+        proxy::gate::TcpGate,
         wait::{becomes_true, bounded},
     },
     trial::{trials, until_no_task},
@@ -24,7 +24,7 @@ trials![
 ];
 
 /// Changes flags until the provider has seen that many streams, and checks that no change is lost
-/// and that nothing but changes is told.
+/// and that only changes are reported.
 async fn changes_over_streams(subject: &mut Subject, flagd: &FlagdProcess, streams: u64) {
     let mut round = 0;
     while subject.provider.stats().reconnections < streams {

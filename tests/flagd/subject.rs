@@ -1,4 +1,4 @@
-//! The provider under test, what it tells, and what it answers.
+//! The provider under test, its events, and its results.
 
 use std::{future::Future, time::Duration};
 
@@ -21,7 +21,7 @@ use crate::{
     trial::until_no_task,
 };
 
-/// Options that reconnect soon and hope long, and that time out on no busy machine.
+/// Options that reconnect soon, have a long grace period, and do not time out on a busy machine.
 pub(crate) fn options() -> FlagdOptionsBuilder {
     FlagdOptions::builder()
         .host("127.0.0.1")
@@ -37,7 +37,7 @@ pub(crate) fn options_for(flagd: &FlagdProcess) -> FlagdOptionsBuilder {
     options().port(flagd.port())
 }
 
-/// A flag of text with this value for everybody.
+/// A string flag with this value for everybody.
 pub(crate) fn plain(value: &str) -> Json {
     json!({ "state": "ENABLED", "variants": { "v": value }, "defaultVariant": "v" })
 }
@@ -54,7 +54,7 @@ pub(crate) struct Subject {
 }
 
 impl Subject {
-    /// Initializes a provider, whatever becomes of it.
+    /// Initializes a provider, whether or not it becomes ready.
     pub(crate) async fn start(options: FlagdOptionsBuilder) -> Self {
         let provider = FlagdProvider::new(options.build_with_env(|_| None).unwrap());
         let events = provider.events();
@@ -69,7 +69,7 @@ impl Subject {
         bounded("initialization", self.provider.initialize(&context)).await;
     }
 
-    /// Initializes a provider, which gets ready.
+    /// Initializes a provider, which becomes ready.
     pub(crate) async fn ready(options: FlagdOptionsBuilder) -> Self {
         let mut subject = Self::start(options).await;
         assert_eq!(subject.provider.state(), State::Ready);
@@ -91,7 +91,7 @@ impl Subject {
         event.unwrap_or_else(|_| panic!("waited {patience:?} for an event")).unwrap()
     }
 
-    /// The next event that is no change of flags.
+    /// The next event that is not a change of flags.
     pub(crate) async fn state_event(&mut self) -> ProviderEvent {
         loop {
             match self.event().await {
@@ -105,11 +105,11 @@ impl Subject {
     pub(crate) async fn change(&mut self) -> ChangedFlags {
         match self.event().await {
             ProviderEvent::ConfigurationChanged(flags) => flags,
-            event => panic!("{event:?} is no change of flags"),
+            event => panic!("{event:?} is not a change of flags"),
         }
     }
 
-    /// Events that have come already.
+    /// Events that have arrived already.
     pub(crate) async fn events_so_far(&mut self) -> Vec<ProviderEvent> {
         let mut events = Vec::new();
         while let Ok(Some(event)) = timeout(Duration::from_millis(1), self.events.next()).await {
@@ -125,11 +125,11 @@ impl Subject {
         assert_eq!(self.state(), State::Ready);
     }
 
-    /// Waits for ERROR that is not fatal; gives its message.
+    /// Waits for an ERROR that is not fatal; returns its message.
     pub(crate) async fn error(&mut self) -> String {
         match self.state_event().await {
             ProviderEvent::Error { message, fatal: false } => message,
-            event => panic!("{event:?} is no error to recover from"),
+            event => panic!("{event:?} is not a recoverable error"),
         }
     }
 
@@ -139,7 +139,7 @@ impl Subject {
         assert_eq!(self.event().await, ProviderEvent::Stale);
     }
 
-    /// Starts flagd anew, with this value of `flag`, and waits for the recovery and the value.
+    /// Restarts flagd with this value of `flag`, and waits for the recovery and the value.
     pub(crate) async fn returns(&mut self, flagd: &mut FlagdProcess, value: &str) {
         flagd.write_flags(&flags(value));
         flagd.spawn();
@@ -147,12 +147,12 @@ impl Subject {
         self.until("flag", value).await;
     }
 
-    /// The value of a flag of text, and the reason.
+    /// The value of a string flag, and the reason.
     pub(crate) async fn text(&self, key: &str) -> EvaluationResult<(String, EvaluationReason)> {
         text(&self.provider, key).await
     }
 
-    /// Asks twice, for the second answer to come from the cache.
+    /// Evaluates twice, so that the second result comes from the cache.
     pub(crate) async fn cache(&self, key: &str, value: &str) {
         self.until(key, value).await;
         assert_eq!(self.text(key).await.unwrap(), (value.to_owned(), EvaluationReason::Cached));
@@ -167,7 +167,7 @@ impl Subject {
         .await;
     }
 
-    /// Shuts down: no task is left, though there are handles.
+    /// Shuts down: no task is left, although there are handles.
     pub(crate) async fn shut_down(mut self) {
         bounded("shutdown", self.provider.shutdown()).await;
         assert_eq!(self.state(), State::NotReady);
@@ -208,7 +208,7 @@ pub(crate) async fn nothing_is_left(
     }
 }
 
-/// The value of a flag of text, and the reason.
+/// The value of a string flag, and the reason.
 pub(crate) async fn text(
     provider: &FlagdProvider,
     key: &str,
@@ -217,7 +217,7 @@ pub(crate) async fn text(
     Ok((details.value, details.reason.unwrap()))
 }
 
-/// What is asked for.
+/// The requested type.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Type {
     Bool,
@@ -232,7 +232,7 @@ impl Type {
         [Self::Bool, Self::Int, Self::Float, Self::Text, Self::Object];
 }
 
-/// An answer, whatever its type.
+/// A result of any type.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Answer {
     pub(crate) value: Value,
@@ -241,7 +241,7 @@ pub(crate) struct Answer {
     pub(crate) metadata: Option<FlagMetadata>,
 }
 
-/// Asks for a flag as a value of a type.
+/// Evaluates a flag as a value of a type.
 pub(crate) async fn ask(
     provider: &FlagdProvider,
     as_type: Type,

@@ -1,4 +1,4 @@
-//! One test: on a runtime of its own, which must be without tasks and panics when it is over.
+//! One test, on a runtime of its own, on which no task and no panic may be left at the end.
 
 use std::{env, future::Future, panic, sync::Mutex, thread};
 
@@ -29,7 +29,8 @@ pub(crate) fn trial<F: Future<Output = ()>>(
     trial_unless(|_| None, name, test)
 }
 
-/// As [`trial`], and ignored where this says why it would prove nothing with the flagd found.
+/// Like [`trial`], but ignored if `unfit` returns the reason why it would prove nothing with the
+/// flagd found.
 pub(crate) fn trial_unless<F: Future<Output = ()>>(
     unfit: fn(&FlagdCommand) -> Option<&'static str>,
     name: &'static str,
@@ -71,7 +72,7 @@ pub(crate) async fn until_no_task(since: &str) {
         .await;
 }
 
-/// Thread and text of each panic: a runtime keeps those of its tasks to itself.
+/// Thread and message of each panic: a runtime does not propagate those of its tasks.
 static PANICS: Mutex<Vec<(String, String)>> = Mutex::new(Vec::new());
 
 pub(crate) fn note_panics() {

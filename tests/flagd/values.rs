@@ -9,19 +9,19 @@ use serde_json::{Value as Json, json};
 
 use crate::{
     subject::{Subject, Type, ask, options, options_for},
-    support::{authority_proxy::AuthorityProxy, flagd::FlagdProcess, ports::local},
+    support::{flagd::FlagdProcess, ports::local, proxy::authority_proxy::AuthorityProxy},
     trial::trials,
 };
 
 trials![
     the_table_of_v2,
     the_table_of_v1,
-    static_answers_are_cached_and_no_others,
+    only_static_results_are_cached,
     metadata_of_the_flag_set_and_the_flag_are_merged,
     objects_are_kept_whole,
-    a_null_in_a_list_is_an_error,
+    a_null_in_an_array_is_an_error,
     keys_of_any_unicode,
-    numbers_are_given_back_exactly,
+    numbers_are_returned_exactly,
 ];
 
 /// A flag of these variants, the first of which is the default.
@@ -156,7 +156,7 @@ async fn the_table_of_v2() {
     check_all(Subject::ready(options_for(&flagd)).await, EvaluationReason::Default).await;
 }
 
-/// Under v1 nobody can tell a flag without default variant from one that is not there.
+/// Under v1 a flag without a default variant is indistinguishable from a missing one.
 async fn the_table_of_v1() {
     let flagd = FlagdProcess::with(&definition()).start().await.unwrap();
     let proxy = AuthorityProxy::hiding_v2(local(flagd.port()));
@@ -165,7 +165,7 @@ async fn the_table_of_v1() {
 }
 
 /// docs/resolvers.md, "The cache": only STATIC is cached, by key and type, whatever the context.
-async fn static_answers_are_cached_and_no_others() {
+async fn only_static_results_are_cached() {
     let flagd = FlagdProcess::with(&definition()).start().await.unwrap();
     let subject = Subject::ready(options_for(&flagd)).await;
     let contexts = ["a", "b", "c"].map(|key| EvaluationContext::default().with_targeting_key(key));
@@ -194,7 +194,7 @@ async fn static_answers_are_cached_and_no_others() {
     subject.shut_down().await;
 }
 
-/// Whole numbers in metadata are integers, others floats; nested metadata is left out.
+/// Whole numbers in metadata are integers, others floats; nested metadata is omitted.
 async fn metadata_of_the_flag_set_and_the_flag_are_merged() {
     let mut both = flag(json!({ "on": true }));
     both["metadata"] = json!({ "shared": "flag", "whole": 3, "part": 0.25, "yes": true });
@@ -254,7 +254,7 @@ async fn objects_are_kept_whole() {
 }
 
 /// docs/resolvers.md, "Null": an array that contains null is a `PARSE_ERROR`.
-async fn a_null_in_a_list_is_an_error() {
+async fn a_null_in_an_array_is_an_error() {
     let value = json!({ "list": [1, null, { "a": [null] }] });
     let flags = json!({ "flags": { "object": flag(json!({ "o": value })) } });
     let flagd = FlagdProcess::with(&flags).start().await.unwrap();
@@ -284,7 +284,7 @@ async fn keys_of_any_unicode() {
     subject.shut_down().await;
 }
 
-async fn numbers_are_given_back_exactly() {
+async fn numbers_are_returned_exactly() {
     const MAX: i64 = 1 << 53;
     let ints = [MAX, -MAX, MAX - 1, 1 - MAX, i64::from(i32::MAX) + 1, -1];
     let floats = [f64::MAX, f64::MIN_POSITIVE, 1.0 / 3.0, -0.1, 1e300];

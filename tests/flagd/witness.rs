@@ -1,4 +1,4 @@
-//! A user of a flag who never stops asking.
+//! A task that evaluates a flag all the time.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard},
@@ -11,13 +11,13 @@ use tokio::{task::JoinHandle, time::sleep};
 
 use crate::{subject::text, support::wait::becomes_true};
 
-/// A task that asks for one flag again and again.
+/// A task that evaluates one flag again and again.
 pub(crate) struct Witness {
     seen: Arc<Mutex<Vec<Seen>>>,
     task: JoinHandle<()>,
 }
 
-/// What an evaluation gave, and when it was begun.
+/// The result of an evaluation, and when it began.
 #[derive(Clone, Debug)]
 struct Seen {
     asked: Instant,
@@ -25,7 +25,7 @@ struct Seen {
 }
 
 impl Witness {
-    /// It has asked at least once when this returns.
+    /// At least one evaluation has ended when this returns.
     pub(crate) async fn of(provider: &FlagdProvider, key: &'static str) -> Self {
         let (provider, seen) = (provider.clone(), Arc::<Mutex<Vec<Seen>>>::default());
         let log = seen.clone();
@@ -35,7 +35,7 @@ impl Witness {
                 let value = text(&provider, key).await;
                 let value = value.map(|(value, _)| value).map_err(|error| error.code);
                 log.lock().unwrap().push(Seen { asked, value });
-                // The others and flagd want to work too.
+                // This yields to the other tasks and to flagd.
                 sleep(Duration::from_millis(1)).await;
             }
         });
@@ -48,8 +48,8 @@ impl Witness {
         self.seen.lock().unwrap()
     }
 
-    /// That nobody who asked after `recovery` was told the value from before the loss. flagd may
-    /// not know the flag yet.
+    /// Asserts that no evaluation after `recovery` returned the value from before the loss. flagd
+    /// may not know the flag yet.
     pub(crate) async fn saw_no(self, stale: &str, recovery: Instant) {
         let after = |seen: &Seen| seen.asked > recovery;
         becomes_true("a question after the recovery", async || self.seen().iter().any(after)).await;
@@ -58,7 +58,7 @@ impl Witness {
         for Seen { asked, value } in self.seen.lock().unwrap().iter().filter(|seen| after(seen)) {
             let late = *asked - recovery;
             match value {
-                Ok(value) => assert_ne!(value, stale, "asked {late:?} after the recovery"),
+                Ok(value) => assert_ne!(value, stale, "evaluated {late:?} after the recovery"),
                 Err(EvaluationErrorCode::FlagNotFound) => {}
                 Err(code) => panic!("{code} {late:?} after the recovery"),
             }

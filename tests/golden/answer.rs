@@ -1,12 +1,12 @@
-//! Comparison of answers.
+//! Comparison of responses.
 
 use flagstaff::evaluator::ErrorCode;
 use serde_json::{Value, json};
 
 pub(crate) use crate::support::json::same;
 
-/// An answer without empty metadata, and under version 1 without what is absent on its wire: a `zero`
-/// value, and an empty variant.
+/// A response without empty metadata, and under version 1 without what is absent on the wire: a
+/// `zero` value, and an empty variant.
 pub(crate) fn tidy(answer: &Value, zero: Option<&Value>) -> Value {
     let mut answer = answer.clone();
     if let Some(fields) = answer.as_object_mut().filter(|fields| !fields.contains_key("error")) {

@@ -1,6 +1,6 @@
-//! The recordings: files `*.jsonl` with a case a line, of the fields `class`, `flags` (the
-//! definition), `key`, `type`, `context`, and `v1`, `v2` and `ofrep` (flagd's answers on either version
-//! of its protocol, and over OFREP) or `rejected` (what flagd said of the definition).
+//! The recordings: files `*.jsonl` with one case per line, with the fields `class`, `flags` (the
+//! definition), `key`, `type`, `context`, and `v1`, `v2` and `ofrep` (flagd's responses over each
+//! version of its protocol and over OFREP) or `rejected` (flagd's error for the definition).
 
 use std::{
     collections::HashMap,
@@ -14,11 +14,11 @@ use serde_json::{Map, Value, json, value::RawValue};
 
 pub(crate) use crate::support::ask::Kind;
 
-/// The recordings that are kept in the project: README.md tells how they were made.
+/// The recordings that are kept in the project: README.md says how they were made.
 const KEPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden");
 
-/// The lines of all recordings: of those in the folder that `FLAGSTAFF_GOLDEN_DIR` names, else of
-/// those in the project. Files may be compressed (`*.jsonl.gz`).
+/// The lines of all recordings: from the folder that `FLAGSTAFF_GOLDEN_DIR` names, otherwise from
+/// the project. Files may be compressed (`*.jsonl.gz`).
 pub(crate) fn lines() -> io::Result<impl Iterator<Item = io::Result<String>>> {
     let folder = env::var_os("FLAGSTAFF_GOLDEN_DIR").unwrap_or_else(|| KEPT.into());
     let folder = Path::new(&folder);
@@ -43,7 +43,7 @@ pub(crate) fn lines() -> io::Result<impl Iterator<Item = io::Result<String>>> {
     Ok(files.into_iter().flat_map(|file| BufReader::new(file).lines()))
 }
 
-/// One question, and what flagd answered.
+/// One request, and flagd's response.
 pub(crate) struct Case {
     pub(crate) class: String,
     pub(crate) definition: String,
@@ -54,9 +54,9 @@ pub(crate) struct Case {
 }
 
 pub(crate) enum Expected {
-    /// On either version of the protocol, and over OFREP.
+    /// Over each version of the protocol, and over OFREP.
     Answers { v1: Value, v2: Value, ofrep: Value },
-    /// The definition was refused, with this reason.
+    /// The definition was rejected, with this reason.
     Rejected(String),
 }
 
@@ -89,7 +89,7 @@ impl Case {
     }
 }
 
-/// The value that version 1 leaves away.
+/// The value that version 1 omits.
 pub(crate) fn zero(kind: Kind) -> Value {
     match kind {
         Kind::Boolean => json!(false),

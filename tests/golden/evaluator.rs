@@ -1,4 +1,4 @@
-//! The evaluator's answer to a case, as either version of the protocol would carry it.
+//! The evaluator's result for a case, as each version of the protocol would carry it.
 
 use flagstaff::evaluator::{ErrorCode, FlagSet, Outcome, Reason};
 use serde_json::{Map, Value, json};
@@ -17,12 +17,12 @@ impl Case {
     pub(crate) fn judge(&self) -> Verdict {
         let set = match (FlagSet::parse(&self.definition), &self.expected) {
             (Err(_), Expected::Rejected(_)) => return Verdict::Agrees,
-            (Err(error), _) => return Verdict::Differs(format!("{}: refused: {error}", self.key)),
+            (Err(error), _) => return Verdict::Differs(format!("{}: rejected: {error}", self.key)),
             (Ok(set), _) => set,
         };
         let outcome = set.evaluate(&self.key, &self.context);
         match &self.expected {
-            // The definition as such is taken, only this flag is left out.
+            // The definition is accepted, only this flag is left out.
             Expected::Rejected(reason) if reason.starts_with("unable to insert flag") => {
                 match outcome.error {
                     Some(ErrorCode::FlagNotFound) => Verdict::Agrees,
@@ -30,7 +30,7 @@ impl Case {
                 }
             }
             Expected::Rejected(reason) => {
-                Verdict::Differs(format!("{}: not refused: {reason}", self.key))
+                Verdict::Differs(format!("{}: not rejected: {reason}", self.key))
             }
             Expected::Answers { v1, v2, .. } => self.compare(&outcome, v1, v2),
         }
@@ -55,8 +55,8 @@ impl Case {
         Verdict::Agrees
     }
 
-    /// Whether an integer is asked for, and the number has more than 64 bits: there flagd's answer is
-    /// [`LOWEST`], and all else of it is ours.
+    /// Whether an integer is requested and the number has more than 64 bits: then flagd returns
+    /// [`LOWEST`], and the rest of the response is the same.
     pub(crate) fn is_beyond_64_bits(&self) -> bool {
         let set =
             FlagSet::parse(&self.definition).ok().filter(|_| matches!(self.kind, Kind::Integer));
@@ -81,7 +81,7 @@ impl Case {
         }
     }
 
-    /// As version 2, except that it can only say of a flag without default variant that it is missing.
+    /// Like version 2, except that a flag without a default variant is missing.
     fn answer_v1(&self, outcome: &Outcome<'_>) -> Value {
         if outcome.reason == Reason::Default && outcome.value.is_none() {
             let error = ErrorCode::FlagNotFound;

@@ -1,7 +1,8 @@
-//! The evaluator, and with the feature `server` the embedded server, against recorded answers of a
-//! real flagd.
+//! The evaluator, and with the feature `server` the embedded server, against recorded responses of
+//! a real flagd.
 //!
-//! The recordings are in the project; `FLAGSTAFF_GOLDEN_DIR` names a folder of others in their place.
+//! The recordings are in the project; `FLAGSTAFF_GOLDEN_DIR` names a folder of others to use
+//! instead.
 
 mod answer;
 mod case;
@@ -16,7 +17,7 @@ use std::{collections::BTreeMap, io, process::ExitCode};
 
 use case::Case;
 
-/// How many cases may differ as the documentation says: more would hide a mistake in the rules.
+/// How many cases may differ as documented: more would hide a mistake in the rules.
 const MOST_BY_RULE: usize = 9;
 
 /// How many cases that differ are shown of each class.
@@ -73,15 +74,15 @@ fn run() -> io::Result<bool> {
     Ok(total > 0 && agreed == total && by_rule <= MOST_BY_RULE)
 }
 
-/// What a comparison gives.
+/// The outcome of a comparison.
 enum Verdict {
     Agrees,
-    /// It differs as the documentation says that it does.
+    /// It differs as documented.
     ByRule,
     Differs(String),
 }
 
-/// The ways to ask.
+/// The protocols.
 struct Ways {
     #[cfg(feature = "server")]
     server: server::Served,
@@ -95,7 +96,7 @@ impl Ways {
         }
     }
 
-    /// A case agrees if it does on every way.
+    /// A case agrees if it does over every protocol.
     #[allow(clippy::unused_self, clippy::needless_pass_by_ref_mut)]
     fn judge(&mut self, case: &Case) -> Verdict {
         #[cfg(feature = "server")]

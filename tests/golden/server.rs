@@ -1,5 +1,6 @@
-//! The embedded server's answers to the cases: over both versions of the protocol, and over OFREP.
-// A server or a client that fails is no answer: it panics.
+//! The embedded server's responses to the cases: over both versions of the protocol, and over
+//! OFREP.
+// A server or a client that fails panics.
 #![allow(clippy::unwrap_used)]
 
 use flagstaff::server::Server;
@@ -15,7 +16,7 @@ use crate::{
     support::ask::Asker,
 };
 
-/// A server in this process, and a client for each of its ways.
+/// A server in this process, and a client for each protocol.
 pub(crate) struct Served {
     runtime: Runtime,
     clients: Clients,
@@ -35,7 +36,7 @@ impl Served {
         Self { runtime, clients, definition: String::new() }
     }
 
-    /// Asks the server what the case asks.
+    /// Sends the request of the case.
     pub(crate) fn judge(&mut self, case: &Case) -> Verdict {
         let flags = self.clients.server.flags();
         if self.definition != case.definition {
@@ -64,10 +65,10 @@ impl Clients {
         let context = Value::from(case.context.clone());
         let v2_answer = self.asker.v2(&case.key, case.kind, &context).await;
         let Expected::Answers { v1, v2, ofrep } = &case.expected else {
-            // The evaluator has judged whether the definition must be refused or the flag left out.
+            // The evaluator decides whether the definition must be rejected or the flag left out.
             return match v2_answer["error"].as_str() {
                 Some("NOT_FOUND") => Verdict::Agrees,
-                _ => Verdict::Differs(format!("{}: neither refused nor left out", case.key)),
+                _ => Verdict::Differs(format!("{}: neither rejected nor left out", case.key)),
             };
         };
         let v1_answer = self.asker.v1(&case.key, case.kind, &context).await;
@@ -107,7 +108,8 @@ impl Clients {
 /// The ways in which the server differs from flagd on purpose.
 fn by_rule(case: &Case, way: &str, expected: &Value, given: &Value) -> bool {
     if way == "ofrep" {
-        // flagd finds no flag whose key has a slash, or means a folder: it answers with a page.
+        // flagd does not find a flag whose key contains a slash or names a folder: it responds with
+        // a page.
         let no_path = case.key.contains('/') || matches!(&*case.key, "." | "..");
         return no_path && expected["error"] == "UNREADABLE";
     }

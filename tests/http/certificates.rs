@@ -34,7 +34,7 @@ fn certificate_of(pki: &Pki) -> CertificateDer<'static> {
     CertificateDer::from_pem_file(pki.server_cert()).unwrap()
 }
 
-/// Puts a copy of another file in the place of one, in one step.
+/// Atomically replaces a file with a copy of another.
 fn replace(path: &Path, from: &Path) {
     let new = path.with_extension("new");
     fs::copy(from, &new).unwrap();
@@ -63,7 +63,7 @@ async fn files_are_followed_by_all_servers_that_share_them() {
         })
         .await;
     }
-    // Nobody reads the files any more once the servers are gone.
+    // Nobody reads the files once the servers have been dropped.
     let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
     drop(servers);
     becomes_true("the tasks to end", async || tasks() == 0).await;
@@ -81,7 +81,7 @@ async fn from_memory_and_from_the_program() {
     assert_eq!(presented(&alone, &[&pki]).await, certificate_of(&pki));
     let made = encrypted(config).await;
     assert_eq!(presented(&made, &[&pki]).await, certificate_of(&pki));
-    // One that says nothing of protocols.
+    // One without protocols.
     let mut silent = (*pki.server_config()).clone();
     silent.alpn_protocols.clear();
     let silent = encrypted(silent).await;
@@ -91,7 +91,7 @@ async fn from_memory_and_from_the_program() {
     }
 }
 
-/// A pipe that nobody writes to must not keep a server from its certificates for ever.
+/// A pipe that nobody writes to must not block the loading of certificates forever.
 #[cfg(unix)]
 #[test]
 fn what_is_not_a_regular_file_is_not_read() {

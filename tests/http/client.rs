@@ -34,7 +34,7 @@ async fn logged(State(log): State<Log>, request: Incoming, next: Next) -> Answer
     next.run(request).await
 }
 
-/// A web server; its origin, and what it was asked.
+/// A web server; its origin, and the requests that it received.
 async fn web(router: Router) -> (Server, String, Log) {
     let log = Log::default();
     let server = serve(Server::builder(), router.layer(from_fn_with_state(log.clone(), logged)));
@@ -125,13 +125,13 @@ async fn redirects_carry_no_secret_to_another_origin() {
         assert!(!seen.contains("hush") && !seen.contains("authorization"), "{seen}");
         assert_eq!(others[0].1["x-open"], "open");
     }
-    // What a request with a body redirects to is for the caller to say.
+    // The caller decides whether to follow the redirect of a request with a body.
     let answer = Request::post(format!("{origin}/post")).body(Vec::new()).unwrap();
     assert_eq!(send(&client, answer).await.unwrap().0, StatusCode::FOUND);
 }
 
 #[tokio::test]
-async fn redirects_have_an_end() {
+async fn redirects_are_limited() {
     let (_server, origin, log) = web(Router::new().route("/", get(async || to("/?hush")))).await;
     let error = fetch(builder().max_redirects(3), &origin).await.unwrap_err();
     assert!(matches!(error, ClientError::Redirects(_, 3)), "{error}");
@@ -139,7 +139,7 @@ async fn redirects_have_an_end() {
     assert_eq!(log.lock().unwrap().len(), 4);
 }
 
-/// A body is bounded as it is once it is decompressed.
+/// The limit of a body applies after decompression.
 #[tokio::test]
 async fn bodies_are_bounded() {
     let compressed = gzip(&[b' '; 2000]);
@@ -187,8 +187,40 @@ async fn a_response_that_does_not_come() {
 }
 
 /// The proxy of this test responds to every request itself.
+/// An event stream outlives the timeout of its request, which holds for its head alone.
 #[tokio::test]
-async fn a_proxy_is_asked_in_place_of_the_server() {
+async fn a_body_without_an_end_is_read_in_parts() {
+    let (parts, body) = tokio::sync::mpsc::channel::<Result<&str, std::io::Error>>(1);
+    let body = Arc::new(Mutex::new(Some(tokio_stream::wrappers::ReceiverStream::new(body))));
+    let body = move || {
+        let stream = body.lock().unwrap().take().unwrap();
+        async { axum::body::Body::from_stream(stream) }
+    };
+    let compressed = get(async || ([(CONTENT_ENCODING, "gzip")], gzip(b"text")));
+    let router = Router::new().route("/events", get(body)).route("/gzip", compressed);
+    let (_server, origin, _) = web(router).await;
+    let client = builder().timeout(Duration::from_millis(300)).max_body(10).build().unwrap();
+    let response = client.send(request(&format!("{origin}/events"))).await.unwrap();
+    let mut body = response.into_body();
+    let idle = Duration::from_secs(20);
+    for part in ["first", "longer than the limit"] {
+        parts.send(Ok(part)).await.unwrap();
+        assert_eq!(body.chunk(idle).await.unwrap().unwrap(), part);
+    }
+    let error = body.chunk(Duration::from_millis(400)).await.unwrap_err();
+    assert!(matches!(error, ClientError::TimedOut(..)), "{error}");
+    parts.send(Ok("last")).await.unwrap();
+    drop(parts);
+    assert_eq!(body.chunk(idle).await.unwrap().unwrap(), "last");
+    assert_eq!(body.chunk(idle).await.unwrap(), None);
+
+    let response = client.send(request(&format!("{origin}/gzip"))).await.unwrap();
+    let error = response.into_body().chunk(idle).await.unwrap_err();
+    assert!(matches!(error, ClientError::Coding(..)), "{error}");
+}
+
+#[tokio::test]
+async fn requests_go_through_the_proxy() {
     let (_proxy, proxy, log) = web(Router::new().fallback(async || "from the proxy")).await;
     let through = || Client::builder().proxy(proxy.replace("http://", "http://zoe:hush@"));
     let shown = format!("{:?}", through());
@@ -227,7 +259,7 @@ async fn tls() {
         assert_eq!(fetch(builder().tls(tls.clone()), &url).await.unwrap(), expected);
         let config = tls.config().unwrap();
         assert_eq!(fetch(builder().tls_config(config), &url).await.unwrap(), expected);
-        // What began with TLS stays with it.
+        // A request that began over TLS stays on TLS.
         let error = fetch(builder().tls(tls), &format!("{url}/away")).await.unwrap_err();
         assert!(matches!(error, ClientError::Insecure(_)), "{error}");
     }
@@ -243,9 +275,9 @@ async fn tls() {
     assert!(matches!(error, ClientError::Tls(_)), "{error}");
 }
 
-/// Errors quote no more of a URL than what is public.
+/// Errors quote only the public part of a URL.
 #[tokio::test]
-async fn errors_hold_no_secret() {
+async fn errors_contain_no_secret() {
     let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     for url in [format!("http://zoe:hush@{closed}/a?hush"), "ftp://zoe:hush@host/a?hush".to_owned()]
     {

@@ -1,4 +1,4 @@
-//! Clients that send too much or too slowly, or read too slowly: each costs the server a bounded amount.
+//! Clients that send too much or too slowly, or read too slowly: the cost to the server is bounded.
 
 use std::{convert::Infallible, time::Duration};
 
@@ -13,14 +13,13 @@ use hyper::body::Bytes;
 use tokio::{
     net::TcpStream,
     sync::{mpsc, watch},
-    time::Instant,
 };
 use tower::service_fn;
 
 use crate::{
     certs::Certificates,
     peer::{Raw, connect_2, get, post, send_1, send_2, serve},
-    wait::{becomes_true, bounded},
+    wait::{becomes_true, bounded, no_sooner},
 };
 
 const SOON: Duration = Duration::from_millis(50);
@@ -51,7 +50,7 @@ async fn a_body_that_is_too_long() {
         chunked.send(format!("{head}{chunks}")).await;
         chunked.until(&format!("HTTP/1.1 {}", status.as_u16())).await;
     }
-    // One that waits for leave to send gets none.
+    // A client that waits for `100 Continue` does not receive it.
     let mut waiting = Raw::open(&server).await;
     let head = "POST /echo HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\n";
     waiting.send(format!("{head}content-length: 1001\r\n\r\n")).await;
@@ -76,15 +75,16 @@ async fn a_head_that_does_not_come() {
     let hello = "GET / HTTP/1.1\r\nhost: x\r\n\r\n";
     // The first head of a connection, a later one, and one that does not even begin.
     for (first, rest) in [("", "GET / HTTP/1.1\r\nhost"), (hello, "GET"), (hello, "")] {
-        let began = Instant::now();
-        let mut slow = Raw::open(&server).await;
-        slow.send(first).await;
-        if !first.is_empty() {
-            slow.until("hello").await;
-        }
-        slow.send(rest).await;
-        slow.end().await;
-        assert!(began.elapsed() >= SOON, "{first:?} {rest:?}");
+        let closed = async {
+            let mut slow = Raw::open(&server).await;
+            slow.send(first).await;
+            if !first.is_empty() {
+                slow.until("hello").await;
+            }
+            slow.send(rest).await;
+            slow.end().await;
+        };
+        no_sooner(&format!("the end of {first:?} {rest:?}"), SOON, closed).await;
     }
 }
 
@@ -99,11 +99,12 @@ async fn a_client_that_says_nothing() {
         [(plain.clone(), ""), (plain, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), (encrypted, "")]
     {
         let server = serve(builder, router()).await;
-        let began = Instant::now();
-        let mut silent = Raw::open(&server).await;
-        silent.send(bytes).await;
-        silent.end().await;
-        assert!(began.elapsed() >= SOON, "{bytes:?}");
+        let closed = async {
+            let mut silent = Raw::open(&server).await;
+            silent.send(bytes).await;
+            silent.end().await;
+        };
+        no_sooner(&format!("the end of {bytes:?}"), SOON, closed).await;
     }
 }
 
@@ -159,14 +160,15 @@ async fn a_client_that_does_not_read() {
     let router = Router::new().route("/long", on_get(long));
     let server = serve(Server::builder().write_timeout(SOON), router).await;
     let mut stuck = Raw::open(&server).await;
-    let began = Instant::now();
-    stuck.send("GET /long HTTP/1.1\r\nhost: x\r\n\r\n").await;
-    bounded("the end of the response", ended.recv()).await.unwrap();
-    assert!(began.elapsed() >= SOON);
+    let cut = async {
+        stuck.send("GET /long HTTP/1.1\r\nhost: x\r\n\r\n").await;
+        ended.recv().await.unwrap();
+    };
+    no_sooner("the end of the response", SOON, cut).await;
     assert!(stuck.end().await.len() < 50_000_000, "all was sent");
 }
 
-/// Bytes that say when they are dropped.
+/// Bytes that report when they are dropped.
 struct Long {
     bytes: Vec<u8>,
     dropped: mpsc::UnboundedSender<()>,
@@ -184,7 +186,7 @@ impl Drop for Long {
     }
 }
 
-/// Beyond the limit, a client waits until another is gone.
+/// Beyond the limit, a client waits until another disconnects.
 #[tokio::test]
 async fn too_many_connections() {
     let server = serve(Server::builder().max_connections(2), router()).await;

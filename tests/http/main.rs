@@ -12,6 +12,9 @@ mod shutdown;
 #[path = "../support/certs.rs"]
 #[allow(dead_code, reason = "shared with tests that need more of it")]
 mod certs;
+#[path = "../support/clock.rs"]
+#[allow(dead_code, reason = "shared with tests that need more of it")]
+mod clock;
 #[path = "../support/tls.rs"]
 mod tls;
 #[path = "../support/wait.rs"]

@@ -34,7 +34,7 @@ impl Raw {
         self.0.write_all(bytes.as_ref()).await.unwrap();
     }
 
-    /// What the server sends until it holds the text.
+    /// What the server sends, up to and including this text.
     pub async fn until(&mut self, text: &str) -> String {
         let mut received = Vec::new();
         while !String::from_utf8_lossy(&received).contains(text) {
@@ -70,7 +70,7 @@ where
     answer(bounded("a response", sender.send_request(request)).await.unwrap()).await
 }
 
-/// A client of HTTP/2.
+/// An HTTP/2 client.
 pub async fn connect_2<S>(stream: S) -> http2::SendRequest<Full<Bytes>>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,

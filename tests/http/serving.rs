@@ -64,7 +64,7 @@ async fn a_unix_socket() {
 
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("socket");
-    // What a server that was killed leaves behind is replaced.
+    // The socket that a killed server left behind is replaced.
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
     let router = router();
     let bound = Server::builder().listen(path.clone()).bind().await.unwrap();
@@ -96,7 +96,7 @@ async fn tls_in_both_versions_of_http() {
     };
     assert_eq!(send_1(connect("http/1.1").await, get("/whoami")).await, expected);
     assert_eq!(send_2(connect("h2").await, get("/whoami")).await, expected);
-    // A client without TLS is not served, and does no harm.
+    // A client without TLS is not served and does no harm.
     let mut plain = Raw::open(&server).await;
     plain.send("GET /whoami HTTP/1.1\r\nhost: x\r\n\r\n").await;
     // The server may send an alert, which is not text.
@@ -107,7 +107,7 @@ async fn tls_in_both_versions_of_http() {
 }
 
 #[tokio::test]
-async fn an_address_that_is_taken() {
+async fn an_address_in_use() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
     let error = Server::builder().listen(Listen::Tcp(address)).bind().await.unwrap_err();
@@ -151,7 +151,8 @@ async fn each_connection_has_its_own_state() {
     }
 }
 
-/// What a handler leaves unread does not become the next request, and is no reason to close.
+/// What a handler leaves unread is not taken for the next request, and does not close the
+/// connection.
 #[tokio::test]
 async fn a_body_that_no_handler_reads() {
     let server = serve(Server::builder(), router()).await;
@@ -171,7 +172,7 @@ async fn a_body_that_no_handler_reads() {
     assert!(answer.contains("connection: close") && answer.ends_with("ignored"), "{answer}");
 }
 
-/// A response can hold the body of its request, and give it back as it comes.
+/// A response can hold the body of its request and return it as it arrives.
 #[tokio::test]
 async fn a_body_that_outlives_the_handler() {
     let release = Arc::new(Notify::new());
@@ -196,7 +197,7 @@ async fn a_body_that_outlives_the_handler() {
         connection.send("two").await;
         connection.until("two").await;
     }
-    // One that is never read after all.
+    // A body that is never read.
     connection.send("POST /hold HTTP/1.1\r\nhost: x\r\ncontent-length: 6\r\n\r\none").await;
     connection.until("held").await;
     connection.send("two").await;

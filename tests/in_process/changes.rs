@@ -1,4 +1,4 @@
-//! Changes of flags: which keys are told, and when none are.
+//! Changes of flags: which keys are reported, and when none are.
 
 use flagstaff::{ProviderEvent, State};
 use open_feature::EvaluationReason;
@@ -10,7 +10,7 @@ use crate::support::{
         assert_contains, changed, expect, expect_error, next, provider, ready, started, value,
         watched,
     },
-    sync_server::SyncServer,
+    servers::sync_server::SyncServer,
     wait::PATIENCE,
 };
 
@@ -28,9 +28,9 @@ async fn the_keys_of_a_change_are_the_difference() {
     expect(&mut events, [changed(&["c"])]).await;
 }
 
-/// No event tells that nothing has happened.
+/// No event reports that nothing has happened.
 #[tokio::test]
-async fn the_same_flags_in_other_words_are_no_change() {
+async fn the_same_flags_written_differently_are_not_a_change() {
     let definition = switches(&[("a", true)]);
     let server = SyncServer::start(&definition);
     let (provider, mut events) = watched(of(&server)).await;
@@ -50,9 +50,9 @@ async fn a_byte_order_mark_is_skipped() {
     assert!(!value(&provider, "a").await.0);
 }
 
-/// The keys are those since the last flags that were known, whatever happened between.
+/// The keys are relative to the last known flags, whatever happened in between.
 #[tokio::test]
-async fn after_a_reconnection_only_what_differs_is_told() {
+async fn after_a_reconnection_only_differences_are_reported() {
     let definition = switches(&[("a", true), ("b", true)]);
     let server = SyncServer::start(&definition);
     let (provider, mut events) = watched(of(&server)).await;
@@ -72,7 +72,7 @@ async fn after_a_reconnection_only_what_differs_is_told() {
 }
 
 #[tokio::test]
-async fn a_definition_that_is_not_valid_leaves_the_last_good_one() {
+async fn an_invalid_definition_leaves_the_last_valid_one() {
     let server = SyncServer::start(&switches(&[("a", true), ("b", true)]));
     let (provider, mut events) = watched(of(&server)).await;
     server.send("{\"flags\": {\"a\": {},\n  \"bad\": {\"defaultVariant\": \"gone\"}}}");
@@ -93,9 +93,9 @@ async fn a_definition_that_is_not_valid_leaves_the_last_good_one() {
     assert!(!value(&provider, "a").await.0);
 }
 
-/// flagd would send it again at each connection: it is an error once.
+/// flagd sends it again on each connection: it is reported once.
 #[tokio::test]
-async fn a_first_definition_that_is_not_valid_is_an_error() {
+async fn an_invalid_first_definition_is_an_error() {
     let server = SyncServer::start(&json!({"flags": {"bad": {"defaultVariant": "gone"}}}));
     let provider = provider(of(&server));
     let mut events = provider.events();
@@ -123,7 +123,7 @@ async fn a_definition_of_many_megabytes_arrives() {
 }
 
 #[tokio::test]
-async fn an_empty_definition_takes_all_flags_away() {
+async fn an_empty_definition_removes_all_flags() {
     let server = SyncServer::start(&switches(&[("a", true)]));
     let (provider, mut events) = watched(of(&server)).await;
     server.set(&json!({"flags": {}}));

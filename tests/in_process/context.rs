@@ -1,4 +1,4 @@
-//! The facts that a server sends along with its flags, and the request that it gets.
+//! The sync context that a server sends with its flags, and the request that it receives.
 
 use flagstaff::{ProviderEvent, State};
 use open_feature::EvaluationContext;
@@ -8,7 +8,7 @@ use tonic::Status;
 use super::{of, ruled, switches, text};
 use crate::support::{
     provider::{ALL_CHANGED, assert_contains, expect, initialize, provider, ready, watched},
-    sync_server::SyncServer,
+    servers::sync_server::SyncServer,
 };
 
 fn where_am_i() -> serde_json::Value {
@@ -47,9 +47,9 @@ async fn rules_read_the_sync_context() {
     assert_eq!(server.seen().metadata_calls, 0, "a newer server says it with the flags");
 }
 
-/// As in flagd, whose own values come before those of a request.
+/// As in flagd, whose own values override those of a request.
 #[tokio::test]
-async fn the_sync_context_comes_before_the_callers() {
+async fn the_sync_context_overrides_the_context_of_the_caller() {
     let server = SyncServer::start(&where_am_i());
     server.set_context(Some(&json!({"region": "eu"})));
     let provider = ready(of(&server)).await;
@@ -57,7 +57,7 @@ async fn the_sync_context_comes_before_the_callers() {
     assert_eq!(text(&provider, "where", &caller).await, "eu");
 }
 
-/// Any rule may read a fact, so that any flag may have changed.
+/// Any rule may read the sync context, so any flag may have changed.
 #[tokio::test]
 async fn another_sync_context_is_a_change_of_all_flags() {
     let server = SyncServer::start(&where_am_i());
@@ -79,7 +79,7 @@ async fn the_enricher_makes_the_context_of_the_facts() {
     assert_eq!(place(&provider).await, "us");
 }
 
-/// An enricher is a function of the program: when it panics, the rules before it stay.
+/// An enricher is a function of the program: when it panics, the previous rules stay.
 #[tokio::test]
 async fn an_enricher_that_panics_is_an_error() {
     let server = SyncServer::start(&where_am_i());
@@ -100,7 +100,7 @@ async fn an_enricher_that_panics_is_an_error() {
 
 /// `GetMetadata` is deprecated; `sync_context` replaces it.
 #[tokio::test]
-async fn an_older_server_is_asked_for_its_metadata() {
+async fn the_metadata_of_an_older_server_is_requested() {
     let server = SyncServer::start(&where_am_i());
     server.set_context(None);
     server.set_metadata(Ok(json!({"region": "us"})));
@@ -115,7 +115,7 @@ async fn an_older_server_is_asked_for_its_metadata() {
 }
 
 #[tokio::test]
-async fn an_older_server_without_metadata_will_do() {
+async fn an_older_server_without_metadata_is_accepted() {
     let server = SyncServer::start(&where_am_i());
     server.set_context(None);
     let provider = ready(of(&server)).await;

@@ -16,7 +16,7 @@ use open_feature::OpenFeature;
 use serde_json::{Map, json};
 use tokio::sync::mpsc;
 
-/// Gives what is sent to it.
+/// Returns what is sent to it.
 struct Channel {
     received: mpsc::UnboundedReceiver<Result<Definition, SourceError>>,
 }
@@ -92,7 +92,7 @@ async fn an_error_is_a_loss_and_names_its_cause() {
 }
 
 #[tokio::test]
-async fn a_fatal_error_is_the_end_for_one_that_never_was_ready() {
+async fn a_fatal_error_ends_a_provider_that_was_never_ready() {
     let (sender, provider) = channel();
     sender.send(Err(SourceError::fatal("no such table"))).unwrap();
     initialize(&provider).await;
@@ -109,7 +109,7 @@ async fn a_fatal_error_is_the_end_for_one_that_never_was_ready() {
     assert!(!provider.is_fatal());
 }
 
-/// The source gives nothing twice, and need not be asked twice.
+/// The source returns nothing twice and need not be called twice.
 #[tokio::test]
 async fn a_provider_that_is_initialized_again_goes_on_with_the_source() {
     let (sender, provider) = channel();
@@ -144,7 +144,7 @@ async fn a_provider_that_is_initialized_again_goes_on_with_the_source() {
 }
 
 #[tokio::test]
-async fn the_source_goes_with_the_last_handle() {
+async fn the_source_is_dropped_with_the_last_handle() {
     let (sender, provider) = channel();
     sender.send(Ok(switch(true))).unwrap();
     initialize(&provider).await;
@@ -153,7 +153,7 @@ async fn the_source_goes_with_the_last_handle() {
     eventually("the tasks to end", || tasks() == 0).await;
 }
 
-/// A source that panics takes its task with it, and says so; the rules stay.
+/// A source that panics ends its task, which is an error event; the rules stay.
 #[tokio::test]
 async fn a_source_that_panics_is_an_error() {
     struct Panics(bool);
@@ -178,7 +178,7 @@ async fn a_source_that_panics_is_an_error() {
 }
 
 #[tokio::test]
-async fn options_alone_ask_for_no_source() {
+async fn options_alone_need_no_source() {
     let provider = provider(swift());
     assert_eq!(provider.options().resolver(), Resolver::Rpc);
 }

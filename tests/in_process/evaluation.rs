@@ -1,4 +1,4 @@
-//! What an evaluation gives: as of the RPC resolver, which reads the same answers off the wire.
+//! The results of evaluations: the same as those of the RPC resolver.
 
 use std::future::Future;
 use std::pin::pin;
@@ -14,7 +14,7 @@ use serde_json::{Value as Json, json};
 use super::{of, ruled, switch, text};
 use crate::support::{
     provider::{assert_contains, error, message, provider, ready, value},
-    sync_server::SyncServer,
+    servers::sync_server::SyncServer,
 };
 
 #[tokio::test]
@@ -53,7 +53,7 @@ async fn five_types_with_variant_reason_and_metadata() {
 
 /// docs/resolvers.md, "Null": the error says where the null is, and what to do.
 #[tokio::test]
-async fn a_null_in_a_list_is_an_error_and_json_shows_it() {
+async fn a_null_in_an_array_is_an_error_and_json_shows_it() {
     let flag =
         |value: &Json| json!({"state": "ENABLED", "variants": {"v": value}, "defaultVariant": "v"});
     for (value, path) in [
@@ -75,7 +75,7 @@ async fn a_null_in_a_list_is_an_error_and_json_shows_it() {
 }
 
 #[tokio::test]
-async fn a_static_answer_stays_static() {
+async fn a_static_result_stays_static() {
     let server = SyncServer::start(&super::switches(&[("on", true)]));
     let provider = ready(of(&server)).await;
     for _ in 0..3 {
@@ -141,7 +141,7 @@ async fn rules_read_the_callers_context() {
     assert_contains(&message(&error, &EvaluationErrorCode::InvalidContext), &["`email`"]);
 }
 
-/// Both generations are there, and an option chooses.
+/// Both generations are available, and an option selects one.
 #[tokio::test]
 async fn an_option_chooses_who_gets_which_variant() {
     let rule = json!({"fractional": [["a", 1], ["b", 1]]});
@@ -162,7 +162,7 @@ async fn an_option_chooses_who_gets_which_variant() {
     }
 }
 
-/// An evaluation waits for nothing: its first poll gives the answer.
+/// An evaluation waits for nothing: its first poll returns the result.
 #[tokio::test]
 async fn an_evaluation_is_a_finished_future() {
     let server = SyncServer::start(&json!({"flags": {"on": switch(true)}}));

@@ -1,4 +1,4 @@
-//! Evaluation by the flags of a file: how it is watched, replaced, broken, lost and found again.
+//! Evaluation with the flags of a file, which is watched, replaced, broken, removed and restored.
 
 use std::{
     fs,
@@ -24,7 +24,7 @@ use open_feature::EvaluationReason;
 use tempfile::TempDir;
 use tokio::time::sleep;
 
-/// Longer than any test waits: what is noticed sooner, the system has told.
+/// Longer than any test waits: what is noticed sooner was reported by the system.
 const NEVER: Duration = Duration::from_secs(3600);
 
 const OFTEN: Duration = Duration::from_millis(20);
@@ -80,7 +80,7 @@ async fn a_file_that_is_replaced_or_written_over_is_noticed_by_the_watch() {
     expect(&mut events, [changed(&["switch"])]).await;
     assert!(!value(&provider, "switch").await.0);
     fs::write(&files.path, json(true)).unwrap();
-    // It may be seen half-written, which is an error first.
+    // It may be read half-written, which is an error at first.
     bounded("the change", async { while next(&mut events).await != changed(&["switch"]) {} }).await;
     assert!(value(&provider, "switch").await.0);
 }
@@ -103,7 +103,7 @@ async fn a_relative_path_is_watched_too() {
     expect(&mut events, [ProviderEvent::Stale]).await;
 }
 
-/// A volume of Kubernetes: the file is a link into `..data`, a link to a directory of the moment.
+/// A volume of Kubernetes: the file is a link into `..data`, which links to the current directory.
 #[tokio::test]
 async fn the_swap_of_a_config_map_is_noticed() {
     let volume = tempfile::tempdir().unwrap();
@@ -131,9 +131,9 @@ async fn the_swap_of_a_config_map_is_noticed() {
 }
 
 /// docs/resolvers.md, "Files": STALE, then ERROR after the grace period, and READY again, however
-/// late.
+/// late that is.
 #[tokio::test]
-async fn a_file_that_is_gone_is_found_again() {
+async fn a_file_that_was_removed_is_found_again() {
     let files = Files::new("flags.json", &json(true));
     let grace = Duration::from_secs(1);
     let (provider, mut events) = watched(files.options(NEVER).retry_grace_period(grace)).await;
@@ -152,9 +152,9 @@ async fn a_file_that_is_gone_is_found_again() {
     assert!(!value(&provider, "switch").await.0);
 }
 
-/// The watch of a directory ends with it: the readings go on.
+/// The watch of a directory ends with it; polling continues.
 #[tokio::test]
-async fn a_directory_that_is_gone_is_found_again() {
+async fn a_directory_that_was_removed_is_found_again() {
     let files = Files::new("x", "");
     let directory = files.directory.path().join("flags");
     let path = directory.join("flags.json");
@@ -177,7 +177,7 @@ async fn a_directory_that_is_gone_is_found_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_broken_file_leaves_the_last_good_flags() {
+async fn a_broken_file_leaves_the_last_valid_configuration() {
     let files = Files::new("flags.json", &json(true));
     let (provider, mut events) = watched(files.options(OFTEN)).await;
     let whole = json(false);
@@ -189,7 +189,7 @@ async fn a_broken_file_leaves_the_last_good_flags() {
     assert_eq!(provider.state(), State::Stale);
     assert!(value(&provider, "switch").await.0);
 
-    // It is read many times, and told once; the clock is paused, and leaps.
+    // It is read many times and reported once. The clock is paused, so this takes no time.
     sleep(5 * OFTEN).await;
     files.replace("{\"flags\": {\n  \"bad\": {\"state\": 7}\n}}");
     let (message, _) = expect_error(&mut events).await;
@@ -201,7 +201,7 @@ async fn a_broken_file_leaves_the_last_good_flags() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_broken_from_the_start_is_an_error_and_mended() {
+async fn a_file_that_is_broken_at_the_start_is_an_error_until_it_is_repaired() {
     let files = Files::new("flags.json", "");
     let provider = provider(files.options(NEVER));
     let mut events = provider.events();
@@ -213,7 +213,7 @@ async fn a_file_that_is_broken_from_the_start_is_an_error_and_mended() {
 }
 
 #[tokio::test]
-async fn yaml_by_its_name() {
+async fn yaml_is_recognized_by_its_file_name() {
     let yaml = |on| format!("flags:\n  switch: {{{}}}\n", switch(on));
     let files = Files::new("flags.yaml", &yaml(true));
     let (provider, mut events) = watched(files.options(OFTEN)).await;
@@ -226,12 +226,12 @@ async fn yaml_by_its_name() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_same_content_written_again_is_no_change() {
+async fn the_same_content_written_again_is_not_a_change() {
     let files = Files::new("flags.json", &json(true));
     let (provider, mut events) = watched(files.options(OFTEN)).await;
     for _ in 0..3 {
         files.replace(&json(true));
-        // The clock is paused: it leaps.
+        // The clock is paused, so this takes no time.
         sleep(2 * OFTEN).await;
     }
     files.replace(&json(false));
@@ -251,7 +251,7 @@ async fn in_process_with_a_file_is_the_file() {
 }
 
 #[tokio::test]
-async fn it_can_be_initialized_again() {
+async fn a_provider_can_be_initialized_again() {
     let files = Files::new("flags.json", &json(true));
     let provider = crate::support::provider::ready(files.options(NEVER)).await;
     provider.shutdown().await;
@@ -266,7 +266,7 @@ async fn given(source: &mut FileSource) -> String {
     bounded("the file", source.next()).await.unwrap().text
 }
 
-/// Where no watch can be had: the file is read at intervals.
+/// Where watching is not possible, the file is read at intervals.
 #[tokio::test(start_paused = true)]
 async fn without_a_watch_changes_wait_for_the_interval() {
     let files = Files::new("flags", "1");
@@ -277,14 +277,16 @@ async fn without_a_watch_changes_wait_for_the_interval() {
     fs::remove_file(&files.path).unwrap();
     let lost = bounded("the loss", source.next()).await.unwrap_err();
     assert!(!lost.is_fatal());
+    // The clock is paused, so this takes no time.
     let more = tokio::time::timeout(10 * OFTEN, source.next()).await;
-    assert!(more.is_err(), "it is told once: {more:?}");
+    assert!(more.is_err(), "it is reported once: {more:?}");
     fs::write(&files.path, "2").unwrap();
     assert_eq!(given(&mut source).await, "2", "what comes back is given, if it is the same");
 
     let mut source = FileSource::new(&files.path, NEVER).without_watch();
     assert_eq!(given(&mut source).await, "2");
     files.replace("3");
+    // The clock is paused, so this takes no time.
     let nothing = tokio::time::timeout(10 * OFTEN, source.next()).await;
     assert!(nothing.is_err(), "{nothing:?}");
 }
@@ -295,12 +297,13 @@ async fn a_file_that_is_written_in_steps_is_read_as_a_whole() {
     let files = Files::new("flags", "1");
     let mut source = FileSource::new(&files.path, NEVER);
     assert_eq!(given(&mut source).await, "1");
-    // While the system tells its news, the clock goes no further than half the time to settle.
     tokio::time::pause();
     let mut file = fs::OpenOptions::new().append(true).open(&files.path).unwrap();
     file.write_all(b"2").unwrap();
     for _ in 0..10 {
         let begun = Instant::now();
+        // Time for the system to report the write, for which there is nothing to wait. The paused
+        // clock advances only half the time to settle meanwhile.
         while begun.elapsed() < OFTEN {
             tokio::select! {
                 biased;
@@ -314,7 +317,7 @@ async fn a_file_that_is_written_in_steps_is_read_as_a_whole() {
     assert_eq!(source.next().await.unwrap().text, "123");
 }
 
-/// The watch of a directory that is gone tells nothing of the one that takes its place.
+/// The watch of a removed directory does not cover the one that takes its place.
 #[tokio::test]
 async fn a_directory_that_takes_the_place_of_another_is_watched() {
     let root = tempfile::tempdir().unwrap();
@@ -328,7 +331,7 @@ async fn a_directory_that_takes_the_place_of_another_is_watched() {
     bounded("the loss", source.next()).await.unwrap_err();
     fs::create_dir(&directory).unwrap();
     fs::write(&path, "2").unwrap();
-    // The interval passes in no time: its reading finds the file.
+    // The interval passes at once, and polling finds the file.
     tokio::time::pause();
     assert_eq!(source.next().await.unwrap().text, "2");
     tokio::time::resume();
@@ -338,7 +341,7 @@ async fn a_directory_that_takes_the_place_of_another_is_watched() {
 
 /// `FlagSource::next` is cancel-safe.
 #[tokio::test]
-async fn a_wait_that_is_given_up_loses_nothing() {
+async fn waiting_for_a_file_is_cancel_safe() {
     let files = Files::new("flags.yml", "1");
     let mut source = FileSource::new(&files.path, NEVER);
     for round in 1..20 {
@@ -366,6 +369,7 @@ async fn an_interval_without_end() {
     let files = Files::new("flags", "1");
     let mut source = FileSource::new(&files.path, Duration::MAX).without_watch();
     assert_eq!(given(&mut source).await, "1");
+    // The clock is paused, so this takes no time.
     let nothing = tokio::time::timeout(10 * OFTEN, source.next()).await;
     assert!(nothing.is_err(), "{nothing:?}");
 }

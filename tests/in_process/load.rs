@@ -13,11 +13,11 @@ use super::of;
 use crate::support::{
     memory::resident,
     provider::{next, ready, watched},
-    sync_server::SyncServer,
+    servers::sync_server::SyncServer,
     wait::bounded,
 };
 
-/// A definition in which all flags have the same number, which a rule gives.
+/// A definition in which all flags have the same number, from a rule.
 fn numbered(number: i64) -> Json {
     let flag = json!({
         "state": "ENABLED",
@@ -55,7 +55,7 @@ async fn a_thousand_updates_one_after_the_other() {
     assert!(grown < 16 << 20, "memory grew by {grown} bytes in 900 updates");
 }
 
-/// What evaluations see is never a mixture, and never goes back.
+/// Evaluations never see a mixture, nor an older state than before.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn evaluations_of_eight_tasks_see_whole_updates() {
     let server = SyncServer::start(&numbered(0));

@@ -1,5 +1,5 @@
-//! Evaluation in process, with definitions from flagd's sync protocol, from a server that does what
-//! no flagd can be made to do; with the flags of a file; and with a source of the program's own.
+//! Evaluation in process: with definitions from a scripted sync server, with the flags of a file,
+//! and with a source of the program's own.
 #![allow(clippy::unwrap_used, reason = "a failure panics")]
 
 #[path = "../support/mod.rs"]
@@ -22,9 +22,9 @@ use flagstaff::{
 };
 use open_feature::{EvaluationContext, StructValue, provider::FeatureProvider};
 use serde_json::{Value as Json, json};
-use support::{provider::near, sync_server::SyncServer, wait::bounded};
+use support::{provider::near, servers::sync_server::SyncServer, wait::bounded};
 
-/// Options for evaluation in process by the flags of this server.
+/// Options for evaluation in process with the flags of this server.
 fn of(server: &SyncServer) -> FlagdOptionsBuilder {
     near(server.port()).resolver(Resolver::InProcess)
 }
@@ -44,7 +44,7 @@ fn switches(flags: &[(&str, bool)]) -> Json {
     json!({"flags": flags.collect::<serde_json::Map<_, _>>()})
 }
 
-/// A flag whose variant is what the rule gives.
+/// A flag whose variant is the result of the rule.
 fn ruled(rule: &Json, variants: &[&str]) -> Json {
     let variants = variants.iter().map(|name| ((*name).to_owned(), json!(name)));
     json!({

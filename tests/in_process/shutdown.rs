@@ -1,4 +1,4 @@
-//! The end of a provider, and its beginning anew.
+//! The end of a provider, and another initialization.
 
 use flagstaff::{ProviderEvent, State};
 use open_feature::EvaluationErrorCode;
@@ -6,7 +6,7 @@ use open_feature::EvaluationErrorCode;
 use super::{of, switches};
 use crate::support::{
     provider::{assert_contains, error, expect, initialize, message, ready, tasks, value, watched},
-    sync_server::SyncServer,
+    servers::sync_server::SyncServer,
     wait::{bounded, eventually},
 };
 
@@ -25,7 +25,7 @@ async fn shutdown_ends_stream_task_and_evaluations() {
 
 /// OpenFeature specification 2.5.3.
 #[tokio::test]
-async fn it_can_be_initialized_again() {
+async fn a_provider_can_be_initialized_again() {
     let server = SyncServer::start(&switches(&[("on", true)]));
     let provider = ready(of(&server)).await;
     for on in [false, true] {
@@ -52,7 +52,7 @@ async fn the_last_handle_takes_the_task_with_it() {
 /// A provider outlives the runtime that it was initialized on (docs/lifecycle.md, "Pitfalls of the
 /// SDK").
 #[test]
-fn rules_answer_when_the_runtime_has_ended() {
+fn rules_are_evaluated_after_the_runtime_has_ended() {
     let server = SyncServer::start(&switches(&[("on", true)]));
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let provider = runtime().block_on(ready(of(&server)));

@@ -19,7 +19,7 @@ fn context() -> EvaluationContext {
     EvaluationContext::default()
 }
 
-/// A provider that has lost its stream and finds no other, while calls are answered.
+/// A provider that has lost its stream and cannot open another, while calls succeed.
 async fn stale(server: &ScriptedServer) -> (FlagdProvider, flagstaff::flagd::Events) {
     let (provider, mut events) = watched(near(server.port())).await;
     server.streams(StreamMode::Fail(Status::unavailable("away")));
@@ -48,7 +48,7 @@ async fn only_static_results_are_cached() {
     assert_eq!(value(&provider, "on").await.1, Reason::Cached);
 }
 
-/// Errors and flags without a value are asked for again.
+/// Errors and flags without a value are requested again.
 #[tokio::test]
 async fn errors_and_absent_values_are_not_cached() {
     let server = ScriptedServer::start();
@@ -67,7 +67,7 @@ async fn errors_and_absent_values_are_not_cached() {
 
 /// The reason is CACHED; variant and metadata are those of the original, for each type.
 #[tokio::test]
-async fn a_cached_answer_is_the_original_but_for_its_reason() {
+async fn a_cached_result_differs_only_in_its_reason() {
     let server = ScriptedServer::start();
     let provider = ready(near(server.port())).await;
     macro_rules! twice {

@@ -1,5 +1,5 @@
-//! What depends on time, with the defaults of docs/options.md, to the millisecond: the clock moves
-//! only when a test says so.
+//! What depends on time, with the defaults of docs/options.md, to the millisecond: the clock
+//! advances only when a test says so.
 
 use std::time::Duration;
 
@@ -9,8 +9,8 @@ use crate::support::{
         ALL_CHANGED, assert_contains, boolean, changed, error, expect, expect_error, initialize,
         message, provider, ready, started, watched,
     },
-    raw::SilentPeer,
     scripted::{ScriptedServer, StreamMode},
+    servers::raw::SilentPeer,
 };
 use flagstaff::{
     FlagdOptions, FlagdProvider, ProviderEvent, State,
@@ -20,7 +20,7 @@ use open_feature::{EvaluationContext, EvaluationErrorCode as Code, provider::Fea
 use tokio::task::yield_now;
 use tonic::Status;
 
-/// Timers ring up to so much late.
+/// Timers may fire late by this much.
 const TICK: Duration = Duration::from_millis(2);
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -33,8 +33,7 @@ fn defaults(port: u16) -> FlagdOptionsBuilder {
     FlagdOptions::builder().host("127.0.0.1").port(port)
 }
 
-/// Enough rounds for whatever is due to have reached the server: a connection and a call of our
-/// own.
+/// Waits until whatever is due has reached the server: after a connection and a call of our own.
 async fn settle(clock: &Clock, server: &ScriptedServer) {
     use crate::support::proto::{V2, connect, v2::ResolveBooleanRequest};
     let request = ResolveBooleanRequest { flag_key: "round trip".to_owned(), context: None };
@@ -46,8 +45,8 @@ async fn settle(clock: &Clock, server: &ScriptedServer) {
         .await;
 }
 
-/// Streams that are refused with numbered messages, so that a test can tell when the provider has
-/// taken note of each and waits for the next attempt.
+/// Streams that are rejected with numbered messages, so that a test sees when the provider has
+/// processed each and waits for the next attempt.
 fn refuse(server: &ScriptedServer) {
     let refusal = |n| StreamMode::Fail(Status::unavailable(format!("refusal {n}.")));
     server.next_streams((1..=30).map(refusal));
@@ -80,12 +79,12 @@ async fn attempt_within(clock: &Clock, server: &ScriptedServer, full: Duration) 
     assert_eq!(server.observed().streams_opened(), before + 1);
 }
 
-/// Takes note of what comes in STALE and after it, until this event.
+/// Collects the events from STALE on, up to this one.
 async fn wait_for(clock: &Clock, events: &mut Events, expected: &[ProviderEvent]) {
     clock.still("events", expect(events, expected.iter().cloned())).await;
 }
 
-/// `deadlineMs`, 500: initialization ends then, and not before; with 0 it has the same bound.
+/// `deadlineMs`, 500: initialization ends then and not before; 0 has the same bound.
 #[tokio::test(start_paused = true)]
 async fn initialization_ends_at_the_deadline() {
     let clock = Clock::stopped();
@@ -146,7 +145,8 @@ async fn a_call_ends_at_the_deadline_if_there_is_one() {
 }
 
 /// docs/lifecycle.md, "Lost calls and connections": the delay doubles from `retryBackoffMs`, 1 s,
-/// to `retryBackoffMaxMs`, 5 s, up to a half of it is left out, and reconnection continues forever.
+/// to `retryBackoffMaxMs`, 5 s, jitter takes off up to half of it, and reconnection continues
+/// forever.
 #[tokio::test(start_paused = true)]
 async fn the_delays_of_reconnection() {
     let clock = Clock::stopped();
@@ -159,8 +159,8 @@ async fn the_delays_of_reconnection() {
     }
 }
 
-/// docs/lifecycle.md, "Lost calls and connections": delay and number of failures start again after
-/// a stream was ready for `retryBackoffMaxMs` and for at least 5 s, and for no shorter time.
+/// docs/lifecycle.md, "Lost calls and connections": delay and number of failures are reset once a
+/// stream was ready for `retryBackoffMaxMs` and at least 5 s, and not sooner.
 #[tokio::test(start_paused = true)]
 async fn a_stream_that_stayed_ready_resets_the_delay() {
     let clock = Clock::stopped();
@@ -192,7 +192,7 @@ async fn a_stream_that_stayed_ready_resets_the_delay() {
     }
 }
 
-/// After the streams that were named, all are refused.
+/// After these streams, all are rejected.
 fn refuse_after(server: &ScriptedServer) {
     server.streams(StreamMode::Fail(Status::unavailable("refusal after.")));
 }
@@ -225,7 +225,7 @@ async fn a_call_that_succeeds_wakes_the_reconnection() {
     assert_eq!(server.observed().streams_opened(), 13);
 }
 
-/// It wakes the next attempt, and none that is due to a later loss: there the backoff holds.
+/// It triggers the next attempt, but not one after a later loss, where the backoff applies.
 #[tokio::test(start_paused = true)]
 async fn a_call_that_succeeds_during_an_attempt_leaves_nothing_behind() {
     let clock = Clock::stopped();
@@ -293,9 +293,9 @@ async fn a_recovery_cancels_the_grace_period() {
     assert_eq!(provider.state(), State::Ready);
 }
 
-/// An attempt that a server accepts and does not answer ends after retryBackoffMaxMs.
+/// An attempt that a server accepts without responding ends after `retryBackoffMaxMs`.
 #[tokio::test(start_paused = true)]
-async fn an_attempt_without_an_answer_ends() {
+async fn an_attempt_without_a_response_ends() {
     let clock = Clock::stopped();
     let server = ScriptedServer::builder().streams(StreamMode::Hang).start();
     let provider = provider(defaults(server.port()));
@@ -321,8 +321,8 @@ async fn an_attempt_without_an_answer_ends() {
     clock.still("READY", provider.wait_ready(HOUR)).await.unwrap();
 }
 
-/// `provider_shutdown`: another replica may be at hand, so that the first attempt comes at once,
-/// and the next ones back off.
+/// `provider_shutdown`: another replica may be available, so the first attempt is immediate and the
+/// next ones back off.
 #[tokio::test(start_paused = true)]
 async fn an_announced_shutdown_is_followed_by_an_attempt_at_once() {
     let clock = Clock::stopped();
@@ -335,14 +335,14 @@ async fn an_announced_shutdown_is_followed_by_an_attempt_at_once() {
     wait_for(&clock, &mut events, &recovered).await;
     assert_eq!(provider.stats().reconnections, 1);
 
-    // A stream that has just been opened: no tight loop.
+    // The stream has just been opened: no tight loop.
     server.send("provider_shutdown", None);
     wait_for(&clock, &mut events, &[ProviderEvent::Stale]).await;
     settle(&clock, &server).await;
     attempt_within(&clock, &server, ms(2000)).await;
     wait_for(&clock, &mut events, &recovered[1..]).await;
 
-    // Nor where there is no other replica.
+    // Neither without another replica.
     clock.pass(ms(6000)).await;
     refuse(&server);
     server.send("provider_shutdown", None);

@@ -3,20 +3,20 @@
 use std::net::Ipv6Addr;
 
 use crate::support::{
-    authority_proxy::AuthorityProxy,
     background::Background,
     ports::local,
     provider::{
         assert_contains, changed, error, expect, message, near, ready, started, swift, value,
         watched,
     },
+    proxy::authority_proxy::AuthorityProxy,
     scripted::ScriptedServer,
 };
 use flagstaff::{State, flagd::FlagdOptionsBuilder};
 use open_feature::{EvaluationErrorCode as Code, EvaluationReason as Reason};
 use tokio::net::{TcpListener, TcpStream};
 
-/// A call, the stream and an event arrive.
+/// A call, the stream and an event all work.
 async fn all_works(server: &ScriptedServer, options: FlagdOptionsBuilder) {
     server.set("on", true);
     let (provider, mut events) = watched(options).await;
@@ -101,7 +101,7 @@ async fn an_ipv6_address() {
             let (mut client, _) = listener.accept().await.unwrap();
             tokio::spawn(async move {
                 let mut server = TcpStream::connect(upstream).await.unwrap();
-                // It ends with either side, in whatever way.
+                // It ends when either side ends, for whatever reason.
                 let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
             });
         }
@@ -116,7 +116,7 @@ async fn an_ipv6_address() {
     }
 }
 
-/// A name that nobody has is an error that names it, and no reason to give up.
+/// An unknown host is an error that names it, and it is retried.
 #[tokio::test]
 async fn an_unknown_host_is_named() {
     let provider = started(near(8013).host("nowhere.invalid")).await;
@@ -125,7 +125,7 @@ async fn an_unknown_host_is_named() {
     assert_contains(&text, &["nowhere.invalid:8013"]);
 }
 
-/// Whatever is evaluated at the same time.
+/// Whatever else is evaluated at the same time.
 #[tokio::test]
 async fn the_stream_and_all_calls_share_one_connection() {
     let server = ScriptedServer::start();
@@ -169,7 +169,7 @@ mod tls {
         ScriptedServer::builder().tls(certificates.server_config()).start()
     }
 
-    /// The provider is in ERROR, and says so with these words.
+    /// The provider is in ERROR, with these words in its message.
     async fn refused(provider: &FlagdProvider, parts: &[&str]) {
         assert_eq!((provider.state(), provider.is_fatal()), (State::Error, false));
         let (text, _) = expect_error(&mut provider.events()).await;
@@ -203,9 +203,9 @@ mod tls {
         all_works(&server, secure(1, &certificates).socket_path(&path)).await;
     }
 
-    /// What rustls says is of no help alone: the error says what to do.
+    /// The message of rustls alone does not help: the error says what to do.
     #[tokio::test]
-    async fn a_server_that_is_not_trusted_is_refused_with_a_remedy() {
+    async fn an_untrusted_server_is_rejected_with_a_remedy() {
         let (certificates, other) = (Certificates::new(), Certificates::new());
         let server = encrypted(&certificates);
         let target = format!("localhost:{}", server.port());
@@ -232,7 +232,7 @@ mod tls {
 
     /// Mutual TLS.
     #[tokio::test]
-    async fn a_server_that_asks_for_a_certificate() {
+    async fn a_server_that_requests_a_certificate() {
         let certificates = Certificates::new();
         let tls = certificates.mutual_server_config();
         let server = ScriptedServer::builder().tls(tls).start();
@@ -242,7 +242,8 @@ mod tls {
         all_works(&server, with_certificate).await;
 
         let streams = server.observed().streams_opened();
-        // The server says so after the handshake; calls must not try until a deadline like this.
+        // The server reports this after the handshake; calls must not retry until a deadline as
+        // long as this.
         let patient = secure(server.port(), &certificates).deadline(PATIENCE * 30);
         let stranger = started(patient).await;
         refused(&stranger, &["localhost:"]).await;
@@ -271,7 +272,7 @@ mod tls {
     }
 
     #[tokio::test]
-    async fn a_server_without_http2_is_refused() {
+    async fn a_server_without_http2_is_rejected() {
         let certificates = Certificates::new();
         let mut tls = Arc::unwrap_or_clone(certificates.server_config());
         tls.alpn_protocols.clear();
@@ -327,7 +328,7 @@ mod tls {
         }
     }
 
-    /// A mistake in either direction is an error in time, and no panic.
+    /// A mistake on either side is a timely error, not a panic.
     #[tokio::test]
     async fn tls_on_one_side_only_is_an_error() {
         let certificates = Certificates::new();
@@ -383,8 +384,8 @@ mod tls {
         provider.wait_ready(PATIENCE).await.unwrap();
     }
 
-    /// A call that is lost while the certificates are rotated goes on over the connection that has
-    /// read the new ones: the old connection would never trust the server.
+    /// A call that is lost while certificates are rotated is retried over the connection that has
+    /// read the new ones: the old one would never trust the server.
     #[tokio::test]
     async fn a_lost_call_goes_on_with_rotated_certificates() {
         let directory = tempfile::tempdir().unwrap();

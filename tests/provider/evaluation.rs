@@ -8,8 +8,8 @@ use crate::support::{
         ALL_CHANGED, assert_contains, boolean, error, expect, message, near, ready, started, value,
         watched,
     },
-    raw::PlainHttp,
     scripted::{Flag, Method, Missing, ScriptedServer, Version, Versions},
+    servers::raw::PlainHttp,
 };
 use flagstaff::{FlagdProvider, ProviderEvent, reason};
 use open_feature::{
@@ -58,16 +58,16 @@ async fn five_types(versions: Versions) {
 }
 
 #[tokio::test]
-async fn five_types_by_v2() {
+async fn five_types_over_v2() {
     five_types(Versions::V2).await;
 }
 
 #[tokio::test]
-async fn five_types_by_v1() {
+async fn five_types_over_v1() {
     five_types(Versions::V1).await;
 }
 
-/// More than the 4 MiB that tonic takes by itself; the deadline of `near` is 20 s.
+/// More than tonic's default of 4 MiB; the deadline of `near` is 20 s.
 #[tokio::test]
 async fn a_value_of_five_mebibytes_arrives() {
     let text = "0123456789abcdef".repeat(5 << 16);
@@ -77,13 +77,13 @@ async fn a_value_of_five_mebibytes_arrives() {
         server.set("large", text.as_str());
         let provider = ready(near(server.port())).await;
         let details = provider.resolve_string_value("large", &context()).await.unwrap();
-        // Compared apart: nobody reads 5 MiB in a failure.
+        // Compared separately: nobody reads 5 MiB in a failure.
         assert_eq!(details.value.len(), text.len());
         assert!(details.value == text, "the length is right, and the text is another");
     }
 }
 
-/// Each reason is one of the SDK's; empty metadata is none.
+/// Each reason maps to one of the SDK's; empty metadata is absent.
 #[tokio::test]
 async fn reasons_are_those_of_the_sdk() {
     let server = ScriptedServer::start();
@@ -175,10 +175,10 @@ async fn the_fall_back_to_v1_is_remembered_for_the_connection() {
     assert_eq!(seen.count(Version::V2, Method::EventStream), 1);
 }
 
-/// The other ways in which a gRPC server says so: in its only headers, or in the trailers of a call
-/// or stream that it opened. It is not a fatal status if the server has v1.
+/// The other ways in which a gRPC server reports it: in headers alone, or in the trailers of a call
+/// or stream. The status is not fatal if the server has v1.
 #[tokio::test]
-async fn a_server_without_v2_may_say_so_with_a_status() {
+async fn a_server_may_report_missing_v2_with_a_status() {
     for missing in [Missing::NotFound, Missing::InHeaders, Missing::InTrailers] {
         let server = ScriptedServer::builder().versions(Versions::V1).missing(missing).start();
         server.set("on", Flag::new(true).reason("TARGETING_MATCH"));
@@ -186,7 +186,7 @@ async fn a_server_without_v2_may_say_so_with_a_status() {
         assert!(boolean(&provider, "on").await.unwrap().value, "{missing:?}");
         let seen = server.observed();
         assert_eq!((seen.unserved, seen.streams_opened()), (1, 1), "{missing:?}");
-        // A call finds out by itself, as before a stream is open.
+        // A call detects it by itself, as before a stream is open.
         let called = ScriptedServer::builder().missing(missing).start();
         called.set("on", Flag::new(true).reason("TARGETING_MATCH"));
         let provider = ready(near(called.port())).await;
@@ -196,10 +196,9 @@ async fn a_server_without_v2_may_say_so_with_a_status() {
     }
 }
 
-/// A server that is replaced behind its connection (a proxy's): found out by a call, in either
-/// direction.
+/// A server that is replaced behind a proxy's connection: a call detects it, in either direction.
 #[tokio::test]
-async fn a_call_finds_out_that_a_version_has_gone_or_come() {
+async fn a_call_notices_that_the_version_has_changed() {
     let server = ScriptedServer::start();
     server.set("on", Flag::new(true).reason("TARGETING_MATCH"));
     let provider = ready(near(server.port())).await;
@@ -216,7 +215,7 @@ async fn a_call_finds_out_that_a_version_has_gone_or_come() {
 /// docs/flagd.md, "Servers without evaluation v2"; docs/lifecycle.md, "Lost calls and connections":
 /// a 503 is what proxies respond when a backend is unavailable.
 #[tokio::test]
-async fn answers_that_are_not_grpc_are_told_as_what_they_mean() {
+async fn responses_that_are_not_grpc_are_reported_by_their_meaning() {
     let peer = PlainHttp::start(404);
     let target = format!("127.0.0.1:{}", peer.port());
     let provider = started(near(peer.port())).await;
@@ -269,7 +268,7 @@ async fn each_status_has_its_error_code() {
     assert_contains(&message(&error, &Code::TypeMismatch), &["Type mismatch error"]);
 }
 
-/// As flagd receives it, with dates and structs, those of the SDK and those of JSON.
+/// As flagd receives it, with dates, structs of the SDK and objects of JSON.
 #[tokio::test]
 async fn the_context_arrives_as_it_was_given() {
     let server = ScriptedServer::start();
@@ -329,7 +328,7 @@ async fn flag_keys_arrive_as_they_are() {
 
 /// docs/resolvers.md, "Null": the field is left out.
 #[tokio::test]
-async fn fields_of_no_kind_are_left_out() {
+async fn fields_without_a_kind_are_left_out() {
     let server = ScriptedServer::start();
     let provider: FlagdProvider = ready(near(server.port())).await;
     let value = json!({ "none": KINDLESS, "null": null, "list": ["a"], "b": 1 });
@@ -343,7 +342,7 @@ async fn fields_of_no_kind_are_left_out() {
 
 /// docs/resolvers.md, "Null": the error says where the null is, and what to do; it is not cached.
 #[tokio::test]
-async fn a_null_in_a_list_is_an_error_and_json_shows_it() {
+async fn a_null_in_an_array_is_an_error_and_json_shows_it() {
     for versions in [Versions::V1, Versions::V2] {
         let server = ScriptedServer::builder().versions(versions).start();
         let provider: FlagdProvider = ready(near(server.port())).await;

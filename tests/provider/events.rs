@@ -1,5 +1,5 @@
-//! What subscribers receive, and that they disturb nobody: docs/lifecycle.md, "Events", and
-//! OpenFeature specification 5.1 to 5.3.
+//! What subscribers receive, and that they do not disturb each other: docs/lifecycle.md, "Events",
+//! and OpenFeature specification 5.1 to 5.3.
 
 use std::{future::Future, pin::pin, task::Poll, time::Duration};
 
@@ -8,8 +8,8 @@ use crate::support::{
         ALL_CHANGED, assert_contains, boolean, changed, error, expect, expect_error, initialize,
         near, next, provider, ready, started, value, watched,
     },
-    raw::closed_port,
     scripted::{ScriptedServer, StreamMode},
+    servers::raw::closed_port,
     wait::bounded,
 };
 use flagstaff::{
@@ -20,7 +20,7 @@ use open_feature::{EvaluationReason, OpenFeature};
 use tokio_stream::StreamExt as _;
 use tonic::Status;
 
-/// Whether an event is there now.
+/// Whether an event is available now.
 async fn pending(events: &mut Events) -> bool {
     let mut next = pin!(events.next());
     std::future::poll_fn(|cx| Poll::Ready(next.as_mut().poll(cx).is_pending())).await
@@ -126,7 +126,7 @@ async fn events_are_a_stream() {
 
 /// A slow reader receives `Lagged`.
 #[tokio::test]
-async fn a_slow_reader_is_told_what_it_missed_and_blocks_nobody() {
+async fn a_slow_reader_learns_what_it_missed_and_blocks_nobody() {
     const CHANGES: u64 = 5_000;
     let server = ScriptedServer::start();
     server.set("on", true);
@@ -164,7 +164,7 @@ async fn a_slow_reader_is_told_what_it_missed_and_blocks_nobody() {
 
 /// docs/lifecycle.md, "Events": the cache is updated before the event is emitted.
 #[tokio::test]
-async fn a_reconnection_tells_ready_and_then_that_anything_may_have_changed() {
+async fn a_reconnection_emits_ready_and_then_a_change_of_all_flags() {
     let server = ScriptedServer::start();
     server.set("on", true);
     let (provider, mut events) = watched(near(server.port())).await;
@@ -178,7 +178,7 @@ async fn a_reconnection_tells_ready_and_then_that_anything_may_have_changed() {
 }
 
 /// docs/lifecycle.md, "Transitions": in ERROR, another failed attempt emits nothing, however it
-/// fails; evaluations name the latest cause all the same.
+/// fails; evaluations still name the latest cause.
 #[tokio::test]
 async fn further_failures_in_error_emit_nothing() {
     let server = ScriptedServer::start();
@@ -190,7 +190,7 @@ async fn further_failures_in_error_emit_nothing() {
     let mut events = provider.events();
     server.wait_until("attempts", |seen| seen.streams_opened() >= 6).await;
     assert!(expect_error(&mut events).await.0.contains("UNAVAILABLE"));
-    // One call asks flagd and hangs; what the other is told is the cause.
+    // One call is made and hangs; the other fails with the cause.
     let (one, two) = tokio::join!(error(&provider, "on"), error(&provider, "on"));
     let texts = [one, two].map(|error| error.message.unwrap_or_default());
     assert_contains(&texts.join("\n"), &["DEADLINE_EXCEEDED", "closed the event stream"]);
@@ -246,9 +246,9 @@ async fn ten_thousand_flags_change_in_one_event() {
     assert_eq!(value(&provider, cached[3]).await, (true, EvaluationReason::Static));
 }
 
-/// Subscriptions to a provider without flagd are as good as any.
+/// Subscriptions to a provider without flagd work like any other.
 #[tokio::test]
-async fn an_error_is_told_to_those_who_came_before_it() {
+async fn earlier_subscribers_receive_an_error() {
     let provider: FlagdProvider = provider(near(closed_port()));
     let mut events = provider.events();
     initialize(&provider).await;

@@ -1,6 +1,6 @@
-//! The provider, evaluating in flagd, before servers that do what a test scripts: options, calls,
-//! events, states and their times.
-// A failure panics; documentation names flags and states; numbers come back exactly.
+//! The provider, evaluating in flagd, against scripted servers: options, calls, events, states and
+//! timing.
+// A failure panics; documentation names flags and states; numbers are returned exactly.
 #![allow(
     clippy::doc_markdown,
     clippy::expect_used,
@@ -15,14 +15,10 @@ mod clock;
 mod connection;
 mod evaluation;
 mod events;
-mod fatal;
 mod faults;
 mod lifecycle;
 mod options;
 mod quotes;
-mod races;
-mod recovery;
-mod shutdown;
 mod streams;
 #[path = "../support/mod.rs"]
 mod support;

@@ -1,5 +1,5 @@
-//! What the provider quotes of somebody else's text, it cuts: keys of flags, what servers say, what
-//! variables and files are called. A message of hundreds of kilobytes fits no log and no header.
+//! The provider cuts what it quotes: keys of flags, messages of servers, names of variables and
+//! files. A message of hundreds of kilobytes fits neither a log nor a header.
 
 use std::time::Duration;
 
@@ -13,11 +13,11 @@ use open_feature::{EvaluationContext, provider::FeatureProvider as _};
 use serde_json::json;
 use tonic::Status;
 
-/// Two quotations of 200 characters, and what is said about them.
+/// Two quotations of 200 characters, and the message around them.
 const LONGEST: usize = 1000;
 
-/// Texts of one, two and four bytes a character; longer than [`LONGEST`], and short enough for a
-/// header.
+/// Strings with one, two and four bytes per character; longer than [`LONGEST`], and short enough
+/// for a header.
 fn long_texts() -> [String; 3] {
     ["x", "é", "👍"].map(|character| character.repeat(1200))
 }
@@ -55,7 +55,7 @@ async fn the_key_of_a_flag() {
 }
 
 #[tokio::test]
-async fn what_a_server_says() {
+async fn the_message_of_a_server() {
     let server = ScriptedServer::start();
     let provider = ready(near(server.port())).await;
     for text in long_texts() {
@@ -74,7 +74,7 @@ async fn what_a_server_says() {
 }
 
 #[tokio::test]
-async fn what_a_server_says_of_the_event_stream() {
+async fn the_message_of_a_server_for_the_event_stream() {
     for text in long_texts() {
         for fatal in [false, true] {
             let server = ScriptedServer::start();
@@ -93,7 +93,7 @@ async fn what_a_server_says_of_the_event_stream() {
     }
 }
 
-/// Each variable in turn: an error when the options are built, or when the provider is initialized.
+/// Each variable in turn: an error when the options are built or when the provider is initialized.
 #[tokio::test]
 async fn the_value_of_a_variable() {
     let mut refused = Vec::new();
@@ -138,7 +138,7 @@ async fn where_flagd_is() {
     }
 }
 
-/// Errors that hold more than their text still say all of it to a program.
+/// Errors that cut their message still expose all of it to a program.
 #[tokio::test]
 async fn a_program_sees_the_whole_path() {
     let path = format!("/{}", "x".repeat(1200));
@@ -156,7 +156,7 @@ async fn a_program_sees_the_whole_path() {
 
 #[cfg(feature = "in-process")]
 mod in_process {
-    use crate::support::{provider::swift, sync_server::SyncServer};
+    use crate::support::{provider::swift, servers::sync_server::SyncServer};
     use flagstaff::{
         async_trait,
         flagd::Resolver,
@@ -186,7 +186,7 @@ mod in_process {
         is_cut(&of_initialization(provider(options)).await);
     }
 
-    /// Gives one definition, which is invalid.
+    /// Returns one definition, which is invalid.
     struct Long(String);
 
     #[async_trait]
@@ -201,7 +201,7 @@ mod in_process {
     }
 
     #[tokio::test]
-    async fn what_a_source_is_called() {
+    async fn the_name_of_a_source() {
         for name in long_texts() {
             let options = swift().build_with_env(|_| None).unwrap();
             let provider = FlagdProvider::with_source(options, Long(name));

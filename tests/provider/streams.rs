@@ -1,12 +1,12 @@
 //! How long an event stream may live and be silent, with the defaults of docs/options.md: the clock
-//! moves only when a test says so.
+//! advances only when a test says so.
 
 use std::time::Duration;
 
 use crate::support::{
     clock::Clock,
-    gate::TcpGate,
     provider::{ALL_CHANGED, boolean, changed, expect, value, watched},
+    proxy::gate::TcpGate,
     scripted::{Flag, ScriptedServer, StreamMode},
 };
 use flagstaff::{
@@ -52,7 +52,7 @@ impl Scene {
         self.clock.still("events", expect(&mut self.events, expected)).await;
     }
 
-    /// A change goes through, and with it all that was sent before; nothing else has happened.
+    /// A change arrives, and so has all that was sent before it; nothing else has happened.
     async fn settle(&mut self) {
         let streams = self.server.change(&["other"]);
         for _ in 0..streams {
@@ -84,7 +84,7 @@ async fn a_stream_is_replaced_before_its_deadline() {
         assert_eq!(scene.server.observed().streams_opened(), rotation);
         scene.clock.pass(secs(1) + TICK).await;
         scene.streams(2).await;
-        // Both are listened to: each of them tells of the change.
+        // Both are open: each of them reports the change.
         scene.settle().await;
         scene.clock.pass(secs(5)).await;
         scene.streams(1).await;
@@ -116,7 +116,7 @@ async fn a_stream_that_is_not_replaced_in_time_leaves_a_gap() {
 
 /// 0 = none.
 #[tokio::test(start_paused = true)]
-async fn without_a_deadline_a_stream_lives_for_ever() {
+async fn without_a_deadline_a_stream_lives_forever() {
     let mut scene = scene(|options| options.stream_deadline(Duration::ZERO)).await;
     for _ in 0..3 {
         scene.clock.pass(HOUR).await;
@@ -126,10 +126,10 @@ async fn without_a_deadline_a_stream_lives_for_ever() {
     scene.cached().await;
 }
 
-/// `DEADLINE_EXCEEDED` from a server: no loss if the stream lived for longer than `retryBackoffMs`;
-/// otherwise the server is broken, and must not be called again immediately.
+/// `DEADLINE_EXCEEDED` from a server: not a loss if the stream lived for longer than
+/// `retryBackoffMs`; otherwise the server is broken, and must not be called again immediately.
 #[tokio::test(start_paused = true)]
-async fn a_server_may_end_a_stream_by_a_deadline_of_its_own() {
+async fn a_server_may_end_a_stream_at_a_deadline_of_its_own() {
     let mut scene = scene(|options| options).await;
     let deadline = || Status::deadline_exceeded("stream closed due to server-side timeout");
     for rotation in 1..=2 {
@@ -144,13 +144,14 @@ async fn a_server_may_end_a_stream_by_a_deadline_of_its_own() {
         scene.expect([ProviderEvent::Stale]).await;
         scene.clock.pass(secs(full) / 2 - TICK).await;
         scene.clock.still("a value", boolean(&scene.provider, "targeted")).await.unwrap();
-        assert_eq!(scene.server.observed().streams_opened(), losses + 3, "it was asked at once");
+        assert_eq!(scene.server.observed().streams_opened(), losses + 3, "it was called at once");
         scene.clock.pass(secs(full)).await;
         scene.expect([ProviderEvent::Ready, ALL_CHANGED]).await;
     }
 }
 
-/// `streamIdleMs`, 60 s: it counts once a `keep_alive` was seen, from any message on.
+/// `streamIdleMs`, 60 s: it applies once a `keep_alive` was received, and starts again with each
+/// message.
 #[tokio::test(start_paused = true)]
 async fn a_stream_that_falls_silent_is_lost() {
     let mut scene = scene(|options| options.stream_deadline(Duration::ZERO)).await;
@@ -188,10 +189,10 @@ async fn silence_means_nothing_without_an_idle_deadline() {
     assert_eq!(scene.server.observed().streams_opened(), 1);
 }
 
-/// `keepAliveTime`: HTTP/2 pings keep a connection that is alive, and find one that is dead (20 s
-/// after the ping), before any deadline of the stream does.
+/// `keepAliveTime`: HTTP/2 pings keep a live connection open and detect a dead one (20 s after the
+/// ping), before any deadline of the stream does.
 #[tokio::test(start_paused = true)]
-async fn pings_find_out_a_dead_connection() {
+async fn pings_detect_a_dead_connection() {
     let clock = Clock::stopped();
     let server = ScriptedServer::start();
     server.set("on", Flag::new(true).reason("TARGETING_MATCH"));

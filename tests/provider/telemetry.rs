@@ -1,4 +1,4 @@
-//! What the provider writes to tracing: OpenTelemetry's names, sensible levels, nothing secret.
+//! What the provider writes to tracing: OpenTelemetry's names, sensible levels, no secrets.
 
 use std::{
     fmt::{Debug, Write},
@@ -17,15 +17,15 @@ use tracing_subscriber::{Layer, layer::Context, prelude::*};
 
 use crate::support::{
     provider::{assert_contains, boolean, error, initialize, near, next, provider, watched},
-    raw::closed_port,
     scripted::{Flag, ScriptedServer},
+    servers::raw::closed_port,
 };
 use tonic::Status;
 
 const SECRET: &str = "the-token-that-nobody-may-see";
 const PERSONAL: &str = "somebody@example.com";
 
-/// All that was written, whichever crate wrote it.
+/// Everything that was written, by any crate.
 #[derive(Clone, Default)]
 struct Written(Arc<Mutex<Vec<Line>>>);
 
@@ -71,7 +71,7 @@ impl<S: Subscriber> Layer<S> for Written {
     }
 }
 
-/// The lines of this crate with all these parts, and their level.
+/// The lines of this crate that contain all these parts, and their level.
 fn levels(lines: &[Line], parts: &[&str]) -> Vec<Level> {
     let fits = |line: &&Line| line.ours && parts.iter().all(|part| line.text.contains(part));
     lines.iter().filter(fits).map(|line| line.level).collect()
@@ -143,7 +143,7 @@ async fn evaluations_states_and_changes_are_written_without_secrets() {
     }
 }
 
-/// Keys, variants and what servers say are cut, in spans and events alike.
+/// Keys, variants and messages of servers are cut, in spans and events alike.
 #[tokio::test]
 async fn what_is_quoted_is_cut() {
     const LONGEST: usize = 1500;
@@ -171,9 +171,9 @@ async fn what_is_quoted_is_cut() {
     }
 }
 
-/// What ERROR looks like to who reads the log: the level, why, and whether there is hope.
+/// What a reader of the log sees of ERROR: the level, the cause, and whether it is retried.
 #[tokio::test]
-async fn a_flagd_out_of_reach_is_written_as_an_error() {
+async fn an_unreachable_flagd_is_written_as_an_error() {
     let denying = ScriptedServer::start();
     denying.fail_all(Status::permission_denied("no entry"));
     let closed = closed_port();

@@ -10,13 +10,13 @@ use crate::{accepts_connections, every_call_is_answered, go, provider, support::
 
 const BINARY: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/aging-server");
 
-/// Builds the program; an error says what is missing.
+/// Builds the program; the error says what is missing.
 pub(crate) fn build() -> Result<PathBuf, String> {
     go::build("tests/retirement/server", BINARY).map(|()| BINARY.into())
 }
 
 pub(crate) async fn retires(program: PathBuf) {
-    // Connections of 200 ms, with time to end what was begun, and without.
+    // Connections of 200 ms, with and without time to finish calls in flight.
     for grace in ["1s", "1ms"] {
         let server = Server::start(&program, grace).await;
         every_call_is_answered(&provider(server.port).await, 32).await;

@@ -2,8 +2,8 @@
 //! of requests, servers that bound its age, and rolling restarts. No call may be lost:
 //! docs/lifecycle.md, "Lost calls and connections".
 //!
-//! Behind the proxies is the flagd that `support::flagd::find` finds, else a scripted server. Where
-//! a peer is missing, its trial is reported as ignored, with the reason; with
+//! Behind the proxies is the flagd that `support::flagd::find` finds, otherwise a scripted server.
+//! If a peer is missing, its trial is reported as ignored, with the reason; with
 //! `FLAGSTAFF_REQUIRE_PEERS=1` it fails instead.
 // A failure panics.
 #![allow(clippy::doc_markdown, clippy::unwrap_used, clippy::expect_used)]
@@ -63,7 +63,7 @@ fn main() -> ExitCode {
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
-/// A trial that needs what `find` finds.
+/// A trial that needs the result of `find`.
 fn trial<P: 'static, F: Future<Output = ()> + 'static>(
     name: &'static str,
     find: fn() -> Result<P, String>,
@@ -85,7 +85,7 @@ fn trial<P: 'static, F: Future<Output = ()> + 'static>(
     })
 }
 
-/// A program on `PATH`, or where Debian keeps the servers.
+/// A program on `PATH` or in Debian's folder of servers.
 fn program(name: &str) -> Result<PathBuf, String> {
     let paths = env::var_os("PATH").unwrap_or_default();
     let places = env::split_paths(&paths).chain([PathBuf::from("/usr/sbin")]);
@@ -98,7 +98,7 @@ async fn provider(port: u16) -> FlagdProvider {
     ready(near(port).deadline(Duration::from_secs(10))).await
 }
 
-/// Calls by so many tasks at once, until there were as many as [`CALLS`]: every one is answered.
+/// Concurrent calls of this many tasks, [`CALLS`] in all: every one gets a response.
 async fn every_call_is_answered(provider: &FlagdProvider, tasks: usize) {
     let made = Arc::new(AtomicUsize::new(0));
     let mut calling = JoinSet::new();
@@ -123,12 +123,12 @@ async fn every_call_is_answered(provider: &FlagdProvider, tasks: usize) {
     assert!(lost.is_empty(), "{} of {CALLS} were lost: {:?}", lost.len(), lost.first());
 }
 
-/// As [`bounded`], for 20,000 calls.
+/// Like [`bounded`], for 20,000 calls.
 async fn bounded_long<F: Future>(future: F) -> F::Output {
     tokio::time::timeout(Duration::from_secs(300), future).await.expect("calls end in five minutes")
 }
 
-/// Waits for what a peer is to do first.
+/// Waits for a condition of a peer.
 async fn accepts_connections(port: u16) {
     becomes_true("a listener", async || {
         tokio::net::TcpStream::connect(support::ports::local(port)).await.is_ok()

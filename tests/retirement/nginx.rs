@@ -1,4 +1,4 @@
-//! nginx as a gRPC proxy, with the number of requests after which it retires a connection.
+//! nginx as a gRPC proxy that retires a connection after a number of requests.
 
 use std::{
     fs,
@@ -28,8 +28,8 @@ pub(crate) async fn retires(program: PathBuf) {
     }
 }
 
-/// Two servers behind nginx, each stopped in turn for a moment. A call that has reached a server which
-/// then stops ends with HTTP 502, since nginx does not repeat a POST.
+/// Two servers behind nginx, each stopped in turn for a moment. A call that has reached a server
+/// which then stops ends with HTTP 502, since nginx does not retry a POST.
 pub(crate) async fn restarts(program: PathBuf) {
     let servers = [scripted(), scripted()];
     let upstreams = [servers[0].port(), servers[1].port()];

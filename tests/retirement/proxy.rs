@@ -1,5 +1,5 @@
-//! A proxy that retires its connections as nginx does: after a number of requests it says GOAWAY, lets
-//! what was begun end, and drops what comes later.
+//! A proxy that retires its connections as nginx does: after a number of requests it sends GOAWAY,
+//! finishes the calls in flight, and drops later ones.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -34,8 +34,8 @@ pub(crate) async fn retires_often() {
     retires_after(&upstream, 50, 16).await;
 }
 
-/// The event stream holds a connection that takes nothing else: the one that replaces it is lost, and
-/// opened over the next connection, before the time of the old one is over.
+/// The event stream holds a connection that accepts nothing else: its replacement is lost, and is
+/// opened over the next connection before the deadline of the old one.
 pub(crate) async fn streams() {
     let server = scripted();
     let proxy = RetiringProxy::start(ports::local(server.port()), 1);
@@ -111,7 +111,7 @@ impl Frame {
         u32::from_be_bytes(self.bytes[5..9].try_into().unwrap()) & 0x7fff_ffff
     }
 
-    /// No more of this stream comes from its side.
+    /// This stream sends nothing more.
     fn ends(&self) -> bool {
         matches!(self.kind(), DATA | HEADERS) && self.bytes[4] & END_STREAM != 0
             || self.kind() == RST_STREAM
@@ -125,7 +125,7 @@ impl Frame {
     }
 }
 
-/// The streams that were begun and have not ended; what is begun after the last is dropped.
+/// The open streams; streams after the last one are dropped.
 #[derive(Default)]
 struct Streams {
     open: Vec<u32>,

@@ -1,4 +1,5 @@
-//! Restarts: of two servers behind one address, one of which is always there, and of one alone.
+//! Restarts: of two servers behind one address, one of which is always available, and of a single
+//! one.
 
 use flagstaff::{FlagdProvider, State};
 use tokio::task::JoinHandle;
@@ -6,19 +7,19 @@ use tokio::task::JoinHandle;
 use crate::{
     every_call_is_answered, provider,
     support::{
-        gate::TcpGate,
+        proxy::gate::TcpGate,
         scripted::ScriptedServer,
         wait::{PATIENCE, eventually},
     },
     upstream::scripted,
 };
 
-/// Each server finishes what was begun before it stops.
+/// Each server finishes the calls in flight before it stops.
 pub(crate) async fn gentle() {
     in_turn(async |old, _| old.shutdown().await).await;
 }
 
-/// Each server is cut off with all that it was asked.
+/// Each server is cut off with its calls in flight.
 pub(crate) async fn hard() {
     in_turn(async |old, address| {
         address.cut();
@@ -46,8 +47,8 @@ async fn in_turn(stop: impl AsyncFn(&ScriptedServer, &TcpGate)) {
     calling.await.unwrap();
 }
 
-/// One server, that is away until the provider has noticed. Connections are refused meanwhile, or
-/// closed at once by a proxy.
+/// One server, which is unavailable until the provider has noticed. Meanwhile connections are
+/// refused, or a proxy closes them at once.
 pub(crate) async fn alone() {
     for proxied in [false, true] {
         let server = scripted();
@@ -77,7 +78,7 @@ async fn begin() -> ([ScriptedServer; 2], TcpGate, JoinHandle<()>) {
     (servers, address, calling)
 }
 
-/// Waits until a server has answered some calls.
+/// Waits until a server has responded to some calls.
 async fn served(server: &ScriptedServer, calling: &JoinHandle<()>) {
     let before = server.observed().unary();
     eventually("some calls", || server.observed().unary() >= before + 500 || calling.is_finished())

@@ -1,4 +1,4 @@
-//! The server behind a proxy: a flagd where there is one, else a scripted server.
+//! The server behind a proxy: a flagd, if available, otherwise a scripted server.
 
 use serde_json::json;
 

@@ -25,7 +25,7 @@ pub mod sync_v1 {
 
 pub type Sync = sync_v1::flag_sync_service_client::FlagSyncServiceClient<Channel>;
 
-/// One flag of each type, and each outcome.
+/// One flag of each type, and of each outcome.
 pub const FLAGS: &str = r#"{
     "metadata": {"team": "x"},
     "flags": {
@@ -96,7 +96,7 @@ pub async fn event(stream: &mut Streaming<v1::EventStreamResponse>) -> (String, 
     (event.r#type, event.data.map_or(Value::Null, |data| from_struct(&data)))
 }
 
-/// An answer over HTTP/1.1.
+/// A response over HTTP/1.1.
 #[derive(Debug)]
 pub struct Answer {
     pub status: StatusCode,

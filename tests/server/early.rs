@@ -1,4 +1,5 @@
-//! Requests before the first load: they wait for the flags, and never say that there are none.
+//! Requests before the first load: they wait for the flags instead of reporting that there are
+//! none.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -25,7 +26,7 @@ use super::{
     client::{
         Answer, get, post, sync, sync_v1::FetchAllFlagsRequest, v1 as client_v1, v2 as client_v2,
     },
-    envelopes::envelope,
+    connect::envelopes::envelope,
     support::{
         clock::Clock,
         proto::{v1, v2},
@@ -53,7 +54,7 @@ fn status(status: &Status) -> String {
     format!("{:?}", status.code())
 }
 
-/// The status of HTTP, unless it is 200; what a client reads of the rest.
+/// The HTTP status, unless it is 200; otherwise what a client reads.
 fn outcome(answer: &Answer, read: impl FnOnce(serde_json::Value) -> serde_json::Value) -> String {
     if answer.status.as_u16() == 200 {
         return read(answer.json()).as_str().unwrap_or("no value").to_owned();
@@ -63,7 +64,7 @@ fn outcome(answer: &Answer, read: impl FnOnce(serde_json::Value) -> serde_json::
     format!("{} {code}{}", answer.status.as_u16(), after.unwrap_or_default())
 }
 
-/// Asks for the flag in every way that there is, each at the same time.
+/// Requests the flag in every possible way, all at the same time.
 async fn ask(server: &Server) -> JoinSet<(&'static str, String)> {
     let (evaluation, ofrep) = (server.evaluation_addr(), server.ofrep_addr());
     let (mut one, mut all) = (client_v1(server).await, client_v1(server).await);
@@ -148,7 +149,7 @@ async fn ask(server: &Server) -> JoinSet<(&'static str, String)> {
     asked.into_iter().map(|(name, asked)| async move { (name, asked.await) }).collect()
 }
 
-/// The requests have reached the server, each over a connection of its own, and none is answered.
+/// The requests have reached the server, each over its own connection, and none has a response.
 async fn all_wait<T: std::fmt::Debug + 'static>(
     clock: Clock,
     server: &Server,
@@ -171,7 +172,7 @@ async fn none_is_answered<T: std::fmt::Debug + 'static>(
     clock
 }
 
-/// The server waits for its sources for 5 s: shortly before, no request is answered.
+/// The server waits for its sources for 5 s: shortly before, no request has a response.
 async fn the_wait_is_over<T: std::fmt::Debug + 'static>(
     clock: Clock,
     asked: &mut JoinSet<T>,
@@ -188,7 +189,7 @@ async fn answers(asked: JoinSet<(&'static str, String)>) -> Vec<(&'static str, S
     answers
 }
 
-/// What each client is told where there are no flags.
+/// What each client receives when there are no flags.
 fn unavailable() -> Vec<(&'static str, String)> {
     let connect = r#"503 "unavailable""#;
     let ofrep = "503 null, retry after 1";
@@ -220,7 +221,7 @@ async fn requests_wait_for_the_flags() {
     all_are(&clock.still("the answers", answers(asked)).await, "one");
 }
 
-/// docs/server.md, "Startup and shutdown": at most 5 s, and from then on no time at all.
+/// docs/server.md, "Startup and shutdown": at most 5 s, and after that not at all.
 #[tokio::test(start_paused = true)]
 async fn without_flags_requests_fail_after_a_while() {
     let clock = Clock::stopped();
@@ -237,10 +238,10 @@ async fn without_flags_requests_fail_after_a_while() {
     all_are(&clock.still("the answers", again()).await, "one");
 }
 
-/// A definition that is rejected was waited for, and is no flags: as the event stream and `/readyz`
-/// have it.
+/// A rejected definition ends the wait but provides no flags, as for the event stream and
+/// `/readyz`.
 #[tokio::test]
-async fn an_invalid_definition_is_no_flags() {
+async fn an_invalid_definition_counts_as_no_flags() {
     let (server, sender) = serve().await;
     let asked = ask(&server).await;
     sender.send(Definition::json("{")).unwrap();
@@ -251,9 +252,9 @@ async fn an_invalid_definition_is_no_flags() {
     all_are(&answers(ask(&server).await).await, "one");
 }
 
-/// A source that says that it has no flags has answered.
+/// A source with an empty definition is loaded.
 #[tokio::test]
-async fn an_empty_definition_is_an_answer() {
+async fn an_empty_definition_counts_as_loaded() {
     let (server, sender) = serve().await;
     let asked = tokio::spawn(post(server.ofrep_addr(), OFREP, &[], ""));
     sender.send(Definition::json(NONE)).unwrap();
@@ -261,7 +262,7 @@ async fn an_empty_definition_is_an_answer() {
     assert_eq!((answer.status.as_u16(), &answer.json()["flags"]), (200, &json!([])));
 }
 
-/// One that is silent keeps the flags of others back for 5 s, and no longer.
+/// A silent source holds back the flags of the others for 5 s and no longer.
 #[tokio::test(start_paused = true)]
 async fn a_silent_source_does_not_keep_the_flags_of_others() {
     let clock = Clock::stopped();
@@ -273,7 +274,7 @@ async fn a_silent_source_does_not_keep_the_flags_of_others() {
     all_are(&clock.still("the answers", answers(asked)).await, "one");
     drop(clock);
     tokio::time::resume();
-    // That they are deleted later is a fact that clients are told.
+    // Clients are notified when the flags are deleted later.
     server.flags().replace(NONE).unwrap();
     let answer = post(server.ofrep_addr(), &format!("{OFREP}/f"), &[], "").await;
     assert_eq!(answer.status.as_u16(), 404);
@@ -282,8 +283,8 @@ async fn a_silent_source_does_not_keep_the_flags_of_others() {
     assert_eq!(ready.r#type, "provider_ready");
 }
 
-/// A call of gRPC with this header; the status and its message, wherever they are written. tonic's
-/// client would give up by itself.
+/// A gRPC call with this header; the status and its message, in headers or trailers. tonic's client
+/// would time out by itself.
 async fn call(
     address: Option<SocketAddr>,
     path: &str,
@@ -311,10 +312,10 @@ fn resolve_message() -> Vec<u8> {
     v1::ResolveStringRequest { flag_key: "f".to_owned(), context: None }.encode_to_vec()
 }
 
-/// For as long as their clients say, and at most for as long as the server waits.
+/// Until the client's deadline, and at most for as long as the server waits.
 #[tokio::test(start_paused = true)]
 async fn requests_wait_no_longer_than_their_clients() {
-    // What says that the client's time was over, and not the server's.
+    // The message shows that the client's deadline was exceeded, not the server's.
     const NOT_YET: &str = "the flags are not loaded yet";
     let clock = Clock::stopped();
     let (server, _sender) = serve().await;
@@ -326,7 +327,7 @@ async fn requests_wait_no_longer_than_their_clients() {
         let answer = post(address, RESOLVE, &headers, r#"{"flagKey": "f"}"#).await;
         (outcome(&answer, |answer| answer), answer.json()["message"].to_string())
     };
-    // An empty header says nothing.
+    // An empty header has no effect.
     let mut asked: JoinSet<_> = ["50m", "1H", ""].map(resolve).into_iter().collect();
     asked.spawn(fetch);
     asked.spawn(connect);
@@ -343,8 +344,7 @@ async fn requests_wait_no_longer_than_their_clients() {
     }
 }
 
-/// That it will never be answered is known without the flags: an error at once, and not to be tried
-/// again.
+/// The request is invalid whatever the flags: it fails at once, with an error that is not retried.
 #[tokio::test]
 async fn invalid_requests_do_not_wait() {
     const INVALID_ARGUMENT: &str = "3";
@@ -390,7 +390,7 @@ async fn a_shutdown_ends_the_wait() {
             expect: 100-continue\r\ncontent-length: 2\r\n\r\n"
         );
         stream.write_all(head.as_bytes()).await.unwrap();
-        // The server reads the body: the request was begun.
+        // The server reads the body: the request has begun.
         let mut go_on = [0; 25];
         bounded("a go-ahead", stream.read_exact(&mut go_on)).await.unwrap();
         stream.write_all(b"{}").await.unwrap();
@@ -409,9 +409,9 @@ async fn a_shutdown_ends_the_wait() {
     Clock::in_no_time("the shutdown", shutdown).await;
 }
 
-/// A file is read at once, but not before the server listens.
+/// A file is read immediately, but only once the server listens.
 #[tokio::test]
-async fn a_file_is_there_for_the_first_request() {
+async fn a_file_is_loaded_before_the_first_request() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("flags.json");
     std::fs::write(&path, FLAGS).unwrap();
@@ -421,7 +421,7 @@ async fn a_file_is_there_for_the_first_request() {
     assert_eq!(answer.json()["value"], "one");
 }
 
-/// A web server that is slow: it answers when it is told.
+/// A slow web server: it responds when the test says so.
 #[tokio::test(start_paused = true)]
 async fn a_slow_url_is_waited_for() {
     let clock = Clock::stopped();

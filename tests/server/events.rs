@@ -1,6 +1,6 @@
 //! The event stream: ready once the flags are loaded, changes with keys, keep_alive, deadline.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, pin::pin, time::Duration};
 
 use flagstaff::{
     server::{Server, ServerBuilder},
@@ -29,13 +29,12 @@ fn change(flags: &Value) -> (String, Value) {
 
 /// docs/server.md, "Startup and shutdown".
 #[tokio::test]
-async fn ready_is_said_when_the_flags_are_loaded() {
+async fn ready_is_sent_once_the_flags_are_loaded() {
     let (sender, receiver) = mpsc::unbounded_channel();
     let server = Server::builder().source(Sent(receiver)).ephemeral().bind().await.unwrap();
     let mut client = client_v1(&server).await;
     let mut stream = client.event_stream(v1::EventStreamRequest {}).await.unwrap().into_inner();
-    let early = tokio::time::timeout(Duration::from_millis(50), stream.message()).await;
-    assert!(early.is_err(), "{early:?} before the flags");
+    Clock::still_waits("the flags", pin!(stream.message())).await;
     assert!(!server.is_ready());
     sender.send(Definition::json(FLAGS)).unwrap();
     assert_eq!(event(&mut stream).await, ("provider_ready".to_owned(), json!({})));
@@ -44,16 +43,16 @@ async fn ready_is_said_when_the_flags_are_loaded() {
     assert!(client.resolve_boolean(request).await.unwrap().into_inner().value);
 }
 
-/// A source that is broken at the start does not keep the flags of others from anybody.
+/// A source that is broken at the start does not hold back the flags of the others.
 #[tokio::test]
-async fn a_definition_that_is_refused_is_not_waited_for() {
+async fn a_rejected_definition_is_not_waited_for() {
     let (sender, receiver) = mpsc::unbounded_channel();
     let server = serve_with(Server::builder().source(Sent(receiver))).await;
     sender.send(Definition::json("{")).unwrap();
     let mut client = client_v1(&server).await;
     let mut stream = Clock::in_no_time("the stream", events(&mut client, "")).await;
     assert_eq!(get(server.management_addr(), "/readyz").await.status.as_u16(), 412);
-    // What it gives later is told as a change.
+    // What it provides later is a change.
     let flag = json!({"flags": {"late": {"variants": {"v": 1}}}});
     sender.send(Definition::json(flag.to_string())).unwrap();
     assert_eq!(event(&mut stream).await, change(&json!({"late": {"type": "write"}})));
@@ -62,21 +61,19 @@ async fn a_definition_that_is_refused_is_not_waited_for() {
 
 /// docs/server.md, "Startup and shutdown".
 #[tokio::test]
-async fn nothing_is_told_while_there_are_no_flags() {
+async fn no_event_is_sent_before_there_are_flags() {
     let (sender, receiver) = mpsc::unbounded_channel();
     let server = Server::builder().source(Sent(receiver)).ephemeral().bind().await.unwrap();
     sender.send(Definition::json("{")).unwrap();
     let request = v1::EventStreamRequest {};
     let mut stream = client_v1(&server).await.event_stream(request).await.unwrap().into_inner();
-    tokio::time::pause();
-    let early = tokio::time::timeout(Duration::from_secs(8), stream.message()).await;
-    assert!(early.is_err(), "{early:?} before the flags");
-    tokio::time::resume();
+    Clock::skip(Duration::from_secs(8)).await;
+    Clock::still_waits("the flags", pin!(stream.message())).await;
     sender.send(Definition::json(FLAGS)).unwrap();
     assert_eq!(event(&mut stream).await.0, "provider_ready");
 }
 
-/// Nor one that gives nothing at all, for longer than 5 s.
+/// A source that provides nothing is waited for, but for at most 5 s.
 #[tokio::test]
 async fn a_silent_source_is_waited_for_a_while() {
     let (_sender, receiver) = mpsc::unbounded_channel();
@@ -107,7 +104,7 @@ async fn changes_name_their_flags() {
     assert_eq!(event(&mut stream).await, change(&json!({"new": {"type": "write"}})));
     flags.remove("new");
     assert_eq!(event(&mut stream).await, change(&json!({"new": {"type": "delete"}})));
-    // What changes nothing is not told.
+    // An update that changes nothing emits no event.
     flags.set_value("bool", false).unwrap();
     flags.remove("never there");
     let changed = flags.update(|draft| {
@@ -121,8 +118,8 @@ async fn changes_name_their_flags() {
     assert_eq!(data["flags"].as_object().unwrap().len(), 13);
 }
 
-/// Clients in other languages drop from their cache what a change names, and nothing else: so that
-/// each key is named, however many updates come while the stream is not read.
+/// Clients in other languages remove from their cache only what a change names. So each key is
+/// named, however many updates come while the stream is not read.
 #[tokio::test]
 async fn a_burst_names_every_flag() {
     let (senders, receivers): (Vec<_>, Vec<_>) = (0..8).map(|_| mpsc::unbounded_channel()).unzip();
@@ -164,7 +161,7 @@ async fn a_burst_names_every_flag() {
 
 /// docs/flagd.md, "Sources": an invalid update is rejected as a whole, and no event is sent.
 #[tokio::test]
-async fn an_update_that_is_not_valid_changes_nothing() {
+async fn an_invalid_update_changes_nothing() {
     let server = serve().await;
     let mut stream = events(&mut client_v1(&server).await, "").await;
     let flags = server.flags();
@@ -227,9 +224,9 @@ async fn streams_end_at_their_deadline() {
     assert_eq!((status.code(), status.message()), expected);
 }
 
-/// A deadline of the client's own ends its stream; one that is none is refused.
+/// The client's own deadline ends its stream; an invalid one is rejected.
 #[tokio::test]
-async fn streams_end_when_the_client_says() {
+async fn streams_end_at_the_deadline_of_the_client() {
     let server = serve_with(Server::builder().stream_deadline(Duration::from_secs(900))).await;
     let mut client = client_v1(&server).await;
     let mut sync_client = sync(&server).await;

@@ -44,12 +44,12 @@ async fn metrics() {
     client_v1(&server).await.resolve_int(request).await.unwrap();
     let request = v1::ResolveIntRequest { flag_key: "missing".to_owned(), context: None };
     client_v1(&server).await.resolve_int(request).await.unwrap_err();
-    // What is refused before it is read.
+    // Requests that are rejected before they are read.
     let (encoded, text) = (("content-encoding", "br"), ("content-type", "text/plain"));
     post(server.ofrep_addr(), "/ofrep/v1/evaluate/flags", &[encoded], "").await;
     post(server.evaluation_addr(), path, &[json[0], encoded], "{}").await;
     post(server.evaluation_addr(), path, &[text], "{}").await;
-    // What is not counted.
+    // Requests that are not counted.
     let stream = "/flagd.evaluation.v1.Service/EventStream";
     for path in [path, stream, "/nope"] {
         get(server.evaluation_addr(), path).await;
@@ -106,7 +106,7 @@ async fn when_a_source_was_updated() {
     let now = || SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs();
     let before = now();
     assert_eq!(sample(updated, sent).await, 0);
-    // A definition that is refused is no update.
+    // A rejected definition is not an update.
     sender.send(Definition::json("{")).unwrap();
     becomes_true("the refusal", async || sample("errors_total", sent).await == 1).await;
     assert_eq!(sample(updated, sent).await, 0);
@@ -133,8 +133,8 @@ struct Health {
     status: i32,
 }
 
-/// gRPC's health protocol, version 1: SERVING is 1, NOT_SERVING 2. flagd 0.16.1 knows the server as a
-/// whole only, and says NOT_FOUND of each service by its name.
+/// gRPC's health protocol, version 1: SERVING is 1, NOT_SERVING 2. flagd 0.16.1 knows only the
+/// server as a whole, and responds NOT_FOUND for each service by name.
 #[tokio::test]
 async fn health() {
     let (sender, receiver) = mpsc::unbounded_channel();

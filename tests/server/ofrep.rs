@@ -55,7 +55,7 @@ async fn one_flag() {
     }
 }
 
-/// flagd has no way to ask for a key with a slash. What is not an escape stands for itself.
+/// flagd cannot be called for a key with a slash. What is not an escape stands for itself.
 #[tokio::test]
 async fn keys_are_percent_decoded() {
     let server = serve().await;

@@ -1,4 +1,4 @@
-//! The provider of this crate before the embedded server, and the helper for tests.
+//! The provider of this crate with the embedded server, and the helper for tests.
 
 use flagstaff::{ProviderEvent, State, server::testing::TestServer};
 use open_feature::{EvaluationContext, EvaluationReason, StructValue, provider::FeatureProvider};
@@ -38,7 +38,7 @@ async fn values_of_every_type() {
     assert_eq!((targeted.value, targeted.reason), (true, Some(EvaluationReason::TargetingMatch)));
 }
 
-/// The cache is filled, and a change of the flag empties it before its event is told.
+/// The cache is filled, and a change of the flag empties it before the event is emitted.
 #[tokio::test]
 async fn events_and_the_cache() {
     let server = TestServer::start().await;
@@ -57,7 +57,7 @@ async fn events_and_the_cache() {
 
 /// A provider outlives its server: STALE, and READY with the next one at the address.
 #[tokio::test]
-async fn a_server_that_comes_back() {
+async fn a_server_that_is_available_again() {
     let server = TestServer::start().await;
     server.set("f", true);
     let address = server.server().evaluation_addr().unwrap();

@@ -23,7 +23,7 @@ use super::{
 
 /// It always arrives; flagd's arrived in 20 of 24 runs (docs/flagd.md, "Event stream").
 #[tokio::test]
-async fn every_stream_is_told() {
+async fn every_stream_is_notified() {
     for _ in 0..10 {
         let server = serve().await;
         let mut clients = Vec::new();
@@ -54,7 +54,7 @@ async fn sync_streams_end_too() {
     assert_eq!(stream.message().await.unwrap_err().code(), Code::Unavailable);
 }
 
-/// A request whose body is still on its way when the server is told to stop is answered.
+/// A request whose body is still arriving when the shutdown begins gets its response.
 #[tokio::test]
 async fn a_request_that_was_begun_is_finished() {
     let server = serve().await;
@@ -70,7 +70,7 @@ async fn a_request_that_was_begun_is_finished() {
     ] {
         let (half, rest) = body.split_at(5);
         let mut stream = TcpStream::connect(address.unwrap()).await.unwrap();
-        // The server asks for the body once it reads it: then the request is in flight.
+        // The server sends `100 Continue` once it reads the body: then the request is in flight.
         let head = format!(
             "POST {path} HTTP/1.1\r\nhost: x\r\n{json}\r\nexpect: 100-continue\r\n\
             content-length: {}\r\n\r\n",
@@ -102,28 +102,29 @@ async fn a_request_that_was_begun_is_finished() {
     bounded("the shutdown", stopping).await.unwrap();
 }
 
-/// A client that reads nothing holds up a shutdown for 5 s, no longer; probes tell meanwhile.
+/// A client that reads nothing delays a shutdown for 5 s and no longer; probes report it meanwhile.
 #[tokio::test]
-async fn a_client_that_reads_nothing_is_left_behind() {
+async fn a_client_that_reads_nothing_delays_shutdown_for_5_seconds() {
     let server = serve().await;
     let management = server.management_addr();
-    let stuck = super::hostile::stuck_stream(&server).await;
+    let stuck = crate::limits::hostile::stuck_stream(&server).await;
     let watch = "/grpc.health.v1.Health/Watch";
-    let stuck_probe = super::hostile::stuck_call(management, watch).await;
+    let stuck_probe = crate::limits::hostile::stuck_call(management, watch).await;
     tokio::time::pause();
     let clock = Clock::stopped();
     let began = tokio::time::Instant::now();
     let stopping = tokio::spawn(server.shutdown());
     let not_ready = async || get(management, "/readyz").await.status.as_u16() == 412;
     clock.becomes_true("readiness to fail", not_ready).await;
-    // From here on time leaps to the next timer.
+    // From here on the clock advances to the next timer.
     drop(clock);
     bounded("the shutdown", stopping).await.unwrap();
     assert_eq!(began.elapsed().as_secs(), 5);
     drop((stuck, stuck_probe));
 }
 
-/// A client that is connected and says nothing, not even how to encrypt, holds up nothing.
+/// A client that is connected but sends nothing, not even a TLS handshake, does not delay a
+/// shutdown.
 #[tokio::test]
 async fn a_client_that_says_nothing_is_not_waited_for() {
     let certificates = Certificates::new();
@@ -156,7 +157,7 @@ async fn the_ports_are_free_again() {
 
 /// Dropping a server ends it without waiting; no task is left.
 #[tokio::test]
-async fn a_dropped_server_is_gone() {
+async fn dropping_a_server_ends_it() {
     let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
     let before = tasks();
     let server = serve().await;

@@ -1,5 +1,5 @@
-//! Questions to a server over both versions of the evaluation protocol and over OFREP, and its answers
-//! as JSON.
+//! Requests to a server over both versions of the evaluation protocol and over OFREP, and its
+//! responses as JSON.
 
 use std::net::SocketAddr;
 
@@ -17,7 +17,7 @@ use super::{
     proto::{V1, V2, connect, v1, v2},
 };
 
-/// The type that is asked for.
+/// The requested type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Boolean,
@@ -27,7 +27,7 @@ pub enum Kind {
     Object,
 }
 
-/// A client of a server for each of its ways.
+/// A client for each protocol of a server.
 #[derive(Debug)]
 pub struct Asker {
     v1: V1,
@@ -44,7 +44,7 @@ impl Asker {
         Self { v1: V1::new(channel.clone()), v2: V2::new(channel), ofrep }
     }
 
-    /// The answer over version 1: what is absent on its wire has a value of zero.
+    /// The response over version 1, in which an absent value is zero.
     pub async fn v1(&mut self, key: &str, kind: Kind, context: &Value) -> Value {
         let (flag_key, context) = (key.to_owned(), Some(to_struct(context)));
         macro_rules! ask {
@@ -66,7 +66,7 @@ impl Asker {
         }
     }
 
-    /// The answer over version 2.
+    /// The response over version 2.
     pub async fn v2(&mut self, key: &str, kind: Kind, context: &Value) -> Value {
         let (flag_key, context) = (key.to_owned(), Some(to_struct(context)));
         macro_rules! ask {
@@ -86,7 +86,7 @@ impl Asker {
         }
     }
 
-    /// The answer over OFREP, which knows no type.
+    /// The response over OFREP, which does not take a type.
     pub async fn ofrep(&mut self, key: &str, context: &Value) -> (StatusCode, Map<String, Value>) {
         let escape = |key: String, byte| key + &format!("%{byte:02X}");
         let path = key.bytes().fold(String::new(), escape);

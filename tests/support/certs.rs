@@ -14,8 +14,8 @@ use tokio_rustls::rustls::{
     server::WebPkiClientVerifier,
 };
 
-/// A CA with a server's and a client's certificate, and a self-signed one that is CA and server
-/// at once, as `openssl req -x509` makes them. The files go when this is dropped.
+/// A CA with a server's and a client's certificate, and a self-signed one that is CA and server at
+/// once, as `openssl req -x509` makes them. The files are deleted when this is dropped.
 #[derive(Debug)]
 pub struct Certificates {
     directory: TempDir,
@@ -84,7 +84,7 @@ impl Certificates {
         self.path("client.key")
     }
 
-    /// CA and end entity at once, which rustls refuses as `CaUsedAsEndEntity`.
+    /// CA and end entity at once, which rustls rejects as `CaUsedAsEndEntity`.
     pub fn self_signed_cert(&self) -> PathBuf {
         self.path("self-signed.crt")
     }
@@ -102,7 +102,7 @@ impl Certificates {
         server_config(&self.server, None)
     }
 
-    /// For a server that takes only clients with a certificate of the CA.
+    /// For a server that accepts only clients with a certificate of the CA.
     pub fn mutual_server_config(&self) -> Arc<ServerConfig> {
         server_config(&self.server, Some(&self.ca))
     }

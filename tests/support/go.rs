@@ -2,7 +2,7 @@
 
 use std::{path::Path, process::Command};
 
-/// Builds the program in a folder of this package; an error says what is missing.
+/// Builds the program in a folder of this package; the error says what is missing.
 pub(crate) fn build(folder: &str, binary: &str) -> Result<(), String> {
     let output = Command::new("go")
         .args(["build", "-o", binary, "."])

@@ -2,7 +2,7 @@
 
 use std::{env, path::PathBuf};
 
-/// This file of what was installed; an error says what to do.
+/// This installed file; the error says how to install it.
 pub fn installed(file: &str) -> Result<PathBuf, String> {
     let set = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let root = set("FLAGSTAFF_CLIENTS_DIR").or_else(|| {

@@ -3,7 +3,7 @@
 use prost_types::{ListValue, Struct, Value, value::Kind};
 use serde_json::{Map, Value as Json, json};
 
-/// This text becomes a `Value` of no kind, which JSON cannot express and a server may send.
+/// This string becomes a `Value` without a kind, which JSON cannot express and a server may send.
 pub const KINDLESS: &str = "\0a value of no kind";
 
 /// The JSON object as a `Struct`; panics on anything else.
@@ -51,7 +51,7 @@ fn from_number(value: f64) -> Json {
     if value.fract() == 0.0 && value.abs() <= EXACT { json!(whole) } else { json!(value) }
 }
 
-/// Equality of JSON values, numbers by what they are worth.
+/// Equality of JSON values; numbers are compared by value.
 pub fn same(a: &Json, b: &Json) -> bool {
     match (a, b) {
         (Json::Number(a), Json::Number(b)) => a.as_f64() == b.as_f64(),

@@ -1,4 +1,4 @@
-//! Ports of 127.0.0.1 for servers that stop and come back on the same one.
+//! Ports of 127.0.0.1 for servers that stop and restart on the same one.
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -8,12 +8,12 @@ use std::{
 
 use super::wait::block_until;
 
-/// Below the range that the system gives to outgoing connections: else a client that tries a
-/// stopped server again and again may take the port, or even connect to itself.
+/// Below the range that the system assigns to outgoing connections: otherwise a client that retries
+/// a stopped server may take the port, or even connect to itself.
 const FIRST: u16 = 10_240;
 const COUNT: u16 = 22_000;
 
-/// A port that nobody listens on now.
+/// A port that nobody listens on.
 pub fn free_port() -> u16 {
     listen().local_addr().unwrap().port()
 }
@@ -26,7 +26,7 @@ pub fn local(port: u16) -> SocketAddr {
 /// Listens on a free port.
 pub fn listen() -> TcpListener {
     for _ in 0..1000 {
-        // RandomState is a new seed each time: all the randomness that this needs.
+        // RandomState has a new seed each time, which is random enough.
         let random = RandomState::new().hash_one(());
         let port = FIRST + u16::try_from(random % u64::from(COUNT)).unwrap();
         if let Ok(listener) = TcpListener::bind(local(port)) {

@@ -1,4 +1,4 @@
-//! A provider before a server of the test, and what tests ask of it.
+//! A provider for a server of the test, and what tests do with it.
 
 use std::time::Duration;
 
@@ -15,13 +15,13 @@ use super::wait::{PATIENCE, bounded};
 
 pub const ALL_CHANGED: ProviderEvent = ProviderEvent::ConfigurationChanged(ChangedFlags::All);
 
-/// Options for a server on this port of 127.0.0.1: they allow a loaded machine all the time that it
-/// needs, try again soon, and do not depend on the environment.
+/// Options for a server on this port of 127.0.0.1: they leave a loaded machine enough time,
+/// reconnect soon, and do not depend on the environment.
 pub fn near(port: u16) -> FlagdOptionsBuilder {
     swift().host("127.0.0.1").port(port)
 }
 
-/// As [`near`], without an address.
+/// Like [`near`], without an address.
 pub fn swift() -> FlagdOptionsBuilder {
     FlagdOptions::builder()
         .deadline(PATIENCE)
@@ -41,7 +41,7 @@ pub async fn initialize(provider: &FlagdProvider) {
     bounded("initialization", handle.initialize(&EvaluationContext::default())).await;
 }
 
-/// A provider that is initialized, whatever came of it.
+/// A provider that was initialized, whether or not it is READY.
 pub async fn started(options: FlagdOptionsBuilder) -> FlagdProvider {
     let provider = provider(options);
     initialize(&provider).await;
@@ -55,7 +55,7 @@ pub async fn ready(options: FlagdOptionsBuilder) -> FlagdProvider {
     provider
 }
 
-/// A provider that becomes READY, if not within a deadline that is short on purpose.
+/// A provider that becomes READY, if need be after a deadline that is short on purpose.
 pub async fn connected(options: FlagdOptionsBuilder) -> FlagdProvider {
     let provider = started(options).await;
     provider.wait_ready(PATIENCE).await.unwrap();
@@ -115,15 +115,15 @@ pub async fn expect(events: &mut Events, expected: impl IntoIterator<Item = Prov
     }
 }
 
-/// The next event is an error; gives its message and whether it is fatal.
+/// The next event is an error; returns its message and whether it is fatal.
 pub async fn expect_error(events: &mut Events) -> (String, bool) {
     match next(events).await {
         ProviderEvent::Error { message, fatal } => (message, fatal),
-        other => panic!("{other:?} is no error"),
+        other => panic!("{other:?} is not an error"),
     }
 }
 
-/// The change of these flags.
+/// The event of a change of these flags.
 pub fn changed(keys: &[&str]) -> ProviderEvent {
     let keys = keys.iter().map(ToString::to_string).collect();
     ProviderEvent::ConfigurationChanged(ChangedFlags::Keys(keys))

@@ -1,4 +1,4 @@
-//! A source of flags that a test feeds.
+//! A source of flags for tests.
 
 use flagstaff::{
     async_trait,

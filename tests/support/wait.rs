@@ -1,4 +1,4 @@
-//! Waiting for a condition: never a sleep, always with a bound that says what was waited for.
+//! Waits for a condition, never for a time, and within a bound whose failure names the condition.
 
 use std::{
     fmt::Debug,
@@ -9,10 +9,10 @@ use std::{
 
 use tokio::{
     sync::watch,
-    time::{sleep, timeout},
+    time::{self, sleep, timeout},
 };
 
-/// Long enough for a loaded machine; only a failing test ever takes so long.
+/// Long enough for a loaded machine; only a failing test takes this long.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The future's output; panics, naming `what`, when it takes longer than [`PATIENCE`].
@@ -20,8 +20,17 @@ pub async fn bounded<F: Future>(what: &str, future: F) -> F::Output {
     timeout(PATIENCE, future).await.unwrap_or_else(|_| panic!("waited {PATIENCE:?} for {what}"))
 }
 
-/// Waits until `condition` holds, where nothing tells when; panics, naming `what`, if it never
-/// does.
+/// The future's output; panics, naming `what`, when it comes before `least` has passed, or not
+/// within [`PATIENCE`]. A slow machine cannot break a lower bound.
+pub async fn no_sooner<F: Future>(what: &str, least: Duration, future: F) -> F::Output {
+    let start = time::Instant::now();
+    let output = bounded(what, future).await;
+    let passed = start.elapsed();
+    assert!(passed >= least, "{what} came after {passed:?}, before {least:?}");
+    output
+}
+
+/// Waits until `condition` holds, by polling; panics, naming `what`, if it never does.
 pub async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     bounded(what, async {
         while !condition() {
@@ -31,7 +40,8 @@ pub async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     .await;
 }
 
-/// Waits until `condition`, which is asked for, holds; panics, naming `what`, if it never does.
+/// Waits until the asynchronous `condition` holds, by polling; panics, naming `what`, if it never
+/// does.
 pub async fn becomes_true(what: &str, mut condition: impl AsyncFnMut() -> bool) {
     bounded(what, async {
         while !condition().await {
@@ -41,7 +51,7 @@ pub async fn becomes_true(what: &str, mut condition: impl AsyncFnMut() -> bool) 
     .await;
 }
 
-/// As [`eventually`], for code that is not asynchronous.
+/// Like [`eventually`], for synchronous code.
 pub fn block_until(what: &str, mut condition: impl FnMut() -> bool) {
     let start = Instant::now();
     while !condition() {

@@ -2,7 +2,8 @@
 //!
 //! - [`name`]: what identities and keys may be called.
 //! - [`fact`]: facts, their versions and their changes in the database.
-//! - [`secret`]: secrets, encrypted in the database.
+//! - [`secret`]: secrets, encrypted in the database or in AWS Secrets Manager.
+//! - `import`: facts of the original, read from its Redis.
 //! - [`feed`]: the stream of changes: who wants to hear of which.
 //! - [`api`]: the HTTP API.
 //! - [`store`]: what the handlers share, from the database to the cache.
@@ -11,6 +12,8 @@
 pub mod api;
 pub mod fact;
 pub mod feed;
+#[cfg(feature = "redis")]
+pub mod import;
 pub mod name;
 pub mod secret;
 pub mod serve;

@@ -1,10 +1,10 @@
 //! The program `flagops-store`.
 
+mod command;
+
 use std::{
     collections::HashMap,
-    env,
-    error::Error,
-    fs,
+    env, fs,
     io::{IsTerminal as _, Write as _},
     os::unix::fs::OpenOptionsExt as _,
     path::PathBuf,
@@ -12,6 +12,7 @@ use std::{
     sync::Arc,
 };
 
+use self::command::{Failure, backup, check, describe};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use flagops_store::{
     PERMISSIONS,
@@ -20,11 +21,14 @@ use flagops_store::{
     settings::{OPTIONS, Settings},
 };
 use secrecy::ExposeSecret as _;
-use service::{access::NewToken, storage::Database};
+use service::{
+    access::{Added, NewToken},
+    storage::Database,
+};
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
-    let matches = command().get_matches();
+    let matches = command_line().get_matches();
     let log = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let builder = tracing_subscriber::fmt().with_env_filter(log).with_writer(std::io::stderr);
     if std::io::stderr().is_terminal() {
@@ -33,22 +37,16 @@ fn main() -> ExitCode {
         builder.json().init();
     }
     match run(&matches) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
-            eprint!("error: {error}");
-            let mut source = error.source();
-            while let Some(error) = source {
-                eprint!(": {error}");
-                source = error.source();
-            }
-            eprintln!();
+            eprintln!("error: {}", describe(&*error));
             ExitCode::FAILURE
         }
     }
 }
 
 /// The command line. Each option of the table is a flag of every command.
-fn command() -> Command {
+fn command_line() -> Command {
     let mut command = Command::new("flagops-store")
         .version(env!("CARGO_PKG_VERSION"))
         .about(
@@ -62,6 +60,22 @@ fn command() -> Command {
                 .help("Reads options from a file, one `name = \"value\"` a line"),
         )
         .subcommand(Command::new("serve").about("Starts the server, which is the default"))
+        .subcommand(backup::backup_command())
+        .subcommand(backup::restore_command())
+        .subcommand(check::command())
+        .subcommand(
+            Command::new("admin")
+                .about("Manages administrators")
+                .subcommand_required(true)
+                .subcommand(
+                    Command::new("add")
+                        .about("Makes somebody an administrator, at the latest when they sign in")
+                        .arg(Arg::new("who").required(true).value_name("PROVIDER:NAME").help(
+                            "github:LOGIN, oidc:EMAIL, or the number or subject that the \
+                                     provider gave them",
+                        )),
+                ),
+        )
         .subcommand(
             Command::new("token")
                 .about("Manages tokens for machines")
@@ -88,6 +102,10 @@ fn command() -> Command {
                         ),
                 ),
         );
+    #[cfg(feature = "redis")]
+    {
+        command = command.subcommand(command::import::command());
+    }
     for option in OPTIONS {
         let variables = option.variables.join(", ");
         let help = match option.default {
@@ -108,9 +126,7 @@ fn command() -> Command {
     command
 }
 
-type Failure = Box<dyn Error + Send + Sync>;
-
-fn run(matches: &ArgMatches) -> Result<(), Failure> {
+fn run(matches: &ArgMatches) -> Result<ExitCode, Failure> {
     let flags: HashMap<&'static str, String> = OPTIONS
         .iter()
         .filter_map(|it| Some((it.name, matches.get_one::<String>(it.name)?.clone())))
@@ -124,8 +140,18 @@ fn run(matches: &ArgMatches) -> Result<(), Failure> {
                 Some(("add", matches)) => add_token(&settings, matches).await,
                 _ => Ok(()),
             },
+            Some(("admin", matches)) => match matches.subcommand() {
+                Some(("add", matches)) => add_admin(&settings, matches).await,
+                _ => Ok(()),
+            },
+            Some(("backup", matches)) => backup::backup(&settings, matches).await,
+            Some(("restore", matches)) => backup::restore(&settings, matches).await,
+            Some(("check", _)) => check::run(&settings).await,
+            #[cfg(feature = "redis")]
+            Some(("import", matches)) => return command::import::run(&settings, matches).await,
             _ => serve(&mut settings).await,
         }
+        .map(|()| ExitCode::SUCCESS)
     })
 }
 
@@ -186,6 +212,16 @@ fn dev_keys(database: &Database) -> Result<Option<Arc<Keys>>, Failure> {
     }
     let text = fs::read_to_string(&file).map_err(failed)?;
     Ok(Some(Arc::new(Keys::parse(&text.into())?)))
+}
+
+async fn add_admin(settings: &Settings, matches: &ArgMatches) -> Result<(), Failure> {
+    let store = serve::open(settings).await?;
+    let who = matches.get_one::<String>("who").map_or("", String::as_str);
+    match store.access().add_admin(who).await.map_err(|problem| problem.detail().to_owned())? {
+        Added::Granted(person) => println!("{} is an administrator", person.login),
+        Added::Invited(_) => println!("{who} becomes an administrator at the first sign-in"),
+    }
+    Ok(())
 }
 
 async fn add_token(settings: &Settings, matches: &ArgMatches) -> Result<(), Failure> {

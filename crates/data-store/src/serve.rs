@@ -1,12 +1,13 @@
 //! Starts the server and its jobs, and stops them.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use flagstaff::http::{Certificates, Server, tls::ServerTls};
 use service::{
-    access::Access,
+    access::{Access, Sessions, SessionsError},
     audit,
     problem::Problem,
+    signin::{SignIn, SignInError},
     storage::{Listening, Storage, StorageError},
     time,
 };
@@ -15,7 +16,8 @@ use tokio::task::JoinSet;
 use crate::{
     MIGRATIONS, PERMISSIONS, api,
     fact::{self, Context},
-    feed, secret,
+    feed,
+    secret::{self, Backend},
     settings::Settings,
     store::Store,
 };
@@ -50,6 +52,16 @@ pub enum StartError {
         #[source]
         source: StorageError,
     },
+    /// AWS Secrets Manager cannot be used.
+    #[cfg(feature = "aws")]
+    #[error("cannot use AWS Secrets Manager")]
+    Aws(#[from] secret::AwsError),
+    /// The sessions of people cannot be used.
+    #[error(transparent)]
+    Sessions(#[from] SessionsError),
+    /// The sign-in cannot be used.
+    #[error(transparent)]
+    SignIn(#[from] SignInError),
     /// The address cannot be served at.
     #[error("cannot serve at {listen}")]
     Bind {
@@ -102,8 +114,24 @@ pub async fn open(settings: &Settings) -> Result<Store, StartError> {
     let database = settings.database.to_string();
     let failed = |source| StartError::Storage { database: database.clone(), source };
     let storage = Storage::open(settings.database.clone(), MIGRATIONS).await.map_err(failed)?;
-    let access = Access::new(storage.clone(), PERMISSIONS, settings.require_auth);
-    Store::open(storage, access, settings.secrets_keys.clone()).await.map_err(failed)
+    let mut access = Access::new(storage.clone(), PERMISSIONS, settings.require_auth);
+    if let Some(sign_in) = &settings.sign_in {
+        let sessions = Sessions::new(sign_in.sessions.clone())?;
+        access =
+            Access::with_sessions(storage.clone(), PERMISSIONS, settings.require_auth, sessions);
+    }
+    Store::open(storage, access, backend(settings).await?).await.map_err(failed)
+}
+
+/// Where the secrets are.
+#[cfg_attr(not(feature = "aws"), allow(clippy::unused_async))]
+async fn backend(settings: &Settings) -> Result<Backend, StartError> {
+    #[cfg(feature = "aws")]
+    if let crate::settings::SecretsProvider::Aws { recovery_days } = settings.secrets_provider {
+        let manager = secret::SecretsManager::connect(recovery_days).await?;
+        return Ok(Backend::Aws(Arc::new(manager)));
+    }
+    Ok(settings.secrets_keys.clone().map_or(Backend::Nowhere, Backend::Database))
 }
 
 /// Starts a server with its jobs.
@@ -121,12 +149,18 @@ pub async fn start(settings: &Settings) -> Result<Running, StartError> {
         server = server.tls(certificates);
     }
     let bound = server.bind().await.map_err(|error| bind(error.into()))?;
-    let router = api::router(store.clone());
+    let mut router = api::router(store.clone());
+    if let Some(sign_in) = &settings.sign_in {
+        let sign_in = SignIn::new(store.access().clone(), sign_in.options.clone())?;
+        router = router.merge(sign_in.router());
+    }
     let server = bound.serve(move |_| router.clone());
 
     let mut jobs = JoinSet::new();
     let (storage, access) = (store.storage().clone(), store.access().clone());
-    jobs.spawn(feed::tail(storage, store.hub().clone(), access, store.wake()));
+    let noting = store.clone();
+    let note = move |changes: &[fact::Change]| noting.note(changes);
+    jobs.spawn(feed::tail(storage, store.hub().clone(), access, store.wake(), note));
     jobs.spawn(every(EXPIRE_EVERY, store.clone(), async |store| expire(store).await));
     jobs.spawn(every(FLUSH_EVERY, store.clone(), async |store| {
         store.access().flush_use().await.map_err(Problem::from)
@@ -169,7 +203,8 @@ async fn expire(store: &Store) -> Result<(), Problem> {
 /// Forgets what is too old, and seals secrets with the current key. Replicas that do it at the
 /// same time do no harm.
 async fn purge(store: &Store, audit_days: i64) -> Result<(), Problem> {
-    let keys = store.keys();
+    store.access().purge_sessions().await?;
+    let keys = store.secrets().keys();
     store
         .storage()
         .write(move |sql| {

@@ -7,7 +7,11 @@
 use std::{collections::HashMap, fs, net::SocketAddr, path::PathBuf, sync::Arc};
 
 use secrecy::{ExposeSecret as _, SecretString};
-use service::storage::{Database, StorageError};
+use service::{
+    access::SessionOptions,
+    signin::{GithubOptions, OidcOptions, SignInOptions},
+    storage::{Database, StorageError},
+};
 
 use crate::secret::Keys;
 
@@ -91,6 +95,18 @@ pub const OPTIONS: &[Opt] = &[
         "Where facts are; the only value is database",
     ),
     opt(
+        "secrets-provider",
+        &["FLAGOPS_SECRET_PROVIDER", "SECRETS_PROVIDER"],
+        "database",
+        "Where secrets are: database, or asm for AWS Secrets Manager",
+    ),
+    opt(
+        "secrets-recovery-days",
+        &["FLAGOPS_ASM_DELETION_RECOVERY", "SECRETS_ASM_DELETION_RECOVERY_DAYS"],
+        "7",
+        "For how many days AWS Secrets Manager can recover the secrets of an erased identity",
+    ),
+    opt(
         "secrets-keys",
         &["FLAGOPS_SECRETS_KEYS"],
         "",
@@ -104,12 +120,108 @@ pub const OPTIONS: &[Opt] = &[
         "A file with the keys, one a line",
     ),
     opt(
+        "public-url",
+        &["FLAGOPS_PUBLIC_URL", "OAUTH_HOSTNAME", "FLAGOPS_HOSTNAME"],
+        "",
+        "Where browsers reach the server, such as https://facts.example; by default, where it \
+         listens",
+    ),
+    opt(
+        "session-key",
+        &["FLAGOPS_SESSION_KEY", "USER_DB_SIGNING_SECRET", "FLAGOPS_USER_SESSION_SALT"],
+        "",
+        "What signs the cookies of people who sign in: at least 32 random bytes",
+    ),
+    opt(
+        "github-client-id",
+        &["FLAGOPS_GITHUB_CLIENT_ID", "FLAGOPS_GITHUB_OAUTH_CLIENT_KEY", "OAUTH_GITHUB_CLIENT_KEY"],
+        "",
+        "The client id of the OAuth app at GitHub; people sign in with GitHub if it is set",
+    ),
+    opt(
+        "github-client-secret",
+        &[
+            "FLAGOPS_GITHUB_CLIENT_SECRET",
+            "FLAGOPS_GITHUB_OAUTH_CLIENT_SECRET",
+            "OAUTH_GITHUB_CLIENT_SECRET",
+        ],
+        "",
+        "The client secret of the OAuth app at GitHub",
+    ),
+    opt(
+        "github-organizations",
+        &["FLAGOPS_GITHUB_ORGANIZATIONS"],
+        "",
+        "The organizations whose members may sign in, separated by commas",
+    ),
+    opt(
+        "github-teams",
+        &["FLAGOPS_GITHUB_TEAMS"],
+        "",
+        "The teams whose members may sign in, as ORGANIZATION/TEAM and separated by commas",
+    ),
+    opt(
+        "github-users",
+        &["FLAGOPS_GITHUB_USERS"],
+        "",
+        "The logins of those who may sign in, separated by commas",
+    ),
+    opt(
+        "github-url",
+        &["FLAGOPS_GITHUB_URL"],
+        "https://github.com",
+        "The address of GitHub, or of a GitHub Enterprise Server",
+    ),
+    opt(
+        "github-api-url",
+        &["FLAGOPS_GITHUB_API_URL"],
+        "https://api.github.com",
+        "The address of its API, which ends in /api/v3 for GitHub Enterprise Server",
+    ),
+    opt(
+        "oidc-issuer",
+        &["FLAGOPS_OIDC_ISSUER"],
+        "",
+        "An issuer of OpenID Connect; people sign in with it if it is set",
+    ),
+    opt("oidc-client-id", &["FLAGOPS_OIDC_CLIENT_ID"], "", "The client id at the issuer"),
+    opt(
+        "oidc-client-secret",
+        &["FLAGOPS_OIDC_CLIENT_SECRET"],
+        "",
+        "The client secret at the issuer",
+    ),
+    opt(
+        "oidc-domains",
+        &["FLAGOPS_OIDC_DOMAINS"],
+        "",
+        "The domains whose verified e-mail addresses may sign in, separated by commas",
+    ),
+    opt(
+        "oidc-name",
+        &["FLAGOPS_OIDC_NAME"],
+        "single sign-on",
+        "What the issuer is called on the page to sign in",
+    ),
+    opt(
         "audit-retention-days",
         &["FLAGOPS_AUDIT_RETENTION_DAYS"],
         "365",
         "For how many days the audit trail is kept",
     ),
 ];
+
+/// Where secrets are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SecretsProvider {
+    /// In the database, sealed.
+    Database,
+    /// In AWS Secrets Manager.
+    Aws {
+        /// For how many days it can recover the secrets of an erased identity.
+        recovery_days: i64,
+    },
+}
 
 /// The options with their values.
 #[derive(Clone, Debug)]
@@ -126,10 +238,23 @@ pub struct Settings {
     pub insecure: bool,
     /// For a first look.
     pub dev: bool,
-    /// The keys that secrets are sealed with. `None`: no secrets are kept.
+    /// Where secrets are.
+    pub secrets_provider: SecretsProvider,
+    /// The keys that secrets are sealed with. `None`: none are kept in the database.
     pub secrets_keys: Option<Arc<Keys>>,
+    /// How people sign in. `None`: they do not.
+    pub sign_in: Option<SignInSettings>,
     /// For how many days the audit trail is kept.
     pub audit_retention_days: i64,
+}
+
+/// How people sign in.
+#[derive(Clone, Debug)]
+pub struct SignInSettings {
+    /// How they keep their sessions.
+    pub sessions: SessionOptions,
+    /// With whom they sign in.
+    pub options: SignInOptions,
 }
 
 /// An option that is invalid.
@@ -249,12 +374,7 @@ impl Values {
             origin: self.origin("database"),
             source,
         })?;
-        let days = self.text("audit-retention-days");
-        let audit_retention_days = days.parse().ok().filter(|it| (1..=36_500).contains(it));
-        let audit_retention_days = audit_retention_days.ok_or_else(|| {
-            let reason = format!("expected a number from 1 to 36500, got {days:?}");
-            self.invalid("audit-retention-days", reason)
-        })?;
+        let audit_retention_days = self.number("audit-retention-days", 1, 36_500)?;
         let listen = self.text("listen");
         let listen = listen.parse().map_err(|_| {
             let reason =
@@ -268,11 +388,68 @@ impl Values {
             require_auth: self.switch("require-auth")?,
             insecure: self.switch("insecure")?,
             dev: self.switch("dev")?,
+            secrets_provider: self.secrets_provider()?,
             secrets_keys: self.keys()?,
+            sign_in: self.sign_in(listen)?,
             audit_retention_days,
         };
         settings.check()?;
         Ok(settings)
+    }
+
+    fn sign_in(&self, listen: SocketAddr) -> Result<Option<SignInSettings>, SettingsError> {
+        let github = self.optional("github-client-id").map(|client_id| GithubOptions {
+            url: self.text("github-url"),
+            api_url: self.text("github-api-url"),
+            organizations: self.list("github-organizations"),
+            teams: self.list("github-teams"),
+            users: self.list("github-users"),
+            ..GithubOptions::new(client_id, self.text("github-client-secret").into())
+        });
+        let secret = self.optional("oidc-client-secret").map(SecretString::from);
+        let oidc = self.optional("oidc-issuer").map(|issuer| OidcOptions {
+            name: self.text("oidc-name"),
+            domains: self.list("oidc-domains"),
+            ..OidcOptions::new(issuer, self.text("oidc-client-id"), secret)
+        });
+        if github.is_none() && oidc.is_none() {
+            return Ok(None);
+        }
+        let url = self.optional("public-url").unwrap_or_else(|| format!("http://{listen}"));
+        let key = self.optional("session-key").map(SecretString::from);
+        let mut sessions = SessionOptions::new("flagops", key, url);
+        sessions.dev = self.switch("dev")?;
+        let service = "flagops-store".to_owned();
+        let options = SignInOptions { service, github, oidc, ..SignInOptions::default() };
+        Ok(Some(SignInSettings { sessions, options }))
+    }
+
+    /// The text of an option that is set.
+    fn optional(&self, name: &str) -> Option<String> {
+        Some(self.text(name)).filter(|it| !it.is_empty())
+    }
+
+    /// A list that is separated by commas.
+    fn list(&self, name: &str) -> Vec<String> {
+        let text = self.text(name);
+        let entries = text.split(',').map(str::trim).filter(|it| !it.is_empty());
+        entries.map(str::to_owned).collect()
+    }
+
+    fn secrets_provider(&self) -> Result<SecretsProvider, SettingsError> {
+        let recovery_days = self.number("secrets-recovery-days", 7, 30)?;
+        match self.text("secrets-provider").as_str() {
+            "database" => Ok(SecretsProvider::Database),
+            "asm" if cfg!(feature = "aws") => Ok(SecretsProvider::Aws { recovery_days }),
+            "asm" => {
+                let reason = "this program was built without the feature aws".to_owned();
+                Err(self.invalid("secrets-provider", reason))
+            }
+            other => {
+                let reason = format!("expected database or asm, got {other:?}");
+                Err(self.invalid("secrets-provider", reason))
+            }
+        }
     }
 
     /// The keys that secrets are sealed with, from the option or from its file.
@@ -302,7 +479,7 @@ impl Values {
     }
 
     fn path(&self, name: &str) -> Option<PathBuf> {
-        Some(self.text(name)).filter(|it| !it.is_empty()).map(PathBuf::from)
+        self.optional(name).map(PathBuf::from)
     }
 
     fn switch(&self, name: &'static str) -> Result<bool, SettingsError> {
@@ -311,6 +488,13 @@ impl Values {
             "false" | "f" | "0" => Ok(false),
             other => Err(self.invalid(name, format!("expected true or false, got {other:?}"))),
         }
+    }
+
+    fn number(&self, name: &'static str, least: i64, most: i64) -> Result<i64, SettingsError> {
+        let text = self.text(name);
+        text.parse().ok().filter(|it| (least..=most).contains(it)).ok_or_else(|| {
+            self.invalid(name, format!("expected a number from {least} to {most}, got {text:?}"))
+        })
     }
 
     fn origin(&self, name: &str) -> String {
@@ -408,6 +592,25 @@ mod tests {
         assert!(read(&[("FLAGOPS_LISTEN", "[::1]:0"), ("FLAGOPS_DEV", "true")]).is_ok());
         let error = read(&[open, ("FLAGOPS_DEV", "true")]).unwrap_err();
         assert!(error.contains("loopback only"), "{error}");
+    }
+
+    #[cfg(feature = "aws")]
+    #[test]
+    fn d19_recovery_days_outside_of_7_to_30_are_invalid() {
+        let asm = ("SECRETS_PROVIDER", "asm");
+        for name in ["FLAGOPS_ASM_DELETION_RECOVERY", "SECRETS_ASM_DELETION_RECOVERY_DAYS"] {
+            for (days, recovery_days) in [("7", 7), ("30", 30)] {
+                let provider = read(&[asm, (name, days)]).unwrap().secrets_provider;
+                assert_eq!(provider, SecretsProvider::Aws { recovery_days });
+            }
+            for days in ["0", "6", "31", "-7", "a week"] {
+                let error = read(&[asm, (name, days)]).unwrap_err();
+                assert!(error.contains("expected a number from 7 to 30"), "{error}");
+            }
+        }
+        assert_eq!(read(&[]).unwrap().secrets_provider, SecretsProvider::Database);
+        let error = read(&[("FLAGOPS_SECRET_PROVIDER", "vault")]).unwrap_err();
+        assert!(error.contains("expected database or asm"), "{error}");
     }
 
     #[test]

@@ -31,7 +31,7 @@ use tokio::sync::Notify;
 use crate::{
     fact::{self, Facts},
     feed::Hub,
-    secret::Keys,
+    secret::Backend,
 };
 
 /// How many identities are cached.
@@ -47,12 +47,12 @@ pub struct Store(Arc<Shared>);
 struct Shared {
     storage: Storage,
     access: Access,
-    /// `None`: no secrets are kept.
-    keys: Option<Arc<Keys>>,
+    secrets: Backend,
     hub: Hub,
     metrics: Metrics,
     wake: Arc<Notify>,
-    /// `None` on PostgreSQL, where another replica may change a fact at any time.
+    /// `None` on PostgreSQL, where another replica may change a fact at any time. On SQLite only
+    /// a command does, which is noticed when its changes are read.
     cache: Option<Mutex<LruCache<String, Arc<Page>>>>,
     /// The last change of an identity, for identities with the same hash: what was read before
     /// it is out of date.
@@ -109,7 +109,7 @@ impl Store {
     pub async fn open(
         storage: Storage,
         access: Access,
-        keys: Option<Arc<Keys>>,
+        secrets: Backend,
     ) -> Result<Self, StorageError> {
         let (sequence, version) = storage
             .read(|sql| Ok::<_, StorageError>((sql.last(fact::CHANGES)?, sql.last("access")?)))
@@ -124,7 +124,7 @@ impl Store {
         Ok(Self(Arc::new(Shared {
             storage,
             access,
-            keys,
+            secrets,
             hub,
             metrics,
             wake: Arc::default(),
@@ -146,10 +146,10 @@ impl Store {
         &self.0.access
     }
 
-    /// The keys that secrets are sealed with. `None`: no secrets are kept.
+    /// Where secrets are.
     #[must_use]
-    pub fn keys(&self) -> Option<Arc<Keys>> {
-        self.0.keys.clone()
+    pub fn secrets(&self) -> &Backend {
+        &self.0.secrets
     }
 
     /// The open streams.
@@ -217,6 +217,14 @@ impl Store {
             cache.put(identity, Arc::clone(&page));
         }
         Ok(page)
+    }
+
+    /// Notes changes, which another process may have made: what was cached before them is out of
+    /// date.
+    pub fn note(&self, changes: &[fact::Change]) {
+        for change in changes {
+            self.written(&change.identity).fetch_max(change.number, Ordering::SeqCst);
+        }
     }
 
     fn written(&self, identity: &str) -> &AtomicI64 {

@@ -1,7 +1,8 @@
 //! What the services of flagstaff share, so that each of them is only what it is for.
 //!
 //! - [`storage`]: one SQL text for SQLite and PostgreSQL.
-//! - [`access`]: who is calling, and what they may do: tokens and permissions.
+//! - [`access`]: who is calling, and what they may do: tokens, people, sessions and permissions.
+//! - [`signin`]: how people sign in, with GitHub or an issuer of OpenID Connect.
 //! - [`audit`]: who did what, and when.
 //! - [`lease`]: a job that one replica runs at a time.
 //! - [`metrics`]: metrics of HTTP requests.
@@ -15,6 +16,7 @@ pub mod audit;
 pub mod lease;
 pub mod metrics;
 pub mod problem;
+pub mod signin;
 pub mod storage;
 pub mod time;
 
@@ -24,5 +26,6 @@ pub const SCHEMA: &str = include_str!("schema.sql");
 /// Each statement of this crate, for a test that prepares them on both databases.
 #[must_use]
 pub fn statements() -> Vec<&'static str> {
-    [storage::sql::statements::ALL, access::STATEMENTS, audit::ALL, lease::ALL].concat()
+    let own = [storage::sql::statements::ALL, audit::ALL, lease::ALL];
+    [own.as_slice(), access::STATEMENTS].concat().concat()
 }

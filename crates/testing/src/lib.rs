@@ -9,10 +9,16 @@
     reason = "a test that cannot start its peer fails"
 )]
 
+mod issuer;
+mod moto;
 mod postgres;
 mod process;
+mod redis;
 
 pub use self::{
+    issuer::Issuer,
+    moto::Moto,
     postgres::Postgres,
     process::{Process, free_port, skip},
+    redis::Redis,
 };

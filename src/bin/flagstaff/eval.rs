@@ -13,10 +13,15 @@
 //! A result goes to standard output, and an error to standard error. With `--json`, both go to
 //! standard output as one line, so that a script has one place to read.
 
-use std::{fmt, io};
+use std::{fmt, io, time::Duration};
 
 use clap::ValueEnum;
-use flagstaff::{FlagdProvider, flagd::Resolver, reason};
+use flagstaff::{
+    FlagdProvider,
+    flagd::Resolver,
+    flagops::{Facts, Outage},
+    reason,
+};
 use open_feature::{
     EvaluationContext, EvaluationError, EvaluationErrorCode as Code, EvaluationResult,
     provider::{FeatureProvider, ResolutionDetails},
@@ -28,6 +33,7 @@ use crate::{
     context::{self, Fields},
     excerpt::chain,
     exit::{Exit, failed},
+    facts::FactsArgs,
     json as convert, output,
 };
 
@@ -56,6 +62,8 @@ pub(crate) struct Args {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
+    facts: FactsArgs,
+    #[command(flatten)]
     connection: Connection,
 }
 
@@ -78,20 +86,30 @@ pub(crate) async fn run(args: Args) -> Exit {
         Ok(options) => options,
         Err(error) => return failed(Exit::Usage, &chain(&error)),
     };
+    let client = match args.facts.client() {
+        Ok(client) => client,
+        Err(error) => return failed(Exit::Usage, &error),
+    };
     let from_file = options.resolver() == Resolver::File;
     let fields: Fields = args.contexts.into_iter().flatten().collect();
     if let Some(name) = context::misspelt(&fields) {
         output::complain(&format!("warning: field `{name}`: did you mean `targetingKey`?"));
     }
     let context = convert::to_context(fields);
-    let provider = FlagdProvider::new(options);
+    let mut provider = FlagdProvider::new(options);
+    if let Some(client) = client {
+        // One evaluation needs no stream, and must not hide that the facts are missing. The deadline of
+        // the provider ends the wait.
+        let facts = Facts::builder(client).watch(false).outage(Outage::Fail);
+        provider = provider.with_context_source(facts.wait(Duration::from_secs(60)).build());
+    }
     let mut initialized = provider.clone();
     initialized.initialize(&EvaluationContext::default()).await;
-    let asked = ask(&provider, args.as_type, &args.key, &context).await;
+    let result = resolve(&provider, args.as_type, &args.key, &context).await;
     provider.shutdown().await;
 
-    let report = Report { key: &args.key, asked };
-    let written = match (&report.asked, args.json) {
+    let report = Report { key: &args.key, result };
+    let written = match (&report.result, args.json) {
         (_, true) => output::line(&report.json()),
         (Ok(_), false) => output::line(&report),
         (Err(_), false) => {
@@ -109,7 +127,7 @@ pub(crate) async fn run(args: Args) -> Exit {
 }
 
 /// The result of an evaluation, whatever the flag's type.
-pub(crate) struct Answer {
+pub(crate) struct Resolution {
     /// Whole numbers are integers here, even those of flags that were evaluated as floats.
     pub(crate) value: Json,
     /// The name of the variant, if flagd says it.
@@ -120,7 +138,7 @@ pub(crate) struct Answer {
     metadata: Map<String, Json>,
 }
 
-impl<T: Into<Json>> From<ResolutionDetails<T>> for Answer {
+impl<T: Into<Json>> From<ResolutionDetails<T>> for Resolution {
     fn from(details: ResolutionDetails<T>) -> Self {
         Self {
             value: convert::plain(details.value.into()),
@@ -136,31 +154,31 @@ impl<T: Into<Json>> From<ResolutionDetails<T>> for Answer {
 ///
 /// flagd has no call that evaluates a flag of any type. Integers need no attempt of their
 /// own, because flagd has only one type of numbers, and arrays are evaluated as objects.
-pub(crate) async fn ask(
+pub(crate) async fn resolve(
     provider: &FlagdProvider,
     as_type: Option<Type>,
     key: &str,
     context: &EvaluationContext,
-) -> EvaluationResult<Answer> {
+) -> EvaluationResult<Resolution> {
     if let Some(as_type) = as_type {
-        return ask_as(provider, as_type, key, context).await;
+        return resolve_as(provider, as_type, key, context).await;
     }
     for as_type in [Type::Bool, Type::String, Type::Float] {
-        let answer = ask_as(provider, as_type, key, context).await;
-        if !answer.as_ref().is_err_and(|error| error.code == Code::TypeMismatch) {
-            return answer;
+        let resolution = resolve_as(provider, as_type, key, context).await;
+        if !resolution.as_ref().is_err_and(|error| error.code == Code::TypeMismatch) {
+            return resolution;
         }
     }
-    ask_as(provider, Type::Object, key, context).await
+    resolve_as(provider, Type::Object, key, context).await
 }
 
 /// Evaluates the flag as a type.
-async fn ask_as(
+async fn resolve_as(
     provider: &FlagdProvider,
     as_type: Type,
     key: &str,
     context: &EvaluationContext,
-) -> EvaluationResult<Answer> {
+) -> EvaluationResult<Resolution> {
     Ok(match as_type {
         Type::Bool => provider.resolve_bool_value(key, context).await?.into(),
         Type::String => provider.resolve_string_value(key, context).await?.into(),
@@ -176,15 +194,15 @@ struct Report<'a> {
     /// The key of the flag.
     key: &'a str,
     /// The result, or why there is none.
-    asked: Result<Answer, EvaluationError>,
+    result: Result<Resolution, EvaluationError>,
 }
 
 impl Report<'_> {
     /// The line of `--json`. It always has the same fields; those that do not apply are null
     /// or empty.
     fn json(&self) -> Json {
-        match &self.asked {
-            Ok(Answer { value, variant, reason, metadata }) => json!({
+        match &self.result {
+            Ok(Resolution { value, variant, reason, metadata }) => json!({
                 "key": self.key, "value": value, "variant": variant, "reason": reason,
                 "metadata": metadata, "error": null,
             }),
@@ -198,7 +216,7 @@ impl Report<'_> {
 
     /// The exit code for a provider that uses flagd.
     fn exit(&self) -> Exit {
-        match &self.asked {
+        match &self.result {
             Ok(_) => Exit::Success,
             Err(error) if error.code == Code::ProviderNotReady => Exit::Unreachable,
             Err(_) => Exit::No,
@@ -208,13 +226,13 @@ impl Report<'_> {
 
 impl fmt::Display for Report<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.asked {
-            Ok(answer) => {
-                write!(f, "{} = {}\nreason: {}", self.key, answer.value, answer.reason)?;
-                if let Some(variant) = &answer.variant {
+        match &self.result {
+            Ok(resolution) => {
+                write!(f, "{} = {}\nreason: {}", self.key, resolution.value, resolution.reason)?;
+                if let Some(variant) = &resolution.variant {
                     write!(f, "\nvariant: {variant}")?;
                 }
-                for (name, value) in &answer.metadata {
+                for (name, value) in &resolution.metadata {
                     write!(f, "\nmetadata {name}: {value}")?;
                 }
                 Ok(())

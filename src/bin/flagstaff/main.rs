@@ -36,6 +36,7 @@ mod eval;
 #[path = "../../excerpt.rs"]
 mod excerpt;
 mod exit;
+mod facts;
 mod health;
 mod json;
 mod logging;

@@ -115,10 +115,10 @@ impl Line {
                 fatal,
                 ..line(if fatal { "fatal" } else { "error" })
             },
-            ProviderEvent::ConfigurationChanged(ChangedFlags::All) => line("changed"),
             ProviderEvent::ConfigurationChanged(ChangedFlags::Keys(keys)) => {
                 Self { keys: Some(keys.to_vec()), ..line("changed") }
             }
+            ProviderEvent::ConfigurationChanged(_) => line("changed"),
             ProviderEvent::Lagged(missed) => {
                 Self { message: Some(format!("{missed} events were missed")), ..line("lagged") }
             }

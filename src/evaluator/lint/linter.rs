@@ -13,10 +13,8 @@ use std::{
 
 use crate::evaluator::{
     diagnostic::Diagnostic,
-    load::{
-        location::Position,
-        tree::{Entry, Kind, Tree},
-    },
+    load::tree::{Entry, Kind, Tree},
+    location::Position,
 };
 
 /// What the names of variables refer to.

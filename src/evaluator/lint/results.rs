@@ -26,10 +26,8 @@ use super::{
 };
 use crate::evaluator::{
     json_text,
-    load::{
-        location::Position,
-        tree::{Entry, Kind, Tree},
-    },
+    load::tree::{Entry, Kind, Tree},
+    location::Position,
     value::Value,
 };
 

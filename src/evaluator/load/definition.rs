@@ -37,16 +37,12 @@ use serde_json::{Map, Value as Json, value::RawValue};
 
 use super::{
     finding::Finding,
+    flag::{Broken, Fault, Flag, Metadata},
     references::{Evaluators, TooLarge},
     text::folded,
     tree::Step,
 };
-use crate::evaluator::{
-    by_name::ByName,
-    diagnostic::DefinitionError,
-    flag::{Broken, Fault, Flag, Metadata},
-    json_text,
-};
+use crate::evaluator::{by_name::ByName, diagnostic::DefinitionError, json_text};
 
 /// The names and values of a JSON object in the order of the text, each as a part
 /// of the text.

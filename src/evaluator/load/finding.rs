@@ -8,11 +8,8 @@
 //! path: flags, f, state      text: {"flags": {"f": {"state": 1}}}      place: line 1, column 27
 //! ```
 
-use super::{
-    location::Position,
-    tree::{Places, Step, Tree},
-};
-use crate::evaluator::diagnostic::Diagnostic;
+use super::tree::{Places, Step, Tree};
+use crate::evaluator::{diagnostic::Diagnostic, location::Position};
 
 /// A problem whose place in the text is not known yet.
 #[derive(Debug)]

@@ -9,9 +9,9 @@
 //!
 //! - `definition` reads the sections of a definition, and `references` puts
 //!   shared rules in the places of references to them. Each flag is then parsed
-//!   by [`Flag::parse`](super::flag::Flag::parse).
-//! - `tree` and `location` know where each value is in the text. Valid
-//!   JSON is read without them, because its places interest nobody.
+//!   by [`Flag::parse`](flag::Flag::parse).
+//! - `tree` knows where each value is in the text. Valid JSON is read without it,
+//!   because its places interest nobody.
 //! - `text` and `surrogates` read names and escapes as Go does.
 //!
 //! Everything here works on a string. Nothing in it reads files, and nothing
@@ -19,7 +19,7 @@
 
 pub(crate) mod definition;
 pub(crate) mod finding;
-pub(crate) mod location;
+pub(crate) mod flag;
 pub(crate) mod references;
 pub(crate) mod surrogates;
 pub(crate) mod text;

@@ -26,11 +26,13 @@ use std::{collections::HashMap, rc::Rc};
 use serde::Deserialize;
 use serde_json::{Value as Json, value::RawValue};
 
-use super::{
+use super::text::folded;
+use crate::evaluator::{
+    diagnostic::DefinitionError,
+    json_text,
     location::{Cursor, Position},
-    text::folded,
+    number,
 };
-use crate::evaluator::{diagnostic::DefinitionError, json_text, number};
 
 /// How many arrays and objects may be nested in each other. That is also the
 /// limit of `serde_json`, so that YAML and JSON have the same.

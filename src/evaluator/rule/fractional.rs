@@ -39,7 +39,7 @@ use crate::{
     bucketing::Bucketing,
     evaluator::{
         number,
-        value::{Answer, List, Object, Value, steps},
+        value::{Evaluated, List, Object, Value, steps},
     },
 };
 
@@ -48,7 +48,7 @@ use crate::{
 ///
 /// `data` is the context or, within an operator such as `map`, the item; it is
 /// where the targeting key comes from.
-pub(crate) fn distribute<'a>(args: Args<'_, 'a>, data: &Value<'a>, run: &Run) -> Answer<'a> {
+pub(crate) fn distribute<'a>(args: Args<'_, 'a>, data: &Value<'a>, run: &Run) -> Evaluated<'a> {
     let Args::List(items) = args else { return Ok(Value::Null) };
     let mut hash = Murmur3::default();
     let picked = match run.bucketing {

@@ -21,7 +21,7 @@ use std::cell::Cell;
 
 use crate::{
     bucketing::Bucketing,
-    evaluator::value::{Answer, Fail},
+    evaluator::value::{Evaluated, Fail},
 };
 
 /// The most steps of one evaluation: as a rule of thumb, the number of operators
@@ -66,14 +66,14 @@ impl Run {
     ///
     /// The level is left again whether `inner` fails or not.
     #[inline]
-    pub(crate) fn deeper<'a>(&self, inner: impl FnOnce() -> Answer<'a>) -> Answer<'a> {
+    pub(crate) fn deeper<'a>(&self, inner: impl FnOnce() -> Evaluated<'a>) -> Evaluated<'a> {
         let depth = self.depth.get();
         if depth >= MAX_DEPTH {
             return Err(Fail("the rule is nested too deeply"));
         }
         self.depth.set(depth + 1);
-        let answer = inner();
+        let result = inner();
         self.depth.set(depth);
-        answer
+        result
     }
 }

@@ -168,7 +168,7 @@ mod tests {
     fn slots_hold_what_the_context_holds() {
         let context = json!({"a": 1, "b": "2", "o": {"a": [5]}});
         let many: Vec<_> = (0..80).map(|n| json!({"var": [format!("v{}", n % 40), 1]})).collect();
-        for (rule, answer) in [
+        for (rule, expected) in [
             (json!({"+": [{"var": "a"}, {"var": "a"}, {"var": "b"}, {"var": "b"}]}), "6"),
             (json!({"+": [{"var": "o.a.0"}, {"var": "o.a.0"}]}), "10"),
             (json!({"cat": [{"var": "nope"}, {"var": ["nope", "x"]}]}), r#""x""#),
@@ -179,7 +179,7 @@ mod tests {
             (json!({"map": [[{"a": 7}], {"+": [{"var": "a"}, {"var": "a"}]}]}), "[14]"),
             (json!({"+": many}), "80"),
         ] {
-            assert_eq!(on(&rule, &context), answer, "{rule}");
+            assert_eq!(on(&rule, &context), expected, "{rule}");
         }
     }
 }

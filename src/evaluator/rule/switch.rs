@@ -98,7 +98,7 @@ mod tests {
         for operator in ["==", "==="] {
             let rule = rule(operator);
             assert!(matches!(part(&rule), Ok(Node::Switch(_))));
-            for (context, answer) in [
+            for (context, expected) in [
                 (json!({"x": "a"}), "1"),
                 (json!({"x": "b"}), "2"),
                 (json!({"x": "d"}), "5"),
@@ -109,7 +109,7 @@ mod tests {
                 (json!({"x": ["a"]}), r#""none""#),
                 (json!({}), r#""none""#),
             ] {
-                assert_eq!(on(&rule, &context), answer, "{context}");
+                assert_eq!(on(&rule, &context), expected, "{context}");
             }
         }
         assert_eq!(on(&rule("=="), &json!({"x": 7, "y": "number"})), r#""number""#);

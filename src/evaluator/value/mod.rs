@@ -40,7 +40,7 @@ use super::{
 pub(crate) struct Fail(pub(crate) &'static str);
 
 /// The result of evaluating a part of a rule.
-pub(crate) type Answer<'a> = Result<Value<'a>, Fail>;
+pub(crate) type Evaluated<'a> = Result<Value<'a>, Fail>;
 
 /// A value during an evaluation, borrowed from the rule or the context where
 /// possible.
@@ -161,7 +161,7 @@ impl<'a> From<ValueRef<'a>> for Value<'a> {
             ValueRef::Null => Value::Null,
             ValueRef::Bool(value) => Value::Bool(value),
             ValueRef::Number(value) => Value::Number(value),
-            ValueRef::Text(value) => Value::Text(Cow::Borrowed(value)),
+            ValueRef::String(value) => Value::Text(Cow::Borrowed(value)),
             ValueRef::Json(value) => Value::from(value),
             ValueRef::List(value) => Value::List(List::Given(value)),
             ValueRef::Object(value) => Value::Object(Object::Given(value)),

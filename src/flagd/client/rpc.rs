@@ -14,7 +14,7 @@ use tonic_prost::ProstCodec;
 use super::{call_error::CallError, channel::Connection, transport::TransportError, unary};
 use crate::flagd::{
     proto::{EventStreamRequest, EventStreamResponse},
-    value_type::{Answer, FlagType},
+    value_type::{FlagType, Resolution},
 };
 
 /// The largest message that is accepted, in bytes: 64 MiB.
@@ -38,11 +38,11 @@ pub(crate) async fn call<T: FlagType>(
     message: Bytes,
     v1: bool,
     end: Option<Instant>,
-) -> Result<Answer<T>, Status> {
+) -> Result<Resolution<T>, Status> {
     let timeout = end.map(|end| end.duration_since(Instant::now()));
     let path = T::OF.path(v1);
     let response = unary::call(&connection.transport, path, message, timeout, MAX_MESSAGE).await?;
-    Answer::read(&response)
+    Resolution::read(&response)
         .map_err(|error| Status::internal(format!("the response is not a valid message: {error}")))
 }
 

@@ -112,11 +112,11 @@ async fn sync_metadata(connection: &Connection) -> Result<Option<Struct>, CallEr
     let path = PathAndQuery::from_static("/flagd.sync.v1.FlagSyncService/GetMetadata");
     let codec = ProstCodec::<GetMetadataRequest, GetMetadataResponse>::default();
     let mut grpc = rpc::grpc(connection);
-    let answered = match grpc.ready().await {
+    let called = match grpc.ready().await {
         Ok(()) => grpc.unary(Request::new(GetMetadataRequest {}), path, codec).await,
         Err(error) => Err(Status::from_error(error.into())),
     };
-    match answered {
+    match called {
         Ok(response) => Ok(response.into_inner().metadata),
         Err(status) if status.code() == Code::Unimplemented => Ok(None),
         Err(status) => Err(CallError::from_status(status, Duration::ZERO)),

@@ -312,7 +312,7 @@ pub(crate) fn code_of(http: StatusCode) -> Code {
 mod tests {
     use super::*;
 
-    fn answer(status: u16, content_type: Option<&str>) -> Response<Body> {
+    fn response(status: u16, content_type: Option<&str>) -> Response<Body> {
         let mut response = Response::builder().status(status);
         if let Some(value) = content_type {
             response = response.header(CONTENT_TYPE, value);
@@ -332,7 +332,7 @@ mod tests {
             (500, Code::Unknown),
         ] {
             for content_type in [Some("text/plain"), None] {
-                let made = other_protocol(&answer(status, content_type));
+                let made = other_protocol(&response(status, content_type));
                 let made = made.map(|other| tonic::Status::from(other).code());
                 assert_eq!(made, Some(code), "HTTP {status}");
             }
@@ -342,7 +342,7 @@ mod tests {
     #[test]
     fn a_proxy_without_a_server_is_no_connection() {
         for status in [502, 503, 504] {
-            let made = other_protocol(&answer(status, Some("text/html")));
+            let made = other_protocol(&response(status, Some("text/html")));
             assert!(
                 matches!(made, Some(OtherProtocol::NoServer(TransportError::Connect(_)))),
                 "HTTP {status}: {made:?}"
@@ -354,7 +354,7 @@ mod tests {
     fn grpc_answers_pass_whatever_their_http_status() {
         for content_type in ["application/grpc", "application/grpc+proto"] {
             for status in [200, 404, 502, 503] {
-                assert!(other_protocol(&answer(status, Some(content_type))).is_none());
+                assert!(other_protocol(&response(status, Some(content_type))).is_none());
             }
         }
     }

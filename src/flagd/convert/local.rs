@@ -186,7 +186,7 @@ impl<'a> LocalContext<'a> {
             Field::Bool(value) => ValueRef::Bool(*value),
             Field::Int(value) => number(context::int(name, *value)),
             Field::Float(value) => number(context::float(name, *value)),
-            Field::String(value) => ValueRef::Text(value),
+            Field::String(value) => ValueRef::String(value),
             Field::DateTime(_) | Field::Struct(_) => self.convert(name, field),
         }
     }
@@ -226,7 +226,7 @@ impl Context for LocalContext<'_> {
         if name == TARGETING_KEY
             && let Some(key) = &self.caller.targeting_key
         {
-            return Some(ValueRef::Text(key));
+            return Some(ValueRef::String(key));
         }
         let (name, field) = self.caller.custom_fields.get_key_value(name)?;
         Some(self.read(name, field))
@@ -249,7 +249,7 @@ impl Context for LocalContext<'_> {
             }
         }
         if let Some(key) = key.filter(|_| !is_sent(TARGETING_KEY)) {
-            visit(TARGETING_KEY, ValueRef::Text(key));
+            visit(TARGETING_KEY, ValueRef::String(key));
         }
     }
 }
@@ -366,7 +366,7 @@ mod tests {
                 ValueRef::Null => Json::Null,
                 ValueRef::Bool(value) => json!(value),
                 ValueRef::Number(value) => json!(value),
-                ValueRef::Text(value) => json!(value),
+                ValueRef::String(value) => json!(value),
                 ValueRef::Json(value) => value.clone(),
                 other => Json::String(format!("{other:?}")),
             };

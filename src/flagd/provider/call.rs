@@ -27,12 +27,12 @@ use super::shared::Shared;
 use crate::flagd::{
     client::{call_error::CallError, channel::Connection, retry::Retries, rpc},
     evaluation_error as error,
-    value_type::{Answer, FlagType},
+    value_type::{FlagType, Resolution},
 };
 
 /// A response, and whether it is one of evaluation v1, in which an absent value
 /// means a zero value.
-pub(crate) type Versioned<T> = (Answer<T>, bool);
+pub(crate) type Versioned<T> = (Resolution<T>, bool);
 
 /// Requests one flag.
 ///
@@ -96,7 +96,7 @@ async fn attempts<T: FlagType>(
                 renewed = shared.connection().or(renewed);
                 v1 = renewed.as_deref().map_or(v1, Connection::speaks_v1_only);
             }
-            result => return result.map(|answer| (answer, v1)),
+            result => return result.map(|resolution| (resolution, v1)),
         }
     }
 }
@@ -108,13 +108,13 @@ async fn attempts<T: FlagType>(
 /// variant, become errors that [`reason`](crate::reason) recognizes. The cases are
 /// those of "Results" in `docs/flagd.md`.
 pub(crate) fn details<T: FlagType>(
-    (answer, v1): Versioned<T>,
+    (resolution, v1): Versioned<T>,
     flag_key: &str,
 ) -> Result<ResolutionDetails<T>, EvaluationError> {
-    if answer.reason == EvaluationReason::Disabled {
+    if resolution.reason == EvaluationReason::Disabled {
         return Err(error::disabled(flag_key));
     }
-    let value = match answer.value {
+    let value = match resolution.value {
         Ok(Some(value)) => value,
         // In v1 protobuf leaves out a zero value; in v2 its absence means the caller's default.
         Ok(None) if v1 => T::default(),
@@ -123,9 +123,9 @@ pub(crate) fn details<T: FlagType>(
     };
     Ok(ResolutionDetails {
         value,
-        variant: answer.variant.filter(|variant| !(v1 && variant.is_empty())),
-        reason: Some(answer.reason),
-        flag_metadata: answer.metadata.filter(has_values),
+        variant: resolution.variant.filter(|variant| !(v1 && variant.is_empty())),
+        reason: Some(resolution.reason),
+        flag_metadata: resolution.metadata.filter(has_values),
     })
 }
 

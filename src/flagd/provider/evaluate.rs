@@ -89,7 +89,7 @@ impl FlagdProvider {
         context: &EvaluationContext,
     ) -> EvaluationResult<ResolutionDetails<T>> {
         let span = telemetry::call(flag_key);
-        let result = self.ask(flag_key, context).instrument(span.clone()).await;
+        let result = self.call(flag_key, context).instrument(span.clone()).await;
         span.in_scope(|| telemetry::evaluated(flag_key, result.as_ref()));
         result
     }
@@ -103,7 +103,7 @@ impl FlagdProvider {
     ///
     /// If the future is dropped, [`Underway`] still reports a long wait, and the
     /// admission is returned.
-    async fn ask<T: FlagType>(
+    async fn call<T: FlagType>(
         &self,
         flag_key: &str,
         context: &EvaluationContext,
@@ -137,9 +137,9 @@ impl FlagdProvider {
         let called = call::resolve::<T>(shared, &connection, request, deadline).await;
         let outcome = called.as_ref().map_or_else(CallError::outcome, |_| CallOutcome::Answered);
         underway.end(outcome);
-        let answer = called
+        let resolution = called
             .map_err(|error| error.into_evaluation_error(flag_key, &connection.target, deadline))?;
-        let details = call::details(answer, flag_key)?;
+        let details = call::details(resolution, flag_key)?;
         if details.reason == Some(EvaluationReason::Static)
             && let Some(value) = details.value.to_value()
         {

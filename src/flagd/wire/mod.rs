@@ -23,7 +23,7 @@
 //!
 //! [Encoding]: https://protobuf.dev/programming-guides/encoding/
 
-pub(crate) mod answer;
 pub(crate) mod reader;
+pub(crate) mod response;
 pub(crate) mod value;
 pub(crate) mod writer;

@@ -11,8 +11,8 @@ use secrecy::{ExposeSecret as _, SecretString};
 use crate::{
     evaluator::Diagnostic,
     excerpt::shown,
-    http::Listen,
-    optoggles::{machine::Settings, secret::Secret, target::Removal, toggle::Toggle},
+    http::{Listen, Secret},
+    optoggles::{machine::Settings, target::Removal, toggle::Toggle},
 };
 
 /// Where the configuration is looked for if no path is given: where the original looks.

@@ -17,12 +17,12 @@ use super::{
 use crate::{
     evaluator::{
         DefinitionError, Diagnostic,
-        load::{location::Position, tree::Tree, yaml},
+        load::{tree::Tree, yaml},
+        location::Position,
     },
-    http::Listen,
+    http::{Listen, Secret},
     optoggles::{
         machine::Settings,
-        secret::Secret,
         target::Removal,
         toggle::{Rule, Toggle},
     },

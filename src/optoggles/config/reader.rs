@@ -21,10 +21,8 @@ use crate::{
     duration,
     evaluator::{
         Diagnostic,
-        load::{
-            location::Position,
-            tree::{Kind, Tree},
-        },
+        load::tree::{Kind, Tree},
+        location::Position,
     },
     http::Listen,
 };

@@ -8,8 +8,8 @@ use super::{
     table,
 };
 use crate::{
-    http::Listen,
-    optoggles::{secret::Secret, toggle::Rule},
+    http::{Listen, Secret},
+    optoggles::toggle::Rule,
 };
 
 fn read(text: &str) -> Result<Config, Vec<String>> {

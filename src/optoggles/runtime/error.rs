@@ -1,10 +1,9 @@
 //! Why an engine cannot be created or started.
 
 use crate::{
-    http::BindError,
+    http::{BindError, secret::SecretError},
     optoggles::{
         callbacks::NoRandomNumbers, config::ConfigError, failure::Failure, record::RecordError,
-        secret::SecretError,
     },
     server::ServerError,
 };

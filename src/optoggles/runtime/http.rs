@@ -33,10 +33,12 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_stream::StreamExt as _;
 
 use super::{coordinator::Command, counters::Counters, metrics, status::Status};
-use crate::optoggles::{
-    callbacks::{self, Tokens},
-    secret::Secret,
-    source::OpalSource,
+use crate::{
+    http::Secret,
+    optoggles::{
+        callbacks::{self, Tokens},
+        source::OpalSource,
+    },
 };
 
 /// The longest body of a callback that is read, in bytes. The content is discarded, so the

@@ -30,12 +30,14 @@ use serde::Deserialize;
 use tokio::time::sleep;
 
 use super::policy_source::{Answer, PolicySource};
-use crate::optoggles::{
-    api::{self, Api, Sent},
-    failure::Failure,
-    secret::Secret,
-    toggle::Rule,
-    users::Users,
+use crate::{
+    http::Secret,
+    optoggles::{
+        api::{self, Api, Sent},
+        failure::Failure,
+        toggle::Rule,
+        users::Users,
+    },
 };
 
 /// The data API of an OPA, which both kinds of sources query.

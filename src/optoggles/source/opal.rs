@@ -50,11 +50,10 @@ use super::{
     policy_source::{Answer, PolicySource},
 };
 use crate::{
-    http::{Client, public_name},
+    http::{Client, Secret, public_name},
     optoggles::{
         api::{self, Api},
         failure::Failure,
-        secret::Secret,
         toggle::Rule,
     },
 };

@@ -30,7 +30,7 @@ use http::{
 
 use self::origin::Origin;
 use super::{
-    body::{Received, Reply},
+    body::{Received, ResponseBody},
     error::ServerError,
 };
 
@@ -67,11 +67,11 @@ impl Cors {
 
     /// Responds to a preflight request, and passes any other request to `route`,
     /// whose response then says who may read it.
-    pub(crate) async fn around<'b, F: Future<Output = Response<Reply>>>(
+    pub(crate) async fn around<'b, F: Future<Output = Response<ResponseBody>>>(
         &self,
         request: Request<&'b mut Received>,
         route: impl FnOnce(Request<&'b mut Received>) -> F,
-    ) -> Response<Reply> {
+    ) -> Response<ResponseBody> {
         if let Some(preflight) = self.preflight(request.method(), request.headers()) {
             return preflight;
         }
@@ -85,16 +85,16 @@ impl Cors {
     ///
     /// An origin or method that is not allowed gets the same status without the
     /// headers, which the browser takes for a rejection.
-    fn preflight(&self, method: &Method, headers: &HeaderMap) -> Option<Response<Reply>> {
+    fn preflight(&self, method: &Method, headers: &HeaderMap) -> Option<Response<ResponseBody>> {
         let wanted = headers.get(ACCESS_CONTROL_REQUEST_METHOD)?;
         let origin = headers.get(ORIGIN)?;
         if method != Method::OPTIONS || self.0.is_empty() {
             return None;
         }
-        let mut response = Response::new(Reply::empty());
+        let mut response = Response::new(ResponseBody::empty());
         *response.status_mut() = StatusCode::NO_CONTENT;
-        let answer = response.headers_mut();
-        answer.insert(
+        let response_headers = response.headers_mut();
+        response_headers.insert(
             VARY,
             HeaderValue::from_static(
                 "Origin, Access-Control-Request-Method, Access-Control-Request-Headers",
@@ -103,10 +103,10 @@ impl Cors {
         if let Some(allowed) = self.allowed(origin)
             && ["GET", "HEAD", "POST"].iter().any(|method| wanted == *method)
         {
-            answer.insert(ACCESS_CONTROL_ALLOW_ORIGIN, allowed);
-            answer.insert(ACCESS_CONTROL_ALLOW_METHODS, wanted.clone());
+            response_headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, allowed);
+            response_headers.insert(ACCESS_CONTROL_ALLOW_METHODS, wanted.clone());
             if let Some(headers) = headers.get(ACCESS_CONTROL_REQUEST_HEADERS) {
-                answer.insert(ACCESS_CONTROL_ALLOW_HEADERS, headers.clone());
+                response_headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, headers.clone());
             }
         }
         Some(response)
@@ -114,7 +114,7 @@ impl Cors {
 
     /// Adds the headers that let a page of this origin read the response, if it
     /// may. `Vary` is added in any case, for caches between.
-    fn decorate(&self, origin: Option<&HeaderValue>, response: &mut Response<Reply>) {
+    fn decorate(&self, origin: Option<&HeaderValue>, response: &mut Response<ResponseBody>) {
         if self.0.is_empty() {
             return;
         }
@@ -135,9 +135,9 @@ mod tests {
     fn origins() {
         let allowed = |origins: &[&str], origin: &str| {
             let origins: Vec<_> = origins.iter().map(ToString::to_string).collect();
-            let answer =
+            let header =
                 Cors::new(&origins).unwrap().allowed(&HeaderValue::from_str(origin).unwrap());
-            answer.map(|answer| answer.to_str().unwrap().to_owned())
+            header.map(|header| header.to_str().unwrap().to_owned())
         };
         assert_eq!(allowed(&[], "http://a"), None);
         assert_eq!(allowed(&["http://b", "*"], "http://a").as_deref(), Some("*"));

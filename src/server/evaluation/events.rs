@@ -31,8 +31,8 @@ use crate::server::{
     },
     store::{
         selector::Selector,
+        sent_version::SentVersion,
         snapshot::{Changes, Snapshot},
-        told::Told,
     },
     stream::{self, Messages},
 };
@@ -66,13 +66,13 @@ impl Messages for Events {
     fn change(
         &self,
         core: &Core,
-        told: Told,
+        sent: SentVersion,
         flags: &Snapshot,
         selector: &Selector,
     ) -> Result<Option<Bytes>, Status> {
         // Some clients ignore a change without keys, but every client notices that its stream
         // ends, and then treats all flags as changed.
-        let changes = core.store.changes(told, flags, selector).ok_or_else(|| {
+        let changes = core.store.changes(sent, flags, selector).ok_or_else(|| {
             Status::unavailable("the client has missed too many changes: open another stream")
         })?;
         let written = match self.0 {

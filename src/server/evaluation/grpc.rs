@@ -8,14 +8,14 @@ use std::sync::Arc;
 use http::{Request, Response};
 
 use super::{
-    answer::{Asked, selector, write},
     events,
-    resolve::{Question, Resolved},
+    request::{EvaluationRequest, selector, write},
+    resolve::{Evaluation, Resolved},
     resolve_all,
 };
 use crate::server::protocol::procedure::Procedure;
 use crate::server::{
-    body::{Received, Reply},
+    body::{Received, ResponseBody},
     core::Core,
     protocol::{
         connect::Codec,
@@ -31,28 +31,30 @@ pub(crate) async fn call(
     core: &Arc<Core>,
     procedure: Procedure,
     request: Request<&mut Received>,
-) -> Result<Response<Reply>, Response<Reply>> {
+) -> Result<Response<ResponseBody>, Response<ResponseBody>> {
     let limit = core.max_body;
     match procedure {
         Procedure::Resolve(kind, version) => {
             let (headers, message) = grpc::receive::<ResolveRequest>(request, limit).await?;
             let context = message.context.unwrap_or_default();
-            let patience = &|| grpc::patience(&headers);
-            let asked = Asked { headers: &headers, context: &context, patience };
-            let answer = |resolved: &Resolved<'_>| {
-                grpc::answer(envelope::wrap(|out| write(resolved, version, out)))
+            let client_timeout = &|| grpc::client_timeout(&headers);
+            let request =
+                EvaluationRequest { headers: &headers, context: &context, client_timeout };
+            let respond = |resolved: &Resolved<'_>| {
+                grpc::succeeded(envelope::wrap(|out| write(resolved, version, out)))
             };
-            asked.resolve(core, &message.flag_key, kind, version, answer).await
+            request.resolve(core, &message.flag_key, kind, version, respond).await
         }
         Procedure::ResolveAll => {
             let (headers, message) = grpc::receive::<ResolveAllRequest>(request, limit).await?;
             let context = message.context.unwrap_or_default();
-            let patience = &|| grpc::patience(&headers);
-            let asked = Asked { headers: &headers, context: &context, patience };
-            let answer = |question: &Question<'_>| {
-                grpc::answer(envelope::wrap(|out| resolve_all::write(question, out)))
+            let client_timeout = &|| grpc::client_timeout(&headers);
+            let request =
+                EvaluationRequest { headers: &headers, context: &context, client_timeout };
+            let respond = |evaluation: &Evaluation<'_>| {
+                grpc::succeeded(envelope::wrap(|out| resolve_all::write(evaluation, out)))
             };
-            asked.ask(core, answer).await
+            request.evaluate(core, respond).await
         }
         Procedure::EventStream => {
             let (headers, _) = grpc::receive::<EventStreamRequest>(request, limit).await?;

@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `router` | from path and content type to a protocol |
 //! | `grpc`, `connect` | read requests and write responses of a protocol |
-//! | `answer` | what happens between the two, and results as protobuf |
+//! | `request` | what happens between the two, and results as protobuf |
 //! | `resolve`, `resolve_all` | the evaluation of one flag, and of all flags |
 //! | `events` | the event stream |
 //!
@@ -19,10 +19,10 @@
 //! zero value for a disabled flag and `NOT_FOUND` for a flag without a default
 //! variant; version 2 leaves the value out (docs/flagd.md, "Results").
 
-pub(crate) mod answer;
 mod connect;
 mod events;
 mod grpc;
+pub(crate) mod request;
 pub(crate) mod resolve;
 pub(crate) mod resolve_all;
 pub(crate) mod router;

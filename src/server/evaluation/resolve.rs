@@ -59,7 +59,7 @@ pub(crate) struct Resolved<'f> {
 /// A request, and the flags with which it is evaluated. An evaluation of all flags
 /// uses the same snapshot throughout.
 #[derive(Clone, Copy)]
-pub(crate) struct Question<'a> {
+pub(crate) struct Evaluation<'a> {
     pub(crate) core: &'a Core,
     pub(crate) flags: &'a Snapshot,
     pub(crate) selector: &'a Selector,
@@ -67,7 +67,7 @@ pub(crate) struct Question<'a> {
     pub(crate) context: &'a dyn Context,
 }
 
-impl<'a> Question<'a> {
+impl<'a> Evaluation<'a> {
     /// Evaluates a flag of any type; none if the selector shows no such flag.
     pub(crate) fn evaluate(&self, key: &str) -> Option<Outcome<'a>> {
         self.flags.evaluate(self.selector, key, self.context)

@@ -14,7 +14,7 @@ use prost::{
 };
 use serde_json::{Map, Value, json};
 
-use super::resolve::Question;
+use super::resolve::Evaluation;
 use crate::{
     evaluator::{ErrorCode, Outcome, Reason},
     server::protocol::wire::{Fields, write_text},
@@ -39,11 +39,11 @@ pub(crate) struct One<'a> {
 /// variant. A rule that chooses a value of another type is a type mismatch. If
 /// there is no default variant, or it is null or an array, any value but null
 /// fits.
-pub(crate) fn each<'a>(question: &Question<'a>) -> impl Iterator<Item = One<'a>> {
-    let question = *question;
-    question.flags.keys(question.selector).into_iter().filter_map(move |key| {
-        let outcome = question.evaluate(key)?;
-        let default = question.flags.default_value(question.selector, key);
+pub(crate) fn each<'a>(evaluation: &Evaluation<'a>) -> impl Iterator<Item = One<'a>> {
+    let evaluation = *evaluation;
+    evaluation.flags.keys(evaluation.selector).into_iter().filter_map(move |key| {
+        let outcome = evaluation.evaluate(key)?;
+        let default = evaluation.flags.default_value(evaluation.selector, key);
         let fits = outcome.value.is_none_or(|value| match default {
             None | Some(Value::Null | Value::Array(_)) => !value.is_null(),
             Some(default) => std::mem::discriminant(default) == std::mem::discriminant(value),
@@ -53,8 +53,8 @@ pub(crate) fn each<'a>(question: &Question<'a>) -> impl Iterator<Item = One<'a>>
             Some(failure) => Err(failure),
             None => Ok((outcome.variant, outcome.reason.as_str())),
         };
-        question.core.metrics.count(key, counted);
-        let metadata = question.metadata(outcome.metadata);
+        evaluation.core.metrics.count(key, counted);
+        let metadata = evaluation.metadata(outcome.metadata);
         Some(One { key, default, outcome, failure, metadata })
     })
 }
@@ -95,8 +95,8 @@ impl<'a> One<'a> {
 ///
 /// A map is a repeated message of key and value, so each flag goes through buffers
 /// of its own, which say its length, before it goes into `out`.
-pub(crate) fn write(question: &Question<'_>, out: &mut BytesMut) {
-    for one in each(question) {
+pub(crate) fn write(evaluation: &Evaluation<'_>, out: &mut BytesMut) {
+    for one in each(evaluation) {
         let Some(flag) = one.any_flag() else { continue };
         let mut any = BytesMut::new();
         write_text(1, flag.reason, &mut any);
@@ -117,7 +117,7 @@ pub(crate) fn write(question: &Question<'_>, out: &mut BytesMut) {
         write_bytes(1, &entry, out);
     }
     let nothing = Map::new();
-    question.metadata(&nothing).write_field(2, out);
+    evaluation.metadata(&nothing).write_field(2, out);
 }
 
 /// Writes a field that is a message already written.
@@ -129,9 +129,9 @@ fn write_bytes(tag: u32, bytes: &[u8], out: &mut BytesMut) {
 
 /// The response of version 1 in protobuf's
 /// [JSON format](https://protobuf.dev/programming-guides/json/).
-pub(crate) fn json(question: &Question<'_>) -> Value {
+pub(crate) fn json(evaluation: &Evaluation<'_>) -> Value {
     let mut flags = Map::new();
-    for one in each(question) {
+    for one in each(evaluation) {
         let Some(flag) = one.any_flag() else { continue };
         let value = match &*flag.value {
             Value::Bool(_) => "boolValue",
@@ -145,7 +145,7 @@ pub(crate) fn json(question: &Question<'_>) -> Value {
         });
         flags.insert(one.key.to_owned(), fields);
     }
-    json!({"flags": flags, "metadata": object(question.metadata(&Map::new()))})
+    json!({"flags": flags, "metadata": object(evaluation.metadata(&Map::new()))})
 }
 
 /// A copy of an object with the field that is added to it.

@@ -16,7 +16,7 @@ use http::{HeaderName, Method, Request, Response, StatusCode, header::CONTENT_TY
 use super::{connect, grpc::call};
 use crate::server::protocol::procedure::Procedure;
 use crate::server::{
-    body::{Received, Reply},
+    body::{Received, ResponseBody},
     core::Core,
     metrics::requests::Route,
     protocol::{connect::ContentType, grpc, respond},
@@ -30,13 +30,16 @@ const ACCEPTED_STREAM: &str = "application/grpc, application/grpc+proto, applica
     application/connect+json; charset=utf-8, application/connect+proto";
 
 /// Responds to a request of the evaluation port.
-pub(crate) async fn serve(core: Arc<Core>, request: Request<&mut Received>) -> Response<Reply> {
+pub(crate) async fn serve(
+    core: Arc<Core>,
+    request: Request<&mut Received>,
+) -> Response<ResponseBody> {
     core.cors.around(request, |request| route(&core, request)).await
 }
 
 /// Finds the handler of a request, and measures unary calls. The duration of a
 /// stream says nothing about the server.
-async fn route(core: &Arc<Core>, request: Request<&mut Received>) -> Response<Reply> {
+async fn route(core: &Arc<Core>, request: Request<&mut Received>) -> Response<ResponseBody> {
     let Some(procedure) = Procedure::at(request.uri().path()) else { return respond::not_found() };
     if request.method() != Method::POST {
         return respond::only_post();
@@ -52,7 +55,7 @@ async fn route(core: &Arc<Core>, request: Request<&mut Received>) -> Response<Re
         (response, status, Route::Connect(procedure))
     };
     if procedure != Procedure::EventStream {
-        core.metrics.requests.answered(route, status, began.elapsed());
+        core.metrics.requests.finished(route, status, began.elapsed());
     }
     response
 }
@@ -62,7 +65,7 @@ async fn connect(
     core: &Arc<Core>,
     procedure: Procedure,
     request: Request<&mut Received>,
-) -> Response<Reply> {
+) -> Response<ResponseBody> {
     let content = request.headers().get(CONTENT_TYPE).and_then(ContentType::of);
     match (procedure, content) {
         (Procedure::EventStream, Some(ContentType::Stream(codec, name))) => {
@@ -77,7 +80,7 @@ async fn connect(
 }
 
 /// A 415 that says what is accepted.
-fn unsupported(accepted: &'static str) -> Response<Reply> {
+fn unsupported(accepted: &'static str) -> Response<ResponseBody> {
     let response = respond::status(StatusCode::UNSUPPORTED_MEDIA_TYPE);
     respond::with(response, HeaderName::from_static("accept-post"), accepted)
 }

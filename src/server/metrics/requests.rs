@@ -82,7 +82,7 @@ impl Requests {
 
     /// Counts a request that was completed. For a call over gRPC, whose HTTP status
     /// is always 200, `status` is the one that Connect uses for its code.
-    pub(crate) fn answered(&self, route: Route, status: StatusCode, duration: Duration) {
+    pub(crate) fn finished(&self, route: Route, status: StatusCode, duration: Duration) {
         let all = self.durations.pin();
         let durations = all.get_or_insert_with((route, status.as_u16()), Durations::default);
         let micros = duration.as_micros();
@@ -139,10 +139,10 @@ mod tests {
     fn requests_by_route_and_status() {
         let requests = Requests::new(true);
         let micros = Duration::from_micros;
-        requests.answered(Route::OfrepFlag, StatusCode::OK, micros(70));
-        requests.answered(Route::OfrepFlag, StatusCode::OK, micros(7_000_000));
-        requests.answered(Route::OfrepFlag, StatusCode::NOT_FOUND, micros(1));
-        requests.answered(Route::Grpc(Procedure::ResolveAll), StatusCode::OK, micros(1));
+        requests.finished(Route::OfrepFlag, StatusCode::OK, micros(70));
+        requests.finished(Route::OfrepFlag, StatusCode::OK, micros(7_000_000));
+        requests.finished(Route::OfrepFlag, StatusCode::NOT_FOUND, micros(1));
+        requests.finished(Route::Grpc(Procedure::ResolveAll), StatusCode::OK, micros(1));
         let mut text = Exposition::default();
         requests.expose(&mut text);
         let ofrep = |status| {

@@ -28,7 +28,7 @@ use super::{
 };
 use crate::{
     excerpt::excerpt,
-    server::body::{self, ReadError, Received, Reply},
+    server::body::{self, ReadError, Received, ResponseBody},
 };
 
 /// The content type of responses.
@@ -53,7 +53,7 @@ pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
 pub(crate) async fn receive<M: Message + Default>(
     request: Request<&mut Received>,
     limit: usize,
-) -> Result<(HeaderMap, M), Response<Reply>> {
+) -> Result<(HeaderMap, M), Response<ResponseBody>> {
     if request.version() != Version::HTTP_2 {
         return Err(respond::status(StatusCode::HTTP_VERSION_NOT_SUPPORTED));
     }
@@ -114,7 +114,7 @@ pub(crate) fn timeout(headers: &HeaderMap) -> Result<Option<Duration>, Status> {
 
 /// How long the client of a unary call waits, if it says so. [`receive`] has
 /// checked the header already.
-pub(crate) fn patience(headers: &HeaderMap) -> Option<Duration> {
+pub(crate) fn client_timeout(headers: &HeaderMap) -> Option<Duration> {
     timeout(headers).ok().flatten()
 }
 
@@ -140,20 +140,20 @@ pub(crate) fn unknown(procedure: &str) -> Status {
 }
 
 /// A response over gRPC: HTTP status 200, whatever the outcome.
-fn response(reply: Reply) -> Response<Reply> {
-    let mut response = Response::new(reply);
+fn response(body: ResponseBody) -> Response<ResponseBody> {
+    let mut response = Response::new(body);
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(CONTENT));
     response
 }
 
 /// The response to a unary call that succeeded, with a message in its envelope.
-pub(crate) fn answer(framed: Bytes) -> Response<Reply> {
-    response(Reply::Message(Some(framed), false))
+pub(crate) fn succeeded(framed: Bytes) -> Response<ResponseBody> {
+    response(ResponseBody::Message(Some(framed), false))
 }
 
 /// The response to a call with a stream of messages, which ends in trailers.
-pub(crate) fn stream(messages: mpsc::Receiver<Result<Bytes, Status>>) -> Response<Reply> {
-    response(Reply::stream(messages, |status| Frame::trailers(body::trailers(status))))
+pub(crate) fn stream(messages: mpsc::Receiver<Result<Bytes, Status>>) -> Response<ResponseBody> {
+    response(ResponseBody::stream(messages, |status| Frame::trailers(body::trailers(status))))
 }
 
 /// The response to a call that failed, with the status in trailers after separate
@@ -165,7 +165,7 @@ pub(crate) fn stream(messages: mpsc::Receiver<Result<Bytes, Status>>) -> Respons
 ///
 /// `UNIMPLEMENTED` is [in the headers](in_headers), so that a client that opens a
 /// stream knows before the first message.
-pub(crate) fn failed(status: Status) -> Response<Reply> {
+pub(crate) fn failed(status: Status) -> Response<ResponseBody> {
     let is_unimplemented = status.code() == Code::Unimplemented;
     let mut response = failed_in_trailers(status);
     if is_unimplemented {
@@ -177,16 +177,16 @@ pub(crate) fn failed(status: Status) -> Response<Reply> {
 }
 
 /// The same as [`failed`], with `UNIMPLEMENTED` in trailers too.
-pub(crate) fn failed_in_trailers(status: Status) -> Response<Reply> {
-    response(Reply::Failure(Some(status)))
+pub(crate) fn failed_in_trailers(status: Status) -> Response<ResponseBody> {
+    response(ResponseBody::Failure(Some(status)))
 }
 
 /// The same response with the status in its only headers ("Trailers-Only"), as on
 /// flagd's sync port.
-pub(crate) fn in_headers(mut response: Response<Reply>) -> Response<Reply> {
-    if let Reply::Failure(Some(status)) = response.body() {
+pub(crate) fn in_headers(mut response: Response<ResponseBody>) -> Response<ResponseBody> {
+    if let ResponseBody::Failure(Some(status)) = response.body() {
         let trailers = body::trailers(status);
-        *response.body_mut() = Reply::empty();
+        *response.body_mut() = ResponseBody::empty();
         response.headers_mut().extend(trailers);
     }
     response
@@ -194,9 +194,9 @@ pub(crate) fn in_headers(mut response: Response<Reply>) -> Response<Reply> {
 
 /// The HTTP status that Connect has for the outcome of a unary call, for metrics.
 /// gRPC itself always has 200.
-pub(crate) fn http_status(response: &Response<Reply>) -> StatusCode {
+pub(crate) fn http_status(response: &Response<ResponseBody>) -> StatusCode {
     match (response.body(), Status::from_header_map(response.headers())) {
-        (Reply::Failure(Some(status)), _) => connect::http_status(status.code()),
+        (ResponseBody::Failure(Some(status)), _) => connect::http_status(status.code()),
         (_, Some(status)) => connect::http_status(status.code()),
         _ => response.status(),
     }
@@ -233,7 +233,7 @@ mod tests {
 
     #[test]
     fn outcomes_as_http_calls_them() {
-        assert_eq!(http_status(&answer(Bytes::new())), StatusCode::OK);
+        assert_eq!(http_status(&succeeded(Bytes::new())), StatusCode::OK);
         for (status, expected) in [
             (Status::not_found("x"), StatusCode::NOT_FOUND),
             (Status::invalid_argument("x"), StatusCode::BAD_REQUEST),

@@ -93,7 +93,7 @@ fn read(value: &Value) -> ValueRef<'_> {
         None | Some(Kind::Null(_)) => ValueRef::Null,
         Some(Kind::Bool(value)) => ValueRef::Bool(*value),
         Some(Kind::Number(value)) => ValueRef::Number(*value),
-        Some(Kind::String(value)) => ValueRef::Text(value),
+        Some(Kind::String(value)) => ValueRef::String(value),
         Some(Kind::List(list)) => ValueRef::List(list),
         Some(Kind::Struct(object)) => ValueRef::Object(object),
     }

@@ -35,8 +35,8 @@ use std::{
 
 use super::{
     selector::Selector,
+    sent_version::SentVersion,
     snapshot::{Changes, Snapshot, flag_set_id},
-    told::Told,
 };
 use crate::evaluator::Change;
 
@@ -131,12 +131,16 @@ impl History {
     }
 
     /// The flags that were touched last between a stream's last message and `now`.
-    pub(crate) fn touched_since(&self, told: Told, now: &Snapshot) -> Vec<(usize, Arc<str>)> {
-        if told.touches == now.touches {
+    pub(crate) fn touched_since(
+        &self,
+        sent: SentVersion,
+        now: &Snapshot,
+    ) -> Vec<(usize, Arc<str>)> {
+        if sent.touches == now.touches {
             return Vec::new();
         }
         // What was touched once more after `now` is found by whoever is woken by that.
-        let between = |touch: u64| told.touches < touch && touch <= now.touches;
+        let between = |touch: u64| sent.touches < touch && touch <= now.touches;
         let flags = self.touched.iter().filter(|(_, touch)| between(**touch));
         flags.map(|(flag, _)| flag.clone()).collect()
     }
@@ -192,18 +196,18 @@ pub(crate) fn exactly(steps: &[Arc<Step>], now: &Snapshot, selector: &Selector) 
         }
     }
     let was_shown = |key: &str| shown.get(key).is_some_and(Option::is_some);
-    told(differing.into_iter().map(|key| (key, was_shown(key))), now, selector)
+    changes(differing.into_iter().map(|key| (key, was_shown(key))), now, selector)
 }
 
 /// What a client must receive that may have seen flags with any of these keys. It
 /// is not known which, so each counts as seen.
 pub(crate) fn at_most(keys: &[Arc<str>], now: &Snapshot, selector: &Selector) -> Changes {
-    told(keys.iter().map(|key| (&**key, true)), now, selector)
+    changes(keys.iter().map(|key| (&**key, true)), now, selector)
 }
 
 /// What a client must receive about these keys. Each comes with whether the client
 /// saw a flag of that key before.
-fn told<'k>(
+fn changes<'k>(
     keys: impl Iterator<Item = (&'k str, bool)>,
     now: &Snapshot,
     selector: &Selector,

@@ -25,14 +25,14 @@
 //!
 //! To find what is new, a stream could compare the snapshot that it sent last
 //! with the current one. But a client that reads slowly would then keep all
-//! former flags in memory. A stream keeps only a version number ([`Told`]), and
+//! former flags in memory. A stream keeps only a version number ([`SentVersion`]), and
 //! the [`history`] remembers what has changed since.
 
 pub(crate) mod history;
 mod remembered;
 pub(crate) mod selector;
+pub(crate) mod sent_version;
 pub(crate) mod snapshot;
-pub(crate) mod told;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -42,8 +42,8 @@ use tokio::sync::watch;
 use self::{
     history::History,
     selector::Selector,
+    sent_version::SentVersion,
     snapshot::{Changes, Loaded, Snapshot},
-    told::Told,
 };
 use crate::evaluator::{Change, FlagSet};
 
@@ -216,15 +216,15 @@ impl Store {
     /// Many streams ask the same after an update; the result is computed once.
     pub(crate) fn changes(
         &self,
-        told: Told,
+        sent: SentVersion,
         now: &Snapshot,
         selector: &Selector,
     ) -> Option<Arc<Changes>> {
-        now.changes.get((selector.clone(), told), || {
+        now.changes.get((selector.clone(), sent), || {
             let history = lock(&self.history);
-            let steps = history.steps(told.version, now.version);
-            let steps = steps.ok_or_else(|| history.since(told.version));
-            let touched = history.touched_since(told, now);
+            let steps = history.steps(sent.version, now.version);
+            let steps = steps.ok_or_else(|| history.since(sent.version));
+            let touched = history.touched_since(sent, now);
             drop(history);
             let mut changes = match steps {
                 Ok(steps) => history::exactly(&steps, now, selector),

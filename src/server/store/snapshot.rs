@@ -30,7 +30,7 @@ use std::{
 use hyper::body::Bytes;
 use serde_json::{Map, Value};
 
-use super::{remembered::Remembered, selector::Selector, told::Told};
+use super::{remembered::Remembered, selector::Selector, sent_version::SentVersion};
 use crate::{
     context_change::ChangedFields,
     evaluator::{Change, Context, ErrorCode, FlagSet, Outcome, readers::Readers},
@@ -61,7 +61,7 @@ pub(crate) struct Snapshot {
     /// Later ones win.
     pub(crate) sources: Vec<Loaded>,
     /// What has changed since a former version for a selector, once computed.
-    pub(crate) changes: Remembered<(Selector, Told), Option<Arc<Changes>>>,
+    pub(crate) changes: Remembered<(Selector, SentVersion), Option<Arc<Changes>>>,
     /// The message of the sync protocol for a selector, once written. It is the same
     /// in all snapshots of one version.
     definitions: Arc<Remembered<Selector, Bytes>>,
@@ -92,9 +92,9 @@ impl Snapshot {
         }
     }
 
-    /// What a stream has told that sent this last.
-    pub(crate) fn told(&self) -> Told {
-        Told { version: self.version, touches: self.touches }
+    /// What a stream remembers that sent this snapshot last.
+    pub(crate) fn sent_version(&self) -> SentVersion {
+        SentVersion { version: self.version, touches: self.touches }
     }
 
     /// The same flags after another touch.

@@ -88,9 +88,9 @@ fn changes_are_those_that_a_selector_shows() {
     let former = store.snapshot().clone();
     load(&store, 0, &flags("1", Some("x"), &["b", "c", "d"]));
     load(&store, 1, &flags("2", Some("y"), &["b", "c"]));
-    let (told, now) = (former.told(), store.snapshot());
+    let (sent, now) = (former.sent_version(), store.snapshot());
     let since =
-        |selector: &str| store.changes(told, &now, &Selector::parse(selector).unwrap()).unwrap();
+        |selector: &str| store.changes(sent, &now, &Selector::parse(selector).unwrap()).unwrap();
     let changes = |selector: &str| {
         since(selector)
             .flags
@@ -111,11 +111,11 @@ fn changes_are_computed_once() {
     let keys: Vec<_> = keys.iter().map(String::as_str).collect();
     let start = Barrier::new(8);
     for round in 0..8 {
-        let told = store.snapshot().told();
+        let sent = store.snapshot().sent_version();
         load(&store, 0, &flags(&round.to_string(), None, &keys));
         let ask = || {
             start.wait();
-            store.changes(told, &store.snapshot(), &Selector::All).unwrap()
+            store.changes(sent, &store.snapshot(), &Selector::All).unwrap()
         };
         let changes = thread::scope(|scope| {
             [(); 8].map(|()| scope.spawn(ask)).map(|thread| thread.join().unwrap())
@@ -131,10 +131,10 @@ fn changes_of_hidden_flags_are_told_to_those_who_see_them() {
     let store = store(&["one", "two"]);
     load(&store, 0, &flags("1", Some("x"), &["a"]));
     load(&store, 1, &flags("2", Some("y"), &["a"]));
-    let told = store.snapshot().told();
+    let sent = store.snapshot().sent_version();
     let since = |selector: &str| {
         let selector = Selector::parse(selector).unwrap();
-        let changes = store.changes(told, &store.snapshot(), &selector).unwrap();
+        let changes = store.changes(sent, &store.snapshot(), &selector).unwrap();
         changes.flags.get("a").map(|change| change.as_str())
     };
     load(&store, 0, &flags("3", Some("x"), &["a"]));
@@ -163,12 +163,12 @@ fn former_flags_are_not_kept() {
         load(&store, 0, &definition(changed, 0));
         for version in 1..=8 {
             let former = store.snapshot().clone();
-            let (told, flags) = (former.told(), former.sources[0].flags.clone().unwrap());
+            let (sent, flags) = (former.sent_version(), former.sources[0].flags.clone().unwrap());
             let replaced = Arc::downgrade(&former);
             former.sync_message(&Selector::All, |_| Bytes::new());
             drop(former);
             load(&store, 0, &definition(changed, version));
-            assert_eq!(told_since(&store, told).map(|told| told.len()), Some(changed));
+            assert_eq!(changes_since(&store, sent).map(|sent| sent.len()), Some(changed));
             let now = store.snapshot().sources[0].flags.clone().unwrap();
             let shared = keys.iter().filter(|key| now.shares(key, &flags)).count();
             assert_eq!(shared, keys.len() - changed);
@@ -178,8 +178,8 @@ fn former_flags_are_not_kept() {
     }
 }
 
-fn told_since(store: &Store, told: Told) -> Option<Vec<String>> {
-    let changes = store.changes(told, &store.snapshot(), &Selector::All)?;
+fn changes_since(store: &Store, sent: SentVersion) -> Option<Vec<String>> {
+    let changes = store.changes(sent, &store.snapshot(), &Selector::All)?;
     Some(changes.flags.iter().map(|(key, change)| format!("{key} {}", change.as_str())).collect())
 }
 
@@ -188,12 +188,12 @@ fn told_since(store: &Store, told: Told) -> Option<Vec<String>> {
 fn what_has_changed_back_is_told() {
     let store = store(&["one"]);
     load(&store, 0, &flags("1", None, &["a", "b"]));
-    let told = store.snapshot().told();
-    assert_eq!(told_since(&store, told), Some(Vec::new()));
+    let sent = store.snapshot().sent_version();
+    assert_eq!(changes_since(&store, sent), Some(Vec::new()));
     load(&store, 0, &flags("2", None, &["a", "b", "c"]));
     load(&store, 0, &flags("1", None, &["a", "b"]));
     let expected = ["a update", "b update", "c delete"].map(str::to_owned);
-    assert_eq!(told_since(&store, told), Some(expected.into()));
+    assert_eq!(changes_since(&store, sent), Some(expected.into()));
 }
 
 /// However many updates a stream misses, it learns of every flag that they have changed.
@@ -201,7 +201,7 @@ fn what_has_changed_back_is_told() {
 fn changes_that_are_long_past_are_known() {
     let store = store(&["one", "two"]);
     load(&store, 0, &flags("1", None, &["same", "gone"]));
-    let told = store.snapshot().told();
+    let sent = store.snapshot().sent_version();
     for version in 0..2_000 {
         let key = format!("key-{}", version % 100);
         load(&store, 1, &flags(&version.to_string(), None, &[&key]));
@@ -210,7 +210,7 @@ fn changes_that_are_long_past_are_known() {
     let mut expected: Vec<_> = (0..99).map(|key| format!("key-{key} delete")).collect();
     expected.extend(["key-99 update".to_owned(), "gone delete".to_owned()]);
     expected.sort_unstable();
-    assert_eq!(told_since(&store, told), Some(expected));
+    assert_eq!(changes_since(&store, sent), Some(expected));
 }
 
 /// Keys that come and go do not fill the memory. A stream that has missed forgotten keys learns
@@ -218,18 +218,18 @@ fn changes_that_are_long_past_are_known() {
 #[test]
 fn removed_keys_are_forgotten_at_last() {
     let store = store(&["one"]);
-    let before = store.snapshot().told();
+    let before = store.snapshot().sent_version();
     let keys = |from: usize| (from..from + 1_000).map(|key| key.to_string()).collect::<Vec<_>>();
-    let mut after = store.snapshot().told();
+    let mut after = store.snapshot().sent_version();
     for round in 0..=2 * MOST_REMOVED / 1_000 {
         let keys = keys(round * 1_000);
         load(&store, 0, &flags("1", None, &keys.iter().map(|key| &**key).collect::<Vec<_>>()));
-        assert_eq!(told_since(&store, after).map(|told| told.len() >= 1_000), Some(true));
-        after = store.snapshot().told();
+        assert_eq!(changes_since(&store, after).map(|sent| sent.len() >= 1_000), Some(true));
+        after = store.snapshot().sent_version();
         assert!(lock(&store.history).since(after.version).is_some());
         assert!(lock(&store.history).len() <= MOST_REMOVED + 2_000);
     }
-    assert_eq!(told_since(&store, before), None);
+    assert_eq!(changes_since(&store, before), None);
 }
 
 /// A flag with one variant of this name, and a rule that reads a field.
@@ -248,29 +248,32 @@ fn touch(store: &Store, field: &str) {
 }
 
 /// What a client with this selector has to learn.
-fn told_to(store: &Store, told: Told, selector: &str) -> Vec<String> {
+fn changes_for(store: &Store, sent: SentVersion, selector: &str) -> Vec<String> {
     let selector = Selector::parse(selector).unwrap();
-    let changes = store.changes(told, &store.snapshot(), &selector).unwrap();
+    let changes = store.changes(sent, &store.snapshot(), &selector).unwrap();
     changes.flags.iter().map(|(key, change)| format!("{key} {}", change.as_str())).collect()
 }
 
 #[test]
-fn a_touch_is_told_to_those_who_see_the_flag() {
+fn a_touch_is_reported_to_those_who_see_the_flag() {
     let store = store(&["one", "two"]);
     load(&store, 0, &reads("1", "tier", &["a", "b"]));
     load(&store, 1, &reads("2", "owner", &["b", "c"]));
-    let told = store.snapshot().told();
+    let sent = store.snapshot().sent_version();
     let mut news = store.watch_with_touches();
     let mut versions = store.watch();
     touch(&store, "tier");
     assert!(news.has_changed().unwrap() && !versions.has_changed().unwrap());
-    assert_eq!(told_to(&store, told, ""), ["a update"], "clients see the b of two");
-    assert_eq!(told_to(&store, told, "one"), ["a update"]);
+    assert_eq!(changes_for(&store, sent, ""), ["a update"], "clients see the b of two");
+    assert_eq!(changes_for(&store, sent, "one"), ["a update"]);
     touch(&store, "owner");
-    assert_eq!(told_to(&store, told, ""), ["a update", "b update", "c update"]);
-    assert_eq!(told_to(&store, told, "two"), ["b update", "c update"]);
-    assert_eq!(told_to(&store, Told { touches: store.snapshot().touches, ..told }, ""), [""; 0]);
-    assert_eq!(told_to(&store, store.snapshot().told(), ""), [""; 0]);
+    assert_eq!(changes_for(&store, sent, ""), ["a update", "b update", "c update"]);
+    assert_eq!(changes_for(&store, sent, "two"), ["b update", "c update"]);
+    assert_eq!(
+        changes_for(&store, SentVersion { touches: store.snapshot().touches, ..sent }, ""),
+        [""; 0]
+    );
+    assert_eq!(changes_for(&store, store.snapshot().sent_version(), ""), [""; 0]);
 
     // With updates in between, a change of the flag itself counts for more.
     versions.mark_unchanged();
@@ -278,24 +281,24 @@ fn a_touch_is_told_to_those_who_see_the_flag() {
     touch(&store, "owner");
     assert!(versions.has_changed().unwrap());
     let expected = ["a update", "b update", "c update", "d write"];
-    assert_eq!(told_to(&store, told, ""), expected);
+    assert_eq!(changes_for(&store, sent, ""), expected);
     news.mark_unchanged();
     touch(&store, "nobody reads it");
-    assert_eq!(told_to(&store, store.snapshot().told(), ""), [""; 0]);
+    assert_eq!(changes_for(&store, store.snapshot().sent_version(), ""), [""; 0]);
 }
 
 /// A stream that is behind learns of a touch once, whether or not there was another.
 #[test]
-fn touches_between_two_messages_are_told_once() {
+fn touches_between_two_messages_are_reported_once() {
     let store = store(&["one"]);
     load(&store, 0, &reads("1", "tier", &["a"]));
-    let told = store.snapshot().told();
+    let sent = store.snapshot().sent_version();
     touch(&store, "tier");
     let between = store.snapshot().clone();
     touch(&store, "tier");
     // The later touch hides the earlier one, and is found by whoever is woken by it.
-    assert_eq!(store.changes(told, &between, &Selector::All).unwrap().flags.len(), 0);
-    assert_eq!(told_to(&store, between.told(), ""), ["a update"]);
+    assert_eq!(store.changes(sent, &between, &Selector::All).unwrap().flags.len(), 0);
+    assert_eq!(changes_for(&store, between.sent_version(), ""), ["a update"]);
 }
 
 #[test]

@@ -1,7 +1,7 @@
-// Go's provider for flagd, driven line by line; see the driver in main.rs. When it asks in flagd it
-// speaks Connect.
+// Go's provider for flagd, driven line by line; see the driver in main.rs. When it evaluates in
+// flagd it uses Connect.
 //
-// client rpc|in-process PORT: reads questions, writes answers and events, each a line of JSON.
+// client rpc|in-process PORT: reads requests, writes responses and events, one per line of JSON.
 package main
 
 import (
@@ -74,7 +74,7 @@ func answer(client *openfeature.Client, asked question) {
 		value, details = of.Value, of.EvaluationDetails
 	}
 	if details.ErrorCode != "" {
-		// In process, that of a flag of another type is given.
+		// In process, the flag of another type is returned.
 		details.Variant = ""
 	}
 	write(map[string]any{
@@ -106,7 +106,7 @@ func main() {
 		tell := func(details openfeature.EventDetails) {
 			keys := []string{}
 			for _, key := range details.FlagChanges {
-				// There is an empty one for each that is named.
+				// Each named flag has an empty entry.
 				if key != "" {
 					keys = append(keys, key)
 				}

@@ -1,6 +1,6 @@
 // Java's provider for flagd, driven line by line; see the driver in main.rs.
 //
-// Client.java rpc|in-process PORT: reads questions, writes answers and events, each a line of JSON.
+// Client.java rpc|in-process PORT: reads requests, writes responses and events, one per line of JSON.
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
@@ -33,8 +33,8 @@ class ClientTest {
         client.onProviderStale(event -> write("stale", event));
         client.onProviderError(event -> write("error", event));
         client.onProviderConfigurationChanged(event -> write("changed", event));
-        // Not "AndWait": where the machine is busy, a virtual machine needs longer to load the provider
-        // than that may take by default. It goes on, and says when it is ready.
+        // Not "AndWait": on a busy machine, a virtual machine needs longer to load the provider than the
+        // default allows. The provider continues, and emits an event when it is ready.
         api.setProvider(new FlagdProvider(FlagdOptions.builder()
                 .host("127.0.0.1")
                 .port(Integer.parseInt(args[1]))

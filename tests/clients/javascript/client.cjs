@@ -1,6 +1,6 @@
 // JavaScript's provider for flagd, driven line by line; see the driver in main.rs.
 //
-// client.cjs rpc|in-process PORT: reads questions, writes answers and events, each a line of JSON.
+// client.cjs rpc|in-process PORT: reads requests, writes responses and events, one per line of JSON.
 // Not an ES module, so that NODE_PATH says where its packages are.
 
 const { createInterface } = require('node:readline');

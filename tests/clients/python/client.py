@@ -1,6 +1,6 @@
 """Python's provider for flagd, driven line by line; see the driver in main.rs.
 
-client.py rpc|in-process PORT: reads questions, writes answers and events, each a line of JSON.
+client.py rpc|in-process PORT: reads requests, writes responses and events, one per line of JSON.
 """
 
 import json
@@ -19,7 +19,7 @@ EVENTS = {
     ProviderEvent.PROVIDER_ERROR: "error",
     ProviderEvent.PROVIDER_CONFIGURATION_CHANGED: "changed",
 }
-# Events come on a thread of their own.
+# Events arrive on a thread of their own.
 writing = threading.Lock()
 
 

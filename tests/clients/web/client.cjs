@@ -1,7 +1,7 @@
 // The provider for flagd that web pages use, driven line by line; see the driver in main.rs. It needs
-// no browser: Node has `fetch`, and the provider speaks Connect by it.
+// no browser: Node has `fetch`, over which the provider uses Connect.
 //
-// client.cjs PORT: reads questions, writes answers and events, each a line of JSON.
+// client.cjs PORT: reads requests, writes responses and events, one per line of JSON.
 // Not an ES module, so that NODE_PATH says where its packages are.
 
 const { createInterface } = require('node:readline');
@@ -17,7 +17,7 @@ const EVENTS = {
 
 const write = (line) => process.stdout.write(`${JSON.stringify(line)}\n`);
 
-// A page has one context, of which flagd is told when it changes; all answers to it are at hand.
+// A page has one context, which flagd receives when it changes; all results for it are cached.
 let told = '{}';
 
 async function answer(client, { key, type, default: otherwise, context = {} }) {

@@ -29,7 +29,7 @@ async fn the_handler_was_executed_within(
     world.events.executed(kind, Duration::from_millis(millis)).await
 }
 
-/// Waits for what a timer that should have been stopped would still do.
+/// Waits long enough for a timer that should have been stopped to fire.
 #[step(regex = r"^the (\w+) event handler should not have been executed$")]
 async fn the_handler_was_not_executed(world: &mut World, kind: Kind) -> Result<(), String> {
     let grace = world.subject()?.provider.options().retry_grace_period();

@@ -29,7 +29,7 @@ async fn a_flagd_provider(world: &mut World, kind: Kind) -> Result<(), String> {
 async fn the_client_should_be_fatal(world: &mut World) -> Result<(), String> {
     let state = world.subject()?.provider.state();
     if !world.subject()?.provider.is_fatal() || !world.events.is_fatal() {
-        return Err(format!("the provider is {state:?}, or did not say that it has given up"));
+        return Err(format!("the provider is {state:?}, or did not emit a fatal error"));
     }
     let pause = 2 * world.subject()?.provider.options().retry_backoff_max();
     world.backend()?.is_left_alone(pause).await

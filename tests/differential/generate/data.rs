@@ -1,10 +1,10 @@
-//! Values, and the contexts that they are in.
+//! Values, and the contexts that contain them.
 
 use serde_json::{Map, Value, json};
 
 use super::{Generator, rules::EAGER};
 
-/// Texts that are odd as numbers, as names, and in JSON.
+/// Strings that are unusual as numbers, as names, and in JSON.
 const TEXTS: &[&str] = &[
     "",
     " ",
@@ -92,7 +92,7 @@ impl Generator {
             3 | 4 => json!(self.one_of(NUMBERS)),
             5 => json!(self.below(5)),
             6 => self.any_number(),
-            7 => json!(self.text_like_a_number()),
+            7 => json!(self.string_like_a_number()),
             _ => json!(self.one_of(TEXTS)),
         }
     }
@@ -102,7 +102,7 @@ impl Generator {
     fn any_number(&mut self) -> Value {
         let number = match self.below(3) {
             0 => f64::from_bits(self.next()),
-            // The shortest text of such is often one of two that are as near.
+            // The shortest form of such a number is often one of two equally near.
             1 => (self.next() >> 11) as f64 / 8.0,
             _ => {
                 f64::from(i32::from_le_bytes(self.next().to_le_bytes()[..4].try_into().unwrap()))
@@ -112,16 +112,16 @@ impl Generator {
         serde_json::Number::from_f64(number).map_or(json!(1), Value::Number)
     }
 
-    /// A text that is a number, or nearly. Hexadecimal floats and underscores are aside, which flagd
-    /// takes for numbers and the evaluator does not.
-    fn text_like_a_number(&mut self) -> String {
+    /// A string that is a number, or nearly. Hexadecimal floats and underscores, which flagd takes
+    /// for numbers and the evaluator does not, are left out.
+    fn string_like_a_number(&mut self) -> String {
         let sign = self.one_of(&["", "", "", "-", "+", "--", " "]);
         let prefix = self.one_of(&["", "", "0", ".", "0x"]);
         let mut text = format!("{sign}{prefix}");
         let digits: Vec<char> = "0123456789.".chars().collect();
         let magnitude = self.below(5);
         for _ in 0..self.below(1 << magnitude) {
-            // Rather digits than points.
+            // More digits than points.
             let last = if self.below(6) == 0 { digits.len() } else { digits.len() - 1 };
             text.push(digits[self.below(last)]);
         }
@@ -135,7 +135,7 @@ impl Generator {
         text
     }
 
-    /// A value in which there is no operator.
+    /// A value without operators.
     pub(super) fn constant(&mut self, depth: usize) -> Value {
         match self.below(if depth == 0 { 1 } else { 3 }) {
             0 => self.scalar(),
@@ -148,7 +148,7 @@ impl Generator {
         }
     }
 
-    /// A list of what may well be numbers, or texts, or objects with the same fields.
+    /// An array of values, most likely all numbers, all strings, or objects with the same fields.
     pub(super) fn alike(&mut self) -> Value {
         let kind = self.below(4);
         let item = |generator: &mut Self| match kind {
@@ -175,8 +175,8 @@ impl Generator {
         data
     }
 
-    /// A rule in the data; it reads scalars only, so that it cannot come to itself, where flagd
-    /// would overflow its stack.
+    /// A rule in the data; it reads only scalars, so it cannot reach itself, which would overflow
+    /// flagd's stack.
     fn rule_as_data(&mut self) -> Value {
         let variable = json!({"var": self.one_of(&["a", "b", "n", "s"])});
         match self.below(4) {

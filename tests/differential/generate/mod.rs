@@ -1,4 +1,4 @@
-//! Rules and data, made anew in every run.
+//! Rules and data, generated anew in every run.
 
 mod data;
 mod rules;
@@ -13,7 +13,7 @@ pub(crate) struct Case {
 }
 
 impl Case {
-    /// The context with what flagd adds to it.
+    /// The context, including what flagd adds to it.
     pub(crate) fn data_for_flagd(&self) -> Value {
         let mut data = self.data.clone();
         data.insert("$flagd".to_owned(), json!({"flagKey": crate::KEY, "timestamp": crate::NOW}));
@@ -24,7 +24,7 @@ impl Case {
 /// A generator of cases: the same for the same seed.
 pub(crate) struct Generator {
     state: u64,
-    /// Whether the case at hand keeps to what rules usually hold, so that most do not fail.
+    /// Whether the current case is limited to usual rules, so that most do not fail.
     tame: bool,
 }
 
@@ -38,7 +38,7 @@ impl Generator {
         self.tame = self.below(2) == 0;
         loop {
             let rule = self.rule(depth);
-            // To flagd these are no rules.
+            // To flagd these are not rules.
             if !rule.is_null() && rule.as_object().is_none_or(|fields| !fields.is_empty()) {
                 return Case { rule, data: self.data() };
             }

@@ -1,4 +1,4 @@
-//! Rules: operators, and what they are of.
+//! Rules: operators and their operands.
 
 use serde_json::{Value, json};
 
@@ -36,10 +36,10 @@ pub(super) const EAGER: &[&str] = &[
     "set",
 ];
 
-/// Operators that evaluate a body on each item of a list.
+/// Operators that evaluate a body for each item of an array.
 const EACH: &[&str] = &["map", "filter", "all", "some", "none", "reduce"];
 
-/// Names of variables: of the context, of items, of what `reduce` gives, and of nothing.
+/// Names of variables: of the context, of items, of `reduce`, and unknown ones.
 const NAMES: &[&str] = &[
     "a",
     "b",
@@ -240,12 +240,12 @@ impl Generator {
         }
     }
 
-    /// What no rule should be.
+    /// Invalid rules.
     fn unusual(&mut self, depth: usize) -> Value {
         match self.below(6) {
             0 => json!({"nope": self.rule(depth)}),
             1 => json!({}),
-            // flagd looks at the fields in no order: neither may fail on its own.
+            // flagd evaluates the fields in no particular order: neither may fail on its own.
             2 => json!({"a": self.scalar(), "if": [1, 2]}),
             3 => json!({self.one_of(EAGER): {}}),
             4 => json!({self.one_of(EACH): self.scalar()}),

@@ -1,16 +1,16 @@
-//! Flag definitions and questions, made anew in every run: what flagd adds to `JsonLogic`, how flags
-//! are written, and what it refuses. The recordings and the differential test prove the rest.
+//! Flag definitions and requests, generated anew in every run: what flagd adds to `JsonLogic`, how
+//! flags are written, and what it rejects. The recordings and the differential test prove the rest.
 
 use serde_json::{Map, Value, json};
 
 use crate::support::ask::Kind;
 
-/// A definition of several flags, one of which is always right.
+/// A definition of several flags, one of which is always valid.
 #[derive(Debug)]
 pub(super) struct Definition {
     pub(super) json: Value,
     pub(super) keys: Vec<String>,
-    /// The key of the flag that is right: where it is missing, the definition was refused.
+    /// The key of the valid flag: where it is missing, the definition was rejected.
     pub(super) witness: String,
 }
 
@@ -76,7 +76,7 @@ impl Generator {
         Definition { json, keys, witness }
     }
 
-    /// The type and the context of a question.
+    /// The type and the context of a request.
     pub(super) fn question(&mut self) -> (Kind, Value) {
         let mut context = Map::new();
         for name in ["targetingKey", "email", "version", "n", "s", "l"] {
@@ -213,7 +213,7 @@ impl Generator {
         }
     }
 
-    /// Within 64 bits, beyond which the answers differ on purpose.
+    /// Within 64 bits, beyond which the responses differ on purpose.
     fn number(&mut self) -> Value {
         self.one_of(&[
             json!(0),

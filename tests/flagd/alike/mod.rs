@@ -1,7 +1,8 @@
-//! The embedded server and flagd on the same definitions and questions, made anew in every run: all of
-//! an answer is compared, over both versions of the protocol and over OFREP.
+//! The embedded server and flagd with the same definitions and requests, generated anew in every
+//! run. Whole responses are compared, over both versions of the protocol and over OFREP.
 //!
-//! `FLAGSTAFF_ALIKE_SEED` repeats a run, `FLAGSTAFF_ALIKE_DEFINITIONS` says how many definitions.
+//! `FLAGSTAFF_ALIKE_SEED` repeats a run, `FLAGSTAFF_ALIKE_DEFINITIONS` sets the number of
+//! definitions.
 
 mod generate;
 
@@ -36,20 +37,20 @@ const ITSELF: &str =
     "flagd is the server of this package here, which would be compared with itself";
 
 pub(crate) fn trials() -> Vec<Trial> {
-    let name = "alike::the_server_answers_as_flagd";
+    let name = "alike::the_server_responds_as_flagd_does";
     let itself = |flagd: &FlagdCommand| flagd.is_of_this_package().then_some(ITSELF);
-    vec![trial_unless(itself, name, the_server_answers_as_flagd)]
+    vec![trial_unless(itself, name, the_server_responds_as_flagd_does)]
 }
 
 const DEFINITIONS: u64 = 60;
-/// How often each flag is asked for.
+/// How often each flag is requested.
 const QUESTIONS: usize = 4;
 
 fn number(variable: &str) -> Option<u64> {
     env::var(variable).ok().map(|text| text.parse().unwrap_or_else(|e| panic!("{variable}: {e}")))
 }
 
-async fn the_server_answers_as_flagd() {
+async fn the_server_responds_as_flagd_does() {
     let clock = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos();
     let seed = number("FLAGSTAFF_ALIKE_SEED").unwrap_or_else(|| clock().try_into().unwrap());
     println!("alike: FLAGSTAFF_ALIKE_SEED={seed}");
@@ -58,7 +59,7 @@ async fn the_server_answers_as_flagd() {
     let definitions: Vec<_> =
         (0..count.try_into().unwrap()).map(|number| generator.definition(number)).collect();
 
-    // Each definition is a source of its own, so that flagd may refuse it alone.
+    // Each definition is a source of its own, so that flagd can reject it alone.
     let ready = json!({"state": "ENABLED", "variants": {"on": true}, "defaultVariant": "on"});
     let mut flagd = FlagdProcess::with(&json!({"flags": {"ready": ready}}));
     for (number, definition) in definitions.iter().enumerate() {
@@ -79,7 +80,7 @@ async fn the_server_answers_as_flagd() {
             continue;
         }
         let witness = theirs.v2(&definition.witness, Kind::Boolean, &json!({})).await;
-        assert_eq!(witness["value"], true, "seed {seed}: flagd refused {}", definition.json);
+        assert_eq!(witness["value"], true, "seed {seed}: flagd rejected {}", definition.json);
         for key in &definition.keys {
             for _ in 0..QUESTIONS {
                 let (kind, context) = generator.question();
@@ -95,7 +96,7 @@ async fn the_server_answers_as_flagd() {
     }
     for (Definition { json, witness, .. }, error) in &refused {
         let answer = theirs.v2(witness, Kind::Boolean, &json!({})).await;
-        assert_eq!(answer["error"], "NOT_FOUND", "seed {seed}: refused here: {error}: {json}");
+        assert_eq!(answer["error"], "NOT_FOUND", "seed {seed}: rejected here: {error}: {json}");
     }
     println!("alike: {agreed} questions agreed, {} definitions were refused", refused.len());
     let usual =
@@ -106,8 +107,9 @@ async fn the_server_answers_as_flagd() {
     server.shutdown().await;
 }
 
-/// Waits until flagd has taken or refused every definition. It takes them one after the other, in the
-/// order in which it has read them: what changes once it has read all of them is taken last.
+/// Waits until flagd has accepted or rejected every definition. It processes them one after the
+/// other, in the order in which it has read them, so what changes after it has read all of them
+/// comes last.
 async fn until_all_are_taken(flagd: &FlagdProcess, asker: &mut Asker) {
     let management = (Ipv4Addr::LOCALHOST, flagd.ports().management);
     becomes_true("flagd to have read every source", async || {
@@ -128,7 +130,7 @@ async fn until_all_are_taken(flagd: &FlagdProcess, asker: &mut Asker) {
     .await;
 }
 
-/// The answers on each way.
+/// The responses over each protocol.
 async fn answers(asker: &mut Asker, key: &str, kind: Kind, context: &Value) -> Value {
     let (status, ofrep): (StatusCode, _) = asker.ofrep(key, context).await;
     json!({

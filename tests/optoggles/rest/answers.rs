@@ -88,6 +88,7 @@ async fn a_service_that_never_answers_is_given_up_after_ten_seconds() {
     tokio::time::pause();
     let begun = tokio::time::Instant::now();
     let failure = write.await.unwrap().unwrap_err();
+    // Of the paused clock.
     assert!(begun.elapsed() <= Duration::from_secs(11), "{:?}", begun.elapsed());
     assert_eq!(failure.kind(), FailureKind::Temporary);
     let expected = format!("{}/us did not respond within 10s", service.url);

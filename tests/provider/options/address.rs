@@ -50,7 +50,7 @@ fn a_program_that_sets_one_takes_none_of_the_others_from_the_environment() {
 }
 
 #[test]
-fn what_is_not_taken_is_not_looked_at() {
+fn overridden_variables_are_not_checked() {
     let variables = [("FLAGD_PORT", "no port"), ("FLAGD_HOST", "two words")];
     assert_eq!(build(FlagdOptions::builder().host("set"), &variables).unwrap().port(), 8013);
 }
@@ -106,8 +106,8 @@ fn a_malformed_port_is_an_error_of_the_variable_it_came_from() {
 #[test]
 fn what_kubernetes_injects_for_a_service_is_ignored_with_a_warning() {
     let injected = "tcp://10.0.0.1:8013";
-    // Makes the warning known to `tracing`: were another test about to do so while the subscriber is
-    // set, nobody would hear of it.
+    // Registers the warning with `tracing`: if another test did so while the subscriber is set, the
+    // warning would be lost.
     build(FlagdOptions::builder(), &[("FLAGD_PORT", injected)]).unwrap();
     for (builder, variable, port) in [
         (FlagdOptions::builder(), "FLAGD_PORT", 8013),
@@ -131,7 +131,7 @@ fn what_kubernetes_injects_for_one_port_leaves_the_other() {
     assert_eq!(build(in_process(), &variables).unwrap().port(), 1);
 }
 
-/// Keeps the text of each warning.
+/// Keeps the message of each warning.
 #[derive(Clone, Default)]
 struct Warnings(Arc<Mutex<Vec<String>>>);
 

@@ -1,4 +1,4 @@
-//! What is refused when the options are built, and what is left for later.
+//! What is rejected when the options are built, and what is checked later.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 type Set = fn(FlagdOptionsBuilder, Duration) -> FlagdOptionsBuilder;
 
-/// The shortest duration that each takes, in its unit.
+/// The shortest duration that each accepts, in its unit.
 const DURATIONS: [(&str, Set, Duration); 8] = [
     ("deadlineMs", FlagdOptionsBuilder::deadline, Duration::ZERO),
     ("streamDeadlineMs", FlagdOptionsBuilder::stream_deadline, Duration::ZERO),

@@ -16,7 +16,7 @@ fn an_error_of_the_variable_shows_no_value() {
         ("s3cret", "header 1"),
         ("a=1, s3cret", "header 2"),
         (",a=1,,authorization: Bearer s3cret", "header 2"),
-        // The name is cut at the wrong place, and holds what is secret.
+        // The name is cut at the wrong place and contains the secret.
         ("authorization: Bearer s3cret=", "header 1"),
         ("a=1,authorization:s3cret==", "header 2"),
         ("=s3cret", "header 1"),
@@ -33,7 +33,7 @@ fn an_error_of_the_variable_shows_no_value() {
 }
 
 #[test]
-fn names_that_are_not_the_programs_to_set_are_refused() {
+fn reserved_header_names_are_rejected() {
     for name in [
         "te",
         "TE",
@@ -57,7 +57,7 @@ fn names_that_are_not_the_programs_to_set_are_refused() {
 }
 
 #[test]
-fn names_that_no_header_can_have_are_refused_by_their_place() {
+fn invalid_header_names_are_rejected_by_their_position() {
     for name in ["", "two words", ":authority", "früh", "authorization: s3cret"] {
         let text = refused(FlagdOptions::builder().header("good", "1").header(name, SECRET));
         assert!(text.contains("header 2") && !text.contains(SECRET), "{text}");
@@ -65,7 +65,7 @@ fn names_that_no_header_can_have_are_refused_by_their_place() {
 }
 
 #[test]
-fn values_that_no_header_can_have_are_refused() {
+fn invalid_header_values_are_rejected() {
     for value in ["s3cret\n", "s3cret\r\nx: y", "s3cret\0", "s3cretü"] {
         let text = refused(FlagdOptions::builder().header("token", value));
         assert!(text.contains("`token`") && !text.contains(SECRET), "{text}");

@@ -29,7 +29,7 @@ fn from_variables(variables: &[(&str, &str)]) -> Result<FlagdOptions, FlagdError
     build(FlagdOptions::builder(), variables)
 }
 
-/// The error's text, once it is sure that it is of this option and variable.
+/// The message of the error, which must name this option and variable.
 #[track_caller]
 fn invalid(result: Result<FlagdOptions, FlagdError>, option: &str, variable: &str) -> String {
     let error = result.map(|options| format!("{options:?}")).expect_err(option);

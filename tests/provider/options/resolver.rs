@@ -39,7 +39,7 @@ fn the_resolver_file_needs_a_file() {
 }
 
 #[test]
-fn an_enricher_is_no_secret_and_no_obstacle() {
+fn options_with_an_enricher_can_be_debugged() {
     let builder = FlagdOptions::builder();
     assert!(format!("{:?}", build(builder.clone(), &[])).contains("identity"));
     let builder = builder.context_enricher(|_| Map::from_iter([("a".to_owned(), json!(1))]));

@@ -16,13 +16,13 @@ struct Case {
     name: &'static str,
     show: fn(&FlagdOptions) -> String,
     default: &'static str,
-    /// Texts of the variable, and what they come to.
+    /// Values of the variable, and the resulting options.
     given: &'static [(&'static str, &'static str)],
     /// Variables that this one needs beside it.
     beside: &'static [(&'static str, &'static str)],
     set: fn(FlagdOptionsBuilder) -> FlagdOptionsBuilder,
     set_value: &'static str,
-    /// Empty where any text is accepted, and its use shows later whether it is right.
+    /// Empty where any string is accepted and checked only when it is used.
     malformed: &'static [&'static str],
 }
 
@@ -46,7 +46,7 @@ macro_rules! millis {
     };
 }
 
-/// Texts without a default that are not looked at when the options are built.
+/// Strings without a default that are not checked when the options are built.
 macro_rules! free {
     ($name:literal, $option:ident, beside $beside:expr, set $set:expr) => {
         Case {
@@ -307,7 +307,7 @@ fn the_default_in_the_table_is_the_default() {
 }
 
 #[test]
-fn a_variable_comes_before_the_default() {
+fn a_variable_overrides_the_default() {
     for (row, case) in rows() {
         for (text, value) in case.given {
             let variables = [&[(row.variable, *text)], case.beside].concat();
@@ -318,7 +318,7 @@ fn a_variable_comes_before_the_default() {
 }
 
 #[test]
-fn the_program_comes_before_the_variable() {
+fn the_program_overrides_the_variable() {
     for (row, case) in rows() {
         let malformed = case.malformed.iter().copied();
         for text in malformed.chain(case.given.iter().map(|(text, _)| *text)) {

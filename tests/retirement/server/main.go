@@ -1,6 +1,6 @@
 // A server of flagd's evaluation protocol that retires its connections: every stream is ready at
-// once and stays open, every other call is answered with true. Arguments: address, the longest age of
-// a connection, and the time that it then has to end what was begun.
+// once and stays open, every other call returns true. Arguments: address, the longest age of
+// a connection, and the time that it then has to finish calls in flight.
 package main
 
 import (
@@ -21,7 +21,7 @@ func (raw) Marshal(v any) ([]byte, error)      { return *v.(*[]byte), nil }
 func (raw) Unmarshal(data []byte, v any) error { *v.(*[]byte) = data; return nil }
 func (raw) Name() string                       { return "raw" }
 
-// A field of text.
+// A string field.
 func text(tag byte, value string) []byte {
 	return append([]byte{tag<<3 | 2, byte(len(value))}, value...)
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{Directory, FlagdCommand, FlagdProcess, Ports, find};
 use crate::support::{certs::Certificates, ports::free_port};
 
-/// Settings of a flagd that is yet to start.
+/// Settings of a flagd that has not started yet.
 #[derive(Debug)]
 pub struct Builder {
     directory: Directory,
@@ -37,7 +37,7 @@ impl Builder {
         self
     }
 
-    /// These files of the working directory as the sources, instead of the usual ones.
+    /// Uses these files of the working directory as the sources instead of the usual ones.
     #[must_use]
     pub fn sources(mut self, files: &[&str]) -> Self {
         self.directory.sources = files.iter().map(ToString::to_string).collect();
@@ -53,7 +53,7 @@ impl Builder {
         self
     }
 
-    /// Watches the file of flags through the kernel, instead of looking every second.
+    /// Watches the file of flags through the kernel instead of reading it every second.
     #[must_use]
     pub fn watching(mut self) -> Self {
         let sources = std::mem::take(&mut self.directory.sources);
@@ -62,8 +62,8 @@ impl Builder {
         self.arg("--sources").arg(sources)
     }
 
-    /// The flag that must answer before the flagd counts as started; by default, the first of a
-    /// test's own definition that can.
+    /// The flag that must resolve before the flagd counts as started; by default, the first
+    /// suitable one of a test's own definition.
     #[must_use]
     pub fn ready_when(self, key: &str) -> Self {
         Self { ready: Some(key.to_owned()), ..self }
@@ -84,7 +84,7 @@ impl Builder {
         self.arg("--sync-socket-path").arg(path)
     }
 
-    /// Speaks TLS with the server's certificate of these.
+    /// Uses TLS with the server's certificate of these.
     #[must_use]
     pub fn tls(self, certificates: &Certificates) -> Self {
         // In a container it sees its working directory only.
@@ -154,7 +154,7 @@ impl Ports {
     }
 }
 
-/// A flag that answers something other than `NOT_FOUND` under v1 once it is loaded.
+/// A flag that returns something other than `NOT_FOUND` over v1 once it is loaded.
 fn first_answering(definition: &Value) -> Option<String> {
     let answers = |flag: &Value| {
         let default = flag["defaultVariant"].as_str().is_some_and(|variant| !variant.is_empty());

@@ -1,4 +1,4 @@
-//! Finding flagd, and what it takes to run it as a process or in a container.
+//! Finds flagd, and runs it as a process or in a container.
 
 use std::{
     env,
@@ -22,13 +22,13 @@ pub enum FlagdCommand {
     Docker { image: String },
 }
 
-/// flagd by `FLAGD_BIN`, else as the image of `FLAGD_IMAGE`, else on `PATH`; the error says why
-/// tests that need it are ignored.
+/// flagd from `FLAGD_BIN`, otherwise the image in `FLAGD_IMAGE`, otherwise from `PATH`; the error
+/// says why tests that need it are ignored.
 pub fn find() -> Result<FlagdCommand, String> {
     let set = |name| env::var_os(name).filter(|value| !value.is_empty());
     if let Some(path) = set("FLAGD_BIN") {
         let path = PathBuf::from(path);
-        let missing = || format!("FLAGD_BIN names {}, which is no file", path.display());
+        let missing = || format!("FLAGD_BIN names {}, which is not a file", path.display());
         return path.is_file().then(|| FlagdCommand::Binary(path.clone())).ok_or_else(missing);
     }
     if let Some(image) = set("FLAGD_IMAGE").and_then(|image| image.into_string().ok()) {
@@ -58,7 +58,7 @@ pub(super) struct Process {
 }
 
 impl FlagdCommand {
-    /// flagd by `FLAGD_BIN` or `FLAGD_IMAGE`, else this program; one on `PATH` is not asked for.
+    /// flagd from `FLAGD_BIN` or `FLAGD_IMAGE`, otherwise this program; `PATH` is not searched.
     pub fn found_or(program: &str) -> Result<Self, String> {
         let set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
         if set("FLAGD_BIN") || set("FLAGD_IMAGE") {
@@ -67,7 +67,7 @@ impl FlagdCommand {
         Ok(Self::Binary(PathBuf::from(program)))
     }
 
-    /// Whether it is the server of this package: that has `--version`, flagd has not.
+    /// Whether it is the server of this package: this has `--version`, flagd does not.
     pub fn is_of_this_package(&self) -> bool {
         let mut command = match self {
             Self::Binary(path) => Command::new(path),
@@ -116,7 +116,7 @@ fn is_flagd(name: &OsString) -> bool {
     name.to_str().is_some_and(|name| name.starts_with("FLAGD_"))
 }
 
-/// With the directory at the same path inside, and as the user who owns it.
+/// With the directory at the same path inside, and as its owner.
 fn docker_run(name: &str, image: &str, directory: &Path) -> Command {
     let directory = directory.display();
     let user = format!("{}:{}", getuid().as_raw(), getgid().as_raw());
@@ -143,13 +143,13 @@ impl Process {
                 let pid = Pid::from_child(&self.child);
                 kill_process(pid, signal).unwrap();
                 if signal == Signal::STOP {
-                    // Its threads go on for a moment; what it still answers would surprise a test.
+                    // Its threads run on for a moment, and a late response would surprise a test.
                     waitid(WaitId::Pid(pid), WaitIdOptions::STOPPED).unwrap();
                 }
             }
             Some(name) => {
                 let number = signal.as_raw().to_string();
-                // Fails when the container ends in this very moment.
+                // Fails if the container ends at this moment.
                 let _ = Command::new("docker").args(["kill", "--signal", &number, name]).output();
                 if signal == Signal::STOP {
                     until_stopped(name);
@@ -159,7 +159,7 @@ impl Process {
     }
 }
 
-/// Waits until a container has stopped, as far as this system's `/proc` shows it: the engine does not.
+/// Waits until a container has stopped, as `/proc` shows it; the container engine does not.
 fn until_stopped(container: &str) {
     let inspect = ["inspect", "--format", "{{.State.Pid}}", container];
     let Ok(output) = Command::new("docker").args(inspect).output() else { return };

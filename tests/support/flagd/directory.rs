@@ -31,7 +31,7 @@ impl Directory {
     }
 
     /// With the testbed's two sources: all flags merged, and those of the selector apart. Every
-    /// file of the testbed is in `rawflags` as it is.
+    /// file of the testbed is copied unchanged into `rawflags`.
     pub fn of_testbed(testbed: &Path) -> Self {
         let main = "flags/allFlags.json";
         let root = tempfile::tempdir().unwrap();
@@ -65,7 +65,7 @@ impl Directory {
         read(&self.main())
     }
 
-    /// Switches the testbed's `changing-flag` between foo and bar; gives the new variant.
+    /// Switches the testbed's `changing-flag` between foo and bar; returns the new variant.
     pub fn change_flag(&self) -> &'static str {
         let mut definition = self.read();
         let default = &mut definition["flags"]["changing-flag"]["defaultVariant"];
@@ -75,7 +75,7 @@ impl Directory {
         variant
     }
 
-    /// Replaces the definition at once: flagd never sees a half of it.
+    /// Replaces the definition atomically: flagd never sees half of it.
     pub fn write(&self, definition: &Value) {
         let beside = self.path().join("beside.json");
         fs::write(&beside, serde_json::to_vec_pretty(definition).unwrap()).unwrap();
@@ -88,7 +88,7 @@ fn read(path: &Path) -> Value {
     serde_json::from_slice(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// Puts the members of `from` into `into`; objects of both are merged.
+/// Copies the members of `from` into `into`; objects in both are merged.
 fn merge(into: &mut Value, from: Value) {
     match (into, from) {
         (Value::Object(into), Value::Object(from)) => {

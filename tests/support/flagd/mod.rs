@@ -29,26 +29,27 @@ use super::{
 };
 
 const LOG: &str = "flagd.log";
-/// flagd offers nothing to wait on: it is asked again after so long.
+/// flagd offers nothing to wait for: it is polled at this interval.
 const ASK_AGAIN: Duration = Duration::from_millis(20);
 
-/// A running flagd with a working directory of its own. Dropping it kills it and removes that.
+/// A running flagd with a working directory of its own. Dropping it kills flagd and removes the
+/// directory.
 #[derive(Debug)]
 pub struct FlagdProcess {
     command: FlagdCommand,
     args: Vec<String>,
     ports: Ports,
     socket: Option<PathBuf>,
-    /// The CA to trust, when it speaks TLS.
+    /// The CA to trust, if flagd uses TLS.
     ca: Option<PathBuf>,
-    /// The flag that answers once the definition is loaded.
+    /// The flag that resolves once the definition is loaded.
     ready: Option<String>,
     process: Option<Process>,
     /// Dropped after the process.
     directory: Directory,
 }
 
-/// The ports that flagd was told to use.
+/// The ports that flagd uses.
 #[derive(Clone, Copy, Debug)]
 pub struct Ports {
     pub evaluation: u16,
@@ -63,7 +64,7 @@ impl FlagdProcess {
         Builder::new(Directory::of_definition(definition))
     }
 
-    /// A flagd as the testbed wants it, from the testbed's directory of flags.
+    /// A flagd as the testbed requires it, from the testbed's directory of flags.
     pub fn testbed(flags: &Path) -> Builder {
         Builder::new(Directory::of_testbed(flags))
             .arg("--context-value")
@@ -71,7 +72,7 @@ impl FlagdProcess {
             .ready_when("boolean-flag")
     }
 
-    /// The evaluation port; of no use with a socket.
+    /// The evaluation port; unused with a socket.
     pub fn port(&self) -> u16 {
         self.ports.evaluation
     }
@@ -109,7 +110,7 @@ impl FlagdProcess {
         self.directory.read()
     }
 
-    /// Replaces the definition atomically; flagd looks every second.
+    /// Replaces the definition atomically; flagd reads it every second.
     pub fn write_flags(&self, definition: &Value) {
         self.directory.write(definition);
     }
@@ -121,7 +122,7 @@ impl FlagdProcess {
         self.write_flags(&definition);
     }
 
-    /// Switches the testbed's `changing-flag` between foo and bar; gives the new variant.
+    /// Switches the testbed's `changing-flag` between foo and bar; returns the new variant.
     pub fn change_flag(&self) -> &'static str {
         self.directory.change_flag()
     }
@@ -131,7 +132,7 @@ impl FlagdProcess {
         drop(self.process.take());
     }
 
-    /// SIGTERM: it says goodbye and ends, see [`Self::ended`].
+    /// SIGTERM: it shuts down gracefully, see [`Self::ended`].
     pub fn terminate(&mut self) {
         self.signal(Signal::TERM);
     }
@@ -162,7 +163,7 @@ impl FlagdProcess {
         self.until_ready().await
     }
 
-    /// As [`Self::restart`], without waiting for it to be ready.
+    /// Like [`Self::restart`], without waiting for it to be ready.
     pub fn spawn(&mut self) {
         self.kill();
         if let Some(socket) = &self.socket {
@@ -177,7 +178,7 @@ impl FlagdProcess {
         fs::read_to_string(self.dir().join(LOG)).unwrap_or_default()
     }
 
-    /// Waits until it answers and has loaded its flags; the error shows what it wrote.
+    /// Waits until it responds and has loaded its flags; the error shows its log.
     pub async fn until_ready(&mut self) -> Result<(), String> {
         let start = Instant::now();
         let channel = self.endpoint()?.connect_lazy();
@@ -218,7 +219,7 @@ impl FlagdProcess {
         };
         match answer {
             Ok(()) => Ok(()),
-            // The flag is there, and of another type.
+            // The flag exists, with another type.
             Err(status) if status.code() == Code::InvalidArgument => Ok(()),
             Err(status) => Err(status.code()),
         }

@@ -13,11 +13,11 @@ use tokio_rustls::rustls::ServerConfig;
 use super::{Core, Missing, Script, ScriptedServer, StreamMode, Versions, service::handler};
 use crate::support::{
     background::Background,
-    http2::{Listener, Server},
     ports,
+    servers::http2::{Listener, Server},
 };
 
-/// Settings of a server that is yet to start.
+/// Settings of a server that has not started yet.
 #[derive(Debug, Default)]
 pub struct Builder {
     port: Option<u16>,
@@ -39,7 +39,7 @@ impl Builder {
         Self { socket: Some(path.to_owned()), ..self }
     }
 
-    /// Speaks TLS; `Certificates::server_config` makes such a configuration.
+    /// Uses TLS; `Certificates::server_config` makes such a configuration.
     #[must_use]
     pub fn tls(self, tls: Arc<ServerConfig>) -> Self {
         Self { tls: Some(tls), ..self }
@@ -51,14 +51,14 @@ impl Builder {
         self
     }
 
-    /// How it says that it does not have a version.
+    /// How it reports a version that it does not have.
     #[must_use]
     pub fn missing(mut self, missing: Missing) -> Self {
         self.script.missing = missing;
         self
     }
 
-    /// What becomes of event streams.
+    /// What happens to event streams.
     #[must_use]
     pub fn streams(mut self, mode: StreamMode) -> Self {
         self.script.stream_mode = mode;

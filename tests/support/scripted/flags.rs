@@ -1,4 +1,4 @@
-//! What a scripted flag answers: flagd's own answers, from a value and a reason.
+//! The response for a scripted flag: flagd's own, from a value and a reason.
 
 use prost_types::Struct;
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use tonic::Status;
 use super::{Method, Version};
 use crate::support::json::to_struct;
 
-/// A flag and its answer. `Flag::from(true)`, or `true.into()`, is static with variant "default".
+/// A flag and its response. `Flag::from(true)`, or `true.into()`, is static with variant "default".
 #[derive(Clone, Debug, PartialEq)]
 pub struct Flag {
     value: Option<Value>,
@@ -33,12 +33,12 @@ impl Flag {
         }
     }
 
-    /// A flag that has no default variant: v1 does not find it, v2 gives no value.
+    /// A flag without a default variant: v1 does not find it, v2 returns no value.
     pub fn no_default() -> Self {
         Self { value: None, reason: "DEFAULT".to_owned(), ..Self::new(Value::Null) }
     }
 
-    /// A disabled flag: v1 gives a zero value, v2 none.
+    /// A disabled flag: v1 returns a zero value, v2 none.
     pub fn disabled() -> Self {
         Self { value: None, reason: "DISABLED".to_owned(), ..Self::new(Value::Null) }
     }
@@ -60,7 +60,7 @@ impl Flag {
     }
 }
 
-/// An answer before it is put into a message of one type and version.
+/// A response before it is converted to a message of one type and version.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Answer {
     pub value: Option<Value>,
@@ -69,7 +69,7 @@ pub struct Answer {
     pub metadata: Option<Struct>,
 }
 
-/// What flagd answers to a call for this flag, as measured on 0.16.1.
+/// flagd's response to a call for this flag, as measured on 0.16.1.
 pub fn answer(flag: Option<&Flag>, version: Version, method: Method) -> Result<Answer, Status> {
     let not_found = || Status::not_found("Flag not found");
     let flag = flag.ok_or_else(not_found)?;
@@ -87,7 +87,7 @@ pub fn answer(flag: Option<&Flag>, version: Version, method: Method) -> Result<A
     }
 }
 
-/// The value as the type asked for; int and float are one type.
+/// The value as the requested type; int and float are one type.
 #[allow(clippy::cast_possible_truncation)] // as flagd does it
 fn convert(value: &Value, method: Method) -> Option<Value> {
     match method {
@@ -102,7 +102,7 @@ fn convert(value: &Value, method: Method) -> Option<Value> {
     }
 }
 
-/// The flag's part of an answer to v1's `ResolveAll`; None leaves it out.
+/// The flag's part of a response to v1's `ResolveAll`; None omits it.
 pub fn any_answer(flag: &Flag, failure: Option<&Status>) -> Option<Answer> {
     let value = flag.value.as_ref()?;
     let value = match value {

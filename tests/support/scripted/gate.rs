@@ -1,4 +1,4 @@
-//! Answers that are computed and then withheld.
+//! Responses that are computed and then withheld.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::support::wait;
 
-/// Withheld calls, and the permission for them to go on.
+/// Withheld calls, and permits to release them.
 #[derive(Debug)]
 pub struct GateState {
     permits: Semaphore,
@@ -41,23 +41,23 @@ impl Gate {
         Self(Arc::new(GateState { permits: Semaphore::new(0), waiting: watch::Sender::new(0) }))
     }
 
-    /// Waits until so many answers are withheld.
+    /// Waits until this many responses are withheld.
     pub async fn wait_for(&self, calls: usize) {
         let what = format!("{calls} calls at the gate");
         wait::until(&self.0.waiting, &what, |waiting| *waiting == calls).await;
     }
 
-    /// How many answers are withheld now.
+    /// How many responses are withheld now.
     pub fn waiting(&self) -> usize {
         *self.0.waiting.borrow()
     }
 
-    /// Lets one answer out, the oldest.
+    /// Releases the oldest response.
     pub fn release_one(&self) {
         self.0.permits.add_permits(1);
     }
 
-    /// Lets all answers out, and every later one.
+    /// Releases all responses, and every later one.
     pub fn release(&self) {
         self.0.permits.close();
     }

@@ -1,4 +1,4 @@
-//! A flagd in this process whose every answer and event a test scripts.
+//! A flagd in this process whose responses and events are all scripted.
 
 mod builder;
 mod flags;
@@ -62,15 +62,15 @@ impl Versions {
     }
 }
 
-/// How a server says that it does not have a version.
+/// How a server reports a version that it does not have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Missing {
-    /// Plain HTTP 404, as flagd's evaluation port.
+    /// Plain HTTP 404, like flagd's evaluation port.
     #[default]
     NotFound,
-    /// UNIMPLEMENTED in the only headers, as grpc-go.
+    /// UNIMPLEMENTED in headers alone, like grpc-go.
     InHeaders,
-    /// UNIMPLEMENTED in trailers after headers of their own.
+    /// UNIMPLEMENTED in trailers after separate headers.
     InTrailers,
 }
 
@@ -119,14 +119,15 @@ impl ScriptedServer {
         *self.address.tls.lock().unwrap() = Some(tls);
     }
 
-    /// Says GOAWAY on each connection and accepts no more; calls and streams go on.
+    /// Sends GOAWAY on each connection and accepts no more; calls and streams continue.
     pub fn goaway(&self) {
         if let Some(running) = self.running().as_ref() {
             running.goaway();
         }
     }
 
-    /// Stops gently: GOAWAY, the streams end without error, and the last connection is gone.
+    /// Stops gracefully: GOAWAY, the streams end without an error, and the last connection is
+    /// closed.
     pub async fn shutdown(&self) {
         self.goaway();
         self.end_streams(None);
@@ -134,7 +135,7 @@ impl ScriptedServer {
         self.stop();
     }
 
-    /// Sets a flag, and tells nobody: `server.set("on", true)`.
+    /// Sets a flag without an event: `server.set("on", true)`.
     pub fn set(&self, key: &str, flag: impl Into<Flag>) {
         self.script().flags.insert(key.to_owned(), flag.into());
     }
@@ -145,7 +146,7 @@ impl ScriptedServer {
         self.change(&[key]);
     }
 
-    /// Removes a flag, and tells nobody.
+    /// Removes a flag without an event.
     pub fn remove(&self, key: &str) {
         self.script().flags.remove(key);
     }
@@ -155,13 +156,13 @@ impl ScriptedServer {
         self.behave(key, Behaviour::Fail(status));
     }
 
-    /// Calls for this flag are never answered.
+    /// Calls for this flag never get a response.
     pub fn hang(&self, key: &str) {
         self.behave(key, Behaviour::Hang);
     }
 
-    /// From now on, answers for this flag are computed when the call arrives and withheld until
-    /// the gate lets them out.
+    /// From now on, responses for this flag are computed when the call arrives and withheld until
+    /// the gate releases them.
     pub fn gate(&self, key: &str) -> Gate {
         let gate = Gate::new();
         self.behave(key, Behaviour::Gate(Arc::clone(&gate.0)));
@@ -172,7 +173,7 @@ impl ScriptedServer {
         self.script().behaviours.insert(key.to_owned(), behaviour);
     }
 
-    /// Calls for this flag are answered again.
+    /// Calls for this flag get a response again.
     pub fn recover(&self, key: &str) {
         self.script().behaviours.remove(key);
     }
@@ -182,7 +183,7 @@ impl ScriptedServer {
         self.script().everything = Some(Behaviour::Fail(status));
     }
 
-    /// No unary call is ever answered; streams are as before.
+    /// No unary call ever gets a response; streams work as before.
     pub fn hang_all(&self) {
         self.script().everything = Some(Behaviour::Hang);
     }
@@ -197,17 +198,17 @@ impl ScriptedServer {
         self.script().versions = versions;
     }
 
-    /// What becomes of event streams from now on; open ones stay.
+    /// What happens to event streams from now on; open ones stay.
     pub fn streams(&self, mode: StreamMode) {
         self.script().stream_mode = mode;
     }
 
-    /// What becomes of the next event streams, one each, before the mode holds again.
+    /// What happens to the next event streams, one each, before the mode applies again.
     pub fn next_streams(&self, modes: impl IntoIterator<Item = StreamMode>) {
         self.script().next_streams = modes.into_iter().collect();
     }
 
-    /// Sends an event on each open stream; gives how many there are.
+    /// Sends an event on each open stream; returns how many there are.
     pub fn send(&self, kind: &str, data: Option<Struct>) -> usize {
         let event = Event { kind: kind.to_owned(), data };
         let outlets = self.core.outlets.lock().unwrap();
@@ -236,7 +237,7 @@ impl ScriptedServer {
         }
     }
 
-    /// A copy of all that was seen up to now.
+    /// A copy of everything seen up to now.
     pub fn observed(&self) -> Observed {
         self.core.observed.borrow().clone()
     }
@@ -252,7 +253,7 @@ impl ScriptedServer {
         wait::until(&self.core.observed, what, condition).await;
     }
 
-    /// Waits until so many event streams are open.
+    /// Waits until this many event streams are open.
     pub async fn wait_for_streams(&self, open: usize) {
         let what = format!("{open} open streams");
         self.wait_until(&what, |seen| seen.streams_open == open).await;

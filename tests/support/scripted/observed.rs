@@ -11,9 +11,9 @@ use serde_json::Value;
 use tonic::{Extensions, metadata::MetadataMap};
 
 use super::{Method, Version};
-use crate::support::{http2::Connections, json::from_struct};
+use crate::support::{json::from_struct, servers::http2::Connections};
 
-/// The log keeps so many of the newest calls.
+/// The log keeps this many of the newest calls.
 const LOGGED: usize = 10_000;
 
 /// A call as it arrived.
@@ -44,24 +44,24 @@ impl Call {
         }
     }
 
-    /// The text of a header.
+    /// The value of a header.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
 
-    /// The context as JSON; null when the call had none.
+    /// The context as JSON; null if the call had none.
     pub fn context_json(&self) -> Value {
         self.context.as_ref().map_or(Value::Null, from_struct)
     }
 }
 
-/// All that the server saw up to now.
+/// Everything the server has seen.
 #[derive(Clone, Default)]
 pub struct Observed {
     pub connections: Connections,
-    /// Event streams open now: one fewer as soon as either side is done with it.
+    /// Event streams open now: one fewer as soon as either side ends it.
     pub streams_open: usize,
-    /// Requests for a version that the server does not have; they are in no other count.
+    /// Requests for a version that the server does not have; they are not counted elsewhere.
     pub unserved: usize,
     /// The newest calls, streams included, oldest first.
     pub calls: VecDeque<Call>,
@@ -88,7 +88,7 @@ impl Observed {
         self.sum(|method| method != Method::EventStream)
     }
 
-    /// Calls that asked for an event stream, of both versions, refused ones included.
+    /// Calls for an event stream, of both versions, including rejected ones.
     pub fn streams_opened(&self) -> usize {
         self.sum(|method| method == Method::EventStream)
     }

@@ -23,32 +23,32 @@ use super::{
     observed::{Call, Observed},
 };
 
-/// What becomes of a unary call.
+/// What happens to a unary call.
 #[derive(Clone, Debug)]
 pub enum Behaviour {
-    /// This status instead of an answer.
+    /// This status instead of a response.
     Fail(Status),
-    /// No answer, ever.
+    /// No response, ever.
     Hang,
-    /// The answer is computed when the call arrives and withheld until the gate lets it out.
+    /// The response is computed when the call arrives and withheld until the gate releases it.
     Gate(Arc<GateState>),
 }
 
-/// What becomes of a call that asks for an event stream.
+/// What happens to a call for an event stream.
 #[derive(Clone, Debug, Default)]
 pub enum StreamMode {
     /// Opens, with `provider_ready` as its first message.
     #[default]
     Ready,
-    /// Opens and says nothing of its own.
+    /// Opens and sends nothing by itself.
     Silent,
     /// Opens and ends at once.
     CloseAtOnce,
-    /// Opens, says ready and ends at once.
+    /// Opens, sends `provider_ready` and ends at once.
     ReadyThenClose,
-    /// Is refused.
+    /// Is rejected.
     Fail(Status),
-    /// Is never answered, not even with headers.
+    /// Never gets a response, not even headers.
     Hang,
 }
 
@@ -103,7 +103,7 @@ impl Core {
         }
     }
 
-    /// Answers a unary call for one flag.
+    /// Responds to a unary call for one flag.
     pub(super) async fn resolve(&self, call: Call) -> Result<Answer, Status> {
         let (answer, behaviour) = {
             let script = self.script.lock().unwrap();
@@ -117,7 +117,7 @@ impl Core {
         answer
     }
 
-    /// Answers v1's `ResolveAll`.
+    /// Responds to v1's `ResolveAll`.
     pub(super) async fn resolve_all(&self, call: Call) -> Result<Vec<(String, Answer)>, Status> {
         let (answers, behaviour) = {
             let script = self.script.lock().unwrap();
@@ -154,7 +154,7 @@ impl Core {
         self.observed.send_modify(|observed| observed.add(call, !script.without_log));
     }
 
-    /// Opens an event stream, or not, as the script says.
+    /// Opens an event stream, or not, according to the script.
     pub(super) async fn open_stream(self: &Arc<Self>, call: Call) -> Result<Events, Status> {
         let mode = {
             let mut script = self.script.lock().unwrap();
@@ -187,7 +187,7 @@ impl Core {
     }
 }
 
-/// An open event stream; dropped by hyper when either side is done with it.
+/// An open event stream; hyper drops it when either side ends it.
 #[derive(Debug)]
 pub(super) struct Events {
     queue: mpsc::UnboundedReceiver<Result<Event, Status>>,

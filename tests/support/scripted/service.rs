@@ -55,7 +55,7 @@ pub(super) fn handler(
 
 type Answering = Pin<Box<dyn Future<Output = HttpResponse<Body>> + Send>>;
 
-/// The answer to a call of a service that is not there.
+/// The response to a call of an unknown service.
 fn not_served(missing: Missing) -> HttpResponse<Body> {
     let unimplemented = Status::unimplemented("unknown service");
     match missing {

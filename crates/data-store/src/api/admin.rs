@@ -5,7 +5,7 @@ use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use service::{
-    access::{NewToken, Principal, Token},
+    access::{NewToken, Permission, Principal, Token},
     audit::{self, Filter},
     problem::Problem,
     time,
@@ -21,9 +21,12 @@ pub(super) async fn permissions(
 ) -> Result<Body<Value>, Problem> {
     principal.require("users-read")?;
     let permissions = store.access().permissions().iter();
-    let permissions: Vec<_> =
-        permissions.map(|it| json!({ "ID": it.id, "DisplayName": it.name })).collect();
-    Ok(Body(permissions.into()))
+    Ok(Body(permissions.map(described).collect::<Vec<_>>().into()))
+}
+
+/// A permission with the member names of the original.
+pub(super) fn described(permission: &Permission) -> Value {
+    json!({ "ID": permission.id, "DisplayName": permission.name })
 }
 
 /// `GET /token`: the tokens, without the tokens themselves.

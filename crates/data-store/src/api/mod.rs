@@ -6,7 +6,9 @@
 //! | `/api/fact` | [`facts`] |
 //! | `/api/secret` | [`secrets`] |
 //! | `/api/changes` | [`changes`] |
+//! | `/api/user` | [`people`] |
 //! | `/api/token`, `/api/audit` | [`admin`] |
+//! | `/api/openapi.json`, `/api` | [`openapi`] |
 //! | `/health`, `/metrics` | [`health`] |
 //!
 //! `/fact` and `/secret` are served without `/api` too, since the provider of the original
@@ -17,6 +19,8 @@ mod changes;
 mod facts;
 mod health;
 mod identities;
+pub mod openapi;
+mod people;
 mod request;
 mod secrets;
 
@@ -55,12 +59,17 @@ pub fn router(store: Store) -> Router {
         .route("/identity/{identity}", delete(identities::erase))
         .route("/changes", get(changes::open).post(changes::open_with))
         .route("/changes/{stream}", put(changes::replace).patch(changes::alter))
+        .route("/user", get(people::list))
+        .route("/user/{id}", get(people::read))
+        .route("/user/{id}/permission", put(people::grant).delete(people::revoke))
         .route("/permission", get(admin::permissions))
         .route("/token", get(admin::tokens).post(admin::create_token))
         .route("/token/{id}", delete(admin::revoke_token))
         .route("/audit", get(admin::audit));
     Router::new()
         .nest("/api", api)
+        .route("/api", get(openapi::page))
+        .route("/api/openapi.json", get(openapi::read))
         .merge(data)
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))

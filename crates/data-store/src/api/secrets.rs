@@ -1,11 +1,11 @@
 //! Secrets.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 use axum::{
     Json as Body,
     extract::State,
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderValue, header},
     response::{IntoResponse, Response},
 };
 use secrecy::{ExposeSecret as _, SecretString};
@@ -16,11 +16,7 @@ use super::{
     facts::number_tag,
     request::{Identity, IfFact, Json, Named},
 };
-use crate::{
-    fact::Context,
-    secret::{self, Keys},
-    store::Store,
-};
+use crate::{fact::Context, store::Store};
 
 const READ: &str = "secrets-read";
 const WRITE: &str = "secrets-write";
@@ -29,16 +25,6 @@ const WRITE: &str = "secrets-write";
 const NO_STORE: (header::HeaderName, HeaderValue) =
     (header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
 
-fn keys(store: &Store) -> Result<Arc<Keys>, Problem> {
-    store.keys().ok_or_else(|| {
-        Problem::new(
-            StatusCode::NOT_IMPLEMENTED,
-            "secrets_disabled",
-            "this server keeps no secrets: set the option secrets-keys",
-        )
-    })
-}
-
 /// `GET /secret/{identity}`: the secrets of an identity.
 pub(super) async fn read(
     State(store): State<Store>,
@@ -46,11 +32,8 @@ pub(super) async fn read(
     Identity(identity): Identity,
 ) -> Result<Response, Problem> {
     principal.require_for(READ, &identity)?;
-    let keys = keys(&store)?;
     let context = Context::new(principal.name());
-    // Reading a secret writes to the audit.
-    let read = store.storage().write(move |sql| secret::read(sql, &keys, &context, &identity));
-    let secrets = read.await?.ok_or_else(secret::identity_not_found)?;
+    let secrets = store.secrets().read(store.storage(), context, identity).await?;
     let exposed: BTreeMap<&str, &str> =
         secrets.iter().map(|(name, value)| (name.as_str(), value.expose_secret())).collect();
     Ok(([NO_STORE], Body(exposed)).into_response())
@@ -63,12 +46,10 @@ pub(super) async fn read_one(
     Named { identity, key }: Named,
 ) -> Result<Response, Problem> {
     principal.require_for(READ, &identity)?;
-    let keys = keys(&store)?;
     let context = Context::new(principal.name());
-    let name = key.clone();
-    let read = store.storage().write(move |sql| secret::one(sql, &keys, &context, &identity, &key));
+    let read = store.secrets().one(store.storage(), context, identity, key.clone());
     let (value, change) = read.await?;
-    let body = Body(BTreeMap::from([(name.as_str(), value.expose_secret())]));
+    let body = Body(BTreeMap::from([(key.as_str(), value.expose_secret())]));
     Ok(([NO_STORE, (header::ETAG, number_tag(change))], body).into_response())
 }
 
@@ -88,13 +69,10 @@ pub(super) async fn write(
     Json(new): Json<NewSecret>,
 ) -> Result<Response, Problem> {
     principal.require_for(WRITE, &identity)?;
-    let keys = keys(&store)?;
     let context = Context::new(principal.name());
     let change = store
-        .storage()
-        .write(move |sql| {
-            secret::put(sql, &keys, &context, (&identity, &key), &new.value, &condition)
-        })
+        .secrets()
+        .put(store.storage(), context, (identity, key), new.value, condition)
         .await?;
     Ok([(header::ETAG, number_tag(change))].into_response())
 }
@@ -107,10 +85,6 @@ pub(super) async fn delete(
     IfFact(condition): IfFact,
 ) -> Result<(), Problem> {
     principal.require_for(WRITE, &identity)?;
-    keys(&store)?;
     let context = Context::new(principal.name());
-    store
-        .storage()
-        .write(move |sql| secret::delete(sql, &context, &identity, &key, &condition))
-        .await
+    store.secrets().delete(store.storage(), context, (identity, key), condition).await
 }

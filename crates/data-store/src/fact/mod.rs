@@ -16,7 +16,7 @@ pub use self::{
         Change, Fact, Facts, Page, Version, any_expired, changes, history, identities, identity,
         one, page,
     },
-    write::{Condition, Context, Value, delete, erase, expire, merge, purge, put},
+    write::{Condition, Context, Value, after_restore, delete, erase, expire, merge, purge, put},
 };
 
 pub(crate) use sql::ALL as STATEMENTS;

@@ -42,6 +42,8 @@ service::statements! {
     FORGET = "DELETE FROM fact_version WHERE identity = ?1 AND name = ?2";
     LAST_ERASURE = "SELECT max(change) FROM erasure WHERE at < ?1";
     PURGE_ERASURES = "DELETE FROM erasure WHERE at < ?1";
+    RAISE_CHANGES = "INSERT INTO sequence (name, value) VALUES ('change', ?1)
+        ON CONFLICT (name) DO UPDATE SET value = sequence.value + ?1";
     RAISE_HORIZON = "INSERT INTO sequence (name, value) VALUES ('horizon', ?1)
         ON CONFLICT (name) DO UPDATE SET value = CASE WHEN sequence.value < ?1
             THEN ?1 ELSE sequence.value END";

@@ -15,6 +15,9 @@ use super::{
     sql,
 };
 
+/// More changes than a store makes between two backups.
+const LOST_AT_MOST: i64 = 1_000_000_000;
+
 /// Who changes something, and when.
 #[derive(Clone, Debug)]
 pub struct Context {
@@ -219,6 +222,19 @@ pub fn purge(sql: &mut Sql<'_>, before: i64, limit: i64) -> Result<(), StorageEr
         sql.execute(sql::RAISE_HORIZON, &[horizon.into()])?;
     }
     Ok(())
+}
+
+/// Prepares a backup that is being restored: raises the number of changes above all that may have been given
+/// since the backup was made, so that no stream resumes from a change that was lost, and no
+/// entity tag stands for two values.
+///
+/// # Errors
+///
+/// The database fails.
+pub fn after_restore(sql: &mut Sql<'_>) -> Result<(), StorageError> {
+    sql.execute(sql::RAISE_CHANGES, &[LOST_AT_MOST.into()])?;
+    let last = sql.last(CHANGES)?;
+    sql.execute(sql::RAISE_HORIZON, &[last.into()]).map(drop)
 }
 
 fn remove(

@@ -18,9 +18,15 @@ const PAGE: i64 = 1_000;
 /// command on the same file, is noticed after at most so long.
 const POLL: Duration = Duration::from_millis(500);
 
-/// Reads changes from the database, whoever made them, and publishes them. `wake` is a hint
-/// that there may be some; none is lost without it. Never returns.
-pub async fn tail(storage: Storage, hub: Hub, access: Access, wake: Arc<Notify>) {
+/// Reads changes from the database, whoever made them, and publishes them, after `note` has
+/// seen them. `wake` is a hint that there may be some; none is lost without it. Never returns.
+pub async fn tail(
+    storage: Storage,
+    hub: Hub,
+    access: Access,
+    wake: Arc<Notify>,
+    note: impl Fn(&[fact::Change]),
+) {
     let mut available = true;
     loop {
         match read(&storage, hub.sequence()).await {
@@ -29,6 +35,7 @@ pub async fn tail(storage: Storage, hub: Hub, access: Access, wake: Arc<Notify>)
                 access.refresh(version);
                 if let Some(last) = changes.last() {
                     let last = last.number;
+                    note(&changes);
                     hub.publish(changes.iter().map(Event::from).collect(), last);
                     continue;
                 }

@@ -89,6 +89,12 @@ impl Keys {
         self.0.first().map_or("", |it| it.0.as_str())
     }
 
+    /// Whether the key with this id is among them.
+    #[must_use]
+    pub fn contains(&self, id: &str) -> bool {
+        self.0.iter().any(|(it, _)| it == id)
+    }
+
     /// Seals a secret with the current key: the salt, then the encrypted value with its tag.
     pub(super) fn seal(
         &self,
@@ -120,7 +126,7 @@ impl Keys {
         sealed: &[u8],
     ) -> Result<SecretString, KeysError> {
         let failed = || KeysError::Sealed { id: id.to_owned(), secret: label(identity, name) };
-        if !self.0.iter().any(|(it, _)| it == id) {
+        if !self.contains(id) {
             return Err(KeysError::Missing { id: id.to_owned(), secret: label(identity, name) });
         }
         let (salt, sealed) = sealed.split_at_checked(SALT).ok_or_else(failed)?;

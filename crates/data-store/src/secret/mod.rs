@@ -1,24 +1,32 @@
-//! Secrets, encrypted in the database.
+//! Secrets, encrypted in the database or kept by AWS Secrets Manager: [`Backend`] is the seam.
 //!
-//! A secret is sealed with a key of its own, which is derived from one of the [`Keys`] and a
+//! In the database, a secret is sealed with a key of its own, which is derived from one of the [`Keys`] and a
 //! random salt. Its identity and name are part of what is authenticated, so that nobody who
 //! can write to the database can pass one secret off as another.
 
+#[cfg(feature = "aws")]
+mod aws;
+mod backend;
 mod keys;
 mod sql;
 
 use std::collections::BTreeMap;
 
 use axum::http::StatusCode;
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::SecretString;
 use service::{
     audit,
     problem::Problem,
     storage::{Sql, StorageError},
 };
 
-pub use self::keys::{Keys, KeysError};
-pub(crate) use self::sql::ALL as STATEMENTS;
+#[cfg(feature = "aws")]
+pub use self::aws::{AwsError, SecretsManager};
+pub use self::{
+    backend::Backend,
+    keys::{Keys, KeysError},
+};
+pub(crate) use self::{backend::Names, sql::ALL as STATEMENTS};
 use crate::fact::{CHANGES, Condition, Context, MAX_FACTS};
 
 /// The longest secret, in bytes.
@@ -66,11 +74,7 @@ pub fn one(
     })?;
     let Some((key_id, sealed, change)) = row else {
         exists(sql, identity)?;
-        return Err(Problem::new(
-            StatusCode::NOT_FOUND,
-            "secret_not_found",
-            "the identity has no such secret",
-        ));
+        return Err(secret_not_found());
     };
     audit::record(sql, &context.actor, "secret.read", &format!("{identity}/{name}"))?;
     Ok((keys.open(&key_id, identity, name, &sealed).map_err(unreadable)?, change))
@@ -81,7 +85,7 @@ pub fn one(
 ///
 /// # Errors
 ///
-/// 400 for an invalid value, 412 where the condition does not hold.
+/// 400 for too many secrets, 412 where the condition does not hold.
 pub fn put(
     sql: &mut Sql<'_>,
     keys: &Keys,
@@ -90,15 +94,6 @@ pub fn put(
     value: &SecretString,
     condition: &Condition,
 ) -> Result<i64, Problem> {
-    let length = value.expose_secret().len();
-    if length == 0 {
-        return Err(Problem::invalid("the value must not be empty"));
-    }
-    if length > MAX_SECRET {
-        return Err(Problem::invalid(format!(
-            "the value has {length} bytes, and at most {MAX_SECRET} are allowed"
-        )));
-    }
     let current = last_change(sql, identity, name)?;
     condition.check_change(current)?;
     if current.is_none() {
@@ -194,6 +189,40 @@ pub fn reseal(sql: &mut Sql<'_>, keys: &Keys, limit: i64) -> Result<usize, Probl
 #[must_use]
 pub fn identity_not_found() -> Problem {
     Problem::new(StatusCode::NOT_FOUND, "identity_not_found", "the identity has no secrets")
+}
+
+fn secret_not_found() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "secret_not_found", "the identity has no such secret")
+}
+
+/// 503: AWS Secrets Manager is unreachable.
+pub(crate) fn unavailable() -> Problem {
+    Problem::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "secrets_unavailable",
+        "AWS Secrets Manager is unavailable: try again later",
+    )
+}
+
+/// How many secrets are sealed with each key, by its id.
+///
+/// # Errors
+///
+/// The database fails.
+pub fn sealed(sql: &mut Sql<'_>) -> Result<Vec<(String, i64)>, StorageError> {
+    sql.query(sql::BY_KEY, &[], |row| Ok((row.text(0)?, row.int(1)?)))
+}
+
+/// Whether the key with this id opens a secret that was sealed with it.
+///
+/// # Errors
+///
+/// The database fails.
+pub fn opens(sql: &mut Sql<'_>, keys: &Keys, id: &str) -> Result<bool, StorageError> {
+    let one = sql.query_one(sql::OF_KEY, &[id.into()], |row| {
+        Ok((row.text(0)?, row.text(1)?, row.bytes(2)?))
+    })?;
+    Ok(one.is_none_or(|(identity, name, sealed)| keys.open(id, &identity, &name, &sealed).is_ok()))
 }
 
 fn exists(sql: &mut Sql<'_>, identity: &str) -> Result<(), Problem> {

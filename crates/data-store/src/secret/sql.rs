@@ -12,5 +12,7 @@ service::statements! {
     DELETE = "DELETE FROM secret WHERE identity = ?1 AND name = ?2";
     ERASE = "DELETE FROM secret WHERE identity = ?1";
     OTHER_KEYS = "SELECT identity, name, key_id, sealed FROM secret WHERE key_id <> ?1 LIMIT ?2";
+    BY_KEY = "SELECT key_id, count(*) FROM secret GROUP BY key_id ORDER BY key_id";
+    OF_KEY = "SELECT identity, name, sealed FROM secret WHERE key_id = ?1 LIMIT 1";
     RESEAL = "UPDATE secret SET key_id = ?3, sealed = ?4 WHERE identity = ?1 AND name = ?2";
 }

@@ -6,10 +6,14 @@ mod changes;
 mod conditions;
 mod defects;
 mod facts;
+mod http;
 mod identities;
+mod openapi;
+mod people;
 mod replicas;
 mod secrets;
 mod support;
+mod upgrade;
 
 use service::storage::{Storage, StorageError};
 

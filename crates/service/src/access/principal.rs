@@ -15,13 +15,23 @@ pub struct Permission {
     pub name: &'static str,
 }
 
+/// What kind of principal it is, with its number.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Who {
+    /// Whoever calls where authentication is switched off.
+    Anyone,
+    /// A machine with a token.
+    Token(i64),
+    /// A person with a session.
+    Person(i64),
+}
+
 /// Who sent a request.
 #[derive(Clone, Debug)]
 pub struct Principal {
     /// How the audit names it: `token:NAME`, `person:LOGIN` or `anyone`.
     name: Arc<str>,
-    /// The number of the token, if it has one.
-    pub(super) token: Option<i64>,
+    pub(super) who: Who,
     /// `None`: everything.
     permissions: Option<Arc<[&'static str]>>,
     /// The prefixes of the names that it may see; `None`: all names.
@@ -31,13 +41,13 @@ pub struct Principal {
 impl Principal {
     /// Whoever calls where authentication is switched off. It may do everything.
     pub(super) fn anyone() -> Self {
-        Self { name: "anyone".into(), token: None, permissions: None, prefixes: None }
+        Self { name: "anyone".into(), who: Who::Anyone, permissions: None, prefixes: None }
     }
 
     /// A principal with these permissions. The first of `known` includes all others.
     pub(super) fn with(
         name: String,
-        token: Option<i64>,
+        who: Who,
         granted: &[&str],
         known: &'static [Permission],
         prefixes: Option<Vec<String>>,
@@ -48,7 +58,7 @@ impl Principal {
             known.iter().map(|it| it.id).filter(|id| granted.contains(id)).collect::<Arc<_>>();
         Self {
             name: name.into(),
-            token,
+            who,
             permissions: (!all).then_some(permissions),
             prefixes: prefixes.map(Into::into),
         }
@@ -58,6 +68,15 @@ impl Principal {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The number of the person, if it is one.
+    #[must_use]
+    pub fn person(&self) -> Option<i64> {
+        match self.who {
+            Who::Person(id) => Some(id),
+            Who::Anyone | Who::Token(_) => None,
+        }
     }
 
     /// Whether it has a permission.
@@ -102,6 +121,47 @@ impl Principal {
         }
         Err(forbidden("the token is limited to other identities".to_owned()))
     }
+
+    /// Demands that it may give these permissions to others, or take them away: it has each of
+    /// them itself, and for all names.
+    ///
+    /// # Errors
+    ///
+    /// 403 where it would give more than it has.
+    pub fn require_to_grant(&self, permissions: &[String]) -> Result<(), Problem> {
+        if self.prefixes.is_some() {
+            return Err(forbidden(
+                "a token that is limited to some identities cannot grant permissions".to_owned(),
+            ));
+        }
+        match permissions.iter().find(|it| !self.may(it)) {
+            None => Ok(()),
+            Some(more) => Err(forbidden(format!(
+                "nobody grants or revokes a permission that they do not have: {more}"
+            ))),
+        }
+    }
+}
+
+/// Demands that permissions exist.
+pub(super) fn require_known(
+    known: &'static [Permission],
+    permissions: &[String],
+) -> Result<(), Problem> {
+    match permissions.iter().find(|it| known.iter().all(|known| known.id != **it)) {
+        None => Ok(()),
+        Some(unknown) => {
+            let known: Vec<_> = known.iter().map(|it| it.id).collect();
+            Err(Problem::invalid(format!(
+                "permission {unknown:?} does not exist: expected one of {}",
+                known.join(", ")
+            )))
+        }
+    }
+}
+
+pub(super) fn no_random() -> Problem {
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the system has no random numbers")
 }
 
 fn forbidden(detail: String) -> Problem {

@@ -1,16 +1,14 @@
 //! Tokens for machines.
 
-use std::{
-    collections::HashMap,
-    mem,
-    sync::{Mutex, PoisonError},
-};
-
 use axum::http::StatusCode;
 use secrecy::SecretString;
 use serde::Serialize;
 
-use super::{Access, Permission, Principal, random, sha256};
+use super::{
+    Access, Hash, Known, Permission, Principal, Who,
+    principal::{no_random, require_known},
+    random, session, sha256,
+};
 use crate::{
     audit,
     problem::Problem,
@@ -84,15 +82,7 @@ impl Access {
         if new.permissions.is_empty() {
             return Err(Problem::invalid("a token needs at least one permission"));
         }
-        for permission in &new.permissions {
-            if !self.permissions().iter().any(|it| it.id == permission) {
-                let known: Vec<_> = self.permissions().iter().map(|it| it.id).collect();
-                return Err(Problem::invalid(format!(
-                    "permission {permission:?} does not exist: expected one of {}",
-                    known.join(", ")
-                )));
-            }
-        }
+        require_known(self.permissions(), &new.permissions)?;
         if new.expires.is_some_and(|it| it <= time::now()) {
             return Err(Problem::invalid("the token would have expired already"));
         }
@@ -158,14 +148,16 @@ impl Access {
         Ok(())
     }
 
-    /// Writes down when tokens were last used. A service calls it every minute, and at its end.
+    /// Writes down when tokens and sessions were last used. A service calls it every minute,
+    /// and at its end.
     ///
     /// # Errors
     ///
     /// The database fails.
     pub async fn flush_use(&self) -> Result<(), StorageError> {
-        let used = self.0.used.take();
-        if used.is_empty() {
+        let used = self.0.tokens_used.take();
+        let sessions = self.0.sessions_used.take();
+        if used.is_empty() && sessions.is_empty() {
             return Ok(());
         }
         self.0
@@ -174,43 +166,26 @@ impl Access {
                 for (id, at) in used {
                     sql.execute(USED, &[id.into(), at.into()])?;
                 }
+                session::write_use(sql, sessions)?;
                 Ok(())
             })
             .await
     }
 }
 
-/// When tokens were last used, until it is written down.
-#[derive(Default)]
-pub(super) struct Used(Mutex<HashMap<i64, i64>>);
-
-impl Used {
-    pub(super) fn note(&self, id: i64, at: i64) {
-        self.lock().insert(id, at);
-    }
-
-    fn take(&self) -> HashMap<i64, i64> {
-        mem::take(&mut *self.lock())
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<i64, i64>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The principal of a token, and until when it is valid.
+/// The principal of a token.
 pub(super) fn find(
     sql: &mut Sql<'_>,
-    hash: &[u8; 32],
+    hash: &Hash,
     known: &'static [Permission],
-) -> Result<Option<(Principal, Option<i64>)>, StorageError> {
+) -> Result<Option<Known>, StorageError> {
     sql.query_one(FIND, &[(&hash[..]).into()], |row| {
         let permissions = row.text(2)?;
         let granted: Vec<&str> = permissions.split(' ').collect();
         let name = format!("token:{}", row.text(1)?);
-        let principal =
-            Principal::with(name, Some(row.int(0)?), &granted, known, prefixes(row, 3)?);
-        Ok((principal, row.optional_int(4)?))
+        let who = Who::Token(row.int(0)?);
+        let principal = Principal::with(name, who, &granted, known, prefixes(row, 3)?);
+        Ok(Known { principal, expires: row.optional_int(4)?, last_used: None })
     })
 }
 
@@ -231,8 +206,4 @@ fn prefixes(row: &Row<'_>, column: usize) -> Result<Option<Vec<String>>, Storage
     let Some(text) = row.optional_text(column)? else { return Ok(None) };
     let prefixes = serde_json::from_str(&text);
     prefixes.map(Some).map_err(|source| StorageError::Column { column, source: source.into() })
-}
-
-fn no_random() -> Problem {
-    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the system has no random numbers")
 }

@@ -21,6 +21,26 @@ pub enum StorageError {
         #[source]
         source: Cause,
     },
+    /// The integrity check found damage.
+    #[error("{} is damaged: {defect}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// The first thing that is wrong with it.
+        defect: String,
+    },
+    /// The file is a database, but of another program.
+    #[error("{} is not a database of this program", path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A program has the file open.
+    #[error("{} is in use: stop the server first", path.display())]
+    InUse {
+        /// The file.
+        path: PathBuf,
+    },
     /// The database cannot be reached; nothing was changed.
     #[error("the database is unreachable")]
     Unreachable(#[source] Cause),

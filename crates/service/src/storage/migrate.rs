@@ -50,25 +50,9 @@ fn apply(
         connection.batch(LOCK)?;
     }
     connection.batch(HISTORY)?;
-    let applied = connection.sql().query(
-        "SELECT version, name FROM schema_history ORDER BY version",
-        &[],
-        |row| Ok((row.int(0)?, row.text(1)?)),
-    )?;
-    let known = migrations.last().map_or(0, |it| it.version);
-    if let Some((found, _)) = applied.last()
-        && *found > known
-    {
-        return Err(StorageError::Newer { found: *found, known });
-    }
-    for migration in migrations {
+    let current = version(connection, migrations)?;
+    for migration in migrations.iter().filter(|it| it.version > current) {
         let Migration { version, name, sql } = *migration;
-        if let Some((_, applied)) = applied.iter().find(|(it, _)| *it == version) {
-            if applied != name {
-                return Err(StorageError::Diverged { version, applied: applied.clone(), name });
-            }
-            continue;
-        }
         let failed =
             |source: StorageError| StorageError::Migration { version, name, source: source.into() };
         let (key_text, bytes) =
@@ -85,4 +69,31 @@ fn apply(
         tracing::info!(version, name, "migrated the database");
     }
     Ok(())
+}
+
+/// The number of the last migration that was applied, 0 if there is none.
+pub(super) fn version(
+    connection: &mut Connection,
+    migrations: &[Migration],
+) -> Result<i64, StorageError> {
+    let applied = connection.sql().query(
+        "SELECT version, name FROM schema_history ORDER BY version",
+        &[],
+        |row| Ok((row.int(0)?, row.text(1)?)),
+    )?;
+    let current = applied.last().map_or(0, |it| it.0);
+    let known = migrations.last().map_or(0, |it| it.version);
+    if current > known {
+        return Err(StorageError::Newer { found: current, known });
+    }
+    for (Migration { version, name, .. }, (_, applied)) in migrations.iter().zip(&applied) {
+        if applied != name {
+            return Err(StorageError::Diverged {
+                version: *version,
+                applied: applied.clone(),
+                name,
+            });
+        }
+    }
+    Ok(current)
 }

@@ -21,8 +21,10 @@
 //! - Parameters are numbered: `?1`.
 //! - Numbers of new rows come from [`Sql::next`].
 
+pub mod backup;
 mod connection;
 mod error;
+mod inspect;
 mod migrate;
 mod postgres;
 pub(crate) mod sql;
@@ -42,6 +44,7 @@ use tokio::sync::Semaphore;
 use self::{connection::Connection, postgres::PostgresTarget, writer::Writer};
 pub use self::{
     error::StorageError,
+    inspect::Existing,
     migrate::Migration,
     sql::{Param, Row, Sql},
 };

@@ -46,7 +46,7 @@ impl Flags {
     }
 
     async fn evaluate(&self, key: &str) -> Result<Json, NoValue> {
-        let error = match eval::ask(&self.provider, None, key, &self.context).await {
+        let error = match eval::resolve(&self.provider, None, key, &self.context).await {
             Ok(answer) => return Ok(answer.value),
             Err(error) => error,
         };

@@ -30,8 +30,7 @@ use clap::{
 };
 
 use super::unsupported::Unsupported;
-use crate::excerpt::excerpt;
-use crate::{duration, logging::LogFormat};
+use crate::{duration, excerpt::excerpt, facts::FactsArgs, logging::LogFormat};
 
 /// Start a server in place of flagd.
 ///
@@ -163,6 +162,13 @@ pub(crate) struct Args {
     #[arg(require_equals = true, default_missing_value = "true", default_value = "false")]
     #[arg(value_parser = BoolishValueParser::new(), value_name = "BOOL")]
     pub(super) debug: bool,
+    #[command(flatten)]
+    pub(super) facts: FactsArgs,
+    /// Hold the facts about identities whose name begins with this, and no others [default: all that
+    /// the token may read].
+    #[arg(long, env = "FLAGSTAFF_FACTS_PREFIX", value_name = "PREFIX", requires = "facts")]
+    #[arg(help_heading = "Facts")]
+    pub(super) facts_prefix: Option<String>,
     #[command(flatten)]
     pub(super) unsupported: Unsupported,
 }

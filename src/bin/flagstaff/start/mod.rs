@@ -22,13 +22,16 @@ mod open;
 mod sources;
 mod unsupported;
 
-use std::{env, net::IpAddr, path::PathBuf};
+use std::{env, net::IpAddr, path::PathBuf, time::Duration};
 
 use flagstaff::{
-    Bucketing,
+    Bucketing, ContextSource as _,
+    flagops::Facts,
     http::Listen,
     server::{Server, ServerBuilder, ServerError},
 };
+
+use tokio::time::timeout;
 
 pub(crate) use self::args::Args;
 use self::{args::Generation, open::Failure, sources::Source};
@@ -38,6 +41,9 @@ use crate::{
     logging,
     signals::Signals,
 };
+
+/// How long the start of the server waits for facts.
+const FACTS_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Runs the server until SIGTERM or SIGINT, and then shuts it down gracefully. A second signal
 /// ends the program without waiting for open requests.
@@ -87,6 +93,14 @@ async fn start(args: Args) -> Result<Server, Failure> {
     let mut builder = builder(&args);
     for (given, source) in &sources {
         builder = builder.boxed_source(open::open(given, source)?);
+    }
+    if let Some(client) = args.facts.client().map_err(usage)? {
+        let facts = Facts::builder(client).mirror(args.facts_prefix.unwrap_or_default()).build();
+        // The first evaluations should have them, but an outage must not keep the server from starting.
+        if timeout(FACTS_TIMEOUT, facts.ready()).await.is_err() {
+            tracing::warn!(facts = facts.name(), "starting without facts, which are unavailable");
+        }
+        builder = builder.context_source(facts);
     }
     let server = builder.bind().await.map_err(|error| match error {
         ServerError::Option { .. } => usage(error.to_string()),

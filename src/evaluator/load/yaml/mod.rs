@@ -39,11 +39,8 @@ use std::{
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Tag};
 use serde_json::Value as Json;
 
-use super::{
-    location::Position,
-    tree::{Entry, Kind, MAX_DEPTH, Tree},
-};
-use crate::evaluator::{diagnostic::DefinitionError, json_text, number};
+use super::tree::{Entry, Kind, MAX_DEPTH, Tree};
+use crate::evaluator::{diagnostic::DefinitionError, json_text, location::Position, number};
 
 /// How many times the size of the text its values may have, with aliases written
 /// out.
@@ -63,7 +60,7 @@ pub(crate) fn parse(text: &str) -> Result<Rc<Tree>, DefinitionError> {
     let room = text.len().saturating_mul(GROWTH).saturating_add(FREE_GROWTH);
     let mut builder = Builder { room, ..Builder::default() };
     while let Some(event) = parser.next_event() {
-        let (event, span) = event.map_err(|e| refused(place(*e.marker()), e.info()))?;
+        let (event, span) = event.map_err(|e| rejected(place(*e.marker()), e.info()))?;
         if event == Event::DocumentEnd {
             break;
         }
@@ -82,7 +79,7 @@ fn place(marker: Marker) -> Position {
 }
 
 /// The error for a part of the text that is rejected.
-fn refused(at: Position, message: impl Into<String>) -> DefinitionError {
+fn rejected(at: Position, message: impl Into<String>) -> DefinitionError {
     DefinitionError::Syntax { message: message.into(), line: at.line, column: at.column }
 }
 
@@ -151,7 +148,7 @@ impl Builder {
             }
             Event::Alias(anchor) => {
                 let part = self.anchors.get(&anchor).cloned();
-                let part = part.ok_or_else(|| refused(at, "an alias within its own anchor"))?;
+                let part = part.ok_or_else(|| rejected(at, "an alias within its own anchor"))?;
                 self.add(part, at)
             }
             Event::SequenceStart(anchor, _) => self.open(at, anchor, Items::List(Vec::new())),
@@ -167,7 +164,7 @@ impl Builder {
     /// Begins an array or an object.
     fn open(&mut self, at: Position, anchor: usize, items: Items) -> Result<(), DefinitionError> {
         if self.open.len() >= MAX_DEPTH {
-            return Err(refused(at, "nested too deeply"));
+            return Err(rejected(at, "nested too deeply"));
         }
         self.open.push(Open { at, anchor, height: 0, size: 2, items });
         Ok(())
@@ -209,10 +206,10 @@ impl Builder {
         open.height = open.height.max(part.height);
         open.size = open.size.saturating_add(part.size);
         if depth + part.height > MAX_DEPTH {
-            return Err(refused(at, "nested too deeply"));
+            return Err(rejected(at, "nested too deeply"));
         }
         if open.size > self.room {
-            return Err(refused(at, "aliases make the document too large"));
+            return Err(rejected(at, "aliases make the document too large"));
         }
         match &mut open.items {
             Items::List(items) => items.push(part.tree),
@@ -245,7 +242,7 @@ fn scalar_part(
     let tag = tag
         .filter(|tag| tag.suffix != "!")
         .map(|tag| if tag.is_yaml_core_schema() { &*tag.suffix } else { "" });
-    let value = scalar::resolve(text, plain, tag).map_err(|message| refused(at, message))?;
+    let value = scalar::resolve(text, plain, tag).map_err(|message| rejected(at, message))?;
     let exact = match &value {
         Json::Number(number) => number::is_exact(text, number),
         // A number that is too large is text.
@@ -271,9 +268,9 @@ fn name_part(
     seen: &mut HashSet<Rc<str>>,
     at: Position,
 ) -> Result<Part, DefinitionError> {
-    let text = part.text.clone().ok_or_else(|| refused(at, "a name must be a string"))?;
+    let text = part.text.clone().ok_or_else(|| rejected(at, "a name must be a string"))?;
     if !seen.insert(text.clone()) {
-        return Err(refused(at, format!("the name `{text}` occurs twice")));
+        return Err(rejected(at, format!("the name `{text}` occurs twice")));
     }
     Ok(part)
 }
@@ -308,11 +305,11 @@ fn merge(tree: &Tree, merged: &mut Vec<Entry>, at: Position) -> Result<(), Defin
             for item in items {
                 match &item.kind {
                     Kind::Object(entries) => merged.extend(entries.iter().cloned()),
-                    _ => return Err(refused(at, "only objects can be merged")),
+                    _ => return Err(rejected(at, "only objects can be merged")),
                 }
             }
         }
-        Kind::Scalar(_) => return Err(refused(at, "only objects can be merged")),
+        Kind::Scalar(_) => return Err(rejected(at, "only objects can be merged")),
     }
     Ok(())
 }

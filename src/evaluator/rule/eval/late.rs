@@ -22,12 +22,12 @@ use serde_json::Value as Json;
 use super::{eval, variable};
 use crate::evaluator::{
     rule::{compile, node::Node, run::Run},
-    value::{Answer, Fail, List, Object, Value, steps},
+    value::{Evaluated, Fail, List, Object, Value, steps},
 };
 
 /// Evaluates a value as a rule if it is one or contains one, and otherwise returns it
 /// unchanged.
-pub(crate) fn eval_value<'a>(value: &Value<'a>, data: &Value<'a>, run: &Run) -> Answer<'a> {
+pub(crate) fn eval_value<'a>(value: &Value<'a>, data: &Value<'a>, run: &Run) -> Evaluated<'a> {
     if !holds_rules(value, run)? {
         return Ok(value.clone());
     }
@@ -54,7 +54,7 @@ fn holds_rules(value: &Value<'_>, run: &Run) -> Result<bool, Fail> {
 }
 
 /// Compiles a rule and evaluates it on `data`.
-fn eval_json<'a>(rule: &Json, data: &Value<'a>, run: &Run) -> Answer<'a> {
+fn eval_json<'a>(rule: &Json, data: &Value<'a>, run: &Run) -> Evaluated<'a> {
     run.charge(size(rule))?;
     let node = compile::part(rule).map_err(|_| Fail("the rule is nested too deeply"))?;
     let value = eval(&node, data, run)?.into_owned();
@@ -129,7 +129,7 @@ pub(crate) fn substitute(rule: &Json, data: &Value<'_>, run: &Run) -> Result<Jso
 }
 
 /// The name in a `var`: evaluated if it is an array or an object.
-fn computed_name<'a>(name: &'a Json, data: &Value<'a>, run: &Run) -> Answer<'a> {
+fn computed_name<'a>(name: &'a Json, data: &Value<'a>, run: &Run) -> Evaluated<'a> {
     match name {
         Json::Array(_) | Json::Object(_) => eval_json(name, data, run),
         scalar => Ok(scalar.into()),

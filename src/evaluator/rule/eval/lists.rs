@@ -29,11 +29,11 @@ use crate::evaluator::{
         run::Run,
         variable,
     },
-    value::{Answer, Fail, List, Value, path::Path},
+    value::{Evaluated, Fail, List, Value, path::Path},
 };
 
 /// The array that an operator iterates over, or what is in its place.
-fn subject<'a>(subject: &'a Subject, data: &Value<'a>, run: &Run) -> Answer<'a> {
+fn subject<'a>(subject: &'a Subject, data: &Value<'a>, run: &Run) -> Evaluated<'a> {
     match subject {
         Subject::Nothing => Ok(Value::Null),
         Subject::Literal(items) => Ok(Value::List(List::Json(items))),
@@ -54,7 +54,7 @@ fn items(subject: Value<'_>) -> Result<List<'_>, Fail> {
 /// In place of the array, null is an empty one for `filter` and `map`. For the
 /// others, anything that is false is an empty array, of which `none` is true and
 /// `all` and `some` are false. Anything else that is not an array fails.
-pub(crate) fn each<'a>(each: &'a Each, data: &Value<'a>, run: &Run) -> Answer<'a> {
+pub(crate) fn each<'a>(each: &'a Each, data: &Value<'a>, run: &Run) -> Evaluated<'a> {
     let subject = subject(&each.subject, data, run)?;
     let collects = matches!(each.kind, EachKind::Filter | EachKind::Map);
     if collects && subject.is_null() {
@@ -198,7 +198,7 @@ impl<'a> Test<'a> {
 /// Items that are null are skipped. The result is 0 if there is null in place of the
 /// array. It fails if the accumulator does not start as a boolean, a number or a string,
 /// or cannot be converted.
-pub(crate) fn reduce<'a>(reduce: &'a Reduce, data: &Value<'a>, run: &Run) -> Answer<'a> {
+pub(crate) fn reduce<'a>(reduce: &'a Reduce, data: &Value<'a>, run: &Run) -> Evaluated<'a> {
     let start = match eval(&reduce.start, data, run)? {
         Value::Null | Value::List(_) | Value::Object(_) => {
             return Err(Fail("the initial value is not a boolean, a number or a string"));

@@ -32,7 +32,7 @@ use super::{
     run::Run,
     variable as variables,
 };
-use crate::evaluator::value::{Answer, Fail, Object, Value, steps};
+use crate::evaluator::value::{Evaluated, Fail, Object, Value, steps};
 pub(crate) use late::eval_value;
 
 /// Evaluates a rule, or a part of one, on `data`.
@@ -42,7 +42,7 @@ pub(crate) use late::eval_value;
 /// # Errors
 ///
 /// The rule fails in flagd, or exceeds a limit of `run`.
-pub(crate) fn eval<'a>(node: &'a Node, data: &Value<'a>, run: &Run) -> Answer<'a> {
+pub(crate) fn eval<'a>(node: &'a Node, data: &Value<'a>, run: &Run) -> Evaluated<'a> {
     match node {
         Node::Constant(value) => Ok(value.into()),
         Node::Variable(variable) => read(variable, data, run),
@@ -55,7 +55,7 @@ pub(crate) fn eval<'a>(node: &'a Node, data: &Value<'a>, run: &Run) -> Answer<'a
 }
 
 /// Evaluates a node that has parts, for which [`eval`] has taken a step and a level.
-fn eval_inner<'a>(node: &'a Node, data: &Value<'a>, run: &Run) -> Answer<'a> {
+fn eval_inner<'a>(node: &'a Node, data: &Value<'a>, run: &Run) -> Evaluated<'a> {
     match node {
         // `eval` does not pass on these.
         Node::Constant(_) | Node::Variable(_) | Node::Fail(_) => eval(node, data, run),
@@ -105,7 +105,7 @@ fn eval_inner<'a>(node: &'a Node, data: &Value<'a>, run: &Run) -> Answer<'a> {
 }
 
 /// Whether a value is one of many strings.
-fn is_member<'a>(member: &'a Member, data: &Value<'a>, run: &Run) -> Answer<'a> {
+fn is_member<'a>(member: &'a Member, data: &Value<'a>, run: &Run) -> Evaluated<'a> {
     let needle = eval(&member.needle, data, run)?;
     run.charge(needle.steps())?;
     if let Some(text) = needle.as_text() {
@@ -136,7 +136,7 @@ fn kept<'a>(variable: &Variable, data: &Value<'a>) -> Option<&'a Value<'a>> {
 ///
 /// Strings usually stay where the context has them. Copying one that the context had
 /// to make takes steps.
-fn read<'a>(variable: &Variable, data: &Value<'a>, run: &Run) -> Answer<'a> {
+fn read<'a>(variable: &Variable, data: &Value<'a>, run: &Run) -> Evaluated<'a> {
     let value = match kept(variable, data) {
         Some(value) => value.clone(),
         None => variables::read(&variable.path, data),
@@ -149,7 +149,7 @@ fn read<'a>(variable: &Variable, data: &Value<'a>, run: &Run) -> Answer<'a> {
 
 /// Calls an operator on an array of arguments. The work of most operators is in
 /// proportion to the strings among them, so that these take steps.
-fn call<'a>(operator: Eager, items: &[Value<'a>], data: &Value<'a>, run: &Run) -> Answer<'a> {
+fn call<'a>(operator: Eager, items: &[Value<'a>], data: &Value<'a>, run: &Run) -> Evaluated<'a> {
     run.charge(items.iter().map(Value::steps).sum())?;
     operators::call(operator, Args::List(items), data, run)
 }
@@ -223,8 +223,8 @@ fn with_items<'a>(
     nodes: &'a [Node],
     data: &Value<'a>,
     run: &Run,
-    call: impl FnOnce(&[Value<'a>]) -> Answer<'a>,
-) -> Answer<'a> {
+    call: impl FnOnce(&[Value<'a>]) -> Evaluated<'a>,
+) -> Evaluated<'a> {
     match nodes {
         [a] => call(&[eval(a, data, run)?]),
         [a, b] => call(&[eval(a, data, run)?, eval(b, data, run)?]),
@@ -247,8 +247,8 @@ fn on_stack<'a, const N: usize>(
     nodes: &'a [Node],
     data: &Value<'a>,
     run: &Run,
-    call: impl FnOnce(&[Value<'a>]) -> Answer<'a>,
-) -> Answer<'a> {
+    call: impl FnOnce(&[Value<'a>]) -> Evaluated<'a>,
+) -> Evaluated<'a> {
     let mut items = [const { Value::Null }; N];
     for (item, node) in items.iter_mut().zip(nodes) {
         *item = eval(node, data, run)?;
@@ -268,7 +268,7 @@ fn on_stack<'a, const N: usize>(
 /// | another array | fails |
 /// | null | null if `data` is an array or an object, else `data` |
 /// | a boolean or an object | null if `data` is null, else fails |
-pub(crate) fn variable<'a>(name: &Value<'a>, data: &Value<'a>, run: &Run) -> Answer<'a> {
+pub(crate) fn variable<'a>(name: &Value<'a>, data: &Value<'a>, run: &Run) -> Evaluated<'a> {
     let no_name = Fail("the name of a variable should be a string");
     let or = |value: Value<'a>, default| if value.is_null() { default } else { value };
     match name {
@@ -289,7 +289,7 @@ pub(crate) fn variable<'a>(name: &Value<'a>, data: &Value<'a>, run: &Run) -> Ans
 
 /// The value of the variable with this name. The name can be as long as the context
 /// likes, so reading it takes steps.
-fn read_named<'a>(name: &str, data: &Value<'a>, run: &Run) -> Answer<'a> {
+fn read_named<'a>(name: &str, data: &Value<'a>, run: &Run) -> Evaluated<'a> {
     let value = variables::read_named(name, data);
     run.charge(steps(name.len()) + value.steps())?;
     Ok(value)
@@ -297,7 +297,7 @@ fn read_named<'a>(name: &str, data: &Value<'a>, run: &Run) -> Answer<'a> {
 
 /// The first item that is true (or false, as `wanted`), or else the last one, or null
 /// if there are no items. The items after it are not evaluated.
-fn until<'a>(items: &'a [Node], data: &Value<'a>, run: &Run, wanted: bool) -> Answer<'a> {
+fn until<'a>(items: &'a [Node], data: &Value<'a>, run: &Run, wanted: bool) -> Evaluated<'a> {
     let mut last = Value::Null;
     for item in items {
         last = eval(item, data, run)?;
@@ -312,7 +312,7 @@ fn until<'a>(items: &'a [Node], data: &Value<'a>, run: &Run, wanted: bool) -> An
 /// condition, or null.
 ///
 /// `clauses` are those of an `if`, or its end from a condition on.
-fn conditional<'a>(clauses: &'a [Node], data: &Value<'a>, run: &Run) -> Answer<'a> {
+fn conditional<'a>(clauses: &'a [Node], data: &Value<'a>, run: &Run) -> Evaluated<'a> {
     for clause in clauses.chunks(2) {
         match clause {
             [condition, then] if holds(condition, data, run)? => {
@@ -330,7 +330,7 @@ fn conditional<'a>(clauses: &'a [Node], data: &Value<'a>, run: &Run) -> Answer<'
 /// It can come from the context: `{"if": [true, {"var": "x"}]}` evaluates what is in
 /// `x`. So whoever provides the context provides rules, and the limits of [`Run`] hold
 /// for them too.
-fn again<'a>(value: Value<'a>, data: &Value<'a>, run: &Run) -> Answer<'a> {
+fn again<'a>(value: Value<'a>, data: &Value<'a>, run: &Run) -> Evaluated<'a> {
     match &value {
         Value::Object(object) if object.has_one_field() => eval_value(&value, data, run),
         _ => Ok(value),

@@ -28,20 +28,20 @@ fn conditions() {
 #[test]
 fn an_object_that_a_branch_gives_is_a_rule() {
     let context = json!({"rule": {"var": "x"}, "two": {"a": 1, "b": 2}, "data": {"a": 1}, "x": 5});
-    for (rule, answer) in [
+    for (rule, expected) in [
         (json!({"if": [true, {"var": "rule"}]}), "5"),
         (json!({"if": [true, {"var": "two"}]}), r#"{"a":1,"b":2}"#),
         (json!({"if": [true, {"var": "data"}]}), "fails"),
         (json!({"or": [{"var": "rule"}]}), r#"{"var":"x"}"#),
     ] {
-        assert_eq!(on(&rule, &context), answer, "{rule}");
+        assert_eq!(on(&rule, &context), expected, "{rule}");
     }
 }
 
 #[test]
 fn variables() {
     let context = json!({"s": "x", "n": null, "l": [1, 2], "x": {"y": 1}});
-    for (rule, answer) in [
+    for (rule, expected) in [
         (json!({"var": "x.y"}), "1"),
         (json!({"var": ["n", 7]}), "7"),
         (json!({"var": ["n", 7, 8]}), "null"),
@@ -54,7 +54,7 @@ fn variables() {
         (json!({"var": "$flagd.flagKey"}), r#""flag""#),
         (json!({"var": "$flagd.timestamp"}), "7"),
     ] {
-        assert_eq!(on(&rule, &context), answer, "{rule}");
+        assert_eq!(on(&rule, &context), expected, "{rule}");
     }
     let all = r#"{"$flagd":{"flagKey":"flag","timestamp":7},"a":1}"#;
     assert_eq!(on(&json!({"var": ""}), &json!({"a": 1, "$flagd": 2})), all);
@@ -89,7 +89,7 @@ fn an_outer_variable_hides_that_of_the_item() {
     let context = json!({"a": 1, "rule": {"var": "b"}});
     let items = json!([{"a": 2, "b": 3}]);
     let a_is_2 = json!({"==": [{"var": "a"}, 2]});
-    for (rule, answer) in [
+    for (rule, expected) in [
         (json!({"filter": [items, a_is_2]}), "[]"),
         (json!({"some": [items, a_is_2]}), "false"),
         (json!({"none": [items, a_is_2]}), "true"),
@@ -98,7 +98,7 @@ fn an_outer_variable_hides_that_of_the_item() {
         (json!({"filter": [items, {"==": [{"var": ".a"}, 2]}]}), r#"[{"a":2,"b":3}]"#),
         (json!({"filter": [items, {"==": [{"var": "rule"}, 3]}]}), r#"[{"a":2,"b":3}]"#),
     ] {
-        assert_eq!(on(&rule, &context), answer, "{rule}");
+        assert_eq!(on(&rule, &context), expected, "{rule}");
     }
 }
 

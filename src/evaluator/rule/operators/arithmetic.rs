@@ -9,12 +9,12 @@
 
 use crate::evaluator::{
     rule::args::{Args, argument},
-    value::{Answer, Fail, Value},
+    value::{Evaluated, Fail, Value},
 };
 
 /// `+`: the sum, 0 of no arguments. A single argument is converted to a number, and
 /// may be written without an array.
-pub(crate) fn add<'a>(args: Args<'_, 'a>) -> Answer<'a> {
+pub(crate) fn add<'a>(args: Args<'_, 'a>) -> Evaluated<'a> {
     Ok(Value::Number(match args {
         Args::Single(value) | Args::List([value]) => value.to_number()?,
         Args::List(items) => {
@@ -25,7 +25,7 @@ pub(crate) fn add<'a>(args: Args<'_, 'a>) -> Answer<'a> {
 
 /// `-`: the first argument less all others. A single argument is negated. Of no
 /// arguments, it is flagd's whole-number zero.
-pub(crate) fn subtract<'a>(args: Args<'_, 'a>) -> Answer<'a> {
+pub(crate) fn subtract<'a>(args: Args<'_, 'a>) -> Evaluated<'a> {
     match args.list()? {
         [] => Ok(Value::IntegerZero),
         [value] => Ok(Value::Number(-value.to_number()?)),
@@ -36,7 +36,7 @@ pub(crate) fn subtract<'a>(args: Args<'_, 'a>) -> Answer<'a> {
 }
 
 /// `*`: the product, 1 of no arguments.
-pub(crate) fn multiply<'a>(args: Args<'_, 'a>) -> Answer<'a> {
+pub(crate) fn multiply<'a>(args: Args<'_, 'a>) -> Evaluated<'a> {
     let mut product = 1.0;
     for item in args.list()? {
         product *= item.to_number()?;
@@ -46,7 +46,7 @@ pub(crate) fn multiply<'a>(args: Args<'_, 'a>) -> Answer<'a> {
 
 /// `/`: the first argument divided by all others, one after the other. A single argument
 /// is converted to a number. Of no arguments, it is flagd's whole-number zero.
-pub(crate) fn divide<'a>(args: Args<'_, 'a>) -> Answer<'a> {
+pub(crate) fn divide<'a>(args: Args<'_, 'a>) -> Evaluated<'a> {
     match args.list()? {
         [] => Ok(Value::IntegerZero),
         [first, rest @ ..] => {
@@ -57,14 +57,14 @@ pub(crate) fn divide<'a>(args: Args<'_, 'a>) -> Answer<'a> {
 
 /// `%`: the remainder, with the sign of the dividend: `{"%": [1, -2]}` is 1. Arguments
 /// after the second are ignored.
-pub(crate) fn remainder<'a>(args: Args<'_, 'a>) -> Answer<'a> {
+pub(crate) fn remainder<'a>(args: Args<'_, 'a>) -> Evaluated<'a> {
     let items = args.list()?;
     let (a, b) = (argument(items, 0)?, argument(items, 1)?);
     Ok(Value::Number(a.to_number()? % b.to_number()?))
 }
 
 /// `abs`: the first argument without its sign. It may be written without an array.
-pub(crate) fn abs<'a>(args: Args<'_, 'a>) -> Answer<'a> {
+pub(crate) fn abs<'a>(args: Args<'_, 'a>) -> Evaluated<'a> {
     let value = match args {
         Args::Single(value) => value,
         Args::List(items) => argument(items, 0)?,
@@ -74,7 +74,7 @@ pub(crate) fn abs<'a>(args: Args<'_, 'a>) -> Answer<'a> {
 
 /// `max` and `min`: the number that is `better` than those before it; null of no
 /// arguments.
-pub(crate) fn extreme<'a>(args: Args<'_, 'a>, better: fn(f64, f64) -> bool) -> Answer<'a> {
+pub(crate) fn extreme<'a>(args: Args<'_, 'a>, better: fn(f64, f64) -> bool) -> Evaluated<'a> {
     let [first, rest @ ..] = args.list()? else { return Ok(Value::Null) };
     let pick = |best, number| if better(number, best) { number } else { best };
     fold(first, rest, pick).map(Value::Number)

@@ -13,7 +13,7 @@
 use crate::evaluator::{
     number,
     rule::{args::Args, operator::Comparison},
-    value::{Answer, Fail, Value},
+    value::{Evaluated, Fail, Value},
 };
 
 /// A value as a number, for comparisons: null, `false` and a blank string are 0, `true`
@@ -92,7 +92,7 @@ pub(crate) fn texts<'a>(args: Args<'_, 'a>, comparison: Comparison) -> Value<'a>
 pub(crate) fn ordered<'a>(
     args: Args<'_, 'a>,
     holds: fn(&Value<'_>, &Value<'_>) -> bool,
-) -> Answer<'a> {
+) -> Evaluated<'a> {
     Ok(Value::Bool(match args.list()? {
         [a, b, c] => holds(a, b) && holds(b, c),
         [a, b, ..] => holds(a, b),

@@ -16,7 +16,7 @@ use crate::evaluator::{
         eval,
         run::Run,
     },
-    value::{Answer, Fail, List, Value},
+    value::{Evaluated, Fail, List, Value},
 };
 
 /// `in`: whether the first argument is a part of the string, or an item of the array,
@@ -24,7 +24,7 @@ use crate::evaluator::{
 ///
 /// An array within the array is a range of two numbers: `{"in": [5, [[1, 9]]]}` is true.
 #[allow(clippy::float_cmp)]
-pub(crate) fn is_in<'a>(args: Args<'_, 'a>, run: &Run) -> Answer<'a> {
+pub(crate) fn is_in<'a>(args: Args<'_, 'a>, run: &Run) -> Evaluated<'a> {
     let items = args.list()?;
     let needle = argument(items, 0)?;
     let found = match items.get(1) {
@@ -109,7 +109,7 @@ fn identical(a: &Value<'_>, b: &Value<'_>) -> Result<bool, Fail> {
 
 /// `merge`: one array of the items of all arguments that are arrays, and of the other
 /// arguments themselves.
-pub(crate) fn merge<'a>(args: Args<'_, 'a>, run: &Run) -> Answer<'a> {
+pub(crate) fn merge<'a>(args: Args<'_, 'a>, run: &Run) -> Evaluated<'a> {
     let items = match args {
         Args::Single(Value::Null | Value::Object(_)) => {
             return Err(Fail("expected an array"));
@@ -139,7 +139,7 @@ fn is_missing<'a>(name: &Value<'a>, data: &Value<'a>, run: &Run) -> Result<bool,
 
 /// `missing`: the names of those variables that are null or missing. A single name may be
 /// written without an array.
-pub(crate) fn missing<'a>(args: Args<'_, 'a>, data: &Value<'a>, run: &Run) -> Answer<'a> {
+pub(crate) fn missing<'a>(args: Args<'_, 'a>, data: &Value<'a>, run: &Run) -> Evaluated<'a> {
     let names = match args {
         Args::Single(name @ Value::Text(_)) => std::slice::from_ref(name),
         other => other.list()?,
@@ -155,7 +155,7 @@ pub(crate) fn missing<'a>(args: Args<'_, 'a>, data: &Value<'a>, run: &Run) -> An
 
 /// `missing_some`: an empty array if at least so many of the variables are present as the
 /// first argument says, or else the names of those that are missing.
-pub(crate) fn missing_some<'a>(args: Args<'_, 'a>, data: &Value<'a>, run: &Run) -> Answer<'a> {
+pub(crate) fn missing_some<'a>(args: Args<'_, 'a>, data: &Value<'a>, run: &Run) -> Evaluated<'a> {
     let items = args.list()?;
     let wanted = number::to_integer(argument(items, 0)?.to_number()?);
     let Value::List(names) = argument(items, 1)? else { return Err(Fail("expected an array")) };
@@ -190,7 +190,7 @@ fn contains(list: &List<'_>, wanted: &Value<'_>, run: &Run) -> Result<bool, Fail
 
 /// `contains_all`: whether the first array contains all items of the second. False unless
 /// there are exactly two arrays.
-pub(crate) fn contains_all<'a>(args: Args<'_, 'a>, run: &Run) -> Answer<'a> {
+pub(crate) fn contains_all<'a>(args: Args<'_, 'a>, run: &Run) -> Evaluated<'a> {
     let Some((list, wanted)) = two_lists(args) else { return Ok(Value::Bool(false)) };
     let lacks = any(wanted, run, |wanted| Ok(!contains(list, wanted, run)?))?;
     Ok(Value::Bool(!lacks))
@@ -199,7 +199,7 @@ pub(crate) fn contains_all<'a>(args: Args<'_, 'a>, run: &Run) -> Answer<'a> {
 /// `contains_any` if `positive`: whether the first array contains an item of the second.
 /// Otherwise its opposite, `contains_none`. Unless there are exactly two arrays,
 /// `contains_any` is false and `contains_none` true.
-pub(crate) fn contains_any<'a>(args: Args<'_, 'a>, run: &Run, positive: bool) -> Answer<'a> {
+pub(crate) fn contains_any<'a>(args: Args<'_, 'a>, run: &Run, positive: bool) -> Evaluated<'a> {
     let Some((list, wanted)) = two_lists(args) else { return Ok(Value::Bool(!positive)) };
     let found = any(wanted, run, |wanted| contains(list, wanted, run))?;
     Ok(Value::Bool(found == positive))
@@ -265,7 +265,7 @@ mod tests {
     #[test]
     fn what_is_missing() {
         let context = json!({"s": "x", "n": null, "r": {"cat": ["s"]}});
-        for (rule, answer) in [
+        for (rule, expected) in [
             (json!({"missing": ["s", "n", "m"]}), r#"["n","m"]"#),
             (json!({"missing": "m"}), r#"["m"]"#),
             (json!({"missing": [["s", "m"]]}), "[]"),
@@ -280,7 +280,7 @@ mod tests {
             (json!({"missing_some": [1, "m"]}), "fails"),
             (json!({"missing_some": [1]}), "fails"),
         ] {
-            assert_eq!(on(&rule, &context), answer, "{rule}");
+            assert_eq!(on(&rule, &context), expected, "{rule}");
         }
     }
 

@@ -32,7 +32,7 @@ use super::{
     run::Run,
     sem_ver,
 };
-use crate::evaluator::value::{Answer, Value};
+use crate::evaluator::value::{Evaluated, Value};
 
 /// Calls an operator on its arguments.
 ///
@@ -43,7 +43,7 @@ pub(crate) fn call<'a>(
     args: Args<'_, 'a>,
     data: &Value<'a>,
     run: &Run,
-) -> Answer<'a> {
+) -> Evaluated<'a> {
     match operator {
         Eager::Compare(comparison) => compare_any(comparison, args),
         Eager::Not => Ok(Value::Bool(compare::not(args))),
@@ -72,7 +72,7 @@ pub(crate) fn call<'a>(
 }
 
 /// A comparison of any number of arguments, whether they are an array or not.
-fn compare_any<'a>(comparison: Comparison, args: Args<'_, 'a>) -> Answer<'a> {
+fn compare_any<'a>(comparison: Comparison, args: Args<'_, 'a>) -> Evaluated<'a> {
     match comparison {
         Comparison::Equal => compare::equal(args).map(Value::Bool),
         Comparison::NotEqual => compare::equal(args).map(|equal| Value::Bool(!equal)),
@@ -225,8 +225,8 @@ pub(crate) mod testing {
     /// Asserts what rules return for an empty context.
     #[track_caller]
     pub(crate) fn assert_all<const N: usize>(cases: [(Json, &str); N]) {
-        for (rule, answer) in cases {
-            assert_eq!(of(&rule), answer, "{rule}");
+        for (rule, expected) in cases {
+            assert_eq!(of(&rule), expected, "{rule}");
         }
     }
 

@@ -2,7 +2,7 @@
 
 use crate::evaluator::{
     rule::{args::Args, eval, run::Run},
-    value::{Answer, Fail, Value},
+    value::{Evaluated, Fail, Value},
 };
 
 /// `set`: a copy of an object with one field added or replaced:
@@ -11,7 +11,7 @@ use crate::evaluator::{
 /// The value is evaluated once more if it contains a rule, as in flagd. With fewer
 /// than three arguments, or if the first is not an object, the result is the first
 /// argument. Fails if the name is not a string, or the arguments are not an array.
-pub(crate) fn set<'a>(args: Args<'_, 'a>, data: &Value<'a>, run: &Run) -> Answer<'a> {
+pub(crate) fn set<'a>(args: Args<'_, 'a>, data: &Value<'a>, run: &Run) -> Evaluated<'a> {
     let items = args.list()?;
     let [object, name, value, ..] = items else {
         return Ok(items.first().cloned().unwrap_or(Value::Null));

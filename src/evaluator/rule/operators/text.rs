@@ -9,7 +9,7 @@ use crate::evaluator::{
         args::{Args, argument},
         run::Run,
     },
-    value::{Answer, Fail, Value, steps},
+    value::{Evaluated, Fail, Value, steps},
 };
 
 /// `cat`: joins the arguments, and trims the white space at both ends of the result if
@@ -17,7 +17,7 @@ use crate::evaluator::{
 ///
 /// Without an array, the argument must be a string. `reduce` can double a string with each
 /// item, so the result takes steps.
-pub(crate) fn cat<'a>(args: Args<'_, 'a>, run: &Run) -> Answer<'a> {
+pub(crate) fn cat<'a>(args: Args<'_, 'a>, run: &Run) -> Evaluated<'a> {
     let items = match args {
         Args::Single(text @ Value::Text(_)) => return Ok(text.clone()),
         other => other.list()?,
@@ -46,7 +46,7 @@ pub(crate) fn cat<'a>(args: Args<'_, 'a>, run: &Run) -> Answer<'a> {
 /// | `{"substr": ["abcdef", 1, -2]}` | `bcd` |
 /// | `{"substr": ["abcdef", 9, 9]}` | `abcdef` |
 /// | `{"substr": ["abcdef", 5, -5]}` | fails |
-pub(crate) fn substr<'a>(args: Args<'_, 'a>) -> Answer<'a> {
+pub(crate) fn substr<'a>(args: Args<'_, 'a>) -> Evaluated<'a> {
     let items = args.list()?;
     let text = argument(items, 0)?.to_text()?;
     let mut from = number::to_integer(argument(items, 1)?.to_number()?);

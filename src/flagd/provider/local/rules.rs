@@ -90,11 +90,11 @@ pub(crate) struct Custom {
     /// The definition that the source delivered last, because it will not deliver
     /// it again. `None` before the first, and after an error, when the source
     /// delivers its current definition.
-    pub(crate) last: Option<Given>,
+    pub(crate) last: Option<Delivered>,
 }
 
 /// A definition that a source delivered, before or after it was compiled.
-pub(crate) enum Given {
+pub(crate) enum Delivered {
     /// Not compiled yet. A shutdown in the meantime leaves it to the next task.
     Definition(Arc<Definition>),
     /// Compiled to rules, or invalid, with the message.

@@ -25,7 +25,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use super::rules::{Custom, Given, Local, Origin, Rules, source};
+use super::rules::{Custom, Delivered, Local, Origin, Rules, source};
 use crate::{
     context_change::ChangedFields,
     evaluator::{DefinitionError, FlagSet},
@@ -101,22 +101,22 @@ impl Supervisor {
     /// is in `custom.last`, for the next task.
     async fn follow(&mut self, custom: &mut Custom) {
         // An earlier initialization received what the source will not deliver again.
-        if let Some(Given::Compiled(last)) = &custom.last {
+        if let Some(Delivered::Compiled(last)) = &custom.last {
             self.accept(last.clone(), None);
         }
         loop {
-            if let Some(Given::Definition(definition)) = &custom.last {
+            if let Some(Delivered::Definition(definition)) = &custom.last {
                 let (compiled, changed) =
                     self.compile(definition.clone(), custom.source.name()).await;
                 let definition = definition.clone();
-                custom.last = Some(Given::Compiled(compiled.clone()));
+                custom.last = Some(Delivered::Compiled(compiled.clone()));
                 self.accept(compiled.clone(), changed);
                 if let Ok(rules) = compiled {
                     self.warn(definition, &rules, custom.source.name()).await;
                 }
             }
             match self.driver.drive(custom.source.next()).await {
-                Ok(definition) => custom.last = Some(Given::Definition(Arc::new(definition))),
+                Ok(definition) => custom.last = Some(Delivered::Definition(Arc::new(definition))),
                 Err(error) => {
                     custom.last = None;
                     self.away = true;

@@ -9,11 +9,13 @@ use super::{
     rate_limit::RateLimit,
     spec::Spec,
 };
-use crate::optoggles::{
-    api::{self, Api, Sent},
-    failure::Failure,
-    secret::Secret,
-    toggle::Toggle,
+use crate::{
+    http::Secret,
+    optoggles::{
+        api::{self, Api, Sent},
+        failure::Failure,
+        toggle::Toggle,
+    },
 };
 
 /// The content type of semantic patches.

@@ -4,8 +4,8 @@ use std::fmt;
 
 use super::{account::Account, flags::LaunchDarklyTarget, known::KnownFlags, merge::Additions};
 use crate::{
-    http::public_name,
-    optoggles::{failure::Failure, record::Record, secret::Secret},
+    http::{Secret, public_name},
+    optoggles::{failure::Failure, record::Record},
 };
 
 /// Where the API is, if not told otherwise.

@@ -23,9 +23,9 @@ use tokio::sync::mpsc;
 use tonic::{Code, Status};
 
 use crate::server::{
-    body::{self, Received, Reply},
+    body::{self, Received, ResponseBody},
     core::Core,
-    evaluation::{answer, events},
+    evaluation::{events, request},
     protocol::{
         connect::{Codec, checked, error},
         envelope::{self, Framing},
@@ -45,12 +45,12 @@ pub(crate) async fn serve(
     codec: Codec,
     content_type: &'static str,
     request: Request<&mut Received>,
-) -> Response<Reply> {
-    let reply = match subscribe(core, codec, request).await {
-        Ok(messages) => Reply::stream(messages, |status| Frame::data(end(status))),
-        Err(status) => Reply::bytes(end(&status)),
+) -> Response<ResponseBody> {
+    let body = match subscribe(core, codec, request).await {
+        Ok(messages) => ResponseBody::stream(messages, |status| Frame::data(end(status))),
+        Err(status) => ResponseBody::bytes(end(&status)),
     };
-    let mut response = respond::content(StatusCode::OK, content_type, Bytes::new()).map(|_| reply);
+    let mut response = respond::content(StatusCode::OK, content_type, Bytes::new()).map(|_| body);
     response.headers_mut().insert(ACCEPTED, HeaderValue::from_static(envelope::IDENTITY));
     response
 }
@@ -66,7 +66,7 @@ async fn subscribe(
     let bytes = body::read(body, core.max_body.saturating_add(envelope::PREFIX)).await;
     let bytes = bytes.map_err(|error| grpc::unread(&error, core.max_body))?;
     read(codec, &envelope::message(bytes, Framing::Connect)?)?;
-    let selector = answer::selector(core, &parts.headers)?;
+    let selector = request::selector(core, &parts.headers)?;
     Ok(events::subscribe(core, selector, timeout, codec))
 }
 

@@ -26,11 +26,11 @@ use serde_json::{Map, Value, json};
 use tonic::{Code, Status};
 
 use crate::server::{
-    body::{self, Received, Reply},
+    body::{self, Received, ResponseBody},
     core::Core,
     evaluation::{
-        answer::{self, Asked},
-        resolve::{Question, Resolved, Typed},
+        request::{self, EvaluationRequest},
+        resolve::{Evaluation, Resolved, Typed},
         resolve_all,
     },
     protocol::{
@@ -67,25 +67,25 @@ pub(crate) async fn serve(
     codec: Codec,
     content_type: &'static str,
     request: Request<&mut Received>,
-) -> Response<Reply> {
+) -> Response<ResponseBody> {
     let (parts, body) = request.into_parts();
-    let answer = async {
+    let result = async {
         let timeout = checked(&parts.headers, &CONTENT_ENCODING)?;
         if timeout.is_some_and(|timeout| timeout.is_zero()) {
             return Err(Status::deadline_exceeded("the client's timeout has passed"));
         }
         let bytes = body::read(body, core.max_body).await;
         let bytes = bytes.map_err(|error| grpc::unread(&error, core.max_body))?;
-        answer(core, procedure, codec, &parts.headers, timeout, &bytes).await
+        evaluate(core, procedure, codec, &parts.headers, timeout, &bytes).await
     };
-    match answer.await {
+    match result.await {
         Ok(bytes) => respond::content(StatusCode::OK, content_type, bytes),
         Err(status) => failed(&status),
     }
 }
 
 /// Evaluates the request in `bytes`, and writes the body of the response.
-async fn answer(
+async fn evaluate(
     core: &Core,
     procedure: Procedure,
     codec: Codec,
@@ -94,19 +94,20 @@ async fn answer(
     bytes: &Bytes,
 ) -> Result<Bytes, Status> {
     let (key, message) = decode(procedure, codec, bytes)?;
-    let asked = Asked { headers, context: message.context(), patience: &|| timeout };
+    let request =
+        EvaluationRequest { headers, context: message.context(), client_timeout: &|| timeout };
     let Procedure::Resolve(kind, version) = procedure else {
-        let answer = |question: &Question<'_>| match codec {
-            Codec::Proto => proto(|out| resolve_all::write(question, out)),
-            Codec::Json => Bytes::from(resolve_all::json(question).to_string()),
+        let write = |evaluation: &Evaluation<'_>| match codec {
+            Codec::Proto => proto(|out| resolve_all::write(evaluation, out)),
+            Codec::Json => Bytes::from(resolve_all::json(evaluation).to_string()),
         };
-        return asked.ask(core, answer).await;
+        return request.evaluate(core, write).await;
     };
-    let answer = |resolved: &Resolved<'_>| match codec {
-        Codec::Proto => proto(|out| answer::write(resolved, version, out)),
+    let write = |resolved: &Resolved<'_>| match codec {
+        Codec::Proto => proto(|out| request::write(resolved, version, out)),
         Codec::Json => Bytes::from(json(resolved)),
     };
-    asked.resolve(core, &key, kind, version, answer).await
+    request.resolve(core, &key, kind, version, write).await
 }
 
 /// What `write` writes, without an envelope.
@@ -199,7 +200,7 @@ fn whole(value: f64) -> Option<i64> {
 
 /// The response to a call that failed, with the HTTP status that Connect has for
 /// it.
-fn failed(status: &Status) -> Response<Reply> {
+fn failed(status: &Status) -> Response<ResponseBody> {
     let http = http_status(status.code());
     let mut response = respond::content(http, "application/json", error(status).to_string());
     if status.code() == Code::Unimplemented {
@@ -218,14 +219,15 @@ mod tests {
     fn requests_in_json() {
         let procedure = Procedure::Resolve(Kind::Boolean, Version::V1);
         let decoded = |text: &'static str| {
-            let (key, asked) = decode(procedure, Codec::Json, &Bytes::from_static(text.as_bytes()))
-                .map_err(|status| status.message().to_owned())?;
-            let Message::Json(context) = asked else { panic!("no JSON") };
+            let (key, request) =
+                decode(procedure, Codec::Json, &Bytes::from_static(text.as_bytes()))
+                    .map_err(|status| status.message().to_owned())?;
+            let Message::Json(context) = request else { panic!("no JSON") };
             Ok::<_, String>((key, Value::from(context)))
         };
         assert_eq!(decoded("{}"), Ok((String::new(), json!({}))));
-        let asked = r#"{"flag_key": "f", "context": {"a": [1]}, "unknown": {}}"#;
-        assert_eq!(decoded(asked), Ok(("f".to_owned(), json!({"a": [1]}))));
+        let request = r#"{"flag_key": "f", "context": {"a": [1]}, "unknown": {}}"#;
+        assert_eq!(decoded(request), Ok(("f".to_owned(), json!({"a": [1]}))));
         assert_eq!(
             decoded(r#"{"flagKey": null, "context": null}"#),
             Ok((String::new(), json!({})))

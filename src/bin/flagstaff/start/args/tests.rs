@@ -52,6 +52,9 @@ const OPTIONS: &[Row] = &[
     ("client-ca-path", None, Some("FLAGSTAFF_CLIENT_CA_PATH"), None, "a"),
     ("default-flag-set", None, Some("FLAGSTAFF_DEFAULT_FLAG_SET"), None, "shop"),
     ("bucketing", None, Some("FLAGD_BUCKETING"), Some("string"), "cbor"),
+    ("facts", None, Some("FLAGSTAFF_FACTS"), None, "https://facts.internal"),
+    ("facts-token-file", None, Some("FLAGSTAFF_FACTS_TOKEN_FILE"), None, "a"),
+    ("facts-prefix", None, Some("FLAGSTAFF_FACTS_PREFIX"), None, "a"),
 ];
 
 fn command() -> Command {
@@ -94,6 +97,7 @@ fn each_form_of_an_option_takes_its_value() {
         let others: &[&str] = match *long {
             "server-cert-path" => &["--server-key-path=other"],
             "server-key-path" => &["--server-cert-path=other"],
+            "facts-token-file" | "facts-prefix" => &["--facts=http://other"],
             "client-ca-path" => &["--server-cert-path=other", "--server-key-path=other"],
             _ => &[],
         };

@@ -1,0 +1,99 @@
+//! `--facts` of `start` and `eval`, with a double of the store.
+
+use std::{fs, time::Duration};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::{
+    double::{Does, Store},
+    program::{Finished, finish, flagstaff, run},
+    start::{addresses, start},
+    support::wait::becomes_true,
+};
+
+/// A directory with a flag that depends on the fact `tier`.
+fn directory() -> TempDir {
+    let rule = json!({"if": [{"==": [{"var": "tier"}, "gold"]}, "five", "one"]});
+    let variants = json!({"five": 5, "one": 1});
+    let flag = json!({"state": "ENABLED", "variants": variants, "defaultVariant": "one", "targeting": rule});
+    let directory = tempfile::tempdir().unwrap();
+    let flags = json!({"flags": {"replicas": flag}});
+    fs::write(directory.path().join("flags.json"), flags.to_string()).unwrap();
+    fs::write(directory.path().join("token"), "hush\n").unwrap();
+    directory
+}
+
+#[tokio::test]
+async fn the_server_evaluates_with_facts() {
+    let store = Store::start().await;
+    store.requires("hush");
+    store.set("acme-1", "tier", "gold");
+    store.set("other", "tier", "gold");
+    let directory = directory();
+    let args = ["--uri", "file:flags.json", "--facts", &store.url, "--facts-token-file", "token"];
+    let mut command = start(&directory, &[&args[..], &["--facts-prefix", "acme-"]].concat());
+    command.env("FLAGD_LOG_FORMAT", "json");
+    let (child, addresses) = addresses(command).await;
+    let (_, evaluation) = addresses.iter().find(|(service, _)| service == "evaluation").unwrap();
+    let port = evaluation.port().to_string();
+    let replicas = async |key: &str| -> Value {
+        let key = format!("targetingKey={key}");
+        let options = ["eval", "--deadline-ms", "10000", "--port", &port, "--json"];
+        run(&[&options[..], &["replicas", "-c", &key]].concat()).await.json()["value"].clone()
+    };
+    assert_eq!(replicas("acme-1").await, json!(5));
+    assert_eq!(replicas("acme-2").await, json!(1));
+    assert_eq!(replicas("other").await, json!(1), "not in the prefix");
+    store.set("acme-2", "tier", "gold");
+    becomes_true("the change", async || replicas("acme-2").await == json!(5)).await;
+    assert!(store.asked("GET /api/fact/").is_empty(), "no request for an evaluation");
+    drop(child);
+}
+
+#[tokio::test]
+async fn one_evaluation_with_facts() {
+    let store = Store::start().await;
+    store.set("acme", "tier", "gold");
+    let directory = directory();
+    let eval = async || {
+        let options = ["eval", "replicas", "--file", "flags.json", "-c", "targetingKey=acme"];
+        let mut command = flagstaff(&options);
+        command.args(["--deadline-ms", "10000"]).current_dir(directory.path());
+        command.env("FLAGSTAFF_FACTS", &store.url);
+        finish(command).await
+    };
+    let Finished { code, out, err } = eval().await;
+    assert_eq!(code, Some(0), "{err}");
+    assert!(out.contains("replicas = 5"), "{out}");
+    store.does(|_| Some(Does::Status(403)));
+    let Finished { code, err, .. } = eval().await;
+    assert_eq!(code, Some(1));
+    assert!(err.contains("403 Forbidden"), "{err}");
+}
+
+#[tokio::test]
+async fn options_that_cannot_be_are_named() {
+    let invalid = ["eval", "flag", "--facts", "ftp://zoe:hush@facts"];
+    let Finished { code, err, .. } = run(&invalid).await;
+    assert_eq!(code, Some(2));
+    assert!(err.contains("--facts") && err.contains("http://") && !err.contains("hush"), "{err}");
+    let alone = ["start", "--uri", "file:flags.json", "--facts-prefix", "acme-"];
+    let Finished { code, err, .. } = run(&alone).await;
+    assert_eq!(code, Some(2));
+    assert!(err.contains("--facts"), "{err}");
+}
+
+/// An outage of the store must not keep the server from starting.
+#[tokio::test]
+async fn the_server_starts_without_facts() {
+    let store = Store::start().await;
+    store.does(|_| Some(Does::Status(503)));
+    let directory = directory();
+    let mut command = start(&directory, &["--uri", "file:flags.json", "--facts", &store.url]);
+    command.env("FLAGD_LOG_FORMAT", "json");
+    let begun = std::time::Instant::now();
+    let (child, _) = addresses(command).await;
+    assert!(begun.elapsed() >= Duration::from_secs(5), "it waits for them a while");
+    drop(child);
+}

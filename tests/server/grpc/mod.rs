@@ -1,0 +1,5 @@
+//! Evaluation over gRPC: results, statuses and encodings.
+
+mod encodings;
+pub mod statuses;
+mod unary;
