@@ -62,7 +62,7 @@ pub enum ClientError {
     #[error("{name} redirects more than {1} times", name = excerpt(.0))]
     Redirects(String, usize),
     /// The body has a content coding that is not supported, which is the second field.
-    /// Gzip is, except in [parts](ClientBody::chunk).
+    /// Gzip is, except in [parts](crate::http::ClientBody::chunk).
     #[error(
         "the response from {name} has the content coding `{1}`, which is not supported",
         name = excerpt(.0)
