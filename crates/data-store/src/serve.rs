@@ -1,6 +1,6 @@
 //! Starts the server and its jobs, and stops them.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
 use flagstaff::http::{Certificates, Server, tls::ServerTls};
 use service::{
