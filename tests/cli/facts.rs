@@ -83,8 +83,8 @@ async fn manifests_with_facts() {
     let render = async |options: &[&str]| {
         let mut command = flagstaff(&["render", "web.yaml", "--file", "flags.json"]);
         command.args(["--deadline-ms", "10000"]).args(options).current_dir(directory.path());
-        command.env("FLAGSTAFF_FACTS_TOKEN_FILE", "token");
-        finish(command.env("ARGOCD_APP_NAME", "acme-prod")).await
+        command.env("FLAGSTAFF_FACTS_TOKEN_FILE", "token").env("ARGOCD_APP_NAME", "acme-prod");
+        finish(command).await
     };
     let rendered = render(&["--facts", &store.url]).await;
     assert_eq!((rendered.code, &*rendered.out), (Some(0), "replicas: 5\n"), "{rendered:?}");

@@ -179,8 +179,7 @@ async fn facts_follow_the_store() {
         for facts in [&cached, &mirror] {
             for (identity, value) in [("acme", "silver"), ("acme-new", "free")] {
                 let now = async || fields(facts, identity).await;
-                let passed =
-                    becomes(identity, Instant::now(), json!({ "tier": value }), now).await;
+                let passed = becomes(identity, Instant::now(), json!({ "tier": value }), now).await;
                 println!("{identity}: {passed:?}");
             }
         }

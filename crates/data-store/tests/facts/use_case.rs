@@ -104,7 +104,8 @@ async fn a_fact_that_a_cms_writes_changes_flags_everywhere() {
     };
     let store = Program::new();
     let token = |name: &str, permission: &str| {
-        let added = store.run(&["token", "add", name, "--permission", permission, "--prefix=acme-"]);
+        let added =
+            store.run(&["token", "add", name, "--permission", permission, "--prefix=acme-"]);
         assert_eq!(added.code, 0, "{added:?}");
         added.out.trim().to_owned()
     };
