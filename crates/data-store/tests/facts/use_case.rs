@@ -182,7 +182,7 @@ async fn a_fact_that_a_cms_writes_changes_flags_everywhere() {
         loop {
             let event = timeout(LONG, events.next()).await.expect("a change of the flag");
             if let Some(ProviderEvent::ConfigurationChanged(ChangedFlags::Keys(keys))) = event {
-                assert_eq!(keys, ["replicas"]);
+                assert_eq!(*keys, ["replicas"]);
                 return begun.elapsed();
             }
         }
