@@ -15,16 +15,13 @@ use service::{access::Principal, audit, problem::Problem, storage::StorageError,
 
 use super::{
     facts::Page,
-    request::{Identity, Params, limit},
+    request::{Identity, PAGE, Params, limit},
 };
 use crate::{
     fact::{self, Context},
     secret::{self, Names},
     store::Store,
 };
-
-/// How many identities a page has at most, and how many are read at a time.
-const PAGE: i64 = 10_000;
 
 /// `GET /identity`: identities, and what they have.
 pub(super) async fn list(
