@@ -1,4 +1,4 @@
-//! `--facts` of `start` and `eval`, with a double of the store.
+//! `--facts` of `start`, `eval` and `render`, with a double of the store.
 
 use std::{fs, time::Duration};
 
@@ -73,11 +73,39 @@ async fn one_evaluation_with_facts() {
 }
 
 #[tokio::test]
+async fn manifests_with_facts() {
+    let store = Store::start().await;
+    store.requires("hush");
+    store.set("acme-prod", "tier", "gold");
+    let directory = directory();
+    let template = r#"replicas: [{ env "replicas" }]"#;
+    fs::write(directory.path().join("web.yaml"), template).unwrap();
+    let render = async |options: &[&str]| {
+        let mut command = flagstaff(&["render", "web.yaml", "--file", "flags.json"]);
+        command.args(["--deadline-ms", "10000"]).args(options).current_dir(directory.path());
+        command.env("FLAGSTAFF_FACTS_TOKEN_FILE", "token").env("ARGOCD_APP_NAME", "acme-prod");
+        finish(command).await
+    };
+    let rendered = render(&["--facts", &store.url]).await;
+    assert_eq!((rendered.code, &*rendered.out), (Some(0), "replicas: 5\n"), "{rendered:?}");
+    let other = render(&["--facts", &store.url, "--identity", "other"]).await;
+    assert_eq!((other.code, &*other.out), (Some(0), "replicas: 1\n"), "{other:?}");
+    store.requires("another");
+    let Finished { code, out, err } = render(&["--facts", &store.url]).await;
+    assert_eq!((code, &*out), (Some(1), ""), "{err}");
+    assert!(err.contains("web.yaml:1:") && err.contains("401 Unauthorized"), "{err}");
+    assert!(!err.contains("hush"), "{err}");
+}
+
+#[tokio::test]
 async fn options_that_cannot_be_are_named() {
-    let invalid = ["eval", "flag", "--facts", "ftp://zoe:hush@facts"];
-    let Finished { code, err, .. } = run(&invalid).await;
-    assert_eq!(code, Some(2));
-    assert!(err.contains("--facts") && err.contains("http://") && !err.contains("hush"), "{err}");
+    for invalid in [["eval", "flag"], ["render", "web.yaml"]] {
+        let invalid = [&invalid[..], &["--facts", "ftp://zoe:hush@facts"]].concat();
+        let Finished { code, err, .. } = run(&invalid).await;
+        assert_eq!(code, Some(2));
+        assert!(err.contains("--facts") && err.contains("http://"), "{err}");
+        assert!(!err.contains("hush"), "{err}");
+    }
     let alone = ["start", "--uri", "file:flags.json", "--facts-prefix", "acme-"];
     let Finished { code, err, .. } = run(&alone).await;
     assert_eq!(code, Some(2));

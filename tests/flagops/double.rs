@@ -472,6 +472,9 @@ fn list(data: &Data, kind: &str, query: &HashMap<&str, String>) -> Response {
     let prefix = query.get("prefix").map_or("", String::as_str);
     let after = query.get("after").map_or("", String::as_str);
     let limit = query.get("limit").map_or(usize::MAX, |limit| limit.parse().unwrap());
+    if query.contains_key("limit") && !(1..=10_000).contains(&limit) {
+        return problem(400, "invalid");
+    }
     let all: BTreeSet<_> = data.facts.keys().chain(data.secrets.keys()).collect();
     let selected = all.into_iter().filter(|id| id.starts_with(prefix) && ***id > *after);
     let mut selected: Vec<_> = selected.collect();

@@ -13,15 +13,10 @@
 //! A result goes to standard output, and an error to standard error. With `--json`, both go to
 //! standard output as one line, so that a script has one place to read.
 
-use std::{fmt, io, time::Duration};
+use std::{fmt, io};
 
 use clap::ValueEnum;
-use flagstaff::{
-    FlagdProvider,
-    flagd::Resolver,
-    flagops::{Facts, Outage},
-    reason,
-};
+use flagstaff::{FlagdProvider, flagd::Resolver, reason};
 use open_feature::{
     EvaluationContext, EvaluationError, EvaluationErrorCode as Code, EvaluationResult,
     provider::{FeatureProvider, ResolutionDetails},
@@ -86,8 +81,8 @@ pub(crate) async fn run(args: Args) -> Exit {
         Ok(options) => options,
         Err(error) => return failed(Exit::Usage, &chain(&error)),
     };
-    let client = match args.facts.client() {
-        Ok(client) => client,
+    let facts = match args.facts.once() {
+        Ok(facts) => facts,
         Err(error) => return failed(Exit::Usage, &error),
     };
     let from_file = options.resolver() == Resolver::File;
@@ -97,11 +92,8 @@ pub(crate) async fn run(args: Args) -> Exit {
     }
     let context = convert::to_context(fields);
     let mut provider = FlagdProvider::new(options);
-    if let Some(client) = client {
-        // One evaluation needs no stream, and must not hide that the facts are missing. The deadline of
-        // the provider ends the wait.
-        let facts = Facts::builder(client).watch(false).outage(Outage::Fail);
-        provider = provider.with_context_source(facts.wait(Duration::from_secs(60)).build());
+    if let Some(facts) = facts {
+        provider = provider.with_context_source(facts);
     }
     let mut initialized = provider.clone();
     initialized.initialize(&EvaluationContext::default()).await;

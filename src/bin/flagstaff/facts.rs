@@ -1,8 +1,8 @@
-//! The options `--facts` and `--facts-token-file` of `start` and `eval`.
+//! The options `--facts` and `--facts-token-file` of `start`, `eval` and `render`.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
-use flagstaff::flagops::{FactsClient, FactsError, Secret};
+use flagstaff::flagops::{Facts, FactsClient, FactsError, Outage, Secret};
 
 use crate::excerpt::chain;
 
@@ -34,5 +34,19 @@ impl FactsArgs {
         }
         let invalid = |error: FactsError| format!("--facts (FLAGSTAFF_FACTS): {}", chain(&error));
         builder.build().map(Some).map_err(invalid)
+    }
+
+    /// Facts for evaluations that end with this run; `None` if no store was given. They need no
+    /// stream, and must not hide that facts are missing. The deadline of the provider ends the wait.
+    ///
+    /// # Errors
+    ///
+    /// The URL is invalid.
+    pub(crate) fn once(&self) -> Result<Option<Facts>, String> {
+        let facts = |client| {
+            let facts = Facts::builder(client).watch(false).outage(Outage::Fail);
+            facts.wait(Duration::from_secs(60)).build()
+        };
+        Ok(self.client()?.map(facts))
     }
 }

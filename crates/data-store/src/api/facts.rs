@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::json;
 use service::{access::Principal, problem::Problem, storage::StorageError, time};
 
-use super::request::{Identity, IfFact, Json, Named, Params, limit, tags};
+use super::request::{Identity, IfFact, Json, Named, PAGE, Params, limit, tags};
 use crate::{
     fact::{self, Context, Fact, MAX_FACTS, Value},
     name,
@@ -45,7 +45,7 @@ pub(super) async fn list(
     Params(page): Params<Page>,
 ) -> Result<Response, Problem> {
     principal.require(READ)?;
-    let limit = limit(page.limit, 1_000)?;
+    let limit = limit(page.limit, PAGE)?;
     let read = store.storage().read(move |sql| -> Result<_, StorageError> {
         let now = time::now();
         fact::page(sql, &page.prefix, &page.after, limit, now)

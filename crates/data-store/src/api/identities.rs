@@ -13,15 +13,12 @@ use service::{access::Principal, problem::Problem};
 
 use super::{
     facts::Page,
-    request::{Identity, Params, limit},
+    request::{Identity, PAGE, Params, limit},
 };
 use crate::{
     identity::{self, Listed, Reads},
     store::Store,
 };
-
-/// How many identities a page has at most, and how many are read at a time.
-const PAGE: i64 = 10_000;
 
 /// `GET /identity`: identities, and what they have.
 pub(super) async fn list(

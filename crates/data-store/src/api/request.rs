@@ -138,6 +138,10 @@ pub(super) fn tags<'a>(
     Ok(tags)
 }
 
+/// How many identities a page has at most, with or without their facts, and how many are read
+/// at a time.
+pub(super) const PAGE: i64 = 10_000;
+
 /// How many entries a page has.
 pub(super) fn limit(asked: Option<i64>, most: i64) -> Result<i64, Problem> {
     match asked {

@@ -46,8 +46,10 @@ async fn pages_have_every_identity_once() {
         let expected: Vec<String> = (0..25).map(|it| format!("p-{it:02}")).collect();
         assert_eq!(seen, expected);
         for limit in ["0", "-1", "10001", "x"] {
-            let response = store.get(&format!("/api/identity?limit={limit}")).await;
-            problem(response, StatusCode::BAD_REQUEST).await;
+            for path in ["identity", "fact"] {
+                let response = store.get(&format!("/api/{path}?limit={limit}")).await;
+                problem(response, StatusCode::BAD_REQUEST).await;
+            }
         }
     }
 }
@@ -65,6 +67,8 @@ async fn without_a_limit_the_list_is_complete() {
     assert_eq!(all["identities"].as_object().unwrap().len(), 21_000);
     assert!(all.get("next").is_none());
     // Facts come in pages, which go on where the last one ended.
+    let page = store.json("/api/fact?limit=10000").await;
+    assert_eq!(page["facts"].as_object().unwrap().len(), 10_000);
     let page = store.json("/api/fact?limit=1000&after=19999").await;
     assert_eq!(page["facts"].as_object().unwrap().len(), 1_000);
     assert_eq!(page["next"], "20999");

@@ -34,7 +34,7 @@ use std::{
 };
 
 use clap::builder::NonEmptyStringValueParser;
-use flagstaff::{FlagdOptions, FlagdProvider, flagd::Resolver};
+use flagstaff::{FlagdOptions, FlagdProvider, flagd::Resolver, flagops::Facts};
 use open_feature::{EvaluationContext, provider::FeatureProvider as _};
 use tokio::{runtime::Handle, sync::oneshot};
 
@@ -50,6 +50,7 @@ use crate::{
     context,
     excerpt::{chain, shown},
     exit::{Exit, failed},
+    facts::FactsArgs,
     json, output,
 };
 
@@ -91,6 +92,8 @@ pub(crate) struct Args {
     #[arg(allow_hyphen_values = true)]
     append: String,
     #[command(flatten)]
+    facts: FactsArgs,
+    #[command(flatten)]
     connection: Connection,
 }
 
@@ -100,11 +103,15 @@ const STACK: usize = 64 << 20;
 
 /// Renders everything, then writes it.
 pub(crate) async fn run(args: Args) -> Exit {
-    let Args { paths, out, identity, properties, json_properties, prepend, append, connection } =
-        args;
+    let Args { paths, out, identity, properties, .. } = args;
+    let Args { json_properties, prepend, append, facts, connection, .. } = args;
     let options = match connection.options() {
         Ok(options) => options,
         Err(error) => return failed(Exit::Usage, &chain(&error)),
+    };
+    let facts = match facts.once() {
+        Ok(facts) => facts,
+        Err(message) => return failed(Exit::Usage, &message),
     };
     let fields = match subject::fields(identity, properties, json_properties, env::vars_os()) {
         Ok(fields) => fields,
@@ -122,7 +129,8 @@ pub(crate) async fn run(args: Args) -> Exit {
     }
     let from_file = options.resolver() == Resolver::File;
     let around = Around { before: prepend, after: append };
-    let rendered = match render(options, json::to_context(fields), inputs, around).await {
+    let provider = provider(options, facts);
+    let rendered = match render(provider, json::to_context(fields), inputs, around).await {
         Ok(rendered) => rendered,
         // There is nothing to reach.
         Err(error) if from_file => return failed(Exit::No, &error.message),
@@ -169,12 +177,11 @@ impl Failure {
 
 /// Renders the files with the flags of a provider.
 async fn render(
-    options: FlagdOptions,
+    provider: FlagdProvider,
     context: EvaluationContext,
     inputs: Vec<Input>,
     around: Around,
 ) -> Result<Vec<Rendered>, Failure> {
-    let provider = provider(options);
     provider.clone().initialize(&EvaluationContext::default()).await;
     let flags = Arc::new(Flags::new(provider.clone(), context, Handle::current()));
     let (sender, receiver) = oneshot::channel();
@@ -193,10 +200,13 @@ async fn render(
     rendered
 }
 
-/// The provider that evaluates the flags. A source of further fields, such as the facts of a
-/// store, is added here, with `with_context_source`.
-fn provider(options: FlagdOptions) -> FlagdProvider {
-    FlagdProvider::new(options)
+/// The provider that evaluates the flags, with facts if there are any.
+fn provider(options: FlagdOptions, facts: Option<Facts>) -> FlagdProvider {
+    let provider = FlagdProvider::new(options);
+    match facts {
+        Some(facts) => provider.with_context_source(facts),
+        None => provider,
+    }
 }
 
 /// Renders one file after the other, until one fails.
