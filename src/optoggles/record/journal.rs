@@ -35,7 +35,10 @@ use std::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Deserializer, Value};
 
-use super::{RecordError, Targets};
+use super::{
+    entry::{Entry, Targets},
+    error::RecordError,
+};
 
 /// How long the changes may be in any case before the file is written whole again, so that
 /// a small one is not written whole all the time.
@@ -190,7 +193,7 @@ impl Journal {
             }
         }
         for toggles in targets.values_mut() {
-            toggles.retain(|_, entry| *entry != super::Entry::default());
+            toggles.retain(|_, entry| *entry != Entry::default());
         }
         Ok(Some((id, targets)))
     }

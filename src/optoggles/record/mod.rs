@@ -21,27 +21,31 @@
 //! and what could not be written is written with the next change. Nothing but the writing
 //! waits for the disk.
 
+mod entry;
+mod error;
 mod journal;
 
 #[cfg(test)]
 mod tests;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     hash::{BuildHasher as _, RandomState},
     io,
     path::PathBuf,
     sync::{Arc, Mutex as SyncMutex, MutexGuard, PoisonError},
 };
 
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tokio::{sync::Mutex, task::spawn_blocking};
 
-use self::journal::Journal;
+pub use self::error::RecordError;
 pub(crate) use self::journal::write_atomically;
+use self::{
+    entry::{Entry, Targets},
+    journal::Journal,
+};
 use super::users::Users;
-use crate::excerpt::shown;
 
 /// The record of one instance. Clones are handles to the same record.
 ///
@@ -78,67 +82,6 @@ struct Content {
     targets: Targets,
     /// The entries whose last change the file lacks, by target and key.
     missing: BTreeSet<(String, String)>,
-}
-
-/// What is recorded, by the id of the target, then by the key of the toggle or of the list.
-type Targets = BTreeMap<String, BTreeMap<String, Entry>>;
-
-/// What is recorded about a toggle at a target.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Entry {
-    /// The spec with which this program created the toggle, which is needed to remove
-    /// it. `None`: the toggle was made by somebody else.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    created: Option<Map<String, Value>>,
-    /// The spec with which this program was about to create the toggle, if the record does
-    /// not say how that ended.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    intended: Option<Map<String, Value>>,
-    /// The list that was last written to a target that does not report whom it has.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    last: Option<Users>,
-    /// The users that this program has added, by the list they are on, such as that of
-    /// an environment.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    added: BTreeMap<String, Users>,
-}
-
-/// Why a record cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum RecordError {
-    /// The file cannot be read or written.
-    #[error("cannot {action} the state in {path}", path = shown(path))]
-    Io {
-        /// `read` or `write`.
-        action: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// The error of the operating system.
-        source: io::Error,
-    },
-    /// The file is not a record of a known version.
-    #[error("{path} is not a state file of flagstaff: {reason}", path = shown(path))]
-    Invalid {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// The file belongs to another instance.
-    #[error(
-        "the state in {path} belongs to the instance `{found}`, not `{expected}`: give each instance a \
-         file of its own",
-        path = shown(path)
-    )]
-    Instance {
-        /// The file.
-        path: PathBuf,
-        /// The instance that the file names.
-        found: String,
-        /// The instance that was configured.
-        expected: String,
-    },
 }
 
 impl Record {
@@ -374,16 +317,5 @@ impl Content {
             found.entry(target.clone()).or_default().insert(toggle.clone(), entry);
         }
         found
-    }
-}
-
-impl Entry {
-    /// Notes the intent to create the toggle. Returns whether that changes anything.
-    fn intend(&mut self, spec: &Map<String, Value>) -> bool {
-        let is_known = [&self.created, &self.intended].contains(&&Some(spec.clone()));
-        if !is_known {
-            self.intended = Some(spec.clone());
-        }
-        !is_known
     }
 }
