@@ -71,14 +71,27 @@ fn the_readme_names_every_feature() {
 
 #[test]
 fn the_architecture_says_why_there_is_each_dependency() {
-    let (page, manifest) = (read("ARCHITECTURE.md"), read("Cargo.toml"));
+    let page = read("ARCHITECTURE.md");
+    let library = dependencies("Cargo.toml");
+    assert!(library.contains("tonic") && library.contains("protox"), "{library:?}");
+    let named = |header| first_column(&page, header).into_iter().map(str::to_owned).collect();
+    let of_the_library: BTreeSet<String> = named("| Crate | For | Reason |");
+    assert_eq!(of_the_library, library);
+    let manifests = ["service", "data-store", "testing"]
+        .map(|it| dependencies(&format!("crates/{it}/Cargo.toml")));
+    let services = manifests.iter().flatten().filter(|it| !it.starts_with("flagstaff"));
+    let services: BTreeSet<_> = services.filter(|it| !library.contains(*it)).cloned().collect();
+    let of_the_services: BTreeSet<String> = named("| Crate of the services | For | Reason |");
+    assert_eq!(of_the_services, services);
+}
+
+/// What a package needs to be built.
+fn dependencies(manifest: &str) -> BTreeSet<String> {
+    let manifest = read(manifest);
     let sections = ["\n[dependencies]\n", "\n[build-dependencies]\n"];
-    let sections = sections.map(|start| manifest.split_once(start).unwrap().1);
-    let lines = sections.iter().flat_map(|text| text.split("\n[").next().unwrap().lines());
-    let names: BTreeSet<_> =
-        lines.filter_map(|line| line.split_once(" = ").map(|(name, _)| name)).collect();
-    assert!(names.contains("tonic") && names.contains("protox"), "{names:?}");
-    assert_eq!(first_column(&page, "| Crate | For | Reason |"), names);
+    let sections = sections.iter().filter_map(|start| Some(manifest.split_once(start)?.1));
+    let lines = sections.flat_map(|text| text.split("\n[").next().unwrap().lines());
+    lines.filter_map(|line| line.split_once(" = ").map(|(name, _)| name.to_owned())).collect()
 }
 
 fn entries(folder: &Path) -> Vec<PathBuf> {

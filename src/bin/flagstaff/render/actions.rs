@@ -168,7 +168,7 @@ mod tests {
             "a: 1\n",
             "args: [ {a: b} ]\n",
             "{{ .Values.x }} {{- if env \"x\" }} [[ x ]] {% y %}",
-            r#"[{% for x in [1] %}][{ x }][{% endfor %}]"#,
+            r"[{% for x in [1] %}][{ x }][{% endfor %}]",
             r#"[{# env "x" | default 1 #}]"#,
             r#"[{% raw %}][{ env "x" }][{%- endraw %}]"#,
             r#"[{ flag("}]", 1) }]"#,

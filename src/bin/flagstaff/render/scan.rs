@@ -112,7 +112,7 @@ mod tests {
             (r#"my_flag("x") | default(1)"#, r#"my_flag("x") | default(1)"#),
             (r#""flag(1) | default""#, r#""flag(1) | default""#),
             (r#"flag("x"#, r#"flag("x"#),
-            (r#"flag) | default(1)"#, r#"flag) | default(1)"#),
+            (r"flag) | default(1)", r"flag) | default(1)"),
         ] {
             assert_eq!(tolerant(text), expected);
         }
