@@ -87,7 +87,8 @@ async fn with_github_from_the_page_to_the_session_and_out_again() {
     let page = browser.get(&login_path("/ui/things?a=1&b=2")).await;
     assert_eq!(page.status, StatusCode::OK);
     assert!(page.text.contains("Sign in with GitHub"), "{}", page.text);
-    let link = page.text.split("href=\"").nth(1).unwrap().split('"').next().unwrap();
+    let link =
+        page.text.split("class=\"button\" href=\"").nth(1).unwrap().split('"').next().unwrap();
     let link = link.replace("&amp;", "&").replace("&#38;", "&");
     let page = browser.get(&link).await;
     // D28: scopes for the organizations and the addresses.
