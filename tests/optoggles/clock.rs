@@ -89,6 +89,7 @@ async fn run(policy: &Policy, memory: &Arc<Memory>, resync: Duration) -> Running
 /// the engine looks at all its timers afterwards.
 async fn jump(running: &Running, time: Duration) {
     let before = Instant::now();
+    // The wall clock cannot be set, but it goes on while the paused clock stands still.
     thread::sleep(time);
     for _ in 0..100 {
         running.status().await.unwrap();
@@ -111,6 +112,7 @@ async fn a_jump_of_the_wall_clock_fires_neither_a_resync_nor_a_retry() {
     policy.set("a", "al");
     let writes = memory.writes();
     while memory.writes() == writes {
+        // On the paused clock; it ends when the first write has failed.
         sleep(Duration::from_millis(1)).await;
     }
     // The first retry is after half a second at most.
@@ -126,6 +128,7 @@ async fn a_wall_clock_that_stands_still_starves_neither_resyncs_nor_retries() {
     let (policy, memory) = (Policy::new([("a", "bob")]), Arc::new(Memory::default()));
     let running = run(&policy, &memory, Duration::from_secs(5 * 60)).await;
     let reads = memory.reads();
+    // An hour of the paused clock.
     sleep(Duration::from_secs(3600)).await;
     assert_eq!(memory.reads() - reads, 12);
     running.shutdown().await;
@@ -140,10 +143,12 @@ async fn a_wall_clock_that_stands_still_starves_neither_resyncs_nor_retries() {
         memory.fails(Some(failure));
         let writes = memory.writes();
         policy.set("a", "al");
+        // An hour of the paused clock.
         sleep(Duration::from_secs(3600 + 1)).await;
         let attempts = memory.writes() - writes;
         assert!((least..3 * least).contains(&attempts), "{attempts} of {least} or more");
         memory.fails(None);
+        // As long as the longest pause, on the paused clock.
         sleep(Duration::from_secs(longest)).await;
         in_step(&running, "a").await;
         assert_eq!(memory.writes() - writes, attempts + 1);

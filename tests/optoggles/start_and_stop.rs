@@ -37,6 +37,7 @@ impl ToggleTarget for Slow {
 
     async fn write(&self, _: &Toggle, _: &Users) -> Result<(), Failure> {
         self.begun.fetch_add(1, Ordering::Relaxed);
+        // A write takes a second of the paused clock.
         sleep(Duration::from_secs(1)).await;
         self.ended.fetch_add(1, Ordering::Relaxed);
         Ok(())
@@ -68,6 +69,7 @@ async fn a_stop_during_a_large_sync_finishes_what_has_begun_and_begins_nothing()
     let begun = begun();
     assert!(begun < 100, "{begun} writes");
     assert_eq!(target.ended.load(Ordering::Relaxed), begun);
+    // On the paused clock, nothing begins in the time that all the rest would take.
     sleep(Duration::from_secs(10)).await;
     assert_eq!(target.begun.load(Ordering::Relaxed), begun);
 }

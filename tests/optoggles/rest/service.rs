@@ -137,6 +137,7 @@ async fn handle(State(shared): State<Shared>, request: Request<Body>) -> Respons
             response.body(Body::from_stream(tokio_stream::iter(parts)))
         }
         Does::Late(pause) => {
+            // A service that takes its time to respond.
             sleep(pause).await;
             shared.late.fetch_add(1, Ordering::Relaxed);
             response.body(Body::empty())
