@@ -1,6 +1,6 @@
 //! Secrets.
 
-use std::{fs, sync::Arc};
+use std::{fs, os::unix::fs::PermissionsExt as _, sync::Arc};
 
 use flagops_store::{secret::Keys, serve};
 use reqwest::StatusCode;
@@ -46,7 +46,10 @@ async fn a_secret_is_in_no_file_and_reading_it_is_in_the_audit() {
         audit["events"].as_array().unwrap().iter().map(|it| it["action"].clone()).collect();
     assert_eq!(actions, ["secret.read", "secret.write"]);
     for entry in fs::read_dir(folder.path()).unwrap() {
-        let bytes = fs::read(entry.unwrap().path()).unwrap();
+        let entry = entry.unwrap();
+        let mode = entry.metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{} is for its owner alone", entry.path().display());
+        let bytes = fs::read(entry.path()).unwrap();
         assert!(!bytes.windows(13).any(|it| it == b"correct horse"));
     }
 }

@@ -14,6 +14,12 @@ pub(super) fn open(path: &Path) -> Result<Connection, StorageError> {
     if let Some(folder) = path.parent().filter(|it| !it.as_os_str().is_empty()) {
         fs::create_dir_all(folder).map_err(|error| failed(path, error))?;
     }
+    // SQLite would let everybody read it. Its log gets the same permissions.
+    let mut options = fs::OpenOptions::new();
+    options.append(true).create(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map_err(|error| failed(error.into()))?;
     let connection = Connection::open(path).map_err(|error| failed(path, error))?;
     let prepare = || {
         connection.busy_timeout(Duration::from_secs(5))?;
