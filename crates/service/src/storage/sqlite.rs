@@ -19,7 +19,7 @@ pub(super) fn open(path: &Path) -> Result<Connection, StorageError> {
     options.append(true).create(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path).map_err(|error| failed(error.into()))?;
+    options.open(path).map_err(|error| failed(path, error))?;
     let connection = Connection::open(path).map_err(|error| failed(path, error))?;
     let prepare = || {
         connection.busy_timeout(Duration::from_secs(5))?;
