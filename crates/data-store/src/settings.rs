@@ -244,6 +244,9 @@ pub struct Settings {
     pub secrets_keys: Option<Arc<Keys>>,
     /// How people sign in. `None`: they do not.
     pub sign_in: Option<SignInSettings>,
+    /// Whether PostgreSQL notifies this replica of changes. It would find them without, only
+    /// later; no option switches it off, but a test does.
+    pub notifications: bool,
     /// For how many days the audit trail is kept.
     pub audit_retention_days: i64,
 }
@@ -391,6 +394,7 @@ impl Values {
             secrets_provider: self.secrets_provider()?,
             secrets_keys: self.keys()?,
             sign_in: self.sign_in(listen)?,
+            notifications: true,
             audit_retention_days,
         };
         settings.check()?;

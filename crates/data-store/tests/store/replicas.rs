@@ -8,16 +8,20 @@ use crate::support::{settings, start};
 
 #[tokio::test]
 async fn a_write_on_one_replica_is_in_the_stream_of_the_other() {
-    let Some(url) = Postgres::database() else { return testing::skip("PostgreSQL") };
-    let database = Database::parse(&url, None).unwrap();
-    let one = start(settings(database.clone())).await;
-    let two = start(settings(database)).await;
-    let mut stream = two.stream("/api/changes", None).await;
-    stream.expect("ready").await;
-    for number in 0..20 {
-        one.fact("c0", "k", &number.to_string()).await;
-        assert_eq!(two.json("/api/fact/c0").await["k"], number.to_string(), "read at once");
-        assert_eq!(stream.expect("change").await.data["value"], number.to_string());
+    // Notifications make it sooner; without them it is polled.
+    for notifications in [true, false] {
+        let Some(url) = Postgres::database() else { return testing::skip("PostgreSQL") };
+        let mut settings = settings(Database::parse(&url, None).unwrap());
+        settings.notifications = notifications;
+        let one = start(settings.clone()).await;
+        let two = start(settings).await;
+        let mut stream = two.stream("/api/changes", None).await;
+        stream.expect("ready").await;
+        for number in 0..10 {
+            one.fact("c0", "k", &number.to_string()).await;
+            assert_eq!(two.json("/api/fact/c0").await["k"], number.to_string(), "read at once");
+            assert_eq!(stream.expect("change").await.data["value"], number.to_string());
+        }
     }
 }
 
