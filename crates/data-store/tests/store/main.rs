@@ -2,7 +2,6 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod access;
-mod browser;
 mod changes;
 mod conditions;
 mod defects;
