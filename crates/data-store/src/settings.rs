@@ -224,6 +224,7 @@ pub enum SecretsProvider {
 }
 
 /// The options with their values.
+#[allow(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Where to serve.
