@@ -193,7 +193,7 @@ async fn expire(store: &Store) -> Result<(), Problem> {
     loop {
         let now = time::now();
         let any = store.storage().read(move |sql| fact::any_expired(sql, now)).await;
-        if !any.map_err(|error: StorageError| Problem::from(error))? {
+        if !any? {
             return Ok(());
         }
         store

@@ -212,7 +212,7 @@ impl Store {
         }
         let name = identity.clone();
         let facts = self.0.storage.read(move |sql| fact::identity(sql, &name, now)).await;
-        let page = Arc::new(Page::new(&facts.map_err(|error: StorageError| Problem::from(error))?));
+        let page = Arc::new(Page::new(&facts?));
         if let Some(mut cache) = self.cache() {
             cache.put(identity, Arc::clone(&page));
         }

@@ -4,7 +4,7 @@ use axum::{
     extract::State,
     http::{HeaderName, StatusCode, header},
 };
-use service::{access::Principal, metrics, problem::Problem, storage::StorageError};
+use service::{access::Principal, metrics, problem::Problem};
 
 use crate::store::Store;
 
@@ -15,8 +15,7 @@ pub(super) async fn live() -> StatusCode {
 
 /// `GET /health/ready`: the database answers.
 pub(super) async fn ready(State(store): State<Store>) -> Result<StatusCode, Problem> {
-    let sequence = store.storage().read(|sql| sql.last(crate::fact::CHANGES)).await;
-    sequence.map_err(|error: StorageError| Problem::from(error))?;
+    store.storage().read(|sql| sql.last(crate::fact::CHANGES)).await?;
     Ok(StatusCode::OK)
 }
 

@@ -108,8 +108,7 @@ impl Backend {
         match self {
             Self::Nowhere => Ok(None),
             Self::Database(_) => {
-                let list = storage.read(move |sql| super::names(sql, &identity)).await;
-                list.map(Some).map_err(|error: StorageError| error.into())
+                Ok(Some(storage.read(move |sql| super::names(sql, &identity)).await?))
             }
             #[cfg(feature = "aws")]
             Self::Aws(manager) => {
@@ -260,8 +259,6 @@ async fn record(
     action: &'static str,
     subject: String,
 ) -> Result<(), Problem> {
-    let write = storage
-        .write(move |sql| service::audit::record(sql, &context.actor, action, &subject))
-        .await;
-    write.map_err(|error: StorageError| Problem::from(error))
+    storage.write(move |sql| service::audit::record(sql, &context.actor, action, &subject)).await?;
+    Ok(())
 }

@@ -7,7 +7,6 @@ use service::{
     audit::{self, Event, Filter},
     page::{self, Errors, Frame, Visit},
     problem::Problem,
-    storage::StorageError,
 };
 
 use super::{filled, moment};
@@ -83,7 +82,7 @@ pub(super) async fn list(
             until,
         };
         let read = store.storage().read(move |sql| audit::page(sql, &filter, SHOWN)).await;
-        events = read.map_err(|error: StorageError| Problem::from(error))?;
+        events = read?;
     }
     let is_full = i64::try_from(events.len()) == Ok(SHOWN);
     let next = events.last().filter(|_| is_full).map(|it| wanted.next(it.id));

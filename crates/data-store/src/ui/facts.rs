@@ -6,7 +6,6 @@ use serde::Deserialize;
 use service::{
     page::{self, Errors, Form, Frame, Visit},
     problem::Problem,
-    storage::StorageError,
     time,
 };
 
@@ -105,7 +104,7 @@ pub(super) async fn edit(
             Err(problem) if problem.code() == "precondition_failed" => {
                 let (of, name) = (identity.clone(), key.clone());
                 let now = store.storage().read(move |sql| fact::one(sql, &of, &name, time::now()));
-                match now.await.map_err(|error: StorageError| Problem::from(error))? {
+                match now.await? {
                     // Whoever saves again has seen what the page shows now.
                     Some(now) => (edit.change, edit.is_late) = (now.change, true),
                     None => return removed(&store, visit, identity, edit).await,
@@ -184,7 +183,7 @@ pub(super) async fn history(
     let (of, name) = (identity.clone(), key.clone());
     let before = before.unwrap_or(i64::MAX);
     let read = store.storage().read(move |sql| fact::history(sql, &of, &name, before, SHOWN));
-    let versions = read.await.map_err(|error: StorageError| Problem::from(error))?;
+    let versions = read.await?;
     if versions.is_empty() && before == i64::MAX {
         return Err(fact::fact_not_found());
     }

@@ -126,7 +126,7 @@ pub(super) async fn show(
         let (of, name) = (identity.clone(), key.clone());
         let read = store.storage().read(move |sql| fact::one(sql, &of, &name, time::now()));
         // Somebody may have removed it in the meantime: then the page shows that.
-        view.edit = read.await.map_err(|error: StorageError| Problem::from(error))?.map(|fact| {
+        view.edit = read.await?.map(|fact| {
             let (expires, errors) = (moment(fact.expires), Errors::default());
             Edit { key, value: fact.value, expires, change: fact.change, is_late: false, errors }
         });

@@ -124,7 +124,7 @@ impl Access {
                 })
             })
         });
-        list.await.map_err(|error: StorageError| error.into())
+        Ok(list.await?)
     }
 
     /// Cancels an invitation.

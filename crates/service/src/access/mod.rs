@@ -44,11 +44,7 @@ pub use self::{
     token::{NewToken, Token},
 };
 use self::{principal::Who, used::Used};
-use crate::{
-    problem::Problem,
-    storage::{Storage, StorageError},
-    time,
-};
+use crate::{problem::Problem, storage::Storage, time};
 
 /// Each statement of this module.
 pub(crate) const STATEMENTS: &[&[&str]] = &[token::ALL, person::ALL, invitation::ALL, session::ALL];
@@ -217,7 +213,7 @@ impl Access {
             Credential::Token(hash) => token::find(sql, &hash, permissions),
             Credential::Session(hash) => session::find(sql, &hash, permissions),
         });
-        let found = found.await.map_err(|error: StorageError| Problem::from(error))?;
+        let found = found.await?;
         let found = found.ok_or_else(|| {
             unauthorized(match credential {
                 Credential::Token(_) => "the bearer token is unknown",

@@ -120,8 +120,7 @@ impl Access {
     ///
     /// 503 where the database is unavailable.
     pub async fn tokens(&self) -> Result<Vec<Token>, Problem> {
-        let list = self.0.storage.read(|sql| sql.query(LIST, &[], token)).await;
-        list.map_err(|error: StorageError| error.into())
+        Ok(self.0.storage.read(|sql| sql.query(LIST, &[], token)).await?)
     }
 
     /// Revokes a token. It is of no use from the moment that this returns, and within a second

@@ -155,9 +155,8 @@ impl SecretsManager {
 
     async fn take(&self, storage: &Storage, lease: &str) -> Result<bool, Problem> {
         let (lease, owner) = (lease.to_owned(), self.turns.owner.clone());
-        let taken =
-            storage.write(move |sql| lease::take(sql, &lease, &owner, time::now(), LEASE)).await;
-        taken.map_err(|error: StorageError| Problem::from(error))
+        let now = time::now();
+        Ok(storage.write(move |sql| lease::take(sql, &lease, &owner, now, LEASE)).await?)
     }
 
     async fn apply(&self, identity: &str, edit: &Edit) -> Result<Option<i64>, Problem> {
