@@ -215,3 +215,31 @@ async fn each_statement_compiles_on_both_databases() {
         }
     }
 }
+
+#[tokio::test]
+async fn writers_of_two_programs_take_rows_in_any_order() {
+    let (databases, _folder) = databases();
+    for database in databases {
+        // Only one program writes to a file of SQLite, but two may.
+        let one = Storage::open(database.clone(), MIGRATIONS).await.unwrap();
+        let other = Storage::open(database, MIGRATIONS).await.unwrap();
+        let changes = (0..100_usize).flat_map(|_| {
+            [(one.clone(), ["a", "b"]), (other.clone(), ["b", "a"])].map(|(storage, order)| {
+                tokio::spawn(async move {
+                    storage
+                        .write(move |sql| order.map(|it| sql.next(it)).into_iter().collect())
+                        .await
+                })
+            })
+        });
+        let mut numbers = Vec::new();
+        for change in changes.collect::<Vec<_>>() {
+            let result: Result<Vec<i64>, StorageError> = change.await.unwrap();
+            let result = result.unwrap();
+            assert_eq!(result[0], result[1], "one writes at a time");
+            numbers.push(result[0]);
+        }
+        numbers.sort_unstable();
+        assert_eq!(numbers, (1..=200).collect::<Vec<i64>>());
+    }
+}

@@ -7,6 +7,12 @@ use super::{
     sqlite,
 };
 
+/// PostgreSQL has no transaction that is the only one to write, as SQLite's `BEGIN IMMEDIATE`
+/// is: an advisory lock makes it so. Without it, the writers of two replicas could take the rows
+/// that both need in different orders and wait for each other for ever. Any number that no other
+/// program takes will do.
+const POSTGRES_WRITE: &str = "BEGIN; SELECT pg_advisory_xact_lock(7226510853)";
+
 /// A connection to the database.
 pub(super) enum Connection {
     Sqlite(rusqlite::Connection),
@@ -49,11 +55,11 @@ impl Connection {
         }
     }
 
-    /// Begins a transaction that changes the database.
+    /// Begins a transaction that changes the database, once no other does.
     pub(super) fn begin_write(&mut self) -> Result<(), StorageError> {
         match self {
             Self::Sqlite(connection) => sqlite::batch(connection, "BEGIN IMMEDIATE"),
-            Self::Postgres(connection) => connection.batch("BEGIN"),
+            Self::Postgres(connection) => connection.batch(POSTGRES_WRITE),
         }
     }
 

@@ -20,16 +20,12 @@ const HISTORY: &str = "
     CREATE TABLE IF NOT EXISTS schema_history (version BIGINT PRIMARY KEY, name TEXT NOT NULL);
     CREATE TABLE IF NOT EXISTS sequence (name TEXT PRIMARY KEY, value BIGINT NOT NULL);";
 
-/// The number of PostgreSQL's advisory lock, which two programs that start together take in
-/// turn. Any number that no other program takes will do.
-const LOCK: &str = "SELECT pg_advisory_xact_lock(7226510853)";
-
 /// Applies what is missing, in one transaction.
 pub(super) fn run(
     connection: &mut Connection,
     migrations: &'static [Migration],
 ) -> Result<(), StorageError> {
-    // On SQLite, the transaction itself is the lock.
+    // The transaction is the lock that programs which start together take in turn.
     connection.begin_write()?;
     let result = apply(connection, migrations);
     match result {
@@ -46,9 +42,6 @@ fn apply(
     migrations: &'static [Migration],
 ) -> Result<(), StorageError> {
     let postgres = matches!(connection, Connection::Postgres(_));
-    if postgres {
-        connection.batch(LOCK)?;
-    }
     connection.batch(HISTORY)?;
     let current = version(connection, migrations)?;
     for migration in migrations.iter().filter(|it| it.version > current) {

@@ -246,9 +246,9 @@ impl Sql<'_> {
 
     /// Takes the next number of a sequence, which begins with 1.
     ///
-    /// The row of the sequence stays locked until the transaction ends, so numbers are
-    /// committed in their order: who has read up to number `n` misses nothing before it. A
-    /// sequence of a database would not promise that.
+    /// One transaction writes at a time, so numbers are committed in their order: who has read
+    /// up to number `n` misses nothing before it. A sequence of a database would not promise
+    /// that.
     ///
     /// # Errors
     ///
