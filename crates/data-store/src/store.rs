@@ -184,13 +184,9 @@ impl Store {
             .0
             .storage
             .write(move |sql| {
-                let before = sql.last(fact::CHANGES)?;
                 let result = change(sql)?;
-                let last = sql.last(fact::CHANGES)?;
-                if last != before {
-                    sql.notify(fact::CHANGES)?;
-                }
-                Ok::<_, Problem>((result, last))
+                sql.notify(fact::CHANGES)?;
+                Ok::<_, Problem>((result, sql.last(fact::CHANGES)?))
             })
             .await?;
         for identity in identities {
