@@ -12,7 +12,7 @@ use std::{
     sync::Arc,
 };
 
-use self::command::{Failure, backup, check, describe};
+use self::command::{Failure, backup, check};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use flagops_store::{
     PERMISSIONS,
@@ -23,6 +23,7 @@ use flagops_store::{
 use secrecy::ExposeSecret as _;
 use service::{
     access::{Added, NewToken},
+    describe,
     storage::Database,
 };
 use tracing_subscriber::EnvFilter;

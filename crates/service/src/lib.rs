@@ -22,6 +22,20 @@ pub mod signin;
 pub mod storage;
 pub mod time;
 
+use std::error::Error;
+
+/// An error with its sources in one text: for people, and where one error has several receivers.
+#[must_use]
+pub fn describe(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
+    }
+    text
+}
+
 /// The tables of this crate, for the first migration of a service.
 pub const SCHEMA: &str = include_str!("schema.sql");
 

@@ -6,9 +6,12 @@ use flagops_store::{
     secret::{self, Keys},
     settings::{SecretsProvider, Settings},
 };
-use service::storage::{Existing, StorageError};
+use service::{
+    describe,
+    storage::{Existing, StorageError},
+};
 
-use super::{Failure, describe};
+use super::Failure;
 
 pub(crate) fn command() -> Command {
     Command::new("check")

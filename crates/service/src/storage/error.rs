@@ -112,15 +112,3 @@ impl StorageError {
         matches!(self, Self::Unreachable(_) | Self::Uncertain(_) | Self::Closed)
     }
 }
-
-/// An error with its sources in one text, where one error has several receivers.
-pub(super) fn describe(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        source = error.source();
-    }
-    text
-}

@@ -18,10 +18,8 @@ use postgres::{
 };
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::{
-    error::{StorageError, describe},
-    sql::Param,
-};
+use super::{error::StorageError, sql::Param};
+use crate::describe;
 
 /// How long a connection may take to open, and a statement to return.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);

@@ -164,7 +164,7 @@ fn complete(completions: Vec<Completion>, result: Result<(), StorageError>) {
         Err(error) => {
             let uncertain = matches!(error, StorageError::Uncertain(_));
             let unreachable = matches!(error, StorageError::Unreachable(_));
-            let message = super::error::describe(&error);
+            let message = crate::describe(&error);
             for completion in completions {
                 let source: Cause = message.clone().into();
                 completion(Err(if uncertain {

@@ -11,7 +11,7 @@ use super::{
     account::Account,
     client::{OidcClient, Tokens},
 };
-use crate::time;
+use crate::{describe, time};
 
 /// By how many milliseconds the issuer's clock may be ahead of ours.
 const AHEAD: i64 = 60_000;
@@ -47,8 +47,9 @@ pub(super) fn verify(
             let ahead = issued.timestamp_millis() > latest;
             if ahead { Err("the ID token is from the future".to_owned()) } else { Ok(()) }
         });
-    let claims =
-        id_token.claims(&checks, &Nonce::new(nonce.to_owned())).map_err(|error| chain(&error))?;
+    let claims = id_token
+        .claims(&checks, &Nonce::new(nonce.to_owned()))
+        .map_err(|error| describe(&error))?;
     let others = claims.additional_claims();
     if others.nbf.as_ref().is_some_and(|it| is_after(it, latest)) {
         return Err("the ID token is not valid yet".to_owned());
@@ -57,10 +58,10 @@ pub(super) fn verify(
         return Err("the ID token was issued to another client".to_owned());
     }
     if let Some(expected) = claims.access_token_hash() {
-        let algorithm = id_token.signing_alg().map_err(|error| chain(&error))?;
-        let key = id_token.signing_key(&checks).map_err(|error| chain(&error))?;
+        let algorithm = id_token.signing_alg().map_err(|error| describe(&error))?;
+        let key = id_token.signing_key(&checks).map_err(|error| describe(&error))?;
         let hash = AccessTokenHash::from_token(tokens.access_token(), algorithm, key)
-            .map_err(|error| chain(&error))?;
+            .map_err(|error| describe(&error))?;
         if hash != *expected {
             return Err("the ID token is for another access token".to_owned());
         }
@@ -74,15 +75,4 @@ fn is_after(seconds: &Number, milliseconds: i64) -> bool {
     #[allow(clippy::cast_precision_loss, reason = "such times are far below 2^53")]
     let milliseconds = milliseconds as f64;
     seconds.as_f64().is_none_or(|it| it * 1_000.0 > milliseconds)
-}
-
-/// An error with its sources.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
-    }
-    text
 }
