@@ -1,5 +1,6 @@
 //! Environments in which somebody has to approve each change.
 
+use flagstaff::optoggles::Running;
 use serde_json::json;
 
 use super::{Fake, fake::Reply, toggle_in};
@@ -8,6 +9,17 @@ use crate::{
     policy::Policy,
     support::wait::{becomes_true, eventually},
 };
+
+/// A toggle for bob whose environment is `test`, after its request for approval was filed.
+async fn with_a_request() -> (Fake, Policy, Running) {
+    let fake = Fake::start().await;
+    fake.world().needs_approval.insert("test".to_owned());
+    let policy = Policy::new([("us", "bob")]);
+    let toggle = toggle_in("us", &["test"]);
+    let running = start(&policy, fake.target().build().unwrap(), [toggle]).await;
+    failure(&running, "us").await;
+    (fake, policy, running)
+}
 
 #[tokio::test]
 async fn one_request_is_open_at_most_and_takes_effect_once_it_is_applied() {
@@ -44,12 +56,7 @@ async fn one_request_is_open_at_most_and_takes_effect_once_it_is_applied() {
 
 #[tokio::test]
 async fn a_request_that_was_declined_is_not_filed_again() {
-    let fake = Fake::start().await;
-    fake.world().needs_approval.insert("test".to_owned());
-    let policy = Policy::new([("us", "bob")]);
-    let toggle = toggle_in("us", &["test"]);
-    let running = start(&policy, fake.target().build().unwrap(), [toggle]).await;
-    failure(&running, "us").await;
+    let (fake, _policy, running) = with_a_request().await;
     fake.world().approvals[0].shown["reviewStatus"] = json!("declined");
     running.resync().await;
     becomes_true("the declined request to be seen", async || {
@@ -62,12 +69,7 @@ async fn a_request_that_was_declined_is_not_filed_again() {
 
 #[tokio::test]
 async fn a_request_of_somebody_else_is_not_taken_for_this_programs() {
-    let fake = Fake::start().await;
-    fake.world().needs_approval.insert("test".to_owned());
-    let policy = Policy::new([("us", "bob")]);
-    let toggle = toggle_in("us", &["test"]);
-    let running = start(&policy, fake.target().build().unwrap(), [toggle]).await;
-    failure(&running, "us").await;
+    let (fake, _policy, running) = with_a_request().await;
     fake.world().approvals[0].shown["description"] = json!("Please turn it on");
     running.resync().await;
     eventually("a request of this program", || fake.world().approvals.len() == 2).await;
@@ -76,12 +78,7 @@ async fn a_request_of_somebody_else_is_not_taken_for_this_programs() {
 
 #[tokio::test]
 async fn an_open_request_that_is_out_of_date_is_replaced() {
-    let fake = Fake::start().await;
-    fake.world().needs_approval.insert("test".to_owned());
-    let policy = Policy::new([("us", "bob")]);
-    let toggle = toggle_in("us", &["test"]);
-    let running = start(&policy, fake.target().build().unwrap(), [toggle]).await;
-    failure(&running, "us").await;
+    let (fake, policy, running) = with_a_request().await;
     for (round, user) in ["al", "eve"].into_iter().enumerate() {
         policy.set("us", user);
         becomes_true("the request to be replaced", async || {
@@ -104,12 +101,7 @@ async fn an_open_request_that_is_out_of_date_is_replaced() {
 
 #[tokio::test]
 async fn a_request_that_cannot_be_withdrawn_stays_the_only_one() {
-    let fake = Fake::start().await;
-    fake.world().needs_approval.insert("test".to_owned());
-    let policy = Policy::new([("us", "bob")]);
-    let toggle = toggle_in("us", &["test"]);
-    let running = start(&policy, fake.target().build().unwrap(), [toggle]).await;
-    failure(&running, "us").await;
+    let (fake, policy, running) = with_a_request().await;
     fake.intercept(|sent| {
         (sent.method == "DELETE").then(|| Reply::error(403, "forbidden", "no role for that"))
     });
