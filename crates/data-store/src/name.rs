@@ -15,7 +15,7 @@ pub const MAX_KEY: usize = 128;
 /// The last code point, which is no character. It stands behind all names with a prefix.
 const LAST: char = '\u{10ffff}';
 
-/// A text that is greater than all names that begin with the prefix.
+/// A string that sorts after every name with the prefix.
 pub(crate) fn after_prefix(prefix: &str) -> String {
     format!("{prefix}{LAST}")
 }

@@ -100,7 +100,7 @@ impl Browser {
         }
     }
 
-    /// Waits until the page has a text.
+    /// Waits until this string is on the page.
     async fn wait_for(&self, text: &str) {
         self.wait(&format!("document.body.innerText.includes({})", json!(text))).await;
     }

@@ -61,7 +61,7 @@ struct Identities {
     errors: Errors,
 }
 
-/// `GET /ui`: identities that contain a text, those first that begin with it.
+/// `GET /ui`: identities whose names contain a string; those that begin with it come first.
 pub(super) async fn list(
     State(store): State<Store>,
     visit: Visit,

@@ -89,7 +89,7 @@ fn unsupported(what: &str) -> String {
     )
 }
 
-/// Why a text is not translated.
+/// Why a template action is not translated.
 #[derive(Debug)]
 enum Stop {
     /// It is for minijinja.
