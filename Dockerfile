@@ -1,21 +1,34 @@
-# flagstaff in an image of its own: a static program, the certificates of public authorities, and
-# nothing else. `docker/build flagstaff:latest` builds the program and calls this.
-#
+# Images with a static program, the certificates of public authorities, and nothing else: a stage
+# for each program. `docker/build PROGRAM` builds the program and calls this for its stage.
+FROM scratch AS program
+COPY root /
+USER 65532:65532
+
 #   docker run --rm -p 8013:8013 -p 8016:8016 -v "$PWD:/flags:ro" flagstaff:latest \
 #       start --uri file:/flags/flags.json
 #
 # Arguments, options and FLAGD_* variables are those of flagd's image.
-FROM scratch
-
-COPY flagstaff /flagstaff
-COPY ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
-
+FROM program AS flagstaff
 # A container is reached from outside, or not at all.
 ENV FLAGSTAFF_HOST=::
 # Evaluation, management, synchronization, OFREP.
 EXPOSE 8013 8014 8015 8016
-USER 65532:65532
 # At the port of FLAGD_MANAGEMENT_PORT; that of an option is not seen here.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=5s CMD ["/flagstaff", "health"]
 ENTRYPOINT ["/flagstaff"]
 CMD ["start"]
+
+#   docker run --rm -p 127.0.0.1:8080:8080 -v flagops:/data -e FLAGOPS_INSECURE=true flagops-store:latest
+#
+# It needs a certificate (FLAGOPS_TLS_*), or FLAGOPS_INSECURE=true behind a proxy that has one.
+FROM program AS flagops-store
+# The database is flagops.db here, unless an option says otherwise. A new volume gets this owner.
+COPY --chown=65532:65532 data /data
+VOLUME /data
+WORKDIR /data
+# A container is reached from outside, or not at all.
+ENV FLAGOPS_LISTEN=[::]:8080
+EXPOSE 8080
+# With the variables of the container; options of the command line are not seen here.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=5s CMD ["/flagops-store", "health"]
+ENTRYPOINT ["/flagops-store"]

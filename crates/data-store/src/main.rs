@@ -12,7 +12,7 @@ use std::{
     sync::Arc,
 };
 
-use self::command::{Failure, backup, check};
+use self::command::{Failure, backup, check, health};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use flagops_store::{
     PERMISSIONS,
@@ -64,6 +64,7 @@ fn command_line() -> Command {
         .subcommand(backup::backup_command())
         .subcommand(backup::restore_command())
         .subcommand(check::command())
+        .subcommand(health::command())
         .subcommand(
             Command::new("admin")
                 .about("Manages administrators")
@@ -148,6 +149,7 @@ fn run(matches: &ArgMatches) -> Result<ExitCode, Failure> {
             Some(("backup", matches)) => backup::backup(&settings, matches).await,
             Some(("restore", matches)) => backup::restore(&settings, matches).await,
             Some(("check", _)) => check::run(&settings).await,
+            Some(("health", matches)) => health::run(&settings, matches).await,
             #[cfg(feature = "redis")]
             Some(("import", matches)) => return command::import::run(&settings, matches).await,
             _ => serve(&mut settings).await,

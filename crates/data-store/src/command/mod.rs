@@ -2,6 +2,7 @@
 
 pub(crate) mod backup;
 pub(crate) mod check;
+pub(crate) mod health;
 #[cfg(feature = "redis")]
 pub(crate) mod import;
 

@@ -5,6 +5,7 @@
 mod aws;
 mod backup;
 mod check;
+mod health;
 #[path = "../store/http.rs"]
 mod http;
 mod import;
