@@ -1,12 +1,14 @@
 //! An issuer of OpenID Connect: `oidc-provider`, which tests/clients/install installs.
 
 use std::{
-    env,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Command, Stdio},
 };
 
-use crate::process::{Process, free_port};
+use crate::{
+    installed::installed,
+    process::{Process, free_port},
+};
 
 /// A running issuer. Its client is `things`, and any account may sign in.
 pub struct Issuer {
@@ -25,10 +27,7 @@ impl Issuer {
     /// The issuer does not start.
     #[must_use]
     pub fn start(callback: &str) -> Option<Self> {
-        let folder = clients()?.join("oidc");
-        if !folder.join(".complete").is_file() {
-            return None;
-        }
+        let folder = installed("oidc", "")?;
         let port = free_port();
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("oidc/issuer.mjs");
         let mut process = Process::start(
@@ -48,14 +47,4 @@ impl Issuer {
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
-}
-
-/// Where tests/clients/install puts what it installs.
-fn clients() -> Option<PathBuf> {
-    let cache = || {
-        let cache = env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-        let cache = cache.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cache")));
-        Some(cache?.join("flagstaff/clients"))
-    };
-    env::var_os("FLAGSTAFF_CLIENTS_DIR").map(PathBuf::from).or_else(cache)
 }

@@ -10,6 +10,7 @@
 )]
 
 mod chromedriver;
+mod installed;
 mod issuer;
 mod moto;
 mod postgres;
@@ -18,6 +19,7 @@ mod redis;
 
 pub use self::{
     chromedriver::Chromedriver,
+    installed::installed,
     issuer::Issuer,
     moto::Moto,
     postgres::Postgres,

@@ -7,9 +7,6 @@ mod client;
 #[allow(dead_code, reason = "other tests need more of it")]
 #[path = "../store/http.rs"]
 mod http;
-#[allow(unreachable_pub, reason = "elsewhere it is a part of a module of helpers")]
-#[path = "../../../../tests/support/installed.rs"]
-mod installed;
 #[allow(dead_code, reason = "other tests need more of it")]
 #[path = "../program/program.rs"]
 mod program;

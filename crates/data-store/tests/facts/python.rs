@@ -10,8 +10,6 @@ use std::{
 
 use serde_json::Value;
 
-use crate::installed::installed;
-
 const CLIENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/clients/python/client.py");
 
 /// A virtual machine starts slowly on a busy machine; only a failing test takes this long.
@@ -29,7 +27,7 @@ pub(crate) struct Python {
 impl Python {
     /// With a provider that evaluates in the flagd at this port. `None` if it is not installed.
     pub(crate) fn start(port: u16) -> Option<Self> {
-        let python = installed("python/bin/python").ok()?;
+        let python = testing::installed("python", "bin/python")?;
         let mut command = Command::new(python);
         command.args([CLIENT, "rpc", &port.to_string()]);
         command.stdin(Stdio::piped()).stdout(Stdio::piped());

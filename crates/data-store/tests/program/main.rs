@@ -10,5 +10,6 @@ mod health;
 mod http;
 mod import;
 mod kill;
+mod manifests;
 mod program;
 mod trace;

@@ -1,6 +1,6 @@
 //! The description of the API and the server agree.
 
-use std::{env, path::PathBuf, process::Command};
+use std::process::Command;
 
 use flagops_store::api::openapi::{OPERATIONS, document};
 use reqwest::{Method, StatusCode};
@@ -35,10 +35,9 @@ async fn the_description_is_served_as_json_and_as_a_page() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_program_that_reads_the_description_finds_nothing_that_contradicts_it() {
-    let installed = env::var_os("FLAGSTAFF_CLIENTS_DIR")
-        .map(|it| PathBuf::from(it).join("schemathesis/bin/schemathesis"))
-        .filter(|it| it.is_file());
-    let Some(program) = installed else { return testing::skip("schemathesis") };
+    let Some(program) = testing::installed("schemathesis", "bin/schemathesis") else {
+        return testing::skip("schemathesis");
+    };
     let store = store().await;
     let token = store.token(&["admin"], None).await;
     // It writes what it found to the working directory.
