@@ -1,6 +1,11 @@
 //! The manifests for Kubernetes: they are valid, and the server that they start works.
 
-use std::{collections::BTreeMap, fs, path::Path, process::Command};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fs,
+    path::Path,
+    process::Command,
+};
 
 use flagops_store::{
     secret::Keys,
@@ -135,7 +140,7 @@ async fn the_server_of_the_deployment_passes_its_probes() {
     fs::write(&variables["FLAGOPS_TLS_KEY_FILE"], made.signing_key.serialize_pem()).unwrap();
     let keys = Keys::generate("1").unwrap();
     fs::write(&variables["FLAGOPS_SECRETS_KEYS_FILE"], keys.expose_secret()).unwrap();
-    let settings = Settings::read(&Default::default(), None, |name| variables.get(name).cloned());
+    let settings = Settings::read(&HashMap::new(), None, |name| variables.get(name).cloned());
     let settings = settings.unwrap();
     assert!(settings.require_auth && !settings.insecure && settings.tls.is_some());
     assert_eq!(container["ports"][0]["containerPort"], settings.listen.port());

@@ -41,6 +41,10 @@ impl PostgresTarget {
         let invalid = |error: &dyn fmt::Display| StorageError::Address(error.to_string());
         let mut config = Config::from_str(url).map_err(|error| invalid(&describe(&error)))?;
         config.connect_timeout(CONNECT_TIMEOUT).keepalives_idle(Duration::from_secs(30));
+        // Each start is notified that tables exist already.
+        config.notice_callback(|notice| {
+            tracing::debug!(severity = notice.severity(), "{}", notice.message())
+        });
         let tls = if config.get_ssl_mode() == SslMode::Disable {
             None
         } else {
