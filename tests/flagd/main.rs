@@ -14,9 +14,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-#[cfg(feature = "server")]
-mod alike;
 mod changes;
+#[cfg(feature = "server")]
+mod comparison;
 mod context;
 mod early;
 #[cfg(feature = "in-process")]
@@ -48,7 +48,7 @@ fn main() -> ExitCode {
         #[cfg(feature = "in-process")]
         in_process::trials(),
         #[cfg(feature = "server")]
-        alike::trials(),
+        comparison::trials(),
         changes::trials(),
         context::trials(),
         early::trials(),

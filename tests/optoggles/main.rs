@@ -1,5 +1,5 @@
-//! The engine that keeps toggles in step with a policy, with sources and targets as they are in the
-//! field.
+//! OPToggles, the engine that keeps toggles in step with a policy, with scripted sources and targets.
+//! `tests/opa` has the same engine with OPA and OPAL themselves.
 // A failure panics.
 #![allow(unreachable_pub, clippy::unwrap_used, clippy::expect_used)]
 

@@ -1,5 +1,5 @@
-//! The engine that keeps toggles in step with a policy, before real OPAs and OPAL clients: from a change
-//! of policy or data to what a program evaluates.
+//! OPToggles with OPA and OPAL themselves, as processes: from a change of policy or data to what a
+//! program evaluates. `tests/optoggles` has the same engine with scripted ones.
 //!
 //! `tests/clients/install` installs the peers. Without one, its tests are reported as ignored, with the
 //! reason; with `FLAGSTAFF_REQUIRE_PEERS=1` they fail instead.

@@ -12,7 +12,7 @@ const BINARY: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/aging-server");
 
 /// Builds the program; the error says what is missing.
 pub(crate) fn build() -> Result<PathBuf, String> {
-    go::build("tests/retirement/server", BINARY).map(|()| BINARY.into())
+    go::build("tests/retired_connections/server", BINARY).map(|()| BINARY.into())
 }
 
 pub(crate) async fn retires(program: PathBuf) {

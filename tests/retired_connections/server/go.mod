@@ -1,4 +1,4 @@
-module flagstaff/retirement
+module flagstaff/retired_connections
 
 go 1.24.0
 

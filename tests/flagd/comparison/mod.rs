@@ -1,7 +1,7 @@
-//! The embedded server and flagd with the same definitions and requests, generated anew in every
+//! Compares the embedded server with flagd on the same definitions and requests, generated anew in every
 //! run. Whole responses are compared, over both versions of the protocol and over OFREP.
 //!
-//! `FLAGSTAFF_ALIKE_SEED` repeats a run, `FLAGSTAFF_ALIKE_DEFINITIONS` sets the number of
+//! `FLAGSTAFF_COMPARISON_SEED` repeats a run, `FLAGSTAFF_COMPARISON_DEFINITIONS` sets the number of
 //! definitions.
 
 mod generate;
@@ -37,7 +37,7 @@ const ITSELF: &str =
     "flagd is the server of this package here, which would be compared with itself";
 
 pub(crate) fn trials() -> Vec<Trial> {
-    let name = "alike::the_server_responds_as_flagd_does";
+    let name = "comparison::the_server_responds_as_flagd_does";
     let itself = |flagd: &FlagdCommand| flagd.is_of_this_package().then_some(ITSELF);
     vec![trial_unless(itself, name, the_server_responds_as_flagd_does)]
 }
@@ -52,10 +52,10 @@ fn number(variable: &str) -> Option<u64> {
 
 async fn the_server_responds_as_flagd_does() {
     let clock = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos();
-    let seed = number("FLAGSTAFF_ALIKE_SEED").unwrap_or_else(|| clock().try_into().unwrap());
-    println!("alike: FLAGSTAFF_ALIKE_SEED={seed}");
+    let seed = number("FLAGSTAFF_COMPARISON_SEED").unwrap_or_else(|| clock().try_into().unwrap());
+    println!("comparison: FLAGSTAFF_COMPARISON_SEED={seed}");
     let mut generator = Generator(seed);
-    let count = number("FLAGSTAFF_ALIKE_DEFINITIONS").unwrap_or(DEFINITIONS);
+    let count = number("FLAGSTAFF_COMPARISON_DEFINITIONS").unwrap_or(DEFINITIONS);
     let definitions: Vec<_> =
         (0..count.try_into().unwrap()).map(|number| generator.definition(number)).collect();
 
@@ -98,7 +98,7 @@ async fn the_server_responds_as_flagd_does() {
         let answer = theirs.v2(witness, Kind::Boolean, &json!({})).await;
         assert_eq!(answer["error"], "NOT_FOUND", "seed {seed}: rejected here: {error}: {json}");
     }
-    println!("alike: {agreed} questions agreed, {} definitions were refused", refused.len());
+    println!("comparison: {agreed} questions agreed, {} definitions were refused", refused.len());
     let usual =
         ["DATA_LOSS", "DEFAULT", "INVALID_ARGUMENT", "STATIC", "TARGETING_MATCH", "UNKNOWN"];
     let all = usual.iter().all(|kind| kinds.contains(*kind));
