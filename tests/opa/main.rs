@@ -1,4 +1,4 @@
-//! OPToggles with OPA and OPAL themselves, as processes: from a change of policy or data to what a
+//! `OPToggles` with OPA and OPAL themselves, as processes: from a change of policy or data to what a
 //! program evaluates. `tests/optoggles` has the same engine with scripted ones.
 //!
 //! `tests/clients/install` installs the peers. Without one, its tests are reported as ignored, with the

@@ -1,4 +1,4 @@
-//! OPToggles, the engine that keeps toggles in step with a policy, with scripted sources and targets.
+//! `OPToggles`, the engine that keeps toggles in step with a policy, with scripted sources and targets.
 //! `tests/opa` has the same engine with OPA and OPAL themselves.
 // A failure panics.
 #![allow(unreachable_pub, clippy::unwrap_used, clippy::expect_used)]

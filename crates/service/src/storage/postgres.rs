@@ -43,7 +43,7 @@ impl PostgresTarget {
         config.connect_timeout(CONNECT_TIMEOUT).keepalives_idle(Duration::from_secs(30));
         // Each start is notified that tables exist already.
         config.notice_callback(|notice| {
-            tracing::debug!(severity = notice.severity(), "{}", notice.message())
+            tracing::debug!(severity = notice.severity(), "{}", notice.message());
         });
         let tls = if config.get_ssl_mode() == SslMode::Disable {
             None
