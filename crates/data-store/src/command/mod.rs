@@ -4,8 +4,3 @@ pub(crate) mod backup;
 pub(crate) mod check;
 #[cfg(feature = "redis")]
 pub(crate) mod import;
-
-use std::error::Error;
-
-/// What ends a command.
-pub(crate) type Failure = Box<dyn Error + Send + Sync>;
