@@ -245,9 +245,7 @@ impl Flags {
         let flags = flags.with_bucketing(self.bucketing);
         self.change(|_| flags);
         self.warn(definition, |warned, warnings| {
-            if let Some(flags) = self.current() {
-                warned.log(NAME, warnings, &flags);
-            }
+            warned.log(NAME, warnings, &self.current());
         });
         Ok(())
     }
@@ -264,13 +262,29 @@ impl Flags {
         self.core.metrics.source(self.index).took();
     }
 
-    /// The flags of this handle as they are served now; none for a flag set
-    /// without flags.
-    fn current(&self) -> Option<Arc<FlagSet>> {
-        match &self.flag_set {
+    /// Returns the flags of this handle as they are served now.
+    ///
+    /// Whoever evaluates them gets what a client of the server gets, except for the
+    /// fields that the server adds to the context.
+    ///
+    /// ```
+    /// # use flagstaff::server::Server;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let server = Server::builder().ephemeral().bind().await?;
+    /// let shop = server.flags().flag_set("shop");
+    /// shop.set_value("beta", true)?;
+    /// let outcome = shop.current().evaluate("beta", &serde_json::Map::new()).boolean();
+    /// assert_eq!(outcome, Ok(Some(true)));
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn current(&self) -> Arc<FlagSet> {
+        let served = match &self.flag_set {
             Some(id) => self.core.store.flag_set(id),
             None => self.core.store.snapshot().sources()[self.index].flags.clone(),
-        }
+        };
+        served.unwrap_or_default()
     }
 
     /// Logs warnings about flags that are already served.

@@ -2,17 +2,9 @@
 
 mod command;
 
-use std::{
-    collections::HashMap,
-    env, fs,
-    io::{IsTerminal as _, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
-    path::PathBuf,
-    process::ExitCode,
-    sync::Arc,
-};
+use std::{fs, io::Write as _, os::unix::fs::OpenOptionsExt as _, process::ExitCode, sync::Arc};
 
-use self::command::{Failure, backup, check, health};
+use self::command::{backup, check};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use flagops_store::{
     PERMISSIONS,
@@ -23,20 +15,14 @@ use flagops_store::{
 use secrecy::ExposeSecret as _;
 use service::{
     access::{Added, NewToken},
-    describe,
+    describe, health,
+    program::{self, Failure},
     storage::Database,
 };
-use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
     let matches = command_line().get_matches();
-    let log = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(log).with_writer(std::io::stderr);
-    if std::io::stderr().is_terminal() {
-        builder.init();
-    } else {
-        builder.json().init();
-    }
+    program::log();
     match run(&matches) {
         Ok(code) => code,
         Err(error) => {
@@ -52,13 +38,6 @@ fn command_line() -> Command {
         .version(env!("CARGO_PKG_VERSION"))
         .about(
             "Keeps facts and secrets of deployments and customers for the rules of feature flags",
-        )
-        .arg(
-            Arg::new("config")
-                .long("config")
-                .value_name("FILE")
-                .global(true)
-                .help("Reads options from a file, one `name = \"value\"` a line"),
         )
         .subcommand(Command::new("serve").about("Starts the server, which is the default"))
         .subcommand(backup::backup_command())
@@ -108,33 +87,11 @@ fn command_line() -> Command {
     {
         command = command.subcommand(command::import::command());
     }
-    for option in OPTIONS {
-        let variables = option.variables.join(", ");
-        let help = match option.default {
-            "" => format!("{} [env: {variables}]", option.help),
-            default => format!("{} [default: {default}] [env: {variables}]", option.help),
-        };
-        let mut arg = Arg::new(option.name).long(option.name).global(true).help(help);
-        arg = if option.is_switch {
-            arg.num_args(0..=1)
-                .default_missing_value("true")
-                .value_name("BOOLEAN")
-                .require_equals(true)
-        } else {
-            arg.value_name("VALUE")
-        };
-        command = command.arg(arg);
-    }
-    command
+    program::with_options(command, OPTIONS)
 }
 
 fn run(matches: &ArgMatches) -> Result<ExitCode, Failure> {
-    let flags: HashMap<&'static str, String> = OPTIONS
-        .iter()
-        .filter_map(|it| Some((it.name, matches.get_one::<String>(it.name)?.clone())))
-        .collect();
-    let file = matches.get_one::<String>("config").map(read_file).transpose()?;
-    let mut settings = Settings::read(&flags, file.as_ref(), |name| env::var(name).ok())?;
+    let mut settings = Settings::from_values(&program::values(matches, OPTIONS)?)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         match matches.subcommand() {
@@ -149,7 +106,9 @@ fn run(matches: &ArgMatches) -> Result<ExitCode, Failure> {
             Some(("backup", matches)) => backup::backup(&settings, matches).await,
             Some(("restore", matches)) => backup::restore(&settings, matches).await,
             Some(("check", _)) => check::run(&settings).await,
-            Some(("health", matches)) => health::run(&settings, matches).await,
+            Some(("health", matches)) => {
+                health::run(&settings.serving, matches).await.map_err(Failure::from)
+            }
             #[cfg(feature = "redis")]
             Some(("import", matches)) => return command::import::run(&settings, matches).await,
             _ => serve(&mut settings).await,
@@ -158,25 +117,14 @@ fn run(matches: &ArgMatches) -> Result<ExitCode, Failure> {
     })
 }
 
-/// Reads a file of options.
-fn read_file(path: &String) -> Result<(PathBuf, HashMap<String, String>), Failure> {
-    let text = fs::read_to_string(path).map_err(|error| format!("cannot read {path}: {error}"))?;
-    let table: toml::Table = text.parse().map_err(|error| format!("{path}: {error}"))?;
-    let values = table.into_iter().map(|(name, value)| match value {
-        toml::Value::String(value) => (name, value),
-        other => (name, other.to_string()),
-    });
-    Ok((path.into(), values.collect()))
-}
-
 async fn serve(settings: &mut Settings) -> Result<(), Failure> {
-    if settings.dev && settings.secrets_keys.is_none() {
+    if settings.serving.dev && settings.secrets_keys.is_none() {
         settings.secrets_keys = dev_keys(&settings.database)?;
     }
     let running = serve::start(settings).await?;
-    let scheme = if settings.tls.is_some() { "https" } else { "http" };
+    let scheme = if settings.serving.tls.is_some() { "https" } else { "http" };
     let url = format!("{scheme}://{}", running.address());
-    if settings.dev {
+    if settings.serving.dev {
         let token = new_token(running.store(), "dev", vec!["admin".to_owned()], None).await?;
         println!("flagops-store serves at {url}");
         println!("token: {token}");
@@ -188,11 +136,7 @@ async fn serve(settings: &mut Settings) -> Result<(), Failure> {
     } else {
         tracing::info!(url, database = %settings.database, "serving");
     }
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    tokio::select! {
-        result = tokio::signal::ctrl_c() => result?,
-        _ = terminate.recv() => {}
-    }
+    program::terminated().await?;
     tracing::info!("shutting down");
     running.shutdown().await;
     Ok(())

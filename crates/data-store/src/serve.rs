@@ -115,11 +115,15 @@ pub async fn open(settings: &Settings) -> Result<Store, StartError> {
     let database = settings.database.to_string();
     let failed = |source| StartError::Storage { database: database.clone(), source };
     let storage = Storage::open(settings.database.clone(), MIGRATIONS).await.map_err(failed)?;
-    let mut access = Access::new(storage.clone(), PERMISSIONS, settings.require_auth);
+    let mut access = Access::new(storage.clone(), PERMISSIONS, settings.serving.require_auth);
     if let Some(sign_in) = &settings.sign_in {
         let sessions = Sessions::new(sign_in.sessions.clone())?;
-        access =
-            Access::with_sessions(storage.clone(), PERMISSIONS, settings.require_auth, sessions);
+        access = Access::with_sessions(
+            storage.clone(),
+            PERMISSIONS,
+            settings.serving.require_auth,
+            sessions,
+        );
     }
     Store::open(storage, access, backend(settings).await?).await.map_err(failed)
 }
@@ -142,9 +146,9 @@ async fn backend(settings: &Settings) -> Result<Backend, StartError> {
 /// The database cannot be opened, or the address cannot be served at.
 pub async fn start(settings: &Settings) -> Result<Running, StartError> {
     let store = open(settings).await?;
-    let bind = |source| StartError::Bind { listen: settings.listen, source };
-    let mut server = Server::builder().listen(settings.listen).max_body(api::MAX_BODY + 1);
-    if let Some((certificate, key)) = &settings.tls {
+    let bind = |source| StartError::Bind { listen: settings.serving.listen, source };
+    let mut server = Server::builder().listen(settings.serving.listen).max_body(api::MAX_BODY + 1);
+    if let Some((certificate, key)) = &settings.serving.tls {
         let tls = ServerTls::new(certificate.as_path(), key.as_path());
         let certificates = Certificates::load(tls).map_err(|error| bind(error.into()))?;
         server = server.tls(certificates);

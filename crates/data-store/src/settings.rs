@@ -1,52 +1,19 @@
 //! The options of the program: one table for flags, variables and the file.
 //!
-//! An option is taken from its flag, else from the first of its variables that is set, else
-//! from the file, else it has its default. An empty variable counts as not set. The variables
-//! of the original are accepted: those that its documentation names, and those that it reads.
+//! The variables of the original are accepted: those that its documentation names, and those
+//! that it reads.
 
-use std::{collections::HashMap, fs, net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{collections::HashMap, fs, path::PathBuf, sync::Arc};
 
-use secrecy::{ExposeSecret as _, SecretString};
+pub use service::settings::{Opt, SettingsError};
 use service::{
     access::SessionOptions,
+    settings::{Serving, Values, opt, switch},
     signin::{GithubOptions, OidcOptions, SignInOptions},
-    storage::{Database, StorageError},
+    storage::Database,
 };
 
 use crate::secret::Keys;
-
-/// An option.
-#[derive(Clone, Copy, Debug)]
-pub struct Opt {
-    /// Its name, as a flag (`--listen`) and in the file.
-    pub name: &'static str,
-    /// The variables that set it, ours first.
-    pub variables: &'static [&'static str],
-    /// Its default, as it would be written; empty: none.
-    pub default: &'static str,
-    /// Whether it is switched on by its name alone.
-    pub is_switch: bool,
-    /// What it is for, in a sentence.
-    pub help: &'static str,
-}
-
-const fn opt(
-    name: &'static str,
-    variables: &'static [&'static str],
-    default: &'static str,
-    help: &'static str,
-) -> Opt {
-    Opt { name, variables, default, is_switch: false, help }
-}
-
-const fn switch(
-    name: &'static str,
-    variables: &'static [&'static str],
-    default: &'static str,
-    help: &'static str,
-) -> Opt {
-    Opt { name, variables, default, is_switch: true, help }
-}
 
 /// The options.
 pub const OPTIONS: &[Opt] = &[
@@ -224,21 +191,12 @@ pub enum SecretsProvider {
 }
 
 /// The options with their values.
-#[allow(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Where to serve.
-    pub listen: SocketAddr,
+    /// How it is reached.
+    pub serving: Serving,
     /// The database.
     pub database: Database,
-    /// The certificate and the key to serve with.
-    pub tls: Option<(PathBuf, PathBuf)>,
-    /// Whether requests need a token or a session.
-    pub require_auth: bool,
-    /// Whether other machines are served without authentication or without TLS.
-    pub insecure: bool,
-    /// For a first look.
-    pub dev: bool,
     /// Where secrets are.
     pub secrets_provider: SecretsProvider,
     /// The keys that secrets are sealed with. `None`: none are kept in the database.
@@ -261,49 +219,6 @@ pub struct SignInSettings {
     pub options: SignInOptions,
 }
 
-/// An option that is invalid.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum SettingsError {
-    /// A value is invalid.
-    #[error("option {option} ({origin}): {reason}")]
-    Value {
-        /// The name of the option.
-        option: &'static str,
-        /// Where the value comes from.
-        origin: String,
-        /// What is expected, and the value if it is no secret.
-        reason: String,
-    },
-    /// The database's address is invalid.
-    #[error("option database ({origin})")]
-    Database {
-        /// Where the value comes from.
-        origin: String,
-        /// What is wrong with it.
-        #[source]
-        source: StorageError,
-    },
-    /// The file has a name that is no option.
-    #[error("{}: unknown option {name:?}", file.display())]
-    Unknown {
-        /// The file.
-        file: PathBuf,
-        /// The name.
-        name: String,
-    },
-    /// Options that exclude each other, or one that lacks another.
-    #[error("{0}")]
-    Together(String),
-}
-
-/// A value and where it comes from. It may be a secret.
-#[derive(Clone)]
-struct Found {
-    value: SecretString,
-    origin: String,
-}
-
 impl Settings {
     /// Reads the options: `flags` by the names of the options, `file` the options in a file,
     /// and `variable` the environment.
@@ -316,44 +231,16 @@ impl Settings {
         file: Option<&(PathBuf, HashMap<String, String>)>,
         variable: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, SettingsError> {
-        if let Some((path, values)) = file {
-            let unknown = values.keys().find(|name| !OPTIONS.iter().any(|it| it.name == **name));
-            if let Some(name) = unknown {
-                return Err(SettingsError::Unknown { file: path.clone(), name: name.clone() });
-            }
-        }
-        let find = |option: &Opt| -> Option<Found> {
-            if let Some(value) = flags.get(option.name) {
-                let origin = format!("--{}", option.name);
-                return Some(Found { value: value.clone().into(), origin });
-            }
-            for name in option.variables {
-                if let Some(value) = variable(name).filter(|it| !it.is_empty()) {
-                    return Some(Found { value: value.into(), origin: (*name).to_owned() });
-                }
-            }
-            if let Some((path, values)) = file
-                && let Some(value) = values.get(option.name)
-            {
-                let origin = path.display().to_string();
-                return Some(Found { value: value.clone().into(), origin });
-            }
-            let default = Found { value: option.default.into(), origin: "default".to_owned() };
-            (!option.default.is_empty()).then_some(default)
-        };
-        let found: HashMap<&str, Found> = OPTIONS
-            .iter()
-            .filter_map(|option| find(option).map(|found| (option.name, found)))
-            .collect();
-        Values(found).settings()
+        Self::from_values(&Values::read(OPTIONS, flags, file, variable)?)
     }
-}
 
-struct Values(HashMap<&'static str, Found>);
-
-impl Values {
-    fn settings(&self) -> Result<Settings, SettingsError> {
-        let provider = self.text("facts-provider");
+    /// Reads the options from the values of the table.
+    ///
+    /// # Errors
+    ///
+    /// The first option that is invalid.
+    pub fn from_values(values: &Values) -> Result<Self, SettingsError> {
+        let provider = values.text("facts-provider");
         if provider != "database" {
             let reason = if provider == "redis" {
                 "facts are no longer kept in Redis: import them once with \
@@ -362,185 +249,84 @@ impl Values {
             } else {
                 format!("expected database, got {provider:?}")
             };
-            return Err(self.invalid("facts-provider", reason));
+            return Err(values.invalid("facts-provider", reason));
         }
-        let tls = match (self.path("tls-cert-file"), self.path("tls-key-file")) {
-            (Some(certificate), Some(key)) => Some((certificate, key)),
-            (None, None) => None,
-            _ => {
-                return Err(SettingsError::Together(
-                    "the options tls-cert-file and tls-key-file go together".to_owned(),
-                ));
-            }
-        };
-        let database = Database::parse(&self.text("database"), self.path("database-ca-file"));
-        let database = database.map_err(|source| SettingsError::Database {
-            origin: self.origin("database"),
-            source,
-        })?;
-        let audit_retention_days = self.number("audit-retention-days", 1, 36_500)?;
-        let listen = self.text("listen");
-        let listen = listen.parse().map_err(|_| {
-            let reason =
-                format!("expected an address and a port such as 127.0.0.1:8080, got {listen:?}");
-            self.invalid("listen", reason)
-        })?;
-        let settings = Settings {
-            listen,
-            database,
-            tls,
-            require_auth: self.switch("require-auth")?,
-            insecure: self.switch("insecure")?,
-            dev: self.switch("dev")?,
-            secrets_provider: self.secrets_provider()?,
-            secrets_keys: self.keys()?,
-            sign_in: self.sign_in(listen)?,
+        let serving = values.serving()?;
+        Ok(Self {
+            database: values.database("database", "database-ca-file")?,
+            secrets_provider: secrets_provider(values)?,
+            secrets_keys: keys(values)?,
+            sign_in: sign_in(values, &serving),
             notifications: true,
-            audit_retention_days,
-        };
-        settings.check()?;
-        Ok(settings)
-    }
-
-    fn sign_in(&self, listen: SocketAddr) -> Result<Option<SignInSettings>, SettingsError> {
-        let github = self.optional("github-client-id").map(|client_id| GithubOptions {
-            url: self.text("github-url"),
-            api_url: self.text("github-api-url"),
-            organizations: self.list("github-organizations"),
-            teams: self.list("github-teams"),
-            users: self.list("github-users"),
-            ..GithubOptions::new(client_id, self.text("github-client-secret").into())
-        });
-        let secret = self.optional("oidc-client-secret").map(SecretString::from);
-        let oidc = self.optional("oidc-issuer").map(|issuer| OidcOptions {
-            name: self.text("oidc-name"),
-            domains: self.list("oidc-domains"),
-            ..OidcOptions::new(issuer, self.text("oidc-client-id"), secret)
-        });
-        if github.is_none() && oidc.is_none() {
-            return Ok(None);
-        }
-        let url = self.optional("public-url").unwrap_or_else(|| format!("http://{listen}"));
-        let key = self.optional("session-key").map(SecretString::from);
-        let mut sessions = SessionOptions::new("flagops", key, url);
-        sessions.dev = self.switch("dev")?;
-        let service = crate::ui::NAME.to_owned();
-        let options = SignInOptions { service, github, oidc, ..SignInOptions::default() };
-        Ok(Some(SignInSettings { sessions, options }))
-    }
-
-    /// The text of an option that is set.
-    fn optional(&self, name: &str) -> Option<String> {
-        Some(self.text(name)).filter(|it| !it.is_empty())
-    }
-
-    /// A list that is separated by commas.
-    fn list(&self, name: &str) -> Vec<String> {
-        let text = self.text(name);
-        let entries = text.split(',').map(str::trim).filter(|it| !it.is_empty());
-        entries.map(str::to_owned).collect()
-    }
-
-    fn secrets_provider(&self) -> Result<SecretsProvider, SettingsError> {
-        let recovery_days = self.number("secrets-recovery-days", 7, 30)?;
-        match self.text("secrets-provider").as_str() {
-            "database" => Ok(SecretsProvider::Database),
-            "asm" if cfg!(feature = "aws") => Ok(SecretsProvider::Aws { recovery_days }),
-            "asm" => {
-                let reason = "this program was built without the feature aws".to_owned();
-                Err(self.invalid("secrets-provider", reason))
-            }
-            other => {
-                let reason = format!("expected database or asm, got {other:?}");
-                Err(self.invalid("secrets-provider", reason))
-            }
-        }
-    }
-
-    /// The keys that secrets are sealed with, from the option or from its file.
-    fn keys(&self) -> Result<Option<Arc<Keys>>, SettingsError> {
-        let (option, text) = match (self.0.get("secrets-keys"), self.path("secrets-keys-file")) {
-            (None, None) => return Ok(None),
-            (Some(found), None) => ("secrets-keys", found.value.clone()),
-            (None, Some(path)) => {
-                let text = fs::read_to_string(&path).map_err(|error| {
-                    let reason = format!("cannot read {}: {error}", path.display());
-                    self.invalid("secrets-keys-file", reason)
-                })?;
-                ("secrets-keys-file", text.into())
-            }
-            (Some(_), Some(_)) => {
-                return Err(SettingsError::Together(
-                    "the options secrets-keys and secrets-keys-file exclude each other".to_owned(),
-                ));
-            }
-        };
-        let keys = Keys::parse(&text).map_err(|error| self.invalid(option, error.to_string()))?;
-        Ok(Some(Arc::new(keys)))
-    }
-
-    fn text(&self, name: &str) -> String {
-        self.0.get(name).map(|it| it.value.expose_secret().to_owned()).unwrap_or_default()
-    }
-
-    fn path(&self, name: &str) -> Option<PathBuf> {
-        self.optional(name).map(PathBuf::from)
-    }
-
-    fn switch(&self, name: &'static str) -> Result<bool, SettingsError> {
-        match self.text(name).to_ascii_lowercase().as_str() {
-            "true" | "t" | "1" => Ok(true),
-            "false" | "f" | "0" => Ok(false),
-            other => Err(self.invalid(name, format!("expected true or false, got {other:?}"))),
-        }
-    }
-
-    fn number(&self, name: &'static str, least: i64, most: i64) -> Result<i64, SettingsError> {
-        let text = self.text(name);
-        text.parse().ok().filter(|it| (least..=most).contains(it)).ok_or_else(|| {
-            self.invalid(name, format!("expected a number from {least} to {most}, got {text:?}"))
+            audit_retention_days: values.number("audit-retention-days", 1, 36_500)?,
+            serving,
         })
-    }
-
-    fn origin(&self, name: &str) -> String {
-        self.0.get(name).map(|it| it.origin.clone()).unwrap_or_default()
-    }
-
-    fn invalid(&self, option: &'static str, reason: String) -> SettingsError {
-        SettingsError::Value { option, origin: self.origin(option), reason }
     }
 }
 
-impl Settings {
-    /// Whether only this machine can reach it.
-    #[must_use]
-    pub fn is_local(&self) -> bool {
-        self.listen.ip().is_loopback()
+fn sign_in(values: &Values, serving: &Serving) -> Option<SignInSettings> {
+    let github = values.optional("github-client-id").map(|client_id| GithubOptions {
+        url: values.text("github-url"),
+        api_url: values.text("github-api-url"),
+        organizations: values.list("github-organizations"),
+        teams: values.list("github-teams"),
+        users: values.list("github-users"),
+        ..GithubOptions::new(client_id, values.text("github-client-secret").into())
+    });
+    let secret = values.secret("oidc-client-secret");
+    let oidc = values.optional("oidc-issuer").map(|issuer| OidcOptions {
+        name: values.text("oidc-name"),
+        domains: values.list("oidc-domains"),
+        ..OidcOptions::new(issuer, values.text("oidc-client-id"), secret)
+    });
+    if github.is_none() && oidc.is_none() {
+        return None;
     }
+    let url = values.optional("public-url").unwrap_or_else(|| format!("http://{}", serving.listen));
+    let key = values.secret("session-key");
+    let mut sessions = SessionOptions::new("flagops", key, url);
+    sessions.dev = serving.dev;
+    let service = crate::ui::NAME.to_owned();
+    let options = SignInOptions { service, github, oidc, ..SignInOptions::default() };
+    Some(SignInSettings { sessions, options })
+}
 
-    /// What the options must not be together.
-    fn check(&self) -> Result<(), SettingsError> {
-        let problem = if self.dev && !self.is_local() {
-            format!("--dev listens on loopback only, and listen is {}", self.listen)
-        } else if self.insecure || self.is_local() {
-            return Ok(());
-        } else if !self.require_auth {
-            format!(
-                "without authentication, listen ({}) must be an address of loopback; --insecure \
-                 lifts this",
-                self.listen
-            )
-        } else if self.tls.is_none() {
-            format!(
-                "listen ({}) is not loopback, so tls-cert-file and tls-key-file are needed; \
-                 --insecure lifts this, for a server behind a proxy that terminates TLS",
-                self.listen
-            )
-        } else {
-            return Ok(());
-        };
-        Err(SettingsError::Together(problem))
+fn secrets_provider(values: &Values) -> Result<SecretsProvider, SettingsError> {
+    let recovery_days = values.number("secrets-recovery-days", 7, 30)?;
+    match values.text("secrets-provider").as_str() {
+        "database" => Ok(SecretsProvider::Database),
+        "asm" if cfg!(feature = "aws") => Ok(SecretsProvider::Aws { recovery_days }),
+        "asm" => {
+            let reason = "this program was built without the feature aws".to_owned();
+            Err(values.invalid("secrets-provider", reason))
+        }
+        other => {
+            let reason = format!("expected database or asm, got {other:?}");
+            Err(values.invalid("secrets-provider", reason))
+        }
     }
+}
+
+/// The keys that secrets are sealed with, from the option or from its file.
+fn keys(values: &Values) -> Result<Option<Arc<Keys>>, SettingsError> {
+    let (option, text) = match (values.secret("secrets-keys"), values.path("secrets-keys-file")) {
+        (None, None) => return Ok(None),
+        (Some(keys), None) => ("secrets-keys", keys),
+        (None, Some(path)) => {
+            let text = fs::read_to_string(&path).map_err(|error| {
+                let reason = format!("cannot read {}: {error}", path.display());
+                values.invalid("secrets-keys-file", reason)
+            })?;
+            ("secrets-keys-file", text.into())
+        }
+        (Some(_), Some(_)) => {
+            return Err(SettingsError::Together(
+                "the options secrets-keys and secrets-keys-file exclude each other".to_owned(),
+            ));
+        }
+    };
+    let keys = Keys::parse(&text).map_err(|error| values.invalid(option, error.to_string()))?;
+    Ok(Some(Arc::new(keys)))
 }
 
 #[cfg(test)]
@@ -563,7 +349,7 @@ mod tests {
         let values = HashMap::from([("listen".to_owned(), "127.0.0.1:3".to_owned())]);
         let file = (PathBuf::from("store.toml"), values);
         let variable = |name: &str| (name == "FLAGOPS_LISTEN").then(|| "127.0.0.1:2".to_owned());
-        let listen = |settings: Settings| settings.listen.to_string();
+        let listen = |settings: Settings| settings.serving.listen.to_string();
         let none = HashMap::new();
         assert_eq!(listen(Settings::read(&flags, Some(&file), variable).unwrap()), "127.0.0.1:1");
         assert_eq!(listen(Settings::read(&none, Some(&file), variable).unwrap()), "127.0.0.1:2");
@@ -582,7 +368,7 @@ mod tests {
             let error = read(&[(name, "redis")]).unwrap_err();
             assert!(error.contains("flagops-store import redis://"), "{error}");
         }
-        assert!(!read(&[("USER_DB_REQUIRE_AUTH", "false")]).unwrap().require_auth);
+        assert!(!read(&[("USER_DB_REQUIRE_AUTH", "false")]).unwrap().serving.require_auth);
     }
 
     #[test]

@@ -11,18 +11,17 @@ use std::{
 };
 
 use axum::{extract::FromRef, http::HeaderValue};
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use lru::LruCache;
 use prometheus_client::{
     encoding::{DescriptorEncoder, EncodeMetric as _},
     metrics::{MetricType, gauge::ConstGauge},
 };
-use ring::digest::{SHA256, digest};
 use service::{
     access::Access,
     metrics::Metrics,
     problem::Problem,
+    request::tag,
     storage::{Database, Sql, Storage, StorageError},
     time,
 };
@@ -255,14 +254,4 @@ impl Page {
             expires: facts.expires,
         }
     }
-}
-
-/// A strong entity tag of the content
-/// ([RFC 9110](https://www.rfc-editor.org/rfc/rfc9110#section-8.8.3)).
-#[must_use]
-pub fn tag(body: &[u8]) -> HeaderValue {
-    let hash = digest(&SHA256, body);
-    let text = URL_SAFE_NO_PAD.encode(&hash.as_ref()[..16]);
-    HeaderValue::from_str(&format!("\"{text}\""))
-        .unwrap_or_else(|_| HeaderValue::from_static("\"\""))
 }

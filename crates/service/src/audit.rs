@@ -1,6 +1,7 @@
 //! The audit trail: who did what to what, and when. Values and secrets are not in it.
 
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::{
     storage::{Sql, StorageError},
@@ -8,8 +9,9 @@ use crate::{
 };
 
 crate::statements! {
-    INSERT = "INSERT INTO audit (id, at, actor, action, subject) VALUES (?1, ?2, ?3, ?4, ?5)";
-    PAGE = "SELECT id, at, actor, action, subject FROM audit
+    INSERT = "INSERT INTO audit (id, at, actor, action, subject, data)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    PAGE = "SELECT id, at, actor, action, subject, data FROM audit
         WHERE id < ?1 AND (CAST(?2 AS TEXT) IS NULL OR actor = ?2)
             AND (CAST(?3 AS TEXT) IS NULL OR action = ?3)
             AND (CAST(?4 AS TEXT) IS NULL OR subject = ?4)
@@ -31,6 +33,9 @@ pub struct Event {
     pub action: String,
     /// To what, such as `acme-prod/tier`.
     pub subject: String,
+    /// More of it, if the service writes that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data: Option<Value>,
 }
 
 /// Which events a page shows.
@@ -61,8 +66,31 @@ pub fn record(
     action: &str,
     subject: &str,
 ) -> Result<(), StorageError> {
+    record_with(sql, actor, action, subject, None)
+}
+
+/// Adds an event with more about it.
+///
+/// # Errors
+///
+/// The database fails.
+pub fn record_with(
+    sql: &mut Sql<'_>,
+    actor: &str,
+    action: &str,
+    subject: &str,
+    data: Option<&Value>,
+) -> Result<(), StorageError> {
     let id = sql.next("audit")?;
-    let params = [id.into(), time::now().into(), actor.into(), action.into(), subject.into()];
+    let data = data.map(Value::to_string);
+    let params = [
+        id.into(),
+        time::now().into(),
+        actor.into(),
+        action.into(),
+        subject.into(),
+        data.as_deref().into(),
+    ];
     sql.execute(INSERT, &params).map(drop)
 }
 
@@ -88,6 +116,7 @@ pub fn page(sql: &mut Sql<'_>, filter: &Filter, limit: i64) -> Result<Vec<Event>
             actor: row.text(2)?,
             action: row.text(3)?,
             subject: row.text(4)?,
+            data: row.optional_text(5)?.and_then(|it| serde_json::from_str(&it).ok()),
         })
     })
 }

@@ -7,6 +7,7 @@ use std::{
 };
 
 use axum::http::{Request, StatusCode};
+use clap::{Arg, ArgAction, ArgMatches, Command};
 use flagstaff::http::{Client, ClientError};
 use rustls::{
     ClientConfig, DigitallySignedStruct, SignatureScheme,
@@ -14,6 +15,8 @@ use rustls::{
     crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature},
     pki_types::{CertificateDer, ServerName, UnixTime},
 };
+
+use crate::settings::Serving;
 
 /// How long the service may take to respond.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -33,6 +36,36 @@ pub enum HealthError {
     /// It does not respond, or the request cannot be made.
     #[error("the service is unreachable")]
     Unreachable(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// The command `health`.
+#[must_use]
+pub fn command() -> Command {
+    Command::new("health")
+        .about("Checks the server that runs on this machine with the same options")
+        .after_help("Exit code: 0 if it is healthy, else 1.")
+        .arg(
+            Arg::new("readiness")
+                .long("readiness")
+                .action(ArgAction::SetTrue)
+                .help("Checks that the database is available, and not only that the server runs"),
+        )
+}
+
+/// Runs the command.
+///
+/// # Errors
+///
+/// The service is unreachable, or says that it is not healthy.
+pub async fn run(serving: &Serving, matches: &ArgMatches) -> Result<(), HealthError> {
+    let (path, healthy) = if matches.get_flag("readiness") {
+        ("/health/ready", "ready")
+    } else {
+        ("/health/live", "healthy")
+    };
+    check(serving.listen, serving.tls.is_some(), path).await?;
+    println!("{healthy}");
+    Ok(())
 }
 
 /// Requests a path of the service that listens at this address, and expects 200.

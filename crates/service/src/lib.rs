@@ -9,6 +9,9 @@
 //! - [`metrics`]: metrics of HTTP requests.
 //! - [`page`]: pages for people: their frame, style sheet and script.
 //! - [`problem`]: errors as problem details.
+//! - [`program`]: what the programs do alike.
+//! - [`request`]: what handlers read from requests.
+//! - [`settings`]: options from flags, variables and a file.
 //! - [`time`]: milliseconds since 1970, and RFC 3339.
 //!
 //! A service includes [`SCHEMA`] among its migrations.
@@ -20,6 +23,9 @@ pub mod lease;
 pub mod metrics;
 pub mod page;
 pub mod problem;
+pub mod program;
+pub mod request;
+pub mod settings;
 pub mod signin;
 pub mod storage;
 pub mod time;

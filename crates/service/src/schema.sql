@@ -54,7 +54,9 @@ CREATE TABLE audit (
     at BIGINT NOT NULL,
     actor TEXT NOT NULL,
     action TEXT NOT NULL,
-    subject KEYTEXT NOT NULL
+    subject KEYTEXT NOT NULL,
+    -- More of it, as JSON.
+    data TEXT
 );
 CREATE INDEX audit_at ON audit (at);
 CREATE INDEX audit_subject ON audit (subject, id);

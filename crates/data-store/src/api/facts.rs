@@ -11,11 +11,11 @@ use serde::Deserialize;
 use serde_json::json;
 use service::{access::Principal, problem::Problem, storage::StorageError, time};
 
-use super::request::{Identity, IfFact, Json, Named, PAGE, Params, limit, tags};
+use super::request::{Identity, IfFact, Json, Named, PAGE, Params, limit, tag, tags};
 use crate::{
     fact::{self, Context, Fact, MAX_FACTS, Value},
     name,
-    store::{Store, tag},
+    store::Store,
 };
 
 /// Up to which change a response contains everything.

@@ -1,13 +1,12 @@
-//! What handlers read from requests: names in paths, JSON, queries and conditions, with
-//! problem details for what is wrong with them.
+//! What handlers read from requests beside what the services share: identities and keys in
+//! paths, and conditions.
 
 use axum::{
-    extract::{FromRequest, FromRequestParts, Path, Query, Request},
-    http::{HeaderMap, HeaderName, StatusCode, header, request::Parts},
+    extract::FromRequestParts,
+    http::{header, request::Parts},
 };
-use bytes::Bytes;
-use serde::de::DeserializeOwned;
-use service::problem::Problem;
+pub(crate) use service::request::{Json, Params, limit, tag, tags};
+use service::{problem::Problem, request::InPath};
 
 use crate::{fact::Condition, name};
 
@@ -24,7 +23,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Identity {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let Path(identity): Path<String> = path(parts, state).await?;
+        let InPath(identity): InPath<String> = InPath::from_request_parts(parts, state).await?;
         name::identity(&identity)?;
         Ok(Self(identity))
     }
@@ -34,20 +33,12 @@ impl<S: Send + Sync> FromRequestParts<S> for Named {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let Path((identity, key)): Path<(String, String)> = path(parts, state).await?;
+        let InPath((identity, key)): InPath<(String, String)> =
+            InPath::from_request_parts(parts, state).await?;
         name::identity(&identity)?;
         name::key(&key)?;
         Ok(Self { identity, key })
     }
-}
-
-async fn path<T, S>(parts: &mut Parts, state: &S) -> Result<Path<T>, Problem>
-where
-    T: DeserializeOwned + Send,
-    S: Send + Sync,
-{
-    let path = Path::from_request_parts(parts, state).await;
-    path.map_err(|error| Problem::invalid(format!("the path is invalid: {error}")))
 }
 
 /// A number in the path.
@@ -57,41 +48,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Number {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        path(parts, state).await.map(|Path(number)| Self(number))
-    }
-}
-
-/// A body of JSON, whatever its media type is called.
-pub(super) struct Json<T>(pub(super) T);
-
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
-    type Rejection = Problem;
-
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let body = Bytes::from_request(request, state).await.map_err(|error| {
-            let status = error.status();
-            if status == StatusCode::PAYLOAD_TOO_LARGE {
-                let detail = format!("the body has more than {} bytes", super::MAX_BODY);
-                Problem::new(status, "body_too_large", detail)
-            } else {
-                Problem::invalid(format!("cannot read the body: {error}"))
-            }
-        })?;
-        let value = serde_json::from_slice(&body);
-        value.map(Self).map_err(|error| Problem::invalid(format!("invalid JSON: {error}")))
-    }
-}
-
-/// The parameters after the question mark.
-pub(crate) struct Params<T>(pub(crate) T);
-
-impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Params<T> {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let query = Query::from_request_parts(parts, state).await;
-        let invalid = |error| Problem::invalid(format!("the query is invalid: {error}"));
-        query.map(|Query(params)| Self(params)).map_err(invalid)
+        InPath::from_request_parts(parts, state).await.map(|InPath(number)| Self(number))
     }
 }
 
@@ -124,29 +81,6 @@ impl<S: Send + Sync> FromRequestParts<S> for IfFact {
     }
 }
 
-/// The entity tags in a header, with their quotation marks.
-pub(super) fn tags<'a>(
-    headers: &'a HeaderMap,
-    name: &HeaderName,
-) -> Result<Option<Vec<&'a str>>, Problem> {
-    let mut tags = None;
-    for value in headers.get_all(name) {
-        let invalid = |_| Problem::invalid(format!("the header {name} is invalid"));
-        let value = value.to_str().map_err(invalid)?;
-        tags.get_or_insert_with(Vec::new).extend(value.split(',').map(str::trim));
-    }
-    Ok(tags)
-}
-
 /// How many identities a page has at most, with or without their facts, and how many are read
 /// at a time.
 pub(super) const PAGE: i64 = 10_000;
-
-/// How many entries a page has.
-pub(super) fn limit(asked: Option<i64>, most: i64) -> Result<i64, Problem> {
-    match asked {
-        None => Ok(most),
-        Some(limit @ 1..) if limit <= most => Ok(limit),
-        Some(_) => Err(Problem::invalid(format!("the limit is a number from 1 to {most}"))),
-    }
-}

@@ -9,7 +9,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use flagops_store::{MIGRATIONS, fact, settings::Settings};
 use service::storage::{Database, backup};
 
-use super::Failure;
+use service::program::Failure;
 
 pub(crate) fn backup_command() -> Command {
     Command::new("backup")

@@ -11,7 +11,7 @@ use service::{
     storage::{Existing, StorageError},
 };
 
-use super::Failure;
+use service::program::Failure;
 
 pub(crate) fn command() -> Command {
     Command::new("check")

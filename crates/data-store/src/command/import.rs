@@ -6,7 +6,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use flagops_store::{import, serve, settings::Settings};
 use secrecy::SecretString;
 
-use super::Failure;
+use service::program::Failure;
 
 /// The exit code where something was skipped.
 const SKIPPED: u8 = 3;

@@ -142,8 +142,12 @@ async fn the_server_of_the_deployment_passes_its_probes() {
     fs::write(&variables["FLAGOPS_SECRETS_KEYS_FILE"], keys.expose_secret()).unwrap();
     let settings = Settings::read(&HashMap::new(), None, |name| variables.get(name).cloned());
     let settings = settings.unwrap();
-    assert!(settings.require_auth && !settings.insecure && settings.tls.is_some());
-    assert_eq!(container["ports"][0]["containerPort"], settings.listen.port());
+    assert!(
+        settings.serving.require_auth
+            && !settings.serving.insecure
+            && settings.serving.tls.is_some()
+    );
+    assert_eq!(container["ports"][0]["containerPort"], settings.serving.listen.port());
 
     for (name, value) in &variables {
         program = program.with(name, value);

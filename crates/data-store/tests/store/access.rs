@@ -186,7 +186,7 @@ async fn without_authentication_everybody_may_do_everything() {
     let folder = tempfile::tempdir().unwrap();
     let database = service::storage::Database::Sqlite(folder.path().join("store.db"));
     let mut settings = settings(database);
-    settings.require_auth = false;
+    settings.serving.require_auth = false;
     let store = start(settings).await;
     let response = client()
         .put(format!("{}/api/fact/c0/k", store.url))

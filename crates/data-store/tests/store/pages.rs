@@ -495,7 +495,7 @@ async fn a_form_that_another_website_sends_is_rejected() {
     let folder = tempfile::tempdir().unwrap();
     let database = service::storage::Database::Sqlite(folder.path().join("store.db"));
     let mut settings = settings(database);
-    settings.require_auth = false;
+    settings.serving.require_auth = false;
     let store = start(settings).await;
     let send = async |name: &str, value: &str| {
         let request = client()

@@ -16,7 +16,7 @@ const KEY: usize = 32;
 #[derive(Clone, Debug)]
 pub struct SessionOptions {
     /// The name of the cookie, which no other service on the same host may have.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// What signs the cookies, at least 32 bytes. All replicas have the same one, and whoever
     /// changes it ends all sessions.
     pub key: Option<SecretString>,
@@ -34,8 +34,12 @@ pub struct SessionOptions {
 impl SessionOptions {
     /// Sessions of 12 hours that end after 2 hours without a request.
     #[must_use]
-    pub fn new(name: &'static str, key: Option<SecretString>, public_url: String) -> Self {
-        let lifetime = Duration::from_hours(12);
+    pub fn new(
+        name: impl Into<Cow<'static, str>>,
+        key: Option<SecretString>,
+        public_url: String,
+    ) -> Self {
+        let (name, lifetime) = (name.into(), Duration::from_hours(12));
         Self { name, key, public_url, dev: false, lifetime, idle: Duration::from_hours(2) }
     }
 }
@@ -114,7 +118,7 @@ impl Sessions {
         Ok(Self {
             key: Key::derive_from(key),
             // With this prefix, a browser accepts the cookie from this host over TLS only.
-            name: if dev { name.into() } else { format!("__Host-{name}").into() },
+            name: if dev { name } else { format!("__Host-{name}").into() },
             origin: origin(public_url, dev)?,
             dev,
             lifetime,

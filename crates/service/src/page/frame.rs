@@ -19,7 +19,7 @@ pub struct Site {
     /// The path of its first page.
     pub home: &'static str,
     /// The label and the path of each main page, and the permissions of which one lets
-    /// somebody see it.
+    /// somebody see it; without any, everybody who is signed in.
     pub pages: &'static [(&'static str, &'static str, &'static [&'static str])],
 }
 
@@ -85,7 +85,9 @@ impl Frame {
         // `/ui` contains `/ui/tokens` too, so the longest one counts.
         let current =
             site.pages.iter().map(|it| it.1).filter(|it| contains(it)).max_by_key(|it| it.len());
-        let may = |any: &[&str]| principal.is_some_and(|it| any.iter().any(|any| it.may(any)));
+        let may = |any: &[&str]| {
+            principal.is_some_and(|it| any.is_empty() || any.iter().any(|any| it.may(any)))
+        };
         let pages = site.pages.iter().filter(|(.., any)| may(any));
         let links =
             pages.map(|(label, href, _)| Link { label, href, is_current: current == Some(href) });

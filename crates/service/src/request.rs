@@ -1,0 +1,106 @@
+//! What handlers read from requests: JSON, queries, paths and entity tags, with problem details
+//! for what is wrong with them.
+
+use axum::{
+    extract::{FromRequest, FromRequestParts, Path, Query, Request},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, request::Parts},
+};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use bytes::Bytes;
+use ring::digest::{SHA256, digest};
+use serde::de::DeserializeOwned;
+
+use crate::problem::Problem;
+
+/// A body of JSON, whatever its media type is called.
+#[derive(Clone, Copy, Debug)]
+pub struct Json<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let body = Bytes::from_request(request, state).await.map_err(|error| {
+            let status = error.status();
+            if status == StatusCode::PAYLOAD_TOO_LARGE {
+                Problem::new(status, "body_too_large", "the body is too long")
+            } else {
+                Problem::invalid(format!("cannot read the body: {error}"))
+            }
+        })?;
+        let value = serde_json::from_slice(&body);
+        value.map(Self).map_err(|error| {
+            let detail = format!("invalid JSON: {error}");
+            Problem::new(StatusCode::BAD_REQUEST, "invalid_json", detail)
+        })
+    }
+}
+
+/// The parameters after the question mark.
+#[derive(Clone, Copy, Debug)]
+pub struct Params<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Params<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let query = Query::from_request_parts(parts, state).await;
+        let invalid = |error| Problem::invalid(format!("the query is invalid: {error}"));
+        query.map(|Query(params)| Self(params)).map_err(invalid)
+    }
+}
+
+/// What stands in the path for the names of the route.
+#[derive(Clone, Copy, Debug)]
+pub struct InPath<T>(pub T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for InPath<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let path = Path::from_request_parts(parts, state).await;
+        let invalid = |error| Problem::invalid(format!("the path is invalid: {error}"));
+        path.map(|Path(names)| Self(names)).map_err(invalid)
+    }
+}
+
+/// The entity tags in a header, with their quotation marks.
+///
+/// # Errors
+///
+/// 400 for a header that is no text.
+pub fn tags<'a>(
+    headers: &'a HeaderMap,
+    name: &HeaderName,
+) -> Result<Option<Vec<&'a str>>, Problem> {
+    let mut tags = None;
+    for value in headers.get_all(name) {
+        let invalid = |_| Problem::invalid(format!("the header {name} is invalid"));
+        let value = value.to_str().map_err(invalid)?;
+        tags.get_or_insert_with(Vec::new).extend(value.split(',').map(str::trim));
+    }
+    Ok(tags)
+}
+
+/// A strong entity tag of the content
+/// ([RFC 9110](https://www.rfc-editor.org/rfc/rfc9110#section-8.8.3)).
+#[must_use]
+pub fn tag(body: &[u8]) -> HeaderValue {
+    let hash = digest(&SHA256, body);
+    let text = URL_SAFE_NO_PAD.encode(&hash.as_ref()[..16]);
+    HeaderValue::from_str(&format!("\"{text}\""))
+        .unwrap_or_else(|_| HeaderValue::from_static("\"\""))
+}
+
+/// How many entries a page has: as many as were asked for, or `most`.
+///
+/// # Errors
+///
+/// 400 for less than 1 and more than `most`.
+pub fn limit(asked: Option<i64>, most: i64) -> Result<i64, Problem> {
+    match asked {
+        None => Ok(most),
+        Some(limit @ 1..) if limit <= most => Ok(limit),
+        Some(_) => Err(Problem::invalid(format!("the limit is a number from 1 to {most}"))),
+    }
+}

@@ -1,0 +1,108 @@
+//! `GET /api/envs/{env}/toggles`: which features are on.
+
+use std::{borrow::Cow, collections::BTreeMap};
+
+use axum::{
+    extract::{RawQuery, State},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse as _, Response},
+};
+use flagstaff::evaluator::{Context, FlagSet, ValueRef};
+use service::{
+    problem::Problem,
+    request::{InPath, tag, tags},
+};
+
+use crate::{name::said, store::Store};
+
+/// Whoever asks, as a context of the rule.
+pub(super) struct Id<'a>(pub(super) &'a str);
+
+impl Context for Id<'_> {
+    fn get(&self, name: &str) -> Option<ValueRef<'_>> {
+        (name == "targetingKey" && !self.0.is_empty()).then_some(ValueRef::String(self.0))
+    }
+
+    fn each(&self, visit: &mut dyn FnMut(&str, ValueRef<'_>)) {
+        if let Some(value) = self.get("targetingKey") {
+            visit("targetingKey", value);
+        }
+    }
+}
+
+/// Whether a feature is on. One that is not known is off.
+pub(super) fn is_on(flags: &FlagSet, feature: &str, id: &Id<'_>) -> bool {
+    flags.evaluate(feature, id).boolean() == Ok(Some(true))
+}
+
+/// What is asked.
+#[derive(Default)]
+struct Query<'a> {
+    features: Vec<Cow<'a, str>>,
+    id: Cow<'a, str>,
+    all: bool,
+    no_metrics: bool,
+}
+
+impl<'a> Query<'a> {
+    fn parse(query: &'a str) -> Self {
+        let mut parsed = Self::default();
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            match &*name {
+                "feature" if !value.is_empty() => parsed.features.push(lower(value)),
+                "enrollment_id" => parsed.id = value,
+                "all" => parsed.all = value.eq_ignore_ascii_case("true"),
+                "metrics" => parsed.no_metrics = value.eq_ignore_ascii_case("false"),
+                _ => {}
+            }
+        }
+        parsed
+    }
+}
+
+/// Names are in lower case; most are written so.
+fn lower(name: Cow<'_, str>) -> Cow<'_, str> {
+    if name.chars().any(char::is_uppercase) { name.to_lowercase().into() } else { name }
+}
+
+pub(super) async fn evaluate(
+    State(store): State<Store>,
+    InPath(env): InPath<String>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let query = query.unwrap_or_default();
+    let query = Query::parse(&query);
+    let env = lower(env.into());
+    let flags = store.live.flags(&env).map(|it| it.current()).unwrap_or_default();
+    let id = Id(&query.id);
+    let body = if query.all {
+        let world = store.live.world();
+        let known = world.features.values().filter(|it| it.feature.deleted.is_none());
+        let names = known.map(|it| it.feature.name.as_str());
+        answer(names.map(|name| (name, is_on(&flags, name, &id))))
+    } else {
+        if query.features.is_empty() {
+            return Err(said(StatusCode::BAD_REQUEST, "No features provided"));
+        }
+        if !query.no_metrics {
+            store.usage.count(&env, query.features.iter().map(|it| &**it));
+        }
+        let names = query.features.iter().map(|it| &**it);
+        answer(names.map(|name| (name, is_on(&flags, name, &id))))
+    };
+    let tag = tag(&body);
+    if let Some(known) = tags(&headers, &header::IF_NONE_MATCH)?
+        && known.iter().any(|it| *it == "*" || tag == it.trim_start_matches("W/"))
+    {
+        return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, tag)]).into_response());
+    }
+    let json = HeaderValue::from_static("application/json");
+    Ok(([(header::CONTENT_TYPE, json), (header::ETAG, tag)], body).into_response())
+}
+
+/// The answer: a map of names to booleans, sorted, each once.
+fn answer<'a>(names: impl Iterator<Item = (&'a str, bool)>) -> Vec<u8> {
+    let answers: BTreeMap<&str, bool> = names.collect();
+    serde_json::to_vec(&answers).unwrap_or_default()
+}

@@ -1,0 +1,87 @@
+//! The HTTP API: that of the original, with additions.
+//!
+//! | path | handlers |
+//! |---|---|
+//! | `/api/envs/{env}/toggles` | [`evaluate`] |
+//! | `/api/toggles` | [`toggles`] |
+//! | `/api/features` | [`features`] |
+//! | `/api/envs` | [`environments`] |
+//! | `/api/release_notes`, `/api/envs/{env}/release_notes` | [`notes`] |
+//! | `/api/employees` | [`employees`] |
+//! | `/api/auditlog` | [`audit`] |
+//! | `/api/metrics/{feature}` | [`metrics`] |
+//! | `/api/envs/{env}/events` | [`events`] |
+//! | `/heartbeat`, `/health`, `/metrics` | [`health`] |
+//!
+//! Errors of the original have its form ([`said`]); others are problem details.
+
+mod audit;
+mod body;
+mod employees;
+mod environments;
+mod evaluate;
+mod events;
+mod features;
+mod health;
+mod metrics;
+mod notes;
+mod public;
+mod said;
+mod toggles;
+
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    http::StatusCode,
+    middleware::{from_fn_with_state, map_response},
+    routing::{get, patch},
+};
+use service::problem::Problem;
+
+use crate::store::Store;
+
+/// The longest body of a request, in bytes.
+pub const MAX_BODY: usize = 1 << 20;
+
+/// All endpoints.
+pub fn router(store: Store) -> Router {
+    let public = Router::new()
+        .route("/api/envs/{env}/toggles", get(evaluate::evaluate))
+        .route("/api/envs/{env}/release_notes", get(notes::published))
+        .route("/api/envs/{env}/events", get(events::open))
+        .route("/heartbeat", get(health::heartbeat))
+        .layer(axum::middleware::from_fn(public::cors));
+    Router::new()
+        .route("/api/toggles", get(toggles::matrix).patch(toggles::switch))
+        .route(
+            "/api/features",
+            get(features::list).post(features::create).options(public::preflight),
+        )
+        .route("/api/features/{name}", axum::routing::delete(features::delete))
+        .route("/api/envs", get(environments::list).post(environments::create))
+        .route("/api/envs/{name}", axum::routing::delete(environments::delete))
+        .route("/api/release_notes", get(notes::list).post(notes::create))
+        .route("/api/release_notes/{id}", patch(notes::edit).delete(notes::delete))
+        .route("/api/employees", get(employees::list))
+        .route("/api/employees/{username}", patch(employees::edit))
+        .route("/api/auditlog", get(audit::list))
+        .route("/api/metrics/{feature}", get(metrics::of_feature))
+        .merge(public)
+        .route("/health/live", get(health::live))
+        .route("/health/ready", get(health::ready))
+        .route("/metrics", get(health::metrics))
+        .fallback(|| async {
+            Problem::new(StatusCode::NOT_FOUND, "path_not_found", "there is nothing at this path")
+        })
+        .method_not_allowed_fallback(|| async {
+            Problem::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "method_not_allowed",
+                "this path does not have this method: see the header Allow",
+            )
+        })
+        .layer(map_response(said::said))
+        .layer(from_fn_with_state(store.metrics.clone(), service::metrics::count))
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .with_state(store)
+}

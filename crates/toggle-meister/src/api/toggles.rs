@@ -1,0 +1,74 @@
+//! `/api/toggles`: the toggles of all features in all environments, and how one is switched.
+
+use axum::{extract::State, http::StatusCode};
+use serde_json::{Value, json};
+use service::{problem::Problem, request::Json, time};
+
+use super::body::text;
+use crate::{
+    caller::Caller,
+    model::toggle::{self, Switch},
+    name::said,
+    store::Store,
+    toggle::{Rejected, Wanted},
+};
+
+/// `GET /api/toggles`
+pub(super) async fn matrix(State(store): State<Store>, _: Caller) -> axum::Json<Value> {
+    axum::Json(all(&store))
+}
+
+fn all(store: &Store) -> Value {
+    let now = time::now();
+    let world = store.live.world();
+    let mut toggles = Vec::new();
+    for known in world.features.values().filter(|it| it.feature.deleted.is_none()) {
+        for env in &world.environments {
+            let toggle = known.toggles.get(env).map_or(crate::toggle::Toggle::Off, |it| it.toggle);
+            let toggle = toggle.at(now);
+            let days = match toggle {
+                crate::toggle::Toggle::Pause { .. } => 2.0,
+                _ => toggle.rollout().map_or(0.0, |it| it.pace.days()),
+            };
+            toggles.push(json!({"toggle": {
+                "env": env,
+                "feature": known.feature.name,
+                "state": toggle.state().name(),
+                "over_x_days": days,
+                "current_percent": toggle.percent(now),
+            }}));
+        }
+    }
+    json!({"toggles": toggles})
+}
+
+/// `PATCH /api/toggles`
+pub(super) async fn switch(
+    State(store): State<Store>,
+    caller: Caller,
+    Json(body): Json<Value>,
+) -> Result<axum::Json<Value>, Problem> {
+    let bad = |message: &str| said(StatusCode::BAD_REQUEST, message);
+    let Some(asked) = body.get("toggle").filter(|it| it.is_object()) else {
+        return Err(bad("No toggle provided"));
+    };
+    let env = text(asked, "env").unwrap_or_default().to_lowercase();
+    caller.require_toggle(&store, &env)?;
+    let state = text(asked, "state").unwrap_or_default();
+    let wanted = Wanted::parse(state);
+    if wanted == Err(Rejected::NoDays) {
+        return Err(bad(&Rejected::NoDays.to_string()));
+    }
+    if !store.live.world().environments.contains(&env) {
+        return Err(bad("No valid environment provided"));
+    }
+    let feature = text(asked, "feature").unwrap_or_default().to_lowercase();
+    if !store.live.world().features.contains_key(&feature) {
+        return Err(bad("No valid feature provided"));
+    }
+    let wanted = wanted.map_err(|rejected| bad(&rejected.to_string()))?;
+    let days = state.split(':').nth(1).map(str::to_owned);
+    let switch = Switch { env, feature, wanted, days };
+    store.write(move |sql| toggle::switch(sql, &caller.name, &switch, time::now())).await?;
+    Ok(axum::Json(all(&store)))
+}

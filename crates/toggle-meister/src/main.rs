@@ -1,0 +1,111 @@
+//! The program `toggle-meister`.
+
+use std::process::ExitCode;
+
+use clap::{Arg, ArgMatches, Command};
+use secrecy::ExposeSecret as _;
+use service::{
+    access::NewToken,
+    describe, health,
+    program::{self, Failure},
+};
+use toggle_meister::{
+    PERMISSIONS, serve,
+    settings::{OPTIONS, Settings},
+};
+
+fn main() -> ExitCode {
+    let matches = command_line().get_matches();
+    program::log();
+    match run(&matches) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {}", describe(&*error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The command line. Each option of the table is a flag of every command.
+fn command_line() -> Command {
+    let command = Command::new("toggle-meister")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("Serves short-lived feature toggles with gradual rollout")
+        .subcommand(Command::new("serve").about("Starts the server, which is the default"))
+        .subcommand(health::command())
+        .subcommand(
+            Command::new("token")
+                .about("Manages tokens for automation")
+                .subcommand_required(true)
+                .subcommand(
+                    Command::new("add")
+                        .about("Makes a token and prints it once")
+                        .arg(Arg::new("name").required(true).help("What the token is for"))
+                        .arg(
+                            Arg::new("role")
+                                .long("role")
+                                .required(true)
+                                .value_parser(
+                                    PERMISSIONS.iter().map(|it| it.id).collect::<Vec<_>>(),
+                                )
+                                .help("What it may do"),
+                        ),
+                ),
+        );
+    program::with_options(command, OPTIONS)
+}
+
+fn run(matches: &ArgMatches) -> Result<(), Failure> {
+    let settings = Settings::from_values(&program::values(matches, OPTIONS)?)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        match matches.subcommand() {
+            Some(("token", matches)) => match matches.subcommand() {
+                Some(("add", matches)) => add_token(&settings, matches).await,
+                _ => Ok(()),
+            },
+            Some(("health", matches)) => {
+                health::run(&settings.serving, matches).await.map_err(Failure::from)
+            }
+            _ => serve(&settings).await,
+        }
+    })
+}
+
+async fn serve(settings: &Settings) -> Result<(), Failure> {
+    let running = serve::start(settings).await?;
+    let scheme = if settings.serving.tls.is_some() { "https" } else { "http" };
+    let url = format!("{scheme}://{}", running.address());
+    if settings.serving.dev {
+        println!("toggle-meister serves at {url}");
+        println!("flagd's protocols: {}", running.flags());
+        println!("create a feature, roll it out, and ask for it:");
+        println!("  curl {url}/api/features -d '{{\"name\":\"hello\"}}'");
+        println!(
+            "  curl -X PATCH {url}/api/toggles -d \
+             '{{\"toggle\":{{\"env\":\"production\",\"feature\":\"hello\",\"state\":\"ROLL:1\"}}}}'"
+        );
+        println!("  curl '{url}/api/envs/production/toggles?feature=hello&enrollment_id=jane'");
+    } else {
+        tracing::info!(url, database = %settings.database, "serving");
+    }
+    program::terminated().await?;
+    tracing::info!("shutting down");
+    running.shutdown().await;
+    Ok(())
+}
+
+async fn add_token(settings: &Settings, matches: &ArgMatches) -> Result<(), Failure> {
+    let access = serve::access(settings, serve::storage(settings).await?)?;
+    let text = |name: &str| matches.get_one::<String>(name).cloned().unwrap_or_default();
+    let new = NewToken {
+        name: text("name"),
+        permissions: vec![text("role")],
+        prefixes: None,
+        expires: None,
+    };
+    let created = access.create_token(new, "command line").await;
+    let (_, token) = created.map_err(|problem| problem.detail().to_owned())?;
+    println!("{}", token.expose_secret());
+    Ok(())
+}

@@ -1,0 +1,80 @@
+//! Environments.
+
+use axum::http::StatusCode;
+use serde_json::json;
+use service::{
+    audit,
+    problem::Problem,
+    storage::{Sql, StorageError},
+    time,
+};
+
+use super::{PRODUCTION, change};
+use crate::name::{self, said};
+
+service::statements! {
+    LIST = "SELECT name FROM environment ORDER BY name";
+    EXISTS = "SELECT 1 FROM environment WHERE name = ?1";
+    INSERT = "INSERT INTO environment (name, created) VALUES (?1, ?2) ON CONFLICT (name) DO NOTHING";
+    DELETE = "DELETE FROM environment WHERE name = ?1";
+}
+
+/// All environments, sorted.
+///
+/// # Errors
+///
+/// The database fails.
+pub fn list(sql: &mut Sql<'_>) -> Result<Vec<String>, StorageError> {
+    sql.query(LIST, &[], |row| row.text(0))
+}
+
+/// Whether there is an environment with a name.
+///
+/// # Errors
+///
+/// The database fails.
+pub fn exists(sql: &mut Sql<'_>, name: &str) -> Result<bool, StorageError> {
+    Ok(sql.query_one(EXISTS, &[name.into()], |row| row.int(0))?.is_some())
+}
+
+/// Creates an environment, and returns its name in lower case.
+///
+/// # Errors
+///
+/// 400 for a name that is invalid; 409 where it exists.
+pub fn create(sql: &mut Sql<'_>, by: &str, name: &str) -> Result<String, Problem> {
+    let name = name::environment(name)?;
+    if sql.execute(INSERT, &[(&name).into(), time::now().into()])? == 0 {
+        let message = format!("The environment name '{name}' already exists");
+        return Err(said(StatusCode::CONFLICT, message));
+    }
+    record(sql, by, "environment.add", &name)?;
+    Ok(name)
+}
+
+/// Deletes an environment with its toggles and its metrics.
+///
+/// # Errors
+///
+/// 400 for `production`; 404 where there is none.
+pub fn delete(sql: &mut Sql<'_>, by: &str, name: &str) -> Result<(), Problem> {
+    if name == PRODUCTION {
+        return Err(Problem::invalid("the environment production cannot be deleted"));
+    }
+    if sql.execute(DELETE, &[name.into()])? == 0 {
+        return Err(not_found(name));
+    }
+    record(sql, by, "environment.remove", name)
+}
+
+fn record(sql: &mut Sql<'_>, by: &str, action: &str, name: &str) -> Result<(), Problem> {
+    audit::record_with(sql, by, action, name, Some(&json!({"env_name": name})))?;
+    Ok(change::note(sql, &change::Changed::Environment(name.to_owned()))?)
+}
+
+/// 404 for an environment.
+#[must_use]
+pub fn not_found(name: &str) -> Problem {
+    let detail = format!("there is no environment {name}");
+    Problem::new(StatusCode::NOT_FOUND, "environment_not_found", detail)
+}

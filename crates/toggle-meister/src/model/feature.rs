@@ -1,0 +1,144 @@
+//! Features, and how they are deleted.
+//!
+//! A feature that was deleted softly answers as before for 14 days, so that programs that still
+//! ask for it do not change. It is in no list and can only be switched off. After that, or if it
+//! is deleted for good, or created anew, nothing of it remains but the audit trail.
+
+use axum::http::StatusCode;
+use serde_json::json;
+use service::{
+    audit,
+    problem::Problem,
+    storage::{Row, Sql, StorageError},
+    time,
+};
+
+use super::{change, note};
+use crate::name::{self, said};
+
+service::statements! {
+    LIST = "SELECT name, created, created_by, deleted FROM feature ORDER BY name";
+    GET = "SELECT name, created, created_by, deleted FROM feature WHERE name = ?1";
+    INSERT = "INSERT INTO feature (name, created, created_by) VALUES (?1, ?2, ?3)";
+    SOFT_DELETE = "UPDATE feature SET deleted = ?2 WHERE name = ?1 AND deleted IS NULL";
+    DELETE = "DELETE FROM feature WHERE name = ?1";
+    OVERDUE = "SELECT name FROM feature WHERE deleted < ?1 ORDER BY name";
+}
+
+/// How long a feature that was deleted softly is kept, in milliseconds.
+pub const KEPT: i64 = 14 * 24 * 3_600_000;
+
+/// A feature.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Feature {
+    /// Its name.
+    pub name: String,
+    /// When it was created, in milliseconds since 1970.
+    pub created: i64,
+    /// By whom.
+    pub created_by: String,
+    /// When it was deleted softly, if it was.
+    pub deleted: Option<i64>,
+}
+
+/// All features, also those that were deleted softly.
+///
+/// # Errors
+///
+/// The database fails.
+pub fn list(sql: &mut Sql<'_>) -> Result<Vec<Feature>, StorageError> {
+    sql.query(LIST, &[], read)
+}
+
+/// A feature.
+///
+/// # Errors
+///
+/// The database fails.
+pub fn get(sql: &mut Sql<'_>, name: &str) -> Result<Option<Feature>, StorageError> {
+    sql.query_one(GET, &[name.into()], read)
+}
+
+fn read(row: &Row<'_>) -> Result<Feature, StorageError> {
+    Ok(Feature {
+        name: row.text(0)?,
+        created: row.int(1)?,
+        created_by: row.text(2)?,
+        deleted: row.optional_int(3)?,
+    })
+}
+
+/// Creates a feature. One with the same name that was deleted softly is deleted for good first.
+///
+/// # Errors
+///
+/// 400 for a name that is invalid; 409 where it exists.
+pub fn create(sql: &mut Sql<'_>, by: &str, name: &str) -> Result<(), Problem> {
+    name::feature(name)?;
+    match get(sql, name)? {
+        Some(Feature { deleted: None, .. }) => {
+            let message = format!("The feature name '{name}' already exists");
+            return Err(said(StatusCode::CONFLICT, message));
+        }
+        Some(_) => remove(sql, by, name)?,
+        None => {}
+    }
+    sql.execute(INSERT, &[name.into(), time::now().into(), by.into()])?;
+    record(sql, by, "feature.add", name)
+}
+
+/// Deletes a feature softly. One that is deleted already stays so.
+///
+/// # Errors
+///
+/// 404 where there is none.
+pub fn soft_delete(sql: &mut Sql<'_>, by: &str, name: &str) -> Result<(), Problem> {
+    let feature = get(sql, name)?.ok_or_else(|| not_found(name))?;
+    if feature.deleted.is_some() {
+        return Ok(());
+    }
+    sql.execute(SOFT_DELETE, &[name.into(), time::now().into()])?;
+    note::released(sql, name)?;
+    record(sql, by, "feature.remove", name)
+}
+
+/// Deletes a feature for good, with its toggles and its metrics.
+///
+/// # Errors
+///
+/// 404 where there is none.
+pub fn hard_delete(sql: &mut Sql<'_>, by: &str, name: &str) -> Result<(), Problem> {
+    get(sql, name)?.ok_or_else(|| not_found(name))?;
+    remove(sql, by, name)
+}
+
+/// Deletes for good what was deleted softly long enough ago, and returns the names.
+///
+/// # Errors
+///
+/// The database fails.
+pub fn clean_up(sql: &mut Sql<'_>, by: &str, now: i64) -> Result<Vec<String>, Problem> {
+    let names = sql.query(OVERDUE, &[now.saturating_sub(KEPT).into()], |row| row.text(0))?;
+    for name in &names {
+        remove(sql, by, name)?;
+    }
+    Ok(names)
+}
+
+fn remove(sql: &mut Sql<'_>, by: &str, name: &str) -> Result<(), Problem> {
+    note::released(sql, name)?;
+    sql.execute(DELETE, &[name.into()])?;
+    record(sql, by, "feature.delete", name)
+}
+
+fn record(sql: &mut Sql<'_>, by: &str, action: &str, name: &str) -> Result<(), Problem> {
+    audit::record_with(sql, by, action, name, Some(&json!({"feature_name": name})))?;
+    Ok(change::note(sql, &change::Changed::Feature(name.to_owned()))?)
+}
+
+/// 404 for a feature.
+#[must_use]
+pub fn not_found(name: &str) -> Problem {
+    let detail = format!("there is no feature {name}");
+    Problem::new(StatusCode::NOT_FOUND, "feature_not_found", detail)
+}

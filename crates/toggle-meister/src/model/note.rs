@@ -1,0 +1,147 @@
+//! Release notes.
+
+use axum::http::StatusCode;
+use serde_json::json;
+use service::{
+    audit,
+    problem::Problem,
+    storage::{Row, Sql, StorageError},
+    time,
+};
+
+use super::{PRODUCTION, toggle};
+use crate::toggle::Toggle;
+
+service::statements! {
+    LIST = "SELECT id, title, body, feature, created FROM release_note ORDER BY created DESC, id DESC";
+    GET = "SELECT id, title, body, feature, created FROM release_note WHERE id = ?1";
+    INSERT = "INSERT INTO release_note (id, title, body, feature, created)
+        VALUES (?1, ?2, ?3, ?4, ?5)";
+    UPDATE = "UPDATE release_note SET title = ?2, body = ?3, feature = ?4 WHERE id = ?1";
+    DELETE = "DELETE FROM release_note WHERE id = ?1";
+    DETACH = "UPDATE release_note SET feature = NULL WHERE feature = ?1";
+}
+
+/// A release note.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// Its number.
+    pub id: i64,
+    /// Its title.
+    pub title: String,
+    /// Its text, in Markdown.
+    pub body: Option<String>,
+    /// The feature that has to be on for somebody to see it.
+    pub feature: Option<String>,
+    /// When it was written, in milliseconds since 1970.
+    pub created: i64,
+}
+
+/// What a release note says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Text {
+    /// Its title.
+    pub title: String,
+    /// Its text, in Markdown.
+    pub body: Option<String>,
+    /// The feature that has to be on for somebody to see it.
+    pub feature: Option<String>,
+}
+
+/// All release notes, the newest first.
+///
+/// # Errors
+///
+/// The database fails.
+pub fn list(sql: &mut Sql<'_>) -> Result<Vec<Note>, StorageError> {
+    sql.query(LIST, &[], read)
+}
+
+/// A release note.
+///
+/// # Errors
+///
+/// 404 where there is none.
+pub fn get(sql: &mut Sql<'_>, id: i64) -> Result<Note, Problem> {
+    sql.query_one(GET, &[id.into()], read)?.ok_or_else(|| not_found(id))
+}
+
+fn read(row: &Row<'_>) -> Result<Note, StorageError> {
+    Ok(Note {
+        id: row.int(0)?,
+        title: row.text(1)?,
+        body: row.optional_text(2)?,
+        feature: row.optional_text(3)?,
+        created: row.int(4)?,
+    })
+}
+
+/// Creates a release note, and returns its number.
+///
+/// # Errors
+///
+/// The database fails.
+pub fn create(sql: &mut Sql<'_>, by: &str, text: &Text) -> Result<i64, Problem> {
+    let id = sql.next("release_note")?;
+    let Text { title, body, feature } = text;
+    let params = [
+        id.into(),
+        title.into(),
+        body.as_deref().into(),
+        feature.as_deref().into(),
+        time::now().into(),
+    ];
+    sql.execute(INSERT, &params)?;
+    record(sql, by, "release_note.create", id, text)?;
+    Ok(id)
+}
+
+/// Changes a release note.
+///
+/// # Errors
+///
+/// 404 where there is none.
+pub fn edit(sql: &mut Sql<'_>, by: &str, id: i64, text: &Text) -> Result<(), Problem> {
+    let Text { title, body, feature } = text;
+    let params = [id.into(), title.into(), body.as_deref().into(), feature.as_deref().into()];
+    if sql.execute(UPDATE, &params)? == 0 {
+        return Err(not_found(id));
+    }
+    record(sql, by, "release_note.edit", id, text)
+}
+
+/// Deletes a release note.
+///
+/// # Errors
+///
+/// 404 where there is none.
+pub fn delete(sql: &mut Sql<'_>, by: &str, id: i64) -> Result<(), Problem> {
+    let Note { title, body, feature, .. } = get(sql, id)?;
+    sql.execute(DELETE, &[id.into()])?;
+    record(sql, by, "release_note.delete", id, &Text { title, body, feature })
+}
+
+fn record(sql: &mut Sql<'_>, by: &str, action: &str, id: i64, text: &Text) -> Result<(), Problem> {
+    let Text { title, body, feature } = text;
+    let data = json!({"id": id, "title": title, "body": body, "feature": feature});
+    Ok(audit::record_with(sql, by, action, &id.to_string(), Some(&data))?)
+}
+
+/// Detaches the notes of a feature that is deleted, if it was released: then everybody may see
+/// them. Notes of a feature that was not on in production stay unpublished.
+///
+/// # Errors
+///
+/// The database fails.
+pub fn released(sql: &mut Sql<'_>, feature: &str) -> Result<(), StorageError> {
+    let toggle = toggle::get(sql, feature, PRODUCTION)?.at(time::now());
+    if matches!(toggle, Toggle::On { .. }) {
+        sql.execute(DETACH, &[feature.into()])?;
+    }
+    Ok(())
+}
+
+fn not_found(id: i64) -> Problem {
+    let detail = format!("there is no release note with the number {id}");
+    Problem::new(StatusCode::NOT_FOUND, "release_note_not_found", detail)
+}

@@ -1,0 +1,118 @@
+//! Roles and what they may do: one table.
+
+/// A role. One that is listed earlier may do more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// `admin`
+    Admin,
+    /// `qa`
+    Qa,
+    /// `dev`
+    Dev,
+    /// `read_only`
+    ReadOnly,
+}
+
+impl Role {
+    /// All roles.
+    pub const ALL: [Self; 4] = [Self::Admin, Self::Qa, Self::Dev, Self::ReadOnly];
+
+    /// Its name in the API.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Admin => "admin",
+            Self::Qa => "qa",
+            Self::Dev => "dev",
+            Self::ReadOnly => "read_only",
+        }
+    }
+
+    /// Its number in the original, which answers with it in one place.
+    #[must_use]
+    pub fn number(self) -> i64 {
+        self as i64 + 1
+    }
+
+    /// The role with a name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|it| it.name() == name)
+    }
+
+    /// Whether the role may do something.
+    #[must_use]
+    pub fn may(self, action: Action) -> bool {
+        self <= action.least()
+    }
+}
+
+/// Something that not every role may do. Everybody who is signed in may read everything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Change a toggle in production.
+    ToggleProduction,
+    /// Change a toggle elsewhere.
+    Toggle,
+    /// Create an environment.
+    CreateEnvironment,
+    /// Delete an environment.
+    DeleteEnvironment,
+    /// Create a feature.
+    CreateFeature,
+    /// Delete a feature, which can be undone for 14 days.
+    DeleteFeature,
+    /// Delete a feature for good.
+    HardDeleteFeature,
+    /// Write release notes.
+    ManageReleaseNotes,
+    /// Manage tokens for machines.
+    ManageTokens,
+}
+
+impl Action {
+    /// All actions.
+    pub const ALL: [Self; 9] = [
+        Self::ToggleProduction,
+        Self::Toggle,
+        Self::CreateEnvironment,
+        Self::DeleteEnvironment,
+        Self::CreateFeature,
+        Self::DeleteFeature,
+        Self::HardDeleteFeature,
+        Self::ManageReleaseNotes,
+        Self::ManageTokens,
+    ];
+
+    /// Its name, as the original has it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ToggleProduction => "toggle_prod",
+            Self::Toggle => "toggle",
+            Self::CreateEnvironment => "create_env",
+            Self::DeleteEnvironment => "delete_env",
+            Self::CreateFeature => "create_feature",
+            Self::DeleteFeature => "delete_feature",
+            Self::HardDeleteFeature => "hard_delete_feature",
+            Self::ManageReleaseNotes => "manage_release_notes",
+            Self::ManageTokens => "manage_tokens",
+        }
+    }
+
+    /// The role with the least rights that may do it. The original declares `toggle_prod`, and
+    /// lets everybody do it who may toggle at all; so it is here.
+    fn least(self) -> Role {
+        match self {
+            Self::ToggleProduction
+            | Self::Toggle
+            | Self::CreateFeature
+            | Self::DeleteFeature
+            | Self::ManageReleaseNotes => Role::Dev,
+            Self::CreateEnvironment
+            | Self::DeleteEnvironment
+            | Self::HardDeleteFeature
+            | Self::ManageTokens => Role::Admin,
+        }
+    }
+}

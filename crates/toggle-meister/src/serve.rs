@@ -1,0 +1,285 @@
+//! Starts the server and its jobs, and stops them.
+
+use std::{net::SocketAddr, time::Duration};
+
+use flagstaff::{
+    Bucketing,
+    http::{Certificates, Server, tls::ServerTls},
+    server::{Server as FlagServer, ServerError},
+};
+use service::{
+    access::{Access, Sessions, SessionsError},
+    metrics::Metrics,
+    signin::{SignIn, SignInError},
+    storage::{Listening, Storage, StorageError},
+    time,
+};
+use tokio::task::JoinSet;
+
+use crate::{
+    MIGRATIONS, PERMISSIONS, api,
+    caller::LOCAL,
+    live::Live,
+    model::{
+        change,
+        employee::{self, Employee},
+    },
+    role::Role,
+    settings::{FlagsSettings, Settings},
+    store::{Shared, Store},
+    usage::Usage,
+};
+
+/// How many milliseconds a day has.
+pub const DAY: i64 = 24 * 3_600_000;
+
+/// A server that does not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The database cannot be used.
+    #[error("cannot use the database ({database})")]
+    Storage {
+        /// Which one.
+        database: String,
+        /// Why not.
+        #[source]
+        source: StorageError,
+    },
+    /// The sessions of people cannot be used.
+    #[error(transparent)]
+    Sessions(#[from] SessionsError),
+    /// The sign-in cannot be used.
+    #[error(transparent)]
+    SignIn(#[from] SignInError),
+    /// The address cannot be served at.
+    #[error("cannot serve at {listen}")]
+    Bind {
+        /// The address.
+        listen: SocketAddr,
+        /// Why not.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// Flagd's protocols cannot be served.
+    #[error("cannot serve the flags")]
+    Flags(#[source] ServerError),
+}
+
+/// A running server.
+pub struct Running {
+    server: Server,
+    flags: FlagServer,
+    store: Store,
+    jobs: JoinSet<()>,
+    _listening: Option<Listening>,
+}
+
+impl Running {
+    /// The address that it serves at.
+    #[must_use]
+    pub fn address(&self) -> String {
+        self.server.addresses().first().map(ToString::to_string).unwrap_or_default()
+    }
+
+    /// What its handlers share.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The server of flagd's protocols.
+    #[must_use]
+    pub fn flag_server(&self) -> &FlagServer {
+        &self.flags
+    }
+
+    /// Where flagd's protocols are served, for people.
+    #[must_use]
+    pub fn flags(&self) -> String {
+        let ports = [
+            ("gRPC", self.flags.evaluation_addr()),
+            ("sync", self.flags.sync_addr()),
+            ("OFREP", self.flags.ofrep_addr()),
+        ];
+        let served = ports.into_iter().filter_map(|(name, at)| Some(format!("{name} at {}", at?)));
+        served.collect::<Vec<_>>().join(", ")
+    }
+
+    /// Finishes the requests that have begun, ends the streams, stops the jobs, and writes down
+    /// what was counted.
+    pub async fn shutdown(mut self) {
+        tokio::join!(self.server.shutdown(), self.flags.shutdown());
+        self.jobs.shutdown().await;
+        let flushed = self.store.usage.flush(&self.store.storage, time::now() / DAY).await;
+        for result in [flushed, self.store.access.flush_use().await] {
+            if let Err(error) = result {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, "not everything that was counted was written down");
+            }
+        }
+    }
+}
+
+/// Opens the database of a server, and brings its schema up to date.
+///
+/// # Errors
+///
+/// The database cannot be used, or its schema is newer than the program.
+pub async fn storage(settings: &Settings) -> Result<Storage, StartError> {
+    let opened = Storage::open(settings.database.clone(), MIGRATIONS).await;
+    opened.map_err(|source| failed(settings, source))
+}
+
+fn failed(settings: &Settings, source: StorageError) -> StartError {
+    StartError::Storage { database: settings.database.to_string(), source }
+}
+
+/// Who may do what.
+///
+/// # Errors
+///
+/// The sessions cannot be used.
+pub fn access(settings: &Settings, storage: Storage) -> Result<Access, StartError> {
+    let required = settings.serving.require_auth;
+    Ok(match &settings.sign_in {
+        None => Access::new(storage, PERMISSIONS, required),
+        Some(sign_in) => {
+            let sessions = Sessions::new(sign_in.sessions.clone())?;
+            Access::with_sessions(storage, PERMISSIONS, required, sessions)
+        }
+    })
+}
+
+/// Starts a server with its jobs.
+///
+/// # Errors
+///
+/// The database cannot be used, or an address cannot be served at.
+pub async fn start(settings: &Settings) -> Result<Running, StartError> {
+    let storage = storage(settings).await?;
+    if !settings.serving.require_auth {
+        add_local(&storage).await.map_err(|source| failed(settings, source))?;
+    }
+    let access = access(settings, storage.clone())?;
+    let flags = flag_server(settings, &settings.flags).await.map_err(StartError::Flags)?;
+    let live = Live::start(storage.clone(), flags.flags()).await;
+    let live = live.map_err(|source| failed(settings, source))?;
+    let store = Store::from(Shared {
+        storage,
+        access,
+        live,
+        usage: Usage::default(),
+        metrics: Metrics::new(|_| {}),
+        production_role: settings.production_role,
+    });
+    store.usage.follow(&store.live.world());
+
+    let listen = settings.serving.listen;
+    let bind = |source| StartError::Bind { listen, source };
+    let mut server = Server::builder().listen(listen).max_body(api::MAX_BODY + 1);
+    if let Some((certificate, key)) = &settings.serving.tls {
+        let tls = ServerTls::new(certificate.as_path(), key.as_path());
+        let certificates = Certificates::load(tls).map_err(|error| bind(error.into()))?;
+        server = server.tls(certificates);
+    }
+    let bound = server.bind().await.map_err(|error| bind(error.into()))?;
+    let mut router = api::router(store.clone());
+    if let Some(sign_in) = &settings.sign_in {
+        router = router.merge(SignIn::new(store.access.clone(), sign_in.options.clone())?.router());
+    }
+    let server = bound.serve(move |_| router.clone());
+
+    let mut jobs = JoinSet::new();
+    let refreshing = store.access.clone();
+    jobs.spawn(store.live.clone().follow_database(move |version| refreshing.refresh(version)));
+    jobs.spawn(store.live.clone().follow_clock());
+    jobs.spawn(follow_features(store.clone()));
+    jobs.spawn(every(settings.flush_every, store.clone(), async |store: &Store| {
+        store.usage.flush(&store.storage, time::now() / DAY).await?;
+        store.access.flush_use().await
+    }));
+    let live = store.live.clone();
+    let listening = if settings.notifications {
+        store.storage.listen(change::CHANGES, move || live.wake())
+    } else {
+        None
+    };
+    Ok(Running { server, flags, store, jobs, _listening: listening })
+}
+
+/// Serves flagd's protocols. An environment is a flag set. The generation of `fractional` is
+/// pinned, since the users of a rollout must not change.
+async fn flag_server(
+    settings: &Settings,
+    flags: &FlagsSettings,
+) -> Result<FlagServer, ServerError> {
+    let mut server = FlagServer::builder()
+        .without_management()
+        .bucketing(Bucketing::String)
+        .default_flag_set(&flags.default_environment)
+        .cors_origins(flags.cors_origins.iter().cloned());
+    if let Some((certificate, key)) = &settings.serving.tls {
+        let (certificate, key) = (certificate.as_path(), key.as_path());
+        server = server.tls(certificate, key);
+    }
+    server = match flags.evaluation {
+        Some(listen) => server.evaluation(listen),
+        None => server.without_evaluation(),
+    };
+    server = match flags.sync {
+        Some(listen) => server.sync(listen),
+        None => server.without_sync(),
+    };
+    server = match flags.ofrep {
+        Some(listen) => server.ofrep(listen),
+        None => server.without_ofrep(),
+    };
+    server.bind().await
+}
+
+/// Makes the employee in whose name everything is done where nobody signs in.
+async fn add_local(storage: &Storage) -> Result<(), StorageError> {
+    storage
+        .write(|sql| {
+            if employee::get(sql, LOCAL)?.is_some() {
+                return Ok(());
+            }
+            let local = Employee {
+                username: LOCAL.to_owned(),
+                name: "Admin User".to_owned(),
+                email: "admin.user@sampledomain.com".to_owned(),
+                role: Role::Admin,
+                person: None,
+            };
+            employee::insert(sql, &local)
+        })
+        .await
+}
+
+/// Counts requests for the features that there are. Never returns.
+async fn follow_features(store: Store) {
+    let mut changes = store.live.changes();
+    while changes.changed().await.is_ok() {
+        store.usage.follow(&store.live.world());
+    }
+}
+
+/// Runs a job again and again, and logs its failures.
+async fn every(
+    pause: Duration,
+    store: Store,
+    job: impl AsyncFn(&Store) -> Result<(), StorageError>,
+) {
+    let mut ticks = tokio::time::interval(pause);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        if let Err(error) = job(&store).await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "a job failed, and runs again"
+            );
+        }
+    }
+}
