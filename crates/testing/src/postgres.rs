@@ -10,16 +10,14 @@ use std::{
     },
 };
 
-use tempfile::TempDir;
-
-use crate::process::{Process, find, free_port, give};
+use crate::process::{Process, Scratch, find, free_port, give};
 
 /// A running server. Its data is lost when it is dropped.
 pub struct Postgres {
     process: Process,
     server: PathBuf,
     port: u16,
-    folder: TempDir,
+    folder: Scratch,
 }
 
 impl Postgres {
@@ -32,14 +30,14 @@ impl Postgres {
     pub fn start() -> Option<Self> {
         let initdb = find("initdb", &installations())?;
         let server = initdb.with_file_name("postgres");
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        give(folder.path()).expect("the folder can be given away");
+        let folder = Scratch::new().expect("a temporary folder");
+        give(&folder.path).expect("the folder can be given away");
         let mut init = Command::new(&initdb);
         init.args(["--no-sync", "--auth=trust", "--username=postgres", "--encoding=UTF8"]);
-        init.arg("--pgdata").arg(folder.path().join("data")).current_dir(folder.path());
+        init.arg("--pgdata").arg(folder.path.join("data")).current_dir(&folder.path);
         Process::start_unprivileged(&init).wait_for_end();
         let port = free_port();
-        let process = launch(&server, folder.path(), port);
+        let process = launch(&server, &folder.path, port);
         Some(Self { process, server, port, folder })
     }
 
@@ -80,8 +78,8 @@ impl Postgres {
 
     /// Starts the server again on its data.
     pub fn restart(&mut self) {
-        let _ = fs::remove_file(self.folder.path().join("data/postmaster.pid"));
-        self.process = launch(&self.server, self.folder.path(), self.port);
+        let _ = fs::remove_file(self.folder.path.join("data/postmaster.pid"));
+        self.process = launch(&self.server, &self.folder.path, self.port);
     }
 }
 

@@ -4,7 +4,7 @@ use std::{
     env, io,
     net::{Ipv4Addr, TcpListener, TcpStream},
     path::PathBuf,
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Child, ChildStdin, Command, ExitStatus, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -25,6 +25,29 @@ const GUARD: &str = r#"
     kill $guard
     exit $status
 "#;
+
+/// Removes a folder when the standard input ends. The server that has its data there is killed at
+/// the same time, and may still write for a moment.
+const REMOVE: &str = r#"
+    read -r _
+    until rm -rf "$1"; do sleep 0.1; done
+"#;
+
+/// A temporary folder, which is removed when it is dropped and when the test's process ends.
+pub(crate) struct Scratch {
+    pub(crate) path: PathBuf,
+    _guard: ChildStdin,
+}
+
+impl Scratch {
+    pub(crate) fn new() -> io::Result<Self> {
+        let path = tempfile::tempdir()?.keep();
+        let mut remove = Command::new("sh");
+        remove.args(["-c", REMOVE, "sh"]).arg(&path).stdin(Stdio::piped());
+        let guard = remove.spawn()?.stdin.take().ok_or(io::ErrorKind::BrokenPipe)?;
+        Ok(Self { path, _guard: guard })
+    }
+}
 
 /// A running program, killed when it is dropped and when the test's process ends.
 pub struct Process(Child);
