@@ -32,3 +32,22 @@ EXPOSE 8080
 # With the variables of the container; options of the command line are not seen here.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=5s CMD ["/flagops-store", "health"]
 ENTRYPOINT ["/flagops-store"]
+
+#   docker run --rm -p 127.0.0.1:8445:8445 -v toggles:/data -e TOGGLE_MEISTER_INSECURE=true toggle-meister:latest
+#
+# It needs a certificate (TOGGLE_MEISTER_TLS_*), or TOGGLE_MEISTER_INSECURE=true behind a proxy that has one.
+FROM program AS toggle-meister
+# The database is toggle-meister.db here, unless an option says otherwise. A new volume gets this owner.
+COPY --chown=65532:65532 data /data
+VOLUME /data
+WORKDIR /data
+# A container is reached from outside, or not at all.
+ENV TOGGLE_MEISTER_LISTEN=[::]:8445 \
+    TOGGLE_MEISTER_FLAGS_EVALUATION=[::]:8013 \
+    TOGGLE_MEISTER_FLAGS_SYNC=[::]:8015 \
+    TOGGLE_MEISTER_FLAGS_OFREP=[::]:8016
+# The API and the pages, evaluation, synchronization, OFREP.
+EXPOSE 8445 8013 8015 8016
+# With the variables of the container; options of the command line are not seen here.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=5s CMD ["/toggle-meister", "health"]
+ENTRYPOINT ["/toggle-meister"]

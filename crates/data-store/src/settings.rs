@@ -372,6 +372,23 @@ mod tests {
     }
 
     #[test]
+    fn d5_the_settings_show_no_secret() {
+        let key = Keys::generate("1").unwrap();
+        let secrets = [
+            ("USER_DB_DSN", "postgres://u:hunter-database@db/x"),
+            ("USER_DB_SIGNING_SECRET", "hunter-session-with-at-least-32-bytes"),
+            ("OAUTH_GITHUB_CLIENT_KEY", "id"),
+            ("OAUTH_GITHUB_CLIENT_SECRET", "hunter-github"),
+            ("FLAGOPS_OIDC_ISSUER", "https://issuer.example"),
+            ("FLAGOPS_OIDC_CLIENT_SECRET", "hunter-oidc"),
+            ("FLAGOPS_SECRETS_KEYS", secrecy::ExposeSecret::expose_secret(&key)),
+        ];
+        let shown = format!("{:?}", read(&secrets).unwrap());
+        let sealing = secrets[6].1.split(':').nth(1).unwrap();
+        assert!(!shown.contains("hunter") && !shown.contains(sealing), "{shown}");
+    }
+
+    #[test]
     fn other_machines_are_served_only_with_authentication_and_tls() {
         let open = ("FLAGOPS_LISTEN", "0.0.0.0:8080");
         assert!(read(&[open]).unwrap_err().contains("tls-cert-file"));

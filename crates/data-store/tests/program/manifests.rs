@@ -46,7 +46,7 @@ fn resources() -> Option<BTreeMap<String, Value>> {
 
 /// Those that the program reads, wherever they are written, in comments too.
 #[test]
-fn each_variable_is_that_of_an_option() {
+fn d30_each_variable_is_that_of_an_option() {
     let pages = ["docs/flagops.md", "Dockerfile", "docker/check"].map(str::to_owned);
     let mut count = 0;
     for path in files().into_iter().chain(pages) {
@@ -113,7 +113,7 @@ fn the_resources_select_the_pods_of_the_deployment() {
 
 /// With the environment of the container: its values, and files in the place of its Secrets.
 #[tokio::test]
-async fn the_server_of_the_deployment_passes_its_probes() {
+async fn d38_the_server_of_the_deployment_passes_its_probes() {
     let Some(resources) = resources() else { return testing::skip("kubernetes-validate") };
     let container = &resources["Deployment"]["spec"]["template"]["spec"]["containers"][0];
     let mut program = Program::new().with("FLAGOPS_SECRETS_KEYS", "");

@@ -160,7 +160,7 @@ async fn nobody_hands_out_more_than_they_have() {
 }
 
 #[tokio::test]
-async fn the_audit_has_pages_and_filters() {
+async fn d33_the_audit_has_pages_and_filters() {
     for store in stores().await {
         for number in 0..5 {
             store.fact("c0", "k", &number.to_string()).await;

@@ -1,5 +1,5 @@
-//! The defects of the original that must not come back. Each test is named after the number
-//! that docs/flagops.md gives it.
+//! The defects of the original that must not come back. Their tests begin with `d` and a number,
+//! here and wherever else a test is about one of them.
 
 use reqwest::{Method, StatusCode};
 use serde_json::json;
@@ -173,4 +173,29 @@ async fn d31_metrics_need_a_token_and_have_the_names_of_the_original() {
         assert!(text.lines().any(|it| it.starts_with(&line)), "{line}\n{text}");
     }
     assert!(!text.contains("c0"), "no name of an identity is a label");
+}
+
+#[tokio::test]
+async fn d35_the_audit_names_the_fact_that_was_written() {
+    let store = store().await;
+    store.fact("c0", "tier", "gold").await;
+    let audit = store.json("/api/audit?action=fact.write").await;
+    assert_eq!(audit["events"][0]["subject"], "c0/tier", "{audit}");
+}
+
+#[tokio::test]
+async fn d36_the_permissions_have_the_names_that_they_should() {
+    let permissions = store().await.json("/api/permission").await;
+    let names: Vec<_> =
+        permissions.as_array().unwrap().iter().map(|it| [&it["ID"], &it["DisplayName"]]).collect();
+    let expected = [
+        ["admin", "Admin"],
+        ["facts-read", "Read Facts"],
+        ["facts-write", "Write Facts"],
+        ["secrets-read", "Read Secrets"],
+        ["secrets-write", "Write Secrets"],
+        ["users-read", "Read Users"],
+        ["users-write", "Write Users"],
+    ];
+    assert_eq!(names, expected);
 }

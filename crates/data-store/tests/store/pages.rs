@@ -115,7 +115,7 @@ async fn each_page_says_what_to_do_where_there_is_nothing() {
 }
 
 #[tokio::test]
-async fn the_list_is_there_at_once_and_finds_parts_of_names_in_any_case() {
+async fn d34_the_list_is_there_at_once_and_finds_parts_of_names_in_any_case() {
     let store = store().await;
     for number in 0..60 {
         store.fact(&format!("customer-{number:03}"), "k", "v").await;
@@ -299,7 +299,7 @@ const NEEDS: &[(&str, &str, &[&str])] = &[
 ];
 
 #[tokio::test]
-async fn each_page_and_form_needs_its_permissions() {
+async fn d4_each_page_and_form_needs_its_permissions() {
     let folder = tempfile::tempdir().unwrap();
     let store = with_sign_in(&folder).await;
     let all: Vec<&str> = flagops_store::PERMISSIONS.iter().map(|it| it.id).collect();
