@@ -1,0 +1,43 @@
+//! Durable writes of one fact, by 64 clients and by one alone.
+
+use std::{fs::File, io::Write as _, path::Path, time::Instant};
+
+use super::{
+    load::{self, Load},
+    peer::{Peer, median},
+};
+
+/// What etcd expects is base64: the keys and values of this load have none but its letters.
+const KEY: &str = "n % 1000 + 1000";
+
+pub fn run() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Peer::store("facts.db", folder.path());
+    let etcd = Peer::etcd(folder.path());
+    let path = format!("'/api/fact/acme-' .. ({KEY}) .. '/tier'");
+    let mut loads = vec![Load::varied(&store, "PUT", &path, r#"'{"value":"' .. n .. '"}'"#)];
+    if let Some(etcd) = &etcd {
+        let body = format!(r#"'{{"key":"' .. ({KEY}) .. '","value":"' .. (n + 10000000) .. '"}}'"#);
+        loads.push(Load::varied(etcd, "POST", "'/v3/kv/put'", &body));
+    }
+    load::print_head();
+    for connections in [64, 1] {
+        for (measured, load) in load::run(&loads, connections, folder.path()).iter().zip(&loads) {
+            measured.print(&format!("{}, {connections} clients", load.peer.name));
+        }
+        println!("{:32} {:>29.0}", "fsync of 4 KiB", fsync(folder.path()));
+    }
+}
+
+/// How long the disk takes for 4 KiB at the end of a file, in microseconds: the median.
+fn fsync(folder: &Path) -> f64 {
+    let mut file = File::create(folder.join("fsync")).unwrap();
+    let page = [7; 4096];
+    let times = (0..1000).map(|_| {
+        let started = Instant::now();
+        file.write_all(&page).unwrap();
+        file.sync_data().unwrap();
+        started.elapsed().as_secs_f64() * 1e6
+    });
+    median(times.collect())
+}
