@@ -20,7 +20,12 @@ pub fn run() {
     let store = Peer::store("facts.db", folder.path());
     let etcd = Peer::etcd(folder.path());
     let path = format!("'/api/fact/acme-' .. ({KEY}) .. '/tier'");
-    let mut loads = vec![Load::varied(&store, "PUT", &path, r#"'{"value":"' .. n .. '"}'"#)];
+    let mut loads = vec![Load::varied(
+        &store,
+        "PUT",
+        &path,
+        r#"'{"value":"' .. os.time() .. '-' .. n .. '"}'"#,
+    )];
     if let Some(etcd) = &etcd {
         let body = format!(r#"'{{"key":"' .. ({KEY}) .. '","value":"' .. (n + 10000000) .. '"}}'"#);
         loads.push(Load::varied(etcd, "POST", "'/v3/kv/put'", &body));
