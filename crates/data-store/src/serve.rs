@@ -23,6 +23,10 @@ use crate::{
     ui,
 };
 
+/// How many connections may be open: a stream of changes has one for as long as it is open, and a
+/// server full of them has to answer requests as well.
+const CONNECTIONS: usize = 50_000;
+
 /// How many facts that have expired are removed in one transaction, and how often that is
 /// looked for. Whoever reads them does not see them from the moment on at which they expire.
 const EXPIRE_AT_ONCE: i64 = 500;
@@ -146,8 +150,12 @@ async fn backend(settings: &Settings) -> Result<Backend, StartError> {
 /// The database cannot be opened, or the address cannot be served at.
 pub async fn start(settings: &Settings) -> Result<Running, StartError> {
     let store = open(settings).await?;
-    let bind = |source| StartError::Bind { listen: settings.serving.listen, source };
-    let mut server = Server::builder().listen(settings.serving.listen).max_body(api::MAX_BODY + 1);
+    let listen = settings.serving.listen;
+    let bind = |source| StartError::Bind { listen, source };
+    let mut server = Server::builder()
+        .listen(listen)
+        .max_body(api::MAX_BODY + 1)
+        .max_connections(CONNECTIONS);
     if let Some((certificate, key)) = &settings.serving.tls {
         let tls = ServerTls::new(certificate.as_path(), key.as_path());
         let certificates = Certificates::load(tls).map_err(|error| bind(error.into()))?;

@@ -115,7 +115,7 @@ async fn start(
     };
     // The place is taken before the past is read, so that nothing falls between them.
     let mut stream =
-        Stream::open(store.hub(), store.access(), principal, headers, interest, draining);
+        Stream::open(store.hub(), store.access(), principal, &headers, interest, draining);
     let now = stream.sequence();
     match last {
         None => stream.begin(now, []),

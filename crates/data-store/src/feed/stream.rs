@@ -2,7 +2,10 @@
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use axum::http::HeaderMap;
+use axum::http::{
+    HeaderMap, HeaderValue,
+    header::{AUTHORIZATION, COOKIE},
+};
 use bytes::Bytes;
 use flagstaff::http::Draining;
 use serde_json::json;
@@ -32,7 +35,8 @@ pub struct Stream {
     /// What is to be written first.
     queue: VecDeque<Bytes>,
     access: Access,
-    /// What the subscriber proved its identity with.
+    /// What the subscriber proved its identity with, in memory of its own: the request's headers
+    /// would keep the buffer that they were read into.
     headers: HeaderMap,
     changes: watch::Receiver<i64>,
     draining: Draining,
@@ -48,16 +52,20 @@ impl Stream {
         hub: &Hub,
         access: &Access,
         principal: Principal,
-        headers: HeaderMap,
+        headers: &HeaderMap,
         interest: Interest,
         draining: Draining,
     ) -> Self {
+        let proofs = headers.iter().filter(|(name, _)| [AUTHORIZATION, COOKIE].contains(name));
+        let copies = proofs.filter_map(|(name, value)| {
+            Some((name.clone(), HeaderValue::from_bytes(value.as_bytes()).ok()?))
+        });
         Self {
             changes: access.changes(),
             place: hub.subscribe(principal, interest, time::now()),
             queue: VecDeque::new(),
             access: access.clone(),
-            headers,
+            headers: copies.collect(),
             draining,
             idle: Instant::now() + KEEP_ALIVE,
             ended: false,
