@@ -152,10 +152,8 @@ pub async fn start(settings: &Settings) -> Result<Running, StartError> {
     let store = open(settings).await?;
     let listen = settings.serving.listen;
     let bind = |source| StartError::Bind { listen, source };
-    let mut server = Server::builder()
-        .listen(listen)
-        .max_body(api::MAX_BODY + 1)
-        .max_connections(CONNECTIONS);
+    let mut server =
+        Server::builder().listen(listen).max_body(api::MAX_BODY + 1).max_connections(CONNECTIONS);
     if let Some((certificate, key)) = &settings.serving.tls {
         let tls = ServerTls::new(certificate.as_path(), key.as_path());
         let certificates = Certificates::load(tls).map_err(|error| bind(error.into()))?;

@@ -10,7 +10,10 @@ use service::{
     storage::Database,
 };
 
-use crate::support::{Store, client, problem, settings, start};
+use crate::{
+    http,
+    support::{Store, client, problem, settings, start},
+};
 
 const KEY: &str = "0123456789abcdef0123456789abcdef";
 
@@ -141,4 +144,26 @@ async fn d6_a_missing_or_short_key_is_an_error_at_the_start() {
         };
         assert!(error.to_string().contains("openssl rand"), "{error}");
     }
+}
+
+#[tokio::test]
+async fn whoever_tries_to_sign_in_too_often_has_to_wait() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = with_sign_in(&folder).await;
+    let browser = http::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    let attempt = async || browser.get(format!("{}/auth/login", store.url)).send().await.unwrap();
+    let mut response = attempt().await;
+    assert_eq!(response.status(), StatusCode::SEE_OTHER);
+    // An attempt a second is free again while the test runs.
+    for _ in 0..200 {
+        if response.status() != StatusCode::SEE_OTHER {
+            break;
+        }
+        response = attempt().await;
+    }
+    assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(response.headers()["retry-after"], "1");
+    assert!(response.text().await.unwrap().contains("try again in a minute"));
+    let login = browser.get(format!("{}/login", store.url)).send().await.unwrap();
+    assert_eq!(login.status(), StatusCode::OK, "the page that offers the sign-in is not limited");
 }

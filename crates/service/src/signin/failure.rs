@@ -22,6 +22,8 @@ pub(super) enum Failure {
          again, in a browser that accepts cookies"
     )]
     Stale,
+    #[error("there were too many attempts to sign in from your network: try again in a minute")]
+    TooMany,
     #[error("the sign-in was cancelled at {0}")]
     Cancelled(String),
     #[error("{0}")]
@@ -42,6 +44,7 @@ impl Failure {
     fn status(&self) -> StatusCode {
         match self {
             Self::Stale => StatusCode::BAD_REQUEST,
+            Self::TooMany => StatusCode::TOO_MANY_REQUESTS,
             Self::Cancelled(_) | Self::NotAllowed(_) => StatusCode::FORBIDDEN,
             Self::Unreachable(..) | Self::Unconfirmed(..) => StatusCode::BAD_GATEWAY,
             Self::Problem(problem) => problem.status(),
@@ -58,7 +61,7 @@ impl Failure {
                 tracing::warn!(provider, why, "a provider did not confirm who signs in");
             }
             Self::NotAllowed(_) => tracing::warn!(error = %self, "a sign-in was rejected"),
-            Self::Stale | Self::Cancelled(_) | Self::Problem(_) => {}
+            Self::Stale | Self::TooMany | Self::Cancelled(_) | Self::Problem(_) => {}
         }
         let text = self.to_string();
         page(self.status(), &Message { frame, heading: "You are not signed in", text: &text })

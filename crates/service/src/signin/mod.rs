@@ -21,6 +21,7 @@
 mod attempt;
 mod failure;
 mod github;
+mod limit;
 mod oidc;
 mod options;
 mod page;
@@ -33,11 +34,11 @@ use axum::{
     http::{
         HeaderMap, HeaderName, HeaderValue, Request, Response as HttpResponse, StatusCode, header,
     },
-    middleware::map_response,
+    middleware::{Next, from_fn_with_state, map_response},
     response::{IntoResponse as _, Redirect, Response},
     routing::{get, post},
 };
-use flagstaff::http::{Client, ClientError};
+use flagstaff::http::{Client, ClientError, Peer};
 use openidconnect::{RedirectUrl, url::form_urlencoded};
 use serde::{Deserialize, Serialize};
 
@@ -46,6 +47,7 @@ use self::{
     attempt::{Attempt, LASTS, local},
     failure::Failure,
     github::Github,
+    limit::Limit,
     oidc::Oidc,
     page::{Link, Login, page},
 };
@@ -87,6 +89,7 @@ struct Shared {
     frame: Frame,
     github: Option<Github>,
     oidc: Option<Oidc>,
+    limit: Limit,
 }
 
 impl SignIn {
@@ -116,16 +119,18 @@ impl SignIn {
             None => None,
         };
         let frame = Frame::outside(service);
-        Ok(Self(Arc::new(Shared { access, sessions, frame, github, oidc })))
+        let limit = Limit::new();
+        Ok(Self(Arc::new(Shared { access, sessions, frame, github, oidc, limit })))
     }
 
     /// Its routes.
     pub fn router(&self) -> Router {
         Router::new()
-            .route("/login", get(show_login))
             .route("/auth/login", get(begin))
             .route("/auth/github/callback", get(complete_github))
             .route("/auth/oidc/callback", get(complete_oidc))
+            .layer(from_fn_with_state(self.clone(), limited))
+            .route("/login", get(show_login))
             .route("/auth/logout", post(sign_out))
             .layer(map_response(private))
             .with_state(self.clone())
@@ -291,6 +296,21 @@ async fn sign_out(
     sign_in.0.access.sign_out(&parts.headers).await?;
     let cookie = sessions.no_session_cookie().ok_or_else(no_cookie)?;
     Ok(([(header::SET_COOKIE, cookie)], Redirect::to("/login")).into_response())
+}
+
+/// Rejects attempts of an address that makes too many.
+async fn limited(
+    State(sign_in): State<SignIn>,
+    request: axum::extract::Request,
+    next: Next,
+) -> Response {
+    let peer = request.extensions().get::<Peer>().and_then(Peer::address);
+    if let Some(Err(seconds)) = peer.map(|it| sign_in.0.limit.count(it.ip())) {
+        let mut response = Failure::TooMany.page(&sign_in.0.frame);
+        response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        return response;
+    }
+    next.run(request).await
 }
 
 /// Keeps responses out of caches, and codes out of the header `referer`.
