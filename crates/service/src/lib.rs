@@ -6,6 +6,7 @@
 //! - [`audit`]: who did what, and when.
 //! - [`lease`]: a job that one replica runs at a time.
 //! - [`metrics`]: metrics of HTTP requests.
+//! - [`openapi`]: descriptions of APIs.
 //! - [`page`]: pages for people: their frame, style sheet and script.
 //! - [`problem`]: errors as problem details.
 //! - [`program`]: what the programs do alike.
@@ -19,6 +20,7 @@ pub mod access;
 pub mod audit;
 pub mod lease;
 pub mod metrics;
+pub mod openapi;
 pub mod page;
 pub mod problem;
 pub mod program;

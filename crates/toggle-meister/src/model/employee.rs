@@ -149,7 +149,8 @@ pub struct Editor {
     pub role: Role,
 }
 
-/// Changes an employee: their own name and e-mail address, the role of somebody who may do less.
+/// Changes an employee: their own name and e-mail address, which an administrator may change for
+/// everybody, and the role of somebody who may do less.
 ///
 /// # Errors
 ///
