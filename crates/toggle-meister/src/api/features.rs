@@ -26,7 +26,7 @@ pub(super) async fn list(State(store): State<Store>) -> Response {
     let world = store.live.world();
     let known = world.features.values().filter(|it| it.feature.deleted.is_none());
     let features: Vec<Value> = known.map(|it| json!({"name": it.feature.name})).collect();
-    public::allowed(axum::Json(json!({"features": features})).into_response()).await
+    public::allowed(axum::Json(json!({"features": features})).into_response())
 }
 
 /// `POST /api/features`

@@ -54,7 +54,7 @@ pub fn router(store: Store) -> Router {
         .route("/api/envs/{env}/release_notes", get(notes::published).options(public::preflight))
         .route("/api/envs/{env}/events", get(events::open).options(public::preflight))
         .route("/heartbeat", get(health::heartbeat).options(public::preflight))
-        .layer(map_response(public::allowed));
+        .layer(map_response(async |it| public::allowed(it)));
     Router::new()
         .route("/api/toggles", get(toggles::matrix).patch(toggles::switch))
         .route(

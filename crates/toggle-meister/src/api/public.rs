@@ -11,7 +11,7 @@ const ANY: HeaderValue = HeaderValue::from_static("*");
 
 /// Lets every page read an answer
 /// ([Fetch](https://fetch.spec.whatwg.org/#http-cors-protocol)). No cookie counts there.
-pub(super) async fn allowed(mut response: Response) -> Response {
+pub(super) fn allowed(mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, ANY);
     headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("etag"));
@@ -25,5 +25,5 @@ pub(super) async fn preflight() -> Response {
         (header::ACCESS_CONTROL_ALLOW_HEADERS, ANY),
         (header::ACCESS_CONTROL_MAX_AGE, MAX_AGE),
     ];
-    allowed((StatusCode::NO_CONTENT, headers).into_response()).await
+    allowed((StatusCode::NO_CONTENT, headers).into_response())
 }

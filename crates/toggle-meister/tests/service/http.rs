@@ -1,6 +1,6 @@
 //! A client of the service.
 
-use std::time::Duration;
+use std::{sync::LazyLock, time::Duration};
 
 use reqwest::{Response, StatusCode};
 use serde_json::Value;
@@ -8,14 +8,15 @@ use serde_json::Value;
 /// For how long a test waits for something.
 pub(crate) const LONG: Duration = Duration::from_secs(30);
 
-/// A client without a pool, so that a test may stop the server.
-pub(crate) fn client() -> reqwest::Client {
-    static CRYPTOGRAPHY: std::sync::Once = std::sync::Once::new();
-    CRYPTOGRAPHY.call_once(|| {
+/// A client for all tests. It keeps no connection, since each test has a runtime of its own.
+pub(crate) fn client() -> &'static reqwest::Client {
+    static CLIENT: LazyLock<reqwest::Client> = LazyLock::new(|| {
         let _ = rustls::crypto::ring::default_provider().install_default();
+        let redirect = reqwest::redirect::Policy::none();
+        let client = reqwest::Client::builder().no_proxy().redirect(redirect);
+        client.pool_max_idle_per_host(0).timeout(LONG).build().unwrap()
     });
-    let redirect = reqwest::redirect::Policy::none();
-    reqwest::Client::builder().no_proxy().redirect(redirect).timeout(LONG).build().unwrap()
+    &CLIENT
 }
 
 /// A response in a form that a test can compare.

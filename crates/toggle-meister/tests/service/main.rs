@@ -3,6 +3,7 @@
 
 mod access;
 mod audit;
+mod browser;
 mod defects;
 mod employees;
 mod endpoints;
@@ -11,6 +12,7 @@ mod events;
 mod http;
 mod notes;
 mod openapi;
+mod signin;
 mod support;
 mod transitions;
 
