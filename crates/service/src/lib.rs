@@ -7,6 +7,7 @@
 //! - [`health`]: the check that an image has for its service.
 //! - [`lease`]: a job that one replica runs at a time.
 //! - [`metrics`]: metrics of HTTP requests.
+//! - [`openapi`]: descriptions of APIs.
 //! - [`page`]: pages for people: their frame, style sheet and script.
 //! - [`problem`]: errors as problem details.
 //! - [`program`]: what the programs do alike.
@@ -21,6 +22,7 @@ pub mod audit;
 pub mod health;
 pub mod lease;
 pub mod metrics;
+pub mod openapi;
 pub mod page;
 pub mod problem;
 pub mod program;

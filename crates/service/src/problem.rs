@@ -94,6 +94,9 @@ impl IntoResponse for Problem {
 /// The client gets no detail of the database; the log does.
 impl From<StorageError> for Problem {
     fn from(error: StorageError) -> Self {
+        if matches!(error, StorageError::Nul) {
+            return Self::invalid("the request contains the character NUL");
+        }
         tracing::error!(error = &error as &dyn Error, "the storage failed");
         match error {
             StorageError::Uncertain(_) => Self::new(

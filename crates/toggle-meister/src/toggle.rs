@@ -116,9 +116,15 @@ impl Wanted {
             "ON" => Ok(Self::On),
             "PAUSE" => Ok(Self::Pause),
             _ => {
-                let Some(rest) = text.strip_prefix("ROLL") else { return Err(Rejected::State) };
-                let days = rest.strip_prefix(':').ok_or(Rejected::NoDays)?;
-                let days = days.split(':').next().unwrap_or_default().trim();
+                let mut parts = text.split(':');
+                let (state, days) = (parts.next().unwrap_or_default(), parts.next());
+                if !state.starts_with("ROLL") {
+                    return Err(Rejected::State);
+                }
+                let days = days.ok_or(Rejected::NoDays)?.trim();
+                if state != "ROLL" {
+                    return Err(Rejected::State);
+                }
                 let pace = days.parse().ok().and_then(Pace::over_days);
                 pace.map(Self::Roll).ok_or(Rejected::Days)
             }
@@ -282,11 +288,13 @@ mod tests {
         assert_eq!(Wanted::parse("ON"), Ok(Wanted::On));
         assert_eq!(Wanted::parse("ROLL:3:9"), Ok(Wanted::Roll(Pace::over_days(3.0).unwrap())));
         assert_eq!(Wanted::parse("ROLL:0.5"), Ok(Wanted::Roll(Pace::over_days(0.5).unwrap())));
-        assert_eq!(Wanted::parse("ROLL"), Err(Rejected::NoDays));
+        for state in ["ROLL", "ROLLING"] {
+            assert_eq!(Wanted::parse(state), Err(Rejected::NoDays));
+        }
         for days in ["ROLL:", "ROLL:abc", "ROLL:-1", "ROLL:0", "ROLL:NaN", "ROLL:1e9"] {
             assert_eq!(Wanted::parse(days), Err(Rejected::Days), "{days}");
         }
-        for other in ["on", "", "OFF ", "PAUSED"] {
+        for other in ["on", "", "OFF ", "PAUSED", "ROLLING:2"] {
             assert_eq!(Wanted::parse(other), Err(Rejected::State), "{other}");
         }
     }

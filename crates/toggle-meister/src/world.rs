@@ -50,6 +50,8 @@ pub struct Held {
 pub struct Read {
     /// Which features: those that were asked for, or all of them.
     pub of: Option<BTreeSet<String>>,
+    /// The environments that were created or deleted.
+    changed: BTreeSet<String>,
     features: Vec<Feature>,
     toggles: Vec<toggle::Placed>,
     enrolments: Vec<toggle::Enrolment>,
@@ -66,6 +68,7 @@ impl Read {
     pub fn all(sql: &mut Sql<'_>) -> Result<Self, StorageError> {
         Ok(Self {
             of: None,
+            changed: BTreeSet::new(),
             features: feature::list(sql)?,
             toggles: toggle::list(sql, None)?,
             enrolments: toggle::enrolments(sql, None)?,
@@ -83,19 +86,22 @@ impl Read {
         sql: &mut Sql<'_>,
         changes: impl IntoIterator<Item = &'a Changed>,
     ) -> Result<Self, StorageError> {
-        let (mut of, mut has_employees) = (BTreeSet::new(), false);
+        let (mut of, mut environments, mut has_employees) =
+            (BTreeSet::new(), BTreeSet::new(), false);
         for changed in changes {
             match changed {
                 Changed::Feature(name) => {
                     of.insert(name.clone());
                 }
-                // A new environment has no toggle, and one that is gone takes its own along.
-                Changed::Environment(_) => {}
+                Changed::Environment(name) => {
+                    environments.insert(name.clone());
+                }
                 Changed::Employees => has_employees = true,
             }
         }
         let mut read = Self {
             of: None,
+            changed: environments,
             features: Vec::new(),
             toggles: Vec::new(),
             enrolments: Vec::new(),
@@ -107,6 +113,13 @@ impl Read {
             read.toggles.extend(toggle::list(sql, Some(name))?);
             read.enrolments.extend(toggle::enrolments(sql, Some(name))?);
         }
+        for name in &read.changed {
+            read.toggles.extend(toggle::in_environment(sql, name)?);
+            read.enrolments.extend(toggle::enrolments_in(sql, name)?);
+        }
+        // What was read twice is in its place once.
+        read.enrolments.sort_unstable();
+        read.enrolments.dedup();
         read.of = Some(of);
         Ok(read)
     }
@@ -119,6 +132,12 @@ impl World {
         match &read.of {
             None => self.features.clear(),
             Some(of) => self.features.retain(|name, _| !of.contains(name)),
+        }
+        // One that was deleted and created again is new, and the toggles that it had are gone.
+        for env in &read.changed {
+            for known in self.features.values_mut() {
+                known.toggles.remove(env);
+            }
         }
         for feature in read.features {
             let known = Known { feature, toggles: BTreeMap::new() };
@@ -142,7 +161,10 @@ impl World {
         }
         let now: BTreeSet<String> = read.environments.into_iter().collect();
         let gone: Vec<String> = self.environments.difference(&now).cloned().collect();
-        let new = now.difference(&self.environments).cloned().collect();
+        let is_new = |env: &&String| {
+            !self.environments.contains(*env) || read.changed.contains(*env)
+        };
+        let new = now.iter().filter(is_new).cloned().collect();
         for env in &gone {
             for known in self.features.values_mut() {
                 known.toggles.remove(env);

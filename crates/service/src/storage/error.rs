@@ -50,6 +50,9 @@ pub enum StorageError {
     /// The transaction failed as a whole; nothing was changed.
     #[error("the transaction failed")]
     Transaction(#[source] Cause),
+    /// A text contains the character NUL, which PostgreSQL does not store.
+    #[error("a text contains the character NUL")]
+    Nul,
     /// A statement failed.
     #[error("a statement failed: {statement}")]
     Statement {

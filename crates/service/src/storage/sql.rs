@@ -184,12 +184,13 @@ impl Sql<'_> {
     ///
     /// # Errors
     ///
-    /// The statement fails.
+    /// The statement fails, or a parameter contains NUL.
     pub fn execute(
         &mut self,
         statement: &'static str,
         params: &[Param<'_>],
     ) -> Result<u64, StorageError> {
+        check(params)?;
         match &mut self.0 {
             Kind::Sqlite(connection) => connection
                 .prepare_cached(statement)
@@ -211,6 +212,7 @@ impl Sql<'_> {
         params: &[Param<'_>],
         mut read: impl FnMut(&Row<'_>) -> Result<T, StorageError>,
     ) -> Result<Vec<T>, StorageError> {
+        check(params)?;
         let failed = |source| failed(statement, source);
         match &mut self.0 {
             Kind::Sqlite(connection) => {
@@ -297,6 +299,12 @@ impl Sql<'_> {
             Kind::Postgres(connection) => connection.statement(statement).map(drop),
         }
     }
+}
+
+/// Rejects on both databases what one of them cannot store.
+fn check(params: &[Param<'_>]) -> Result<(), StorageError> {
+    let has_nul = |it: &Param<'_>| matches!(it, Param::Text(text) if text.contains('\0'));
+    if params.iter().any(has_nul) { Err(StorageError::Nul) } else { Ok(()) }
 }
 
 fn failed(statement: &str, source: rusqlite::Error) -> StorageError {

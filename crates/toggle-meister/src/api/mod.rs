@@ -11,6 +11,8 @@
 //! | `/api/auditlog` | [`audit`] |
 //! | `/api/metrics/{feature}` | [`metrics`] |
 //! | `/api/envs/{env}/events` | [`events`] |
+//! | `/api/token` | [`tokens`] |
+//! | `/api/openapi.json`, `/api` | [`openapi`] |
 //! | `/heartbeat`, `/health`, `/metrics` | [`health`] |
 //!
 //! Errors of the original have its form ([`said`]); others are problem details.
@@ -25,9 +27,11 @@ mod features;
 mod health;
 mod metrics;
 mod notes;
+pub mod openapi;
 mod public;
 mod said;
 mod toggles;
+mod tokens;
 
 use axum::{
     Router,
@@ -46,11 +50,11 @@ pub const MAX_BODY: usize = 1 << 20;
 /// All endpoints.
 pub fn router(store: Store) -> Router {
     let public = Router::new()
-        .route("/api/envs/{env}/toggles", get(evaluate::evaluate))
-        .route("/api/envs/{env}/release_notes", get(notes::published))
-        .route("/api/envs/{env}/events", get(events::open))
-        .route("/heartbeat", get(health::heartbeat))
-        .layer(axum::middleware::from_fn(public::cors));
+        .route("/api/envs/{env}/toggles", get(evaluate::evaluate).options(public::preflight))
+        .route("/api/envs/{env}/release_notes", get(notes::published).options(public::preflight))
+        .route("/api/envs/{env}/events", get(events::open).options(public::preflight))
+        .route("/heartbeat", get(health::heartbeat).options(public::preflight))
+        .layer(map_response(async |it| public::allowed(it)));
     Router::new()
         .route("/api/toggles", get(toggles::matrix).patch(toggles::switch))
         .route(
@@ -66,6 +70,10 @@ pub fn router(store: Store) -> Router {
         .route("/api/employees/{username}", patch(employees::edit))
         .route("/api/auditlog", get(audit::list))
         .route("/api/metrics/{feature}", get(metrics::of_feature))
+        .route("/api/token", get(tokens::list).post(tokens::create))
+        .route("/api/token/{id}", axum::routing::delete(tokens::revoke))
+        .route("/api/openapi.json", get(openapi::read))
+        .route("/api", get(openapi::page))
         .merge(public)
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))

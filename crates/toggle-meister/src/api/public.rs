@@ -1,9 +1,7 @@
 //! What web pages of any origin may ask for: toggles and published release notes.
 
 use axum::{
-    extract::Request,
-    http::{HeaderValue, Method, StatusCode, header},
-    middleware::Next,
+    http::{HeaderValue, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
 
@@ -11,16 +9,8 @@ use axum::{
 const MAX_AGE: HeaderValue = HeaderValue::from_static("86400");
 const ANY: HeaderValue = HeaderValue::from_static("*");
 
-/// Middleware of public endpoints: answers preflights, and lets every page read the answer
+/// Lets every page read an answer
 /// ([Fetch](https://fetch.spec.whatwg.org/#http-cors-protocol)). No cookie counts there.
-pub(super) async fn cors(request: Request, next: Next) -> Response {
-    if request.method() == Method::OPTIONS {
-        return preflight().await;
-    }
-    allowed(next.run(request).await)
-}
-
-/// An answer that every page may read.
 pub(super) fn allowed(mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, ANY);

@@ -30,6 +30,7 @@ fn all(store: &Store) -> Value {
                 crate::toggle::Toggle::Pause { .. } => 2.0,
                 _ => toggle.rollout().map_or(0.0, |it| it.pace.days()),
             };
+            let days = if days > 0.0 { json!(days) } else { json!(0) };
             toggles.push(json!({"toggle": {
                 "env": env,
                 "feature": known.feature.name,
@@ -59,16 +60,16 @@ pub(super) async fn switch(
     if wanted == Err(Rejected::NoDays) {
         return Err(bad(&Rejected::NoDays.to_string()));
     }
-    if !store.live.world().environments.contains(&env) {
-        return Err(bad("No valid environment provided"));
-    }
     let feature = text(asked, "feature").unwrap_or_default().to_lowercase();
-    if !store.live.world().features.contains_key(&feature) {
-        return Err(bad("No valid feature provided"));
-    }
-    let wanted = wanted.map_err(|rejected| bad(&rejected.to_string()))?;
     let days = state.split(':').nth(1).map(str::to_owned);
-    let switch = Switch { env, feature, wanted, days };
-    store.write(move |sql| toggle::switch(sql, &caller.name, &switch, time::now())).await?;
+    store
+        .write(move |sql| {
+            // The order in which the original finds fault.
+            toggle::require(sql, &env, &feature, wanted == Ok(Wanted::Off))?;
+            let rejected = |it: Rejected| said(StatusCode::BAD_REQUEST, it.to_string());
+            let switch = Switch { env, feature, wanted: wanted.map_err(rejected)?, days };
+            toggle::switch(sql, &caller.name, &switch, time::now())
+        })
+        .await?;
     Ok(axum::Json(all(&store)))
 }

@@ -26,6 +26,9 @@ service::statements! {
         ON CONFLICT (feature, env) DO UPDATE
         SET state = ?3, since = ?4, rollout = ?5, start = ?6, step = ?7";
     DELETE = "DELETE FROM toggle WHERE feature = ?1 AND env = ?2";
+    IN_ENVIRONMENT = "SELECT feature, env, state, since, rollout, start, step FROM toggle
+        WHERE env = ?1";
+    ENROLMENTS_IN = "SELECT feature, env, id FROM enrolment WHERE env = ?1 ORDER BY feature, id";
     ENROLMENTS = "SELECT feature, env, id FROM enrolment ORDER BY feature, env, id";
     ENROLMENTS_OF = "SELECT feature, env, id FROM enrolment WHERE feature = ?1 ORDER BY env, id";
     ENROL = "INSERT INTO enrolment (feature, env, id) VALUES (?1, ?2, ?3)
@@ -45,7 +48,7 @@ pub struct Placed {
 }
 
 /// An id that has a feature whatever its hash says.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Enrolment {
     /// The feature.
     pub feature: String,
@@ -67,6 +70,15 @@ pub fn list(sql: &mut Sql<'_>, feature: Option<&str>) -> Result<Vec<Placed>, Sto
     }
 }
 
+/// The toggles of an environment that are not off.
+///
+/// # Errors
+///
+/// The database fails.
+pub fn in_environment(sql: &mut Sql<'_>, env: &str) -> Result<Vec<Placed>, StorageError> {
+    sql.query(IN_ENVIRONMENT, &[env.into()], read)
+}
+
 /// All enrolments, or those of a feature, sorted.
 ///
 /// # Errors
@@ -76,13 +88,23 @@ pub fn enrolments(
     sql: &mut Sql<'_>,
     feature: Option<&str>,
 ) -> Result<Vec<Enrolment>, StorageError> {
-    let read = |row: &Row<'_>| {
-        Ok(Enrolment { feature: row.text(0)?, env: row.text(1)?, id: row.text(2)? })
-    };
     match feature {
-        None => sql.query(ENROLMENTS, &[], read),
-        Some(feature) => sql.query(ENROLMENTS_OF, &[feature.into()], read),
+        None => sql.query(ENROLMENTS, &[], enrolment),
+        Some(feature) => sql.query(ENROLMENTS_OF, &[feature.into()], enrolment),
     }
+}
+
+/// The enrolments of an environment, sorted.
+///
+/// # Errors
+///
+/// The database fails.
+pub fn enrolments_in(sql: &mut Sql<'_>, env: &str) -> Result<Vec<Enrolment>, StorageError> {
+    sql.query(ENROLMENTS_IN, &[env.into()], enrolment)
+}
+
+fn enrolment(row: &Row<'_>) -> Result<Enrolment, StorageError> {
+    Ok(Enrolment { feature: row.text(0)?, env: row.text(1)?, id: row.text(2)? })
 }
 
 /// The toggle of a feature in an environment.
@@ -174,15 +196,7 @@ pub struct Switch {
 /// one that the toggle has.
 pub fn switch(sql: &mut Sql<'_>, by: &str, switch: &Switch, now: i64) -> Result<(), Problem> {
     let Switch { env, feature: name, wanted, days } = switch;
-    let bad = |message: &str| said(StatusCode::BAD_REQUEST, message);
-    if !environment::exists(sql, env)? {
-        return Err(bad("No valid environment provided"));
-    }
-    // What was deleted softly can only be switched off.
-    let found = feature::get(sql, name)?;
-    if !found.is_some_and(|it| it.deleted.is_none() || *wanted == Wanted::Off) {
-        return Err(bad("No valid feature provided"));
-    }
+    require(sql, env, name, *wanted == Wanted::Off)?;
     let others = match cascade(*wanted) {
         Some(other) if env == PRODUCTION => {
             let all = environment::list(sql)?.into_iter().filter(|it| it != PRODUCTION);
@@ -206,6 +220,24 @@ pub fn switch(sql: &mut Sql<'_>, by: &str, switch: &Switch, now: i64) -> Result<
         }
     }
     Ok(change::note(sql, &change::Changed::Feature(name.clone()))?)
+}
+
+/// Demands that an environment and a feature exist. A feature that was deleted softly can only
+/// be switched off.
+///
+/// # Errors
+///
+/// 400 where one of them does not.
+pub fn require(sql: &mut Sql<'_>, env: &str, name: &str, is_off: bool) -> Result<(), Problem> {
+    let bad = |message: &str| said(StatusCode::BAD_REQUEST, message);
+    if !environment::exists(sql, env)? {
+        return Err(bad("No valid environment provided"));
+    }
+    let found = feature::get(sql, name)?;
+    if !found.is_some_and(|it| it.deleted.is_none() || is_off) {
+        return Err(bad("No valid feature provided"));
+    }
+    Ok(())
 }
 
 enum Failed {
