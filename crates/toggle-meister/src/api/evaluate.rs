@@ -77,6 +77,7 @@ pub(super) async fn evaluate(
     let flags = store.live.flags(&env).map(|it| it.current()).unwrap_or_default();
     let id = Id(&query.id);
     let body = if query.all {
+        store.usage.saw_client(Some(&env));
         let world = store.live.world();
         let known = world.features.values().filter(|it| it.feature.deleted.is_none());
         let names = known.map(|it| it.feature.name.as_str());
