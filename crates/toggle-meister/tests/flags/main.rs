@@ -2,6 +2,7 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod changes;
+mod family;
 #[allow(unreachable_pub, reason = "elsewhere it is a part of a module of helpers")]
 #[path = "../../../../tests/support/installed.rs"]
 mod installed;

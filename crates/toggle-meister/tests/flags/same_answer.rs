@@ -56,7 +56,7 @@ fn murmur3(bytes: &[u8]) -> u32 {
 }
 
 /// Whether an id has a feature, by the formula that the documentation has.
-fn expected(feature: &str, number: i64, percent: u8, id: Option<&str>) -> bool {
+pub(crate) fn expected(feature: &str, number: i64, percent: u8, id: Option<&str>) -> bool {
     let Some(id) = id else { return percent == 100 };
     let hash = murmur3(format!("production/{feature}/{number}/{id}").as_bytes());
     (u64::from(hash) * 100) >> 32 < u64::from(percent)
