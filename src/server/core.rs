@@ -52,6 +52,7 @@ use super::{
     context::{Merged, StaticContext},
     cors::Cors,
     metrics::Metrics,
+    observer::{Observer, Subscription},
     store::Store,
 };
 use crate::{
@@ -114,6 +115,8 @@ pub(crate) struct Core {
     pub(crate) static_context: StaticContext,
     /// Called for each request that evaluates flags.
     pub(crate) context_source: Option<Arc<dyn ContextSource>>,
+    /// Is notified of evaluations and streams.
+    pub(crate) observer: Option<Arc<dyn Observer>>,
     pub(crate) cors: Cors,
     /// What a client without a selector sees.
     pub(crate) default_selector: Selector,
@@ -222,6 +225,11 @@ impl Core {
             Selector::All => self.default_selector.clone(),
             selector => selector,
         })
+    }
+
+    /// Reports that a client follows the flags of a selector, until the result is dropped.
+    pub(crate) fn subscribed<'s>(&self, selector: &'s Selector) -> Option<Subscription<'s>> {
+        self.observer.clone().map(|observer| Subscription::new(observer, selector))
     }
 
     /// The fields of the context source for a request, if there is a source. It sees

@@ -182,7 +182,7 @@ fn one(evaluation: &Evaluation<'_>, key: &str) -> Response<ResponseBody> {
     let mut out = Vec::with_capacity(128);
     let metrics = &evaluation.core.metrics;
     let nothing = Map::new();
-    let Some(outcome) = evaluation.evaluate(key) else {
+    let Some(outcome) = evaluation.evaluate(key, false) else {
         metrics.count(key, Err(ErrorCode::FlagNotFound));
         write_failure(&mut out, key, ErrorCode::FlagNotFound, evaluation.metadata(&nothing));
         return respond::content(StatusCode::NOT_FOUND, JSON, out);

@@ -98,6 +98,7 @@ async fn run(
     sender: &Sender,
 ) {
     let _open = messages.count(core);
+    let _subscribed = core.subscribed(selector);
     let deadline = async {
         match deadline {
             Some(deadline) => sleep(deadline).await,

@@ -74,6 +74,7 @@ async fn call(
                     // A definition without flags would look as if all had been deleted.
                     let ready = core.ready_to_evaluate(|| grpc::client_timeout(&headers)).await;
                     ready.map(|()| {
+                        let _subscribed = core.subscribed(&selector);
                         let definition = core.store.snapshot().definition(&selector);
                         grpc::succeeded(envelope::wrap(|out| write_text(1, &definition, out)))
                     })

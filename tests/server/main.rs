@@ -18,6 +18,7 @@ mod flag_sets;
 mod grpc;
 mod limits;
 mod management;
+mod observer;
 mod ofrep;
 mod provider;
 mod shutdown;

@@ -7,7 +7,8 @@ CREATE TABLE feature (
 );
 CREATE TABLE environment (
     name KEYTEXT PRIMARY KEY,
-    created BIGINT NOT NULL
+    created BIGINT NOT NULL,
+    flag_client_seen BIGINT
 );
 INSERT INTO environment (name, created) VALUES ('production', 0);
 -- A toggle that is OFF has no row. `since` is when the state was set; `start` and `step` are the

@@ -162,14 +162,16 @@ pub async fn start(settings: &Settings) -> Result<Running, StartError> {
         add_local(&storage).await.map_err(|source| failed(settings, source))?;
     }
     let access = access(settings, storage.clone())?;
-    let flags = flag_server(settings, &settings.flags).await.map_err(StartError::Flags)?;
+    let usage = Usage::default();
+    let flags =
+        flag_server(settings, &settings.flags, usage.clone()).await.map_err(StartError::Flags)?;
     let live = Live::start(storage.clone(), flags.flags()).await;
     let live = live.map_err(|source| failed(settings, source))?;
     let store = Store::from(Shared {
         storage,
         access,
         live,
-        usage: Usage::default(),
+        usage,
         metrics: Metrics::new(|_| {}),
         production_role: settings.production_role,
     });
@@ -213,10 +215,12 @@ pub async fn start(settings: &Settings) -> Result<Running, StartError> {
 async fn flag_server(
     settings: &Settings,
     flags: &FlagsSettings,
+    usage: Usage,
 ) -> Result<FlagServer, ServerError> {
     let mut server = FlagServer::builder()
         .without_management()
         .bucketing(Bucketing::String)
+        .observer(usage)
         .default_flag_set(&flags.default_environment)
         .cors_origins(flags.cors_origins.iter().cloned());
     if let Some((certificate, key)) = &settings.serving.tls {

@@ -1,49 +1,98 @@
-//! How often features are asked for: counted in memory, and added to the database now and then.
+//! How often features are asked for, and where there are clients that do not ask: kept in memory,
+//! and written to the database now and then.
 
 use std::{
     collections::HashMap,
     sync::{
-        PoisonError, RwLock,
-        atomic::{AtomicI64, Ordering},
+        Arc, Mutex, PoisonError, RwLock,
+        atomic::{AtomicBool, AtomicI64, Ordering},
     },
 };
 
+use flagstaff::server::{Evaluated, Observer};
 use service::storage::{Storage, StorageError};
 
-use crate::{model::metric, world::World};
+use crate::{
+    model::{environment, metric},
+    world::World,
+};
 
-/// Requests that are not in the database yet, by environment and feature. Only what exists is
-/// counted, so nobody can fill the memory.
+/// What is not in the database yet. Only what exists is counted, so nobody can fill the memory.
+/// Cloning is cheap.
+#[derive(Clone, Debug, Default)]
+pub struct Usage(Arc<Shared>);
+
 #[derive(Debug, Default)]
-pub struct Usage(RwLock<Counters>);
+struct Shared {
+    environments: RwLock<HashMap<String, Environment>>,
+    /// How many clients follow the flags of an environment, or without one, those of all. The
+    /// environment need not exist yet.
+    following: Mutex<HashMap<Option<String>, usize>>,
+}
 
-type Counters = HashMap<String, HashMap<String, AtomicI64>>;
+/// What is counted in an environment.
+#[derive(Debug, Default)]
+struct Environment {
+    /// Requests for a feature.
+    features: HashMap<String, AtomicI64>,
+    /// Whether there was a client that may use any feature without asking for it.
+    seen: AtomicBool,
+    /// The last day on which the database knows of such a client.
+    seen_on: AtomicI64,
+}
 
-/// Requests of a flush that failed are kept.
-type Taken = Vec<(String, String, i64)>;
+/// What is to be added to the database. What cannot be added is put back.
+#[derive(Clone, Debug, Default)]
+struct Taken {
+    /// Requests, with their environment and feature.
+    hits: Vec<(String, String, i64)>,
+    /// The environments with a client that was not known today.
+    seen: Vec<String>,
+}
 
 impl Usage {
     /// Counts a request for features of an environment.
     pub fn count<'a>(&self, env: &str, features: impl IntoIterator<Item = &'a str>) {
-        let counters = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let Some(of_env) = counters.get(env) else { return };
+        let environments = self.0.environments.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(environment) = environments.get(env) else { return };
         for feature in features {
-            if let Some(counter) = of_env.get(feature) {
+            if let Some(counter) = environment.features.get(feature) {
                 counter.fetch_add(1, Ordering::Relaxed);
             }
         }
     }
 
+    /// Notes a client of an environment, or of all, that does not say which features it uses.
+    pub fn saw_client(&self, env: Option<&str>) {
+        let environments = self.0.environments.read().unwrap_or_else(PoisonError::into_inner);
+        match env {
+            Some(env) => {
+                if let Some(environment) = environments.get(env) {
+                    environment.seen.store(true, Ordering::Relaxed);
+                }
+            }
+            None => environments.values().for_each(|it| it.seen.store(true, Ordering::Relaxed)),
+        }
+    }
+
+    /// How many clients follow the flags of an environment.
+    #[must_use]
+    pub fn following(&self, env: &str) -> usize {
+        let following = self.0.following.lock().unwrap_or_else(PoisonError::into_inner);
+        let of = |env| following.get(&env).copied().unwrap_or_default();
+        of(Some(env.to_owned())) + of(None)
+    }
+
     /// Makes counters for what exists now, and drops the others.
     pub fn follow(&self, world: &World) {
-        let mut counters = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        counters.retain(|env, _| world.environments.contains(env));
+        let mut environments = self.0.environments.write().unwrap_or_else(PoisonError::into_inner);
+        environments.retain(|env, _| world.environments.contains(env));
         for env in &world.environments {
-            let of_env = counters.entry(env.clone()).or_default();
-            of_env.retain(|feature, _| world.features.contains_key(feature));
+            let features = &mut environments.entry(env.clone()).or_default().features;
+            features.retain(|feature, _| world.features.contains_key(feature));
             for feature in world.features.keys() {
-                if !of_env.contains_key(feature) {
-                    of_env.insert(feature.clone(), AtomicI64::new(0));
+                if !features.contains_key(feature) {
+                    features.insert(feature.clone(), AtomicI64::new(0));
                 }
             }
         }
@@ -55,14 +104,17 @@ impl Usage {
     ///
     /// The database fails.
     pub async fn flush(&self, storage: &Storage, day: i64) -> Result<(), StorageError> {
-        let taken = self.take();
-        if taken.is_empty() {
+        let taken = self.take(day);
+        if taken.hits.is_empty() && taken.seen.is_empty() {
             return Ok(());
         }
         let rows = taken.clone();
         let written = storage.write(move |sql| -> Result<(), StorageError> {
-            for (env, feature, hits) in &rows {
+            for (env, feature, hits) in &rows.hits {
                 metric::add(sql, feature, env, day, *hits)?;
+            }
+            for env in &rows.seen {
+                environment::seen(sql, env, day)?;
             }
             Ok(())
         });
@@ -74,23 +126,63 @@ impl Usage {
         result
     }
 
-    fn take(&self) -> Taken {
-        let counters = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let each = counters.iter().flat_map(|(env, of_env)| {
-            of_env.iter().map(move |(feature, counter)| (env, feature, counter))
-        });
-        let taken = each.filter_map(|(env, feature, counter)| {
-            let hits = counter.swap(0, Ordering::Relaxed);
-            (hits > 0).then(|| (env.clone(), feature.clone(), hits))
-        });
-        taken.collect()
+    fn take(&self, day: i64) -> Taken {
+        let mut taken = Taken::default();
+        let environments = self.0.environments.read().unwrap_or_else(PoisonError::into_inner);
+        for (env, environment) in &*environments {
+            for (feature, counter) in &environment.features {
+                let hits = counter.swap(0, Ordering::Relaxed);
+                if hits > 0 {
+                    taken.hits.push((env.clone(), feature.clone(), hits));
+                }
+            }
+            let was_seen = environment.seen.swap(false, Ordering::Relaxed);
+            if (was_seen || self.following(env) > 0)
+                && environment.seen_on.swap(day, Ordering::Relaxed) != day
+            {
+                taken.seen.push(env.clone());
+            }
+        }
+        taken
     }
 
     fn put_back(&self, taken: &Taken) {
-        let counters = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        for (env, feature, hits) in taken {
-            if let Some(counter) = counters.get(env).and_then(|it| it.get(feature)) {
+        let environments = self.0.environments.read().unwrap_or_else(PoisonError::into_inner);
+        for (env, feature, hits) in &taken.hits {
+            if let Some(counter) = environments.get(env).and_then(|it| it.features.get(feature)) {
                 counter.fetch_add(*hits, Ordering::Relaxed);
+            }
+        }
+        for environment in taken.seen.iter().filter_map(|env| environments.get(env)) {
+            environment.seen.store(true, Ordering::Relaxed);
+            environment.seen_on.store(0, Ordering::Relaxed);
+        }
+    }
+}
+
+/// What the clients of flagd's protocols do.
+impl Observer for Usage {
+    fn evaluated(&self, evaluated: &Evaluated<'_>) {
+        if evaluated.in_bulk {
+            self.saw_client(evaluated.flag_set);
+        } else if let Some(env) = evaluated.flag_set {
+            self.count(env, [evaluated.key]);
+        }
+    }
+
+    fn subscribed(&self, env: Option<&str>) {
+        self.saw_client(env);
+        let mut following = self.0.following.lock().unwrap_or_else(PoisonError::into_inner);
+        *following.entry(env.map(str::to_owned)).or_default() += 1;
+    }
+
+    fn unsubscribed(&self, env: Option<&str>) {
+        let mut following = self.0.following.lock().unwrap_or_else(PoisonError::into_inner);
+        let env = env.map(str::to_owned);
+        if let Some(count) = following.get_mut(&env) {
+            *count -= 1;
+            if *count == 0 {
+                following.remove(&env);
             }
         }
     }

@@ -82,6 +82,7 @@ impl ServerBuilder {
             cors,
             mut static_context,
             context_source,
+            observer,
             default_flag_set,
             headers,
             max_body,
@@ -134,6 +135,7 @@ impl ServerBuilder {
             context_source,
             default_selector: default_flag_set
                 .map_or(Selector::All, |id| Selector::FlagSet((!id.is_empty()).then_some(id))),
+            observer,
             cors: origins,
             max_body,
             stream_deadline,

@@ -10,7 +10,7 @@ use std::{net::Ipv4Addr, sync::Arc, time::Duration};
 
 use serde_json::Value;
 
-use super::{context::StaticContext, running::Server};
+use super::{context::StaticContext, observer::Observer, running::Server};
 use crate::{
     bucketing::Bucketing,
     context_source::ContextSource,
@@ -58,6 +58,7 @@ pub struct ServerBuilder {
     /// parses their names.
     pub(super) static_context: StaticContext,
     pub(super) context_source: Option<Arc<dyn ContextSource>>,
+    pub(super) observer: Option<Arc<dyn Observer>>,
     pub(super) default_flag_set: Option<String>,
     /// Pairs of a request header and a context field, not parsed yet.
     pub(super) headers: Vec<(String, String)>,
@@ -116,6 +117,7 @@ impl Default for ServerBuilder {
             cors: Vec::new(),
             static_context: StaticContext::default(),
             context_source: None,
+            observer: None,
             default_flag_set: None,
             headers: Vec::new(),
             max_body: 1_000_000,
@@ -317,6 +319,14 @@ impl ServerBuilder {
     #[must_use]
     pub fn context_source(mut self, source: impl ContextSource) -> Self {
         self.context_source = Some(Arc::new(source));
+        self
+    }
+
+    /// Sets what is notified of evaluations and of clients that connect. Default: nothing. Another
+    /// call replaces the observer.
+    #[must_use]
+    pub fn observer(mut self, observer: impl Observer) -> Self {
+        self.observer = Some(Arc::new(observer));
         self
     }
 

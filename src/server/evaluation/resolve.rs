@@ -16,6 +16,7 @@ use crate::{
     evaluator::{Context, ErrorCode, Outcome, Reason},
     server::{
         core::Core,
+        observer::Evaluated,
         protocol::wire::Fields,
         store::{selector::Selector, snapshot::Snapshot},
     },
@@ -68,9 +69,14 @@ pub(crate) struct Evaluation<'a> {
 }
 
 impl<'a> Evaluation<'a> {
-    /// Evaluates a flag of any type; none if the selector shows no such flag.
-    pub(crate) fn evaluate(&self, key: &str) -> Option<Outcome<'a>> {
-        self.flags.evaluate(self.selector, key, self.context)
+    /// Evaluates a flag of any type, on its own or with all others; none if the selector shows no
+    /// such flag.
+    pub(crate) fn evaluate(&self, key: &str, in_bulk: bool) -> Option<Outcome<'a>> {
+        let outcome = self.flags.evaluate(self.selector, key, self.context)?;
+        if let Some(observer) = &self.core.observer {
+            observer.evaluated(&Evaluated::new(key, &outcome, in_bulk));
+        }
+        Some(outcome)
     }
 
     /// The metadata of a result: that of the flag, and the field of the selector.
@@ -99,7 +105,7 @@ impl<'a> Evaluation<'a> {
 
     /// Does what [`resolve`](Self::resolve) does, without counting.
     fn typed(&self, key: &str, kind: Kind, version: Version) -> Result<Resolved<'a>, ErrorCode> {
-        let outcome = self.evaluate(key).ok_or(ErrorCode::FlagNotFound)?;
+        let outcome = self.evaluate(key, false).ok_or(ErrorCode::FlagNotFound)?;
         if version == Version::V1 && outcome.reason == Reason::Default && outcome.value.is_none() {
             return Err(ErrorCode::FlagNotFound);
         }

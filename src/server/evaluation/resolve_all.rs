@@ -42,7 +42,7 @@ pub(crate) struct One<'a> {
 pub(crate) fn each<'a>(evaluation: &Evaluation<'a>) -> impl Iterator<Item = One<'a>> {
     let evaluation = *evaluation;
     evaluation.flags.keys(evaluation.selector).into_iter().filter_map(move |key| {
-        let outcome = evaluation.evaluate(key)?;
+        let outcome = evaluation.evaluate(key, true)?;
         let default = evaluation.flags.default_value(evaluation.selector, key);
         let fits = outcome.value.is_none_or(|value| match default {
             None | Some(Value::Null | Value::Array(_)) => !value.is_null(),

@@ -1,13 +1,14 @@
 //! `GET /api/envs/{env}/toggles`: which features are on.
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::borrow::Cow;
 
 use axum::{
-    extract::{RawQuery, State},
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    extract::{Request, State},
+    http::{HeaderValue, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
 use flagstaff::evaluator::{Context, FlagSet, ValueRef};
+use serde::Serializer as _;
 use service::{
     problem::Problem,
     request::{InPath, tag, tags},
@@ -62,25 +63,25 @@ impl<'a> Query<'a> {
 
 /// Names are in lower case; most are written so.
 fn lower(name: Cow<'_, str>) -> Cow<'_, str> {
-    if name.chars().any(char::is_uppercase) { name.to_lowercase().into() } else { name }
+    let is_lower = name.bytes().all(|it| it.is_ascii() && !it.is_ascii_uppercase());
+    if is_lower { name } else { name.to_lowercase().into() }
 }
 
 pub(super) async fn evaluate(
     State(store): State<Store>,
     InPath(env): InPath<String>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
+    request: Request,
 ) -> Result<Response, Problem> {
-    let query = query.unwrap_or_default();
-    let query = Query::parse(&query);
+    let query = Query::parse(request.uri().query().unwrap_or_default());
     let env = lower(env.into());
     let flags = store.live.flags(&env).map(|it| it.current()).unwrap_or_default();
     let id = Id(&query.id);
     let body = if query.all {
+        store.usage.saw_client(Some(&env));
         let world = store.live.world();
         let known = world.features.values().filter(|it| it.feature.deleted.is_none());
         let names = known.map(|it| it.feature.name.as_str());
-        answer(names.map(|name| (name, is_on(&flags, name, &id))))
+        answer(names.map(|name| (name, is_on(&flags, name, &id))).collect())
     } else {
         if query.features.is_empty() {
             return Err(said(StatusCode::BAD_REQUEST, "No features provided"));
@@ -89,10 +90,10 @@ pub(super) async fn evaluate(
             store.usage.count(&env, query.features.iter().map(|it| &**it));
         }
         let names = query.features.iter().map(|it| &**it);
-        answer(names.map(|name| (name, is_on(&flags, name, &id))))
+        answer(names.map(|name| (name, is_on(&flags, name, &id))).collect())
     };
     let tag = tag(&body);
-    if let Some(known) = tags(&headers, &header::IF_NONE_MATCH)?
+    if let Some(known) = tags(request.headers(), &header::IF_NONE_MATCH)?
         && known.iter().any(|it| *it == "*" || tag == it.trim_start_matches("W/"))
     {
         return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, tag)]).into_response());
@@ -102,7 +103,11 @@ pub(super) async fn evaluate(
 }
 
 /// The answer: a map of names to booleans, sorted, each once.
-fn answer<'a>(names: impl Iterator<Item = (&'a str, bool)>) -> Vec<u8> {
-    let answers: BTreeMap<&str, bool> = names.collect();
-    serde_json::to_vec(&answers).unwrap_or_default()
+fn answer(mut answers: Vec<(&str, bool)>) -> Vec<u8> {
+    answers.sort_unstable();
+    answers.dedup();
+    let mut body = Vec::with_capacity(answers.len() * 32);
+    // Writing strings and booleans to memory cannot fail.
+    let _ = serde_json::Serializer::new(&mut body).collect_map(answers);
+    body
 }

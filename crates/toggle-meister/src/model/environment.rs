@@ -17,6 +17,9 @@ service::statements! {
     EXISTS = "SELECT name FROM environment WHERE name = ?1";
     INSERT = "INSERT INTO environment (name, created) VALUES (?1, ?2) ON CONFLICT (name) DO NOTHING";
     DELETE = "DELETE FROM environment WHERE name = ?1";
+    SEEN = "UPDATE environment SET flag_client_seen = ?2
+        WHERE name = ?1 AND (flag_client_seen IS NULL OR flag_client_seen < ?2)";
+    LAST_SEEN = "SELECT flag_client_seen FROM environment WHERE name = ?1";
 }
 
 /// All environments, sorted.
@@ -65,6 +68,24 @@ pub fn delete(sql: &mut Sql<'_>, by: &str, name: &str) -> Result<(), Problem> {
         return Err(not_found(name));
     }
     record(sql, by, "environment.remove", name)
+}
+
+/// Notes that a flag client was connected to an environment on a day.
+///
+/// # Errors
+///
+/// The database fails.
+pub fn seen(sql: &mut Sql<'_>, env: &str, day: i64) -> Result<(), StorageError> {
+    sql.execute(SEEN, &[env.into(), day.into()]).map(drop)
+}
+
+/// The last day on which a flag client was connected to an environment.
+///
+/// # Errors
+///
+/// The database fails.
+pub fn last_seen(sql: &mut Sql<'_>, env: &str) -> Result<Option<i64>, StorageError> {
+    Ok(sql.query_one(LAST_SEEN, &[env.into()], |row| row.optional_int(0))?.flatten())
 }
 
 fn record(sql: &mut Sql<'_>, by: &str, action: &str, name: &str) -> Result<(), Problem> {
