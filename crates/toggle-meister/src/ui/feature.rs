@@ -17,7 +17,7 @@ use super::{
     cell::{Cell, cells, environments, is_due},
     chart::{Bars, Curve},
     notes::Shown,
-    text::{age, feature_path, short},
+    text::{age, days, feature_path, short},
     visit::Visit,
 };
 use crate::{
@@ -46,7 +46,8 @@ struct Card {
 struct Picture {
     curve: Curve,
     started: String,
-    days: f64,
+    /// How long it takes, in words.
+    days: String,
     /// What comes next, and when.
     next: String,
     /// How many ids have the feature whatever the curve says.
@@ -130,7 +131,7 @@ fn picture(world: &World, feature: &str, env: &str, now: i64) -> Option<Picture>
     Some(Picture {
         curve: Curve::at(rollout.pace.index(seen.saturating_sub(rollout.start))),
         started: short(rollout.start),
-        days: rollout.pace.days(),
+        days: days(&rollout.pace.days().to_string()),
         next,
         enrolled: held.map_or(0, |it| it.enrolled.len()),
     })

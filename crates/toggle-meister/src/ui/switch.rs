@@ -12,7 +12,7 @@ use service::{
 
 use super::{
     cell::{Cell, environments},
-    text::{back, encoded, feature_path, short},
+    text::{back, days, encoded, feature_path, short},
     visit::Visit,
 };
 use crate::{
@@ -154,11 +154,13 @@ pub(super) async fn switch(
 
 /// What was done, for the next page.
 fn done(store: &Store, name: &str, asked: &Asked, wanted: Wanted) -> String {
-    let Asked { env, days, .. } = asked;
+    let env = &asked.env;
     match wanted {
         Wanted::Off => format!("Turned {name} off in {env}."),
         Wanted::On => format!("Turned {name} on in {env}."),
-        Wanted::Roll(_) => format!("{name} is being rolled out in {env} over {days} days."),
+        Wanted::Roll(_) => {
+            format!("{name} is being rolled out in {env} over {}.", days(asked.days.trim()))
+        }
         Wanted::Pause => {
             let percent = store.live.world().toggle(name, env).percent(time::now());
             format!("Paused {name} in {env} at {percent} % for 48 hours.")

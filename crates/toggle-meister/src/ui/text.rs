@@ -1,6 +1,6 @@
 //! Times, numbers and paths as the pages write them.
 
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use service::{problem::Problem, time};
 
 use crate::serve::DAY;
@@ -27,9 +27,14 @@ pub(super) fn thousands(number: i64) -> String {
 /// How long ago a time was, in days: an open page must not change each minute.
 pub(super) fn age(since: i64, now: i64) -> String {
     match now.saturating_sub(since) / DAY {
-        ..1 => "less than a day".to_owned(),
+        ..1 => "under a day".to_owned(),
         days => count(days, "day"),
     }
+}
+
+/// Days as they were written, which may be a fraction.
+pub(super) fn days(number: &str) -> String {
+    format!("{number} day{}", if number == "1" { "" } else { "s" })
 }
 
 /// A time for people.
@@ -62,9 +67,12 @@ pub(super) fn feature_path(name: &str) -> String {
     format!("/ui/feature/{}", encoded(name))
 }
 
+/// What is not written as it is in a path or a query. Most names have underscores.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'_');
+
 /// A part of a path or a query.
 pub(super) fn encoded(text: &str) -> String {
-    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
+    utf8_percent_encode(text, ENCODED).to_string()
 }
 
 /// The page that a form leads back to: the list or a feature's page, and nothing else.
@@ -98,9 +106,9 @@ mod tests {
         assert_eq!(thousands(-1_234_567), "-1,234,567");
         assert_eq!(count(1, "request"), "1 request");
         assert_eq!(count(1_000, "request"), "1,000 requests");
-        assert_eq!(age(0, DAY - 1), "less than a day");
+        assert_eq!(age(0, DAY - 1), "under a day");
         assert_eq!(age(0, DAY), "1 day");
-        assert_eq!(age(DAY, 0), "less than a day", "the clock was set back");
+        assert_eq!(age(DAY, 0), "under a day", "the clock was set back");
         assert_eq!(short(1_500), "1970-01-01 00:00 UTC");
         assert_eq!(day(9, 10), "yesterday");
         assert_eq!(day(1, 10), "1970-01-02");

@@ -70,14 +70,18 @@ impl Search {
 
     /// The path of a page with the same search.
     fn path(&self, skip: usize) -> String {
-        let mut path = format!("/ui?q={}", encoded(&self.q));
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        if !self.q.is_empty() {
+            query.append_pair("q", &self.q);
+        }
         if self.is_due {
-            path.push_str("&due=true");
+            query.append_pair("due", "true");
         }
         if skip > 0 {
-            path = format!("{path}&skip={skip}");
+            query.append_pair("skip", &skip.to_string());
         }
-        path
+        let query = query.finish();
+        if query.is_empty() { "/ui".to_owned() } else { format!("/ui?{query}") }
     }
 }
 
