@@ -9,6 +9,7 @@
 //! - [`usage`]: how often features are asked for.
 //! - [`store`], [`caller`]: what handlers share, and who calls them.
 //! - [`api`]: the HTTP API.
+//! - [`ui`]: the pages for people.
 //! - [`settings`], [`serve`]: options; starts and stops all of it.
 
 pub mod api;
@@ -23,6 +24,7 @@ pub mod serve;
 pub mod settings;
 pub mod store;
 pub mod toggle;
+pub mod ui;
 pub mod usage;
 pub mod world;
 

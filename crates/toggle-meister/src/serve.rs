@@ -27,6 +27,7 @@ use crate::{
     role::Role,
     settings::{FlagsSettings, Settings},
     store::{Shared, Store},
+    ui,
     usage::Usage,
 };
 
@@ -186,7 +187,7 @@ pub async fn start(settings: &Settings) -> Result<Running, StartError> {
         server = server.tls(certificates);
     }
     let bound = server.bind().await.map_err(|error| bind(error.into()))?;
-    let mut router = api::router(store.clone());
+    let mut router = api::router(store.clone()).merge(ui::router(store.clone()));
     if let Some(sign_in) = &settings.sign_in {
         router = router.merge(SignIn::new(store.access.clone(), sign_in.options.clone())?.router());
     }

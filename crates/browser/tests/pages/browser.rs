@@ -1,140 +1,23 @@
-//! The pages in a real browser, by keyboard.
-//!
-//! With `FLAGOPS_SCREENSHOTS=FOLDER` in the environment, pictures of the pages are written there.
+//! The store's pages in a real browser, by keyboard.
 
-use std::{env, fs, path::PathBuf, time::Duration};
-
+use flagstaff_browser::{Browser, Key};
 use reqwest::{Method, StatusCode};
-use serde_json::{Value, json};
-use testing::Chromedriver;
-use thirtyfour::{
-    By, ChromiumLikeCapabilities as _, Cookie, DesiredCapabilities, Key, TypingData, WebDriver,
-};
-use tokio::time::{Instant, sleep};
+use serde_json::json;
 
 use crate::{
-    http::builder,
     people::{sign_in, with_sign_in},
-    support::{LONG, Store},
+    support::Store,
 };
 
 /// What the person in the browser may do.
 const GRANTED: &str = "/api/user/1/permission";
 
-/// How many times Tab is pressed to get somewhere.
-const TABS: usize = 80;
-
-/// A browser in which somebody has signed in.
-struct Browser {
-    driver: WebDriver,
-    url: String,
-    _chromedriver: Chromedriver,
-}
-
-impl Browser {
-    /// Starts one, if it is installed, and signs in the person with the number 1.
-    async fn start(store: &Store, permissions: &[&str]) -> Option<Self> {
-        let Some(chromedriver) = Chromedriver::start() else {
-            testing::skip("Chromium");
-            return None;
-        };
-        let mut capabilities = DesiredCapabilities::chrome();
-        capabilities.set_binary(&chromedriver.browser()).unwrap();
-        for argument in chromedriver.arguments() {
-            capabilities.add_arg(&argument).unwrap();
-        }
-        // The driver's client needs the cryptography that this one sets up.
-        drop(builder());
-        let driver = WebDriver::new(chromedriver.url(), capabilities).await.unwrap();
-        let browser = Self { driver, url: store.url.clone(), _chromedriver: chromedriver };
-        let cookie = sign_in(store, 1, "octocat").await;
-        let granted = json!({ "permissions": permissions });
-        assert_eq!(store.put(GRANTED, granted).await.status(), StatusCode::OK);
-        browser.open("/ui/identity/acme-prod").await;
-        browser.wait_for("Sign in with GitHub").await;
-        let (name, value) = cookie.split_once('=').unwrap();
-        browser.driver.add_cookie(Cookie::new(name, value)).await.unwrap();
-        Some(browser)
-    }
-
-    async fn command(&self, name: &str, params: Value) {
-        self.driver.cdp().send_raw(name, params).await.unwrap();
-    }
-
-    async fn open(&self, path: &str) {
-        self.driver.goto(format!("{}{path}", self.url)).await.unwrap();
-    }
-
-    async fn script(&self, script: &str) -> Value {
-        self.driver.execute(script, Vec::new()).await.unwrap().json().clone()
-    }
-
-    /// Presses keys where the focus is.
-    async fn press(&self, keys: impl Into<TypingData>) {
-        self.driver.active_element().await.unwrap().send_keys(keys).await.unwrap();
-    }
-
-    /// Presses Tab until the focus is on an element.
-    async fn tab_to(&self, selector: &str) {
-        for _ in 0..TABS {
-            self.press(Key::Tab).await;
-            let script = format!("return document.activeElement.matches({})", json!(selector));
-            if self.script(&script).await == json!(true) {
-                return;
-            }
-        }
-        panic!("Tab does not lead to {selector}: {}", self.text().await);
-    }
-
-    async fn text(&self) -> String {
-        self.driver.find(By::Tag("body")).await.unwrap().text().await.unwrap()
-    }
-
-    /// Waits until a script returns true.
-    async fn wait(&self, condition: &str) {
-        let deadline = Instant::now() + LONG;
-        while self.script(&format!("return Boolean({condition})")).await != json!(true) {
-            assert!(Instant::now() < deadline, "not so: {condition}: {}", self.text().await);
-            // The state of a browser can only be polled.
-            sleep(Duration::from_millis(20)).await;
-        }
-    }
-
-    /// Waits until this string is on the page.
-    async fn wait_for(&self, text: &str) {
-        self.wait(&format!("document.body.innerText.includes({})", json!(text))).await;
-    }
-
-    /// Writes pictures of a page, wide and narrow, light and dark.
-    async fn picture(&self, name: &str) {
-        let Some(folder) = env::var_os("FLAGOPS_SCREENSHOTS").map(PathBuf::from) else { return };
-        fs::create_dir_all(&folder).unwrap();
-        for (width, is_phone) in [(1_200, false), (390, true)] {
-            let height = if is_phone { 1_400 } else { 900 };
-            let metrics = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": is_phone });
-            self.command("Emulation.setDeviceMetricsOverride", metrics).await;
-            // A page that is wider than its window scrolls sideways.
-            self.wait(&format!("document.documentElement.scrollWidth <= {width}")).await;
-            for colors in ["light", "dark"] {
-                let media = json!([{ "name": "prefers-color-scheme", "value": colors }]);
-                self.command("Emulation.setEmulatedMedia", json!({ "features": media })).await;
-                let file = folder.join(format!("{name}-{width}-{colors}.png"));
-                self.driver.screenshot(&file).await.unwrap();
-            }
-        }
-        self.command("Emulation.clearDeviceMetricsOverride", json!({})).await;
-        self.command("Emulation.setEmulatedMedia", json!({ "features": [] })).await;
-    }
-
-    /// Ends the browser. Nothing on any page was blocked or failed, except for what the store
-    /// rejected.
-    async fn quit(self) {
-        let log = self.driver.browser_log().await.unwrap();
-        let log = log.iter().map(|it| it.message.clone());
-        let log: Vec<_> = log.filter(|it| !it.contains("status of 422")).collect();
-        assert!(log.is_empty(), "{log:?}");
-        self.driver.quit().await.unwrap();
-    }
+/// A browser in which the person with the number 1 has signed in.
+async fn start(store: &Store, permissions: &[&str]) -> Option<Browser> {
+    let cookie = sign_in(store, 1, "octocat").await;
+    let granted = json!({ "permissions": permissions });
+    assert_eq!(store.put(GRANTED, granted).await.status(), StatusCode::OK);
+    Browser::start(&store.url, Some(&cookie)).await
 }
 
 #[tokio::test]
@@ -144,7 +27,7 @@ async fn somebody_finds_an_identity_and_edits_a_fact_by_keyboard() {
     for identity in ["acme-prod", "acme-test", "globex"] {
         store.fact(identity, "tier", "gold").await;
     }
-    let Some(browser) = Browser::start(&store, &["admin"]).await else { return };
+    let Some(browser) = start(&store, &["admin"]).await else { return };
     browser.open("/ui").await;
     browser.wait_for("globex").await;
     // The search has the focus, and needs no key to be sent.
@@ -220,7 +103,7 @@ async fn somebody_finds_an_identity_and_edits_a_fact_by_keyboard() {
 async fn somebody_adds_an_identity_and_reveals_a_secret_by_keyboard() {
     let folder = tempfile::tempdir().unwrap();
     let store = with_sign_in(&folder).await;
-    let Some(browser) = Browser::start(&store, &["admin"]).await else { return };
+    let Some(browser) = start(&store, &["admin"]).await else { return };
     browser.open("/ui").await;
     browser.tab_to("#new-identity").await;
     browser.press("a%2Fb").await;
@@ -265,9 +148,7 @@ async fn somebody_without_the_permission_is_rejected() {
     let folder = tempfile::tempdir().unwrap();
     let store = with_sign_in(&folder).await;
     store.fact("acme-prod", "tier", "gold").await;
-    let Some(browser) = Browser::start(&store, &["facts-read", "facts-write"]).await else {
-        return;
-    };
+    let Some(browser) = start(&store, &["facts-read", "facts-write"]).await else { return };
     browser.open("/ui/identity/acme-prod?edit=tier").await;
     browser.wait("document.activeElement.id === 'edit-value'").await;
     // The permission is taken away while the form is open.
@@ -295,7 +176,7 @@ async fn somebody_without_the_permission_is_rejected() {
 async fn the_pages_fit_wide_and_narrow_light_and_dark() {
     let folder = tempfile::tempdir().unwrap();
     let store = with_sign_in(&folder).await;
-    let Some(browser) = Browser::start(&store, &["admin"]).await else { return };
+    let Some(browser) = start(&store, &["admin"]).await else { return };
     browser.open("/login").await;
     browser.picture("sign-in").await;
     browser.open("/ui").await;

@@ -20,17 +20,23 @@
     const text = document.createElement("p");
     text.className = "note";
     text.textContent = "The server cannot be reached. Try again in a moment.";
-    $("#flash").replaceChildren(text);
+    const dialog = $("dialog[open]");
+    if (dialog) {
+      $(":scope > .note", dialog)?.remove();
+      dialog.prepend(text);
+    } else {
+      $("#flash").replaceChildren(text);
+    }
   }
 
   // Shows a page in place of this one, and puts the focus where somebody goes on.
-  function show(page, row) {
+  function show(page, row, id) {
     document.title = page.title;
     $("body > header").replaceWith($("body > header", page));
     $("#main").replaceWith($("#main", page));
     const same = row && rows().find((it) => it.dataset.row === row);
-    const next = $("[aria-invalid=true]") || $("[autofocus]")
-      || (same && $("a, button", same)) || $("#main");
+    const next = $("[aria-invalid=true]") || (id && document.getElementById(id))
+      || $("[autofocus]") || (same && $("a, button", same)) || $("#main");
     next.focus();
     prepare();
   }
@@ -38,13 +44,46 @@
   const rows = (root = document) => [...root.querySelectorAll("[data-row]")];
   const rowOf = (element) => element?.closest("[data-row]")?.dataset.row;
 
-  async function go(url, options, row) {
+  async function go(url, options, from) {
     try {
       const got = await read(url, options);
       if (!got) return;
+      const dialog = from?.closest("dialog");
+      const opener = dialog?.opener || from;
+      if (dialog && ask(dialog, got.page)) return;
       const at = got.url || (options ? null : url);
       if (at && at !== location.href) history.pushState(null, "", at);
-      show(got.page, row);
+      show(got.page, rowOf(opener), opener?.id);
+    } catch {
+      fail();
+    }
+  }
+
+  // Shows the question of a page in a dialog, if the page has one.
+  function ask(dialog, page) {
+    const content = $("[data-dialog-content]", page);
+    if (!content) return false;
+    dialog.replaceChildren(content);
+    if (!dialog.open) {
+      $("#main").append(dialog);
+      dialog.showModal();
+    }
+    ($("[aria-invalid=true]", dialog) || $("[autofocus]", dialog))?.focus();
+    return true;
+  }
+
+  async function open(link) {
+    try {
+      const got = await read(link.href);
+      if (!got) return;
+      const dialog = document.createElement("dialog");
+      dialog.opener = link;
+      // The row of the link may have been replaced in the meantime.
+      dialog.addEventListener("close", () => {
+        dialog.remove();
+        (link.isConnected ? link : document.getElementById(link.id))?.focus();
+      });
+      if (!ask(dialog, got.page)) show(got.page);
     } catch {
       fail();
     }
@@ -62,16 +101,19 @@
       const button = event.submitter;
       const body = new URLSearchParams(new FormData(sent, button));
       if (button) button.disabled = true;
-      await go(sent.action, { method: "POST", body }, rowOf(sent));
+      await go(sent.action, { method: "POST", body }, button || sent);
       if (button) button.disabled = false;
     }
   });
 
   addEventListener("click", (event) => {
-    const link = event.target.closest("a[data-swap]");
+    const link = event.target.closest("a[data-swap], a[data-dialog]");
     if (link && !event.ctrlKey && !event.metaKey && !event.shiftKey && event.button === 0) {
       event.preventDefault();
-      go(link.href, undefined, rowOf(link));
+      const dialog = link.closest("dialog");
+      if (dialog && "cancel" in link.dataset) dialog.close();
+      else if ("dialog" in link.dataset) open(link);
+      else go(link.href, undefined, link);
     }
     const copy = event.target.closest("[data-copy]");
     if (copy) {
@@ -83,10 +125,11 @@
   // Escape closes what asks before it deletes, and leaves a form that a link opened.
   addEventListener("keydown", (event) => {
     if (event.key !== "Escape") return;
-    const ask = event.target.closest?.("details[open]");
-    if (ask) {
-      ask.open = false;
-      $("summary", ask).focus();
+    const asked = event.target.closest?.("details.ask[open]");
+    if (asked) {
+      event.preventDefault();
+      asked.open = false;
+      $("summary", asked).focus();
       return;
     }
     const cancel = event.target.closest?.("form") && $("a[data-cancel]", event.target.closest("form"));
@@ -182,8 +225,9 @@
     const active = document.activeElement;
     const row = rowOf(active);
     const position = row === undefined ? -1 : focusable(known.get(row)).indexOf(active);
-    const body = $("tbody", live), fresh_body = $("tbody", fresh);
-    if (!body || !fresh_body) {
+    const body = body_of(live), fresh_body = body_of(fresh);
+    const head = $("thead", live), fresh_head = $("thead", fresh);
+    if (!body || !fresh_body || (head && !head.isEqualNode(fresh_head))) {
       if (!$("[data-editing]", live)) live.replaceChildren(...fresh.childNodes);
       return;
     }
@@ -219,6 +263,7 @@
       (active.isConnected ? active : same && focusable(same)[position])?.focus();
     }
   }
+  const body_of = (root) => root.matches("[data-rows]") ? root : $("tbody", root);
   const focusable = (root) => [...(root?.querySelectorAll("a, button, input, textarea, summary") || [])];
 
   // What is of use only with this script.

@@ -1,0 +1,222 @@
+//! Release notes.
+
+use askama::Template;
+use axum::{extract::State, response::Response};
+use serde::Deserialize;
+use service::{
+    page::{self, Errors, Form, Frame},
+    problem::Problem,
+    request::{InPath, Params},
+};
+
+use super::{
+    markdown,
+    text::{date, filled},
+    visit::Visit,
+};
+use crate::{
+    caller::Caller,
+    model::note::{self, Note, Text},
+    role::Action,
+    serve::DAY,
+    store::Store,
+};
+
+/// How many notes a page has.
+const SHOWN: usize = 50;
+
+/// A note as it is shown.
+pub(super) struct Shown {
+    pub(super) id: i64,
+    pub(super) title: String,
+    pub(super) feature: Option<String>,
+    pub(super) date: String,
+    /// Its body as HTML.
+    pub(super) html: String,
+    /// Whether only its beginning is shown at first.
+    pub(super) is_long: bool,
+}
+
+impl Shown {
+    pub(super) fn of(note: Note) -> Self {
+        let body = note.body.unwrap_or_default();
+        Self {
+            id: note.id,
+            title: note.title,
+            feature: note.feature,
+            date: date(note.created / DAY),
+            html: markdown::render(&body),
+            is_long: body.lines().count() > 5 || body.len() > 600,
+        }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "notes.html")]
+struct Notes {
+    frame: Frame,
+    caller: Caller,
+    list: Vec<Shown>,
+    next: Option<usize>,
+}
+
+/// Which page of the notes.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Skip {
+    skip: usize,
+}
+
+/// `GET /ui/notes`: the notes, the newest first.
+pub(super) async fn list(
+    State(store): State<Store>,
+    Visit { caller, frame }: Visit,
+    Params(Skip { skip }): Params<Skip>,
+) -> Result<Response, Problem> {
+    let notes = store.read(|sql| Ok(note::list(sql)?)).await?;
+    let end = skip.saturating_add(SHOWN);
+    let next = (notes.len() > end).then_some(end);
+    let list = notes.into_iter().skip(skip).take(SHOWN).map(Shown::of).collect();
+    page::html(&Notes { frame, caller, list, next })
+}
+
+/// A note as it is written into the form.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Draft {
+    title: String,
+    body: String,
+    feature: String,
+    /// Whether it is only to be looked at.
+    preview: bool,
+}
+
+impl Draft {
+    /// What is stored of it.
+    fn text(&self, store: &Store, errors: &mut Errors) -> Text {
+        let title = self.title.trim().to_owned();
+        if title.is_empty() {
+            errors.add("title", "No valid title");
+        }
+        // Browsers end lines with `\r\n`.
+        let body = filled(&self.body.replace("\r\n", "\n"));
+        let feature = filled(&self.feature);
+        if let Some(name) = &feature
+            && !store.live.world().features.contains_key(name)
+        {
+            errors.add("feature", &format!("there is no feature {name}"));
+        }
+        Text { title, body, feature }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "note.html")]
+struct Editor {
+    frame: Frame,
+    /// The number of the note; none for a new one.
+    id: Option<i64>,
+    draft: Draft,
+    features: Vec<String>,
+    preview: Option<String>,
+    errors: Errors,
+}
+
+impl Editor {
+    fn of(store: &Store, frame: Frame, id: Option<i64>, draft: Draft, errors: Errors) -> Self {
+        let world = store.live.world();
+        // A note keeps its feature after that was deleted softly.
+        let listed = world.features.values().map(|it| &it.feature);
+        let listed = listed.filter(|it| it.deleted.is_none() || it.name == draft.feature);
+        let features = listed.map(|it| it.name.clone()).collect();
+        let preview = draft.preview.then(|| markdown::render(&draft.body));
+        Self { frame, id, draft, features, preview, errors }
+    }
+
+    fn path(&self) -> String {
+        self.id.map_or_else(|| "/ui/notes/new".to_owned(), |id| format!("/ui/notes/{id}"))
+    }
+}
+
+/// For which feature a note is written.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct About {
+    feature: String,
+}
+
+/// `GET /ui/notes/new`: the form for a new note.
+pub(super) async fn new(
+    State(store): State<Store>,
+    Visit { caller, frame }: Visit,
+    Params(About { feature }): Params<About>,
+) -> Result<Response, Problem> {
+    caller.require(Action::ManageReleaseNotes)?;
+    let draft = Draft { feature, ..Draft::default() };
+    page::html(&Editor::of(&store, frame, None, draft, Errors::default()))
+}
+
+/// `POST /ui/notes/new`: shows what a new note looks like, or stores it.
+pub(super) async fn create(
+    State(store): State<Store>,
+    Visit { caller, frame }: Visit,
+    Form(draft): Form<Draft>,
+) -> Result<Response, Problem> {
+    caller.require(Action::ManageReleaseNotes)?;
+    let mut errors = Errors::default();
+    if draft.preview {
+        return page::html(&Editor::of(&store, frame, None, draft, errors));
+    }
+    let text = draft.text(&store, &mut errors);
+    if !errors.is_empty() {
+        return page::invalid(&Editor::of(&store, frame, None, draft, errors));
+    }
+    let message = format!("Saved {}.", text.title);
+    store.write(move |sql| note::create(sql, &caller.name, &text)).await?;
+    Ok(page::redirect("/ui/notes", &message))
+}
+
+/// `GET /ui/notes/{id}`: the form for a note.
+pub(super) async fn edit(
+    State(store): State<Store>,
+    Visit { caller, frame }: Visit,
+    InPath(id): InPath<i64>,
+) -> Result<Response, Problem> {
+    caller.require(Action::ManageReleaseNotes)?;
+    let Note { title, body, feature, .. } = store.read(move |sql| note::get(sql, id)).await?;
+    let (body, feature) = (body.unwrap_or_default(), feature.unwrap_or_default());
+    let draft = Draft { title, body, feature, preview: false };
+    page::html(&Editor::of(&store, frame, Some(id), draft, Errors::default()))
+}
+
+/// `POST /ui/notes/{id}`: shows what a note looks like, or changes it.
+pub(super) async fn save(
+    State(store): State<Store>,
+    Visit { caller, frame }: Visit,
+    InPath(id): InPath<i64>,
+    Form(draft): Form<Draft>,
+) -> Result<Response, Problem> {
+    caller.require(Action::ManageReleaseNotes)?;
+    let mut errors = Errors::default();
+    if draft.preview {
+        return page::html(&Editor::of(&store, frame, Some(id), draft, errors));
+    }
+    let text = draft.text(&store, &mut errors);
+    if !errors.is_empty() {
+        return page::invalid(&Editor::of(&store, frame, Some(id), draft, errors));
+    }
+    let message = format!("Saved {}.", text.title);
+    store.write(move |sql| note::edit(sql, &caller.name, id, &text)).await?;
+    Ok(page::redirect("/ui/notes", &message))
+}
+
+/// `POST /ui/notes/{id}/delete`: deletes a note.
+pub(super) async fn delete(
+    State(store): State<Store>,
+    visit: Visit,
+    InPath(id): InPath<i64>,
+) -> Result<Response, Problem> {
+    visit.caller.require(Action::ManageReleaseNotes)?;
+    store.write(move |sql| note::delete(sql, &visit.caller.name, id)).await?;
+    Ok(page::redirect("/ui/notes", "Deleted the release note."))
+}

@@ -1,0 +1,80 @@
+//! The page of a feature, and how one is deleted.
+
+use reqwest::StatusCode;
+use service::time::now;
+use toggle_meister::{
+    model::{PRODUCTION, metric, toggle},
+    role::Role,
+    rollout::{HOUR, Pace},
+    serve::DAY,
+    toggle::{State, Wanted},
+};
+
+use crate::{Client, html, support::Server};
+
+#[tokio::test]
+async fn the_page_shows_the_rollout_the_requests_and_what_was_done() {
+    let server = Server::start().await;
+    server.environment("stage").await;
+    server.feature("f").await;
+    let (now, over) = (now(), Pace::over_days(1.0).unwrap());
+    server.switch(PRODUCTION, "f", Wanted::Roll(over), now - 11 * HOUR).await;
+    let write = server.store().write(move |sql| {
+        metric::add(sql, "f", "stage", now / DAY, 1_200)?;
+        metric::add(sql, "f", "stage", now / DAY - 29, 34)?;
+        metric::add(sql, "f", "stage", now / DAY - 30, 5)?;
+        toggle::enrol(sql, "f", PRODUCTION, "jane")?;
+        Ok(())
+    });
+    write.await.unwrap();
+    // What is in memory is read again with the next change.
+    server.switch("stage", "f", Wanted::Off, now).await;
+    let reader = Client::new(&server, Role::ReadOnly).await;
+    let page = reader.page("/ui/feature/f").await;
+    assert!(page.contains("now 30 %") && page.contains("Started "), "{page}");
+    assert!(page.contains("1 imported users have it whatever the curve says"), "{page}");
+    assert!(page.contains("1,234 requests") && page.matches("<rect ").count() == 2, "{page}");
+    assert!(page.contains("Roll feature out") && page.contains("new_state"), "{page}");
+    assert!(!page.contains("Write one"), "a reader writes no notes");
+    let nothing = reader.get("/ui/feature/nothing").await;
+    assert_eq!(nothing.status(), StatusCode::NOT_FOUND);
+    assert!(html(nothing).await.contains("There is no feature nothing."));
+}
+
+#[tokio::test]
+async fn d13_the_question_before_deleting_says_what_the_button_does() {
+    let server = Server::start().await;
+    server.environment("stage").await;
+    server.feature("f").await;
+    server.switch(PRODUCTION, "f", Wanted::On, now()).await;
+    let write = server.store().write(|sql| {
+        metric::add(sql, "f", "stage", now() / DAY, 3)?;
+        metric::add(sql, "f", "stage", now() / DAY - 1, 4)?;
+        metric::add(sql, "f", "stage", now() / DAY - 7, 99)?;
+        Ok(())
+    });
+    write.await.unwrap();
+    let admin = Client::new(&server, Role::Admin).await;
+    let asked = admin.page("/ui/feature/f/delete").await;
+    assert!(asked.contains("stage: 7 requests (yesterday – today)"), "{asked}");
+    assert!(asked.contains("<b>14 days</b>") && asked.contains("production ON"), "{asked}");
+    assert!(asked.contains("notes become visible to everyone"), "{asked}");
+
+    assert_eq!(admin.done("/ui/feature/f/delete", &[("back", "/ui")]).await, "/ui");
+    assert_eq!(server.state("f", PRODUCTION), State::On, "as the question says");
+    let list = admin.page("/ui").await;
+    assert!(list.contains("Deleted features") && list.contains(">14 days<"), "{list}");
+    assert!(!list.contains("data-row=\"f\""), "{list}");
+    let page = admin.page("/ui/feature/f").await;
+    assert!(page.contains("This feature was deleted.") && page.contains("Turn off…"), "{page}");
+    assert!(!page.contains("Turn on…") && !page.contains("Roll out…"), "{page}");
+    // It can be switched off, and nothing else.
+    let off = [("env", "stage"), ("state", "OFF")];
+    admin.done("/ui/feature/f/switch", &off).await;
+    let on = [("env", "stage"), ("state", "ON")];
+    let error = admin.rejected("/ui/feature/f/switch", &on, "state").await;
+    assert_eq!(error, "No valid feature provided.");
+    admin.done("/ui/feature/f/delete", &[("hard", "true")]).await;
+    assert_eq!(server.state("f", PRODUCTION), State::Off);
+    assert_eq!(admin.get("/ui/feature/f").await.status(), StatusCode::NOT_FOUND);
+}
