@@ -4,6 +4,7 @@
 //! - [`access`]: who is calling, and what they may do: tokens, people, sessions and permissions.
 //! - [`signin`]: how people sign in, with GitHub or an issuer of OpenID Connect.
 //! - [`audit`]: who did what, and when.
+//! - [`command`]: commands that the programs have alike.
 //! - [`lease`]: a job that one replica runs at a time.
 //! - [`metrics`]: metrics of HTTP requests.
 //! - [`page`]: pages for people: their frame, style sheet and script.
@@ -17,6 +18,7 @@
 
 pub mod access;
 pub mod audit;
+pub mod command;
 pub mod lease;
 pub mod metrics;
 pub mod page;

@@ -5,9 +5,12 @@ CREATE TABLE feature (
     created_by TEXT NOT NULL,
     deleted BIGINT
 );
+-- `flag_client_seen` is the last day on which a client of flagd's protocols was connected, or the
+-- first on which a server watched for one.
 CREATE TABLE environment (
     name KEYTEXT PRIMARY KEY,
-    created BIGINT NOT NULL
+    created BIGINT NOT NULL,
+    flag_client_seen BIGINT
 );
 INSERT INTO environment (name, created) VALUES ('production', 0);
 -- A toggle that is OFF has no row. `since` is when the state was set; `start` and `step` are the
@@ -66,3 +69,13 @@ CREATE TABLE employee (
     person BIGINT UNIQUE
 );
 CREATE INDEX employee_email ON employee (email);
+-- When people were last reminded that a feature is due for removal.
+CREATE TABLE reminder (
+    feature KEYTEXT PRIMARY KEY REFERENCES feature (name) ON DELETE CASCADE,
+    at BIGINT NOT NULL
+);
+-- What was imported from the original last: the numbers of its events in the audit trail.
+CREATE TABLE imported (
+    first BIGINT NOT NULL,
+    last BIGINT NOT NULL
+);
