@@ -4,10 +4,10 @@ mod command;
 
 use std::{fs, io::Write as _, os::unix::fs::OpenOptionsExt as _, process::ExitCode, sync::Arc};
 
-use self::command::{backup, check};
+use self::command::check;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use flagops_store::{
-    PERMISSIONS,
+    MIGRATIONS, PERMISSIONS, fact,
     secret::Keys,
     serve,
     settings::{OPTIONS, Settings},
@@ -15,6 +15,7 @@ use flagops_store::{
 use secrecy::ExposeSecret as _;
 use service::{
     access::{Added, NewToken},
+    command::backup,
     describe, health,
     program::{self, Failure},
     storage::Database,
@@ -103,8 +104,11 @@ fn run(matches: &ArgMatches) -> Result<ExitCode, Failure> {
                 Some(("add", matches)) => add_admin(&settings, matches).await,
                 _ => Ok(()),
             },
-            Some(("backup", matches)) => backup::backup(&settings, matches).await,
-            Some(("restore", matches)) => backup::restore(&settings, matches).await,
+            Some(("backup", matches)) => backup::backup(&settings.database, matches).await,
+            Some(("restore", matches)) => {
+                let prepare = fact::after_restore;
+                backup::restore(&settings.database, matches, MIGRATIONS, prepare).await
+            }
             Some(("check", _)) => check::run(&settings).await,
             Some(("health", matches)) => {
                 health::run(&settings.serving, matches).await.map_err(Failure::from)

@@ -7,13 +7,24 @@
 
 use std::time::Duration;
 
-use crate::storage::{Sql, StorageError};
+use crate::{
+    access::random,
+    storage::{Sql, StorageError},
+    time,
+};
 
 crate::statements! {
     TAKE = "INSERT INTO lease (name, owner, until) VALUES (?1, ?2, ?3)
         ON CONFLICT (name) DO UPDATE SET owner = ?2, until = ?3
         WHERE lease.owner = ?2 OR lease.until <= ?4";
     RELEASE = "DELETE FROM lease WHERE name = ?1 AND owner = ?2";
+}
+
+/// A name for the owner of leases that no other process has.
+#[must_use]
+pub fn owner() -> String {
+    let number = random::secret().unwrap_or_else(|| time::now().to_string());
+    format!("{}-{number}", std::process::id())
 }
 
 /// Takes or renews a lease. Returns whether `owner` has it now.

@@ -4,6 +4,7 @@
 //! - [`access`]: who is calling, and what they may do: tokens, people, sessions and permissions.
 //! - [`signin`]: how people sign in, with GitHub or an issuer of OpenID Connect.
 //! - [`audit`]: who did what, and when.
+//! - [`command`]: commands that the programs have alike.
 //! - [`health`]: the check that an image has for its service.
 //! - [`lease`]: a job that one replica runs at a time.
 //! - [`metrics`]: metrics of HTTP requests.
@@ -19,6 +20,7 @@
 
 pub mod access;
 pub mod audit;
+pub mod command;
 pub mod health;
 pub mod lease;
 pub mod metrics;

@@ -9,14 +9,22 @@
 //! - [`usage`]: how often features are asked for.
 //! - [`store`], [`caller`]: what handlers share, and who calls them.
 //! - [`api`]: the HTTP API.
+//! - [`jobs`], [`reminder`]: what one replica does for all, and the weekly reminder.
+//! - [`due`], [`occurrences`]: which features should leave the code, and where they are in it.
+//! - [`import`]: the database of the original.
 //! - [`ui`]: the pages for people.
 //! - [`settings`], [`serve`]: options; starts and stops all of it.
 
 pub mod api;
 pub mod caller;
+pub mod due;
+pub mod import;
+pub mod jobs;
 pub mod live;
 pub mod model;
 pub mod name;
+pub mod occurrences;
+pub mod reminder;
 pub mod role;
 pub mod rollout;
 pub mod rule;
@@ -47,5 +55,5 @@ pub const MIGRATIONS: &[Migration] = &[
 /// Each statement of this program, for a test that prepares them on both databases.
 #[must_use]
 pub fn statements() -> Vec<&'static str> {
-    [service::statements().as_slice(), &model::STATEMENTS.concat()].concat()
+    [service::statements().as_slice(), &model::STATEMENTS.concat(), import::write::ALL].concat()
 }

@@ -1,16 +1,23 @@
 //! The program `toggle-meister`.
 
+mod command;
+
 use std::process::ExitCode;
 
 use clap::{Arg, ArgMatches, Command};
 use secrecy::ExposeSecret as _;
 use service::{
     access::NewToken,
+    command::{backup, check},
     describe, health,
+    problem::Problem,
     program::{self, Failure},
+    storage::Sql,
 };
 use toggle_meister::{
-    PERMISSIONS, serve,
+    MIGRATIONS, PERMISSIONS,
+    model::{change, employee},
+    serve,
     settings::{OPTIONS, Settings},
 };
 
@@ -18,7 +25,7 @@ fn main() -> ExitCode {
     let matches = command_line().get_matches();
     program::log();
     match run(&matches) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("error: {}", describe(&*error));
             ExitCode::FAILURE
@@ -32,6 +39,28 @@ fn command_line() -> Command {
         .version(env!("CARGO_PKG_VERSION"))
         .about("Serves short-lived feature toggles with gradual rollout")
         .subcommand(Command::new("serve").about("Starts the server, which is the default"))
+        .subcommand(command::due::command())
+        .subcommand(command::import::command())
+        .subcommand(backup::backup_command())
+        .subcommand(backup::restore_command())
+        .subcommand(
+            Command::new("check").about("Checks the options and the database, and changes nothing"),
+        )
+        .subcommand(
+            Command::new("admin")
+                .about("Manages administrators")
+                .subcommand_required(true)
+                .subcommand(
+                    Command::new("add")
+                        .about("Makes an employee an administrator, also one who has not signed in")
+                        .arg(
+                            Arg::new("email")
+                                .required(true)
+                                .value_name("EMAIL")
+                                .help("The e-mail address with which they sign in"),
+                        ),
+                ),
+        )
         .subcommand(health::command())
         .subcommand(
             Command::new("token")
@@ -55,9 +84,15 @@ fn command_line() -> Command {
     program::with_options(command, OPTIONS)
 }
 
-fn run(matches: &ArgMatches) -> Result<(), Failure> {
-    let settings = Settings::from_values(&program::values(matches, OPTIONS)?)?;
+fn run(matches: &ArgMatches) -> Result<ExitCode, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    // It asks a server, and has no use for the options of one.
+    if let Some(("due", matches)) = matches.subcommand() {
+        return Ok(runtime.block_on(command::due::run(matches)));
+    }
+    let values = program::values(matches, OPTIONS)?;
+    let settings = Settings::from_values(&values)?;
+    let database = &settings.database;
     runtime.block_on(async {
         match matches.subcommand() {
             Some(("token", matches)) => match matches.subcommand() {
@@ -67,8 +102,24 @@ fn run(matches: &ArgMatches) -> Result<(), Failure> {
             Some(("health", matches)) => {
                 health::run(&settings.serving, matches).await.map_err(Failure::from)
             }
+            Some(("admin", matches)) => match matches.subcommand() {
+                Some(("add", matches)) => add_admin(&settings, matches).await,
+                _ => Ok(()),
+            },
+            Some(("import", matches)) => {
+                let authorities = values.path("database-ca-file");
+                return command::import::run(&settings, authorities, matches).await;
+            }
+            Some(("backup", matches)) => backup::backup(database, matches).await,
+            Some(("restore", matches)) => {
+                backup::restore(database, matches, MIGRATIONS, change::forget).await
+            }
+            Some(("check", _)) => {
+                check::database(database, "toggle-meister", MIGRATIONS, |_, _, _| {}).await.print()
+            }
             _ => serve(&settings).await,
         }
+        .map(|()| ExitCode::SUCCESS)
     })
 }
 
@@ -107,5 +158,19 @@ async fn add_token(settings: &Settings, matches: &ArgMatches) -> Result<(), Fail
     let created = access.create_token(new, "command line").await;
     let (_, token) = created.map_err(|problem| problem.detail().to_owned())?;
     println!("{}", token.expose_secret());
+    Ok(())
+}
+
+async fn add_admin(settings: &Settings, matches: &ArgMatches) -> Result<(), Failure> {
+    let storage = serve::storage(settings).await?;
+    let email = matches.get_one::<String>("email").cloned().unwrap_or_default();
+    let added = storage.write(move |sql: &mut Sql<'_>| -> Result<_, Problem> {
+        let usernames = employee::make_admin(sql, "command line", &email)?;
+        sql.notify(change::CHANGES)?;
+        Ok(usernames)
+    });
+    for username in added.await.map_err(|problem| problem.detail().to_owned())? {
+        println!("{username} is an administrator");
+    }
     Ok(())
 }

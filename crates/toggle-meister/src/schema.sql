@@ -5,6 +5,8 @@ CREATE TABLE feature (
     created_by TEXT NOT NULL,
     deleted BIGINT
 );
+-- `flag_client_seen` is the last day on which a client of flagd's protocols was connected, or the
+-- first on which a server watched for one.
 CREATE TABLE environment (
     name KEYTEXT PRIMARY KEY,
     created BIGINT NOT NULL,
@@ -67,3 +69,13 @@ CREATE TABLE employee (
     person BIGINT UNIQUE
 );
 CREATE INDEX employee_email ON employee (email);
+-- When people were last reminded that a feature is due for removal.
+CREATE TABLE reminder (
+    feature KEYTEXT PRIMARY KEY REFERENCES feature (name) ON DELETE CASCADE,
+    at BIGINT NOT NULL
+);
+-- What was imported from the original last: the numbers of its events in the audit trail.
+CREATE TABLE imported (
+    first BIGINT NOT NULL,
+    last BIGINT NOT NULL
+);

@@ -4,11 +4,12 @@ use std::{net::SocketAddr, time::Duration};
 
 use flagstaff::{
     Bucketing,
-    http::{Certificates, Server, tls::ServerTls},
+    http::{Certificates, ClientError, Server, tls::ServerTls},
     server::{Server as FlagServer, ServerError},
 };
 use service::{
     access::{Access, Sessions, SessionsError},
+    lease,
     metrics::Metrics,
     signin::{SignIn, SignInError},
     storage::{Listening, Storage, StorageError},
@@ -19,10 +20,12 @@ use tokio::task::JoinSet;
 use crate::{
     MIGRATIONS, PERMISSIONS, api,
     caller::LOCAL,
+    jobs::{self, Jobs, Plan},
     live::Live,
     model::{
         change,
         employee::{self, Employee},
+        environment,
     },
     role::Role,
     settings::{FlagsSettings, Settings},
@@ -65,6 +68,9 @@ pub enum StartError {
     /// Flagd's protocols cannot be served.
     #[error("cannot serve the flags")]
     Flags(#[source] ServerError),
+    /// Reminders cannot be sent.
+    #[error("cannot set up the client for Slack")]
+    Slack(#[source] ClientError),
 }
 
 /// A running server.
@@ -73,6 +79,8 @@ pub struct Running {
     flags: FlagServer,
     store: Store,
     jobs: JoinSet<()>,
+    /// The owner of the lease of the jobs.
+    owner: String,
     _listening: Option<Listening>,
 }
 
@@ -113,10 +121,12 @@ impl Running {
         tokio::join!(self.server.shutdown(), self.flags.shutdown());
         self.jobs.shutdown().await;
         let flushed = self.store.usage.flush(&self.store.storage, time::now() / DAY).await;
-        for result in [flushed, self.store.access.flush_use().await] {
+        let used = self.store.access.flush_use().await;
+        let released = jobs::release(&self.store.storage, self.owner).await;
+        for result in [flushed, used, released] {
             if let Err(error) = result {
                 let error = &error as &dyn std::error::Error;
-                tracing::warn!(error, "not everything that was counted was written down");
+                tracing::warn!(error, "not everything was written to the database at the end");
             }
         }
     }
@@ -162,6 +172,8 @@ pub async fn start(settings: &Settings) -> Result<Running, StartError> {
     if !settings.serving.require_auth {
         add_local(&storage).await.map_err(|source| failed(settings, source))?;
     }
+    let watched = storage.write(|sql| environment::watch(sql, time::now() / DAY)).await;
+    watched.map_err(|source| failed(settings, source))?;
     let access = access(settings, storage.clone())?;
     let usage = Usage::default();
     let flags =
@@ -202,13 +214,22 @@ pub async fn start(settings: &Settings) -> Result<Running, StartError> {
         store.usage.flush(&store.storage, time::now() / DAY).await?;
         store.access.flush_use().await
     }));
+    let plan = Plan {
+        schedule: settings.schedule,
+        slack: settings.slack.clone(),
+        audit_days: settings.audit_retention_days,
+        metrics_days: settings.metrics_retention_days,
+    };
+    let client = jobs::client().map_err(StartError::Slack)?;
+    let owner = lease::owner();
+    jobs.spawn(Jobs::new(store.clone(), plan, client, owner.clone()).run());
     let live = store.live.clone();
     let listening = if settings.notifications {
         store.storage.listen(change::CHANGES, move || live.wake())
     } else {
         None
     };
-    Ok(Running { server, flags, store, jobs, _listening: listening })
+    Ok(Running { server, flags, store, jobs, owner, _listening: listening })
 }
 
 /// Serves flagd's protocols. An environment is a flag set. The generation of `fractional` is

@@ -12,7 +12,10 @@ use service::{
     storage::Database,
 };
 
-use crate::role::Role;
+use crate::{
+    reminder::{Schedule, Slack},
+    role::Role,
+};
 
 /// The issuer with which people sign in unless another is named, as in the original.
 const GOOGLE: &str = "https://accounts.google.com";
@@ -234,6 +237,10 @@ pub struct Settings {
     pub audit_retention_days: i64,
     /// For how many days the numbers of requests are kept.
     pub metrics_retention_days: i64,
+    /// When people are reminded of what is due for removal.
+    pub schedule: Schedule,
+    /// Where they are reminded. `None`: in the log.
+    pub slack: Option<Slack>,
     /// How often the numbers of requests are written.
     pub flush_every: Duration,
     /// Whether PostgreSQL notifies this replica of changes. It would find them without, only
@@ -296,6 +303,8 @@ impl Settings {
             sign_in,
             audit_retention_days: values.number("audit-retention-days", 1, 36_500)?,
             metrics_retention_days: values.number("metrics-retention-days", 31, 36_500)?,
+            schedule: schedule(values)?,
+            slack: slack(values)?,
             flush_every: Duration::from_secs(seconds.unsigned_abs()),
             notifications: true,
             serving,
@@ -321,6 +330,34 @@ fn port(
          lifts this"
     );
     Err(values.invalid(name, reason))
+}
+
+/// When people are reminded.
+fn schedule(values: &Values) -> Result<Schedule, SettingsError> {
+    let day = values.text("reminder-day");
+    let day = Schedule::day(&day).ok_or_else(|| {
+        let reason = format!("expected a day of the week such as wednesday, got {day:?}");
+        values.invalid("reminder-day", reason)
+    })?;
+    let time = values.text("reminder-time");
+    let time = Schedule::time(&time).ok_or_else(|| {
+        let reason = format!("expected a time such as 16:00 or 16:00:30, in UTC, got {time:?}");
+        values.invalid("reminder-time", reason)
+    })?;
+    Ok(Schedule::new(day, time))
+}
+
+/// Where people are reminded.
+fn slack(values: &Values) -> Result<Option<Slack>, SettingsError> {
+    let Some(webhook) = values.secret("slack-webhook-url") else { return Ok(None) };
+    let mut slack = Slack::new(webhook).ok_or_else(|| {
+        let reason = "expected a URL that begins with https:// or http://".to_owned();
+        values.invalid("slack-webhook-url", reason)
+    })?;
+    slack.channel = values.optional("slack-channel");
+    slack.username = values.optional("slack-username");
+    slack.icon_url = values.optional("slack-icon-url");
+    Ok(Some(slack))
 }
 
 /// The database. The original's variables are a host name, a user, a password and a name.
@@ -414,5 +451,28 @@ mod tests {
         assert!(read(&[port]).unwrap_err().contains("not loopback"));
         assert!(read(&[port, ("TOGGLE_MEISTER_INSECURE", "true")]).is_ok());
         assert_eq!(read(&[("TOGGLE_MEISTER_FLAGS_SYNC", "off")]).unwrap().flags.sync, None);
+    }
+
+    #[test]
+    fn an_invalid_reminder_is_an_error_that_names_the_option() {
+        for (variable, value, expected) in [
+            ("SLACK_REMINDER_DAY", "wed", "option reminder-day (SLACK_REMINDER_DAY): expected"),
+            ("SLACK_REMINDER_TIME", "4pm", "option reminder-time (SLACK_REMINDER_TIME): expected"),
+            ("SLACK_WEBHOOK_URL", "hunter2", "option slack-webhook-url (SLACK_WEBHOOK_URL)"),
+        ] {
+            let error = read(&[(variable, value)]).unwrap_err();
+            assert!(error.starts_with(expected), "{error}");
+            assert!(!error.contains("hunter2"), "{error}");
+        }
+        let settings = read(&[
+            ("SLACK_WEBHOOK_URL", "https://hooks.example/hunter2"),
+            ("SLACK_CHANNEL", "#dev"),
+            ("ICON_URL", "https://icons.example/x.png"),
+        ]);
+        let settings = settings.unwrap();
+        assert!(!format!("{settings:?}").contains("hunter2"));
+        let slack = settings.slack.unwrap();
+        assert_eq!(slack.channel.as_deref(), Some("#dev"));
+        assert_eq!(slack.icon_url.as_deref(), Some("https://icons.example/x.png"));
     }
 }

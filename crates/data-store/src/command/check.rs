@@ -1,5 +1,7 @@
 //! `flagops-store check`: whether a server could start and read all that it has.
 
+use std::sync::Arc;
+
 use clap::Command;
 use flagops_store::{
     MIGRATIONS,
@@ -7,81 +9,30 @@ use flagops_store::{
     settings::{SecretsProvider, Settings},
 };
 use service::{
+    command::check::{self, Findings},
     describe,
+    program::Failure,
     storage::{Existing, StorageError},
 };
-
-use service::program::Failure;
 
 pub(crate) fn command() -> Command {
     Command::new("check")
         .about("Checks the options, the database and the keys of secrets, and changes nothing")
 }
 
-/// What the checks found.
-#[derive(Default)]
-struct Findings {
-    lines: Vec<String>,
-    problems: usize,
-}
-
-impl Findings {
-    fn good(&mut self, line: impl Into<String>) {
-        self.lines.push(line.into());
-    }
-
-    fn bad(&mut self, line: impl Into<String>) {
-        self.problems += 1;
-        self.lines.push(format!("PROBLEM {}", line.into()));
-    }
-}
-
 pub(crate) async fn run(settings: &Settings) -> Result<(), Failure> {
-    // Invalid ones have been reported before.
-    println!("options: valid");
-    println!("database: {}", settings.database);
-    let keys = settings.secrets_keys.clone();
-    let found =
-        settings.database.inspect(move |existing| Ok(inspect(existing, keys.as_deref()))).await;
-    let mut findings = found.unwrap_or_else(|error| {
-        let mut findings = Findings::default();
-        findings.bad(format!("database: {}", describe(&error)));
-        findings
-    });
+    let keys: Option<Arc<Keys>> = settings.secrets_keys.clone();
+    let more = move |existing: &mut Existing, version: i64, findings: &mut Findings| {
+        // The tables of secrets are there from this version on.
+        if version >= 2
+            && let Err(error) = check_keys(existing, keys.as_deref(), findings)
+        {
+            findings.bad(format!("secrets: {}", describe(&error)));
+        }
+    };
+    let mut findings = check::database(&settings.database, "flagops-store", MIGRATIONS, more).await;
     check_provider(settings.secrets_provider, &mut findings).await;
-    for line in &findings.lines {
-        println!("{line}");
-    }
-    match findings.problems {
-        0 => Ok(()),
-        1 => Err("1 problem was found".into()),
-        count => Err(format!("{count} problems were found").into()),
-    }
-}
-
-fn inspect(existing: &mut Existing, keys: Option<&Keys>) -> Findings {
-    let mut findings = Findings::default();
-    let last = MIGRATIONS.last().map_or(0, |it| it.version);
-    match existing.version(MIGRATIONS) {
-        Ok(0) => findings.bad("schema: none, so this is not a database of flagops-store"),
-        Ok(version) if version == last => findings.good(format!("schema: version {version}")),
-        Ok(version) => findings.good(format!(
-            "schema: version {version}, which the next start brings to version {last}"
-        )),
-        Err(error) => findings.bad(format!("schema: {}", describe(&error))),
-    }
-    match existing.defects() {
-        Ok(defects) if defects.is_empty() => findings.good("integrity: ok"),
-        Ok(defects) => findings.bad(format!("integrity: {}", defects.join("; "))),
-        Err(error) => findings.bad(format!("integrity: {}", describe(&error))),
-    }
-    // The tables of secrets are there from this version on.
-    if existing.version(MIGRATIONS).is_ok_and(|it| it >= 2)
-        && let Err(error) = check_keys(existing, keys, &mut findings)
-    {
-        findings.bad(format!("secrets: {}", describe(&error)));
-    }
-    findings
+    findings.print()
 }
 
 fn check_keys(

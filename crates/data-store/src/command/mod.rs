@@ -1,6 +1,5 @@
-//! The commands beside the server, one file each.
+//! The commands beside the server that other services do not have, one file each.
 
-pub(crate) mod backup;
 pub(crate) mod check;
 #[cfg(feature = "redis")]
 pub(crate) mod import;

@@ -15,7 +15,7 @@ pub(crate) mod cross_site;
 mod invitation;
 mod person;
 mod principal;
-mod random;
+pub(crate) mod random;
 mod session;
 mod sessions;
 mod token;

@@ -54,7 +54,8 @@ impl Existing {
 }
 
 impl Database {
-    /// Runs `look` on a database that exists.
+    /// Runs `look` on a database that exists, in a transaction that sees one state of it and, on
+    /// PostgreSQL, is read-only: it may be the database of another program.
     ///
     /// # Errors
     ///
@@ -66,10 +67,11 @@ impl Database {
     ) -> Result<T, StorageError> {
         let database = self.clone();
         blocking(move || {
-            let connection = match &database {
+            let mut connection = match &database {
                 Self::Sqlite(path) => Connection::Sqlite(sqlite::open_existing(path)?),
                 Self::Postgres(_) => database.connect()?,
             };
+            connection.begin_read()?;
             look(&mut Existing(connection))
         })
         .await

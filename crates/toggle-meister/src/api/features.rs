@@ -10,23 +10,46 @@ use serde_json::{Value, json};
 use service::{
     problem::Problem,
     request::{InPath, Json, Params},
+    time,
 };
 
 use super::{body::text, public};
 use crate::{
     caller::Caller,
-    model::feature,
+    due,
+    model::feature::{self, Feature},
     name::{is_identifier, said},
     role::Action,
     store::Store,
 };
 
-/// `GET /api/features`
-pub(super) async fn list(State(store): State<Store>) -> Response {
+#[derive(Deserialize)]
+pub(super) struct Which {
+    #[serde(default)]
+    due: String,
+}
+
+/// `GET /api/features`; with `due=true`, those that are due for removal, with details.
+pub(super) async fn list(State(store): State<Store>, Params(which): Params<Which>) -> Response {
     let world = store.live.world();
     let known = world.features.values().filter(|it| it.feature.deleted.is_none());
-    let features: Vec<Value> = known.map(|it| json!({"name": it.feature.name})).collect();
+    let features: Vec<Value> = if which.due.eq_ignore_ascii_case("true") {
+        let now = time::now();
+        known.filter_map(|it| Some(details(&it.feature, due::due_feature(it, now)?))).collect()
+    } else {
+        known.map(|it| json!({"name": it.feature.name})).collect()
+    };
     public::allowed(axum::Json(json!({"features": features})).into_response())
+}
+
+/// A feature that has been ON in production since a time.
+fn details(feature: &Feature, since: i64) -> Value {
+    json!({
+        "name": feature.name,
+        "created": time::rfc3339(feature.created),
+        "created_by": feature.created_by,
+        "since": time::rfc3339(since),
+    })
 }
 
 /// `POST /api/features`

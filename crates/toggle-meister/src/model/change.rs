@@ -9,6 +9,7 @@ service::statements! {
     INSERT = "INSERT INTO change (number, at, feature, env) VALUES (?1, ?2, ?3, ?4)";
     AFTER = "SELECT number, feature, env FROM change WHERE number > ?1 ORDER BY number LIMIT ?2";
     FIRST = "SELECT MIN(number) FROM change";
+    FORGET = "DELETE FROM change";
     PURGE = "DELETE FROM change WHERE at < ?1";
 }
 
@@ -77,4 +78,15 @@ pub fn after(
 /// The database fails.
 pub fn purge(sql: &mut Sql<'_>, before: i64) -> Result<(), StorageError> {
     sql.execute(PURGE, &[before.into()]).map(drop)
+}
+
+/// Forgets all changes and counts one more, so that every replica reads everything anew.
+///
+/// # Errors
+///
+/// The database fails.
+pub fn forget(sql: &mut Sql<'_>) -> Result<(), StorageError> {
+    sql.execute(FORGET, &[])?;
+    sql.next(CHANGES)?;
+    sql.notify(CHANGES)
 }

@@ -103,13 +103,7 @@ pub fn of_person(sql: &mut Sql<'_>, person: &Person) -> Result<Employee, Problem
     }
     let is_first = sql.query_one(ANY, &[], |row| row.text(0))?.is_none();
     let base = email.split('@').next().filter(|it| !it.is_empty()).unwrap_or(&person.login);
-    let mut username = base.to_owned();
-    for number in 2.. {
-        if get(sql, &username)?.is_none() {
-            break;
-        }
-        username = format!("{base}-{number}");
-    }
+    let username = free_username(sql, base)?;
     let role = if is_first { Role::Admin } else { Role::Dev };
     let name = title_case(base);
     let employee = Employee { username, name, email, role, person: Some(person.id) };
@@ -117,6 +111,53 @@ pub fn of_person(sql: &mut Sql<'_>, person: &Person) -> Result<Employee, Problem
     let data = json!({"username": employee.username, "role": role.name()});
     audit::record_with(sql, &employee.username, "employee.add", &employee.username, Some(&data))?;
     Ok(employee)
+}
+
+/// Makes the employees with an e-mail address administrators, or a new one with it, and returns
+/// their usernames.
+///
+/// # Errors
+///
+/// 400 for what is no e-mail address.
+pub fn make_admin(sql: &mut Sql<'_>, by: &str, email: &str) -> Result<Vec<String>, Problem> {
+    let email = email.trim().to_lowercase();
+    let base = email.split_once('@').filter(|(name, host)| !name.is_empty() && !host.is_empty());
+    let Some((base, _)) = base else {
+        return Err(Problem::invalid(format!("{email:?} is not an e-mail address")));
+    };
+    let mut known = list(sql)?;
+    known.retain(|it| it.email == email);
+    let mut usernames = Vec::new();
+    for Employee { username, name, .. } in known {
+        let role = Role::Admin.name();
+        let params = [(&username).into(), (&name).into(), (&email).into(), role.into()];
+        sql.execute(SET, &params)?;
+        let data = json!({"username": username, "name": name, "email": email, "role": role});
+        audit::record_with(sql, by, "employee.edit", &username, Some(&data))?;
+        change::note(sql, &change::Changed::Employees)?;
+        usernames.push(username);
+    }
+    if usernames.is_empty() {
+        let username = free_username(sql, base)?;
+        let (name, role) = (title_case(base), Role::Admin);
+        insert(sql, &Employee { username: username.clone(), name, email, role, person: None })?;
+        let data = json!({"username": username, "role": role.name()});
+        audit::record_with(sql, by, "employee.add", &username, Some(&data))?;
+        usernames.push(username);
+    }
+    Ok(usernames)
+}
+
+/// A username that nobody has, made of another.
+fn free_username(sql: &mut Sql<'_>, base: &str) -> Result<String, StorageError> {
+    let mut username = base.to_owned();
+    for number in 2.. {
+        if get(sql, &username)?.is_none() {
+            break;
+        }
+        username = format!("{base}-{number}");
+    }
+    Ok(username)
 }
 
 /// `jane.doe` as `Jane Doe`.

@@ -19,6 +19,7 @@ service::statements! {
     DELETE = "DELETE FROM environment WHERE name = ?1";
     SEEN = "UPDATE environment SET flag_client_seen = ?2
         WHERE name = ?1 AND (flag_client_seen IS NULL OR flag_client_seen < ?2)";
+    WATCH = "UPDATE environment SET flag_client_seen = ?1 WHERE flag_client_seen IS NULL";
     LAST_SEEN = "SELECT flag_client_seen FROM environment WHERE name = ?1";
 }
 
@@ -70,7 +71,8 @@ pub fn delete(sql: &mut Sql<'_>, by: &str, name: &str) -> Result<(), Problem> {
     record(sql, by, "environment.remove", name)
 }
 
-/// Notes that a flag client was connected to an environment on a day.
+/// Notes that a client of flagd's protocols was connected to an environment on a day, in days
+/// since 1970.
 ///
 /// # Errors
 ///
@@ -79,13 +81,25 @@ pub fn seen(sql: &mut Sql<'_>, env: &str, day: i64) -> Result<(), StorageError> 
     sql.execute(SEEN, &[env.into(), day.into()]).map(drop)
 }
 
-/// The last day on which a flag client was connected to an environment.
+/// Notes that a server watches for clients of flagd's protocols from a day on. Nothing is known of
+/// the time before, so it counts as if there had been one that day.
+///
+/// # Errors
+///
+/// The database fails.
+pub fn watch(sql: &mut Sql<'_>, day: i64) -> Result<(), StorageError> {
+    sql.execute(WATCH, &[day.into()]).map(drop)
+}
+
+/// The last day on which a client of flagd's protocols may have been connected to an environment.
+/// `None`: nobody has watched.
 ///
 /// # Errors
 ///
 /// The database fails.
 pub fn last_seen(sql: &mut Sql<'_>, env: &str) -> Result<Option<i64>, StorageError> {
-    Ok(sql.query_one(LAST_SEEN, &[env.into()], |row| row.optional_int(0))?.flatten())
+    let day = sql.query_one(LAST_SEEN, &[env.into()], |row| row.optional_int(0))?;
+    Ok(day.flatten())
 }
 
 fn record(sql: &mut Sql<'_>, by: &str, action: &str, name: &str) -> Result<(), Problem> {

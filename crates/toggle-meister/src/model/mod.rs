@@ -7,6 +7,7 @@ pub mod environment;
 pub mod feature;
 pub mod metric;
 pub mod note;
+pub mod reminder;
 pub mod toggle;
 
 /// Each statement of this module, for a test that prepares them on both databases.
@@ -17,6 +18,7 @@ pub(crate) const STATEMENTS: &[&[&str]] = &[
     feature::ALL,
     metric::ALL,
     note::ALL,
+    reminder::ALL,
     toggle::ALL,
 ];
 

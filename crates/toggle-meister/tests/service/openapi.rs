@@ -17,7 +17,8 @@ async fn each_operation_is_described_and_each_that_is_described_exists() {
         let real = path.replace(['{', '}'], "");
         let answer = send(service.request(Method::PUT, &real)).await;
         assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED, "{path}");
-        let mut allowed: Vec<String> = answer.header("allow").split(',').map(str::to_owned).collect();
+        let mut allowed: Vec<String> =
+            answer.header("allow").split(',').map(str::to_owned).collect();
         allowed.retain(|it| !matches!(it.as_str(), "HEAD" | "OPTIONS"));
         allowed.sort();
         let described = OPERATIONS.iter().filter(|it| it.path == path);

@@ -67,7 +67,8 @@ async fn the_first_is_an_administrator_and_the_others_are_developers() {
     page.answer.is(200, json!({ "envs": [{ "name": "production" }] }));
     assert!(ann.cookies.contains_key(&(service.url.clone(), "mine".to_owned())));
     sign_in(&service, &mut bob, "bob@corp.example").await;
-    act(&service, &bob, Method::GET, "/api/envs", json!(null)).await
+    act(&service, &bob, Method::GET, "/api/envs", json!(null))
+        .await
         .is(200, json!({ "envs": [{ "name": "production" }] }));
     let employee = |username: &str, name: &str, role: &str| {
         json!({ "username": username, "name": name, "email": format!("{username}@corp.example"),
@@ -90,7 +91,8 @@ async fn the_first_is_an_administrator_and_the_others_are_developers() {
         let edited = act(&service, &ann, Method::PATCH, "/api/employees/bob", edit).await;
         if allowed {
             assert_eq!(edited.status, 200, "{edited:?}");
-            act(&service, &bob, Method::POST, "/api/envs", env.clone()).await
+            act(&service, &bob, Method::POST, "/api/envs", env.clone())
+                .await
                 .is(201, json!({ "name": "stage" }));
         } else {
             edited.says(403, "Cannot modify someone of greater permissions than yourself");
@@ -174,9 +176,8 @@ async fn a_change_with_a_cookie_comes_from_a_page_of_the_service() {
 async fn d38_a_cookie_of_garbage_is_nobody() {
     let Some((service, _issuer)) = with_issuer().await else { return };
     for cookie in ["mine=garbage", "mine=", "mine", "=;;=", "mine=%FF; mine=\"x\"", "mine=a.b.c"] {
-        let with = |path: &str| {
-            send(service.open(Method::GET, path).header(header::COOKIE, cookie))
-        };
+        let with =
+            |path: &str| send(service.open(Method::GET, path).header(header::COOKIE, cookie));
         assert_eq!(with("/api/features").await.status, 200, "{cookie}");
         with("/api/envs").await.is_unauthenticated();
     }

@@ -1,4 +1,4 @@
-//! `flagops-store backup` and `flagops-store restore`.
+//! `backup` and `restore`, for a database in a file of SQLite.
 
 use std::{
     fs,
@@ -6,18 +6,23 @@ use std::{
 };
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
-use flagops_store::{MIGRATIONS, fact, settings::Settings};
-use service::storage::{Database, backup};
 
-use service::program::Failure;
+use crate::{
+    program::Failure,
+    storage::{Database, Migration, Sql, StorageError, backup as copy},
+};
 
-pub(crate) fn backup_command() -> Command {
+/// The command `backup`.
+#[must_use]
+pub fn backup_command() -> Command {
     Command::new("backup")
         .about("Copies the database to a file, while the server runs")
         .arg(file("The file to write; an older backup there is replaced"))
 }
 
-pub(crate) fn restore_command() -> Command {
+/// The command `restore`.
+#[must_use]
+pub fn restore_command() -> Command {
     Command::new("restore")
         .about("Puts a backup in the place of the database; the server must be stopped")
         .arg(file("The backup"))
@@ -37,21 +42,37 @@ fn file(help: &'static str) -> Arg {
         .help(help)
 }
 
-pub(crate) async fn backup(settings: &Settings, matches: &ArgMatches) -> Result<(), Failure> {
-    let (database, file) = (database(settings, "pg_dump")?, argument(matches));
-    backup::backup(database.to_owned(), file.to_owned()).await?;
+/// Copies the database to the file that is named on the command line.
+///
+/// # Errors
+///
+/// The database is one of PostgreSQL, does not exist or is damaged, or the file cannot be written.
+pub async fn backup(database: &Database, matches: &ArgMatches) -> Result<(), Failure> {
+    let (database, file) = (path(database, "pg_dump")?, argument(matches));
+    copy::backup(database.to_owned(), file.to_owned()).await?;
     println!("copied {} to {}", database.display(), file.display());
     Ok(())
 }
 
-pub(crate) async fn restore(settings: &Settings, matches: &ArgMatches) -> Result<(), Failure> {
-    let (database, file) = (database(settings, "pg_restore")?, argument(matches));
+/// Puts the file that is named on the command line in the place of the database. `prepare` changes
+/// it before.
+///
+/// # Errors
+///
+/// The database is one of PostgreSQL, exists and is not to be replaced, or is in use; or the file
+/// is no backup of this program.
+pub async fn restore(
+    database: &Database,
+    matches: &ArgMatches,
+    migrations: &'static [Migration],
+    prepare: impl FnOnce(&mut Sql<'_>) -> Result<(), StorageError> + Send + 'static,
+) -> Result<(), Failure> {
+    let (database, file) = (path(database, "pg_restore")?, argument(matches));
     if fs::exists(database)? && !matches.get_flag("force") {
         let text = format!("{} exists: --force replaces it", database.display());
         return Err(text.into());
     }
-    let to = database.to_owned();
-    backup::restore(file.to_owned(), to, MIGRATIONS, fact::after_restore).await?;
+    copy::restore(file.to_owned(), database.to_owned(), migrations, prepare).await?;
     println!("restored {} from {}", database.display(), file.display());
     Ok(())
 }
@@ -61,8 +82,8 @@ fn argument(matches: &ArgMatches) -> &Path {
 }
 
 /// The file of the database.
-fn database<'a>(settings: &'a Settings, instead: &str) -> Result<&'a Path, Failure> {
-    match &settings.database {
+fn path<'a>(database: &'a Database, instead: &str) -> Result<&'a Path, Failure> {
+    match database {
         Database::Sqlite(path) => Ok(path),
         other @ Database::Postgres(_) => {
             Err(format!("the database is {other}: use {instead} of PostgreSQL").into())

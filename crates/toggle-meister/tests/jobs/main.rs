@@ -1,0 +1,10 @@
+//! Jobs, replicas, and the commands beside the server.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod commands;
+mod import;
+mod jobs;
+mod outage;
+mod program;
+mod replicas;
+mod support;
