@@ -161,9 +161,8 @@ impl World {
         }
         let now: BTreeSet<String> = read.environments.into_iter().collect();
         let gone: Vec<String> = self.environments.difference(&now).cloned().collect();
-        let is_new = |env: &&String| {
-            !self.environments.contains(*env) || read.changed.contains(*env)
-        };
+        let is_new =
+            |env: &&String| !self.environments.contains(*env) || read.changed.contains(*env);
         let new = now.iter().filter(is_new).cloned().collect();
         for env in &gone {
             for known in self.features.values_mut() {

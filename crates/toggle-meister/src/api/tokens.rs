@@ -62,12 +62,8 @@ pub(super) async fn create(
             Problem::invalid("expires_at is a time in RFC 3339, such as 2030-01-31T12:00:00Z")
         })?),
     };
-    let new = NewToken {
-        name: wanted.name,
-        permissions: vec![wanted.role],
-        prefixes: None,
-        expires,
-    };
+    let new =
+        NewToken { name: wanted.name, permissions: vec![wanted.role], prefixes: None, expires };
     let (id, token) = store.access.create_token(new, &caller.name).await?;
     let body = json!({"id": id, "token": token.expose_secret()});
     Ok((StatusCode::CREATED, axum::Json(body)).into_response())

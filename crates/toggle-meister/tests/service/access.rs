@@ -16,15 +16,9 @@ fn request(action: Action) -> (Method, &'static str, Value) {
         Action::DeleteEnvironment => (Method::DELETE, "/api/envs/new", json!(null)),
         Action::CreateFeature => (Method::POST, "/api/features", json!({ "name": "new" })),
         Action::DeleteFeature => (Method::DELETE, "/api/features/new", json!(null)),
-        Action::HardDeleteFeature => {
-            (Method::DELETE, "/api/features/new?hard=True", json!(null))
-        }
-        Action::ManageReleaseNotes => {
-            (Method::POST, "/api/release_notes", json!({ "title": "t" }))
-        }
-        Action::ManageTokens => {
-            (Method::POST, "/api/token", json!({ "name": "n", "role": "dev" }))
-        }
+        Action::HardDeleteFeature => (Method::DELETE, "/api/features/new?hard=True", json!(null)),
+        Action::ManageReleaseNotes => (Method::POST, "/api/release_notes", json!({ "title": "t" })),
+        Action::ManageTokens => (Method::POST, "/api/token", json!({ "name": "n", "role": "dev" })),
     }
 }
 

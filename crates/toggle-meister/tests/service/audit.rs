@@ -11,7 +11,10 @@ async fn events_have_the_fields_of_the_original() {
         service.feature("f1").await;
         let log = service.get("/api/auditlog").await.json();
         let event = &log[0];
-        assert_eq!((&event["event"], &event["user"]), (&json!("feature.add"), &json!("token:admin")));
+        assert_eq!(
+            (&event["event"], &event["user"]),
+            (&json!("feature.add"), &json!("token:admin"))
+        );
         assert_eq!(event["event_data"], json!({ "feature_name": "f1" }));
         let date = event["date"].as_str().unwrap();
         assert!(date.starts_with("20") && date.contains('T') && !date.ends_with('Z'), "{date}");
@@ -20,9 +23,7 @@ async fn events_have_the_fields_of_the_original() {
         service.delete("/api/envs/stage").await.is_empty();
         service.delete("/api/features/f1").await.is_empty();
         service.delete("/api/features/f1?hard=true").await.is_empty();
-        let of = |event: &str, name: &str, value: &str| {
-            json!({ "event": event, "user": "token:admin", "event_data": { name: value } })
-        };
+        let of = |event: &str, name: &str, value: &str| json!({ "event": event, "user": "token:admin", "event_data": { name: value } });
         assert_eq!(
             service.audited(4).await,
             [

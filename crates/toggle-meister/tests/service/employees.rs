@@ -81,12 +81,18 @@ async fn names_and_addresses_are_edited_by_oneself_and_by_administrators() {
                 answer.says(403, "Cannot edit other users");
             }
         }
-        let edited = edit(&service, &service.admin, "jane", json!({ "name": " Jane ", "email": "J@c.example" }));
+        let edited = edit(
+            &service,
+            &service.admin,
+            "jane",
+            json!({ "name": " Jane ", "email": "J@c.example" }),
+        );
         edited.await.is(
             200,
             json!({ "username": "jane", "name": "Jane", "email": "j@c.example", "role": 2 }),
         );
-        let data = json!({ "username": "jane", "name": "Jane", "email": "j@c.example", "role": "qa" });
+        let data =
+            json!({ "username": "jane", "name": "Jane", "email": "j@c.example", "role": "qa" });
         assert_eq!(
             service.audited(1).await,
             [json!({ "event": "employee.edit", "user": "token:admin", "event_data": data })]

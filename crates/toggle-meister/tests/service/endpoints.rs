@@ -102,9 +102,8 @@ async fn requests_are_counted_per_day_and_environment() {
         service.public("/api/envs/stage/toggles?all=true").await;
         service.public("/api/envs/unknown/toggles?feature=f1").await;
         let today = &service::time::rfc3339(service::time::now())[..10];
-        let day = |hits: i64, env: &str| {
-            json!({ "date": today, "hit_count": hits, "environment": env })
-        };
+        let day =
+            |hits: i64, env: &str| json!({ "date": today, "hit_count": hits, "environment": env });
         let all = json!({ "metrics": [day(3, "production"), day(2, "stage")] });
         service.get("/api/metrics/F1").await.is(200, all.clone());
         service.get("/api/metrics/f1?num_days=0").await.is(200, all);
@@ -145,9 +144,12 @@ async fn metrics_of_requests_need_a_token() {
 #[tokio::test]
 async fn every_web_page_may_ask_the_public_endpoints() {
     let service = service(&[]).await;
-    for path in ["/api/envs/production/toggles?feature=f", "/api/features",
-        "/api/envs/production/release_notes", "/heartbeat"]
-    {
+    for path in [
+        "/api/envs/production/toggles?feature=f",
+        "/api/features",
+        "/api/envs/production/release_notes",
+        "/heartbeat",
+    ] {
         let preflight = service
             .open(Method::OPTIONS, path)
             .header("origin", "https://shop.example")
@@ -216,7 +218,8 @@ async fn invalid_json_is_400_whatever_its_media_type() {
         }
     }
     let form = service.request(Method::POST, "/api/features").body("{\"name\":\"f1\"}");
-    send(form.header("content-type", "application/x-www-form-urlencoded")).await
+    send(form.header("content-type", "application/x-www-form-urlencoded"))
+        .await
         .is(201, json!({ "name": "f1" }));
     let long = format!("{{\"name\":\"{}\"}}", "x".repeat(2 << 20));
     let answer = send(service.request(Method::POST, "/api/features").body(long)).await;

@@ -24,8 +24,10 @@ async fn rolled_for(service: &Service, env: &str, feature: &str, hours: i64) {
         })
         .await;
     // The database is asked twice a second.
-    crate::support::eventually(async || service.toggle("production", &name).await["current_percent"] != 1)
-        .await;
+    crate::support::eventually(async || {
+        service.toggle("production", &name).await["current_percent"] != 1
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -47,7 +49,8 @@ async fn what_is_unknown_is_off() {
     service.feature("f").await;
     service.set("production", "f", "ON").await;
     let read = async |path: &str| service.public(&format!("/api/envs/{path}")).await;
-    read("production/toggles?feature=none&feature=f").await
+    read("production/toggles?feature=none&feature=f")
+        .await
         .is(200, json!({ "f": true, "none": false }));
     read("nowhere/toggles?feature=f").await.is(200, json!({ "f": false }));
     read("nowhere/toggles?all=true").await.is(200, json!({ "f": false }));
@@ -95,7 +98,9 @@ async fn a_rollout_whose_time_is_over_is_on_for_everybody() {
     rolled_for(&service, "production", "f", 23).await;
     assert_eq!(service.toggle("production", "f").await["state"], "ON");
     assert!(service.is_on("production", "f", "").await);
-    service.switch("production", "f", "PAUSE").await
+    service
+        .switch("production", "f", "PAUSE")
+        .await
         .says(400, "You can only pause a feature currently in rollout");
 }
 

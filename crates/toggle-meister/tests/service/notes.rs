@@ -84,10 +84,13 @@ async fn an_edit_changes_what_it_names() {
         let path = format!("/api/release_notes/{id}");
         let edit = json!({ "body": "new" });
         service.patch(&path, edit.clone()).await.is(200, edit);
-        let read = async || service.get("/api/release_notes").await.json()["release_notes"][0].clone();
+        let read =
+            async || service.get("/api/release_notes").await.json()["release_notes"][0].clone();
         let shown = read().await;
-        assert_eq!((&shown["title"], &shown["body"], &shown["feature"]),
-            (&json!("T"), &json!("new"), &json!("f")));
+        assert_eq!(
+            (&shown["title"], &shown["body"], &shown["feature"]),
+            (&json!("T"), &json!("new"), &json!("f"))
+        );
         assert_eq!(
             service.audited(1).await,
             [json!({ "event": "release_note.edit", "user": "token:admin", "event_data":
@@ -134,8 +137,10 @@ async fn notes_are_published_with_their_features() {
         assert_eq!(titles(&service, &with(&lucky)).await[0], "rolling");
         assert_eq!(titles(&service, &with(&lucky)).await[1..], sorted);
         assert_eq!(titles(&service, &with("")).await, sorted);
-        assert_eq!(titles(&service, "/api/envs/nowhere/release_notes").await,
-            ["general 2", "general 1"]);
+        assert_eq!(
+            titles(&service, "/api/envs/nowhere/release_notes").await,
+            ["general 2", "general 1"]
+        );
         let metrics = service.get("/api/metrics/new").await.json();
         assert_eq!(metrics, json!({ "metrics": [] }), "this is no request for a feature");
         for bad in ["-1", "x", "", "1e9"] {

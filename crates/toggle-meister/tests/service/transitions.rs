@@ -144,20 +144,32 @@ async fn faults_are_found_in_the_order_of_the_original() {
             (json!({}), "No valid environment provided"),
             (json!({ "state": "ROLL" }), no_days),
             (json!({ "env": "nowhere", "feature": "none", "state": "ROLL" }), no_days),
-            (json!({ "env": "nowhere", "feature": "none", "state": "x" }),
-                "No valid environment provided"),
+            (
+                json!({ "env": "nowhere", "feature": "none", "state": "x" }),
+                "No valid environment provided",
+            ),
             (json!({ "env": 1, "feature": "f", "state": "ON" }), "No valid environment provided"),
-            (json!({ "env": "production", "feature": "none", "state": "x" }),
-                "No valid feature provided"),
-            (json!({ "env": "production", "feature": null, "state": "ON" }),
-                "No valid feature provided"),
-            (json!({ "env": "production", "feature": "gone", "state": "x" }),
-                "No valid feature provided"),
+            (
+                json!({ "env": "production", "feature": "none", "state": "x" }),
+                "No valid feature provided",
+            ),
+            (
+                json!({ "env": "production", "feature": null, "state": "ON" }),
+                "No valid feature provided",
+            ),
+            (
+                json!({ "env": "production", "feature": "gone", "state": "x" }),
+                "No valid feature provided",
+            ),
             (json!({ "env": "production", "feature": "f" }), "No valid state provided"),
-            (json!({ "env": "production", "feature": "f", "state": "on" }),
-                "No valid state provided"),
-            (json!({ "env": "production", "feature": "f", "state": ["ON"] }),
-                "No valid state provided"),
+            (
+                json!({ "env": "production", "feature": "f", "state": "on" }),
+                "No valid state provided",
+            ),
+            (
+                json!({ "env": "production", "feature": "f", "state": ["ON"] }),
+                "No valid state provided",
+            ),
         ] {
             let answer = service.patch("/api/toggles", json!({ "toggle": toggle })).await;
             answer.says(400, message);

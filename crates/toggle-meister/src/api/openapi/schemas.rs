@@ -95,9 +95,8 @@ fn answers() -> Value {
 
 fn bodies() -> Value {
     // What identifiers are beyond ASCII is more than a pattern says.
-    let identifier = |pattern: &str| {
-        json!({ "type": "string", "pattern": pattern, "maxLength": name::MAX })
-    };
+    let identifier =
+        |pattern: &str| json!({ "type": "string", "pattern": pattern, "maxLength": name::MAX });
     let note = || {
         json!({
             "title": string(), "body": optional_string(),

@@ -100,11 +100,17 @@ async fn d8_to_d11_and_d45_an_edit_of_an_employee_is_of_that_employee_and_says_s
         assert_eq!((answer.status.as_u16(), &answer.json()["role"]), (200, &json!(2)));
         let email = json!({ "email": "dev@other.example" });
         assert_eq!(service.patch("/api/employees/dev", email).await.status, 200);
-        service.patch("/api/employees/none", json!({ "role": "qa" })).await
+        service
+            .patch("/api/employees/none", json!({ "role": "qa" }))
+            .await
             .is_problem(404, "employee_not_found");
-        service.patch("/api/employees/dev", json!({ "role": "x" })).await
+        service
+            .patch("/api/employees/dev", json!({ "role": "x" }))
+            .await
             .is_problem(400, "invalid_request");
-        service.patch("/api/employees/dev", json!({ "username": "dev" })).await
+        service
+            .patch("/api/employees/dev", json!({ "username": "dev" }))
+            .await
             .says(400, "Cannot edit username");
         assert_eq!(service.audited(1).await[0]["event"], "employee.edit");
     }
@@ -159,8 +165,10 @@ async fn d30_notes_are_cleared_and_unknown_ones_are_404() {
         let cleared = json!({ "body": null, "feature": "" });
         service.patch(&path, cleared.clone()).await.is(200, cleared);
         let shown = service.get("/api/release_notes").await.json()["release_notes"][0].clone();
-        assert_eq!((&shown["title"], &shown["body"], &shown["feature"]),
-            (&json!("t"), &Value::Null, &Value::Null));
+        assert_eq!(
+            (&shown["title"], &shown["body"], &shown["feature"]),
+            (&json!("t"), &Value::Null, &Value::Null)
+        );
         for body in [json!({ "title": null }), json!({ "title": " " }), json!([])] {
             service.patch(&path, body).await.says(400, "No valid title");
         }
@@ -224,15 +232,22 @@ async fn d33_strangers_store_nothing() {
 #[tokio::test]
 async fn d39_missing_fields_and_long_names_are_400() {
     for service in services().await {
-        for body in [json!({}), json!({ "name": null }), json!({ "name": 1 }), json!([]), json!("x"),
-            json!(null), json!({ "name": ["a"] }), json!({ "name": "x".repeat(100_000) })]
-        {
+        for body in [
+            json!({}),
+            json!({ "name": null }),
+            json!({ "name": 1 }),
+            json!([]),
+            json!("x"),
+            json!(null),
+            json!({ "name": ["a"] }),
+            json!({ "name": "x".repeat(100_000) }),
+        ] {
             let invalid = "Name must be only lower case with underscores";
             service.post("/api/features", body.clone()).await.says(400, invalid);
             service.post("/api/envs", body).await.says(400, "Not a valid name");
         }
-        for toggle in [json!({ "env": null }), json!({ "env": "x".repeat(100_000) }),
-            json!({ "env": "\0" })]
+        for toggle in
+            [json!({ "env": null }), json!({ "env": "x".repeat(100_000) }), json!({ "env": "\0" })]
         {
             let answer = service.patch("/api/toggles", json!({ "toggle": toggle })).await;
             assert_eq!(answer.status, 400, "{answer:?}");
