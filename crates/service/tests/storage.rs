@@ -56,6 +56,34 @@ impl From<StorageError> for Failure {
 }
 
 #[tokio::test]
+async fn text_with_nul_is_rejected_by_both_databases_alike() {
+    let (databases, _folder) = databases();
+    for database in databases {
+        let storage = Storage::open(database, MIGRATIONS).await.unwrap();
+        let insert = |sql: &mut service::storage::Sql<'_>| {
+            let name = "a\0b".to_owned();
+            sql.execute(INSERT, &[(&name).into(), 1_i64.into(), (&b"\0"[..]).into(), "".into()])
+        };
+        let result: Result<u64, StorageError> = storage.write(insert).await;
+        assert!(matches!(result, Err(StorageError::Nul)), "{result:?}");
+        assert!(all(&storage).await.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_statement_whose_result_only_one_database_can_read_is_found() {
+    let Some(url) = Postgres::database() else { return testing::skip("PostgreSQL") };
+    let storage = Storage::open(Database::parse(&url, None).unwrap(), MIGRATIONS).await.unwrap();
+    for (statement, is_read) in
+        [(ALL, true), ("SELECT COUNT(*) FROM thing", true), ("SELECT 1 FROM thing", false)]
+    {
+        let result: Result<(), StorageError> =
+            storage.read(move |sql| sql.prepare(statement)).await;
+        assert_eq!(result.is_ok(), is_read, "{statement}: {result:?}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_written_is_read_back_exactly() {
     let (databases, _folder) = databases();
     for database in databases {

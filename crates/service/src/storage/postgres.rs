@@ -13,8 +13,10 @@ use std::{
 
 use flagstaff::http::tls::ClientTls;
 use postgres::{
-    Client, Config, NoTls, Statement, config::SslMode, fallible_iterator::FallibleIterator as _,
-    types::ToSql,
+    Client, Config, NoTls, Statement,
+    config::SslMode,
+    fallible_iterator::FallibleIterator as _,
+    types::{ToSql, Type},
 };
 use tokio_postgres_rustls::MakeRustlsConnect;
 
@@ -151,6 +153,20 @@ impl PostgresConnection {
             .map_err(|error| self.failed(statement, error))?;
         self.statements.insert(statement, prepared.clone());
         Ok(prepared)
+    }
+
+    /// Checks that the statement compiles and returns types that are read: a literal number is
+    /// shorter than those of the tables.
+    pub(super) fn check(&mut self, statement: &'static str) -> Result<(), StorageError> {
+        let prepared = self.statement(statement)?;
+        let is_read = |it: &Type| [Type::INT8, Type::TEXT, Type::BYTEA].contains(it);
+        match prepared.columns().iter().find(|it| !is_read(it.type_())) {
+            None => Ok(()),
+            Some(column) => Err(StorageError::Statement {
+                statement: statement.to_owned(),
+                source: format!("the column {} is {}", column.name(), column.type_()).into(),
+            }),
+        }
     }
 
     pub(super) fn batch(&mut self, statements: &str) -> Result<(), StorageError> {

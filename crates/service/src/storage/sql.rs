@@ -285,18 +285,19 @@ impl Sql<'_> {
         }
     }
 
-    /// Checks that both databases understand a statement.
+    /// Checks that both databases understand a statement, and that [`Row`] can read what it
+    /// returns.
     ///
     /// # Errors
     ///
-    /// The statement does not compile.
+    /// The statement does not compile, or a column has another type.
     pub fn prepare(&mut self, statement: &'static str) -> Result<(), StorageError> {
         match &mut self.0 {
             Kind::Sqlite(connection) => connection
                 .prepare_cached(statement)
                 .map(drop)
                 .map_err(|source| failed(statement, source)),
-            Kind::Postgres(connection) => connection.statement(statement).map(drop),
+            Kind::Postgres(connection) => connection.check(statement),
         }
     }
 }

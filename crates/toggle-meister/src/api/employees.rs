@@ -7,7 +7,7 @@ use service::{
     request::{InPath, Json},
 };
 
-use super::body::text;
+use super::body::filled;
 use crate::{
     caller::Caller,
     model::employee::{self, Edit},
@@ -45,7 +45,6 @@ pub(super) async fn edit(
     if body.get("username").is_some() {
         return Err(said(StatusCode::BAD_REQUEST, "Cannot edit username"));
     }
-    let filled = |field| text(&body, field).map(str::trim).filter(|it| !it.is_empty());
     let role =
         match body.get("role") {
             None | Some(Value::Null) => None,
@@ -57,8 +56,8 @@ pub(super) async fn edit(
             }
         };
     let edit = Edit {
-        name: filled("name").map(str::to_owned),
-        email: filled("email").map(str::to_owned),
+        name: filled(&body, "name")?.map(str::to_owned),
+        email: filled(&body, "email")?.map(str::to_owned),
         role,
     };
     if edit.name.is_none() && edit.email.is_none() && edit.role.is_none() {

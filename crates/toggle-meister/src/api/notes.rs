@@ -17,7 +17,7 @@ use service::{
 };
 
 use super::{
-    body::text,
+    body::{filled, text},
     evaluate::{Id, is_on},
 };
 use crate::{
@@ -145,15 +145,14 @@ fn edited(body: &Value, mut now: Text) -> Result<Text, Problem> {
     if !body.is_object() {
         return Err(said(StatusCode::BAD_REQUEST, "No valid title"));
     }
-    let filled = |field| text(body, field).map(str::trim).filter(|it| !it.is_empty());
     if body.get("title").is_some() {
-        filled("title").unwrap_or_default().clone_into(&mut now.title);
+        text(body, "title").unwrap_or_default().trim().clone_into(&mut now.title);
     }
     if body.get("body").is_some() {
-        now.body = filled("body").map(str::to_owned);
+        now.body = filled(body, "body")?.map(str::to_owned);
     }
     if body.get("feature").is_some() {
-        now.feature = filled("feature").map(str::to_lowercase);
+        now.feature = filled(body, "feature")?.map(str::to_lowercase);
     }
     if now.title.is_empty() {
         return Err(said(StatusCode::BAD_REQUEST, "No valid title"));

@@ -159,6 +159,8 @@ async fn notes_are_limited() {
             json!({ "title": "t", "feature": "a b" }),
             json!({ "title": "t\0" }),
             json!({ "title": "t", "body": "\0" }),
+            json!({ "title": "t", "body": 0 }),
+            json!({ "title": "t", "feature": [] }),
         ] {
             let answer = service.post("/api/release_notes", body).await;
             answer.is_problem(400, "invalid_request");
