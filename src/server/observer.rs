@@ -60,7 +60,7 @@ pub trait Observer: Send + Sync + 'static {
 }
 
 /// An evaluation that a server has made for a client, for an [`Observer`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Evaluated<'a> {
     /// The flag set to which the flag belongs, if any.

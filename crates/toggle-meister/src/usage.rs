@@ -10,6 +10,7 @@ use std::{
 };
 
 use flagstaff::server::{Evaluated, Observer};
+use foldhash::fast::RandomState;
 use service::storage::{Storage, StorageError};
 
 use crate::{
@@ -24,7 +25,7 @@ pub struct Usage(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
-    environments: RwLock<HashMap<String, Environment>>,
+    environments: RwLock<HashMap<String, Environment, RandomState>>,
     /// How many clients follow the flags of an environment, or without one, those of all. The
     /// environment need not exist yet.
     following: Mutex<HashMap<Option<String>, usize>>,
@@ -34,7 +35,7 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Environment {
     /// Requests for a feature.
-    features: HashMap<String, AtomicI64>,
+    features: HashMap<String, AtomicI64, RandomState>,
     /// Whether there was a client that may use any feature without asking for it.
     seen: AtomicBool,
     /// The last day on which the database knows of such a client.

@@ -74,7 +74,9 @@ async fn a_policy_a_fact_and_a_rollout_reach_one_program_within_a_second() {
 
     // OPToggles: nobody is named yet.
     let users = watch::Sender::new(Vec::new());
-    let policy = Policy { users: users.subscribe(), seen: Mutex::new(users.subscribe()) };
+    let mut seen = users.subscribe();
+    seen.mark_changed();
+    let policy = Policy { users: users.subscribe(), seen: Mutex::new(seen) };
     let target = Arc::new(FlagdTarget::builder().build());
     let policed = target.source();
     let optoggles = Engine::builder()
@@ -86,13 +88,14 @@ async fn a_policy_a_fact_and_a_rollout_reach_one_program_within_a_second() {
         .start()
         .await
         .unwrap();
+    bounded("the policy", optoggles.started()).await;
 
     // FlagOps: Alice has no tier.
     let folder = tempfile::tempdir().unwrap();
     let options = HashMap::from([
         ("database", folder.path().join("facts").display().to_string()),
         ("listen", "127.0.0.1:0".to_owned()),
-        ("dev", "true".to_owned()),
+        ("require-auth", "false".to_owned()),
     ]);
     let options = flagops_store::settings::Settings::read(&options, None, |_| None).unwrap();
     let store = flagops_store::serve::start(&options).await.unwrap();
@@ -149,9 +152,7 @@ async fn a_policy_a_fact_and_a_rollout_reach_one_program_within_a_second() {
     for (what, delay) in [("policy", policy), ("fact", fact), ("step", step)] {
         assert!(delay < Duration::from_secs(1), "the {what} took {delay:?}");
     }
-    server.shutdown().await;
     optoggles.shutdown().await;
-    store.shutdown().await;
 }
 
 /// Whether Alice has the feature at 93 %.

@@ -41,7 +41,7 @@ impl Meister {
             ("flags-evaluation", free.to_owned()),
             ("flags-sync", free.to_owned()),
             ("flags-ofrep", free.to_owned()),
-            ("metrics-flush-seconds", "1".to_owned()),
+            ("metrics-flush-seconds", "3600".to_owned()),
         ]);
         values.extend(options.iter().map(|(name, value)| (*name, (*value).to_owned())));
         let values = Values::read(OPTIONS, &values, None, |_| None).unwrap();

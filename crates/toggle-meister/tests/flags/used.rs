@@ -11,22 +11,24 @@ use toggle_meister::{model::environment, serve::DAY};
 
 use crate::support::{Meister, becomes_true, bounded};
 
-/// The requests for a feature by environment.
+/// The requests for a feature by environment, of all days.
 async fn hits(meister: &Meister, feature: &str) -> BTreeMap<String, i64> {
     let found = meister.get(&format!("/api/metrics/{feature}")).await;
-    let metrics = found["metrics"].as_array().unwrap().iter();
-    let pair = |it: &serde_json::Value| {
-        (it["environment"].as_str().unwrap().to_owned(), it["hit_count"].as_i64().unwrap())
-    };
-    metrics.map(pair).collect()
+    let mut hits = BTreeMap::new();
+    for metric in found["metrics"].as_array().unwrap() {
+        let env = metric["environment"].as_str().unwrap().to_owned();
+        *hits.entry(env).or_default() += metric["hit_count"].as_i64().unwrap();
+    }
+    hits
 }
 
-/// The last day on which an environment had a flag client.
-async fn seen(meister: &Meister, env: &'static str) -> Option<i64> {
-    let store = meister.running.store();
-    store.usage.flush(&store.storage, time::now() / DAY).await.unwrap();
+/// Whether an environment has had a flag client since the day before, in days from today. Each day
+/// is asked about once.
+async fn is_seen(meister: &Meister, env: &'static str, day: i64) -> bool {
+    let (store, day) = (meister.running.store(), time::now() / DAY + day);
+    store.usage.flush(&store.storage, day).await.unwrap();
     let seen = store.read(move |sql| Ok(environment::last_seen(sql, env)?)).await;
-    seen.unwrap_or_else(|problem| panic!("{}", problem.detail()))
+    seen.unwrap_or_else(|problem| panic!("{}", problem.detail())) == Some(day)
 }
 
 /// A server with a feature and the environments production, stage and dev.
@@ -46,11 +48,7 @@ async fn what_is_asked_over_any_protocol_is_counted() {
     meister.ofrep("/checkout", Some("flagSetId=stage"), Some("jane")).await;
     meister.ofrep("/checkout", None, Some("jane")).await;
     meister.ofrep("/unknown", Some("flagSetId=dev"), Some("jane")).await;
-    assert_eq!(
-        seen(&meister, "stage").await,
-        None,
-        "whoever asks for a feature is counted instead"
-    );
+    assert!(!is_seen(&meister, "stage", 1).await, "whoever asks for a feature is counted instead");
     let provider = meister.provider(Resolver::Rpc, Some("flagSetId=stage")).await;
     let context = EvaluationContext::default().with_targeting_key("jane");
     bounded("an evaluation", provider.resolve_bool_value("checkout", &context)).await.unwrap();
@@ -61,34 +59,37 @@ async fn what_is_asked_over_any_protocol_is_counted() {
 #[tokio::test]
 async fn environments_with_clients_that_do_not_ask_are_noted() {
     let meister = start().await;
-    let today = Some(time::now() / DAY);
     let usage = &meister.running.store().usage;
-    for resolver in [Resolver::InProcess, Resolver::Rpc] {
+    for (resolver, day) in [(Resolver::InProcess, 1), (Resolver::Rpc, 2)] {
         let provider = meister.provider(resolver, Some("flagSetId=stage")).await;
         becomes_true("the client", async || usage.following("stage") == 1).await;
-        assert_eq!(seen(&meister, "stage").await, today, "{resolver}");
-        assert_eq!(seen(&meister, "production").await, None);
+        assert!(is_seen(&meister, "stage", day).await, "{resolver}");
+        assert!(!is_seen(&meister, "production", day).await, "{resolver}");
         bounded("the end", provider.shutdown()).await;
         drop(provider);
         becomes_true("no client", async || usage.following("stage") == 0).await;
     }
     // All features at once: over OFREP and in the API.
+    assert!(!is_seen(&meister, "dev", 3).await);
     meister.ofrep("", Some("flagSetId=dev"), None).await;
-    assert_eq!(seen(&meister, "dev").await, today);
+    assert!(is_seen(&meister, "dev", 4).await);
     assert_eq!(hits(&meister, "checkout").await, BTreeMap::new());
+    assert!(!is_seen(&meister, "production", 5).await);
     meister.get("/api/envs/production/toggles?all=true").await;
-    assert_eq!(seen(&meister, "production").await, today);
+    assert!(is_seen(&meister, "production", 6).await);
 }
 
 #[tokio::test]
 async fn a_client_that_stays_is_noted_every_day_and_one_from_before_its_environment_too() {
     let meister = start().await;
-    let store = meister.running.store();
     let _provider = meister.provider(Resolver::InProcess, Some("flagSetId=later")).await;
     meister.create_environment("later").await;
-    let today = time::now() / DAY;
-    becomes_true("the environment", async || seen(&meister, "later").await == Some(today)).await;
-    store.usage.flush(&store.storage, today + 1).await.unwrap();
-    let seen = store.read(|sql| Ok(environment::last_seen(sql, "later")?)).await;
-    assert_eq!(seen.ok().flatten(), Some(today + 1));
+    let mut days = 1..;
+    becomes_true("the environment", async || {
+        is_seen(&meister, "later", days.next().unwrap_or_default()).await
+    })
+    .await;
+    for day in [days.start + 1, days.start + 2] {
+        assert!(is_seen(&meister, "later", day).await, "day {day}");
+    }
 }
