@@ -132,7 +132,7 @@ async fn slack(status: StatusCode) -> (String, Arc<Mutex<Vec<Value>>>, Server) {
             status
         }),
     );
-    let listen = "127.0.0.1:0".parse().unwrap();
+    let listen: std::net::SocketAddr = "127.0.0.1:0".parse().unwrap();
     let server = Server::builder().listen(listen).bind().await.unwrap();
     let server = server.serve(move |_| router.clone());
     let url = format!("http://{}/services/T/B/hunter2", server.addresses()[0]);
