@@ -44,8 +44,7 @@ fn command_line() -> Command {
         .subcommand(backup::backup_command())
         .subcommand(backup::restore_command())
         .subcommand(
-            Command::new("check")
-                .about("Checks the options and the database, and changes nothing"),
+            Command::new("check").about("Checks the options and the database, and changes nothing"),
         )
         .subcommand(
             Command::new("admin")
@@ -54,9 +53,12 @@ fn command_line() -> Command {
                 .subcommand(
                     Command::new("add")
                         .about("Makes an employee an administrator, also one who has not signed in")
-                        .arg(Arg::new("email").required(true).value_name("EMAIL").help(
-                            "The e-mail address with which they sign in",
-                        )),
+                        .arg(
+                            Arg::new("email")
+                                .required(true)
+                                .value_name("EMAIL")
+                                .help("The e-mail address with which they sign in"),
+                        ),
                 ),
         )
         .subcommand(

@@ -84,10 +84,12 @@ mod tests {
     fn only_whole_identifiers_occur() {
         let names = BTreeSet::from(["checkout", "größe"]);
         let found = |text: &str| occurrences(text.as_bytes(), &names);
-        for text in ["checkout", "if(\"checkout\")", "a.checkout;", "x-checkout-y", "\tcheckout\r"] {
+        for text in ["checkout", "if(\"checkout\")", "a.checkout;", "x-checkout-y", "\tcheckout\r"]
+        {
             assert_eq!(found(text), BTreeMap::from([("checkout", 1)]), "{text}");
         }
-        for text in ["checkouts", "_checkout", "checkout_2", "Checkout", "checkouté", "1checkout"] {
+        for text in ["checkouts", "_checkout", "checkout_2", "Checkout", "checkouté", "1checkout"]
+        {
             assert_eq!(found(text), BTreeMap::new(), "{text}");
         }
         let both = BTreeMap::from([("checkout", 3), ("größe", 2)]);
@@ -117,7 +119,8 @@ mod tests {
             .iter()
             .map(|it| (it.file.strip_prefix(folder.path()).unwrap(), it.line))
             .collect();
-        let expected = [".github/ci.yml", "src/b.rs", "src/deep/er/a.ts"].map(|it| (Path::new(it), 2));
+        let expected =
+            [".github/ci.yml", "src/b.rs", "src/deep/er/a.ts"].map(|it| (Path::new(it), 2));
         assert_eq!(places, expected);
         assert!(!found.contains_key("other"));
         assert!(find(&folder.path().join("missing"), &BTreeSet::new()).is_err());

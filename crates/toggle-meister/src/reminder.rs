@@ -114,11 +114,9 @@ impl Slack {
     /// Why it was not accepted, without the URL.
     pub async fn post(&self, client: &Client, text: &str) -> Result<(), String> {
         let mut body = Map::from_iter([("text".to_owned(), json!(text))]);
-        for (name, value) in [
-            ("channel", &self.channel),
-            ("username", &self.username),
-            ("icon_url", &self.icon_url),
-        ] {
+        for (name, value) in
+            [("channel", &self.channel), ("username", &self.username), ("icon_url", &self.icon_url)]
+        {
             if let Some(value) = value {
                 body.insert(name.to_owned(), json!(value));
             }

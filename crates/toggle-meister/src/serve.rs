@@ -25,7 +25,6 @@ use crate::{
     model::{
         change,
         employee::{self, Employee},
-        environment,
     },
     role::Role,
     settings::{FlagsSettings, Settings},
@@ -171,8 +170,6 @@ pub async fn start(settings: &Settings) -> Result<Running, StartError> {
     if !settings.serving.require_auth {
         add_local(&storage).await.map_err(|source| failed(settings, source))?;
     }
-    let watched = storage.write(|sql| environment::watch(sql, time::now() / DAY)).await;
-    watched.map_err(|source| failed(settings, source))?;
     let access = access(settings, storage.clone())?;
     let flags = flag_server(settings, &settings.flags).await.map_err(StartError::Flags)?;
     let live = Live::start(storage.clone(), flags.flags()).await;

@@ -39,7 +39,8 @@ pub fn toggle(stored: &Stored, now: i64, number: i64, created: i64) -> Result<To
 
 /// A rollout that has come as far as the schedule says at a time.
 fn rollout(schedule: &Value, at: i64, number: i64) -> Result<Rollout, String> {
-    let (Some(total), Some(hours)) = (whole(schedule, "total_hours"), whole(schedule, "hours_count"))
+    let (Some(total), Some(hours)) =
+        (whole(schedule, "total_hours"), whole(schedule, "hours_count"))
     else {
         return Err("a rollout without a schedule".to_owned());
     };
@@ -94,7 +95,10 @@ mod tests {
             for hours in 0..24 * days {
                 let schedule = roll(days, hours);
                 let toggle = toggle(&stored("ROLL", schedule.clone()), NOW, 7, 0).unwrap();
-                assert_eq!(i64::from(toggle.percent(NOW)), schedule["current_percent"].as_i64().unwrap());
+                assert_eq!(
+                    i64::from(toggle.percent(NOW)),
+                    schedule["current_percent"].as_i64().unwrap()
+                );
                 // Each later hour, too, but for the first step, which lasts as long as any other.
                 for later in (hours.max(days)..24 * days).step_by(7) {
                     let percent = toggle.percent(NOW + (later - hours.max(days)) * HOUR);

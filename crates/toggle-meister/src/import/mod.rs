@@ -21,8 +21,8 @@ use std::fmt;
 
 use service::storage::{Database, Storage, StorageError};
 
-pub use self::write::Report;
 use self::original::Original;
+pub use self::write::Report;
 
 /// An import that failed, and changed nothing.
 #[derive(Debug, thiserror::Error)]
@@ -44,7 +44,9 @@ pub enum ImportError {
     #[error("cannot write to the database")]
     Storage(#[from] StorageError),
     /// The database to import into is in use.
-    #[error("the database has features, environments or release notes already: import into an empty one")]
+    #[error(
+        "the database has features, environments or release notes already: import into an empty one"
+    )]
     NotEmpty,
     /// What was imported was changed since.
     #[error(
@@ -76,11 +78,7 @@ pub async fn read(database: &Database) -> Result<Original, ImportError> {
 /// # Errors
 ///
 /// The database cannot be written to, or has something else.
-pub async fn write(
-    storage: &Storage,
-    original: Original,
-    now: i64,
-) -> Result<Report, ImportError> {
+pub async fn write(storage: &Storage, original: Original, now: i64) -> Result<Report, ImportError> {
     storage.write(move |sql| write::write(sql, &original, now)).await
 }
 

@@ -25,7 +25,7 @@ service::statements! {
         VALUES (?1, ?2, ?3, ?4, ?5)";
     SET = "UPDATE employee SET name = ?2, email = ?3, role = ?4 WHERE username = ?1";
     SIGNED_IN = "UPDATE employee SET person = ?2 WHERE username = ?1";
-    ANY = "SELECT 1 FROM employee LIMIT 1";
+    ANY = "SELECT username FROM employee LIMIT 1";
 }
 
 /// An employee.
@@ -101,7 +101,7 @@ pub fn of_person(sql: &mut Sql<'_>, person: &Person) -> Result<Employee, Problem
         change::note(sql, &change::Changed::Employees)?;
         return Ok(known);
     }
-    let is_first = sql.query_one(ANY, &[], |row| row.int(0))?.is_none();
+    let is_first = sql.query_one(ANY, &[], |row| row.text(0))?.is_none();
     let base = email.split('@').next().filter(|it| !it.is_empty()).unwrap_or(&person.login);
     let username = free_username(sql, base)?;
     let role = if is_first { Role::Admin } else { Role::Dev };

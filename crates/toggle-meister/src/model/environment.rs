@@ -14,7 +14,7 @@ use crate::name::{self, said};
 
 service::statements! {
     LIST = "SELECT name FROM environment ORDER BY name";
-    EXISTS = "SELECT 1 FROM environment WHERE name = ?1";
+    EXISTS = "SELECT name FROM environment WHERE name = ?1";
     INSERT = "INSERT INTO environment (name, created) VALUES (?1, ?2) ON CONFLICT (name) DO NOTHING";
     DELETE = "DELETE FROM environment WHERE name = ?1";
     SEEN = "UPDATE environment SET flag_client_seen = ?2
@@ -38,7 +38,7 @@ pub fn list(sql: &mut Sql<'_>) -> Result<Vec<String>, StorageError> {
 ///
 /// The database fails.
 pub fn exists(sql: &mut Sql<'_>, name: &str) -> Result<bool, StorageError> {
-    Ok(sql.query_one(EXISTS, &[name.into()], |row| row.int(0))?.is_some())
+    Ok(sql.query_one(EXISTS, &[name.into()], |row| row.text(0))?.is_some())
 }
 
 /// Creates an environment, and returns its name in lower case.

@@ -7,7 +7,7 @@ use flagstaff::http::Server;
 use serde_json::{Value, json};
 use service::{audit, time};
 use toggle_meister::{
-    model::{PRODUCTION, change, feature, metric, toggle},
+    model::{PRODUCTION, change, environment, feature, metric, toggle},
     reminder::{Schedule, Slack},
     rollout::{HOUR, PAUSE, Pace},
     serve::DAY,
@@ -34,8 +34,10 @@ async fn what_toggles_have_become_is_stored_once() {
         add(&storage, "under_way", Toggle::Roll(rollout(now - 3 * HOUR))).await;
         let at = now - PAUSE - HOUR;
         add(&storage, "resumed", Toggle::Pause { rollout: rollout(at - 3 * HOUR), at }).await;
-        let replicas =
-            [Replica::start(&settings(&database)).await, Replica::start(&settings(&database)).await];
+        let replicas = [
+            Replica::start(&settings(&database)).await,
+            Replica::start(&settings(&database)).await,
+        ];
         let stored = async |name: &'static str| {
             read(&storage, move |sql| toggle::get(sql, name, PRODUCTION)).await
         };
@@ -117,6 +119,11 @@ async fn what_is_too_old_is_forgotten() {
         assert_eq!(count(&storage, "SELECT COUNT(*) FROM audit WHERE action = 'old'").await, 0);
         assert_eq!(count(&storage, "SELECT COUNT(*) FROM audit").await, 1);
         assert_eq!(count(&storage, "SELECT COUNT(*) FROM metric").await, 1);
+        let seen = read(&storage, |sql| environment::last_seen(sql, PRODUCTION)).await;
+        assert!(
+            seen.is_some_and(|it| time::now() / DAY - it <= 1),
+            "watched from now on: {seen:?}"
+        );
         replica.running.shutdown().await;
     }
 }

@@ -75,12 +75,12 @@ INSERT INTO release_notes (id, title, body, feature, created_date) VALUES
     (3, 'General', NULL, NULL, '2020-05-01 08:00:00'),
     (7, 'On', '**bold**', 'on_', '2020-05-02 08:00:00');
 INSERT INTO auditing (event, "user", date, event_data) VALUES
-    ('feature.add', 'jane.doe', '2020-02-01 10:00:00', '{"feature_name": "off"}'),
-    ('toggle.switch', 'dev', '2020-04-01 12:00:00', '{"toggle_env": "production",
+    ('feature.add', 'jane.doe', CURRENT_DATE - 100, '{"feature_name": "off"}'),
+    ('toggle.switch', 'dev', CURRENT_DATE - 90, '{"toggle_env": "production",
         "toggle_feature": "on_", "new_state": "ON", "over_x_days": 0}'),
-    ('environment.add', 'jane.doe', '2020-02-01 10:00:00', '{"env_name": "stage"}'),
+    ('environment.add', 'jane.doe', CURRENT_DATE - 100, '{"env_name": "stage"}'),
     ('release_note.create', NULL, NULL, '{"id": 7, "title": "On"}');
 INSERT INTO metrics VALUES
-    ('on_', 'production', '2020-06-01', 12),
-    ('on_', 'stage', '2020-06-02', 3),
-    ('unknown', 'production', '2020-06-01', 9);
+    ('on_', 'production', CAST(now() AT TIME ZONE 'utc' AS DATE) - 5, 12),
+    ('on_', 'stage', CAST(now() AT TIME ZONE 'utc' AS DATE) - 4, 3),
+    ('unknown', 'production', CAST(now() AT TIME ZONE 'utc' AS DATE) - 5, 9);

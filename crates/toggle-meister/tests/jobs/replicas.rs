@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 use axum::http::Method;
 use serde_json::Value;
 use service::{storage::Storage, time};
-use tokio::task::JoinSet;
 use toggle_meister::{
     jobs::LEASE,
     model::{PRODUCTION, toggle},
     rollout::{HOUR, Pace},
     toggle::{Rollout, Toggle},
 };
+use tokio::task::JoinSet;
 
 use crate::{
     program::Program,
