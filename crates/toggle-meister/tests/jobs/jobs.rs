@@ -7,6 +7,7 @@ use flagstaff::http::Server;
 use serde_json::{Value, json};
 use service::{audit, time};
 use toggle_meister::{
+    due::Use,
     model::{PRODUCTION, change, environment, feature, metric, toggle},
     reminder::{Schedule, Slack},
     rollout::{HOUR, PAUSE, Pace},
@@ -128,6 +129,42 @@ async fn what_is_too_old_is_forgotten() {
     }
 }
 
+#[tokio::test]
+async fn a_feature_is_unused_only_where_nobody_can_have_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    for database in databases(&folder) {
+        let storage = storage(&database).await;
+        add(&storage, "checkout", Toggle::Off).await;
+        let today = time::now() / DAY + 40;
+        let uses = read(&storage, move |sql| {
+            let checkout = feature::get(sql, "checkout")?.unwrap();
+            metric::uses(sql, &checkout, today)
+        });
+        assert_eq!(uses.await, [(PRODUCTION.to_owned(), Use::Unknown)], "nobody watched");
+        for (client, asked, expected) in [
+            (today - 30, today - 30, Use::Unused),
+            (today - 29, today - 30, Use::Unknown),
+            // A day of long ago does not replace a later one.
+            (today - 35, today - 30, Use::Unknown),
+            (today - 29, today - 29, Use::Used),
+        ] {
+            let uses = write(&storage, move |sql| {
+                environment::seen(sql, PRODUCTION, client)?;
+                metric::add(sql, "checkout", PRODUCTION, asked, 1)?;
+                let checkout = feature::get(sql, "checkout")?.unwrap();
+                metric::uses(sql, &checkout, today)
+            });
+            assert_eq!(uses.await, [(PRODUCTION.to_owned(), expected)], "{client} {asked}");
+        }
+    }
+}
+
+/// A reminder each week at this day and time, an hour ago.
+fn an_hour_ago(now: i64) -> Schedule {
+    let slot = now - HOUR;
+    Schedule::new((slot / DAY).rem_euclid(7), slot.rem_euclid(DAY))
+}
+
 /// A double of Slack, which responds with a status and keeps what it receives.
 async fn slack(status: StatusCode) -> (String, Arc<Mutex<Vec<Value>>>, Server) {
     let received: Arc<Mutex<Vec<Value>>> = Arc::default();
@@ -161,8 +198,7 @@ async fn people_are_reminded_once_a_week_by_one_of_the_replicas() {
         deleted.unwrap();
         let (url, received, _server) = slack(StatusCode::ACCEPTED).await;
         let mut settings = settings(&database);
-        // Since midnight.
-        settings.schedule = Schedule::new((now / DAY).rem_euclid(7), 0);
+        settings.schedule = an_hour_ago(now);
         let mut slack = Slack::new(url.into()).unwrap();
         slack.channel = Some("#dev".to_owned());
         settings.slack = Some(slack);
@@ -206,7 +242,7 @@ async fn a_reminder_that_fails_does_not_keep_other_jobs_from_running() {
     add(&storage, "checkout", Toggle::On { since: now - 20 * DAY }).await;
     let (url, received, _server) = slack(StatusCode::INTERNAL_SERVER_ERROR).await;
     let mut settings = settings(&database);
-    settings.schedule = Schedule::new((now / DAY).rem_euclid(7), 0);
+    settings.schedule = an_hour_ago(now);
     settings.slack = Slack::new(url.into());
     let replica = Replica::start(&settings).await;
     until("the reminder is sent", async || !received.lock().unwrap().is_empty()).await;
