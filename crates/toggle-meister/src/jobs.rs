@@ -26,7 +26,7 @@ use service::{
 
 use crate::{
     due,
-    model::{change, feature, metric, reminder as sent, toggle},
+    model::{change, environment, feature, metric, reminder as sent, toggle},
     reminder::{self, Schedule, Slack, TIMEOUT},
     serve::DAY,
     store::Store,
@@ -171,6 +171,8 @@ impl Jobs {
                 audit::purge(sql, now.saturating_sub(audit_days * DAY))?;
                 metric::purge(sql, now / DAY - metrics_days)?;
                 change::purge(sql, now.saturating_sub(CHANGES_ARE_KEPT))?;
+                // Environments that are new since the last time.
+                environment::watch(sql, now / DAY)?;
             }
             Ok(())
         });

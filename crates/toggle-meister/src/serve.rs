@@ -25,7 +25,6 @@ use crate::{
     model::{
         change,
         employee::{self, Employee},
-        environment,
     },
     role::Role,
     settings::{FlagsSettings, Settings},
@@ -172,8 +171,6 @@ pub async fn start(settings: &Settings) -> Result<Running, StartError> {
     if !settings.serving.require_auth {
         add_local(&storage).await.map_err(|source| failed(settings, source))?;
     }
-    let watched = storage.write(|sql| environment::watch(sql, time::now() / DAY)).await;
-    watched.map_err(|source| failed(settings, source))?;
     let access = access(settings, storage.clone())?;
     let usage = Usage::default();
     let flags =

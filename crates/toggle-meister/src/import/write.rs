@@ -23,9 +23,9 @@ service::statements! {
     MARK = "SELECT first, last FROM imported";
     UNMARK = "DELETE FROM imported";
     SET_MARK = "INSERT INTO imported (first, last) VALUES (?1, ?2)";
-    ANY = "SELECT 1 FROM feature UNION ALL SELECT 1 FROM release_note
-        UNION ALL SELECT 1 FROM environment WHERE name <> 'production'";
-    CHANGED = "SELECT 1 FROM audit WHERE id > ?1 AND actor <> 'cron.user'
+    ANY = "SELECT name FROM feature UNION ALL SELECT title FROM release_note
+        UNION ALL SELECT name FROM environment WHERE name <> 'production'";
+    CHANGED = "SELECT action FROM audit WHERE id > ?1 AND actor <> 'cron.user'
         AND (action LIKE 'toggle.%' OR action LIKE 'feature.%' OR action LIKE 'environment.%'
             OR action LIKE 'release_note.%' OR action = 'employee.edit')
         LIMIT 1";
@@ -108,12 +108,12 @@ pub fn write(sql: &mut Sql<'_>, original: &Original, now: i64) -> Result<Report,
 fn empty(sql: &mut Sql<'_>) -> Result<(), ImportError> {
     let mark = sql.query_one(MARK, &[], |row| Ok((row.int(0)?, row.int(1)?)))?;
     let Some((first, last)) = mark else {
-        return match sql.query_one(ANY, &[], |row| row.int(0))? {
+        return match sql.query_one(ANY, &[], |row| row.text(0))? {
             None => Ok(()),
             Some(_) => Err(ImportError::NotEmpty),
         };
     };
-    if sql.query_one(CHANGED, &[last.into()], |row| row.int(0))?.is_some() {
+    if sql.query_one(CHANGED, &[last.into()], |row| row.text(0))?.is_some() {
         return Err(ImportError::Changed);
     }
     sql.execute(DELETE_EVENTS, &[first.into(), last.into()])?;

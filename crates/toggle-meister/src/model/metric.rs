@@ -2,6 +2,9 @@
 
 use service::storage::{Sql, StorageError};
 
+use super::{environment, feature::Feature};
+use crate::{due::Use, serve::DAY};
+
 service::statements! {
     ADD = "INSERT INTO metric (feature, env, day, hits)
         SELECT f.name, e.name, ?3, ?4 FROM feature f, environment e
@@ -59,6 +62,25 @@ pub fn of(sql: &mut Sql<'_>, feature: &str, from: i64) -> Result<Vec<Metric>, St
 pub fn last(sql: &mut Sql<'_>, feature: &str, env: &str) -> Result<Option<i64>, StorageError> {
     let last = sql.query_one(LAST, &[feature.into(), env.into()], |row| row.optional_int(0))?;
     Ok(last.flatten())
+}
+
+/// Whether a feature is in use, in each environment. The day is in days since 1970.
+///
+/// # Errors
+///
+/// The database fails.
+pub fn uses(
+    sql: &mut Sql<'_>,
+    feature: &Feature,
+    today: i64,
+) -> Result<Vec<(String, Use)>, StorageError> {
+    let mut uses = Vec::new();
+    for env in environment::list(sql)? {
+        let asked = last(sql, &feature.name, &env)?;
+        let client = environment::last_seen(sql, &env)?;
+        uses.push((env, Use::of(today, feature.created / DAY, asked, client)));
+    }
+    Ok(uses)
 }
 
 /// Forgets the days before one.

@@ -7,7 +7,8 @@ use flagstaff::http::Server;
 use serde_json::{Value, json};
 use service::{audit, time};
 use toggle_meister::{
-    model::{PRODUCTION, change, feature, metric, toggle},
+    due::Use,
+    model::{PRODUCTION, change, environment, feature, metric, toggle},
     reminder::{Schedule, Slack},
     rollout::{HOUR, PAUSE, Pace},
     serve::DAY,
@@ -34,8 +35,10 @@ async fn what_toggles_have_become_is_stored_once() {
         add(&storage, "under_way", Toggle::Roll(rollout(now - 3 * HOUR))).await;
         let at = now - PAUSE - HOUR;
         add(&storage, "resumed", Toggle::Pause { rollout: rollout(at - 3 * HOUR), at }).await;
-        let replicas =
-            [Replica::start(&settings(&database)).await, Replica::start(&settings(&database)).await];
+        let replicas = [
+            Replica::start(&settings(&database)).await,
+            Replica::start(&settings(&database)).await,
+        ];
         let stored = async |name: &'static str| {
             read(&storage, move |sql| toggle::get(sql, name, PRODUCTION)).await
         };
@@ -117,8 +120,49 @@ async fn what_is_too_old_is_forgotten() {
         assert_eq!(count(&storage, "SELECT COUNT(*) FROM audit WHERE action = 'old'").await, 0);
         assert_eq!(count(&storage, "SELECT COUNT(*) FROM audit").await, 1);
         assert_eq!(count(&storage, "SELECT COUNT(*) FROM metric").await, 1);
+        let seen = read(&storage, |sql| environment::last_seen(sql, PRODUCTION)).await;
+        assert!(
+            seen.is_some_and(|it| time::now() / DAY - it <= 1),
+            "watched from now on: {seen:?}"
+        );
         replica.running.shutdown().await;
     }
+}
+
+#[tokio::test]
+async fn a_feature_is_unused_only_where_nobody_can_have_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    for database in databases(&folder) {
+        let storage = storage(&database).await;
+        add(&storage, "checkout", Toggle::Off).await;
+        let today = time::now() / DAY + 40;
+        let uses = read(&storage, move |sql| {
+            let checkout = feature::get(sql, "checkout")?.unwrap();
+            metric::uses(sql, &checkout, today)
+        });
+        assert_eq!(uses.await, [(PRODUCTION.to_owned(), Use::Unknown)], "nobody watched");
+        for (client, asked, expected) in [
+            (today - 30, today - 30, Use::Unused),
+            (today - 29, today - 30, Use::Unknown),
+            // A day of long ago does not replace a later one.
+            (today - 35, today - 30, Use::Unknown),
+            (today - 29, today - 29, Use::Used),
+        ] {
+            let uses = write(&storage, move |sql| {
+                environment::seen(sql, PRODUCTION, client)?;
+                metric::add(sql, "checkout", PRODUCTION, asked, 1)?;
+                let checkout = feature::get(sql, "checkout")?.unwrap();
+                metric::uses(sql, &checkout, today)
+            });
+            assert_eq!(uses.await, [(PRODUCTION.to_owned(), expected)], "{client} {asked}");
+        }
+    }
+}
+
+/// A reminder each week at this day and time, an hour ago.
+fn an_hour_ago(now: i64) -> Schedule {
+    let slot = now - HOUR;
+    Schedule::new((slot / DAY).rem_euclid(7), slot.rem_euclid(DAY))
 }
 
 /// A double of Slack, which responds with a status and keeps what it receives.
@@ -132,7 +176,7 @@ async fn slack(status: StatusCode) -> (String, Arc<Mutex<Vec<Value>>>, Server) {
             status
         }),
     );
-    let listen = "127.0.0.1:0".parse().unwrap();
+    let listen: std::net::SocketAddr = "127.0.0.1:0".parse().unwrap();
     let server = Server::builder().listen(listen).bind().await.unwrap();
     let server = server.serve(move |_| router.clone());
     let url = format!("http://{}/services/T/B/hunter2", server.addresses()[0]);
@@ -154,8 +198,7 @@ async fn people_are_reminded_once_a_week_by_one_of_the_replicas() {
         deleted.unwrap();
         let (url, received, _server) = slack(StatusCode::ACCEPTED).await;
         let mut settings = settings(&database);
-        // Since midnight.
-        settings.schedule = Schedule::new((now / DAY).rem_euclid(7), 0);
+        settings.schedule = an_hour_ago(now);
         let mut slack = Slack::new(url.into()).unwrap();
         slack.channel = Some("#dev".to_owned());
         settings.slack = Some(slack);
@@ -199,7 +242,7 @@ async fn a_reminder_that_fails_does_not_keep_other_jobs_from_running() {
     add(&storage, "checkout", Toggle::On { since: now - 20 * DAY }).await;
     let (url, received, _server) = slack(StatusCode::INTERNAL_SERVER_ERROR).await;
     let mut settings = settings(&database);
-    settings.schedule = Schedule::new((now / DAY).rem_euclid(7), 0);
+    settings.schedule = an_hour_ago(now);
     settings.slack = Slack::new(url.into());
     let replica = Replica::start(&settings).await;
     until("the reminder is sent", async || !received.lock().unwrap().is_empty()).await;

@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 use axum::http::Method;
 use serde_json::Value;
 use service::{storage::Storage, time};
-use tokio::task::JoinSet;
 use toggle_meister::{
     jobs::LEASE,
     model::{PRODUCTION, toggle},
     rollout::{HOUR, Pace},
     toggle::{Rollout, Toggle},
 };
+use tokio::task::JoinSet;
 
 use crate::{
     program::Program,
@@ -161,4 +161,39 @@ async fn d25_64_concurrent_writers_leave_consistent_data() {
     }
     let held: usize = world.features.values().map(|it| it.toggles.len()).sum();
     assert_eq!(held, stored.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn d23_concurrent_first_requests_get_the_answers_that_later_ones_get() {
+    let Some(database) = postgres() else { return };
+    let replicas =
+        [Replica::start(&settings(&database)).await, Replica::start(&settings(&database)).await];
+    let storage = storage(&database).await;
+    let start = time::now() - 12 * HOUR;
+    let rollout = Rollout { number: 1, start, pace: Pace::of_step(HOUR) };
+    add(&storage, "checkout", Toggle::Roll(rollout)).await;
+    for replica in &replicas {
+        until("the rollout is known", async || {
+            let matrix = replica.http.get("/api/toggles").await;
+            matrix["toggles"][0]["toggle"]["state"] == "ROLL"
+        })
+        .await;
+    }
+    // 50 requests for each of 20 users.
+    let mut requests = JoinSet::new();
+    for number in 0..1_000_usize {
+        let http = replicas[number % 2].http.clone();
+        requests.spawn(async move {
+            let user = number / 50;
+            (user, http.is_on("production", "checkout", &format!("user-{user}")).await)
+        });
+    }
+    let mut answers = [None; 20];
+    while let Some(done) = requests.join_next().await {
+        let (user, is_on) = done.unwrap();
+        let known = answers[user].get_or_insert(is_on);
+        assert_eq!(*known, is_on, "user-{user}");
+    }
+    let share = answers.iter().filter(|it| **it == Some(true)).count();
+    assert!((2..=14).contains(&share), "about 35 % of 20, got {share}");
 }

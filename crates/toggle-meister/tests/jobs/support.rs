@@ -22,7 +22,7 @@ use toggle_meister::{
 };
 
 /// For how long a test waits for something.
-pub(crate) const LONG: Duration = Duration::from_secs(60);
+pub(crate) const LONG: Duration = Duration::from_mins(1);
 
 /// The options of a test on a database.
 pub(crate) fn settings(database: &str) -> Settings {
