@@ -15,7 +15,8 @@ pub(crate) fn command() -> Command {
         .after_help(
             "The database that it imports into must be empty. Repeated, it replaces what it \
              imported before, unless that was changed. Times without a zone are taken for \
-             UTC.\nExit code: 0 if all was imported, 3 if something was skipped, 1 if it failed.",
+             UTC. The option database-ca-file applies to its server, too.\nExit code: 0 if all \
+             was imported, 3 if something was skipped, 1 if it failed.",
         )
         .arg(
             Arg::new("url")
