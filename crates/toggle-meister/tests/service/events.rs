@@ -7,7 +7,7 @@ use crate::support::{Events, Service, client, service, services, settings, start
 async fn open(service: &Service, path: &str) -> Events {
     // The stream has no end, so it has no limit of time either.
     let request = client().get(format!("{}{path}", service.url));
-    Events::new(request.timeout(std::time::Duration::from_secs(300)).send().await.unwrap())
+    Events::new(request.timeout(std::time::Duration::from_mins(5)).send().await.unwrap())
 }
 
 const CHANGE: &str = "event: change\ndata: {}";

@@ -10,6 +10,7 @@ mod endpoints;
 mod evaluation;
 mod events;
 mod http;
+mod memory;
 mod notes;
 mod openapi;
 mod signin;

@@ -79,7 +79,7 @@ async fn each_state_follows_those_that_the_table_says() {
     }
 }
 
-fn switched(env: &str, state: &str, days: Value) -> Value {
+fn switched(env: &str, state: &str, days: &Value) -> Value {
     json!({ "event": "toggle.switch", "user": "token:admin", "event_data": {
         "toggle_env": env, "toggle_feature": "f", "new_state": state, "over_x_days": days } })
 }
@@ -98,9 +98,9 @@ async fn production_spreads_on_and_rollouts_and_nothing_else() {
         service.set("production", "f", "ROLL:2").await;
         let mut events = service.audited(4).await;
         // The one that was asked for is recorded first.
-        assert_eq!(events.pop(), Some(switched("production", "ROLL", json!("2"))));
+        assert_eq!(events.pop(), Some(switched("production", "ROLL", &json!("2"))));
         events.reverse();
-        let on = ["dev", "stage", "test"].map(|env| switched(env, "ON", json!(0)));
+        let on = ["dev", "stage", "test"].map(|env| switched(env, "ON", &json!(0)));
         assert_eq!(events, on);
         for env in ["dev", "stage", "test"] {
             assert_eq!(states(&service, env).await.0, "ON", "{env}");
@@ -108,19 +108,19 @@ async fn production_spreads_on_and_rollouts_and_nothing_else() {
         let stage = states(&service, "stage").await;
         // A pause does not spread.
         service.set("production", "f", "PAUSE").await;
-        assert_eq!(service.audited(1).await, [switched("production", "PAUSE", json!(2))]);
+        assert_eq!(service.audited(1).await, [switched("production", "PAUSE", &json!(2))]);
         service.set("dev", "f", "OFF").await;
-        assert_eq!(service.audited(1).await, [switched("dev", "OFF", json!(0))]);
+        assert_eq!(service.audited(1).await, [switched("dev", "OFF", &json!(0))]);
         // What is on already stays as it is, and is not recorded.
         service.set("production", "f", "ON").await;
         let events = service.audited(3).await;
-        assert_eq!(events[1], switched("production", "ON", json!(0)));
-        assert_eq!(events[0], switched("dev", "ON", json!(0)));
-        assert_eq!(events[2], switched("dev", "OFF", json!(0)));
+        assert_eq!(events[1], switched("production", "ON", &json!(0)));
+        assert_eq!(events[0], switched("dev", "ON", &json!(0)));
+        assert_eq!(events[2], switched("dev", "OFF", &json!(0)));
         assert_eq!(states(&service, "stage").await, stage);
         // What changes nothing is recorded, as in the original.
         service.set("production", "f", "ON").await;
-        let again = [switched("production", "ON", json!(0)), switched("dev", "ON", json!(0))];
+        let again = [switched("production", "ON", &json!(0)), switched("dev", "ON", &json!(0))];
         assert_eq!(service.audited(2).await, again);
         // OFF does not spread either, and the others may be off while production is on.
         service.set("production", "f", "OFF").await;
@@ -200,6 +200,6 @@ async fn parts_after_a_second_colon_are_ignored_and_days_are_kept_as_written() {
     let service = service(&[]).await;
     service.feature("f").await;
     service.set("production", "f", "ROLL:3:9").await;
-    assert_eq!(service.audited(1).await, [switched("production", "ROLL", json!("3"))]);
+    assert_eq!(service.audited(1).await, [switched("production", "ROLL", &json!("3"))]);
     assert_eq!(service.toggle("production", "f").await["over_x_days"], 3.0);
 }
