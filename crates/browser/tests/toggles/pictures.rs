@@ -102,5 +102,5 @@ async fn the_pages_fit_wide_and_narrow_light_and_dark() {
     browser.press(Key::Enter).await;
     browser.wait("document.querySelector('#made')").await;
     browser.picture("tm-tokens-made").await;
-    browser.quit().await;
+    browser.driver.quit().await.unwrap();
 }

@@ -92,10 +92,10 @@ async fn somebody_creates_rolls_pauses_and_turns_on_by_keyboard() {
     browser.wait_for("turned on for ALL users at once").await;
     browser.press(Key::Enter).await;
     browser.wait_for("Turned new_checkout on in production.").await;
-    focused(&browser, "#main").await;
     assert_eq!(server.state("new_checkout", PRODUCTION), State::On);
     browser.wait("!document.querySelector('svg.curve')").await;
-    browser.tab_to("#production-off").await;
+    // The button is gone, so the focus is on the first one of its card.
+    focused(&browser, "#production-off").await;
     browser.press(Key::Enter).await;
     browser.wait_for("is turned off for ALL users").await;
     browser.press(Key::Enter).await;
@@ -145,7 +145,7 @@ async fn somebody_writes_a_release_note_and_looks_at_it_first() {
     browser.press(Key::Enter).await;
     browser.wait("document.querySelector('#feature')?.value === 'new_checkout'").await;
     browser.press(Key::Escape).await;
-    browser.wait_for("Saved Checkout.").await;
+    browser.wait("document.title.startsWith('Release notes')").await;
     browser.tab_to("summary[aria-label='Delete Checkout']").await;
     browser.press(Key::Enter).await;
     browser.wait("document.activeElement.innerText === 'Delete the note'").await;
@@ -160,18 +160,23 @@ async fn somebody_who_may_only_read_is_refused_and_sees_what_others_change() {
     server.environment("stage").await;
     server.feature("new_checkout").await;
     let Some(browser) = browser(&server, "octocat", Role::Dev).await else { return };
-    browser.open("/ui").await;
-    browser.wait("document.querySelector('#stage-new_checkout')").await;
-    browser.tab_to("#stage-new_checkout").await;
-    // The right is taken away while the page is open.
+    browser.open("/ui/notes/new").await;
+    focused(&browser, "#title").await;
+    browser.press("Checkout").await;
+    // The right is taken away while the form is open.
     server.set_role("octocat", Role::ReadOnly).await;
     browser.press(Key::Enter).await;
     browser.wait_for("You are not authorized to do that dave.").await;
-    assert_eq!(server.state("new_checkout", "stage"), State::Off);
+    server.set_role("octocat", Role::Dev).await;
+    browser.open("/ui").await;
+    browser.wait("document.querySelector('#stage-new_checkout')").await;
+    // An open list offers it no longer.
+    server.set_role("octocat", Role::ReadOnly).await;
+    browser.wait("!document.querySelector('#list .switch')").await;
 
     browser.open("/ui").await;
     browser.wait_for("new_checkout").await;
-    browser.wait("!document.querySelector('#main .switch, #main form[method=post]')").await;
+    browser.wait("!document.querySelector('#main form[method=post]')").await;
     assert!(!browser.text().await.contains("Tokens"), "{}", browser.text().await);
     browser.script("window.same = true").await;
     server.switch("stage", "new_checkout", Wanted::On, now()).await;
