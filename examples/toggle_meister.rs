@@ -30,7 +30,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             ProviderEvent::Ready | ProviderEvent::ConfigurationChanged(_) => {
                 match provider.resolve_bool_value(&feature, &user).await {
                     Ok(details) => {
-                        println!("{feature} is {}", if details.value { "on" } else { "off" })
+                        println!("{feature} is {}", if details.value { "on" } else { "off" });
                     }
                     // A program goes on with its default value, which should be off.
                     Err(error) => println!("{feature}: {}", error.message.unwrap_or_default()),

@@ -26,8 +26,8 @@ pub(crate) enum State {
 /// One in five is being rolled out; of the others, every second one is on.
 pub(crate) fn state(index: usize) -> State {
     match index {
-        _ if index % 5 == 0 => State::Roll,
-        _ if index % 2 == 0 => State::On,
+        _ if index.is_multiple_of(5) => State::Roll,
+        _ if index.is_multiple_of(2) => State::On,
         _ => State::Off,
     }
 }
@@ -53,7 +53,7 @@ pub(crate) fn store(database: &Path, count: usize, environments: &[&str]) {
             let start = time::now() - 11 * pace.step() - pace.step() / 2;
             for index in 0..count {
                 let name = name(index);
-                feature::create(sql, "benchmark", &name)?;
+                feature::create(sql, "benchmark", &name, true)?;
                 for env in &environments {
                     let toggle = match state(index) {
                         State::Off => continue,

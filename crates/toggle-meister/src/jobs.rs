@@ -200,7 +200,11 @@ impl Jobs {
             };
             if let Err(error) = posted {
                 let again = self.reminding.fail();
-                tracing::warn!(error, ?again, "cannot remind people over Slack, and tries again");
+                tracing::warn!(
+                    error,
+                    ?again,
+                    "cannot remind people over Slack; it will be tried again"
+                );
                 return Ok(());
             }
             self.reminding = Backoff::default();
@@ -248,7 +252,7 @@ pub async fn release(storage: &Storage, owner: String) -> Result<(), StorageErro
 /// Logs the failure of a job, whose cause has been logged where it became a problem.
 fn failed(job: &str, result: Result<(), Problem>) {
     if let Err(problem) = result {
-        tracing::warn!(job, error = problem.detail(), "a job failed, and runs again");
+        tracing::warn!(job, error = problem.detail(), "a job failed; it will run again");
     }
 }
 

@@ -236,7 +236,7 @@ impl Live {
                 && is_available
             {
                 let error = error as &dyn std::error::Error;
-                tracing::warn!(error, "cannot read changes, and tries again");
+                tracing::warn!(error, "cannot read changes; retrying");
             }
             is_available = result.is_ok();
             let _ = tokio::time::timeout(POLL, self.0.wake.notified()).await;

@@ -1,11 +1,12 @@
 //! Starts the server and its jobs, and stops them.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{future::pending, net::SocketAddr, time::Duration};
 
 use flagstaff::{
-    Bucketing,
+    Bucketing, async_trait,
     http::{Certificates, ClientError, Server, tls::ServerTls},
     server::{Server as FlagServer, ServerError},
+    source::{Definition, FlagSource, SourceError},
 };
 use service::{
     access::{Access, Sessions, SessionsError},
@@ -15,7 +16,7 @@ use service::{
     storage::{Listening, Storage, StorageError},
     time,
 };
-use tokio::task::JoinSet;
+use tokio::{sync::oneshot, task::JoinSet};
 
 use crate::{
     MIGRATIONS, PERMISSIONS, api,
@@ -173,10 +174,12 @@ pub async fn start(settings: &Settings) -> Result<Running, StartError> {
     }
     let access = access(settings, storage.clone())?;
     let usage = Usage::default();
-    let flags =
-        flag_server(settings, &settings.flags, usage.clone()).await.map_err(StartError::Flags)?;
+    let (set, loaded) = oneshot::channel();
+    let flags = flag_server(settings, &settings.flags, usage.clone(), loaded).await;
+    let flags = flags.map_err(StartError::Flags)?;
     let live = Live::start(storage.clone(), flags.flags()).await;
     let live = live.map_err(|source| failed(settings, source))?;
+    let _ = set.send(());
     let store = Store::from(Shared {
         storage,
         access,
@@ -229,14 +232,35 @@ pub async fn start(settings: &Settings) -> Result<Running, StartError> {
     Ok(Running { server, flags, store, jobs, owner, _listening: listening })
 }
 
+/// A source without flags, which delivers once the flags of the database are set. Until then, the
+/// server answers that it is not ready, and not that a flag does not exist.
+struct Loaded(Option<oneshot::Receiver<()>>);
+
+#[async_trait]
+impl FlagSource for Loaded {
+    fn name(&self) -> &'static str {
+        "database"
+    }
+
+    async fn next(&mut self) -> Result<Definition, SourceError> {
+        let Some(loaded) = &mut self.0 else { return pending().await };
+        // A start that fails drops the sender, and the server with it.
+        let _ = loaded.await;
+        self.0 = None;
+        Ok(Definition::json(r#"{"flags":{}}"#))
+    }
+}
+
 /// Serves flagd's protocols. An environment is a flag set. The generation of `fractional` is
 /// pinned, since the users of a rollout must not change.
 async fn flag_server(
     settings: &Settings,
     flags: &FlagsSettings,
     usage: Usage,
+    loaded: oneshot::Receiver<()>,
 ) -> Result<FlagServer, ServerError> {
     let mut server = FlagServer::builder()
+        .source(Loaded(Some(loaded)))
         .without_management()
         .bucketing(Bucketing::String)
         .observer(usage)
@@ -301,7 +325,7 @@ async fn every(
         if let Err(error) = job(&store).await {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
-                "a job failed, and runs again"
+                "a job failed; it will run again"
             );
         }
     }

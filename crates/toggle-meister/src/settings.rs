@@ -322,13 +322,24 @@ fn port(
         return Ok(None);
     }
     let address = values.address(name)?;
-    if address.ip().is_loopback() || (!serving.dev && (serving.insecure || serving.tls.is_some())) {
+    if address.ip().is_loopback()
+        || (!serving.dev && (serving.insecure || (serving.tls.is_some() && name != "flags-ofrep")))
+    {
         return Ok(Some(address));
     }
-    let reason = format!(
-        "{address} is not loopback, so tls-cert-file and tls-key-file are needed; --insecure \
+    let reason = if serving.dev {
+        format!("--dev listens on loopback only, got {address}")
+    } else if name == "flags-ofrep" {
+        format!(
+            "{address} is not loopback, and this port has no TLS; --insecure lifts this, for a \
+             port behind a proxy that terminates TLS"
+        )
+    } else {
+        format!(
+            "{address} is not loopback, so tls-cert-file and tls-key-file are needed; --insecure \
          lifts this"
-    );
+        )
+    };
     Err(values.invalid(name, reason))
 }
 

@@ -12,6 +12,9 @@
 
 use crate::rollout::{PAUSE, Pace};
 
+/// The longest number of days as it is written, in bytes: the audit trail keeps it so.
+const MAX_DAYS: usize = 32;
+
 /// A toggle as it is stored: what it was set to, and when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Toggle {
@@ -125,7 +128,9 @@ impl Wanted {
                 if state != "ROLL" {
                     return Err(Rejected::State);
                 }
-                let pace = days.parse().ok().and_then(Pace::over_days);
+                let pace =
+                    Some(days).filter(|it| it.len() <= MAX_DAYS).and_then(|it| it.parse().ok());
+                let pace = pace.and_then(Pace::over_days);
                 pace.map(Self::Roll).ok_or(Rejected::Days)
             }
         }

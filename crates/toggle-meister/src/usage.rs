@@ -29,6 +29,8 @@ struct Shared {
     /// How many clients follow the flags of an environment, or without one, those of all. The
     /// environment need not exist yet.
     following: Mutex<HashMap<Option<String>, usize>>,
+    /// Held by the one flush that runs.
+    flushing: tokio::sync::Mutex<()>,
 }
 
 /// What is counted in an environment.
@@ -49,6 +51,36 @@ struct Taken {
     hits: Vec<(String, String, i64)>,
     /// The environments with a client that was not known today.
     seen: Vec<String>,
+}
+
+/// How many counters one transaction adds. While it runs, no toggle can be switched.
+const GROUP: usize = 500;
+
+impl Taken {
+    fn groups(self) -> Vec<Self> {
+        let Self { hits, seen } = self;
+        let mut groups: Vec<Self> = hits
+            .chunks(GROUP)
+            .map(|hits| Self { hits: hits.to_vec(), ..Self::default() })
+            .collect();
+        if !seen.is_empty() {
+            groups.push(Self { seen, ..Self::default() });
+        }
+        groups
+    }
+}
+
+async fn write(storage: &Storage, taken: Taken, day: i64) -> Result<(), StorageError> {
+    let write = storage.write(move |sql| {
+        for (env, feature, hits) in &taken.hits {
+            metric::add(sql, feature, env, day, *hits)?;
+        }
+        for env in &taken.seen {
+            environment::seen(sql, env, day)?;
+        }
+        Ok(())
+    });
+    write.await
 }
 
 impl Usage {
@@ -105,26 +137,22 @@ impl Usage {
     ///
     /// The database fails.
     pub async fn flush(&self, storage: &Storage, day: i64) -> Result<(), StorageError> {
-        let taken = self.take(day);
-        if taken.hits.is_empty() && taken.seen.is_empty() {
-            return Ok(());
-        }
-        let rows = taken.clone();
-        let written = storage.write(move |sql| -> Result<(), StorageError> {
-            for (env, feature, hits) in &rows.hits {
-                metric::add(sql, feature, env, day, *hits)?;
+        let (usage, storage) = (self.clone(), storage.clone());
+        // A caller that goes away must not take what was counted along.
+        let flushed = tokio::spawn(async move {
+            let _one = usage.0.flushing.lock().await;
+            let mut result = Ok(());
+            for group in usage.take(day).groups() {
+                let written = write(&storage, group.clone(), day).await;
+                // Where the outcome is unknown, a few too many are counted rather than some lost.
+                if written.is_err() {
+                    usage.put_back(&group);
+                    result = written;
+                }
             }
-            for env in &rows.seen {
-                environment::seen(sql, env, day)?;
-            }
-            Ok(())
+            result
         });
-        let result = written.await;
-        // Where the outcome is unknown, a few too many are counted rather than some lost.
-        if result.is_err() {
-            self.put_back(&taken);
-        }
-        result
+        flushed.await.unwrap_or(Err(StorageError::Closed))
     }
 
     fn take(&self, day: i64) -> Taken {

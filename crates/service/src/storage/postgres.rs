@@ -25,6 +25,9 @@ use crate::describe;
 
 /// How long a connection may take to open, and a statement to return.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long what was sent may stay without an acknowledgement before the connection counts as
+/// broken.
+const UNACKNOWLEDGED: Duration = Duration::from_secs(10);
 /// How often a listener looks whether it is to stop, and how long it waits for a new connection.
 const LOOK: Duration = Duration::from_millis(500);
 const STATEMENT_TIMEOUT: &str = "SET statement_timeout = '30s'; SET lock_timeout = '10s'";
@@ -43,6 +46,7 @@ impl PostgresTarget {
         let invalid = |error: &dyn fmt::Display| StorageError::Address(error.to_string());
         let mut config = Config::from_str(url).map_err(|error| invalid(&describe(&error)))?;
         config.connect_timeout(CONNECT_TIMEOUT).keepalives_idle(Duration::from_secs(30));
+        config.tcp_user_timeout(UNACKNOWLEDGED);
         // Each start is notified that tables exist already.
         config.notice_callback(|notice| {
             tracing::debug!(severity = notice.severity(), "{}", notice.message());
@@ -179,9 +183,9 @@ impl PostgresConnection {
 
     fn failed(&self, statement: &str, error: postgres::Error) -> StorageError {
         // Classes of SQLSTATE: connection exception, insufficient resources, operator
-        // intervention.
+        // intervention; and a lock that another replica holds for too long.
         let lost = error.code().is_some_and(|state| {
-            ["08", "53", "57P"].iter().any(|class| state.code().starts_with(class))
+            ["08", "53", "57P", "55P03"].iter().any(|class| state.code().starts_with(class))
         });
         if lost || self.client.is_closed() || error.is_closed() {
             StorageError::Unreachable(error.into())

@@ -49,7 +49,8 @@ pub(super) async fn list(
 fn moment(text: Option<String>) -> Result<Option<i64>, Problem> {
     let Some(text) = text else { return Ok(None) };
     let time = time::parse(&text);
-    time.map(Some).ok_or_else(|| Problem::invalid(format!("{text} is no time of RFC 3339")))
+    time.map(Some)
+        .ok_or_else(|| Problem::invalid(format!("expected a time in RFC 3339, got {text:?}")))
 }
 
 /// An event in the original's form, which has no zone in its date: it is UTC.

@@ -16,9 +16,6 @@ use crate::{
     store::Store,
 };
 
-/// The longest name and the longest e-mail address of an employee, in bytes.
-const MAX: usize = 320;
-
 /// `GET /api/employees`
 pub(super) async fn list(
     State(store): State<Store>,
@@ -62,9 +59,6 @@ pub(super) async fn edit(
     };
     if edit.name.is_none() && edit.email.is_none() && edit.role.is_none() {
         return Err(Problem::invalid("there is nothing to change: send name, email or role"));
-    }
-    if [&edit.name, &edit.email].into_iter().flatten().any(|it| it.len() > MAX) {
-        return Err(Problem::invalid(format!("name and email have at most {MAX} bytes each")));
     }
     let by = caller.editor();
     let edited = store.write(move |sql| employee::edit(sql, &by, &username, &edit)).await?;

@@ -87,7 +87,9 @@ pub(super) async fn evaluate(
         if query.features.is_empty() {
             return Err(said(StatusCode::BAD_REQUEST, "No features provided"));
         }
-        if !query.no_metrics {
+        if query.no_metrics {
+            store.usage.saw_client(Some(&env));
+        } else {
             store.usage.count(&env, query.features.iter().map(|it| &**it));
         }
         let names = query.features.iter().map(|it| &**it);

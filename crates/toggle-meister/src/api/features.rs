@@ -17,7 +17,10 @@ use super::{body::text, public};
 use crate::{
     caller::Caller,
     due,
-    model::feature::{self, Feature},
+    model::{
+        PRODUCTION,
+        feature::{self, Feature},
+    },
     name::{is_identifier, said},
     role::Action,
     store::Store,
@@ -47,7 +50,6 @@ fn details(feature: &Feature, since: i64) -> Value {
     json!({
         "name": feature.name,
         "created": time::rfc3339(feature.created),
-        "created_by": feature.created_by,
         "since": time::rfc3339(since),
     })
 }
@@ -61,7 +63,8 @@ pub(super) async fn create(
     caller.require(Action::CreateFeature)?;
     let name = text(&body, "name").unwrap_or_default().to_owned();
     let created = name.clone();
-    store.write(move |sql| feature::create(sql, &caller.name, &created)).await?;
+    let may = caller.require_toggle(&store, PRODUCTION).is_ok();
+    store.write(move |sql| feature::create(sql, &caller.name, &created, may)).await?;
     Ok((StatusCode::CREATED, axum::Json(json!({"name": name}))).into_response())
 }
 

@@ -4,12 +4,12 @@ use axum::{
     extract::{RawQuery, State},
     http::StatusCode,
 };
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use service::{problem::Problem, request::InPath, time};
 
 use crate::{
     caller::Caller,
-    model::metric,
+    model::{feature, metric},
     name::{is_identifier, said},
     serve::DAY,
     store::Store,
@@ -43,12 +43,22 @@ pub(super) async fn of_feature(
     let from = time::now() / DAY - days;
     // What was counted a moment ago is shown too.
     store.usage.flush(&store.storage, time::now() / DAY).await?;
-    let found = store.read(move |sql| Ok(metric::of(sql, &feature, from)?)).await?;
+    let (found, uses) = store
+        .read(move |sql| {
+            let uses = match feature::get(sql, &feature)? {
+                Some(known) => metric::uses(sql, &known, time::now() / DAY)?,
+                None => Vec::new(),
+            };
+            Ok((metric::of(sql, &feature, from)?, uses))
+        })
+        .await?;
     let wanted = found
         .iter()
         .filter(|it| environments.is_empty() || environments.contains(&it.env))
         .map(|it| json!({"date": day(it.day), "hit_count": it.hits, "environment": it.env}));
-    Ok(axum::Json(json!({"metrics": wanted.collect::<Vec<Value>>()})))
+    let metrics: Vec<Value> = wanted.collect();
+    let by_env = uses.into_iter().map(|(env, it)| (env, it.name().into()));
+    Ok(axum::Json(json!({"metrics": metrics, "use": by_env.collect::<Map<_, _>>()})))
 }
 
 /// A day as it is written.

@@ -23,14 +23,11 @@ use super::{
 use crate::{
     caller::Caller,
     model::note::{self, Note, Text},
-    name::{is_identifier, said},
+    name::said,
     role::Action,
     serve::DAY,
     store::Store,
 };
-
-/// The longest title of a note, in bytes.
-const MAX_TITLE: usize = 1_000;
 
 /// A note in the original's form. Its date has no zeros before digits.
 fn shown(note: &Note) -> Value {
@@ -156,13 +153,6 @@ fn edited(body: &Value, mut now: Text) -> Result<Text, Problem> {
     }
     if now.title.is_empty() {
         return Err(said(StatusCode::BAD_REQUEST, "No valid title"));
-    }
-    if now.title.len() > MAX_TITLE {
-        return Err(Problem::invalid(format!("a title has at most {MAX_TITLE} bytes")));
-    }
-    // There need not be such a feature.
-    if now.feature.as_ref().is_some_and(|it| !is_identifier(it)) {
-        return Err(Problem::invalid("feature is not a valid name of a feature"));
     }
     Ok(now)
 }

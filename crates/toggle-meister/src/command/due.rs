@@ -49,7 +49,6 @@ struct Answer {
 #[derive(Deserialize)]
 struct Due {
     name: String,
-    created_by: String,
     since: String,
 }
 
@@ -74,9 +73,9 @@ async fn list(matches: &ArgMatches) -> Result<usize, Failure> {
         let places = occurrences::find(folder, &names);
         found.push(places.map_err(|error| format!("cannot read {}: {error}", folder.display()))?);
     }
-    for Due { name, created_by, since } in &features {
+    for Due { name, since } in &features {
         let day = since.get(..10).unwrap_or(since);
-        println!("{name}: on in production since {day}, created by {created_by}");
+        println!("{name}: on in production since {day}");
         for place in found.iter().filter_map(|it| it.get(name.as_str())).flatten() {
             println!("  {}:{}", place.file.display(), place.line);
         }

@@ -25,9 +25,10 @@ pub(crate) fn command() -> Command {
                 .help("postgres://USER:PASSWORD@HOST/DATABASE"),
         )
         .arg(
-            Arg::new("dry-run").long("dry-run").action(ArgAction::SetTrue).help(
-                "Says what would be imported; the database gets no more than its empty tables",
-            ),
+            Arg::new("dry-run")
+                .long("dry-run")
+                .action(ArgAction::SetTrue)
+                .help("Says what would be imported; writes nothing but the empty tables"),
         )
 }
 

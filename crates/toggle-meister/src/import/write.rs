@@ -34,7 +34,8 @@ service::statements! {
     DELETE_ENVIRONMENTS = "DELETE FROM environment WHERE name <> 'production'";
     DELETE_NOTES = "DELETE FROM release_note";
     EMPLOYEE = "INSERT INTO employee (username, name, email, role) VALUES (?1, ?2, ?3, ?4)
-        ON CONFLICT (username) DO UPDATE SET name = ?2, email = ?3, role = ?4";
+        ON CONFLICT (username) DO UPDATE SET name = ?2, email = ?3, role = ?4
+        WHERE employee.person IS NULL";
     ENVIRONMENT = "INSERT INTO environment (name, created) VALUES (?1, ?2)
         ON CONFLICT (name) DO NOTHING";
     FEATURE = "INSERT INTO feature (name, created, created_by, deleted) VALUES (?1, ?2, ?3, ?4)";

@@ -25,8 +25,13 @@ service::statements! {
         VALUES (?1, ?2, ?3, ?4, ?5)";
     SET = "UPDATE employee SET name = ?2, email = ?3, role = ?4 WHERE username = ?1";
     SIGNED_IN = "UPDATE employee SET person = ?2 WHERE username = ?1";
-    ANY = "SELECT username FROM employee LIMIT 1";
+    PERSONS = "SELECT id FROM person WHERE LOWER(email) = ?1";
+    /// The one who stands for everybody where nobody signs in is none of them.
+    ANY = "SELECT username FROM employee WHERE username <> 'admin.user' OR person IS NOT NULL LIMIT 1";
 }
+
+/// The longest name and the longest e-mail address of an employee, in bytes.
+const MAX: usize = 320;
 
 /// An employee.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -125,8 +130,13 @@ pub fn make_admin(sql: &mut Sql<'_>, by: &str, email: &str) -> Result<Vec<String
     let Some((base, _)) = base else {
         return Err(Problem::invalid(format!("{email:?} is not an e-mail address")));
     };
+    // Whoever has signed in may write any address into their record: the issuer's counts.
+    let signed_in = sql.query(PERSONS, &[(&email).into()], |row| row.int(0))?;
     let mut known = list(sql)?;
-    known.retain(|it| it.email == email);
+    known.retain(|it| match it.person {
+        Some(person) => signed_in.contains(&person),
+        None => it.email == email,
+    });
     let mut usernames = Vec::new();
     for Employee { username, name, .. } in known {
         let role = Role::Admin.name();
@@ -206,6 +216,9 @@ pub fn edit(
         let detail = format!("there is no employee {username}");
         return Err(Problem::new(StatusCode::NOT_FOUND, "employee_not_found", detail));
     };
+    if [&edit.name, &edit.email].into_iter().flatten().any(|it| it.len() > MAX) {
+        return Err(Problem::invalid(format!("name and email have at most {MAX} bytes each")));
+    }
     let is_own = by.name == username;
     if (edit.name.is_some() || edit.email.is_some()) && !is_own && by.role != Role::Admin {
         return Err(said(StatusCode::FORBIDDEN, "Cannot edit other users"));

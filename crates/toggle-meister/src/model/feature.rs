@@ -13,8 +13,11 @@ use service::{
     time,
 };
 
-use super::{change, note};
-use crate::name::{self, said};
+use super::{PRODUCTION, change, note, toggle};
+use crate::{
+    name::{self, said},
+    toggle::Toggle,
+};
 
 service::statements! {
     LIST = "SELECT name, created, created_by, deleted FROM feature ORDER BY name";
@@ -68,17 +71,34 @@ fn read(row: &Row<'_>) -> Result<Feature, StorageError> {
     })
 }
 
-/// Creates a feature. One with the same name that was deleted softly is deleted for good first.
+/// Creates a feature. One with the same name that was deleted softly is deleted for good first,
+/// which switches it off in production: `may_switch_off` says whether that is allowed.
 ///
 /// # Errors
 ///
-/// 400 for a name that is invalid; 409 where it exists.
-pub fn create(sql: &mut Sql<'_>, by: &str, name: &str) -> Result<(), Problem> {
+/// 400 for a name that is invalid; 409 where it exists, or where it was deleted softly and may not
+/// be switched off.
+pub fn create(
+    sql: &mut Sql<'_>,
+    by: &str,
+    name: &str,
+    may_switch_off: bool,
+) -> Result<(), Problem> {
     name::feature(name)?;
     match get(sql, name)? {
         Some(Feature { deleted: None, .. }) => {
             let message = format!("The feature name '{name}' already exists");
             return Err(said(StatusCode::CONFLICT, message));
+        }
+        Some(_) if !may_switch_off && toggle::get(sql, name, PRODUCTION)? != Toggle::Off => {
+            return Err(Problem::new(
+                StatusCode::CONFLICT,
+                "feature_in_production",
+                format!(
+                    "{name} was deleted and is still answered in production: somebody who may \
+                     switch toggles there has to switch it off first"
+                ),
+            ));
         }
         Some(_) => remove(sql, by, name)?,
         None => {}

@@ -10,7 +10,7 @@ use service::{
 };
 
 use super::{PRODUCTION, toggle};
-use crate::toggle::Toggle;
+use crate::{name::is_identifier, toggle::Toggle};
 
 service::statements! {
     LIST = "SELECT id, title, body, feature, created FROM release_note ORDER BY created DESC, id DESC";
@@ -21,6 +21,10 @@ service::statements! {
     DELETE = "DELETE FROM release_note WHERE id = ?1";
     DETACH = "UPDATE release_note SET feature = NULL WHERE feature = ?1";
 }
+
+/// The longest title and the longest text of a note, in bytes.
+const MAX_TITLE: usize = 1_000;
+const MAX_BODY: usize = 64 << 10;
 
 /// A release note.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +50,22 @@ pub struct Text {
     pub body: Option<String>,
     /// The feature that has to be on for somebody to see it.
     pub feature: Option<String>,
+}
+
+impl Text {
+    /// Checks the limits. There need not be such a feature.
+    fn check(&self) -> Result<(), Problem> {
+        if self.title.len() > MAX_TITLE {
+            return Err(Problem::invalid(format!("a title has at most {MAX_TITLE} bytes")));
+        }
+        if self.body.as_ref().is_some_and(|it| it.len() > MAX_BODY) {
+            return Err(Problem::invalid(format!("a text has at most {MAX_BODY} bytes")));
+        }
+        if self.feature.as_ref().is_some_and(|it| !is_identifier(it)) {
+            return Err(Problem::invalid("feature is not a valid name of a feature"));
+        }
+        Ok(())
+    }
 }
 
 /// All release notes, the newest first.
@@ -80,8 +100,9 @@ fn read(row: &Row<'_>) -> Result<Note, StorageError> {
 ///
 /// # Errors
 ///
-/// The database fails.
+/// 400 for a text that is too long.
 pub fn create(sql: &mut Sql<'_>, by: &str, text: &Text) -> Result<i64, Problem> {
+    text.check()?;
     let id = sql.next("release_note")?;
     let Text { title, body, feature } = text;
     let params = [
@@ -100,8 +121,9 @@ pub fn create(sql: &mut Sql<'_>, by: &str, text: &Text) -> Result<i64, Problem> 
 ///
 /// # Errors
 ///
-/// 404 where there is none.
+/// 400 for a text that is too long; 404 where there is none.
 pub fn edit(sql: &mut Sql<'_>, by: &str, id: i64, text: &Text) -> Result<(), Problem> {
+    text.check()?;
     let Text { title, body, feature } = text;
     let params = [id.into(), title.into(), body.as_deref().into(), feature.as_deref().into()];
     if sql.execute(UPDATE, &params)? == 0 {

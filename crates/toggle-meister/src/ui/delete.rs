@@ -56,6 +56,11 @@ impl Question {
     fn is_released(&self) -> bool {
         self.cells.last().is_some_and(|it| it.state == Is::On)
     }
+
+    /// Whether it is on for some users in production, so that its notes are published later.
+    fn is_rolling_out(&self) -> bool {
+        self.cells.last().is_some_and(Cell::is_partial)
+    }
 }
 
 /// `GET /ui/feature/{name}/delete`: asks before a feature is deleted.
@@ -107,7 +112,7 @@ pub(super) async fn delete(
     let (action, done) = if how.hard {
         (Action::HardDeleteFeature, "It is off everywhere from now on.")
     } else {
-        (Action::DeleteFeature, "It is answered as before for 14 days.")
+        (Action::DeleteFeature, "Programs get the same results as before for 14 days.")
     };
     visit.caller.require(action)?;
     let (by, of) = (visit.caller.name, name.clone());

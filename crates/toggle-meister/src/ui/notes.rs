@@ -1,5 +1,7 @@
 //! Release notes.
 
+use std::collections::BTreeSet;
+
 use askama::Template;
 use axum::{extract::State, response::Response};
 use serde::Deserialize;
@@ -17,6 +19,7 @@ use super::{
 use crate::{
     caller::Caller,
     model::note::{self, Note, Text},
+    name::is_identifier,
     role::Action,
     serve::DAY,
     store::Store,
@@ -93,7 +96,7 @@ pub(super) struct Draft {
 
 impl Draft {
     /// What is stored of it.
-    fn text(&self, store: &Store, errors: &mut Errors) -> Text {
+    fn text(&self, errors: &mut Errors) -> Text {
         let title = self.title.trim().to_owned();
         if title.is_empty() {
             errors.add("title", "No valid title");
@@ -102,9 +105,9 @@ impl Draft {
         let body = filled(&self.body.replace("\r\n", "\n"));
         let feature = filled(&self.feature);
         if let Some(name) = &feature
-            && !store.live.world().features.contains_key(name)
+            && !is_identifier(name)
         {
-            errors.add("feature", &format!("there is no feature {name}"));
+            errors.add("feature", "expected the name of a feature");
         }
         Text { title, body, feature }
     }
@@ -125,10 +128,12 @@ struct Editor {
 impl Editor {
     fn of(store: &Store, frame: Frame, id: Option<i64>, draft: Draft, errors: Errors) -> Self {
         let world = store.live.world();
-        // A note keeps its feature after that was deleted softly.
         let listed = world.features.values().map(|it| &it.feature);
-        let listed = listed.filter(|it| it.deleted.is_none() || it.name == draft.feature);
-        let features = listed.map(|it| it.name.clone()).collect();
+        let listed = listed.filter(|it| it.deleted.is_none()).map(|it| it.name.clone());
+        // A note keeps the feature that it has, even if that was deleted: without one, everybody
+        // would see it.
+        let own = filled(&draft.feature);
+        let features = listed.chain(own).collect::<BTreeSet<_>>().into_iter().collect();
         let preview = draft.preview.then(|| markdown::render(&draft.body));
         Self { frame, id, draft, features, preview, errors }
     }
@@ -167,7 +172,7 @@ pub(super) async fn create(
     if draft.preview {
         return page::html(&Editor::of(&store, frame, None, draft, errors));
     }
-    let text = draft.text(&store, &mut errors);
+    let text = draft.text(&mut errors);
     if !errors.is_empty() {
         return page::invalid(&Editor::of(&store, frame, None, draft, errors));
     }
@@ -201,7 +206,7 @@ pub(super) async fn save(
     if draft.preview {
         return page::html(&Editor::of(&store, frame, Some(id), draft, errors));
     }
-    let text = draft.text(&store, &mut errors);
+    let text = draft.text(&mut errors);
     if !errors.is_empty() {
         return page::invalid(&Editor::of(&store, frame, Some(id), draft, errors));
     }

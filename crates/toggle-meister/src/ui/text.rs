@@ -27,7 +27,7 @@ pub(super) fn thousands(number: i64) -> String {
 /// How long ago a time was, in days: an open page must not change each minute.
 pub(super) fn age(since: i64, now: i64) -> String {
     match now.saturating_sub(since) / DAY {
-        ..1 => "under a day".to_owned(),
+        ..1 => "less than a day".to_owned(),
         days => count(days, "day"),
     }
 }
@@ -106,9 +106,9 @@ mod tests {
         assert_eq!(thousands(-1_234_567), "-1,234,567");
         assert_eq!(count(1, "request"), "1 request");
         assert_eq!(count(1_000, "request"), "1,000 requests");
-        assert_eq!(age(0, DAY - 1), "under a day");
+        assert_eq!(age(0, DAY - 1), "less than a day");
         assert_eq!(age(0, DAY), "1 day");
-        assert_eq!(age(DAY, 0), "under a day", "the clock was set back");
+        assert_eq!(age(DAY, 0), "less than a day", "the clock was set back");
         assert_eq!(short(1_500), "1970-01-01 00:00 UTC");
         assert_eq!(day(9, 10), "yesterday");
         assert_eq!(day(1, 10), "1970-01-02");

@@ -234,7 +234,8 @@ pub(super) async fn create(
     let (name, by) = (new.name.trim().to_owned(), visit.caller.name.clone());
     let created = name.clone();
     let mut errors = Errors::default();
-    let result = store.write(move |sql| feature::create(sql, &by, &created)).await;
+    let may = visit.caller.require_toggle(&store, PRODUCTION).is_ok();
+    let result = store.write(move |sql| feature::create(sql, &by, &created, may)).await;
     match result {
         Ok(()) => {
             let message = format!("Created {name}. It is off everywhere.");

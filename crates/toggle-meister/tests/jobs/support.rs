@@ -76,7 +76,7 @@ pub(crate) async fn count(storage: &Storage, query: &'static str) -> i64 {
 
 /// Adds a feature, with a toggle in production.
 pub(crate) async fn add(storage: &Storage, name: &'static str, toggle: Toggle) {
-    let created = storage.write(move |sql| feature::create(sql, "jane", name)).await;
+    let created = storage.write(move |sql| feature::create(sql, "jane", name, true)).await;
     created.unwrap();
     write(storage, move |sql| {
         toggle::put(sql, name, "production", toggle)?;

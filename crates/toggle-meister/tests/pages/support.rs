@@ -115,7 +115,7 @@ impl Server {
     }
 
     pub(crate) async fn feature(&self, name: &'static str) {
-        let created = self.store().write(move |sql| feature::create(sql, "test", name));
+        let created = self.store().write(move |sql| feature::create(sql, "test", name, true));
         created.await.unwrap();
     }
 

@@ -104,12 +104,16 @@ async fn requests_are_counted_per_day_and_environment() {
         let today = &service::time::rfc3339(service::time::now())[..10];
         let day =
             |hits: i64, env: &str| json!({ "date": today, "hit_count": hits, "environment": env });
-        let all = json!({ "metrics": [day(3, "production"), day(2, "stage")] });
+        let all = json!({
+            "metrics": [day(3, "production"), day(2, "stage")],
+            "use": {"production": "used", "stage": "used"},
+        });
         service.get("/api/metrics/F1").await.is(200, all.clone());
         service.get("/api/metrics/f1?num_days=0").await.is(200, all);
-        let stage = service.get("/api/metrics/f1?environment=Stage").await;
-        stage.is(200, json!({ "metrics": [day(2, "stage")] }));
-        service.get("/api/metrics/unknown").await.is(200, json!({ "metrics": [] }));
+        let stage = service.get("/api/metrics/f1?environment=Stage").await.json();
+        assert_eq!(stage["metrics"], json!([day(2, "stage")]));
+        let unknown = json!({ "metrics": [], "use": {} });
+        service.get("/api/metrics/unknown").await.is(200, unknown);
         service.get("/api/metrics/a-b").await.says(400, "Not a valid feature name");
         for days in ["-1", "x", "", "99999999999"] {
             let path = format!("/api/metrics/f1?num_days={days}");

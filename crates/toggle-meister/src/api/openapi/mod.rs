@@ -145,7 +145,7 @@ pub const OPERATIONS: &[Operation] = &[
     },
     Operation {
         path: "/api/metrics/{feature}",
-        summary: "Counts the requests for a feature a day and environment",
+        summary: "Counts the requests for a feature a day and environment, and says where it is used",
         takes: &["num_days", "environment"],
         response: Some("Metrics"),
         ..GET

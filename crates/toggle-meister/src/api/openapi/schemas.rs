@@ -66,13 +66,22 @@ fn answers() -> Value {
             &["id", "title", "body", "feature", "date"],
         )),
         "CreatedNote": object(json!({ "id": number() }), &["id"]),
-        "Metrics": list_of("metrics", object(
+        "Metrics": object(
             json!({
-                "date": { "type": "string", "format": "date" }, "hit_count": number(),
-                "environment": string(),
+                "metrics": list(object(
+                    json!({
+                        "date": { "type": "string", "format": "date" }, "hit_count": number(),
+                        "environment": string(),
+                    }),
+                    &["date", "hit_count", "environment"],
+                )),
+                "use": {
+                    "type": "object",
+                    "additionalProperties": { "enum": ["used", "unused", "unknown"] },
+                },
             }),
-            &["date", "hit_count", "environment"],
-        )),
+            &["metrics", "use"],
+        ),
         "Employees": list_of("employees", employee(role())),
         "EditedEmployee": employee(json!({ "type": "integer", "minimum": 1, "maximum": 4 })),
         "Audit": list(object(

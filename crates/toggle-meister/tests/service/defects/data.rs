@@ -212,7 +212,7 @@ async fn d31_notes_of_a_feature_that_was_never_released_stay_unpublished() {
 async fn d33_strangers_store_nothing() {
     for service in services().await {
         service.feature("f").await;
-        let known = json!({ "metrics": [] });
+        let known = json!([]);
         for number in 0..50 {
             let path = format!(
                 "/api/envs/e{number}/toggles?feature=f&feature=g{number}&enrollment_id=i{number}"
@@ -221,8 +221,8 @@ async fn d33_strangers_store_nothing() {
             let path = format!("/api/envs/production/toggles?feature=g{number}");
             assert_eq!(service.public(&path).await.status, 200);
         }
-        service.get("/api/metrics/f").await.is(200, known.clone());
-        service.get("/api/metrics/g1").await.is(200, known);
+        assert_eq!(service.get("/api/metrics/f").await.json()["metrics"], known);
+        assert_eq!(service.get("/api/metrics/g1").await.json()["metrics"], known);
         let rows = "SELECT COUNT(*) FROM metric";
         let rows = service.change(move |sql| sql.query_one(rows, &[], |row| row.int(0)));
         assert_eq!(rows.await, Some(0));
