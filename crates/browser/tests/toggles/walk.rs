@@ -194,6 +194,8 @@ async fn somebody_who_may_only_read_is_refused_and_sees_what_others_change() {
     browser.wait("!document.querySelector('#list').innerText.includes('another_one')").await;
     assert!(browser.text().await.contains("new_checkout"));
     // An environment that somebody hides stays hidden, but production does not.
+    browser.open("/ui").await;
+    browser.wait_for("another_one").await;
     browser.tab_to("[value=dev]").await;
     browser.press(" ").await;
     let shown = "[...document.querySelectorAll('#list th')].map(it => it.innerText).join(' ')";

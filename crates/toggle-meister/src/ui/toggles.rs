@@ -35,8 +35,8 @@ use crate::{
 
 /// How many features a page has.
 const SHOWN: usize = 100;
-/// The cookie with the environments that somebody chose.
-const COOKIE: &str = "envs=";
+/// The cookie with the environments that somebody hides, so that new ones are seen.
+const COOKIE: &str = "hidden-envs=";
 /// The longest cookie; a browser drops one of more than 4,096 bytes.
 const LONGEST: usize = 3_000;
 
@@ -47,24 +47,27 @@ pub(super) struct Search {
     /// Whether only what is due for removal is shown.
     is_due: bool,
     skip: usize,
-    /// The environments, if the form was sent.
-    chosen: Option<Vec<String>>,
+    /// The environments that are hidden, if the form was sent.
+    hidden: Option<Vec<String>>,
 }
 
 impl Search {
     fn of(fields: Vec<(String, String)>) -> Self {
-        let (mut search, mut envs, mut is_sent) = (Self::default(), Vec::new(), false);
+        let (mut search, mut envs, mut shown) = (Self::default(), Vec::new(), Vec::new());
         for (name, value) in fields {
             match name.as_str() {
                 "q" => search.q = value,
                 "due" => search.is_due = true,
                 "skip" => search.skip = value.parse().unwrap_or_default(),
-                "env" => envs.push(value),
-                "chosen" => is_sent = true,
+                "of" => envs.push(value),
+                "env" => shown.push(value),
                 _ => {}
             }
         }
-        search.chosen = is_sent.then_some(envs);
+        if !envs.is_empty() {
+            envs.retain(|it| !shown.contains(it));
+            search.hidden = Some(envs);
+        }
         search
     }
 
@@ -124,7 +127,7 @@ pub(super) async fn list(
     Params(fields): Params<Vec<(String, String)>>,
 ) -> Result<Response, Problem> {
     let search = Search::of(fields);
-    let cookie = search.chosen.as_ref().map(|it| cookie(it));
+    let cookie = search.hidden.as_ref().map(|it| cookie(it));
     let page = page(&store, visit, &headers, search, New::default(), Errors::default());
     let mut response = page::html(&page)?;
     if let Some(cookie) = cookie.and_then(|it| HeaderValue::from_str(&it).ok()) {
@@ -144,9 +147,8 @@ fn page(
     let Visit { caller, frame } = visit;
     let now = time::now();
     let world = store.live.world();
-    let chosen = search.chosen.clone().or_else(|| remembered(headers));
-    let is_shown =
-        |env: &String| env == PRODUCTION || chosen.as_ref().is_none_or(|it| it.contains(env));
+    let hidden = search.hidden.clone().or_else(|| remembered(headers)).unwrap_or_default();
+    let is_shown = |env: &String| env == PRODUCTION || !hidden.contains(env);
     let envs = environments(&world);
     let choice = envs.iter().filter(|it| *it != PRODUCTION);
     let choice = choice.map(|it| (it.clone(), is_shown(it))).collect();
@@ -202,7 +204,7 @@ fn fits(name: &str, wanted: &str) -> bool {
     wanted.chars().filter(|it| !it.is_whitespace()).all(|it| letters.any(|letter| letter == it))
 }
 
-/// The environments that a browser remembers.
+/// The environments that a browser hides.
 fn remembered(headers: &HeaderMap) -> Option<Vec<String>> {
     let cookies = headers.get_all(header::COOKIE).iter().filter_map(|it| it.to_str().ok());
     let value = cookies.flat_map(|it| it.split("; ")).find_map(|it| it.strip_prefix(COOKIE))?;
@@ -210,8 +212,8 @@ fn remembered(headers: &HeaderMap) -> Option<Vec<String>> {
     Some(names.collect())
 }
 
-fn cookie(chosen: &[String]) -> String {
-    let names: Vec<String> = chosen.iter().map(|it| encoded(it)).collect();
+fn cookie(hidden: &[String]) -> String {
+    let names: Vec<String> = hidden.iter().map(|it| encoded(it)).collect();
     let names = Some(names.join(",")).filter(|it| it.len() <= LONGEST).unwrap_or_default();
     format!("{COOKIE}{names}; Path=/ui; Max-Age=31536000; HttpOnly; SameSite=Strict")
 }

@@ -55,14 +55,14 @@ async fn the_list_says_what_each_toggle_is_with_production_last() {
 }
 
 #[tokio::test]
-async fn a_browser_remembers_the_environments_that_were_chosen() {
+async fn a_browser_remembers_the_environments_that_were_hidden() {
     let server = Server::start().await;
     for env in ["stage", "größe"] {
         server.environment(env).await;
     }
     server.feature("f").await;
     let reader = Client::new(&server, Role::ReadOnly).await;
-    let chosen = reader.get("/ui?chosen=1&env=gr%C3%B6%C3%9Fe").await;
+    let chosen = reader.get("/ui?of=stage&of=gr%C3%B6%C3%9Fe&env=gr%C3%B6%C3%9Fe").await;
     let cookie = chosen.headers()["set-cookie"].to_str().unwrap().to_owned();
     assert!(cookie.contains("HttpOnly; SameSite=Strict"), "{cookie}");
     let has = |page: &str, env: &str| page.contains(&format!("<th scope=\"col\">{env}</th>"));
@@ -73,6 +73,9 @@ async fn a_browser_remembers_the_environments_that_were_chosen() {
     let again = html(reader.send(request).await).await;
     assert!(has(&again, "größe") && has(&again, PRODUCTION) && !has(&again, "stage"));
     assert!(has(&reader.page("/ui").await, "stage"), "without a cookie all are shown");
+    server.environment("new").await;
+    let request = reader.http.get(format!("{}/ui", server.url)).header("cookie", cookie);
+    assert!(has(&html(reader.send(request).await).await, "new"), "it was not hidden");
 }
 
 #[tokio::test]
