@@ -204,6 +204,13 @@ pub const OPTIONS: &[Opt] = &[
         "What the issuer is called on the page to sign in",
     ),
     opt(
+        "sign-in-steps-per-minute",
+        &["FLAGOPS_SIGN_IN_STEPS_PER_MINUTE"],
+        "60",
+        "How many steps of a sign-in a client address may take in a minute, two for each sign-in; \
+         0: no limit, for a server behind a proxy",
+    ),
+    opt(
         "audit-retention-days",
         &["FLAGOPS_AUDIT_RETENTION_DAYS"],
         "365",
@@ -245,9 +252,6 @@ pub struct Settings {
     pub secrets_keys: Option<Arc<Keys>>,
     /// How people sign in. `None`: they do not.
     pub sign_in: Option<SignInSettings>,
-    /// Whether PostgreSQL notifies this replica of changes. It would find them without, only
-    /// later; no option switches it off, but a test does.
-    pub notifications: bool,
     /// For how many days the audit trail is kept.
     pub audit_retention_days: i64,
 }
@@ -395,7 +399,6 @@ impl Values {
             secrets_provider: self.secrets_provider()?,
             secrets_keys: self.keys()?,
             sign_in: self.sign_in(listen)?,
-            notifications: true,
             audit_retention_days,
         };
         settings.check()?;
@@ -425,7 +428,14 @@ impl Values {
         let mut sessions = SessionOptions::new("flagops", key, url);
         sessions.dev = self.switch("dev")?;
         let service = crate::ui::NAME.to_owned();
-        let options = SignInOptions { service, github, oidc, ..SignInOptions::default() };
+        let steps = self.number("sign-in-steps-per-minute", 0, 1_000_000)?;
+        let options = SignInOptions {
+            service,
+            github,
+            oidc,
+            steps_per_minute: u32::try_from(steps).unwrap_or(u32::MAX),
+            ..SignInOptions::default()
+        };
         Ok(Some(SignInSettings { sessions, options }))
     }
 

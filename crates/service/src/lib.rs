@@ -5,6 +5,7 @@
 //! - [`signin`]: how people sign in, with GitHub or an issuer of OpenID Connect.
 //! - [`audit`]: who did what, and when.
 //! - [`lease`]: a job that one replica runs at a time.
+//! - [`limit`]: how often a client may attempt something.
 //! - [`metrics`]: metrics of HTTP requests.
 //! - [`page`]: pages for people: their frame, style sheet and script.
 //! - [`problem`]: errors as problem details.
@@ -15,6 +16,7 @@
 pub mod access;
 pub mod audit;
 pub mod lease;
+pub mod limit;
 pub mod metrics;
 pub mod page;
 pub mod problem;

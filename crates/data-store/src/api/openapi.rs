@@ -25,7 +25,7 @@ pub struct Operation {
     pub response: Option<&'static str>,
     /// The status of a success.
     pub success: u16,
-    /// The other statuses that are its own: 400, 401, 403 and 503 may come from any.
+    /// The other statuses that are its own: 400, 401, 403, 429 and 503 may come from any.
     pub failures: &'static [u16],
 }
 
@@ -373,7 +373,7 @@ fn describe(operation: &Operation) -> Value {
         }),
     };
     responses.insert(operation.success.to_string(), success);
-    for status in [400, 401, 403, 503].iter().chain(operation.failures) {
+    for status in [400, 401, 403, 429, 503].iter().chain(operation.failures) {
         responses.insert(status.to_string(), failure(operation, *status));
     }
     let mut described = json!({
@@ -409,6 +409,7 @@ fn failure(operation: &Operation, status: u16) -> Value {
         404 => "There is no such thing",
         412 => "The condition does not hold",
         413 => "The body is too long",
+        429 => "The address has sent too many invalid tokens: see the header Retry-After",
         501 => "The server keeps no secrets",
         _ => "The database is unavailable",
     };

@@ -1,5 +1,7 @@
 //! Tokens, permissions and the audit trail.
 
+use std::net::IpAddr;
+
 use flagops_store::api::openapi::OPERATIONS;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -197,4 +199,31 @@ async fn without_authentication_everybody_may_do_everything() {
     assert_eq!(response.status(), 200);
     let history = store.json("/api/fact/c0/k/history").await;
     assert_eq!(history["versions"][0]["by"], "anyone");
+}
+
+#[tokio::test]
+async fn a_client_address_sends_only_so_many_invalid_tokens() {
+    let store = crate::support::store().await;
+    let client = |address: [u8; 4]| {
+        let builder = crate::http::builder().local_address(IpAddr::from(address));
+        builder.build().unwrap()
+    };
+    let (one, two) = (client([127, 0, 0, 2]), client([127, 0, 0, 3]));
+    let send = async |client: &reqwest::Client, token: &str| {
+        let request = client.get(format!("{}/api/identity", store.url)).bearer_auth(token);
+        request.send().await.unwrap()
+    };
+    // It has 120 a minute, and some more while it sends them.
+    let mut last = send(&one, "wrong").await;
+    for _ in 0..1_000 {
+        if last.status() != StatusCode::UNAUTHORIZED {
+            break;
+        }
+        last = send(&one, "wrong").await;
+    }
+    assert_eq!(last.headers()["retry-after"], "1");
+    assert_eq!(problem(last, StatusCode::TOO_MANY_REQUESTS).await, "too_many_attempts");
+    let token = store.token(&["facts-read"], None).await;
+    assert_eq!(send(&one, &token).await.status(), 200, "a valid token is never rejected");
+    assert_eq!(send(&two, "wrong").await.status(), 401, "another address has its own limit");
 }

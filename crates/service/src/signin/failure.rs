@@ -2,7 +2,10 @@
 
 use std::error::Error;
 
-use axum::{http::StatusCode, response::Response};
+use axum::{
+    http::{StatusCode, header},
+    response::Response,
+};
 use oauth2::{RequestTokenError, basic::BasicRequestTokenError};
 
 use super::{
@@ -61,7 +64,14 @@ impl Failure {
             Self::Stale | Self::Cancelled(_) | Self::Problem(_) => {}
         }
         let text = self.to_string();
-        page(self.status(), &Message { frame, heading: "You are not signed in", text: &text })
+        let message = Message { frame, heading: "You are not signed in", text: &text };
+        let mut response = page(self.status(), &message);
+        if let Self::Problem(problem) = self
+            && let Some(seconds) = problem.retry_after()
+        {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds);
+        }
+        response
     }
 
     /// Says why a provider did not exchange a code for a token. Its response may contain secrets

@@ -15,6 +15,9 @@
 //! session <-- completed once <-- profile, allowed? <-- code <-- callback, same browser and state
 //! ```
 //!
+//! A client address can begin and complete only so many sign-ins in a minute
+//! ([`SignInOptions::steps_per_minute`]).
+//!
 //! Who may sign in is always limited. What somebody may do then is not a matter of the sign-in:
 //! see [`access`](crate::access).
 
@@ -33,7 +36,7 @@ use axum::{
     http::{
         HeaderMap, HeaderName, HeaderValue, Request, Response as HttpResponse, StatusCode, header,
     },
-    middleware::map_response,
+    middleware::{Next, from_fn_with_state, map_response},
     response::{IntoResponse as _, Redirect, Response},
     routing::{get, post},
 };
@@ -51,6 +54,7 @@ use self::{
 };
 use crate::{
     access::{Access, NewSession, Profile, Sessions, cross_site},
+    limit::Limit,
     page::Frame,
     problem::Problem,
 };
@@ -85,6 +89,7 @@ struct Shared {
     access: Access,
     sessions: Sessions,
     frame: Frame,
+    limit: Limit,
     github: Option<Github>,
     oidc: Option<Oidc>,
 }
@@ -96,7 +101,7 @@ impl SignIn {
     ///
     /// `access` has no sessions, an option is invalid, or everybody could sign in.
     pub fn new(access: Access, options: SignInOptions) -> Result<Self, SignInError> {
-        let SignInOptions { service, github, oidc, client } = options;
+        let SignInOptions { service, github, oidc, client, steps_per_minute } = options;
         let sessions = access.sessions().ok_or(SignInError::NoSessions)?.clone();
         let http = client.max_redirects(0).max_body(MAX_BODY).timeout(TIMEOUT).build()?;
         let redirect = |provider: Provider| {
@@ -116,16 +121,18 @@ impl SignIn {
             None => None,
         };
         let frame = Frame::outside(service);
-        Ok(Self(Arc::new(Shared { access, sessions, frame, github, oidc })))
+        let limit = Limit::per_minute(steps_per_minute);
+        Ok(Self(Arc::new(Shared { access, sessions, frame, limit, github, oidc })))
     }
 
     /// Its routes.
     pub fn router(&self) -> Router {
         Router::new()
-            .route("/login", get(show_login))
             .route("/auth/login", get(begin))
             .route("/auth/github/callback", get(complete_github))
             .route("/auth/oidc/callback", get(complete_oidc))
+            .route_layer(from_fn_with_state(self.clone(), limit))
+            .route("/login", get(show_login))
             .route("/auth/logout", post(sign_out))
             .layer(map_response(private))
             .with_state(self.clone())
@@ -291,6 +298,23 @@ async fn sign_out(
     sign_in.0.access.sign_out(&parts.headers).await?;
     let cookie = sessions.no_session_cookie().ok_or_else(no_cookie)?;
     Ok(([(header::SET_COOKIE, cookie)], Redirect::to("/login")).into_response())
+}
+
+/// Rejects the next step of a client that has taken too many: with a page for a browser, with
+/// problem details for everybody else.
+async fn limit(
+    State(sign_in): State<SignIn>,
+    request: axum::extract::Request,
+    next: Next,
+) -> Response {
+    let Err(problem) = sign_in.0.limit.check(request.extensions()) else {
+        return next.run(request).await;
+    };
+    let accept = request.headers().get(header::ACCEPT).and_then(|it| it.to_str().ok());
+    if accept.is_some_and(|it| it.contains("text/html")) {
+        return Failure::Problem(problem).page(&sign_in.0.frame);
+    }
+    problem.into_response()
 }
 
 /// Keeps responses out of caches, and codes out of the header `referer`.
