@@ -582,7 +582,23 @@ mod tests {
     }
 
     #[test]
-    fn variables_of_the_original_are_read_by_both_of_their_names() {
+    fn d30_variables_of_the_original_are_read_by_both_of_their_names() {
+        let known: Vec<_> = OPTIONS.iter().flat_map(|it| it.variables).collect();
+        for (documented, read) in [
+            ("FLAGOPS_SECRET_PROVIDER", "SECRETS_PROVIDER"),
+            ("FLAGOPS_ASM_DELETION_RECOVERY", "SECRETS_ASM_DELETION_RECOVERY_DAYS"),
+            ("FLAGOPS_FACT_PROVIDER", "FACTS_PROVIDER"),
+            ("FLAGOPS_POSTGRES_DB_DSN", "USER_DB_DSN"),
+            ("FLAGOPS_USER_SESSION_SALT", "USER_DB_SIGNING_SECRET"),
+            ("FLAGOPS_GITHUB_OAUTH_CLIENT_KEY", "OAUTH_GITHUB_CLIENT_KEY"),
+            ("FLAGOPS_GITHUB_OAUTH_CLIENT_SECRET", "OAUTH_GITHUB_CLIENT_SECRET"),
+            ("FLAGOPS_HOSTNAME", "OAUTH_HOSTNAME"),
+        ] {
+            for name in [documented, read] {
+                let options = known.iter().filter(|it| **it == &name).count();
+                assert_eq!(options, 1, "{name}");
+            }
+        }
         for name in ["FLAGOPS_POSTGRES_DB_DSN", "USER_DB_DSN"] {
             let settings = read(&[(name, "postgres://u:hunter2@db/x?sslmode=disable")]).unwrap();
             assert_eq!(settings.database.to_string(), "PostgreSQL at db");

@@ -10,4 +10,5 @@ mod http;
 mod import;
 mod kill;
 mod program;
+mod start;
 mod trace;

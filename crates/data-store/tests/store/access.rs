@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::support::{client, problem, settings, start, stores};
 
 #[tokio::test]
-async fn each_path_needs_its_permissions() {
+async fn d37_each_path_needs_its_permissions() {
     let store = crate::support::store().await;
     let all: Vec<&str> = flagops_store::PERMISSIONS.iter().map(|it| it.id).collect();
     for operation in OPERATIONS {
@@ -89,7 +89,7 @@ async fn a_token_is_limited_to_its_prefixes() {
     // It makes no token that may see more.
     for prefixes in [json!(null), json!(["us-"]), json!(["eu-", "u"]), json!([""])] {
         let new = json!({ "name": "x", "permissions": ["facts-read"], "prefixes": prefixes });
-        problem(send(Method::POST, "/api/token", new).await, StatusCode::BAD_REQUEST).await;
+        problem(send(Method::POST, "/api/token", new).await, StatusCode::FORBIDDEN).await;
     }
     let new = json!({ "name": "x", "permissions": ["facts-read"], "prefixes": ["eu-1"] });
     assert_eq!(send(Method::POST, "/api/token", new).await.status(), StatusCode::CREATED);
@@ -159,6 +159,37 @@ async fn nobody_hands_out_more_than_they_have() {
     problem(create(json!(["admin"])).await, StatusCode::FORBIDDEN).await;
     problem(create(json!(["facts-read", "facts-write"])).await, StatusCode::FORBIDDEN).await;
     problem(create(json!([])).await, StatusCode::BAD_REQUEST).await;
+}
+
+#[tokio::test]
+async fn nobody_revokes_a_token_that_may_do_more_than_they() {
+    let store = crate::support::store().await;
+    let made = async |permissions: &[&str], prefixes: Option<&[&str]>| {
+        let token = store.token(permissions, prefixes).await;
+        let tokens = store.json("/api/token").await;
+        (token, tokens.as_array().unwrap().last().unwrap()["id"].as_i64().unwrap())
+    };
+    let (writer, own) = made(&["users-write", "facts-read"], None).await;
+    let (limited, _) = made(&["users-write", "facts-read"], Some(&["eu-"])).await;
+    let (_, admin) = made(&["admin"], None).await;
+    let (_, more) = made(&["facts-read", "facts-write"], None).await;
+    let (_, elsewhere) = made(&["facts-read"], Some(&["us-"])).await;
+    let (_, within) = made(&["facts-read"], Some(&["eu-west-"])).await;
+    let (_, everywhere) = made(&["facts-read"], None).await;
+    let revoke = async |token: &str, id: i64| {
+        let request = store.request_with(token, Method::DELETE, &format!("/api/token/{id}"));
+        request.send().await.unwrap()
+    };
+    for id in [admin, more] {
+        problem(revoke(&writer, id).await, StatusCode::FORBIDDEN).await;
+    }
+    for id in [elsewhere, everywhere, own] {
+        problem(revoke(&limited, id).await, StatusCode::FORBIDDEN).await;
+    }
+    assert_eq!(revoke(&limited, within).await.status(), 200);
+    for id in [elsewhere, everywhere, own] {
+        assert_eq!(revoke(&writer, id).await.status(), 200);
+    }
 }
 
 #[tokio::test]

@@ -94,7 +94,7 @@ async fn erasing_an_identity_erases_its_history_and_the_audit_keeps_that() {
 }
 
 #[tokio::test]
-async fn a_list_tells_only_what_the_token_may_know() {
+async fn d24_a_list_tells_only_what_the_token_may_know() {
     for store in stores().await {
         store.fact("eu-1", "k", "v").await;
         store.put("/api/secret/eu-2/k", json!({ "value": "v" })).await;

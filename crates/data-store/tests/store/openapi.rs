@@ -8,7 +8,7 @@ use reqwest::{Method, StatusCode};
 use crate::support::{client, store};
 
 #[tokio::test]
-async fn each_described_operation_exists() {
+async fn d37_each_described_operation_exists() {
     let store = store().await;
     for operation in OPERATIONS {
         let path = operation.path.replace(['{', '}'], "");
