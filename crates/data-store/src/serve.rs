@@ -179,11 +179,7 @@ pub async fn start(settings: &Settings) -> Result<Running, StartError> {
     let days = settings.audit_retention_days;
     jobs.spawn(every(PURGE_EVERY, store.clone(), async move |store| purge(store, days).await));
     let wake = store.wake();
-    let listening = if settings.notifications {
-        store.storage().listen(fact::CHANGES, move || wake.notify_one())
-    } else {
-        None
-    };
+    let listening = store.storage().listen(fact::CHANGES, move || wake.notify_one());
     Ok(Running { server, store, jobs, _listening: listening })
 }
 

@@ -171,6 +171,13 @@ pub const OPTIONS: &[Opt] = &[
         "What the issuer is called on the page to sign in",
     ),
     opt(
+        "sign-in-steps-per-minute",
+        &["FLAGOPS_SIGN_IN_STEPS_PER_MINUTE"],
+        "60",
+        "How many steps of a sign-in a client address may take in a minute, two for each sign-in; \
+         0: no limit, for a server behind a proxy",
+    ),
+    opt(
         "audit-retention-days",
         &["FLAGOPS_AUDIT_RETENTION_DAYS"],
         "365",
@@ -203,9 +210,6 @@ pub struct Settings {
     pub secrets_keys: Option<Arc<Keys>>,
     /// How people sign in. `None`: they do not.
     pub sign_in: Option<SignInSettings>,
-    /// Whether PostgreSQL notifies this replica of changes. It would find them without, only
-    /// later; no option switches it off, but a test does.
-    pub notifications: bool,
     /// For how many days the audit trail is kept.
     pub audit_retention_days: i64,
 }
@@ -256,15 +260,14 @@ impl Settings {
             database: values.database("database", "database-ca-file")?,
             secrets_provider: secrets_provider(values)?,
             secrets_keys: keys(values)?,
-            sign_in: sign_in(values, &serving),
-            notifications: true,
+            sign_in: sign_in(values, &serving)?,
             audit_retention_days: values.number("audit-retention-days", 1, 36_500)?,
             serving,
         })
     }
 }
 
-fn sign_in(values: &Values, serving: &Serving) -> Option<SignInSettings> {
+fn sign_in(values: &Values, serving: &Serving) -> Result<Option<SignInSettings>, SettingsError> {
     let github = values.optional("github-client-id").map(|client_id| GithubOptions {
         url: values.text("github-url"),
         api_url: values.text("github-api-url"),
@@ -280,15 +283,22 @@ fn sign_in(values: &Values, serving: &Serving) -> Option<SignInSettings> {
         ..OidcOptions::new(issuer, values.text("oidc-client-id"), secret)
     });
     if github.is_none() && oidc.is_none() {
-        return None;
+        return Ok(None);
     }
+    let steps = values.number("sign-in-steps-per-minute", 0, 1_000_000)?;
     let url = values.optional("public-url").unwrap_or_else(|| format!("http://{}", serving.listen));
     let key = values.secret("session-key");
     let mut sessions = SessionOptions::new("flagops", key, url);
     sessions.dev = serving.dev;
     let service = crate::ui::NAME.to_owned();
-    let options = SignInOptions { service, github, oidc, ..SignInOptions::default() };
-    Some(SignInSettings { sessions, options })
+    let options = SignInOptions {
+        service,
+        github,
+        oidc,
+        steps_per_minute: u32::try_from(steps).unwrap_or(u32::MAX),
+        ..SignInOptions::default()
+    };
+    Ok(Some(SignInSettings { sessions, options }))
 }
 
 fn secrets_provider(values: &Values) -> Result<SecretsProvider, SettingsError> {
@@ -358,7 +368,23 @@ mod tests {
     }
 
     #[test]
-    fn variables_of_the_original_are_read_by_both_of_their_names() {
+    fn d30_variables_of_the_original_are_read_by_both_of_their_names() {
+        let known: Vec<_> = OPTIONS.iter().flat_map(|it| it.variables).collect();
+        for (documented, read) in [
+            ("FLAGOPS_SECRET_PROVIDER", "SECRETS_PROVIDER"),
+            ("FLAGOPS_ASM_DELETION_RECOVERY", "SECRETS_ASM_DELETION_RECOVERY_DAYS"),
+            ("FLAGOPS_FACT_PROVIDER", "FACTS_PROVIDER"),
+            ("FLAGOPS_POSTGRES_DB_DSN", "USER_DB_DSN"),
+            ("FLAGOPS_USER_SESSION_SALT", "USER_DB_SIGNING_SECRET"),
+            ("FLAGOPS_GITHUB_OAUTH_CLIENT_KEY", "OAUTH_GITHUB_CLIENT_KEY"),
+            ("FLAGOPS_GITHUB_OAUTH_CLIENT_SECRET", "OAUTH_GITHUB_CLIENT_SECRET"),
+            ("FLAGOPS_HOSTNAME", "OAUTH_HOSTNAME"),
+        ] {
+            for name in [documented, read] {
+                let options = known.iter().filter(|it| **it == &name).count();
+                assert_eq!(options, 1, "{name}");
+            }
+        }
         for name in ["FLAGOPS_POSTGRES_DB_DSN", "USER_DB_DSN"] {
             let settings = read(&[(name, "postgres://u:hunter2@db/x?sslmode=disable")]).unwrap();
             assert_eq!(settings.database.to_string(), "PostgreSQL at db");

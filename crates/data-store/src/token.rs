@@ -2,7 +2,7 @@
 
 use secrecy::SecretString;
 use service::{
-    access::{Access, NewToken, Principal},
+    access::{Access, NewToken, Principal, Token},
     problem::Problem,
 };
 
@@ -18,20 +18,7 @@ pub async fn create(
     new: NewToken,
 ) -> Result<(i64, SecretString), Problem> {
     principal.require("users-write")?;
-    // Nobody hands out more than they have.
-    for permission in &new.permissions {
-        principal.require(permission)?;
-    }
-    if let Some(own) = principal.prefixes() {
-        let within = |prefix: &String| own.iter().any(|it| prefix.starts_with(it));
-        if !new.prefixes.as_ref().is_some_and(|it| it.iter().all(within)) {
-            return Err(Problem::invalid(format!(
-                "your token is limited to identities that begin with {}, so the new one needs \
-                 prefixes within these",
-                own.join(", ")
-            )));
-        }
-    }
+    principal.require_to_manage(&new.permissions, new.prefixes.as_deref())?;
     access.create_token(new, principal.name()).await
 }
 
@@ -39,10 +26,12 @@ pub async fn create(
 ///
 /// # Errors
 ///
-/// 403 without the permission, 404 for a token that does not exist, 503 where the database is
-/// unavailable.
+/// 403 without the permission, or for a token that may do more than who revokes it; 404 for a token that
+/// does not exist; 503 where the database is unavailable.
 pub async fn revoke(access: &Access, principal: &Principal, id: u64) -> Result<(), Problem> {
     principal.require("users-write")?;
     let id = i64::try_from(id).unwrap_or(i64::MAX);
-    access.revoke_token(id, principal.name()).await
+    let by = principal.clone();
+    let allowed = move |it: &Token| by.require_to_manage(&it.permissions, it.prefixes.as_deref());
+    access.revoke_token(id, principal.name(), allowed).await
 }

@@ -7,6 +7,7 @@
 //! - [`command`]: commands that the programs have alike.
 //! - [`health`]: the check that an image has for its service.
 //! - [`lease`]: a job that one replica runs at a time.
+//! - [`limit`]: how often a client may attempt something.
 //! - [`metrics`]: metrics of HTTP requests.
 //! - [`openapi`]: descriptions of APIs.
 //! - [`page`]: pages for people: their frame, style sheet and script.
@@ -23,6 +24,7 @@ pub mod audit;
 pub mod command;
 pub mod health;
 pub mod lease;
+pub mod limit;
 pub mod metrics;
 pub mod openapi;
 pub mod page;

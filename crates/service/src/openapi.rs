@@ -28,7 +28,7 @@ pub struct Operation {
     pub response: Option<&'static str>,
     /// The status of a success.
     pub success: u16,
-    /// The other statuses that are its own: 400 and 503 may come from any, and 401 and 403 from
+    /// The other statuses that are its own: 400 and 503 may come from any, and 401, 403 and 429 from
     /// any that is not public.
     pub failures: &'static [u16],
 }
@@ -150,7 +150,8 @@ impl Api {
             .collect();
         let mut responses = Map::new();
         responses.insert(operation.success.to_string(), success(operation));
-        let usual: &[u16] = if operation.is_public { &[400, 503] } else { &[400, 401, 403, 503] };
+        let usual: &[u16] =
+            if operation.is_public { &[400, 503] } else { &[400, 401, 403, 429, 503] };
         for status in usual.iter().chain(operation.failures) {
             let own = (self.failure)(operation, *status);
             responses.insert(status.to_string(), own.unwrap_or_else(|| failure(*status)));

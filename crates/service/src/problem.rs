@@ -1,6 +1,6 @@
 //! Errors as problem details ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)).
 
-use std::error::Error;
+use std::{error::Error, time::Duration};
 
 use axum::{
     http::{HeaderValue, StatusCode, header},
@@ -27,6 +27,9 @@ pub struct Problem {
     detail: String,
     /// A word for programs, which does not change.
     code: &'static str,
+    /// After how many seconds to try again, for the header `retry-after`.
+    #[serde(skip)]
+    retry_after: Option<u64>,
 }
 
 impl Problem {
@@ -39,6 +42,7 @@ impl Problem {
             status: status.as_u16(),
             detail: detail.into(),
             code,
+            retry_after: (status == StatusCode::SERVICE_UNAVAILABLE).then_some(1),
         }
     }
 
@@ -46,6 +50,17 @@ impl Problem {
     #[must_use]
     pub fn invalid(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "invalid_request", detail)
+    }
+
+    /// 429: the client has attempted something too often.
+    #[must_use]
+    pub fn too_many_attempts(wait: Duration) -> Self {
+        let seconds = wait.as_millis().div_ceil(1_000).max(1);
+        let detail = format!("too many attempts from your address: try again in {seconds} s");
+        Self {
+            retry_after: u64::try_from(seconds).ok(),
+            ..Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_attempts", detail)
+        }
     }
 
     /// The status of the response.
@@ -71,6 +86,11 @@ impl Problem {
     pub fn detail(&self) -> &str {
         &self.detail
     }
+
+    /// The value of the header `retry-after`.
+    pub(crate) fn retry_after(&self) -> Option<HeaderValue> {
+        self.retry_after.map(HeaderValue::from)
+    }
 }
 
 impl IntoResponse for Problem {
@@ -82,8 +102,8 @@ impl IntoResponse for Problem {
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        if let Some(seconds) = self.retry_after() {
+            headers.insert(header::RETRY_AFTER, seconds);
         }
         // For a layer that shows it in another form.
         response.extensions_mut().insert(self);

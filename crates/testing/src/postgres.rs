@@ -61,6 +61,20 @@ impl Postgres {
         Some(server.url_of(&name))
     }
 
+    /// Runs a program of PostgreSQL, such as `psql`, to its end and returns what it prints.
+    ///
+    /// # Panics
+    ///
+    /// The program is not installed, or fails.
+    #[must_use]
+    pub fn run(program: &str, arguments: &[&str]) -> String {
+        let file = find(program, &installations()).expect("the program is installed");
+        let output = Command::new(file).args(arguments).output().expect("it can be started");
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{program} failed: {error}");
+        String::from_utf8(output.stdout).expect("it prints text")
+    }
+
     /// The URL of a database that is always there.
     #[must_use]
     pub fn url(&self) -> String {

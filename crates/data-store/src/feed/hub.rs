@@ -178,6 +178,16 @@ impl Hub {
         register.sequence = register.sequence.max(sequence);
     }
 
+    /// Begins again at the number `sequence`: another database has taken the place of the one
+    /// whose changes were handed out, and every subscriber has to read anew.
+    pub(super) fn restart(&self, sequence: i64) {
+        let mut register = self.lock();
+        register.sequence = sequence;
+        for entry in register.entries.values_mut() {
+            entry.behind = true;
+        }
+    }
+
     /// The open streams.
     #[must_use]
     pub fn subscribers(&self) -> Vec<Subscriber> {

@@ -28,8 +28,12 @@ use super::{
 /// keeps the connection, and a broken one is noticed.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-/// A stream of server-sent events. It ends when its token is revoked and when the server shuts
-/// down.
+/// How often a stream looks whether its subscriber may still read it. A change of tokens or
+/// permissions is noticed at once; that a token or a session expires is not a change.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// A stream of server-sent events. It ends when its token or session expires or is revoked, and
+/// when the server shuts down.
 pub struct Stream {
     place: Place,
     /// What is to be written first.
@@ -41,6 +45,7 @@ pub struct Stream {
     changes: watch::Receiver<i64>,
     draining: Draining,
     idle: Instant,
+    look: Instant,
     ended: bool,
 }
 
@@ -68,6 +73,7 @@ impl Stream {
             headers: copies.collect(),
             draining,
             idle: Instant::now() + KEEP_ALIVE,
+            look: Instant::now() + LOOK,
             ended: false,
         }
     }
@@ -111,26 +117,30 @@ impl Stream {
                     None => self.ended = true,
                 },
                 changed = self.changes.changed() => {
-                    if changed.is_err() || !self.is_allowed().await {
-                        self.end("the token was revoked, or may no longer read facts");
+                    if changed.is_err() {
+                        self.end("the server is shutting down");
+                    } else {
+                        self.look().await;
                     }
                 }
+                () = sleep_until(self.look) => self.look().await,
                 () = self.draining.clone().begun() => self.end("the server is shutting down"),
                 () = sleep_until(self.idle) => self.queue.push_back(Bytes::from_static(b":\n\n")),
             }
         }
     }
 
-    /// Whether the subscriber may go on, after tokens or permissions have changed. While the
-    /// database is unavailable, it may.
-    async fn is_allowed(&self) -> bool {
-        match self.access.principal(&self.headers).await {
-            Ok(principal) => {
-                let allowed = principal.may("facts-read");
-                self.place.set_principal(principal);
-                allowed
-            }
-            Err(problem) => problem.status().is_server_error(),
+    /// Ends the stream if the subscriber may no longer read it. While the database is unavailable,
+    /// it may.
+    async fn look(&mut self) {
+        self.look = Instant::now() + LOOK;
+        match self.access.still(&self.headers).await.and_then(|principal| {
+            principal.require("facts-read")?;
+            Ok(principal)
+        }) {
+            Ok(principal) => self.place.set_principal(principal),
+            Err(problem) if problem.status().is_server_error() => {}
+            Err(problem) => self.end(problem.detail()),
         }
     }
 

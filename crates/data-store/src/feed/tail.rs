@@ -20,6 +20,9 @@ const POLL: Duration = Duration::from_millis(500);
 
 /// Reads changes from the database, whoever made them, and publishes them, after `note` has
 /// seen them. `wake` is a hint that there may be some; none is lost without it. Never returns.
+///
+/// A number that is less than one that was read before means that a backup was restored. What is
+/// known of the database is forgotten then, and every subscriber is told to read anew.
 pub async fn tail(
     storage: Storage,
     hub: Hub,
@@ -28,10 +31,19 @@ pub async fn tail(
     note: impl Fn(&[fact::Change]),
 ) {
     let mut available = true;
+    let mut last_version = 0;
     loop {
         match read(&storage, hub.sequence()).await {
-            Ok((changes, version)) => {
+            Ok(State { changes, sequence, version }) => {
                 available = true;
+                if sequence < hub.sequence() || version < last_version {
+                    tracing::warn!("the database was restored: all streams begin anew");
+                    last_version = version;
+                    hub.restart(sequence);
+                    access.restart(version);
+                    continue;
+                }
+                last_version = version;
                 access.refresh(version);
                 if let Some(last) = changes.last() {
                     let last = last.number;
@@ -52,6 +64,20 @@ pub async fn tail(
     }
 }
 
-async fn read(storage: &Storage, after: i64) -> Result<(Vec<fact::Change>, i64), StorageError> {
-    storage.read(move |sql| Ok((fact::changes(sql, after, PAGE)?, sql.last("access")?))).await
+/// What was read at one moment.
+struct State {
+    changes: Vec<fact::Change>,
+    /// The number of the last change.
+    sequence: i64,
+    /// The number of the last change of tokens, people or permissions.
+    version: i64,
+}
+
+async fn read(storage: &Storage, after: i64) -> Result<State, StorageError> {
+    let read = storage.read(move |sql| {
+        let changes = fact::changes(sql, after, PAGE)?;
+        let (sequence, version) = (sql.last(fact::CHANGES)?, sql.last("access")?);
+        Ok(State { changes, sequence, version })
+    });
+    read.await
 }

@@ -5,6 +5,7 @@ use axum::{extract::State, response::Response};
 use service::{
     page::{self, Frame, Visit},
     problem::Problem,
+    storage::Database,
     time,
 };
 
@@ -47,11 +48,14 @@ impl From<Subscriber> for Row {
 struct Streams {
     frame: Frame,
     rows: Vec<Row>,
+    /// Whether there may be other replicas, whose streams are not listed.
+    is_one_of_several: bool,
 }
 
 /// `GET /ui/streams`: who is connected to this replica.
 pub(super) async fn list(State(store): State<Store>, visit: Visit) -> Result<Response, Problem> {
     visit.principal.require("admin")?;
     let rows = store.hub().subscribers().into_iter().map(Row::from).collect();
-    page::html(&Streams { frame: visit.frame, rows })
+    let is_one_of_several = matches!(store.storage().database(), Database::Postgres(_));
+    page::html(&Streams { frame: visit.frame, rows, is_one_of_several })
 }

@@ -31,7 +31,8 @@ impl New {
 #[template(path = "tokens.html")]
 struct Tokens {
     frame: Frame,
-    list: Vec<Token>,
+    /// With whether the visitor may revoke it.
+    list: Vec<(Token, bool)>,
     permissions: Vec<Permission>,
     may_write: bool,
     /// The name of a token that was made, and the token.
@@ -48,11 +49,16 @@ pub(super) async fn list(State(store): State<Store>, visit: Visit) -> Result<Res
 async fn page(store: &Store, visit: Visit, new: New, errors: Errors) -> Result<Tokens, Problem> {
     let Visit { principal, frame } = visit;
     principal.require("users-read")?;
-    let list = store.access().tokens().await?;
+    let may_write = principal.may("users-write");
+    let list = store.access().tokens().await?.into_iter().map(|it| {
+        let may_manage = principal.require_to_manage(&it.permissions, it.prefixes.as_deref());
+        let may_revoke = may_write && may_manage.is_ok();
+        (it, may_revoke)
+    });
+    let list = list.collect();
     let known = store.access().permissions().iter();
     // Nobody hands out more than they have.
     let permissions = known.filter(|it| principal.may(it.id)).copied().collect();
-    let may_write = principal.may("users-write");
     Ok(Tokens { frame, list, permissions, may_write, made: None, new, errors })
 }
 
@@ -96,8 +102,7 @@ pub(super) async fn create(
             expires,
         };
         let made = token::create(store.access(), &visit.principal, wanted).await;
-        let field = if visit.principal.prefixes().is_some() { "prefixes" } else { "name" };
-        if let Some((_, token)) = errors.check(field, made)? {
+        if let Some((_, token)) = errors.check("name", made)? {
             let mut page = page(&store, visit, New::default(), errors).await?;
             page.made = Some((new.name, token));
             return page::html(&page);

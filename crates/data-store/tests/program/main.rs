@@ -12,4 +12,5 @@ mod import;
 mod kill;
 mod manifests;
 mod program;
+mod start;
 mod trace;

@@ -31,6 +31,16 @@ impl Program {
             .with("FLAGOPS_SECRETS_KEYS", &keys)
     }
 
+    /// In an empty folder, without options.
+    pub(crate) fn empty() -> Self {
+        Self { folder: tempfile::tempdir().unwrap(), variables: Vec::new() }
+    }
+
+    /// The value of a variable that was set.
+    pub(crate) fn variable(&self, name: &str) -> &str {
+        &self.variables.iter().find(|it| it.0 == name).unwrap().1
+    }
+
     /// On each database that is installed.
     pub(crate) fn on_each() -> Vec<Self> {
         let mut programs = vec![Self::new()];

@@ -1,5 +1,7 @@
 //! Tokens, permissions and the audit trail.
 
+use std::net::IpAddr;
+
 use flagops_store::api::openapi::OPERATIONS;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -7,7 +9,7 @@ use serde_json::{Value, json};
 use crate::support::{client, problem, settings, start, stores};
 
 #[tokio::test]
-async fn each_path_needs_its_permissions() {
+async fn d37_each_path_needs_its_permissions() {
     let store = crate::support::store().await;
     let all: Vec<&str> = flagops_store::PERMISSIONS.iter().map(|it| it.id).collect();
     for operation in OPERATIONS {
@@ -87,7 +89,7 @@ async fn a_token_is_limited_to_its_prefixes() {
     // It makes no token that may see more.
     for prefixes in [json!(null), json!(["us-"]), json!(["eu-", "u"]), json!([""])] {
         let new = json!({ "name": "x", "permissions": ["facts-read"], "prefixes": prefixes });
-        problem(send(Method::POST, "/api/token", new).await, StatusCode::BAD_REQUEST).await;
+        problem(send(Method::POST, "/api/token", new).await, StatusCode::FORBIDDEN).await;
     }
     let new = json!({ "name": "x", "permissions": ["facts-read"], "prefixes": ["eu-1"] });
     assert_eq!(send(Method::POST, "/api/token", new).await.status(), StatusCode::CREATED);
@@ -160,6 +162,37 @@ async fn nobody_hands_out_more_than_they_have() {
 }
 
 #[tokio::test]
+async fn nobody_revokes_a_token_that_may_do_more_than_they() {
+    let store = crate::support::store().await;
+    let made = async |permissions: &[&str], prefixes: Option<&[&str]>| {
+        let token = store.token(permissions, prefixes).await;
+        let tokens = store.json("/api/token").await;
+        (token, tokens.as_array().unwrap().last().unwrap()["id"].as_i64().unwrap())
+    };
+    let (writer, own) = made(&["users-write", "facts-read"], None).await;
+    let (limited, _) = made(&["users-write", "facts-read"], Some(&["eu-"])).await;
+    let (_, admin) = made(&["admin"], None).await;
+    let (_, more) = made(&["facts-read", "facts-write"], None).await;
+    let (_, elsewhere) = made(&["facts-read"], Some(&["us-"])).await;
+    let (_, within) = made(&["facts-read"], Some(&["eu-west-"])).await;
+    let (_, everywhere) = made(&["facts-read"], None).await;
+    let revoke = async |token: &str, id: i64| {
+        let request = store.request_with(token, Method::DELETE, &format!("/api/token/{id}"));
+        request.send().await.unwrap()
+    };
+    for id in [admin, more] {
+        problem(revoke(&writer, id).await, StatusCode::FORBIDDEN).await;
+    }
+    for id in [elsewhere, everywhere, own] {
+        problem(revoke(&limited, id).await, StatusCode::FORBIDDEN).await;
+    }
+    assert_eq!(revoke(&limited, within).await.status(), 200);
+    for id in [elsewhere, everywhere, own] {
+        assert_eq!(revoke(&writer, id).await.status(), 200);
+    }
+}
+
+#[tokio::test]
 async fn d33_the_audit_has_pages_and_filters() {
     for store in stores().await {
         for number in 0..5 {
@@ -197,4 +230,31 @@ async fn without_authentication_everybody_may_do_everything() {
     assert_eq!(response.status(), 200);
     let history = store.json("/api/fact/c0/k/history").await;
     assert_eq!(history["versions"][0]["by"], "anyone");
+}
+
+#[tokio::test]
+async fn a_client_address_sends_only_so_many_invalid_tokens() {
+    let store = crate::support::store().await;
+    let client = |address: [u8; 4]| {
+        let builder = crate::http::builder().local_address(IpAddr::from(address));
+        builder.build().unwrap()
+    };
+    let (one, two) = (client([127, 0, 0, 2]), client([127, 0, 0, 3]));
+    let send = async |client: &reqwest::Client, token: &str| {
+        let request = client.get(format!("{}/api/identity", store.url)).bearer_auth(token);
+        request.send().await.unwrap()
+    };
+    // It has 120 a minute, and some more while it sends them.
+    let mut last = send(&one, "wrong").await;
+    for _ in 0..1_000 {
+        if last.status() != StatusCode::UNAUTHORIZED {
+            break;
+        }
+        last = send(&one, "wrong").await;
+    }
+    assert_eq!(last.headers()["retry-after"], "1");
+    assert_eq!(problem(last, StatusCode::TOO_MANY_REQUESTS).await, "too_many_attempts");
+    let token = store.token(&["facts-read"], None).await;
+    assert_eq!(send(&one, &token).await.status(), 200, "a valid token is never rejected");
+    assert_eq!(send(&two, "wrong").await.status(), 401, "another address has its own limit");
 }

@@ -4,7 +4,9 @@
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
-use crate::support::{client, encode, problem, store, stores};
+use service::storage::{Storage, StorageError};
+
+use crate::support::{client, databases, encode, problem, settings, start, store, stores};
 
 #[tokio::test]
 async fn d2_deleting_a_fact_deletes_no_other() {
@@ -69,6 +71,51 @@ async fn d12_a_colon_separates_nothing() {
         store.fact("a", "b:x", "2").await;
         assert_eq!(store.json("/api/fact/a:b").await, json!({ "x": "1" }));
         assert_eq!(store.json("/api/fact/a").await, json!({ "b:x": "2" }));
+    }
+}
+
+#[tokio::test]
+async fn d13_a_read_sees_one_state_while_others_write_and_erase() {
+    for store in stores().await {
+        let writing = async {
+            for number in 0..50 {
+                let both = json!({ "a": number.to_string(), "b": number.to_string() });
+                assert_eq!(store.patch("/api/fact/c0", both).await.status(), 200);
+                if number % 10 == 9 {
+                    store.delete("/api/identity/c0").await;
+                }
+            }
+        };
+        let reading = async {
+            for _ in 0..100 {
+                let response = store.get("/api/fact/c0").await;
+                assert!(matches!(response.status().as_u16(), 200 | 404), "{response:?}");
+                let facts: serde_json::Value = response.json().await.unwrap();
+                assert_eq!(facts["a"], facts["b"]);
+            }
+        };
+        tokio::join!(writing, reading);
+    }
+}
+
+#[tokio::test]
+async fn d14_what_another_program_keeps_in_the_database_is_no_identity() {
+    let folder = tempfile::tempdir().unwrap();
+    for database in databases(&folder) {
+        let other = Storage::open(database.clone(), &[]).await.unwrap();
+        let write = other.write(|sql| {
+            sql.execute("CREATE TABLE users (id BIGINT PRIMARY KEY, username TEXT)", &[])?;
+            sql.execute("CREATE TABLE facts (key TEXT PRIMARY KEY, value TEXT)", &[])?;
+            sql.execute("INSERT INTO users VALUES (1, 'acme:tier')", &[])?;
+            sql.execute("INSERT INTO facts VALUES ('acme:tier', 'gold')", &[])
+        });
+        write.await.map_err(|error: StorageError| error).unwrap();
+        let store = start(settings(database)).await;
+        assert_eq!(store.json("/api/identity").await, json!({ "identities": {} }));
+        assert_eq!(store.json("/api/user").await, json!([]));
+        store.fact("c0", "k", "v").await;
+        let expected = json!({ "c0": { "facts": true, "secrets": false } });
+        assert_eq!(store.json("/api/identity").await["identities"], expected);
     }
 }
 
@@ -176,26 +223,45 @@ async fn d31_metrics_need_a_token_and_have_the_names_of_the_original() {
 }
 
 #[tokio::test]
-async fn d35_the_audit_names_the_fact_that_was_written() {
-    let store = store().await;
-    store.fact("c0", "tier", "gold").await;
-    let audit = store.json("/api/audit?action=fact.write").await;
-    assert_eq!(audit["events"][0]["subject"], "c0/tier", "{audit}");
+async fn d33_d35_the_audit_names_who_changed_which_fact_or_secret() {
+    for store in stores().await {
+        store.fact("c0", "tier", "gold").await;
+        store.put("/api/secret/c0/password", json!({ "value": "v" })).await;
+        store.get("/api/secret/c0/password").await;
+        store.delete("/api/secret/c0/password").await;
+        store.delete("/api/fact/c0/tier").await;
+        let audit = store.json("/api/audit").await;
+        let mut events: Vec<_> = audit["events"].as_array().unwrap().iter().collect();
+        events.reverse();
+        let events: Vec<_> = events
+            .iter()
+            .map(|it| [&it["actor"], &it["action"], &it["subject"]].map(|it| it.as_str().unwrap()))
+            .collect();
+        assert_eq!(events[0][1..], ["token.create", "test"], "{events:?}");
+        let expected = [
+            ["token:test", "fact.write", "c0/tier"],
+            ["token:test", "secret.write", "c0/password"],
+            ["token:test", "secret.read", "c0/password"],
+            ["token:test", "secret.delete", "c0/password"],
+            ["token:test", "fact.delete", "c0/tier"],
+        ];
+        assert_eq!(events[1..], expected);
+    }
 }
 
 #[tokio::test]
-async fn d36_the_permissions_have_the_names_that_they_should() {
+async fn d36_names_are_spelled_right() {
     let permissions = store().await.json("/api/permission").await;
     let names: Vec<_> =
-        permissions.as_array().unwrap().iter().map(|it| [&it["ID"], &it["DisplayName"]]).collect();
+        permissions.as_array().unwrap().iter().map(|it| it["DisplayName"].as_str()).collect();
     let expected = [
-        ["admin", "Admin"],
-        ["facts-read", "Read Facts"],
-        ["facts-write", "Write Facts"],
-        ["secrets-read", "Read Secrets"],
-        ["secrets-write", "Write Secrets"],
-        ["users-read", "Read Users"],
-        ["users-write", "Write Users"],
+        "Admin",
+        "Read Facts",
+        "Write Facts",
+        "Read Secrets",
+        "Write Secrets",
+        "Read Users",
+        "Write Users",
     ];
-    assert_eq!(names, expected);
+    assert_eq!(names, expected.map(Some));
 }

@@ -2,11 +2,12 @@
 
 use reqwest::{Method, Response, StatusCode};
 use serde_json::json;
+use service::storage::Database::Postgres;
 
 use crate::{
     http::builder,
     people::{sign_in, with_sign_in},
-    support::{Store, client, encode, settings, start, store},
+    support::{Store, client, encode, settings, start, store, stores},
 };
 
 /// Names that must not become markup, a path or anything else than themselves.
@@ -62,7 +63,7 @@ fn escaped(text: &str) -> String {
 }
 
 #[tokio::test]
-async fn hostile_names_are_text_in_every_page_and_work_in_every_path() {
+async fn d34_hostile_names_are_text_in_every_page_and_work_in_every_path() {
     let store = store().await;
     for name in HOSTILE {
         store.fact(name, name, name).await;
@@ -138,7 +139,7 @@ async fn d34_the_list_is_there_at_once_and_finds_parts_of_names_in_any_case() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_stands_beside_the_field_with_what_was_written() {
+async fn d34_what_is_wrong_stands_beside_the_field_with_what_was_written() {
     let store = store().await;
     store.fact("c0", "tier", "gold").await;
     let long = "x".repeat(200);
@@ -422,6 +423,15 @@ async fn who_follows_changes_is_listed() {
     events.expect("ready").await;
     let listed = page(&store, "/ui/streams").await;
     assert!(listed.contains("token:test") && listed.contains("&#60;b&#62;"), "{listed}");
+}
+
+#[tokio::test]
+async fn where_there_may_be_other_replicas_the_page_of_streams_says_so() {
+    for store in stores().await {
+        let is_postgres = matches!(store.running.store().storage().database(), Postgres(_));
+        let listed = page(&store, "/ui/streams").await;
+        assert_eq!(listed.contains("connected to this replica"), is_postgres, "{listed}");
+    }
 }
 
 #[tokio::test]

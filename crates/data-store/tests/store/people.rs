@@ -10,18 +10,20 @@ use service::{
     storage::Database,
 };
 
-use crate::{
-    http,
-    support::{Store, client, problem, settings, start},
-};
+use crate::support::{Events, Store, client, problem, settings, start};
 
 const KEY: &str = "0123456789abcdef0123456789abcdef";
 
 /// A store with sign-in, whose files are in the folder.
 pub(crate) async fn with_sign_in(folder: &tempfile::TempDir) -> Store {
+    with_sessions(folder, |_| {}).await
+}
+
+async fn with_sessions(folder: &tempfile::TempDir, change: fn(&mut SessionOptions)) -> Store {
     let mut settings = settings(Database::Sqlite(folder.path().join("store.db")));
     let mut sessions = SessionOptions::new("flagops", Some(KEY.into()), "http://127.0.0.1".into());
     sessions.dev = true;
+    change(&mut sessions);
     let mut github = GithubOptions::new("client", "secret".into());
     github.organizations = vec!["acme".to_owned()];
     let options = SignInOptions {
@@ -146,24 +148,49 @@ async fn d6_a_missing_or_short_key_is_an_error_at_the_start() {
     }
 }
 
+/// The stream of changes that an administrator has opened with the cookie of their session.
+async fn stream(store: &Store) -> Events {
+    store.running.store().access().add_admin("github:anna").await.unwrap();
+    let anna = sign_in(store, 1, "anna").await;
+    let request = client().get(format!("{}/api/changes", store.url));
+    let mut stream = Events::new(request.header(header::COOKIE, anna).send().await.unwrap());
+    stream.expect("ready").await;
+    stream
+}
+
 #[tokio::test]
-async fn whoever_tries_to_sign_in_too_often_has_to_wait() {
+async fn a_stream_ends_with_the_session_that_opened_it() {
+    let expired: fn(&mut SessionOptions) = |it| it.lifetime = std::time::Duration::from_secs(2);
+    let unused: fn(&mut SessionOptions) = |it| it.idle = std::time::Duration::from_secs(2);
+    for (change, reason) in [(expired, "expired"), (unused, "unused for too long")] {
+        let folder = tempfile::tempdir().unwrap();
+        let store = with_sessions(&folder, change).await;
+        let end = stream(&store).await.expect("end").await;
+        assert!(end.data["reason"].as_str().unwrap().contains(reason), "{end:?}");
+    }
     let folder = tempfile::tempdir().unwrap();
     let store = with_sign_in(&folder).await;
-    let browser = http::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-    let attempt = async || browser.get(format!("{}/auth/login", store.url)).send().await.unwrap();
-    let mut response = attempt().await;
-    assert_eq!(response.status(), StatusCode::SEE_OTHER);
-    // An attempt a second is free again while the test runs.
-    for _ in 0..200 {
-        if response.status() != StatusCode::SEE_OTHER {
-            break;
-        }
-        response = attempt().await;
-    }
-    assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
-    assert_eq!(response.headers()["retry-after"], "1");
-    assert!(response.text().await.unwrap().contains("try again in a minute"));
-    let login = browser.get(format!("{}/login", store.url)).send().await.unwrap();
-    assert_eq!(login.status(), StatusCode::OK, "the page that offers the sign-in is not limited");
+    let mut stream = stream(&store).await;
+    let anna = store.json("/api/user").await[0]["ID"].as_i64().unwrap();
+    let access = store.running.store().access();
+    let bearer = [(header::AUTHORIZATION, format!("Bearer {}", store.admin).parse().unwrap())];
+    let admin = access.principal(&bearer.into_iter().collect()).await.unwrap();
+    access.end_sessions(anna, &admin).await.unwrap();
+    let end = stream.expect("end").await;
+    assert_eq!(end.data["reason"], "the session has ended: sign in again");
+    assert!(stream.next().await.is_none());
+}
+
+#[tokio::test]
+async fn d9_not_everybody_with_an_account_may_sign_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut settings = settings(Database::Sqlite(folder.path().join("store.db")));
+    let sessions = SessionOptions::new("flagops", Some(KEY.into()), "https://facts.example".into());
+    let options = SignInOptions {
+        github: Some(GithubOptions::new("client", "secret".into())),
+        ..SignInOptions::default()
+    };
+    settings.sign_in = Some(SignInSettings { sessions, options });
+    let Err(error) = flagops_store::serve::start(&settings).await else { panic!("it starts") };
+    assert!(error.to_string().contains("everybody with an account at GitHub"), "{error}");
 }

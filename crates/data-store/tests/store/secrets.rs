@@ -108,7 +108,7 @@ async fn keys_are_rotated_and_the_old_one_is_needed_until_all_is_sealed_anew() {
 }
 
 #[tokio::test]
-async fn d27_without_keys_no_secret_is_kept() {
+async fn d27_without_keys_no_secret_is_kept_and_facts_are() {
     let folder = tempfile::tempdir().unwrap();
     let mut settings = settings(Database::Sqlite(folder.path().join("store.db")));
     settings.secrets_keys = None;

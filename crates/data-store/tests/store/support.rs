@@ -20,7 +20,7 @@ pub(crate) use crate::http::{Events, LONG, client, encode, problem};
 pub(crate) struct Store {
     pub(crate) running: Running,
     pub(crate) url: String,
-    admin: String,
+    pub(crate) admin: String,
     /// Removed when the store is dropped.
     folder: Option<TempDir>,
 }

@@ -44,13 +44,18 @@ pub use self::{
     token::{NewToken, Token},
 };
 use self::{principal::Who, used::Used};
-use crate::{problem::Problem, storage::Storage, time};
+use crate::{limit::Limit, problem::Problem, storage::Storage, time};
 
 /// Each statement of this module.
 pub(crate) const STATEMENTS: &[&[&str]] = &[token::ALL, person::ALL, invitation::ALL, session::ALL];
 
 /// How many principals are cached.
 const CACHED: NonZeroUsize = NonZeroUsize::new(10_000).unwrap();
+
+/// How many requests with an invalid token a client address may send in a minute. More of them get
+/// 429 in place of 401. A valid token is never rejected, whoever else shares the address: tokens
+/// have 256 random bits, so that a limit need not keep anybody from guessing one.
+const INVALID_TOKENS_PER_MINUTE: u32 = 120;
 
 /// The SHA-256 of a token or of the key of a session.
 pub type Hash = [u8; 32];
@@ -70,6 +75,7 @@ struct Shared {
     version: watch::Sender<i64>,
     tokens_used: Used<i64>,
     sessions_used: Used<Hash>,
+    invalid_tokens: Limit,
 }
 
 /// What a request identifies itself with. The kind is part of it, so that the key of a session
@@ -125,6 +131,7 @@ impl Access {
             version: watch::Sender::new(0),
             tokens_used: Used::default(),
             sessions_used: Used::default(),
+            invalid_tokens: Limit::per_minute(INVALID_TOKENS_PER_MINUTE),
         }))
     }
 
@@ -153,6 +160,29 @@ impl Access {
         if !self.0.required {
             return Ok(Principal::anyone());
         }
+        let (credential, principal, now) = self.look(headers).await?;
+        match (credential, principal.who) {
+            (Credential::Session(hash), _) => self.0.sessions_used.note(hash, now),
+            (_, Who::Token(id)) => self.0.tokens_used.note(id, now),
+            _ => {}
+        }
+        Ok(principal)
+    }
+
+    /// As [`principal`](Self::principal), for a request that was sent long ago: it is no use of the
+    /// token or of the session.
+    ///
+    /// # Errors
+    ///
+    /// 401 without valid credentials; 503 where the database is unavailable.
+    pub async fn still(&self, headers: &HeaderMap) -> Result<Principal, Problem> {
+        if !self.0.required {
+            return Ok(Principal::anyone());
+        }
+        self.look(headers).await.map(|it| it.1)
+    }
+
+    async fn look(&self, headers: &HeaderMap) -> Result<(Credential, Principal, i64), Problem> {
         let credential = self.credential(headers)?;
         let now = time::now();
         let cached = self.cache().get(&credential).cloned();
@@ -164,12 +194,7 @@ impl Access {
         if let Some(why) = self.over(credential, &known, now) {
             return Err(unauthorized(why));
         }
-        match (credential, known.principal.who) {
-            (Credential::Session(hash), _) => self.0.sessions_used.note(hash, now),
-            (_, Who::Token(id)) => self.0.tokens_used.note(id, now),
-            _ => {}
-        }
-        Ok(known.principal)
+        Ok((credential, known.principal, now))
     }
 
     /// The credential of a request. An invalid header is not forgiven for the sake of a cookie.
@@ -242,6 +267,14 @@ impl Access {
         }
     }
 
+    /// Forgets all that is known, since another database may have taken the place of the one that it
+    /// was read from. There, the last number of the sequence `access` is `version`.
+    pub fn restart(&self, version: i64) {
+        let mut cache = self.cache();
+        self.0.version.send_replace(version);
+        cache.clear();
+    }
+
     /// Notices each change of tokens, people or permissions, for streams that have to end.
     #[must_use]
     pub fn changes(&self) -> watch::Receiver<i64> {
@@ -262,7 +295,13 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let access = Access::from_ref(state);
-        let principal = access.principal(&parts.headers).await?;
+        let principal = access.principal(&parts.headers).await.map_err(|problem| {
+            let is_token = parts.headers.contains_key(header::AUTHORIZATION);
+            if !is_token || problem.status() != StatusCode::UNAUTHORIZED {
+                return problem;
+            }
+            access.0.invalid_tokens.check(&parts.extensions).err().unwrap_or(problem)
+        })?;
         let own = access.sessions().and_then(Sessions::own_origin);
         match principal.who {
             // No browser adds a token of its own accord.

@@ -122,6 +122,34 @@ impl Principal {
         Err(forbidden("the token is limited to other identities".to_owned()))
     }
 
+    /// Demands that it may hand out a token with these permissions and prefixes, or revoke it: the
+    /// token may do nothing that it may not do itself.
+    ///
+    /// # Errors
+    ///
+    /// 403 where the token may do more.
+    pub fn require_to_manage(
+        &self,
+        permissions: &[String],
+        prefixes: Option<&[String]>,
+    ) -> Result<(), Problem> {
+        if let Some(more) = permissions.iter().find(|it| !self.may(it)) {
+            return Err(forbidden(format!(
+                "nobody creates or revokes a token with a permission that they do not have: {more}"
+            )));
+        }
+        let Some(own) = self.prefixes() else { return Ok(()) };
+        let within = |prefix: &String| own.iter().any(|it| prefix.starts_with(it));
+        if prefixes.is_some_and(|it| it.iter().all(within)) {
+            return Ok(());
+        }
+        Err(forbidden(format!(
+            "your token is limited to identities that begin with {}, so it manages only tokens with \
+             prefixes within these",
+            own.join(", ")
+        )))
+    }
+
     /// Demands that it may give these permissions to others, or take them away: it has each of
     /// them itself, and for all names.
     ///

@@ -23,7 +23,8 @@ crate::statements! {
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
     LIST = "SELECT id, name, permissions, prefixes, created, created_by, expires, last_used
         FROM token ORDER BY id";
-    NAME = "SELECT name FROM token WHERE id = ?1";
+    GET = "SELECT id, name, permissions, prefixes, created, created_by, expires, last_used
+        FROM token WHERE id = ?1";
     DELETE = "DELETE FROM token WHERE id = ?1";
     USED = "UPDATE token SET last_used = ?2
         WHERE id = ?1 AND (last_used IS NULL OR last_used < ?2)";
@@ -128,19 +129,26 @@ impl Access {
     ///
     /// # Errors
     ///
-    /// 404 for a token that does not exist; 503 where the database is unavailable.
-    pub async fn revoke_token(&self, id: i64, by: &str) -> Result<(), Problem> {
+    /// What `allowed` says of the token; 404 for a token that does not exist; 503 where the
+    /// database is unavailable.
+    pub async fn revoke_token(
+        &self,
+        id: i64,
+        by: &str,
+        allowed: impl FnOnce(&Token) -> Result<(), Problem> + Send + 'static,
+    ) -> Result<(), Problem> {
         let by = by.to_owned();
         let version = self.0.storage.write(move |sql| -> Result<_, Problem> {
-            let Some(name) = sql.query_one(NAME, &[id.into()], |row| row.text(0))? else {
+            let Some(found) = sql.query_one(GET, &[id.into()], token)? else {
                 return Err(Problem::new(
                     StatusCode::NOT_FOUND,
                     "token_not_found",
                     format!("there is no token with the number {id}"),
                 ));
             };
+            allowed(&found)?;
             sql.execute(DELETE, &[id.into()])?;
-            audit::record(sql, &by, "token.revoke", &name)?;
+            audit::record(sql, &by, "token.revoke", &found.name)?;
             Ok(sql.next("access")?)
         });
         self.refresh(version.await?);

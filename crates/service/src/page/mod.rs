@@ -131,10 +131,14 @@ pub async fn finish(
             let frame = Frame::new(site, uri.path(), principal.as_ref(), None);
             let detail = if is_signed_out { NO_SIGN_IN } else { problem.detail() };
             let page = ProblemPage { frame, title: problem.title(), text: sentence(detail) };
-            match html(&page) {
+            let mut response = match html(&page) {
                 Ok(page) => (problem.status(), page).into_response(),
                 Err(problem) => problem.into_response(),
+            };
+            if let Some(seconds) = problem.retry_after() {
+                response.headers_mut().insert(header::RETRY_AFTER, seconds);
             }
+            response
         };
     }
     for (name, value) in HEADERS {

@@ -2,7 +2,10 @@
 
 use std::error::Error;
 
-use axum::{http::StatusCode, response::Response};
+use axum::{
+    http::{StatusCode, header},
+    response::Response,
+};
 use oauth2::{RequestTokenError, basic::BasicRequestTokenError};
 
 use super::{
@@ -22,8 +25,6 @@ pub(super) enum Failure {
          again, in a browser that accepts cookies"
     )]
     Stale,
-    #[error("there were too many attempts to sign in from your network: try again in a minute")]
-    TooMany,
     #[error("the sign-in was cancelled at {0}")]
     Cancelled(String),
     #[error("{0}")]
@@ -44,7 +45,6 @@ impl Failure {
     fn status(&self) -> StatusCode {
         match self {
             Self::Stale => StatusCode::BAD_REQUEST,
-            Self::TooMany => StatusCode::TOO_MANY_REQUESTS,
             Self::Cancelled(_) | Self::NotAllowed(_) => StatusCode::FORBIDDEN,
             Self::Unreachable(..) | Self::Unconfirmed(..) => StatusCode::BAD_GATEWAY,
             Self::Problem(problem) => problem.status(),
@@ -61,10 +61,17 @@ impl Failure {
                 tracing::warn!(provider, why, "a provider did not confirm who signs in");
             }
             Self::NotAllowed(_) => tracing::warn!(error = %self, "a sign-in was rejected"),
-            Self::Stale | Self::TooMany | Self::Cancelled(_) | Self::Problem(_) => {}
+            Self::Stale | Self::Cancelled(_) | Self::Problem(_) => {}
         }
         let text = self.to_string();
-        page(self.status(), &Message { frame, heading: "You are not signed in", text: &text })
+        let message = Message { frame, heading: "You are not signed in", text: &text };
+        let mut response = page(self.status(), &message);
+        if let Self::Problem(problem) = self
+            && let Some(seconds) = problem.retry_after()
+        {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds);
+        }
+        response
     }
 
     /// Says why a provider did not exchange a code for a token. Its response may contain secrets

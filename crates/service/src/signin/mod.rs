@@ -15,13 +15,15 @@
 //! session <-- completed once <-- profile, allowed? <-- code <-- callback, same browser and state
 //! ```
 //!
+//! A client address can begin and complete only so many sign-ins in a minute
+//! ([`SignInOptions::steps_per_minute`]).
+//!
 //! Who may sign in is always limited. What somebody may do then is not a matter of the sign-in:
 //! see [`access`](crate::access).
 
 mod attempt;
 mod failure;
 mod github;
-mod limit;
 mod oidc;
 mod options;
 mod page;
@@ -38,7 +40,7 @@ use axum::{
     response::{IntoResponse as _, Redirect, Response},
     routing::{get, post},
 };
-use flagstaff::http::{Client, ClientError, Peer};
+use flagstaff::http::{Client, ClientError};
 use openidconnect::{RedirectUrl, url::form_urlencoded};
 use serde::{Deserialize, Serialize};
 
@@ -47,12 +49,12 @@ use self::{
     attempt::{Attempt, LASTS, local},
     failure::Failure,
     github::Github,
-    limit::Limit,
     oidc::Oidc,
     page::{Link, Login, page},
 };
 use crate::{
     access::{Access, NewSession, Profile, Sessions, cross_site},
+    limit::Limit,
     page::Frame,
     problem::Problem,
 };
@@ -87,9 +89,9 @@ struct Shared {
     access: Access,
     sessions: Sessions,
     frame: Frame,
+    limit: Limit,
     github: Option<Github>,
     oidc: Option<Oidc>,
-    limit: Limit,
 }
 
 impl SignIn {
@@ -99,7 +101,7 @@ impl SignIn {
     ///
     /// `access` has no sessions, an option is invalid, or everybody could sign in.
     pub fn new(access: Access, options: SignInOptions) -> Result<Self, SignInError> {
-        let SignInOptions { service, github, oidc, client } = options;
+        let SignInOptions { service, github, oidc, client, steps_per_minute } = options;
         let sessions = access.sessions().ok_or(SignInError::NoSessions)?.clone();
         let http = client.max_redirects(0).max_body(MAX_BODY).timeout(TIMEOUT).build()?;
         let redirect = |provider: Provider| {
@@ -119,8 +121,8 @@ impl SignIn {
             None => None,
         };
         let frame = Frame::outside(service);
-        let limit = Limit::new();
-        Ok(Self(Arc::new(Shared { access, sessions, frame, github, oidc, limit })))
+        let limit = Limit::per_minute(steps_per_minute);
+        Ok(Self(Arc::new(Shared { access, sessions, frame, limit, github, oidc })))
     }
 
     /// Its routes.
@@ -129,7 +131,7 @@ impl SignIn {
             .route("/auth/login", get(begin))
             .route("/auth/github/callback", get(complete_github))
             .route("/auth/oidc/callback", get(complete_oidc))
-            .layer(from_fn_with_state(self.clone(), limited))
+            .route_layer(from_fn_with_state(self.clone(), limit))
             .route("/login", get(show_login))
             .route("/auth/logout", post(sign_out))
             .layer(map_response(private))
@@ -298,19 +300,21 @@ async fn sign_out(
     Ok(([(header::SET_COOKIE, cookie)], Redirect::to("/login")).into_response())
 }
 
-/// Rejects attempts of an address that makes too many.
-async fn limited(
+/// Rejects the next step of a client that has taken too many: with a page for a browser, with
+/// problem details for everybody else.
+async fn limit(
     State(sign_in): State<SignIn>,
     request: axum::extract::Request,
     next: Next,
 ) -> Response {
-    let peer = request.extensions().get::<Peer>().and_then(Peer::address);
-    if let Some(Err(seconds)) = peer.map(|it| sign_in.0.limit.count(it.ip())) {
-        let mut response = Failure::TooMany.page(&sign_in.0.frame);
-        response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
-        return response;
+    let Err(problem) = sign_in.0.limit.check(request.extensions()) else {
+        return next.run(request).await;
+    };
+    let accept = request.headers().get(header::ACCEPT).and_then(|it| it.to_str().ok());
+    if accept.is_some_and(|it| it.contains("text/html")) {
+        return Failure::Problem(problem).page(&sign_in.0.frame);
     }
-    next.run(request).await
+    problem.into_response()
 }
 
 /// Keeps responses out of caches, and codes out of the header `referer`.

@@ -7,7 +7,7 @@ use openidconnect::url::{Host, Url};
 use secrecy::SecretString;
 
 /// The options of [`SignIn`](super::SignIn).
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct SignInOptions {
     /// The name of the service, for the pages.
     pub service: String,
@@ -18,6 +18,21 @@ pub struct SignInOptions {
     /// How providers are reached: proxy and certification authorities. Redirects, sizes and
     /// times are limited whatever it says.
     pub client: ClientBuilder,
+    /// How many steps of a sign-in a client address may take in a minute; each sign-in has two.
+    /// 0: as many as it likes. See [`Limit`](crate::limit::Limit).
+    pub steps_per_minute: u32,
+}
+
+impl Default for SignInOptions {
+    fn default() -> Self {
+        Self {
+            service: String::new(),
+            github: None,
+            oidc: None,
+            client: ClientBuilder::default(),
+            steps_per_minute: 60,
+        }
+    }
 }
 
 /// Sign-in with GitHub, for the members of organizations, the members of teams, and users.

@@ -225,6 +225,36 @@ async fn a_page_of_another_website_is_never_next() {
     }
 }
 
+#[tokio::test]
+async fn steps_of_a_sign_in_are_limited() {
+    let setup = setup(users(&["octo"])).await;
+    let mut options = GithubOptions::new(CLIENT, SECRET.into());
+    options.users = vec!["octo".to_owned()];
+    let options = SignInOptions { steps_per_minute: 4, ..with_github(options) };
+    let sign_in = SignIn::new(setup.access.clone(), options).unwrap();
+    let mut browser = Browser::new(sign_in.router());
+    for path in ["/auth/login", "/auth/github/callback?state=x&code=y"].repeat(2) {
+        assert_ne!(browser.get(path).await.status, StatusCode::TOO_MANY_REQUESTS, "{path}");
+    }
+    for path in ["/auth/login", "/auth/github/callback", "/auth/oidc/callback"] {
+        let page = browser.get(path).await;
+        assert_eq!(page.status, StatusCode::TOO_MANY_REQUESTS, "{path}");
+        assert_eq!(page.headers[header::CONTENT_TYPE], "application/problem+json");
+        let problem: serde_json::Value = serde_json::from_str(&page.text).unwrap();
+        assert_eq!(problem["status"], 429);
+        assert_eq!(problem["code"], "too_many_attempts");
+        let wait: u64 = page.headers[header::RETRY_AFTER].to_str().unwrap().parse().unwrap();
+        assert!((1..=15).contains(&wait), "{wait}");
+        // A person sees a page.
+        let page = browser.send(Method::GET, path, &[("accept", "text/html,*/*")], None).await;
+        assert_rejected(&page, StatusCode::TOO_MANY_REQUESTS, "too many attempts");
+        assert!(page.headers.contains_key(header::RETRY_AFTER));
+    }
+    // What does not count is still there: the choice of providers, and the way out.
+    assert_eq!(browser.get("/login").await.status, StatusCode::OK);
+    assert_eq!(browser.post("/auth/logout", &[]).await.status, StatusCode::SEE_OTHER);
+}
+
 /// The steps of a sign-in up to the callback, which is not requested.
 async fn callback(browser: &mut Browser) -> String {
     let page = browser.get("/auth/login").await;

@@ -94,6 +94,6 @@ pub(super) async fn revoke(
     InPath(id): InPath<i64>,
 ) -> Result<Response, Problem> {
     visit.caller.require(Action::ManageTokens)?;
-    store.access.revoke_token(id, &visit.caller.name).await?;
+    store.access.revoke_token(id, &visit.caller.name, |_| Ok(())).await?;
     Ok(page::redirect(TOKENS, "Revoked the token."))
 }
