@@ -52,6 +52,8 @@ struct Employees {
     frame: Frame,
     rows: Vec<Row>,
     can_sign_in: bool,
+    /// The role with the least rights that may switch toggles in production.
+    production: Role,
     errors: Errors,
 }
 
@@ -92,7 +94,8 @@ async fn page(
         Row { path: format!("/ui/employees/{}", encoded(&it.username)), may_name, roles, draft, it }
     });
     let rows = rows.collect();
-    Ok(Employees { frame, rows, can_sign_in: store.access.sessions().is_some(), errors })
+    let (can_sign_in, production) = (store.access.sessions().is_some(), store.production_role);
+    Ok(Employees { frame, rows, can_sign_in, production, errors })
 }
 
 /// The roles that somebody may give an employee: those who may do less get at most the own one.
