@@ -139,7 +139,7 @@ async fn a_policy_a_fact_and_a_rollout_reach_one_program_within_a_second() {
 
     let pace = Pace::over_days(1.0).unwrap();
     // Alice is not among the first, so only the last step gives her the feature.
-    let number = (1..).find(|number| !is_early(*number)).unwrap();
+    let number = (1..1_000).find(|number| !is_early(*number)).unwrap();
     let start = time::now() - pace.total() + 2_000;
     let toggle = Toggle::Roll(Rollout { number, start, pace });
     meister.put(vec![("checkout".to_owned(), toggle)]).await;

@@ -137,9 +137,10 @@ async fn at_each_step(meister: &Meister) -> Vec<(String, i64, u8)> {
     let mut add = |name: String, step: usize, is_paused: bool| {
         let number = 7 + i64::try_from(features.len()).unwrap();
         let rollout = rollout(number, step);
-        let toggle = match is_paused {
-            true => Toggle::Pause { rollout, at: time::now() },
-            false => Toggle::Roll(rollout),
+        let toggle = if is_paused {
+            Toggle::Pause { rollout, at: time::now() }
+        } else {
+            Toggle::Roll(rollout)
         };
         toggles.push((name.clone(), toggle));
         features.push((name, number, CURVE[step]));

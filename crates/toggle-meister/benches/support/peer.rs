@@ -35,7 +35,7 @@ impl Peer {
         while TcpStream::connect(address).is_err() {
             let ended = process.try_wait().expect(name);
             assert!(ended.is_none(), "{name} has ended: {ended:?}");
-            assert!(began.elapsed() < Duration::from_secs(60), "{name} does not listen");
+            assert!(began.elapsed() < Duration::from_mins(1), "{name} does not listen");
             thread::sleep(Duration::from_millis(1));
         }
         Self { name, address, process }

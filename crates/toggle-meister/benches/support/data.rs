@@ -26,8 +26,8 @@ pub(crate) enum State {
 /// One in five is being rolled out; of the others, every second one is on.
 pub(crate) fn state(index: usize) -> State {
     match index {
-        _ if index % 5 == 0 => State::Roll,
-        _ if index % 2 == 0 => State::On,
+        _ if index.is_multiple_of(5) => State::Roll,
+        _ if index.is_multiple_of(2) => State::On,
         _ => State::Off,
     }
 }
