@@ -29,10 +29,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
             // The toggle was switched, or its rollout has taken a step.
             ProviderEvent::Ready | ProviderEvent::ConfigurationChanged(_) => {
                 match provider.resolve_bool_value(&feature, &user).await {
-                    Ok(details) => {
-                        println!("{feature} is {}", if details.value { "on" } else { "off" });
-                    }
-                    // A program goes on with its default value, which should be off.
+                    Ok(details) => println!("{feature}: {}", details.value),
+                    // A program goes on with its default value, which should be `false`.
                     Err(error) => println!("{feature}: {}", error.message.unwrap_or_default()),
                 }
             }

@@ -4,16 +4,15 @@
 // A benchmark that fails may panic.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-mod data;
 #[allow(dead_code, reason = "another benchmark needs more of it")]
-mod peer;
+mod support;
 
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::{
-    data::{free_address, name},
+use crate::support::{
+    data::{self, free_address, name},
     peer::{Peer, median},
 };
 

@@ -8,8 +8,7 @@
 // A benchmark that fails may panic.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-mod data;
-mod peer;
+mod support;
 
 use std::{
     collections::BTreeMap,
@@ -26,8 +25,8 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use crate::{
-    data::{State, free_address, name, state},
+use crate::support::{
+    data::{self, State, free_address, name, state},
     peer::{Peer, Row, median},
 };
 

@@ -1,0 +1,4 @@
+//! What the benchmarks share.
+
+pub(crate) mod data;
+pub(crate) mod peer;
