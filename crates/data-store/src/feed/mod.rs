@@ -1,6 +1,6 @@
 //! The stream of changes: who wants to hear of which.
 //!
-//! [`Hub`] is the register of open streams, without I/O. [`tail`] reads changes from the
+//! [`Hub`] is the register of open streams, without I/O. [`tail()`] reads changes from the
 //! database, whoever made them, and hands them to the hub. [`Stream`] is what one subscriber
 //! reads.
 

@@ -5,7 +5,7 @@
 //! [`redirect`], or a [`Problem`]. The layer [`finish`] turns problems into pages, sends those who
 //! are not signed in to the sign-in, and adds the headers that each page needs.
 //!
-//! The pages work without scripts. The one script, which [`assets`] serves with the style sheet,
+//! The pages work without scripts. The one script, which [`assets()`] serves with the style sheet,
 //! makes them quicker:
 //!
 //! | attribute | the script |

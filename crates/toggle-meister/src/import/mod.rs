@@ -2,7 +2,7 @@
 //!
 //! - [`original`]: reads its tables.
 //! - [`convert`]: makes toggles of ours of its schedules.
-//! - [`write`]: writes all of it in one transaction.
+//! - [`write`](mod@write): writes all of it in one transaction.
 //!
 //! What was well defined answers as before. These do not:
 //!
