@@ -142,4 +142,6 @@ mod pages {
     #[cfg(feature = "optoggles")]
     #[doc = include_str!("../docs/optoggles.md")]
     struct Optoggles;
+    #[doc = include_str!("../docs/toggle-meister.md")]
+    struct ToggleMeister;
 }

@@ -166,6 +166,7 @@ impl Setup {
         let options = SignInOptions {
             oidc: Some(options),
             client: flagstaff::http::Client::builder().without_proxy(),
+            steps_per_minute: 0,
             ..SignInOptions::default()
         };
         let (storage, folder) = sqlite().await;

@@ -125,7 +125,7 @@ async fn what_is_due_is_listed_with_the_files_in_which_it_occurs() {
     assert_eq!(ran.code, 1, "{ran:?}");
     let day: String = time::rfc3339(since).chars().take(10).collect();
     let expected = format!(
-        "checkout: on in production since {day}, created by jane\n  {}:2\n",
+        "checkout: on in production since {day}\n  {}:2\n",
         source.join("deep/cart.rs").display()
     );
     assert_eq!(ran.out, expected);

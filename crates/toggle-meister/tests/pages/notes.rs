@@ -37,9 +37,9 @@ async fn a_note_is_looked_at_saved_edited_and_deleted() {
 
     let error = dev.rejected("/ui/notes/1", &[("title", " "), ("body", "kept")], "title").await;
     assert_eq!(error, "No valid title.");
-    let unknown = [("title", "T"), ("feature", "nothing")];
+    let unknown = [("title", "T"), ("feature", "no-thing")];
     let error = dev.rejected("/ui/notes/new", &unknown, "feature").await;
-    assert_eq!(error, "There is no feature nothing.");
+    assert_eq!(error, "Expected the name of a feature.");
     dev.done("/ui/notes/1/delete", &[]).await;
     assert!(dev.page("/ui/notes").await.contains("No notes found"));
     assert_eq!(dev.get("/ui/notes/1").await.status(), 404);

@@ -117,7 +117,7 @@ async fn the_audit_trail_has_pages_and_filters() {
     let second = reader.page(&format!("/ui/audit?{next}")).await;
     assert_eq!(second.matches("<tr><td").count(), 1, "{next}");
     assert!(reader.page("/ui/audit?subject=f7").await.contains(">f7<"));
-    assert!(reader.page("/ui/audit?actor=nobody").await.contains("Nothing fits the filter"));
+    assert!(reader.page("/ui/audit?actor=nobody").await.contains("No events match the filter"));
     let invalid = reader.get("/ui/audit?since=tomorrow").await;
     assert_eq!(invalid.status(), StatusCode::UNPROCESSABLE_ENTITY);
     assert!(html(invalid).await.contains("Expected a date and a time."));

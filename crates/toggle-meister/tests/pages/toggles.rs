@@ -42,7 +42,7 @@ async fn the_list_says_what_each_toggle_is_with_production_last() {
     assert!(row("paused").contains(">PAUSE 35 %<"));
     assert!(row("old").contains(">ON<") && row("old").contains("due for removal"));
     assert!(row("off").contains(">OFF<") && !row("off").contains("due for removal"));
-    assert!(row("off").contains("under a day old, by test"));
+    assert!(row("off").contains("less than a day old, by test"));
     // Only what is due.
     let due = reader.page("/ui?due=true").await;
     assert!(due.contains("data-row=\"old\"") && !due.contains("data-row=\"rolled\""));
