@@ -108,7 +108,9 @@ async fn somebody_creates_rolls_pauses_and_turns_on_by_keyboard() {
     focused(&browser, "dialog [data-cancel]").await;
     browser.press(Key::Shift + Key::Tab).await;
     browser.press(Key::Enter).await;
-    browser.wait_for("Deleted new_checkout. Programs get the same results as before for 14 days.").await;
+    browser
+        .wait_for("Deleted new_checkout. Programs get the same results as before for 14 days.")
+        .await;
     browser.wait_for("Deleted features").await;
     browser.quit().await;
 }
