@@ -7,6 +7,8 @@ use axum::{
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 const NAME: &str = "flash=";
+/// The header with which the script reads a page in the background.
+const BACKGROUND: &str = "x-background";
 /// The longest message, in bytes; a browser drops a cookie of more than 4,096.
 const LONGEST: usize = 1_000;
 
@@ -28,9 +30,13 @@ pub(super) fn read(headers: &HeaderMap) -> Option<String> {
     (!message.is_empty()).then(|| message.into_owned())
 }
 
-/// Forgets the message once a page has shown it.
+/// Forgets the message once a page has shown it. What the script reads in the background shows no
+/// message, and may be read between a form and the page that it leads to.
 pub(super) fn forget(headers: &HeaderMap, response: &mut Response) {
-    if !response.status().is_redirection() && read(headers).is_some() {
+    if !headers.contains_key(BACKGROUND)
+        && !response.status().is_redirection()
+        && read(headers).is_some()
+    {
         set(response, &format!("{NAME}; Max-Age=0"));
     }
 }
@@ -59,6 +65,10 @@ mod tests {
         forget(&headers, &mut response);
         let cookie = response.headers()[header::SET_COOKIE].to_str().unwrap();
         assert!(cookie.starts_with("flash=; Max-Age=0"), "{cookie}");
+        headers.insert(BACKGROUND, HeaderValue::from_static("1"));
+        let mut response = StatusCode::OK.into_response();
+        forget(&headers, &mut response);
+        assert!(!response.headers().contains_key(header::SET_COOKIE), "nobody has seen it");
     }
 
     #[test]

@@ -205,7 +205,8 @@
       do {
         again = false;
         const live = $("[data-live]"), url = location.href;
-        const got = await read(url);
+        // The message of what somebody has just done is for the page that they are led to.
+        const got = await read(url, { headers: { "x-background": "1" } });
         if (!got || !live) return;
         // Another page may have been shown in the meantime.
         if (live.isConnected && location.href === url) update(live, $("[data-live]", got.page));
