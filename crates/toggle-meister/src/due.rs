@@ -8,12 +8,7 @@
 //! *unused* in an environment only if REST saw no request for 30 days and no such client was
 //! connected all that time; else, without a request, it is *unknown*.
 
-use crate::{
-    model::PRODUCTION,
-    serve::DAY,
-    toggle::{State, Toggle},
-    world::Known,
-};
+use crate::{model::PRODUCTION, serve::DAY, toggle::Toggle, world::Known};
 
 /// For how many days a feature is ON in production before it is due for removal.
 pub const DAYS_ON: i64 = 14;
@@ -40,13 +35,6 @@ pub fn due_feature(known: &Known, now: i64) -> Option<i64> {
         return None;
     }
     due(known.toggles.get(PRODUCTION)?.toggle, now)
-}
-
-/// The state of a feature in production.
-#[must_use]
-pub fn in_production(known: &Known, now: i64) -> State {
-    let toggle = known.toggles.get(PRODUCTION).map_or(Toggle::Off, |it| it.toggle);
-    toggle.at(now).state()
 }
 
 /// Whether a feature is in use in an environment.

@@ -105,28 +105,33 @@ impl Live {
         }
         loop {
             let after = *seen;
-            let (last, read) = self
+            let (last, read, is_last) = self
                 .0
                 .storage
                 .read(move |sql| {
                     let changes = if after < 0 { None } else { change::after(sql, after, PAGE)? };
                     match changes {
-                        None => Ok((sql.last(change::CHANGES)?, Some(Read::all(sql)?))),
+                        None => Ok((sql.last(change::CHANGES)?, Some(Read::all(sql)?), true)),
                         Some(changes) => {
                             let last = changes.last().map_or(after, |it| it.0);
                             let changes: Vec<&Changed> = changes.iter().map(|it| &it.1).collect();
                             if changes.is_empty() {
-                                return Ok((last, None));
+                                return Ok((last, None, true));
                             }
-                            Ok((last, Some(Read::changed(sql, changes)?)))
+                            let is_last = i64::try_from(changes.len()).is_ok_and(|it| it < PAGE);
+                            Ok((last, Some(Read::changed(sql, changes)?), is_last))
                         }
                     }
                 })
                 .await
                 .map_err(|error: StorageError| error)?;
             *seen = last;
-            let Some(read) = read else { return Ok(()) };
-            self.take(read);
+            if let Some(read) = read {
+                self.take(read);
+            }
+            if is_last {
+                return Ok(());
+            }
         }
     }
 
@@ -141,16 +146,14 @@ impl Live {
         }
         let environments = world.environments.clone();
         for env in environments {
-            // A new environment gets all features.
-            let is_whole = of.is_none() || new.contains(&env);
-            let names: BTreeSet<String> = match &of {
-                Some(of) if !is_whole => of.clone(),
-                _ => world.features.keys().cloned().collect(),
-            };
-            if is_whole {
-                self.replace(&mut world, &env, now);
-            } else if !names.is_empty() {
-                self.set(&mut world, &env, &names, now);
+            match &of {
+                Some(of) if !new.contains(&env) => {
+                    if !of.is_empty() {
+                        self.set(&mut world, &env, of, now);
+                    }
+                }
+                // A new environment gets all features.
+                _ => self.replace(&mut world, &env, now),
             }
         }
         drop(world);

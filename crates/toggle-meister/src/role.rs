@@ -60,7 +60,7 @@ pub enum Action {
     DeleteEnvironment,
     /// Create a feature.
     CreateFeature,
-    /// Delete a feature, which can be undone for 14 days.
+    /// Delete a feature softly: programs get the same results as before for 14 days.
     DeleteFeature,
     /// Delete a feature for good.
     HardDeleteFeature,

@@ -169,8 +169,8 @@ impl Access {
         Ok(principal)
     }
 
-    /// As [`principal`](Self::principal), for a request that was sent long ago: it is no use of the
-    /// token or of the session.
+    /// As [`principal`](Self::principal), for a request that was sent long ago: this does not count
+    /// as a use of the token or of the session.
     ///
     /// # Errors
     ///

@@ -60,7 +60,7 @@ pub async fn backup(database: &Database, matches: &ArgMatches) -> Result<(), Fai
 /// # Errors
 ///
 /// The database is one of PostgreSQL, exists and is not to be replaced, or is in use; or the file
-/// is no backup of this program.
+/// is not a backup that this program made.
 pub async fn restore(
     database: &Database,
     matches: &ArgMatches,

@@ -50,8 +50,8 @@ pub enum StorageError {
     /// The transaction failed as a whole; nothing was changed.
     #[error("the transaction failed")]
     Transaction(#[source] Cause),
-    /// A text contains the character NUL, which PostgreSQL does not store.
-    #[error("a text contains the character NUL")]
+    /// A string contains the character NUL, which PostgreSQL does not store.
+    #[error("a string contains the character NUL")]
     Nul,
     /// A statement failed.
     #[error("a statement failed: {statement}")]

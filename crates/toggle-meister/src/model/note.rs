@@ -56,10 +56,14 @@ impl Text {
     /// Checks the limits. There need not be such a feature.
     fn check(&self) -> Result<(), Problem> {
         if self.title.len() > MAX_TITLE {
-            return Err(Problem::invalid(format!("a title has at most {MAX_TITLE} bytes")));
+            return Err(Problem::invalid(format!(
+                "the title of a note has at most {MAX_TITLE} bytes"
+            )));
         }
         if self.body.as_ref().is_some_and(|it| it.len() > MAX_BODY) {
-            return Err(Problem::invalid(format!("a text has at most {MAX_BODY} bytes")));
+            return Err(Problem::invalid(format!(
+                "the body of a note has at most {MAX_BODY} bytes"
+            )));
         }
         if self.feature.as_ref().is_some_and(|it| !is_identifier(it)) {
             return Err(Problem::invalid("feature is not a valid name of a feature"));
@@ -100,7 +104,7 @@ fn read(row: &Row<'_>) -> Result<Note, StorageError> {
 ///
 /// # Errors
 ///
-/// 400 for a text that is too long.
+/// 400 for a title or a body that is too long, or an invalid feature.
 pub fn create(sql: &mut Sql<'_>, by: &str, text: &Text) -> Result<i64, Problem> {
     text.check()?;
     let id = sql.next("release_note")?;
@@ -121,7 +125,8 @@ pub fn create(sql: &mut Sql<'_>, by: &str, text: &Text) -> Result<i64, Problem> 
 ///
 /// # Errors
 ///
-/// 400 for a text that is too long; 404 where there is none.
+/// 400 for a title or a body that is too long, or an invalid feature; 404 where there is no such
+/// note.
 pub fn edit(sql: &mut Sql<'_>, by: &str, id: i64, text: &Text) -> Result<(), Problem> {
     text.check()?;
     let Text { title, body, feature } = text;

@@ -3,15 +3,12 @@
 use super::text::age;
 use crate::{
     caller::Caller,
+    due::due_feature,
     model::PRODUCTION,
-    serve::DAY,
     store::Store,
     toggle::{State, Toggle},
     world::World,
 };
-
-/// For how many milliseconds a feature is on in production before it is due for removal.
-const STABLE: i64 = 14 * DAY;
 
 /// A toggle as the pages show it.
 pub(super) struct Cell {
@@ -114,6 +111,5 @@ pub(super) fn cells(
 
 /// Whether a feature has been on in production for so long that it should leave the code.
 pub(super) fn is_due(world: &World, feature: &str, now: i64) -> bool {
-    let since = world.toggle(feature, PRODUCTION).on_since(now);
-    since.is_some_and(|it| now.saturating_sub(it) >= STABLE)
+    world.features.get(feature).is_some_and(|it| due_feature(it, now).is_some())
 }

@@ -101,7 +101,7 @@ pub(super) async fn show(
         created: time::rfc3339(known.feature.created),
         by: known.feature.created_by.clone(),
         age: age(known.feature.created, now),
-        is_due: !is_deleted && is_due(&world, &name, now),
+        is_due: is_due(&world, &name, now),
         is_deleted,
         cards: cards.collect(),
         bars: bars(metrics, &envs, from),

@@ -45,7 +45,7 @@ use service::{
 
 use crate::{api::MAX_BODY, store::Store};
 
-/// The longest form, in bytes: each byte of a text is sent as three.
+/// The longest form, in bytes: each byte of a field is sent as up to three.
 const MAX_FORM: usize = 3 * MAX_BODY;
 
 /// The page for tokens, which not everybody may see.

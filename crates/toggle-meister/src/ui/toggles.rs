@@ -198,7 +198,7 @@ fn find<'a>(world: &'a World, search: &Search, now: i64) -> Vec<&'a Feature> {
     found
 }
 
-/// Whether the letters of a text stand in a name in their order; spaces do not count.
+/// Whether a name has the letters of a search in their order; spaces do not count.
 fn fits(name: &str, wanted: &str) -> bool {
     let mut letters = name.chars();
     wanted.chars().filter(|it| !it.is_whitespace()).all(|it| letters.any(|letter| letter == it))

@@ -142,7 +142,7 @@ async fn notes_are_published_with_their_features() {
             ["general 2", "general 1"]
         );
         let metrics = service.get("/api/metrics/new").await.json();
-        assert_eq!(metrics["metrics"], json!([]), "this is no request for a feature");
+        assert_eq!(metrics["metrics"], json!([]), "reading notes does not count as a request");
         for bad in ["-1", "x", "", "1e9"] {
             service.public(&format!("{days}{bad}")).await.is_problem(400, "invalid_request");
         }
