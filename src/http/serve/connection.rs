@@ -15,7 +15,7 @@ use std::{
     error::Error,
     future::poll_fn,
     net::SocketAddr,
-    pin::pin,
+    pin::{Pin, pin},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -29,21 +29,24 @@ use http::{
 };
 use hyper::{
     body::{Bytes, Incoming},
+    server::conn::{http1, http2},
     service::service_fn,
 };
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::conn::auto::Builder,
+    server::graceful::GracefulConnection,
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch},
-    time::{sleep, timeout},
+    time::{Sleep, sleep, timeout},
 };
+use tokio_rustls::server::TlsStream;
 use tower_service::Service;
 
 use super::{
     body::{Body, Unread},
+    detect::Detected,
     limits::Limits,
     peer::Peer,
     phase::{Draining, Phase, reached},
@@ -129,20 +132,34 @@ pub(crate) async fn accepted<S, M: Make>(
     let Some(tls) = &shared.tls else {
         return connection(stream, Peer::new(address, None, draining), shared).await;
     };
+    // On the heap, so that connections without TLS need no room for its state.
+    let Some(stream) = Box::pin(handshake(stream, tls, &shared)).await else { return };
+    let peer = Peer::new(address, Some(stream.get_ref().1), draining);
+    connection(stream, peer, shared).await;
+}
+
+/// The encrypted stream, unless the client fails or the server drains.
+async fn handshake<S, M>(
+    stream: S,
+    tls: &Certificates,
+    shared: &Shared<M>,
+) -> Option<Box<TlsStream<S>>>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let mut phase = shared.phase.clone();
-    let handshake = tls.acceptor().accept(stream);
     let accepted = tokio::select! {
-        accepted = timeout(shared.limits.head_timeout, handshake) => accepted,
+        accepted = timeout(shared.limits.head_timeout, tls.acceptor().accept(stream)) => accepted,
         // No request has begun, so nothing needs to be finished.
-        () = reached(&mut phase, Phase::Drain) => return,
+        () = reached(&mut phase, Phase::Drain) => return None,
     };
     match accepted {
-        Ok(Ok(stream)) => {
-            let peer = Peer::new(address, Some(stream.get_ref().1), draining);
-            connection(stream, peer, shared).await;
+        Ok(Ok(stream)) => Some(Box::new(stream)),
+        Ok(Err(error)) => {
+            tracing::debug!(service = shared.name, %error, "a TLS handshake failed");
+            None
         }
-        Ok(Err(error)) => tracing::debug!(service = shared.name, %error, "a TLS handshake failed"),
-        Err(_) => {}
+        Err(_) => None,
     }
 }
 
@@ -169,33 +186,60 @@ where
             respond(service.clone(), request, limits, unread)
         })
     };
-    let builder = protocols(&limits);
-    let mut serving = pin!(builder.serve_connection(TokioIo::new(stream), requests));
     let mut first_request = pin!(sleep(limits.first_request_timeout));
+    let stream = tokio::select! {
+        detected = Detected::new(stream) => match detected {
+            Ok(stream) => stream,
+            Err(error) => return tracing::debug!(service = shared.name, %error, "a connection failed"),
+        },
+        // No request has begun, so nothing needs to be finished.
+        () = reached(&mut phase, Phase::Drain) => return,
+        () = &mut first_request => return,
+    };
+    let is_http2 = stream.is_http2();
+    let stream = TokioIo::new(stream);
+    let ended = if is_http2 {
+        let connection = Box::pin(http2(&limits).serve_connection(stream, requests));
+        drive(connection, phase, first_request, &used).await
+    } else {
+        let connection = Box::pin(http1(&limits).serve_connection(stream, requests));
+        drive(connection, phase, first_request, &used).await
+    };
+    if let Err(error) = ended {
+        let error: &dyn Error = &error;
+        tracing::debug!(service = shared.name, error, "a connection failed");
+    }
+}
+
+/// Lets hyper serve a connection until it ends, has been drained, or has sent no request in time.
+async fn drive<C>(
+    mut connection: Pin<Box<C>>,
+    mut phase: watch::Receiver<Phase>,
+    mut first_request: Pin<&mut Sleep>,
+    used: &AtomicBool,
+) -> hyper::Result<()>
+where
+    C: GracefulConnection<Error = hyper::Error>,
+{
     let mut watched = true;
     loop {
-        let draining = reached(&mut phase, Phase::Drain);
         tokio::select! {
-            ended = &mut serving => {
-                if let Err(error) = ended {
-                    tracing::debug!(service = shared.name, error, "a connection failed");
-                }
-                return;
-            }
-            () = draining => break,
+            ended = &mut connection => return ended,
+            () = reached(&mut phase, Phase::Drain) => break,
             () = &mut first_request, if watched => {
                 if !used.load(Relaxed) {
-                    return;
+                    return Ok(());
                 }
                 watched = false;
             }
         }
     }
-    serving.as_mut().graceful_shutdown();
+    connection.as_mut().graceful_shutdown();
     tokio::select! {
-        _ = &mut serving => {}
+        _ = &mut connection => {}
         () = reached(&mut phase, Phase::Abort) => {}
     }
+    Ok(())
 }
 
 /// Calls the service, and discards what it has not read of the body.
@@ -229,23 +273,29 @@ where
     Ok(response)
 }
 
-/// HTTP/1.1 and HTTP/2 within the limits. Which of them a client uses is detected from
-/// its first bytes, so both also work without TLS.
-fn protocols(limits: &Limits) -> Builder<TokioExecutor> {
-    // hyper panics at a smaller limit for HTTP/1.1.
-    let max_head = limits.max_head.max(8_192);
-    let mut builder = Builder::new(TokioExecutor::new());
+/// The longest head of a request, as hyper takes it: it panics at a smaller limit for HTTP/1.1.
+fn max_head(limits: &Limits) -> usize {
+    limits.max_head.max(8_192)
+}
+
+/// HTTP/1.1 within the limits.
+fn http1(limits: &Limits) -> http1::Builder {
+    let mut builder = http1::Builder::new();
     builder
-        .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head_timeout)
-        .max_buf_size(max_head);
+        .max_buf_size(max_head(limits));
     builder
-        .http2()
+}
+
+/// HTTP/2 within the limits.
+fn http2(limits: &Limits) -> http2::Builder<TokioExecutor> {
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder
         .timer(TokioTimer::new())
         .keep_alive_interval(PING_INTERVAL)
         .keep_alive_timeout(PING_TIMEOUT)
         .max_concurrent_streams(limits.max_streams)
-        .max_header_list_size(u32::try_from(max_head).unwrap_or(u32::MAX));
+        .max_header_list_size(u32::try_from(max_head(limits)).unwrap_or(u32::MAX));
     builder
 }

@@ -3,7 +3,7 @@
 //! ```text
 //! listen      accept a connection, wait for room
 //!   |  one task for each connection
-//! connection  WriteTimeout, TLS handshake, then HTTP/1.1 or HTTP/2 (hyper)
+//! connection  WriteTimeout, TLS handshake, Detected: HTTP/1.1 or HTTP/2 (hyper)
 //!   |  one call for each request
 //! respond     Body (limited) -> the service -> discard what it did not read
 //! ```
@@ -16,6 +16,7 @@
 mod address;
 mod body;
 mod connection;
+mod detect;
 mod error;
 mod limits;
 mod listen;
