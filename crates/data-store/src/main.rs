@@ -93,8 +93,7 @@ fn command_line() -> Command {
 
 fn run(matches: &ArgMatches) -> Result<ExitCode, Failure> {
     let mut settings = Settings::from_values(&program::values(matches, OPTIONS)?)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(async {
+    program::run(async {
         match matches.subcommand() {
             Some(("token", matches)) => match matches.subcommand() {
                 Some(("add", matches)) => add_token(&settings, matches).await,

@@ -200,6 +200,7 @@ fn failure(status: u16) -> Value {
         404 => "There is no such thing",
         412 => "The condition does not hold",
         413 => "The body is too long",
+        429 => "Too many requests: `Retry-After` says when to try again",
         501 => "The server does not do that",
         _ => "The database is unavailable",
     };

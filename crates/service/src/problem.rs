@@ -1,6 +1,6 @@
 //! Errors as problem details ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)).
 
-use std::{error::Error, time::Duration};
+use std::time::Duration;
 
 use axum::{
     http::{HeaderValue, StatusCode, header},
@@ -8,7 +8,7 @@ use axum::{
 };
 use serde::Serialize;
 
-use crate::storage::StorageError;
+use crate::{describe, storage::StorageError};
 
 /// An error for a client.
 ///
@@ -117,7 +117,7 @@ impl From<StorageError> for Problem {
         if matches!(error, StorageError::Nul) {
             return Self::invalid("the request contains the character NUL");
         }
-        tracing::error!(error = &error as &dyn Error, "the storage failed");
+        tracing::error!(error = describe(&error), "the storage failed");
         match error {
             StorageError::Uncertain(_) => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,

@@ -1,6 +1,6 @@
 //! What the programs of the services do alike: log, read their options, and end on a signal.
 
-use std::{collections::HashMap, env, fs, io, io::IsTerminal as _, path::PathBuf};
+use std::{collections::HashMap, env, fs, io, io::IsTerminal as _, path::PathBuf, time::Duration};
 
 use clap::{Arg, ArgMatches, Command};
 use tracing_subscriber::EnvFilter;
@@ -75,6 +75,18 @@ fn read_file(path: &String) -> Result<(PathBuf, HashMap<String, String>), Failur
         other => (name, other.to_string()),
     });
     Ok((path.into(), values.collect()))
+}
+
+/// Runs a program to its end, which does not wait for threads that a database keeps waiting.
+///
+/// # Errors
+///
+/// Whatever `program` returns.
+pub fn run<T>(program: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let result = runtime.block_on(program);
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    result
 }
 
 /// Waits for SIGTERM or SIGINT.

@@ -28,11 +28,26 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
                 Problem::invalid(format!("cannot read the body: {error}"))
             }
         })?;
-        let value = serde_json::from_slice(&body);
-        value.map(Self).map_err(|error| {
-            let detail = format!("invalid JSON: {error}");
+        let invalid = |reason: &str| {
+            let detail = format!("invalid JSON: {reason}");
             Problem::new(StatusCode::BAD_REQUEST, "invalid_json", detail)
-        })
+        };
+        // serde would take an array for an object, field by field.
+        if body.trim_ascii_start().starts_with(b"[") {
+            return Err(invalid("expected an object, got an array"));
+        }
+        serde_json::from_slice(&body).map(Self).map_err(|error| invalid(&unquoted(&error)))
+    }
+}
+
+/// What is wrong with JSON, without the value, which may be a secret.
+fn unquoted(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    match text.rsplit_once(", expected ") {
+        Some((quoted, expected)) if quoted.starts_with("invalid ") => {
+            format!("expected {expected}")
+        }
+        _ => text,
     }
 }
 
@@ -102,5 +117,44 @@ pub fn limit(asked: Option<i64>, most: i64) -> Result<i64, Problem> {
         None => Ok(most),
         Some(limit @ 1..) if limit <= most => Ok(limit),
         Some(_) => Err(Problem::invalid(format!("the limit is a number from 1 to {most}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use axum::body::Body;
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct New {
+        #[allow(dead_code, reason = "it is only read")]
+        value: String,
+    }
+
+    #[tokio::test]
+    async fn a_message_says_what_was_expected_and_not_what_was_sent() {
+        for (body, detail) in [
+            (r#" ["hunter2"]"#, "invalid JSON: expected an object, got an array"),
+            (r#""hunter2""#, "invalid JSON: expected struct New at line 1 column 9"),
+            (r#"{"value":12345678}"#, "invalid JSON: expected a string at line 1 column 17"),
+            (
+                r#"{"value":", expected "#,
+                "invalid JSON: EOF while parsing a string at line 1 column 21",
+            ),
+            ("{}", "invalid JSON: missing field `value` at line 1 column 2"),
+            (
+                r#"{"valeu":"hunter2"}"#,
+                "invalid JSON: unknown field `valeu`, expected `value` at line 1 column 8",
+            ),
+        ] {
+            let request = Request::new(Body::from(body));
+            let problem = Json::<New>::from_request(request, &()).await.unwrap_err();
+            assert_eq!(problem.detail(), detail);
+        }
     }
 }

@@ -1,11 +1,16 @@
 //! The storage on each of its databases.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::sync::{Arc, Mutex};
+use std::{
+    fs,
+    sync::{Arc, Mutex, mpsc},
+    time::Duration,
+};
 
 use service::storage::{Database, Migration, Storage, StorageError};
 use tempfile::TempDir;
 use testing::Postgres;
+use tokio::time;
 
 const MIGRATIONS: &[Migration] = &[
     Migration {
@@ -270,4 +275,114 @@ async fn writers_of_two_programs_take_rows_in_any_order() {
         numbers.sort_unstable();
         assert_eq!(numbers, (1..=200).collect::<Vec<i64>>());
     }
+}
+
+#[tokio::test]
+async fn callers_do_not_wait_for_a_database_that_stands_still() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = Database::Sqlite(folder.path().join("data.db"));
+    let storage = Storage::open(database, MIGRATIONS).await.unwrap();
+    // Dropped at the end, they let the threads go on.
+    let (_first, read_waits) = mpsc::channel::<()>();
+    let (_second, write_waits) = mpsc::channel::<()>();
+    let waiting = storage.clone();
+    let read = tokio::spawn(async move {
+        waiting
+            .read(move |_| {
+                let _ = read_waits.recv();
+                Ok::<(), StorageError>(())
+            })
+            .await
+    });
+    let write = tokio::spawn(async move {
+        storage
+            .write(move |_| {
+                let _ = write_waits.recv();
+                Ok::<(), StorageError>(())
+            })
+            .await
+    });
+    tokio::task::yield_now().await;
+    time::pause();
+    time::advance(Duration::from_secs(41)).await;
+    let read = read.await.unwrap().unwrap_err();
+    assert!(matches!(read, StorageError::Unreachable(_)), "{read:?}");
+    let write = write.await.unwrap().unwrap_err();
+    assert!(matches!(write, StorageError::Uncertain(_)), "{write:?}");
+    assert_eq!(
+        service::describe(&write),
+        "the database did not confirm the change, which may have been stored or not: the database \
+         has not answered for 40 seconds"
+    );
+}
+
+#[tokio::test]
+async fn what_was_deleted_is_not_in_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("data.db");
+    let storage = Storage::open(Database::Sqlite(path.clone()), MIGRATIONS).await.unwrap();
+    let marker = "this text must not stay in the file";
+    let insert = |sql: &mut service::storage::Sql<'_>| {
+        sql.execute(INSERT, &["a".into(), 1_i64.into(), (&b""[..]).into(), marker.into()])
+    };
+    let inserted: Result<u64, StorageError> = storage.write(insert).await;
+    inserted.unwrap();
+    let copy = folder.path().join("copy.db");
+    let is_in = |path: &std::path::Path| {
+        fs::read(path).unwrap().windows(marker.len()).any(|it| it == marker.as_bytes())
+    };
+    service::storage::backup::backup(path.clone(), copy.clone()).await.unwrap();
+    assert!(is_in(&copy), "otherwise this test shows nothing");
+    let deleted: Result<u64, StorageError> =
+        storage.write(|sql| sql.execute("DELETE FROM thing", &[])).await;
+    assert_eq!(deleted.unwrap(), 1);
+    service::storage::backup::backup(path, copy.clone()).await.unwrap();
+    assert!(!is_in(&copy));
+}
+
+#[test]
+fn a_server_is_named_by_a_url_or_by_keywords() {
+    for (address, shown) in [
+        ("postgres://app:hunter2@db.internal/facts?sslmode=verify-full", "db.internal"),
+        ("host=db.internal user=app password=hunter2 dbname=facts", "db.internal"),
+        ("dbname=facts sslmode=disable host = other.internal password='hunter2'", "other.internal"),
+    ] {
+        let database = Database::parse(address, None).unwrap();
+        assert_eq!(database.to_string(), format!("PostgreSQL at {shown}"));
+        assert!(!format!("{database:?}").contains("hunter2"));
+    }
+    for address in ["host=db password=hunter2 TimeZone=UTC", "host=db password=hunter2 port=many"] {
+        let error = service::describe(&Database::parse(address, None).unwrap_err());
+        assert!(error.starts_with("invalid address of the database"), "{error}");
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+    let path = Database::parse("data/host=1.db", None).unwrap();
+    assert_eq!(path.to_string(), "SQLite in data/host=1.db");
+}
+
+#[tokio::test]
+async fn a_database_that_cannot_store_every_text_is_rejected() {
+    let Some(url) = Postgres::database() else { return testing::skip("PostgreSQL") };
+    let latin = ["--encoding=LATIN1", "--template=template0", "--locale=C", "latin"];
+    let server = format!("--maintenance-db={url}");
+    let _ = Postgres::run("createdb", &[&[server.as_str()][..], &latin].concat());
+    let (server, _) = url.rsplit_once('/').unwrap();
+    let database = Database::parse(&format!("{server}/latin?sslmode=disable"), None).unwrap();
+    let Err(error) = Storage::open(database, MIGRATIONS).await else { panic!("it was opened") };
+    assert!(matches!(&error, StorageError::Encoding(it) if it == "LATIN1"), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_commit_waits_for_the_disk_of_the_server() {
+    let Some(url) = Postgres::database() else { return testing::skip("PostgreSQL") };
+    let (_, name) = url.rsplit_once('/').unwrap();
+    let name = name.split('?').next().unwrap();
+    let alter = format!("ALTER DATABASE {name} SET synchronous_commit = off");
+    let _ = Postgres::run("psql", &[&url, "-c", &alter]);
+    let setting = "SELECT current_setting('synchronous_commit')";
+    assert_eq!(Postgres::run("psql", &[&url, "-Atc", setting]).trim(), "off");
+    let storage = Storage::open(Database::parse(&url, None).unwrap(), MIGRATIONS).await.unwrap();
+    let found: Result<_, StorageError> =
+        storage.write(move |sql| sql.query_one(setting, &[], |row| row.text(0))).await;
+    assert_eq!(found.unwrap().as_deref(), Some("on"));
 }

@@ -105,7 +105,7 @@ impl Jobs {
         let owner = self.owner.clone();
         let taken = self.store.storage.write(move |sql| take(sql, &owner)).await;
         taken.unwrap_or_else(|error: StorageError| {
-            tracing::debug!(error = &error as &dyn std::error::Error, "cannot take the lease");
+            tracing::debug!(error = service::describe(&error), "cannot take the lease");
             false
         })
     }

@@ -169,7 +169,7 @@ impl Live {
             .collect();
         let definition = json!({"flags": flags}).to_string();
         if let Err(error) = self.0.flags.flag_set(env).replace(&definition) {
-            tracing::error!(error = &error as &dyn std::error::Error, env, "cannot set the flags");
+            tracing::error!(error = service::describe(&error), env, "cannot set the flags");
         }
     }
 
@@ -188,7 +188,7 @@ impl Live {
             }
         };
         if let Err(error) = self.0.flags.flag_set(env).update(change) {
-            tracing::error!(error = &error as &dyn std::error::Error, env, "cannot set the flags");
+            tracing::error!(error = service::describe(&error), env, "cannot set the flags");
         }
     }
 

@@ -85,15 +85,14 @@ fn command_line() -> Command {
 }
 
 fn run(matches: &ArgMatches) -> Result<ExitCode, Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     // It asks a server, and has no use for the options of one.
     if let Some(("due", matches)) = matches.subcommand() {
-        return Ok(runtime.block_on(command::due::run(matches)));
+        return program::run(async { Ok(command::due::run(matches).await) });
     }
     let values = program::values(matches, OPTIONS)?;
     let settings = Settings::from_values(&values)?;
     let database = &settings.database;
-    runtime.block_on(async {
+    program::run(async {
         match matches.subcommand() {
             Some(("token", matches)) => match matches.subcommand() {
                 Some(("add", matches)) => add_token(&settings, matches).await,

@@ -125,7 +125,7 @@ impl Running {
         let released = jobs::release(&self.store.storage, self.owner).await;
         for result in [flushed, used, released] {
             if let Err(error) = result {
-                let error = &error as &dyn std::error::Error;
+                let error = service::describe(&error);
                 tracing::warn!(error, "not everything was written to the database at the end");
             }
         }
@@ -323,10 +323,7 @@ async fn every(
     loop {
         ticks.tick().await;
         if let Err(error) = job(&store).await {
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "a job failed; it will run again"
-            );
+            tracing::warn!(error = service::describe(&error), "a job failed; it will run again");
         }
     }
 }

@@ -246,7 +246,7 @@ fn last_change(sql: &mut Sql<'_>, identity: &str, name: &str) -> Result<Option<i
 /// The client learns that a secret cannot be read, and the log why.
 #[allow(clippy::needless_pass_by_value, reason = "for map_err")]
 fn unreadable(error: KeysError) -> Problem {
-    tracing::error!(error = &error as &dyn std::error::Error, "a secret cannot be used");
+    tracing::error!(error = service::describe(&error), "a secret cannot be used");
     Problem::new(
         StatusCode::INTERNAL_SERVER_ERROR,
         "secret_unreadable",

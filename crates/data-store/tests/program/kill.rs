@@ -34,6 +34,25 @@ async fn acknowledged_writes_survive_20_kills_on_postgresql() {
     survive(Program::new().with("FLAGOPS_DATABASE", &url)).await;
 }
 
+#[tokio::test]
+async fn acknowledged_writes_survive_although_another_program_read_the_file() {
+    let program = Program::new();
+    let mut server = program.serve();
+    server.set("/api/fact/acme/before", "1").await;
+    // The server has several connections by now, and this is another process.
+    let other = rusqlite::Connection::open(program.database()).unwrap();
+    let count = other.query_row("SELECT count(*) FROM fact", [], |row| row.get::<_, i64>(0));
+    assert_eq!(count.unwrap(), 1);
+    other.close().unwrap();
+    assert!(program.path("store.db-wal").exists(), "the log was removed under the server");
+    server.set("/api/fact/acme/after", "2").await;
+    let token = server.token.clone();
+    server.process.kill();
+    let server = program.serve_under(&[], &token);
+    let facts = server.json("/api/fact/acme").await;
+    assert_eq!((&facts["before"], &facts["after"]), (&json!("1"), &json!("2")));
+}
+
 /// What the stream of changes has shown so far, over all its connections.
 #[derive(Default)]
 struct Seen {

@@ -69,3 +69,24 @@ async fn d5_no_secret_is_in_the_log() {
         assert!(!log.contains(secret), "{secret} is in the log");
     }
 }
+
+#[tokio::test]
+async fn an_error_in_the_log_has_its_cause() {
+    let Some(mut database) = Postgres::start() else { return testing::skip("PostgreSQL") };
+    let program = Program::new().with("FLAGOPS_DATABASE", &database.url());
+    let token = program.token();
+    let mut server = serve(&program, &["serve"]);
+    server.token = token;
+    server.set("/api/fact/acme/tier", "gold").await;
+    database.kill();
+    let failed = server.request(Method::GET, "/api/fact/acme").send().await.unwrap();
+    assert_eq!(failed.status(), 503);
+    let log = program.path("log");
+    server.process.wait_until(|| fs::read_to_string(&log).unwrap().contains("the storage failed"));
+    let log = fs::read_to_string(&log).unwrap();
+    let line = log.lines().find(|it| it.contains("the storage failed")).unwrap();
+    let line: serde_json::Value = serde_json::from_str(line).unwrap();
+    let error = line["fields"]["error"].as_str().unwrap();
+    let cause = error.strip_prefix("the database is unreachable: ");
+    assert!(cause.is_some_and(|it| it.len() > 10), "{error}");
+}

@@ -50,18 +50,18 @@ impl SessionOptions {
 pub enum SessionsError {
     /// There is no key to sign cookies.
     #[error(
-        "no key signs the cookies of sessions: set one of at least {KEY} random bytes, such as the \
-         output of `openssl rand -base64 32`"
+        "no key signs the cookies of sessions: set the option session-key to at least {KEY} random \
+         bytes, such as the output of `openssl rand -base64 32`"
     )]
     NoKey,
     /// The key is too short.
     #[error(
-        "the key that signs the cookies of sessions has {0} bytes: set one of at least {KEY} random \
-         bytes, such as the output of `openssl rand -base64 32`"
+        "the key that signs the cookies of sessions has {0} bytes: set the option session-key to at \
+         least {KEY} random bytes, such as the output of `openssl rand -base64 32`"
     )]
     ShortKey(usize),
     /// The public URL is invalid.
-    #[error("public URL {url:?}: {reason}")]
+    #[error("option public-url {url:?}: {reason}")]
     PublicUrl {
         /// The URL.
         url: String,

@@ -24,8 +24,6 @@ mod flash;
 mod form;
 mod frame;
 
-use std::error::Error;
-
 use askama::Template;
 use axum::{
     extract::{Request, State},
@@ -41,7 +39,7 @@ pub use self::{
     form::Form,
     frame::{Frame, Link, Site, Visit},
 };
-use crate::{access::Access, problem::Problem, signin::login_path};
+use crate::{access::Access, describe, problem::Problem, signin::login_path};
 
 /// The headers of each page. Nothing is loaded from anywhere else, and nothing in a page runs
 /// unless it is in our script.
@@ -67,7 +65,7 @@ const NO_SIGN_IN: &str = "people cannot sign in to this service: configure GitHu
 /// 500 where the template fails.
 pub fn html(template: &impl Template) -> Result<Response, Problem> {
     let html = template.render().map_err(|error| {
-        tracing::error!(error = &error as &dyn Error, "cannot render a page");
+        tracing::error!(error = describe(&error), "cannot render a page");
         Problem::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "internal",

@@ -12,7 +12,7 @@ use super::{
     SendError,
     page::{Message, page},
 };
-use crate::{page::Frame, problem::Problem};
+use crate::{describe, page::Frame, problem::Problem};
 
 /// The cause of a failure.
 pub(super) type Cause = Box<dyn Error + Send + Sync>;
@@ -55,7 +55,7 @@ impl Failure {
     pub(super) fn page(&self, frame: &Frame) -> Response {
         match self {
             Self::Unreachable(..) => {
-                tracing::warn!(error = self as &dyn Error, "a sign-in failed");
+                tracing::warn!(error = describe(self), "a sign-in failed");
             }
             Self::Unconfirmed(provider, why) => {
                 tracing::warn!(provider, why, "a provider did not confirm who signs in");

@@ -6,7 +6,7 @@ use axum::{
     response::{Html, IntoResponse, Response},
 };
 
-use crate::page::Frame;
+use crate::{describe, page::Frame};
 
 /// The choice of providers.
 #[derive(Template)]
@@ -36,7 +36,7 @@ pub(super) fn page(status: StatusCode, template: &impl Template) -> Response {
     let html = match template.render() {
         Ok(html) => html,
         Err(error) => {
-            tracing::error!(%error, "cannot render a page");
+            tracing::error!(error = describe(&error), "cannot render a page");
             return StatusCode::INTERNAL_SERVER_ERROR.into_response();
         }
     };

@@ -12,6 +12,12 @@ pub enum StorageError {
     /// The address of the database is invalid.
     #[error("invalid address of the database: {0}")]
     Address(String),
+    /// The server of the database keeps text in another encoding than UTF-8.
+    #[error(
+        "the database has the encoding {0}, which cannot store every text: create one with \
+         ENCODING 'UTF8'"
+    )]
+    Encoding(String),
     /// A file that belongs to the database cannot be opened.
     #[error("cannot open {}", path.display())]
     File {
@@ -44,8 +50,9 @@ pub enum StorageError {
     /// The database cannot be reached; nothing was changed.
     #[error("the database is unreachable")]
     Unreachable(#[source] Cause),
-    /// The connection broke during the commit: the change may be stored, or not.
-    #[error("the connection broke during the commit, so the change may have been stored or not")]
+    /// The connection broke during the commit, or there was no answer: the change may be stored,
+    /// or not.
+    #[error("the database did not confirm the change, which may have been stored or not")]
     Uncertain(#[source] Cause),
     /// The transaction failed as a whole; nothing was changed.
     #[error("the transaction failed")]

@@ -69,6 +69,9 @@ pub(super) fn version(
     connection: &mut Connection,
     migrations: &[Migration],
 ) -> Result<i64, StorageError> {
+    if let Connection::Postgres(connection) = connection {
+        connection.check_encoding()?;
+    }
     let applied = connection.sql().query(
         "SELECT version, name FROM schema_history ORDER BY version",
         &[],

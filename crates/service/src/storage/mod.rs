@@ -37,9 +37,10 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, time::timeout};
 
 use self::{connection::Connection, postgres::PostgresTarget, writer::Writer};
 pub use self::{
@@ -51,6 +52,9 @@ pub use self::{
 
 /// How many reads run at the same time.
 const READERS: usize = 8;
+/// How long a caller waits for the database: longer than a statement may take there. A server
+/// that stands still reports nothing, and its connection stays open.
+const ANSWER: Duration = Duration::from_secs(40);
 
 /// Where the data is.
 ///
@@ -71,22 +75,23 @@ pub enum Database {
 }
 
 impl Database {
-    /// Reads the address of a database: a URL with the scheme `postgres` or `postgresql`, or a
-    /// path. `root_certificates` is a PEM file with the certification authorities of a
-    /// PostgreSQL server; without it, those of the system apply.
+    /// Reads the address of a database: a URL with the scheme `postgres` or `postgresql`, the
+    /// keywords and values of libpq (`host=db.internal dbname=facts`), or a path.
+    /// `root_certificates` is a PEM file with the certification authorities of a PostgreSQL
+    /// server; without it, those of the system apply.
     ///
     /// # Errors
     ///
-    /// The URL is invalid, or the file of certificates is.
+    /// The address is invalid, or the file of certificates is.
     pub fn parse(address: &str, root_certificates: Option<PathBuf>) -> Result<Self, StorageError> {
-        if address.starts_with("postgres://") || address.starts_with("postgresql://") {
+        if PostgresTarget::is_address(address) {
             let target = PostgresTarget::parse(address, root_certificates)?;
             return Ok(Self::Postgres(Arc::new(target)));
         }
         let path = address.strip_prefix("sqlite://").unwrap_or(address);
         if path.is_empty() || path.contains("://") {
             return Err(StorageError::Address(
-                "expected a path or a URL that begins with postgres://".to_owned(),
+                "expected a path, a URL that begins with postgres://, or host=…".to_owned(),
             ));
         }
         Ok(Self::Sqlite(path.into()))
@@ -182,8 +187,21 @@ impl Storage {
     ///
     /// # Errors
     ///
-    /// Whatever `work` returns, and a [`StorageError`] where the database is unreachable.
+    /// Whatever `work` returns, and a [`StorageError`] where the database is unreachable or does
+    /// not answer for 40 seconds.
     pub async fn read<T, E>(
+        &self,
+        work: impl FnOnce(&mut Sql<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StorageError> + Send + 'static,
+    {
+        let answer = timeout(ANSWER, self.read_in_time(work)).await;
+        answer.unwrap_or_else(|_| Err(StorageError::Unreachable(silent()).into()))
+    }
+
+    async fn read_in_time<T, E>(
         &self,
         work: impl FnOnce(&mut Sql<'_>) -> Result<T, E> + Send + 'static,
     ) -> Result<T, E>
@@ -236,8 +254,8 @@ impl Storage {
     /// # Errors
     ///
     /// Whatever `work` returns: then nothing that it did remains. A [`StorageError`] where
-    /// the database is unreachable, or where the connection broke during the commit:
-    /// [`StorageError::Uncertain`].
+    /// the database is unreachable, or where the connection broke during the commit or the
+    /// database does not answer for 40 seconds: [`StorageError::Uncertain`].
     pub async fn write<T, E>(
         &self,
         work: impl FnOnce(&mut Sql<'_>) -> Result<T, E> + Send + 'static,
@@ -246,7 +264,8 @@ impl Storage {
         T: Send + 'static,
         E: From<StorageError> + Send + 'static,
     {
-        self.shared.writer.run(work).await
+        let answer = timeout(ANSWER, self.shared.writer.run(work)).await;
+        answer.unwrap_or_else(|_| Err(StorageError::Uncertain(silent()).into()))
     }
 }
 
@@ -257,6 +276,11 @@ impl Drop for Listening {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);
     }
+}
+
+/// Why a caller does not wait any longer.
+fn silent() -> error::Cause {
+    format!("the database has not answered for {} seconds", ANSWER.as_secs()).into()
 }
 
 /// Runs `work` where it may block.

@@ -2,7 +2,6 @@
 
 use std::{
     collections::HashMap,
-    error::Error,
     fmt,
     path::PathBuf,
     str::FromStr as _,
@@ -30,7 +29,22 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const UNACKNOWLEDGED: Duration = Duration::from_secs(10);
 /// How often a listener looks whether it is to stop, and how long it waits for a new connection.
 const LOOK: Duration = Duration::from_millis(500);
-const STATEMENT_TIMEOUT: &str = "SET statement_timeout = '30s'; SET lock_timeout = '10s'";
+/// Bounds statements; and a commit waits for the disk even where the server's default is not to.
+const SESSION: &str = "SET statement_timeout = '30s'; SET lock_timeout = '10s';
+    SELECT set_config('synchronous_commit', 'on', false)
+    WHERE current_setting('synchronous_commit') = 'off'";
+/// The keywords of libpq of which one begins an address that is no URL.
+const KEYWORDS: [&str; 9] = [
+    "application_name",
+    "connect_timeout",
+    "dbname",
+    "host",
+    "hostaddr",
+    "password",
+    "port",
+    "sslmode",
+    "user",
+];
 
 /// A server of PostgreSQL and how it is reached.
 pub struct PostgresTarget {
@@ -40,11 +54,22 @@ pub struct PostgresTarget {
 }
 
 impl PostgresTarget {
-    /// Reads a URL. TLS is used where the server offers it, and demanded with
-    /// `sslmode=require`; the certificate is always verified.
-    pub(super) fn parse(url: &str, roots: Option<PathBuf>) -> Result<Self, StorageError> {
+    /// Whether this is the address of a server, as a URL or as keywords and values.
+    pub(super) fn is_address(address: &str) -> bool {
+        let is_url = address.starts_with("postgres://") || address.starts_with("postgresql://");
+        let keyword = address.split_once('=').map(|(name, _)| name.trim());
+        is_url || keyword.is_some_and(|name| KEYWORDS.contains(&name))
+    }
+
+    /// Reads an address. TLS is used where the server offers it, and demanded with
+    /// `sslmode=require`; the certificate is always verified, so `verify-ca` and `verify-full`
+    /// demand no more.
+    pub(super) fn parse(address: &str, roots: Option<PathBuf>) -> Result<Self, StorageError> {
         let invalid = |error: &dyn fmt::Display| StorageError::Address(error.to_string());
-        let mut config = Config::from_str(url).map_err(|error| invalid(&describe(&error)))?;
+        let address = address
+            .replace("sslmode=verify-full", "sslmode=require")
+            .replace("sslmode=verify-ca", "sslmode=require");
+        let mut config = Config::from_str(&address).map_err(|error| invalid(&describe(&error)))?;
         config.connect_timeout(CONNECT_TIMEOUT).keepalives_idle(Duration::from_secs(30));
         config.tcp_user_timeout(UNACKNOWLEDGED);
         // Each start is notified that tables exist already.
@@ -72,7 +97,7 @@ impl PostgresTarget {
         };
         let client = client.map_err(|error| StorageError::Unreachable(error.into()))?;
         let mut connection = PostgresConnection { client, statements: HashMap::new() };
-        connection.batch(STATEMENT_TIMEOUT)?;
+        connection.batch(SESSION)?;
         Ok(connection)
     }
 }
@@ -111,7 +136,7 @@ pub(super) fn listen(target: &PostgresTarget, channel: &str, wake: &dyn Fn(), st
             Ok(())
         });
         if let Err(error) = result {
-            tracing::debug!(error = &error as &dyn Error, "not listening to the database");
+            tracing::debug!(error = describe(&error), "not listening to the database");
             thread::sleep(LOOK);
         }
     }
@@ -170,6 +195,16 @@ impl PostgresConnection {
                 statement: statement.to_owned(),
                 source: format!("the column {} is {}", column.name(), column.type_()).into(),
             }),
+        }
+    }
+
+    /// Checks that the database can store every text.
+    pub(super) fn check_encoding(&mut self) -> Result<(), StorageError> {
+        let statement = "SHOW server_encoding";
+        let row = self.client.query_one(statement, &[]);
+        match row.map_err(|error| self.failed(statement, error))?.get::<_, String>(0) {
+            encoding if encoding == "UTF8" => Ok(()),
+            encoding => Err(StorageError::Encoding(encoding)),
         }
     }
 

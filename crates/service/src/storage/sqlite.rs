@@ -1,6 +1,6 @@
 //! Connections to a file of SQLite.
 
-use std::{fs, path::Path, time::Duration};
+use std::{fs, io, path::Path, time::Duration};
 
 use rusqlite::{Connection, OpenFlags};
 
@@ -9,22 +9,31 @@ use super::error::{Cause, StorageError};
 /// Opens the file, and creates it and its folder where they do not exist.
 ///
 /// WAL mode lets reads go on beside the one writer; `synchronous=FULL` syncs the log before
-/// a commit returns.
+/// a commit returns; `secure_delete` overwrites what was deleted, so that what was erased is in
+/// no later backup.
 pub(super) fn open(path: &Path) -> Result<Connection, StorageError> {
     if let Some(folder) = path.parent().filter(|it| !it.as_os_str().is_empty()) {
         fs::create_dir_all(folder).map_err(|error| failed(path, error))?;
     }
-    // SQLite would let everybody read it. Its log gets the same permissions.
+    // SQLite would let everybody read it. Its log gets the same permissions. A file that exists
+    // must not be opened here: closing it again would take away all locks that SQLite holds on it
+    // in this process, and other programs would then remove the log under our feet.
     let mut options = fs::OpenOptions::new();
-    options.append(true).create(true);
+    options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path).map_err(|error| failed(path, error))?;
+    match options.open(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            return Err(failed(path, error));
+        }
+        _ => {}
+    }
     let connection = Connection::open(path).map_err(|error| failed(path, error))?;
     let prepare = || {
         connection.busy_timeout(Duration::from_secs(5))?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
+        connection.pragma_update(None, "secure_delete", true)?;
         connection.pragma_update(None, "foreign_keys", true)?;
         connection.pragma_update(None, "temp_store", "MEMORY")?;
         connection.set_prepared_statement_cache_capacity(128);

@@ -140,7 +140,7 @@ impl SecretsManager {
         match (result, ended) {
             (Ok(Some(_)), Err(error)) => {
                 tracing::error!(
-                    error = &error as &dyn std::error::Error,
+                    error = service::describe(&error),
                     "secrets in AWS were changed, and the audit trail does not have it"
                 );
                 Err(Problem::new(

@@ -28,7 +28,7 @@ use super::{
     options::{OidcOptions, SignInError, address},
     send,
 };
-use crate::access::Profile;
+use crate::{access::Profile, describe};
 
 /// How long the discovery document and the keys of an issuer are used.
 const DISCOVERED: Duration = Duration::from_hours(1);
@@ -114,7 +114,7 @@ impl Oidc {
                 Ok(metadata)
             }
             (Err(error), Some((_, old))) => {
-                tracing::warn!(%error, issuer = %*self.issuer, "cannot refresh an issuer's keys");
+                tracing::warn!(error = describe(&error), issuer = %*self.issuer, "cannot refresh an issuer's keys");
                 Ok(Arc::clone(old))
             }
             (Err(error), None) => Err(Failure::Unreachable(self.name.clone(), error.into())),
