@@ -19,6 +19,7 @@ use service::{
     describe, health,
     program::{self, Failure},
     storage::Database,
+    time,
 };
 
 fn main() -> ExitCode {
@@ -128,9 +129,17 @@ async fn serve(settings: &mut Settings) -> Result<(), Failure> {
     let scheme = if settings.serving.tls.is_some() { "https" } else { "http" };
     let url = format!("{scheme}://{}", running.address());
     if settings.serving.dev {
-        let token = new_token(running.store(), "dev", vec!["admin".to_owned()], None).await?;
+        let tomorrow = time::now() + 24 * 60 * 60 * 1000;
+        let token = NewToken {
+            name: "dev".to_owned(),
+            permissions: vec!["admin".to_owned()],
+            prefixes: None,
+            expires: Some(tomorrow),
+        };
+        let token = new_token(running.store(), token).await?;
         println!("flagops-store serves at {url}");
         println!("token: {token}");
+        println!("  valid for 24 hours");
         println!("write a fact:");
         println!(
             "  curl -X PUT {url}/api/fact/acme-prod/tier -H 'Authorization: Bearer {token}' \
@@ -179,18 +188,14 @@ async fn add_token(settings: &Settings, matches: &ArgMatches) -> Result<(), Fail
     let many = |name: &str| matches.get_many::<String>(name).map(|it| it.cloned().collect());
     let name = matches.get_one::<String>("name").map_or("", String::as_str);
     let permissions: Vec<String> = many("permission").unwrap_or_default();
-    let token = new_token(&store, name, permissions, many("prefix")).await?;
+    let prefixes = many("prefix");
+    let token = NewToken { name: name.to_owned(), permissions, prefixes, expires: None };
+    let token = new_token(&store, token).await?;
     println!("{token}");
     Ok(())
 }
 
-async fn new_token(
-    store: &flagops_store::store::Store,
-    name: &str,
-    permissions: Vec<String>,
-    prefixes: Option<Vec<String>>,
-) -> Result<String, Failure> {
-    let new = NewToken { name: name.to_owned(), permissions, prefixes, expires: None };
+async fn new_token(store: &flagops_store::store::Store, new: NewToken) -> Result<String, Failure> {
     let created = store.access().create_token(new, "command line").await;
     let (_, token) = created.map_err(|problem| problem.detail().to_owned())?;
     Ok(token.expose_secret().to_owned())

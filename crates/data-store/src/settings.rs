@@ -282,12 +282,12 @@ fn sign_in(values: &Values, serving: &Serving) -> Result<Option<SignInSettings>,
         domains: values.list("oidc-domains"),
         ..OidcOptions::new(issuer, values.text("oidc-client-id"), secret)
     });
+    let key = values.session_key()?;
     if github.is_none() && oidc.is_none() {
         return Ok(None);
     }
     let steps = values.number("sign-in-steps-per-minute", 0, 1_000_000)?;
     let url = values.optional("public-url").unwrap_or_else(|| format!("http://{}", serving.listen));
-    let key = values.secret("session-key");
     let mut sessions = SessionOptions::new("flagops", key, url);
     sessions.dev = serving.dev;
     let service = crate::ui::NAME.to_owned();
@@ -412,6 +412,14 @@ mod tests {
         let shown = format!("{:?}", read(&secrets).unwrap());
         let sealing = secrets[6].1.split(':').nth(1).unwrap();
         assert!(!shown.contains("hunter") && !shown.contains(sealing), "{shown}");
+    }
+
+    #[test]
+    fn a_default_key_stops_the_start_even_if_nobody_can_sign_in() {
+        let error = read(&[("USER_DB_SIGNING_SECRET", "flagops-salt")]).unwrap_err();
+        let expected = "option session-key (USER_DB_SIGNING_SECRET): expected at least 32 random";
+        assert!(error.starts_with(expected), "{error}");
+        assert!(!error.contains("flagops-salt"), "{error}");
     }
 
     #[test]

@@ -7,7 +7,10 @@ use std::{collections::HashMap, net::SocketAddr, path::PathBuf};
 
 use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::storage::{Database, StorageError};
+use crate::{
+    access::SESSION_KEY as KEY,
+    storage::{Database, StorageError},
+};
 
 /// An option.
 #[derive(Clone, Copy, Debug)]
@@ -221,6 +224,24 @@ impl Values {
         Database::parse(&self.text(name), self.path(authorities)).map_err(|source| {
             SettingsError::Database { option: name, origin: self.origin(name), source }
         })
+    }
+
+    /// What signs the cookies of sessions: the option `session-key`.
+    ///
+    /// # Errors
+    ///
+    /// It is too short, even if nobody can sign in yet.
+    pub fn session_key(&self) -> Result<Option<SecretString>, SettingsError> {
+        let key = self.secret("session-key");
+        let length = key.as_ref().map_or(KEY, |it| it.expose_secret().len());
+        if length < KEY {
+            let reason = format!(
+                "expected at least {KEY} random bytes, such as the output of \
+                 `openssl rand -base64 32`, got {length}"
+            );
+            return Err(self.invalid("session-key", reason));
+        }
+        Ok(key)
     }
 
     /// How the service is reached: the options `listen`, `tls-cert-file`, `tls-key-file`,

@@ -35,6 +35,7 @@ use ring::digest::{SHA256, digest};
 use tokio::sync::watch;
 
 pub(crate) use self::random::secret as random_secret;
+pub(crate) use self::sessions::KEY as SESSION_KEY;
 pub use self::{
     invitation::{Added, Invitation},
     person::{PROVIDERS, Person, Profile},

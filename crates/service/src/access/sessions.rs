@@ -10,7 +10,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use super::{Hash, random, sha256};
 
 /// The shortest key that signs cookies, in bytes.
-const KEY: usize = 32;
+pub(crate) const KEY: usize = 32;
 
 /// How people keep their sessions.
 #[derive(Clone, Debug)]
