@@ -90,6 +90,14 @@ async fn manifests_with_facts() {
     assert_eq!((rendered.code, &*rendered.out), (Some(0), "replicas: 5\n"), "{rendered:?}");
     let other = render(&["--facts", &store.url, "--identity", "other"]).await;
     assert_eq!((other.code, &*other.out), (Some(0), "replicas: 1\n"), "{other:?}");
+    for (identity, reason) in [("a/b", "--identity"), ("", "--identity IDENTITY")] {
+        let mut command = flagstaff(&["render", "web.yaml", "--file", "flags.json"]);
+        command.args(["--facts", &store.url, "--property", "tier=gold"]);
+        command.current_dir(directory.path()).env("ARGOCD_APP_NAME", identity);
+        let Finished { code, out, err } = finish(command).await;
+        assert_eq!((code, &*out), (Some(2), ""), "{err}");
+        assert!(err.contains(reason), "{err}");
+    }
     store.requires("another");
     let Finished { code, out, err } = render(&["--facts", &store.url]).await;
     assert_eq!((code, &*out), (Some(1), ""), "{err}");

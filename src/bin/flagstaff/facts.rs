@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use flagstaff::flagops::{Facts, FactsClient, FactsError, Outage, Secret};
+use flagstaff::flagops::{Facts, FactsClient, FactsError, Outage, Secret, Subscription};
 
 use crate::excerpt::chain;
 
@@ -34,6 +34,22 @@ impl FactsArgs {
         }
         let invalid = |error: FactsError| format!("--facts (FLAGSTAFF_FACTS): {}", chain(&error));
         builder.build().map(Some).map_err(invalid)
+    }
+
+    /// Checks that an identity can have facts, if a store was given. Without one, a property that
+    /// anybody may set would stand where a rule expects a fact.
+    ///
+    /// # Errors
+    ///
+    /// There is no identity, or the store can have none of this name.
+    pub(crate) fn check(&self, identity: Option<&str>) -> Result<(), String> {
+        let Some(client) = self.client()? else { return Ok(()) };
+        let identity = identity.ok_or("--facts needs to know whose: write --identity IDENTITY")?;
+        // Nothing is requested until the changes are read.
+        match client.changes(Subscription::of([identity])) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(format!("--identity: {}", chain(&error))),
+        }
     }
 
     /// Facts for evaluations that end with this run; `None` if no store was given. They need no

@@ -261,6 +261,10 @@ mod tests {
             ("[{ flag('a'", 1, &["syntax error"]),
             ("\n[{ x }]", 2, &["undefined value"]),
             ("\n[{ 1 | nonsense }]", 2, &["unknown filter", "nonsense"]),
+            ("\n[{ env }]", 2, &["a function was not called", "env \"KEY\""]),
+            ("a\n[{ flag }]", 2, &["a function was not called"]),
+            ("[{ env | toYaml }]", 1, &["a function was not called"]),
+            ("[{ env | quote }]", 1, &["a function was not called"]),
             ("[{ env\n\"int\" }]\n[{ x }]", 3, &["undefined value"]),
             ("[{% include 'x' %}]", 1, &["syntax error", "include"]),
         ] {

@@ -1,6 +1,6 @@
 //! The filters of templates: those of Helm that manifests need most.
 
-use minijinja::{Environment, Error, ErrorKind, Value};
+use minijinja::{Environment, Error, ErrorKind, Value, value::ValueKind};
 use serde_json::Value as Json;
 
 use super::yaml::{block, quoted};
@@ -35,10 +35,14 @@ fn default(value: &Value, other: &Value) -> Value {
 ///
 /// # Errors
 ///
-/// It is undefined, or cannot be serialized.
+/// It is undefined or a function, or cannot be serialized.
 pub(super) fn json(value: &Value) -> Result<Json, Error> {
     if value.is_undefined() {
         return Err(Error::from(ErrorKind::UndefinedError));
+    }
+    if value.kind() == ValueKind::Plain {
+        let message = "a function was not called: write `env \"KEY\"` or `flag(\"KEY\")`";
+        return Err(Error::new(ErrorKind::InvalidOperation, message));
     }
     serde_json::to_value(value).map_err(|error| {
         Error::new(ErrorKind::BadSerialization, "the value cannot be printed").with_source(error)

@@ -36,6 +36,7 @@ use std::{
 use clap::builder::NonEmptyStringValueParser;
 use flagstaff::{FlagdOptions, FlagdProvider, flagd::Resolver, flagops::Facts};
 use open_feature::{EvaluationContext, provider::FeatureProvider as _};
+use serde_json::Value;
 use tokio::{runtime::Handle, sync::oneshot};
 
 use self::{
@@ -109,12 +110,13 @@ pub(crate) async fn run(args: Args) -> Exit {
         Ok(options) => options,
         Err(error) => return failed(Exit::Usage, &chain(&error)),
     };
-    let facts = match facts.once() {
-        Ok(facts) => facts,
-        Err(message) => return failed(Exit::Usage, &message),
-    };
     let fields = match subject::fields(identity, properties, json_properties, env::vars_os()) {
         Ok(fields) => fields,
+        Err(message) => return failed(Exit::Usage, &message),
+    };
+    let identity = fields.get(subject::TARGETING_KEY).and_then(Value::as_str);
+    let facts = match facts.check(identity).and_then(|()| facts.once()) {
+        Ok(facts) => facts,
         Err(message) => return failed(Exit::Usage, &message),
     };
     if let Some(name) = context::misspelt(&fields) {

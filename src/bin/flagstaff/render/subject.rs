@@ -14,7 +14,7 @@ use serde_json::Value as Json;
 
 use crate::{context::Fields, excerpt::excerpt};
 
-const TARGETING_KEY: &str = "targetingKey";
+pub(super) const TARGETING_KEY: &str = "targetingKey";
 
 /// Name and value of a property.
 pub(super) type Property = (String, String);
