@@ -386,3 +386,40 @@ async fn a_commit_waits_for_the_disk_of_the_server() {
         storage.write(move |sql| sql.query_one(setting, &[], |row| row.text(0))).await;
     assert_eq!(found.unwrap().as_deref(), Some("on"));
 }
+
+#[tokio::test]
+async fn the_certificate_of_a_server_is_verified() {
+    let authority = rcgen::KeyPair::generate().unwrap();
+    let mut made = rcgen::CertificateParams::new(Vec::new()).unwrap();
+    made.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let root = made.self_signed(&authority).unwrap();
+    let issuer = rcgen::Issuer::new(made, authority);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let server = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    let server = server.signed_by(&key, &issuer).unwrap();
+    let Some(postgres) = Postgres::start_with_tls(&server.pem(), &key.serialize_pem()) else {
+        return testing::skip("PostgreSQL");
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let roots = folder.path().join("roots.pem");
+    fs::write(&roots, root.pem()).unwrap();
+    let url = |host| postgres.url().replace("127.0.0.1", host).replace("disable", "verify-full");
+
+    let database = Database::parse(&url("localhost"), Some(roots.clone())).unwrap();
+    let storage = Storage::open(database, MIGRATIONS).await.unwrap();
+    let version = "SELECT version FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
+    let found: Result<_, StorageError> =
+        storage.read(move |sql| sql.query_one(version, &[], |row| row.text(0))).await;
+    assert_eq!(found.unwrap().as_deref(), Some("TLSv1.3"));
+
+    for (url, roots, reason) in [
+        (url("localhost"), None, "database-ca-file"),
+        // The certificate is not of this name.
+        (url("127.0.0.1"), Some(roots), "certificate"),
+    ] {
+        let opened = Storage::open(Database::parse(&url, roots).unwrap(), MIGRATIONS).await;
+        let Err(error) = opened else { panic!("{url} was trusted") };
+        assert!(matches!(error, StorageError::Unreachable(_)), "{error:?}");
+        assert!(service::describe(&error).contains(reason), "{error:?}");
+    }
+}

@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::Command,
     sync::{
@@ -28,6 +29,20 @@ impl Postgres {
     /// The server does not start.
     #[must_use]
     pub fn start() -> Option<Self> {
+        Self::start_with(None)
+    }
+
+    /// As [`start`](Self::start), with TLS: a certificate and its key as PEM.
+    ///
+    /// # Panics
+    ///
+    /// The server does not start.
+    #[must_use]
+    pub fn start_with_tls(certificate: &str, key: &str) -> Option<Self> {
+        Self::start_with(Some((certificate, key)))
+    }
+
+    fn start_with(tls: Option<(&str, &str)>) -> Option<Self> {
         let initdb = find("initdb", &installations())?;
         let server = initdb.with_file_name("postgres");
         let folder = Scratch::new().expect("a temporary folder");
@@ -36,6 +51,19 @@ impl Postgres {
         init.args(["--no-sync", "--auth=trust", "--username=postgres", "--encoding=UTF8"]);
         init.arg("--pgdata").arg(folder.path.join("data")).current_dir(&folder.path);
         Process::start_unprivileged(&init).wait_for_end();
+        if let Some((certificate, key)) = tls {
+            let data = folder.path.join("data");
+            for (name, text) in [("server.crt", certificate), ("server.key", key)] {
+                let file = data.join(name);
+                fs::write(&file, text).expect("a file can be written");
+                let mode = fs::Permissions::from_mode(0o600);
+                fs::set_permissions(&file, mode).expect("its permissions can be set");
+                give(&file).expect("the file can be given away");
+            }
+            // Its last line wins.
+            let config = data.join("postgresql.auto.conf");
+            fs::write(config, "ssl = on\n").expect("a file can be written");
+        }
         let port = free_port();
         let process = launch(&server, &folder.path, port);
         Some(Self { process, server, port, folder })

@@ -19,7 +19,10 @@ use postgres::{
 };
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::{error::StorageError, sql::Param};
+use super::{
+    error::{Cause, StorageError},
+    sql::Param,
+};
 use crate::describe;
 
 /// How long a connection may take to open, and a statement to return.
@@ -95,11 +98,24 @@ impl PostgresTarget {
             Some(tls) => self.config.connect(tls.clone()),
             None => self.config.connect(NoTls),
         };
-        let client = client.map_err(|error| StorageError::Unreachable(error.into()))?;
+        let client = client.map_err(|error| StorageError::Unreachable(with_remedy(error)))?;
         let mut connection = PostgresConnection { client, statements: HashMap::new() };
         connection.batch(SESSION)?;
         Ok(connection)
     }
+}
+
+/// The error of a connection, with what helps where the certificate is not trusted.
+fn with_remedy(error: postgres::Error) -> Cause {
+    let text = describe(&error);
+    if !text.contains("certificate") {
+        return error.into();
+    }
+    format!(
+        "{text}; set the option database-ca-file to the certificates that the server's was signed \
+         with, or, for a server on this machine, write sslmode=disable in its address"
+    )
+    .into()
 }
 
 /// Names the hosts, without user and password.
