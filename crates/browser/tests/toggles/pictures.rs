@@ -39,6 +39,11 @@ async fn the_pages_fit_wide_and_narrow_light_and_dark() {
         server.feature(feature).await;
     }
     let (now, pace) = (now(), Pace::over_days(2.0).unwrap());
+    let write = server.store().write(move |sql| {
+        let age = "UPDATE feature SET created = ?1, created_by = 'jane.doe'";
+        Ok(sql.execute(age, &[(now - 30 * DAY).into()]).map(drop)?)
+    });
+    write.await.unwrap();
     server.switch(PRODUCTION, "new_checkout", Wanted::Roll(pace), now - 25 * HOUR).await;
     server.switch("stage", "dark_mode", Wanted::On, now - 3 * DAY).await;
     server.switch(PRODUCTION, "open_source", Wanted::On, now - 20 * DAY).await;
@@ -56,6 +61,7 @@ async fn the_pages_fit_wide_and_narrow_light_and_dark() {
             title: title.to_owned(),
             body: Some(body.to_owned()),
             feature: feature.map(str::to_owned),
+            ..Text::default()
         };
         note::create(sql, "test", &text("New checkout", BODY, Some("new_checkout")))?;
         note::create(sql, "test", &text("Maintenance", "On *Sunday*, from 2 to 3.", None)).map(drop)
