@@ -102,8 +102,8 @@ impl Bars {
 fn unasked(used: Use) -> Option<(&'static str, &'static str)> {
     let meaning = match used {
         Use::Used => return None,
-        Use::Unused => "nobody asked for it, and no client was connected that need not ask",
-        Use::Unknown => "nobody asked for it, but clients may use it without asking, or it is new",
+        Use::Unused => "no requests and no connected clients",
+        Use::Unknown => "connected clients may use it, or it is too new to tell",
     };
     Some((used.name(), meaning))
 }

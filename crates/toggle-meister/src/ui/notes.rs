@@ -30,8 +30,8 @@ use crate::{
 const WITHHELD: &str = "-";
 
 /// What whoever saves second is told.
-const CONFLICT: &str = "somebody else has changed this note since you opened it, so yours was not \
-     saved: copy your text, open the note again and add it there";
+const CONFLICT: &str =
+    "somebody else has changed this note since you opened it, so yours was not saved";
 
 /// How many notes a page has.
 const SHOWN: usize = 50;

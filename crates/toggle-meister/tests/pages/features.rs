@@ -102,7 +102,7 @@ async fn each_chart_says_where_the_feature_is_not_known_to_be_in_use() {
         let caption = page.split(&format!("<figcaption><b>{env}</b>")).nth(1).unwrap();
         caption.split("</figcaption>").next().unwrap().to_owned()
     };
-    assert!(caption(PRODUCTION).contains("<b>unused</b>: nobody asked for it"), "{page}");
-    assert!(caption("test").contains("<b>unknown</b>: nobody asked for it, but"), "{page}");
+    assert!(caption(PRODUCTION).contains("<b>unused</b>: no requests"), "{page}");
+    assert!(caption("test").contains("<b>unknown</b>: connected clients may use it"), "{page}");
     assert!(caption("stage").contains("1 request<"), "{page}");
 }
