@@ -113,7 +113,7 @@ impl Jobs {
     /// Runs each job that has something to do.
     async fn round(&mut self, now: i64) {
         failed("rollouts", self.settle(now).await);
-        failed("clean-up", self.clean_up(now).await);
+        self.clean_up(now).await;
         failed("retention", self.purge(now).await);
         failed("reminder", self.remind(now).await);
     }
@@ -140,22 +140,22 @@ impl Jobs {
         self.change(move |sql| Ok(toggle::settle(sql, ACTOR, now)?)).await
     }
 
-    /// Deletes for good what was deleted softly long enough ago.
-    async fn clean_up(&self, now: i64) -> Result<(), Problem> {
-        let overdue = now.saturating_sub(feature::KEPT);
-        let is_any = {
+    /// Deletes for good what was deleted softly long enough ago. A feature that cannot be deleted
+    /// does not keep the others.
+    async fn clean_up(&self, now: i64) {
+        let overdue: Vec<String> = {
             let world = self.store.live.world();
-            world.features.values().any(|it| it.feature.deleted.is_some_and(|at| at < overdue))
+            let overdue = world.features.values().filter(|it| it.feature.is_overdue(now));
+            overdue.map(|it| it.feature.name.clone()).collect()
         };
-        if !is_any {
-            return Ok(());
+        for name in overdue {
+            let deleted = self.change(move |sql| {
+                feature::clean_up(sql, ACTOR, &name, now)?;
+                tracing::info!(name, "deleted a feature whose 14 days are over");
+                Ok(())
+            });
+            failed("clean-up", deleted.await);
         }
-        self.change(move |sql| {
-            let names = feature::clean_up(sql, ACTOR, now)?;
-            tracing::info!(?names, "deleted features whose 14 days are over");
-            Ok(())
-        })
-        .await
     }
 
     /// Forgets what is too old.

@@ -50,6 +50,7 @@ pub const PERMISSIONS: &[Permission] = &[
 pub const MIGRATIONS: &[Migration] = &[
     Migration { version: 1, name: "access", sql: service::SCHEMA },
     Migration { version: 2, name: "toggles", sql: include_str!("schema.sql") },
+    Migration { version: 3, name: "notes", sql: include_str!("schema_notes.sql") },
 ];
 
 /// Each statement of this program, for a test that prepares them on both databases.

@@ -132,13 +132,18 @@ impl Running {
     }
 }
 
-/// Opens the database of a server, and brings its schema up to date.
+/// Opens the database of a server, and brings its schema up to date unless that is to be skipped.
 ///
 /// # Errors
 ///
-/// The database cannot be used, or its schema is newer than the program.
+/// The database cannot be used, or its schema is not that of the program.
 pub async fn storage(settings: &Settings) -> Result<Storage, StartError> {
-    let opened = Storage::open(settings.database.clone(), MIGRATIONS).await;
+    let database = settings.database.clone();
+    let opened = if settings.skip_migrations {
+        Storage::open_migrated(database, MIGRATIONS).await
+    } else {
+        Storage::open(database, MIGRATIONS).await
+    };
     opened.map_err(|source| failed(settings, source))
 }
 

@@ -1,6 +1,7 @@
 //! The options of the program: one table for flags, variables and the file.
 //!
-//! The variables of the original are accepted.
+//! The variables of the original that have a meaning here are accepted; docs/toggle-meister.md
+//! names the others.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -19,6 +20,9 @@ use crate::{
 
 /// The issuer with which people sign in unless another is named, as in the original.
 const GOOGLE: &str = "https://accounts.google.com";
+
+/// The paths of the redirect URI: ours, and that of the original.
+const CALLBACKS: [&str; 2] = ["/auth/oidc/callback", "/oauth_callback/google"];
 
 /// The options.
 pub const OPTIONS: &[Opt] = &[
@@ -53,6 +57,12 @@ pub const OPTIONS: &[Opt] = &[
         &["TOGGLE_MEISTER_DATABASE_CA_FILE"],
         "",
         "The certification authorities of the database's server, as a PEM file",
+    ),
+    switch(
+        "skip-migrations",
+        &["TOGGLE_MEISTER_SKIP_MIGRATIONS", "SKIP_MIGRATIONS"],
+        "false",
+        "Does not migrate the database, and does not start unless its schema is the newest",
     ),
     opt(
         "tls-cert-file",
@@ -165,6 +175,13 @@ pub const OPTIONS: &[Opt] = &[
         "What the issuer is called on the page to sign in",
     ),
     opt(
+        "oidc-callback",
+        &["TOGGLE_MEISTER_OIDC_CALLBACK"],
+        CALLBACKS[0],
+        "The path of the redirect URI at the issuer: /auth/oidc/callback, or that of the \
+         original, /oauth_callback/google",
+    ),
+    opt(
         "audit-retention-days",
         &["TOGGLE_MEISTER_AUDIT_RETENTION_DAYS"],
         "3650",
@@ -227,6 +244,8 @@ pub struct Settings {
     pub serving: Serving,
     /// The database.
     pub database: Database,
+    /// Whether the schema of the database is taken as it is.
+    pub skip_migrations: bool,
     /// Where flagd's protocols are served.
     pub flags: FlagsSettings,
     /// The role with the least rights that may switch toggles in production.
@@ -287,11 +306,12 @@ impl Settings {
                 values.invalid("production-role", reason)
             })?;
         let seconds = values.number("metrics-flush-seconds", 1, 3_600)?;
-        let sign_in = sign_in(values, &serving);
+        let sign_in = sign_in(values, &serving)?;
         // Nobody can sign in on a first look, so nobody has to.
         serving.require_auth &= !serving.dev || sign_in.is_some();
         Ok(Self {
             database: database(values)?,
+            skip_migrations: values.switch("skip-migrations")?,
             flags: FlagsSettings {
                 evaluation: port(values, "flags-evaluation", &serving)?,
                 sync: port(values, "flags-sync", &serving)?,
@@ -387,12 +407,19 @@ fn database(values: &Values) -> Result<Database, SettingsError> {
     })
 }
 
-fn sign_in(values: &Values, serving: &Serving) -> Option<SignInSettings> {
-    let client_id = values.optional("oidc-client-id")?;
+/// How people sign in, if there is an issuer.
+fn sign_in(values: &Values, serving: &Serving) -> Result<Option<SignInSettings>, SettingsError> {
+    let callback = values.text("oidc-callback");
+    if !CALLBACKS.contains(&callback.as_str()) {
+        let reason = format!("expected {}, got {callback:?}", CALLBACKS.join(" or "));
+        return Err(values.invalid("oidc-callback", reason));
+    }
+    let Some(client_id) = values.optional("oidc-client-id") else { return Ok(None) };
     let secret = values.secret("oidc-client-secret");
     let oidc = OidcOptions {
         name: values.text("oidc-name"),
         domains: values.list("oidc-domains"),
+        callback,
         ..OidcOptions::new(values.text("oidc-issuer"), client_id, secret)
     };
     let scheme = if serving.tls.is_some() { "https" } else { "http" };
@@ -403,7 +430,7 @@ fn sign_in(values: &Values, serving: &Serving) -> Option<SignInSettings> {
     sessions.dev = serving.dev;
     let service = "Toggle-Meister".to_owned();
     let options = SignInOptions { service, oidc: Some(oidc), ..SignInOptions::default() };
-    Some(SignInSettings { sessions, options })
+    Ok(Some(SignInSettings { sessions, options }))
 }
 
 #[cfg(test)]
@@ -435,8 +462,10 @@ mod tests {
             ("GOOGLE_SECRET", "hunter2"),
             ("GOOGLE_ORG", "corp.example"),
             ("COOKIE_NAME", "mine"),
+            ("SKIP_MIGRATIONS", "True"),
         ]);
         let settings = settings.unwrap();
+        assert!(settings.skip_migrations);
         assert_eq!(settings.database.to_string(), "PostgreSQL at db.internal");
         let sign_in = settings.sign_in.as_ref().unwrap();
         assert_eq!(sign_in.sessions.name, "mine");
@@ -450,6 +479,24 @@ mod tests {
         let url = read(&[("DATABASE_URL", "postgres://u:p@other/x")]).unwrap();
         assert_eq!(url.database.to_string(), "PostgreSQL at other");
         assert_eq!(read(&[]).unwrap().database.to_string(), "SQLite in toggle-meister.db");
+    }
+
+    #[test]
+    fn the_redirect_uri_has_our_path_or_that_of_the_original() {
+        let callback = |more: &[(&str, &str)]| {
+            let settings = read(&[&[("GOOGLE_ID", "id")], more].concat())?;
+            Ok(settings.sign_in.unwrap().options.oidc.unwrap().callback)
+        };
+        let name = "TOGGLE_MEISTER_OIDC_CALLBACK";
+        assert_eq!(callback(&[]), Ok("/auth/oidc/callback".to_owned()));
+        let original = "/oauth_callback/google";
+        assert_eq!(callback(&[(name, original)]), Ok(original.to_owned()));
+        let error: Result<_, String> = callback(&[(name, "/login")]);
+        let error = error.unwrap_err();
+        assert!(
+            error.starts_with("option oidc-callback (TOGGLE_MEISTER_OIDC_CALLBACK)"),
+            "{error}"
+        );
     }
 
     #[test]

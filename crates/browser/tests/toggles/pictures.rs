@@ -33,12 +33,15 @@ async fn the_pages_fit_wide_and_narrow_light_and_dark() {
     for env in ["stage", "dev"] {
         server.environment(env).await;
     }
-    let long =
-        "a_feature_with_a_name_that_is_much_longer_than_others_and_has_no_spaces_to_break_at";
-    for feature in ["new_checkout", "dark_mode", "open_source", "search_v2", long] {
+    for feature in ["new_checkout", "dark_mode", "open_source", "search_v2"] {
         server.feature(feature).await;
     }
     let (now, pace) = (now(), Pace::over_days(2.0).unwrap());
+    let write = server.store().write(move |sql| {
+        let age = "UPDATE feature SET created = ?1, created_by = 'jane.doe'";
+        Ok(sql.execute(age, &[(now - 30 * DAY).into()]).map(drop)?)
+    });
+    write.await.unwrap();
     server.switch(PRODUCTION, "new_checkout", Wanted::Roll(pace), now - 25 * HOUR).await;
     server.switch("stage", "dark_mode", Wanted::On, now - 3 * DAY).await;
     server.switch(PRODUCTION, "open_source", Wanted::On, now - 20 * DAY).await;
@@ -56,13 +59,20 @@ async fn the_pages_fit_wide_and_narrow_light_and_dark() {
             title: title.to_owned(),
             body: Some(body.to_owned()),
             feature: feature.map(str::to_owned),
+            ..Text::default()
         };
         note::create(sql, "test", &text("New checkout", BODY, Some("new_checkout")))?;
         note::create(sql, "test", &text("Maintenance", "On *Sunday*, from 2 to 3.", None)).map(drop)
     });
     write.await.unwrap();
+    // docs/toggle-meister.md has some of the pictures.
+    browser.open("/ui").await;
+    browser.picture("tm-toggles").await;
+    let long =
+        "a_feature_with_a_name_that_is_much_longer_than_others_and_has_no_spaces_to_break_at";
+    server.feature(long).await;
     for (name, path) in [
-        ("tm-toggles", "/ui"),
+        ("tm-toggles-long", "/ui"),
         ("tm-toggles-none", "/ui?q=xyz"),
         ("tm-feature-rolling", "/ui/feature/new_checkout"),
         ("tm-feature-paused", "/ui/feature/search_v2"),

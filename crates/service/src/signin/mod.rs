@@ -6,7 +6,7 @@
 //! |---|---|
 //! | `GET /login` | offers the providers |
 //! | `GET /auth/login` | sends the browser to a provider (`provider`, if there are two), and later to a page of the service (`next`) |
-//! | `GET /auth/github/callback`, `GET /auth/oidc/callback` | ends what the provider has confirmed with a session |
+//! | `GET /auth/github/callback`, `GET /auth/oidc/callback` or [another](OidcOptions::callback) | ends what the provider has confirmed with a session |
 //! | `POST /auth/logout` | ends the session |
 //!
 //! ```text
@@ -50,6 +50,7 @@ use self::{
     failure::Failure,
     github::Github,
     oidc::Oidc,
+    options::OIDC_CALLBACK,
     page::{Link, Login, page},
 };
 use crate::{
@@ -92,6 +93,8 @@ struct Shared {
     limit: Limit,
     github: Option<Github>,
     oidc: Option<Oidc>,
+    /// The path of the redirect URI of the issuer.
+    callback: String,
 }
 
 impl SignIn {
@@ -104,8 +107,8 @@ impl SignIn {
         let SignInOptions { service, github, oidc, client, steps_per_minute } = options;
         let sessions = access.sessions().ok_or(SignInError::NoSessions)?.clone();
         let http = client.max_redirects(0).max_body(MAX_BODY).timeout(TIMEOUT).build()?;
-        let redirect = |provider: Provider| {
-            let url = format!("{}/auth/{}/callback", sessions.origin(), provider.id());
+        let redirect = |path: &str| {
+            let url = format!("{}{path}", sessions.origin());
             RedirectUrl::new(url.clone()).map_err(|_| SignInError::Option {
                 option: "public URL",
                 value: url,
@@ -113,16 +116,19 @@ impl SignIn {
             })
         };
         let github = match &github {
-            Some(options) => Some(Github::new(options, redirect(Provider::Github)?, http.clone())?),
+            Some(options) => {
+                Some(Github::new(options, redirect("/auth/github/callback")?, http.clone())?)
+            }
             None => None,
         };
+        let callback = oidc.as_ref().map_or(OIDC_CALLBACK, |it| &it.callback).to_owned();
         let oidc = match &oidc {
-            Some(options) => Some(Oidc::new(options, redirect(Provider::Oidc)?, http)?),
+            Some(options) => Some(Oidc::new(options, redirect(&callback)?, http)?),
             None => None,
         };
         let frame = Frame::outside(service);
         let limit = Limit::per_minute(steps_per_minute);
-        Ok(Self(Arc::new(Shared { access, sessions, frame, limit, github, oidc })))
+        Ok(Self(Arc::new(Shared { access, sessions, frame, limit, github, oidc, callback })))
     }
 
     /// Its routes.
@@ -130,7 +136,7 @@ impl SignIn {
         Router::new()
             .route("/auth/login", get(begin))
             .route("/auth/github/callback", get(complete_github))
-            .route("/auth/oidc/callback", get(complete_oidc))
+            .route(&self.0.callback, get(complete_oidc))
             .route_layer(from_fn_with_state(self.clone(), limit))
             .route("/login", get(show_login))
             .route("/auth/logout", post(sign_out))

@@ -6,6 +6,9 @@ use flagstaff::http::{ClientBuilder, ClientError};
 use openidconnect::url::{Host, Url};
 use secrecy::SecretString;
 
+/// The path of the redirect URI of an issuer of OpenID Connect, unless it is another.
+pub(super) const OIDC_CALLBACK: &str = "/auth/oidc/callback";
+
 /// The options of [`SignIn`](super::SignIn).
 #[derive(Clone, Debug)]
 pub struct SignInOptions {
@@ -79,9 +82,11 @@ pub struct OidcOptions {
     pub name: String,
     /// The issuer, exactly as in its discovery document.
     pub issuer: String,
-    /// The client id. The redirect URI is the public URL of the service with the path
-    /// `/auth/oidc/callback`.
+    /// The client id.
     pub client_id: String,
+    /// The path of the redirect URI, which begins with the public URL of the service:
+    /// `/auth/oidc/callback`, or another one that the service has no route for.
+    pub callback: String,
     /// The client secret, unless the client is public.
     pub client_secret: Option<SecretString>,
     /// The scopes to request beside `openid`.
@@ -116,6 +121,7 @@ impl OidcOptions {
             name: "single sign-on".to_owned(),
             issuer: issuer.into(),
             client_id: client_id.into(),
+            callback: OIDC_CALLBACK.to_owned(),
             client_secret,
             scopes: vec!["email".to_owned(), "profile".to_owned()],
             domains: Vec::new(),

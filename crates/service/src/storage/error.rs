@@ -91,6 +91,17 @@ pub enum StorageError {
         /// The last version that this program knows.
         known: i64,
     },
+    /// The schema was made by an older version of the program, and is not to be migrated.
+    #[error(
+        "the schema of the database has version {found}, this program needs {known}, and \
+         migrations are skipped: start it once without skipping them"
+    )]
+    Older {
+        /// The version in the database.
+        found: i64,
+        /// The version that this program needs.
+        known: i64,
+    },
     /// A migration differs from the one that was applied under its number.
     #[error("migration {version} was applied as \"{applied}\", but this program has \"{name}\"")]
     Diverged {

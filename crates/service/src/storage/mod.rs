@@ -165,6 +165,30 @@ impl Storage {
             Ok(connection)
         })
         .await?;
+        Self::with(database, connection)
+    }
+
+    /// Connects to a database whose schema is that of `migrations`. It needs no right to change
+    /// the schema.
+    ///
+    /// # Errors
+    ///
+    /// The database is unreachable or does not exist, or its schema is older or newer.
+    pub async fn open_migrated(
+        database: Database,
+        migrations: &'static [Migration],
+    ) -> Result<Self, StorageError> {
+        let found = database.inspect(|it| it.version(migrations)).await?;
+        let known = migrations.last().map_or(0, |it| it.version);
+        if found < known {
+            return Err(StorageError::Older { found, known });
+        }
+        let target = database.clone();
+        let connection = blocking(move || target.connect()).await?;
+        Self::with(database, connection)
+    }
+
+    fn with(database: Database, connection: Connection) -> Result<Self, StorageError> {
         let target = database.clone();
         let writer = Writer::start(connection, move || target.connect())?;
         Ok(Self {

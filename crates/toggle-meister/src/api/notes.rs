@@ -34,8 +34,13 @@ fn shown(note: &Note) -> Value {
     let day = time::rfc3339(note.created);
     let parts: Vec<i64> = day[..10].split('-').filter_map(|it| it.parse().ok()).collect();
     let date = parts.iter().map(i64::to_string).collect::<Vec<_>>().join("-");
-    json!({"id": note.id, "title": note.title, "body": note.body, "feature": note.feature,
-           "date": date})
+    let mut shown = json!({"id": note.id, "title": note.title, "body": note.body,
+                           "feature": note.feature, "date": date});
+    // The original has no such notes.
+    if note.is_withheld {
+        shown["withheld"] = json!(true);
+    }
+    shown
 }
 
 /// `GET /api/release_notes`
@@ -65,7 +70,8 @@ pub(super) async fn published(
     if !(0..=36_500).contains(&days) {
         return Err(Problem::invalid("num_of_days is a number from 0 to 36500"));
     }
-    let notes = store.read(|sql| Ok(note::list(sql)?)).await?;
+    let mut notes = store.read(|sql| Ok(note::list(sql)?)).await?;
+    notes.retain(|it| !it.is_withheld);
     let now = time::now();
     let flags = store.live.flags(&env).map(|it| it.current()).unwrap_or_default();
     let world = store.live.world();
@@ -129,8 +135,7 @@ pub(super) async fn edit(
     let sent = body.clone();
     store
         .write(move |sql| {
-            let Note { title, body, feature, .. } = note::get(sql, id)?;
-            let text = edited(&sent, Text { title, body, feature })?;
+            let text = edited(&sent, note::get(sql, id)?.into_text())?;
             note::edit(sql, &caller.name, id, &text)
         })
         .await?;
@@ -150,6 +155,7 @@ fn edited(body: &Value, mut now: Text) -> Result<Text, Problem> {
     }
     if body.get("feature").is_some() {
         now.feature = filled(body, "feature")?.map(str::to_lowercase);
+        now.is_withheld = false;
     }
     if now.title.is_empty() {
         return Err(said(StatusCode::BAD_REQUEST, "No valid title"));

@@ -25,7 +25,6 @@ service::statements! {
     INSERT = "INSERT INTO feature (name, created, created_by) VALUES (?1, ?2, ?3)";
     SOFT_DELETE = "UPDATE feature SET deleted = ?2 WHERE name = ?1 AND deleted IS NULL";
     DELETE = "DELETE FROM feature WHERE name = ?1";
-    OVERDUE = "SELECT name FROM feature WHERE deleted < ?1 ORDER BY name";
 }
 
 /// How long a feature that was deleted softly is kept, in milliseconds.
@@ -42,6 +41,14 @@ pub struct Feature {
     pub created_by: String,
     /// When it was deleted softly, if it was.
     pub deleted: Option<i64>,
+}
+
+impl Feature {
+    /// Whether it was deleted softly so long ago that it is to be deleted for good.
+    #[must_use]
+    pub fn is_overdue(&self, now: i64) -> bool {
+        self.deleted.is_some_and(|at| at < now.saturating_sub(KEPT))
+    }
 }
 
 /// All features, also those that were deleted softly.
@@ -118,7 +125,7 @@ pub fn soft_delete(sql: &mut Sql<'_>, by: &str, name: &str) -> Result<(), Proble
         return Ok(());
     }
     sql.execute(SOFT_DELETE, &[name.into(), time::now().into()])?;
-    note::released(sql, name)?;
+    note::detach(sql, name, false)?;
     record(sql, by, "feature.remove", name)
 }
 
@@ -132,21 +139,20 @@ pub fn hard_delete(sql: &mut Sql<'_>, by: &str, name: &str) -> Result<(), Proble
     remove(sql, by, name)
 }
 
-/// Deletes for good what was deleted softly long enough ago, and returns the names.
+/// Deletes a feature for good if it was deleted softly long enough ago.
 ///
 /// # Errors
 ///
 /// The database fails.
-pub fn clean_up(sql: &mut Sql<'_>, by: &str, now: i64) -> Result<Vec<String>, Problem> {
-    let names = sql.query(OVERDUE, &[now.saturating_sub(KEPT).into()], |row| row.text(0))?;
-    for name in &names {
-        remove(sql, by, name)?;
+pub fn clean_up(sql: &mut Sql<'_>, by: &str, name: &str, now: i64) -> Result<(), Problem> {
+    match get(sql, name)? {
+        Some(feature) if feature.is_overdue(now) => remove(sql, by, name),
+        _ => Ok(()),
     }
-    Ok(names)
 }
 
 fn remove(sql: &mut Sql<'_>, by: &str, name: &str) -> Result<(), Problem> {
-    note::released(sql, name)?;
+    note::detach(sql, name, true)?;
     sql.execute(DELETE, &[name.into()])?;
     record(sql, by, "feature.delete", name)
 }

@@ -2,7 +2,7 @@
 
 use service::storage::{Sql, StorageError};
 
-use super::{environment, feature::Feature};
+use super::feature::Feature;
 use crate::{due::Use, serve::DAY};
 
 service::statements! {
@@ -12,7 +12,9 @@ service::statements! {
         ON CONFLICT (feature, env, day) DO UPDATE SET hits = metric.hits + ?4";
     OF_FEATURE = "SELECT env, day, hits FROM metric
         WHERE feature = ?1 AND day >= ?2 ORDER BY day, env";
-    LAST = "SELECT MAX(day) FROM metric WHERE feature = ?1 AND env = ?2";
+    USES = "SELECT e.name, MAX(m.day), e.flag_client_seen
+        FROM environment e LEFT JOIN metric m ON m.env = e.name AND m.feature = ?1
+        GROUP BY e.name, e.flag_client_seen ORDER BY e.name";
     PURGE = "DELETE FROM metric WHERE day < ?1";
 }
 
@@ -54,16 +56,6 @@ pub fn of(sql: &mut Sql<'_>, feature: &str, from: i64) -> Result<Vec<Metric>, St
     })
 }
 
-/// The last day on which a feature was asked for in an environment.
-///
-/// # Errors
-///
-/// The database fails.
-pub fn last(sql: &mut Sql<'_>, feature: &str, env: &str) -> Result<Option<i64>, StorageError> {
-    let last = sql.query_one(LAST, &[feature.into(), env.into()], |row| row.optional_int(0))?;
-    Ok(last.flatten())
-}
-
 /// Whether a feature is in use, in each environment. The day is in days since 1970.
 ///
 /// # Errors
@@ -74,13 +66,10 @@ pub fn uses(
     feature: &Feature,
     today: i64,
 ) -> Result<Vec<(String, Use)>, StorageError> {
-    let mut uses = Vec::new();
-    for env in environment::list(sql)? {
-        let asked = last(sql, &feature.name, &env)?;
-        let client = environment::last_seen(sql, &env)?;
-        uses.push((env, Use::of(today, feature.created / DAY, asked, client)));
-    }
-    Ok(uses)
+    sql.query(USES, &[(&feature.name).into()], |row| {
+        let (asked, client) = (row.optional_int(1)?, row.optional_int(2)?);
+        Ok((row.text(0)?, Use::of(today, feature.created / DAY, asked, client)))
+    })
 }
 
 /// Forgets the days before one.

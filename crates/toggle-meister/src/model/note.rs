@@ -13,13 +13,18 @@ use super::{PRODUCTION, toggle};
 use crate::{name::is_identifier, toggle::Toggle};
 
 service::statements! {
-    LIST = "SELECT id, title, body, feature, created FROM release_note ORDER BY created DESC, id DESC";
-    GET = "SELECT id, title, body, feature, created FROM release_note WHERE id = ?1";
+    LIST = "SELECT id, title, body, feature, created, withheld, version FROM release_note
+        ORDER BY created DESC, id DESC";
+    GET = "SELECT id, title, body, feature, created, withheld, version FROM release_note
+        WHERE id = ?1";
     INSERT = "INSERT INTO release_note (id, title, body, feature, created)
         VALUES (?1, ?2, ?3, ?4, ?5)";
-    UPDATE = "UPDATE release_note SET title = ?2, body = ?3, feature = ?4 WHERE id = ?1";
+    UPDATE = "UPDATE release_note
+        SET title = ?2, body = ?3, feature = ?4, withheld = ?5, version = version + 1
+        WHERE id = ?1";
     DELETE = "DELETE FROM release_note WHERE id = ?1";
-    DETACH = "UPDATE release_note SET feature = NULL WHERE feature = ?1";
+    DETACH = "UPDATE release_note SET feature = NULL, withheld = ?2, version = version + 1
+        WHERE feature = ?1";
 }
 
 /// The longest title and the longest text of a note, in bytes.
@@ -39,6 +44,19 @@ pub struct Note {
     pub feature: Option<String>,
     /// When it was written, in milliseconds since 1970.
     pub created: i64,
+    /// Whether nobody sees it although it has no feature: that was deleted before its release.
+    pub is_withheld: bool,
+    /// Which version of it this is: each change counts.
+    pub version: i64,
+}
+
+impl Note {
+    /// What it says.
+    #[must_use]
+    pub fn into_text(self) -> Text {
+        let Self { title, body, feature, is_withheld, .. } = self;
+        Text { title, body, feature, is_withheld }
+    }
 }
 
 /// What a release note says.
@@ -50,6 +68,8 @@ pub struct Text {
     pub body: Option<String>,
     /// The feature that has to be on for somebody to see it.
     pub feature: Option<String>,
+    /// Whether nobody sees it although it has no feature.
+    pub is_withheld: bool,
 }
 
 impl Text {
@@ -97,6 +117,8 @@ fn read(row: &Row<'_>) -> Result<Note, StorageError> {
         body: row.optional_text(2)?,
         feature: row.optional_text(3)?,
         created: row.int(4)?,
+        is_withheld: row.int(5)? != 0,
+        version: row.int(6)?,
     })
 }
 
@@ -108,7 +130,7 @@ fn read(row: &Row<'_>) -> Result<Note, StorageError> {
 pub fn create(sql: &mut Sql<'_>, by: &str, text: &Text) -> Result<i64, Problem> {
     text.check()?;
     let id = sql.next("release_note")?;
-    let Text { title, body, feature } = text;
+    let Text { title, body, feature, .. } = text;
     let params = [
         id.into(),
         title.into(),
@@ -129,8 +151,14 @@ pub fn create(sql: &mut Sql<'_>, by: &str, text: &Text) -> Result<i64, Problem> 
 /// note.
 pub fn edit(sql: &mut Sql<'_>, by: &str, id: i64, text: &Text) -> Result<(), Problem> {
     text.check()?;
-    let Text { title, body, feature } = text;
-    let params = [id.into(), title.into(), body.as_deref().into(), feature.as_deref().into()];
+    let Text { title, body, feature, is_withheld } = text;
+    let params = [
+        id.into(),
+        title.into(),
+        body.as_deref().into(),
+        feature.as_deref().into(),
+        (*is_withheld).into(),
+    ];
     if sql.execute(UPDATE, &params)? == 0 {
         return Err(not_found(id));
     }
@@ -143,27 +171,29 @@ pub fn edit(sql: &mut Sql<'_>, by: &str, id: i64, text: &Text) -> Result<(), Pro
 ///
 /// 404 where there is none.
 pub fn delete(sql: &mut Sql<'_>, by: &str, id: i64) -> Result<(), Problem> {
-    let Note { title, body, feature, .. } = get(sql, id)?;
+    let text = get(sql, id)?.into_text();
     sql.execute(DELETE, &[id.into()])?;
-    record(sql, by, "release_note.delete", id, &Text { title, body, feature })
+    record(sql, by, "release_note.delete", id, &text)
 }
 
 fn record(sql: &mut Sql<'_>, by: &str, action: &str, id: i64, text: &Text) -> Result<(), Problem> {
-    let Text { title, body, feature } = text;
+    let Text { title, body, feature, .. } = text;
     let data = json!({"id": id, "title": title, "body": body, "feature": feature});
     Ok(audit::record_with(sql, by, action, &id.to_string(), Some(&data))?)
 }
 
-/// Detaches the notes of a feature that is deleted, if it was released: then everybody may see
-/// them. Notes of a feature that was not on in production stay unpublished.
+/// Detaches the notes of a feature that is deleted. If it was on in production, everybody may see
+/// them from now on. If it was not, they stay unpublished: linked to it after a soft delete, and
+/// withheld once it is deleted for good, since a new feature with its name must not publish them.
 ///
 /// # Errors
 ///
 /// The database fails.
-pub fn released(sql: &mut Sql<'_>, feature: &str) -> Result<(), StorageError> {
+pub fn detach(sql: &mut Sql<'_>, feature: &str, for_good: bool) -> Result<(), StorageError> {
     let toggle = toggle::get(sql, feature, PRODUCTION)?.at(time::now());
-    if matches!(toggle, Toggle::On { .. }) {
-        sql.execute(DETACH, &[feature.into()])?;
+    let is_released = matches!(toggle, Toggle::On { .. });
+    if is_released || for_good {
+        sql.execute(DETACH, &[feature.into(), (!is_released).into()])?;
     }
     Ok(())
 }

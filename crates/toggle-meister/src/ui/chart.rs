@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use super::text::{count, date};
-use crate::rollout::CURVE;
+use crate::{due::Use, rollout::CURVE};
 
 /// The width of a step and the height of the curve, in units of the picture.
 const STEP: usize = 14;
@@ -67,6 +67,8 @@ pub(super) struct Bars {
     pub(super) env: String,
     /// All of them, in words.
     pub(super) total: String,
+    /// Where nobody asked for it: how that is called, and what it means.
+    pub(super) unasked: Option<(&'static str, &'static str)>,
     /// A bar for each day with requests.
     pub(super) days: Vec<Bar>,
 }
@@ -82,7 +84,7 @@ pub(super) struct Bar {
 
 impl Bars {
     /// The bars of the days from one on: each is a day with its number of requests.
-    pub(super) fn of(env: String, from: i64, days: &[(i64, i64)]) -> Self {
+    pub(super) fn of(env: String, used: Option<Use>, from: i64, days: &[(i64, i64)]) -> Self {
         let most = days.iter().map(|it| it.1).max().unwrap_or(0).max(1);
         let bars = days.iter().map(|&(day, hits)| {
             // A single request is seen too.
@@ -91,8 +93,19 @@ impl Bars {
             Bar { x: (day - from) * DAY, y: TALLEST - height, height, title }
         });
         let sum = days.iter().map(|it| it.1).sum();
-        Self { env, total: count(sum, "request"), days: bars.collect() }
+        let unasked = used.and_then(unasked);
+        Self { env, total: count(sum, "request"), unasked, days: bars.collect() }
     }
+}
+
+/// What is said where a feature is not known to be in use.
+fn unasked(used: Use) -> Option<(&'static str, &'static str)> {
+    let meaning = match used {
+        Use::Used => return None,
+        Use::Unused => "no requests and no connected clients",
+        Use::Unknown => "connected clients may use it, or it is too new to tell",
+    };
+    Some((used.name(), meaning))
 }
 
 #[cfg(test)]
@@ -111,7 +124,7 @@ mod tests {
 
     #[test]
     fn the_tallest_bar_fills_the_chart_and_the_least_is_seen() {
-        let bars = Bars::of("stage".to_owned(), 10, &[(10, 1), (12, 4_000)]);
+        let bars = Bars::of("stage".to_owned(), None, 10, &[(10, 1), (12, 4_000)]);
         let drawn: Vec<_> = bars.days.iter().map(|it| (it.x, it.y, it.height)).collect();
         assert_eq!(drawn, [(0, 46, 2), (20, 0, 48)]);
         assert_eq!(bars.total, "4,001 requests");

@@ -22,6 +22,7 @@ use super::{
 };
 use crate::{
     caller::Caller,
+    due::Use,
     model::{feature, metric, note},
     role::Action,
     rollout::PAUSE,
@@ -86,9 +87,11 @@ pub(super) async fn show(
     let read = store.read(move |sql| {
         let notes = note::list(sql)?.into_iter().filter(|it| it.feature.as_ref() == Some(&of));
         let notes = notes.map(Shown::of).collect();
-        Ok((metric::of(sql, &of, from)?, notes, events(sql, &of, &subjects)?))
+        let known = feature::get(sql, &of)?.ok_or_else(|| feature::not_found(&of))?;
+        let uses = metric::uses(sql, &known, now / DAY)?;
+        Ok((metric::of(sql, &of, from)?, uses, notes, events(sql, &of, &subjects)?))
     });
-    let (metrics, notes, events) = read.await?;
+    let (metrics, uses, notes, events) = read.await?;
     let world = store.live.world();
     let known = world.features.get(&name).ok_or_else(|| feature::not_found(&name))?;
     let is_deleted = known.feature.deleted.is_some();
@@ -104,7 +107,7 @@ pub(super) async fn show(
         is_due: is_due(&world, &name, now),
         is_deleted,
         cards: cards.collect(),
-        bars: bars(metrics, &envs, from),
+        bars: bars(metrics, uses, &envs, from),
         frame,
         caller,
         name,
@@ -137,14 +140,24 @@ fn picture(world: &World, feature: &str, env: &str, now: i64) -> Option<Picture>
     })
 }
 
-/// The requests of each environment, in the order of the environments.
-fn bars(metrics: Vec<metric::Metric>, envs: &[String], from: i64) -> Vec<Bars> {
+/// The requests of each environment and whether the feature is in use there, in the order of the
+/// environments.
+fn bars(
+    metrics: Vec<metric::Metric>,
+    uses: Vec<(String, Use)>,
+    envs: &[String],
+    from: i64,
+) -> Vec<Bars> {
+    let uses: BTreeMap<String, Use> = uses.into_iter().collect();
     let mut by_env: BTreeMap<String, Vec<(i64, i64)>> = BTreeMap::new();
     for metric::Metric { env, day, hits } in metrics {
         by_env.entry(env).or_default().push((day, hits));
     }
-    let days = |env: &String| by_env.remove(env).unwrap_or_default();
-    envs.iter().map(days).zip(envs).map(|(days, env)| Bars::of(env.clone(), from, &days)).collect()
+    let bars = envs.iter().map(|env| {
+        let days = by_env.remove(env).unwrap_or_default();
+        Bars::of(env.clone(), uses.get(env).copied(), from, &days)
+    });
+    bars.collect()
 }
 
 /// The newest events of a feature and its toggles.

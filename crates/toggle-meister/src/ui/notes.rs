@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use askama::Template;
-use axum::{extract::State, response::Response};
+use axum::{extract::State, http::StatusCode, response::Response};
 use serde::Deserialize;
 use service::{
     page::{self, Errors, Form, Frame},
@@ -25,6 +25,14 @@ use crate::{
     store::Store,
 };
 
+/// What stands in the form in place of a feature for a note that is withheld. It is not the name
+/// of one.
+const WITHHELD: &str = "-";
+
+/// What whoever saves second is told.
+const CONFLICT: &str =
+    "somebody else has changed this note since you opened it, so yours was not saved";
+
 /// How many notes a page has.
 const SHOWN: usize = 50;
 
@@ -33,6 +41,8 @@ pub(super) struct Shown {
     pub(super) id: i64,
     pub(super) title: String,
     pub(super) feature: Option<String>,
+    /// Whether nobody sees it although it has no feature.
+    pub(super) is_withheld: bool,
     pub(super) date: String,
     /// Its body as HTML.
     pub(super) html: String,
@@ -47,6 +57,7 @@ impl Shown {
             id: note.id,
             title: note.title,
             feature: note.feature,
+            is_withheld: note.is_withheld,
             date: date(note.created / DAY),
             html: markdown::render(&body),
             is_long: body.lines().count() > 5 || body.len() > 600,
@@ -90,6 +101,8 @@ pub(super) struct Draft {
     title: String,
     body: String,
     feature: String,
+    /// Which version of the note it began with; none for a new one.
+    version: Option<i64>,
     /// Whether it is only to be looked at.
     preview: bool,
 }
@@ -103,13 +116,26 @@ impl Draft {
         }
         // Browsers end lines with `\r\n`.
         let body = filled(&self.body.replace("\r\n", "\n"));
-        let feature = filled(&self.feature);
+        let is_withheld = self.feature == WITHHELD;
+        let feature = filled(&self.feature).filter(|_| !is_withheld);
         if let Some(name) = &feature
             && !is_identifier(name)
         {
             errors.add("feature", "expected the name of a feature");
         }
-        Text { title, body, feature }
+        Text { title, body, feature, is_withheld }
+    }
+
+    /// What is edited of a note.
+    fn of(note: Note) -> Self {
+        let feature = if note.is_withheld { Some(WITHHELD.to_owned()) } else { note.feature };
+        Self {
+            title: note.title,
+            body: note.body.unwrap_or_default(),
+            feature: feature.unwrap_or_default(),
+            version: Some(note.version),
+            preview: false,
+        }
     }
 }
 
@@ -132,10 +158,14 @@ impl Editor {
         let listed = listed.filter(|it| it.deleted.is_none()).map(|it| it.name.clone());
         // A note keeps the feature that it has, even if that was deleted: without one, everybody
         // would see it.
-        let own = filled(&draft.feature);
+        let own = filled(&draft.feature).filter(|it| it != WITHHELD);
         let features = listed.chain(own).collect::<BTreeSet<_>>().into_iter().collect();
         let preview = draft.preview.then(|| markdown::render(&draft.body));
         Self { frame, id, draft, features, preview, errors }
+    }
+
+    fn is_withheld(&self) -> bool {
+        self.draft.feature == WITHHELD
     }
 
     fn path(&self) -> String {
@@ -188,13 +218,12 @@ pub(super) async fn edit(
     InPath(id): InPath<i64>,
 ) -> Result<Response, Problem> {
     caller.require(Action::ManageReleaseNotes)?;
-    let Note { title, body, feature, .. } = store.read(move |sql| note::get(sql, id)).await?;
-    let (body, feature) = (body.unwrap_or_default(), feature.unwrap_or_default());
-    let draft = Draft { title, body, feature, preview: false };
+    let draft = Draft::of(store.read(move |sql| note::get(sql, id)).await?);
     page::html(&Editor::of(&store, frame, Some(id), draft, Errors::default()))
 }
 
-/// `POST /ui/notes/{id}`: shows what a note looks like, or changes it.
+/// `POST /ui/notes/{id}`: shows what a note looks like, or changes it. What somebody else has saved
+/// in the meantime is not overwritten.
 pub(super) async fn save(
     State(store): State<Store>,
     Visit { caller, frame }: Visit,
@@ -211,8 +240,22 @@ pub(super) async fn save(
         return page::invalid(&Editor::of(&store, frame, Some(id), draft, errors));
     }
     let message = format!("Saved {}.", text.title);
-    store.write(move |sql| note::edit(sql, &caller.name, id, &text)).await?;
-    Ok(page::redirect("/ui/notes", &message))
+    let begun_with = draft.version;
+    let saved = store.write(move |sql| {
+        let version = note::get(sql, id)?.version;
+        if begun_with.is_some_and(|it| it != version) {
+            return Ok(false);
+        }
+        note::edit(sql, &caller.name, id, &text)?;
+        Ok(true)
+    });
+    if saved.await? {
+        return Ok(page::redirect("/ui/notes", &message));
+    }
+    errors.add("version", CONFLICT);
+    let mut response = page::html(&Editor::of(&store, frame, Some(id), draft, errors))?;
+    *response.status_mut() = StatusCode::CONFLICT;
+    Ok(response)
 }
 
 /// `POST /ui/notes/{id}/delete`: deletes a note.

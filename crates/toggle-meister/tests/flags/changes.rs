@@ -14,7 +14,10 @@ use toggle_meister::{
     toggle::{Rollout, Toggle},
 };
 
-use crate::support::{Meister, becomes_true, bounded};
+use crate::{
+    hash::expected,
+    support::{Meister, becomes_true, bounded, rollout},
+};
 
 async fn is_on(provider: &FlagdProvider, key: &str, id: &str) -> Result<bool, EvaluationErrorCode> {
     let context = EvaluationContext::default().with_targeting_key(id);
@@ -36,6 +39,33 @@ async fn changed(events: &mut Events, key: &str) {
         }
     };
     bounded(&format!("a change of {key}"), event).await;
+}
+
+#[tokio::test]
+async fn nothing_but_the_targeting_key_decides() {
+    let meister = Meister::start().await;
+    meister.create_feature("checkout").await;
+    meister.put(vec![("checkout".to_owned(), Toggle::Roll(rollout(7, 15)))]).await;
+    let ask = async |context: serde_json::Value| {
+        let address = meister.running.flag_server().ofrep_addr().unwrap();
+        let url = format!("http://{address}/ofrep/v1/evaluate/flags/checkout");
+        let request = meister.http.post(url).body(json!({"context": context}).to_string());
+        let answer: serde_json::Value = request.send().await.unwrap().json().await.unwrap();
+        answer["value"].as_bool().unwrap_or_else(|| panic!("{answer}"))
+    };
+    becomes_true("the rollout", async || ask(json!({"targetingKey": "user-3"})).await).await;
+    let mut on = 0;
+    for number in 0..40 {
+        let id = format!("user-{number}");
+        let plain = ask(json!({"targetingKey": id})).await;
+        assert_eq!(plain, expected("checkout", 7, 50, Some(&id)), "{id}");
+        let more = json!({"targetingKey": id, "email": "eve@corp.example", "userid": "eve",
+            "enrollment_id": "eve", "tier": ["gold"], "age": 7});
+        assert_eq!(ask(more).await, plain, "{id}");
+        on += i32::from(plain);
+    }
+    assert!((1..40).contains(&on), "{on}");
+    assert!(!ask(json!({"email": "user-3", "userid": "user-3"})).await, "without a key");
 }
 
 #[tokio::test]

@@ -157,5 +157,5 @@ async fn a_policy_a_fact_and_a_rollout_reach_one_program_within_a_second() {
 
 /// Whether Alice has the feature at 93 %.
 fn is_early(number: i64) -> bool {
-    crate::same_answer::expected("checkout", number, 93, Some("alice"))
+    crate::hash::expected("checkout", number, 93, Some("alice"))
 }

@@ -3,6 +3,7 @@
 
 mod changes;
 mod family;
+mod hash;
 #[allow(unreachable_pub, reason = "elsewhere it is a part of a module of helpers")]
 #[path = "../../../../tests/support/installed.rs"]
 mod installed;

@@ -3,8 +3,11 @@
 use std::fs;
 
 use serde_json::json;
-use service::time;
-use toggle_meister::{serve::DAY, toggle::Toggle};
+use service::{
+    storage::{Database, Storage},
+    time,
+};
+use toggle_meister::{MIGRATIONS, serve::DAY, toggle::Toggle};
 
 use crate::{
     program::{Program, text},
@@ -51,7 +54,7 @@ async fn a_database_can_be_checked_while_a_server_runs() {
         let replica = Replica::start(&settings(program.database())).await;
         let ran = program.run(&["check"]);
         assert_eq!(ran.code, 0, "{ran:?}");
-        for line in ["options: valid", "schema: version 2\n", "integrity: ok"] {
+        for line in ["options: valid", "schema: version 3\n", "integrity: ok"] {
             assert!(ran.out.contains(line), "{line}: {ran:?}");
         }
         replica.running.shutdown().await;
@@ -135,4 +138,25 @@ async fn what_is_due_is_listed_with_the_files_in_which_it_occurs() {
     let ran = tokio::task::block_in_place(|| program.run(&["due", "--url", &closed]));
     assert!(ran.code == 2 && ran.err.contains("error: the request to"), "{ran:?}");
     replica.running.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_database_is_left_as_it_is_where_migrations_are_skipped() {
+    for program in on_each() {
+        let skip = || program.run(&["token", "add", "x", "--role=dev", "--skip-migrations=true"]);
+        let missing = skip();
+        assert_eq!(missing.code, 1, "{missing:?}");
+        let database = Database::parse(program.database(), None).unwrap();
+        drop(Storage::open(database.clone(), &MIGRATIONS[..2]).await.unwrap());
+        let old = skip();
+        let expected = "the schema of the database has version 2, this program needs 3, and \
+                        migrations are skipped: start it once without skipping them";
+        assert!(old.code == 1 && old.err.contains(expected), "{old:?}");
+        let version = async || database.inspect(|it| it.version(MIGRATIONS)).await.unwrap();
+        assert_eq!(version().await, 2);
+        assert_eq!(program.run(&["token", "add", "x", "--role=dev"]).code, 0);
+        assert_eq!(version().await, 3);
+        let new = skip();
+        assert_eq!(new.code, 0, "{new:?}");
+    }
 }

@@ -7,12 +7,14 @@ use service::{
 };
 use toggle_meister::{
     import::{self, original::Original},
+    model::toggle,
     serve::DAY,
 };
 
 use crate::{
+    hash::expected,
     program::Program,
-    support::{Replica, count, postgres, settings, storage},
+    support::{Replica, count, postgres, read, settings, storage},
 };
 
 /// Whatever the statements say, they run on an empty database.
@@ -94,6 +96,17 @@ async fn every_evaluation_that_was_well_defined_is_the_same_afterwards() {
             }
         }
         assert!(compared > 150, "{compared}");
+        // Whoever was not drawn is judged by the hash, and so is who was on the whitelist.
+        let target_storage = storage(target.database()).await;
+        for feature in ["rolling", "starting", "ending", "half_day", "paused"] {
+            let toggle = read(&target_storage, move |sql| toggle::get(sql, feature, "production"));
+            let toggle = toggle.await.at(time::now());
+            let (number, percent) = (toggle.rollout().unwrap().number, toggle.percent(time::now()));
+            for id in ["no", "white", "stranger"] {
+                let now = http.is_on("production", feature, id).await;
+                assert_eq!(now, expected(feature, number, percent, Some(id)), "{feature} {id}");
+            }
+        }
         // An exception: a pause keeps who has the feature.
         assert!(http.is_on("production", "paused", "yes").await);
         // The matrix leaves out what was deleted, and shows the percentages as they were.
@@ -219,4 +232,29 @@ async fn only_a_database_of_the_original_is_imported() {
     let Some(empty) = postgres() else { return };
     let ran = target.run(&["import", &empty]);
     assert!(ran.code == 1 && ran.err.contains("has no table employees"), "{ran:?}");
+}
+
+#[tokio::test]
+async fn an_enrolment_ends_with_its_rollout() {
+    let Some(url) = original().await else { return };
+    for target in [Program::new(), Program::on(&postgres().unwrap())] {
+        assert_eq!(target.run(&["import", &url]).code, 3);
+        let storage = storage(target.database()).await;
+        let enrolled = "SELECT COUNT(*) FROM enrolment WHERE feature = 'rolling'";
+        assert_eq!(count(&storage, enrolled).await, 2);
+        let replica = Replica::start(&settings(target.database())).await;
+        let http = &replica.http;
+        assert!(http.is_on("production", "rolling", "yes").await);
+        for state in ["OFF", "ROLL:100"] {
+            assert_eq!(http.switch("production", "rolling", state).await, 200);
+        }
+        assert_eq!(count(&storage, enrolled).await, 0);
+        let toggle = read(&storage, |sql| toggle::get(sql, "rolling", "production")).await;
+        let number = toggle.rollout().unwrap().number;
+        for (id, encoded) in [("yes", "yes"), ("größe", "gr%C3%B6%C3%9Fe")] {
+            let now = http.is_on("production", "rolling", encoded).await;
+            assert_eq!(now, expected("rolling", number, 1, Some(id)), "{id}");
+        }
+        replica.running.shutdown().await;
+    }
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use service::{audit, time};
 use toggle_meister::{
     due::Use,
-    model::{PRODUCTION, change, environment, feature, metric, toggle},
+    model::{PRODUCTION, change, environment, feature, metric, note, toggle},
     reminder::{Schedule, Slack},
     rollout::{HOUR, PAUSE, Pace},
     serve::DAY,
@@ -135,12 +135,23 @@ async fn a_feature_is_unused_only_where_nobody_can_have_asked() {
     for database in databases(&folder) {
         let storage = storage(&database).await;
         add(&storage, "checkout", Toggle::Off).await;
+        add(&storage, "search", Toggle::Off).await;
         let today = time::now() / DAY + 40;
+        // What is asked elsewhere, or for something else, does not count.
+        let created = storage.write(|sql| environment::create(sql, "jane", "a")).await;
+        created.unwrap();
+        write(&storage, move |sql| {
+            metric::add(sql, "checkout", "a", today, 1)?;
+            metric::add(sql, "search", PRODUCTION, today, 1)
+        })
+        .await;
+        let elsewhere = ("a".to_owned(), Use::Used);
         let uses = read(&storage, move |sql| {
             let checkout = feature::get(sql, "checkout")?.unwrap();
             metric::uses(sql, &checkout, today)
         });
-        assert_eq!(uses.await, [(PRODUCTION.to_owned(), Use::Unknown)], "nobody watched");
+        let production = |used| [elsewhere.clone(), (PRODUCTION.to_owned(), used)];
+        assert_eq!(uses.await, production(Use::Unknown), "nobody watched");
         for (client, asked, expected) in [
             (today - 30, today - 30, Use::Unused),
             (today - 29, today - 30, Use::Unknown),
@@ -154,7 +165,7 @@ async fn a_feature_is_unused_only_where_nobody_can_have_asked() {
                 let checkout = feature::get(sql, "checkout")?.unwrap();
                 metric::uses(sql, &checkout, today)
             });
-            assert_eq!(uses.await, [(PRODUCTION.to_owned(), expected)], "{client} {asked}");
+            assert_eq!(uses.await, production(expected), "{client} {asked}");
         }
     }
 }
@@ -165,15 +176,18 @@ fn an_hour_ago(now: i64) -> Schedule {
     Schedule::new((slot / DAY).rem_euclid(7), slot.rem_euclid(DAY))
 }
 
-/// A double of Slack, which responds with a status and keeps what it receives.
-async fn slack(status: StatusCode) -> (String, Arc<Mutex<Vec<Value>>>, Server) {
+/// A double of Slack, which keeps what it receives, and responds with a status or never.
+async fn slack(status: Option<StatusCode>) -> (String, Arc<Mutex<Vec<Value>>>, Server) {
     let received: Arc<Mutex<Vec<Value>>> = Arc::default();
     let keep = Arc::clone(&received);
     let router = Router::new().route(
         "/services/{*secret}",
         post(move |Json(body): Json<Value>| async move {
             keep.lock().unwrap().push(body);
-            status
+            match status {
+                Some(status) => status,
+                None => std::future::pending().await,
+            }
         }),
     );
     let listen: std::net::SocketAddr = "127.0.0.1:0".parse().unwrap();
@@ -196,7 +210,7 @@ async fn people_are_reminded_once_a_week_by_one_of_the_replicas() {
         add(&storage, "gone", Toggle::On { since }).await;
         let deleted = storage.write(|sql| feature::soft_delete(sql, "jane", "gone")).await;
         deleted.unwrap();
-        let (url, received, _server) = slack(StatusCode::ACCEPTED).await;
+        let (url, received, _server) = slack(Some(StatusCode::ACCEPTED)).await;
         let mut settings = settings(&database);
         settings.schedule = an_hour_ago(now);
         let mut slack = Slack::new(url.into()).unwrap();
@@ -235,12 +249,22 @@ async fn people_are_reminded_once_a_week_by_one_of_the_replicas() {
 
 #[tokio::test]
 async fn a_reminder_that_fails_does_not_keep_other_jobs_from_running() {
+    others_run_beside(Some(StatusCode::INTERNAL_SERVER_ERROR)).await;
+}
+
+#[tokio::test]
+async fn a_reminder_without_a_response_does_not_keep_other_jobs_from_running() {
+    others_run_beside(None).await;
+}
+
+/// What Slack does does not matter to other jobs.
+async fn others_run_beside(status: Option<StatusCode>) {
     let folder = tempfile::tempdir().unwrap();
     let database = folder.path().join("toggles.db").display().to_string();
     let storage = storage(&database).await;
     let now = time::now();
     add(&storage, "checkout", Toggle::On { since: now - 20 * DAY }).await;
-    let (url, received, _server) = slack(StatusCode::INTERNAL_SERVER_ERROR).await;
+    let (url, received, _server) = slack(status).await;
     let mut settings = settings(&database);
     settings.schedule = an_hour_ago(now);
     settings.slack = Slack::new(url.into());
@@ -256,4 +280,72 @@ async fn a_reminder_that_fails_does_not_keep_other_jobs_from_running() {
     assert_eq!(count(&storage, "SELECT COUNT(*) FROM reminder").await, 0, "it is tried again");
     assert_eq!(received.lock().unwrap().len(), 1, "but not at once");
     replica.running.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_feature_that_cannot_be_deleted_keeps_no_other_and_no_other_job() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = folder.path().join("toggles.db").display().to_string();
+    let storage = storage(&database).await;
+    for name in ["a_stuck", "old"] {
+        add(&storage, name, Toggle::On { since: 0 }).await;
+    }
+    write(&storage, |sql| {
+        sql.execute("UPDATE feature SET deleted = 0", &[])?;
+        audit::record(sql, "jane", "old", "")?;
+        sql.execute("UPDATE audit SET at = 0 WHERE action = 'old'", &[])?;
+        let trigger = "CREATE TRIGGER stuck BEFORE DELETE ON feature WHEN OLD.name = 'a_stuck'
+            BEGIN SELECT RAISE(ABORT, 'stuck'); END";
+        sql.execute(trigger, &[])
+    })
+    .await;
+    let replica = Replica::start(&settings(&database)).await;
+    until("the other feature is deleted", async || {
+        count(&storage, "SELECT COUNT(*) FROM feature").await == 1
+    })
+    .await;
+    until("old events are deleted", async || {
+        count(&storage, "SELECT COUNT(*) FROM audit WHERE action = 'old'").await == 0
+    })
+    .await;
+    // The next round tries again, and does what else there is to do.
+    let rollout = Rollout { number: 1, start: 0, pace: Pace::of_step(HOUR) };
+    add(&storage, "complete", Toggle::Roll(rollout)).await;
+    until("the rollout is stored as on", async || {
+        let toggle = read(&storage, |sql| toggle::get(sql, "complete", PRODUCTION)).await;
+        matches!(toggle, Toggle::On { .. })
+    })
+    .await;
+    assert!(replica.http.is_on("production", "a_stuck", "").await, "all of it is left");
+    write(&storage, |sql| sql.execute("DROP TRIGGER stuck", &[])).await;
+    until("it is deleted", async || count(&storage, "SELECT COUNT(*) FROM feature").await == 1)
+        .await;
+    replica.running.shutdown().await;
+}
+
+#[tokio::test]
+async fn d31_a_new_feature_does_not_publish_the_notes_of_one_that_was_cleaned_up() {
+    let folder = tempfile::tempdir().unwrap();
+    for database in databases(&folder) {
+        let storage = storage(&database).await;
+        add(&storage, "secret", Toggle::Off).await;
+        let text = note::Text {
+            title: "old".to_owned(),
+            feature: Some("secret".to_owned()),
+            ..note::Text::default()
+        };
+        let written = storage.write(move |sql| note::create(sql, "jane", &text)).await;
+        written.unwrap();
+        write(&storage, |sql| sql.execute("UPDATE feature SET deleted = 0", &[])).await;
+        let replica = Replica::start(&settings(&database)).await;
+        until("the feature is deleted", async || {
+            count(&storage, "SELECT COUNT(*) FROM feature").await == 0
+        })
+        .await;
+        assert_eq!(replica.http.create("secret").await, 201);
+        assert_eq!(replica.http.switch(PRODUCTION, "secret", "ON").await, 200);
+        let published = replica.http.get("/api/envs/production/release_notes").await;
+        assert_eq!(published, json!({"release_notes": []}));
+        replica.running.shutdown().await;
+    }
 }

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod commands;
+#[path = "../flags/hash.rs"]
+mod hash;
 mod import;
 mod jobs;
 mod outage;

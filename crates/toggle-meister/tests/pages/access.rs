@@ -150,6 +150,21 @@ async fn each_page_has_its_headers_and_no_style_or_script_of_its_own() {
 }
 
 #[tokio::test]
+async fn the_front_page_leads_to_the_sign_in() {
+    let server = Server::start().await;
+    let mut path = "/".to_owned();
+    for expected in ["/ui", "/login?next=%2Fui"] {
+        let response = client().get(format!("{}{path}", server.url)).send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::SEE_OTHER, "{path}");
+        path = response.headers()["location"].to_str().unwrap().to_owned();
+        assert_eq!(path, expected);
+    }
+    let response = client().get(format!("{}{path}", server.url)).send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    assert!(html(response).await.contains("href=\"/auth/login?provider=github"));
+}
+
+#[tokio::test]
 async fn an_open_page_is_told_of_changes() {
     let server = Server::start().await;
     server.feature("f").await;

@@ -78,3 +78,31 @@ async fn d13_the_question_before_deleting_says_what_the_button_does() {
     assert_eq!(server.state("f", PRODUCTION), State::Off);
     assert_eq!(admin.get("/ui/feature/f").await.status(), StatusCode::NOT_FOUND);
 }
+
+#[tokio::test]
+async fn each_chart_says_where_the_feature_is_not_known_to_be_in_use() {
+    let server = Server::start().await;
+    for env in ["stage", "test"] {
+        server.environment(env).await;
+    }
+    server.feature("f").await;
+    let today = now() / DAY;
+    let write = server.store().write(move |sql| {
+        sql.execute("UPDATE feature SET created = 0", &[])?;
+        metric::add(sql, "f", "stage", today, 1)?;
+        // No client for 30 days in production, and one yesterday in the others.
+        let seen = "UPDATE environment SET flag_client_seen = ?1";
+        sql.execute(seen, &[(today - 1).into()])?;
+        let long_ago = "UPDATE environment SET flag_client_seen = ?1 WHERE name = 'production'";
+        Ok(sql.execute(long_ago, &[(today - 30).into()]).map(drop)?)
+    });
+    write.await.unwrap();
+    let page = Client::new(&server, Role::ReadOnly).await.page("/ui/feature/f").await;
+    let caption = |env: &str| {
+        let caption = page.split(&format!("<figcaption><b>{env}</b>")).nth(1).unwrap();
+        caption.split("</figcaption>").next().unwrap().to_owned()
+    };
+    assert!(caption(PRODUCTION).contains("<b>unused</b>: no requests"), "{page}");
+    assert!(caption("test").contains("<b>unknown</b>: connected clients may use it"), "{page}");
+    assert!(caption("stage").contains("1 request<"), "{page}");
+}

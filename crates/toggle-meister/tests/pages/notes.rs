@@ -63,3 +63,53 @@ async fn what_somebody_writes_is_text() {
         assert!(page.contains(&escaped("<script>")) || page.contains("&lt;script&gt;"), "{page}");
     }
 }
+
+#[tokio::test]
+async fn whoever_saves_second_overwrites_nothing_and_loses_nothing() {
+    let server = Server::start().await;
+    let dev = Client::new(&server, Role::Dev).await;
+    dev.done("/ui/notes/new", &[("title", "T"), ("body", "b")]).await;
+    let edit = dev.page("/ui/notes/1").await;
+    let version = edit.split("name=\"version\" value=\"").nth(1).unwrap();
+    let version = version.split('"').next().unwrap();
+    let mine = [("version", version), ("title", "mine"), ("body", "my text")];
+    let preview = [mine.as_slice(), &[("preview", "true")]].concat();
+    let preview = html(dev.post("/ui/notes/1", &preview).await).await;
+    assert!(preview.contains(&format!("name=\"version\" value=\"{version}\"")), "{preview}");
+
+    let theirs = [("version", version), ("title", "theirs"), ("body", "their text")];
+    dev.done("/ui/notes/1", &theirs).await;
+    let rejected = dev.post("/ui/notes/1", &mine).await;
+    assert_eq!(rejected.status(), 409);
+    let page = html(rejected).await;
+    let error = page.split("id=\"version-error\">").nth(1).unwrap();
+    assert!(error.starts_with("Somebody else has changed this note"), "{page}");
+    assert!(page.contains("value=\"mine\"") && page.contains("my text"), "{page}");
+    let stored = server.store().read(|sql| note::get(sql, 1)).await.unwrap();
+    assert_eq!((stored.title.as_str(), stored.body.as_deref()), ("theirs", Some("their text")));
+    // Whoever opens it again may change it.
+    let now = stored.version.to_string();
+    dev.done("/ui/notes/1", &[("version", &now), ("title", "both")]).await;
+}
+
+#[tokio::test]
+async fn a_note_whose_feature_was_deleted_stays_unpublished_until_somebody_says_for_whom_it_is() {
+    let server = Server::start().await;
+    server.feature("f").await;
+    let admin = Client::new(&server, Role::Admin).await;
+    admin.done("/ui/notes/new", &[("title", "T"), ("feature", "f")]).await;
+    admin.done("/ui/feature/f/delete", &[("hard", "true")]).await;
+    assert!(admin.page("/ui/notes").await.contains("Shown to nobody: its feature was deleted"));
+    let edit = admin.page("/ui/notes/1").await;
+    assert!(edit.contains("<option value=\"-\" selected>Nobody: "), "{edit}");
+    let read = async || server.store().read(|sql| note::get(sql, 1)).await.unwrap();
+    admin.done("/ui/notes/1", &[("title", "T2"), ("feature", "-")]).await;
+    let stored = read().await;
+    assert_eq!((stored.title.as_str(), stored.is_withheld, stored.feature), ("T2", true, None));
+    admin.done("/ui/notes/1", &[("title", "T2"), ("feature", "")]).await;
+    assert!(!read().await.is_withheld);
+    let page = admin.page("/ui/notes").await;
+    assert!(
+        page.contains("shown to everyone") && !admin.page("/ui/notes/1").await.contains("\"-\"")
+    );
+}

@@ -2,6 +2,7 @@
 
 use reqwest::Method;
 use serde_json::json;
+use toggle_meister::{model::metric, serve::DAY};
 
 use crate::support::{send, service, services};
 
@@ -51,6 +52,14 @@ async fn environments_are_created_in_lower_case_listed_and_deleted() {
         for name in ["", "my stage", "1", "a-b", &"x".repeat(129)] {
             service.post("/api/envs", json!({ "name": name })).await.says(400, "Not a valid name");
         }
+        // The name comes before the permission.
+        let dev = service.token("dev").await;
+        let as_dev = |name: &str| {
+            let request = service.open(Method::POST, "/api/envs").bearer_auth(&dev);
+            send(request.json(&json!({ "name": name })))
+        };
+        as_dev("my stage").await.says(400, "Not a valid name");
+        as_dev("test").await.is_forbidden();
         let both = json!({ "envs": [{ "name": "production" }, { "name": "stage" }] });
         service.get("/api/envs").await.is(200, both);
         service.delete("/api/envs/Stage").await.is_empty();
@@ -120,6 +129,58 @@ async fn requests_are_counted_per_day_and_environment() {
             service.get(&path).await.is_problem(400, "invalid_request");
         }
     }
+}
+
+#[tokio::test]
+async fn days_are_counted_back_from_today() {
+    for service in services().await {
+        service.feature("f").await;
+        let today = service::time::now() / DAY;
+        service
+            .change(move |sql| {
+                for ago in 0..=10 {
+                    metric::add(sql, "f", "production", today - ago, ago + 1)?;
+                }
+                Ok(())
+            })
+            .await;
+        for (query, days) in [
+            ("", 8),
+            ("?num_days=0", 1),
+            ("?num_days=1", 2),
+            ("?num_days=9", 10),
+            ("?num_days=99", 11),
+        ] {
+            let found = service.get(&format!("/api/metrics/f{query}")).await.json();
+            let hits =
+                found["metrics"].as_array().unwrap().iter().map(|it| it["hit_count"].as_i64());
+            // The oldest is first.
+            assert!(hits.eq((1..=days).rev().map(Some)), "{query}: {found}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_error_of_the_server_says_nothing_of_its_inside() {
+    let service = service(&[]).await;
+    service.change(|sql| sql.execute("DROP TABLE release_note", &[])).await;
+    let answer = service.get("/api/release_notes").await;
+    answer.is_problem(500, "internal");
+    assert_eq!(
+        answer.json(),
+        json!({ "type": "about:blank", "title": "Internal Server Error", "status": 500,
+                "detail": "an internal error, which the log of the server describes",
+                "code": "internal" })
+    );
+    let page = service.get("/ui/notes").await;
+    assert_eq!(page.status, 500);
+    assert_eq!(page.header("content-type"), "text/html; charset=utf-8");
+    assert!(
+        page.text.contains("An internal error") && !page.text.contains("release_note"),
+        "{page:?}"
+    );
+    // The others work.
+    service.feature("f").await;
 }
 
 #[tokio::test]

@@ -67,6 +67,11 @@ async fn a_note_has_the_fields_of_the_original() {
         let notes = json!({ "release_notes": [note] });
         service.get("/api/release_notes").await.is(200, notes.clone());
         service.public(PRODUCTION).await.is(200, notes);
+        assert_eq!(
+            service.audited(1).await,
+            [json!({ "event": "release_note.create", "user": "token:admin", "event_data":
+                { "id": 1, "title": "T", "body": null, "feature": null } })]
+        );
         for body in [json!({}), json!({ "title": " " }), json!([]), json!({ "title": 5 })] {
             service.post("/api/release_notes", body).await.says(400, "No valid title");
         }
@@ -168,5 +173,20 @@ async fn notes_are_limited() {
         }
         let body: Value = json!({ "title": "t", "body": "x".repeat(64 << 10) });
         assert_eq!(service.post("/api/release_notes", body).await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn names_in_capitals_are_those_in_lower_case() {
+    for service in services().await {
+        service.feature("f").await;
+        service.env("stage").await;
+        note(&service, "T", Some("F"), 0).await;
+        let shown = service.get("/api/release_notes").await.json();
+        assert_eq!(shown["release_notes"][0]["feature"], "f");
+        assert_eq!(service.audited(1).await[0]["event_data"]["feature"], "f");
+        service.set("stage", "f", "ON").await;
+        assert_eq!(titles(&service, "/api/envs/STAGE/release_notes").await, ["T"]);
+        assert_eq!(titles(&service, PRODUCTION).await, Vec::<String>::new());
     }
 }

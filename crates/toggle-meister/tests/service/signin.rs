@@ -11,9 +11,17 @@ use crate::{
 
 /// A service with an issuer, if that is installed.
 async fn with_issuer(more: &[(&'static str, &str)]) -> Option<(Service, Issuer)> {
+    with_redirect_to("/auth/oidc/callback", more).await
+}
+
+/// The same, whose redirect URI has this path at the issuer.
+async fn with_redirect_to(
+    callback: &str,
+    more: &[(&'static str, &str)],
+) -> Option<(Service, Issuer)> {
     let address = format!("127.0.0.1:{}", testing::free_port());
     let url = format!("http://{address}");
-    let Some(issuer) = Issuer::start(&format!("{url}/auth/oidc/callback")) else {
+    let Some(issuer) = Issuer::start(&format!("{url}{callback}")) else {
         testing::skip("oidc-provider");
         return None;
     };
@@ -194,4 +202,16 @@ async fn d38_a_cookie_of_garbage_is_nobody() {
         assert_eq!(with("/api/features").await.status, 200, "{cookie}");
         with("/api/envs").await.is_unauthenticated();
     }
+}
+
+#[tokio::test]
+async fn the_redirect_uri_of_the_original_need_not_be_registered_anew() {
+    let original = "/oauth_callback/google";
+    let option = [("oidc-callback", original)];
+    let Some((service, _issuer)) = with_redirect_to(original, &option).await else { return };
+    let page = sign_in(&service, &mut Browser::default(), "ann@corp.example").await;
+    page.answer.is(200, json!({ "envs": [{ "name": "production" }] }));
+    // Whoever has not begun to sign in is sent nowhere.
+    let stale = service.public(&format!("{original}?state=x&code=y")).await;
+    assert_eq!((stale.status.as_u16(), stale.header("set-cookie")), (400, ""), "{stale:?}");
 }

@@ -131,6 +131,84 @@ async fn production_spreads_on_and_rollouts_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn production_on_ends_rollouts_and_pauses_elsewhere_with_an_event_each() {
+    for service in services().await {
+        service.feature("f").await;
+        for env in ["stage", "test"] {
+            service.env(env).await;
+            service.set(env, "f", "ROLL:1").await;
+        }
+        service.set("test", "f", "PAUSE").await;
+        service.set("production", "f", "ON").await;
+        for env in ["stage", "test", "production"] {
+            assert_eq!(states(&service, env).await.0, "ON", "{env}");
+        }
+        let events = service.audited(4).await;
+        let on = ["test", "stage", "production"].map(|env| switched(env, "ON", &json!(0)));
+        assert_eq!(events[..3], on);
+        assert_eq!(events[3], switched("test", "PAUSE", &json!(2)), "there is no other");
+    }
+}
+
+#[tokio::test]
+async fn a_rollout_that_is_rejected_in_production_changes_no_other_environment() {
+    for service in services().await {
+        service.feature("f").await;
+        service.env("stage").await;
+        service.set("production", "f", "ON").await;
+        service.set("stage", "f", "OFF").await;
+        let trail = service.audited(1).await;
+        service.switch("production", "f", "ROLL:2").await.says(400, ROLL);
+        assert_eq!(states(&service, "stage").await, (json!("OFF"), Toggle::Off));
+        assert_eq!(service.audited(1).await, trail);
+    }
+}
+
+#[tokio::test]
+async fn fields_that_the_original_does_not_know_change_nothing() {
+    let service = service(&[]).await;
+    service.feature("f").await;
+    service.env("stage").await;
+    let more = json!({ "dry_run": true, "toggle": { "env": "stage", "feature": "f", "state": "ON",
+        "over_x_days": 9, "current_percent": 3, "user": "eve", "date_on": null } });
+    assert_eq!(service.patch("/api/toggles", more).await.status, 200);
+    assert_eq!(service.audited(1).await, [switched("stage", "ON", &json!(0))]);
+    let toggle = service.toggle("stage", "f").await;
+    assert_eq!((&toggle["state"], &toggle["over_x_days"]), (&json!("ON"), &json!(0)));
+    assert_eq!(service.toggle("production", "f").await["state"], "OFF");
+}
+
+#[tokio::test]
+async fn production_spreads_to_200_environments() {
+    for service in services().await {
+        let created = service.running.store().write(|sql| {
+            for number in 0..200 {
+                let name = format!("e{number}");
+                toggle_meister::model::environment::create(sql, "test", &name)?;
+            }
+            Ok(())
+        });
+        created.await.unwrap();
+        service.feature("f").await;
+        service.set("production", "f", "ON").await;
+        let matrix = service.get("/api/toggles").await.json();
+        let toggles = matrix["toggles"].as_array().unwrap();
+        assert_eq!(toggles.len(), 201);
+        assert!(toggles.iter().all(|it| it["toggle"]["state"] == "ON"), "{matrix}");
+        assert!(service.is_on("e199", "f", "").await);
+        let events = service.audited(201).await;
+        let envs = events.iter().map(|it| it["event_data"]["toggle_env"].as_str());
+        let envs: std::collections::BTreeSet<_> = envs.collect();
+        assert_eq!(envs.len(), 201, "one for each");
+        let page = service.get("/ui/feature/f").await;
+        assert_eq!(
+            (page.status.as_u16(), page.text.matches("<section data-row").count()),
+            (200, 201)
+        );
+    }
+}
+
+#[tokio::test]
 async fn faults_are_found_in_the_order_of_the_original() {
     for service in services().await {
         service.feature("f").await;

@@ -55,8 +55,16 @@ impl Oidc {
         redirect: RedirectUrl,
         http: Http,
     ) -> Result<Self, SignInError> {
-        let OidcOptions { name, issuer, client_id, client_secret, scopes, domains, claim } =
-            options.clone();
+        let OidcOptions {
+            name,
+            issuer,
+            client_id,
+            callback: _,
+            client_secret,
+            scopes,
+            domains,
+            claim,
+        } = options.clone();
         if domains.is_empty() && claim.as_ref().is_none_or(|it| it.values.is_empty()) {
             return Err(SignInError::NoLimit {
                 provider: "the issuer",

@@ -62,6 +62,8 @@ fn answers() -> Value {
             json!({
                 "id": number(), "title": string(), "body": optional_string(),
                 "feature": optional_string(), "date": string(),
+                "withheld": { "type": "boolean", "description":
+                    "true: nobody sees it, since its feature was deleted before its release" },
             }),
             &["id", "title", "body", "feature", "date"],
         )),

@@ -209,6 +209,39 @@ async fn d31_notes_of_a_feature_that_was_never_released_stay_unpublished() {
 }
 
 #[tokio::test]
+async fn d31_a_new_feature_does_not_publish_the_notes_of_an_old_one_with_its_name() {
+    for service in services().await {
+        let create = async || {
+            service.feature("secret").await;
+            let note = json!({ "title": "old", "feature": "secret" });
+            service.post("/api/release_notes", note).await.json()["id"].clone()
+        };
+        let published = async || {
+            let notes = service.public("/api/envs/production/release_notes").await.json();
+            notes["release_notes"].as_array().unwrap().len()
+        };
+        let id = create().await;
+        service.delete("/api/features/secret?hard=true").await.is_empty();
+        create().await;
+        service.delete("/api/features/secret").await.is_empty();
+        // The old one is deleted for good first.
+        service.feature("secret").await;
+        service.set("production", "secret", "ON").await;
+        assert_eq!(published().await, 0);
+        let listed = service.get("/api/release_notes").await.json();
+        for note in listed["release_notes"].as_array().unwrap() {
+            assert_eq!((&note["feature"], &note["withheld"]), (&Value::Null, &json!(true)));
+        }
+        // It stays so until somebody says who may see it.
+        let path = format!("/api/release_notes/{id}");
+        service.patch(&path, json!({ "body": "b" })).await.is(200, json!({ "body": "b" }));
+        assert_eq!(published().await, 0);
+        service.patch(&path, json!({ "feature": "secret" })).await;
+        assert_eq!(published().await, 1);
+    }
+}
+
+#[tokio::test]
 async fn d33_strangers_store_nothing() {
     for service in services().await {
         service.feature("f").await;
