@@ -9,7 +9,7 @@ pub use service::settings::{Opt, SettingsError};
 use service::{
     access::SessionOptions,
     settings::{Serving, Values, opt, switch},
-    signin::{GithubOptions, OidcOptions, SignInOptions},
+    signin::{GithubOptions, OidcOptions, SignInOptions, SignInSettings},
     storage::Database,
 };
 
@@ -212,15 +212,6 @@ pub struct Settings {
     pub sign_in: Option<SignInSettings>,
     /// For how many days the audit trail is kept.
     pub audit_retention_days: i64,
-}
-
-/// How people sign in.
-#[derive(Clone, Debug)]
-pub struct SignInSettings {
-    /// How they keep their sessions.
-    pub sessions: SessionOptions,
-    /// With whom they sign in.
-    pub options: SignInOptions,
 }
 
 impl Settings {

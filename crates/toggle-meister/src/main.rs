@@ -114,7 +114,8 @@ fn run(matches: &ArgMatches) -> Result<ExitCode, Failure> {
                 backup::restore(database, matches, MIGRATIONS, change::forget).await
             }
             Some(("check", _)) => {
-                check::database(database, "toggle-meister", MIGRATIONS, |_, _, _| {}).await.print()
+                let (sign_in, name) = (settings.sign_in.as_ref(), "toggle-meister");
+                check::run(sign_in, database, name, MIGRATIONS, |_, _, _| {}).await.print()
             }
             _ => serve(&settings).await,
         }

@@ -9,7 +9,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use service::{
     access::SessionOptions,
     settings::{Opt, Serving, SettingsError, Values, opt, switch},
-    signin::{OidcOptions, SignInOptions},
+    signin::{OidcOptions, SignInOptions, SignInSettings},
     storage::Database,
 };
 
@@ -280,15 +280,6 @@ pub struct FlagsSettings {
     pub default_environment: String,
     /// The origins of web pages that may ask for flags.
     pub cors_origins: Vec<String>,
-}
-
-/// How people sign in.
-#[derive(Clone, Debug)]
-pub struct SignInSettings {
-    /// How they keep their sessions.
-    pub sessions: SessionOptions,
-    /// With whom they sign in.
-    pub options: SignInOptions,
 }
 
 impl Settings {

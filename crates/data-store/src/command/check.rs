@@ -30,7 +30,8 @@ pub(crate) async fn run(settings: &Settings) -> Result<(), Failure> {
             findings.bad(format!("secrets: {}", describe(&error)));
         }
     };
-    let mut findings = check::database(&settings.database, "flagops-store", MIGRATIONS, more).await;
+    let (sign_in, database) = (settings.sign_in.as_ref(), &settings.database);
+    let mut findings = check::run(sign_in, database, "flagops-store", MIGRATIONS, more).await;
     check_provider(settings.secrets_provider, &mut findings).await;
     findings.print()
 }

@@ -85,3 +85,25 @@ fn an_invalid_option_is_named() {
     assert_eq!(ran.code, 1);
     assert!(ran.err.contains("option dev (FLAGOPS_DEV): expected true or false"), "{ran:?}");
 }
+
+#[tokio::test]
+async fn a_sign_in_with_which_no_server_starts_is_a_problem() {
+    for (name, value, reason) in [
+        ("FLAGOPS_GITHUB_USERS", "octo", "set the option session-key"),
+        (
+            "FLAGOPS_SESSION_KEY",
+            "session-key-session-key-session-key",
+            "everybody with an account at GitHub could sign in",
+        ),
+    ] {
+        let program = Program::new()
+            .with("FLAGOPS_GITHUB_CLIENT_ID", "client")
+            .with("FLAGOPS_GITHUB_CLIENT_SECRET", "hunter2")
+            .with("FLAGOPS_PUBLIC_URL", "https://facts.example")
+            .with(name, value);
+        let ran = program.run(&["check"]);
+        assert_eq!(ran.code, 1, "{ran:?}");
+        assert!(ran.out.contains("PROBLEM options: ") && ran.out.contains(reason), "{ran:?}");
+        assert!(!ran.out.contains("options: valid") && !ran.out.contains("hunter2"), "{ran:?}");
+    }
+}

@@ -1,12 +1,11 @@
 //! People who have signed in, and their permissions. That they may sign in is tested in
 //! `crates/service`.
 
-use flagops_store::settings::SignInSettings;
 use reqwest::{Method, Response, StatusCode, header};
 use serde_json::{Value, json};
 use service::{
     access::{NewSession, Profile, SessionOptions},
-    signin::{GithubOptions, SignInOptions},
+    signin::{GithubOptions, SignInOptions, SignInSettings},
     storage::Database,
 };
 

@@ -3,6 +3,7 @@
 use crate::{
     describe,
     program::Failure,
+    signin::SignInSettings,
     storage::{Database, Existing, Migration},
 };
 
@@ -42,23 +43,31 @@ impl Findings {
     }
 }
 
-/// Checks a database without changing it. `more` checks what the program has in it, and gets the
-/// version of its schema.
-pub async fn database(
+/// Checks how people sign in, and a database without changing it. `more` checks what the program
+/// has in it, and gets the version of its schema.
+pub async fn run(
+    sign_in: Option<&SignInSettings>,
     database: &Database,
     program: &'static str,
     migrations: &'static [Migration],
     more: impl FnOnce(&mut Existing, i64, &mut Findings) + Send + 'static,
 ) -> Findings {
-    // Invalid options have been reported before.
-    println!("options: valid");
+    // Options that are invalid by themselves have been reported before.
+    let options = sign_in.map_or(Ok(()), SignInSettings::check);
+    if options.is_ok() {
+        println!("options: valid");
+    }
     println!("database: {database}");
     let found = database.inspect(move |existing| Ok(inspect(existing, program, migrations, more)));
-    found.await.unwrap_or_else(|error| {
+    let mut findings = found.await.unwrap_or_else(|error| {
         let mut findings = Findings::default();
         findings.bad(format!("database: {}", describe(&error)));
         findings
-    })
+    });
+    if let Err(error) = options {
+        findings.bad(format!("options: {}", describe(&*error)));
+    }
+    findings
 }
 
 fn inspect(

@@ -54,7 +54,7 @@ use self::{
     page::{Link, Login, page},
 };
 use crate::{
-    access::{Access, NewSession, Profile, Sessions, cross_site},
+    access::{Access, NewSession, Profile, SessionOptions, Sessions, cross_site},
     limit::Limit,
     page::Frame,
     problem::Problem,
@@ -82,6 +82,27 @@ impl Provider {
     }
 }
 
+/// How people sign in, as a program reads it from its options.
+#[derive(Clone, Debug)]
+pub struct SignInSettings {
+    /// How they keep their sessions.
+    pub sessions: SessionOptions,
+    /// With whom they sign in.
+    pub options: SignInOptions,
+}
+
+impl SignInSettings {
+    /// Checks what a start would reject.
+    ///
+    /// # Errors
+    ///
+    /// An option is invalid, or everybody could sign in.
+    pub fn check(&self) -> Result<(), crate::program::Failure> {
+        providers(&Sessions::new(self.sessions.clone())?, &self.options)?;
+        Ok(())
+    }
+}
+
 /// The sign-in of a service. Cloning is cheap.
 #[derive(Clone)]
 pub struct SignIn(Arc<Shared>);
@@ -97,6 +118,32 @@ struct Shared {
     callback: String,
 }
 
+/// Those with whom people sign in.
+fn providers(
+    sessions: &Sessions,
+    options: &SignInOptions,
+) -> Result<(Option<Github>, Option<Oidc>), SignInError> {
+    let client = options.client.clone().max_redirects(0).max_body(MAX_BODY);
+    let http = client.timeout(TIMEOUT).build()?;
+    let redirect = |path: &str| {
+        let url = format!("{}{path}", sessions.origin());
+        RedirectUrl::new(url.clone()).map_err(|_| SignInError::Option {
+            option: "option public-url",
+            value: url,
+            reason: "expected a URL",
+        })
+    };
+    let github = options
+        .github
+        .as_ref()
+        .map(|options| Github::new(options, redirect("/auth/github/callback")?, http.clone()));
+    let oidc = options
+        .oidc
+        .as_ref()
+        .map(|options| Oidc::new(options, redirect(&options.callback)?, http.clone()));
+    Ok((github.transpose()?, oidc.transpose()?))
+}
+
 impl SignIn {
     /// Checks the options. No provider is contacted before somebody signs in.
     ///
@@ -104,30 +151,11 @@ impl SignIn {
     ///
     /// `access` has no sessions, an option is invalid, or everybody could sign in.
     pub fn new(access: Access, options: SignInOptions) -> Result<Self, SignInError> {
-        let SignInOptions { service, github, oidc, client, steps_per_minute } = options;
         let sessions = access.sessions().ok_or(SignInError::NoSessions)?.clone();
-        let http = client.max_redirects(0).max_body(MAX_BODY).timeout(TIMEOUT).build()?;
-        let redirect = |path: &str| {
-            let url = format!("{}{path}", sessions.origin());
-            RedirectUrl::new(url.clone()).map_err(|_| SignInError::Option {
-                option: "public URL",
-                value: url,
-                reason: "expected a URL",
-            })
-        };
-        let github = match &github {
-            Some(options) => {
-                Some(Github::new(options, redirect("/auth/github/callback")?, http.clone())?)
-            }
-            None => None,
-        };
-        let callback = oidc.as_ref().map_or(OIDC_CALLBACK, |it| &it.callback).to_owned();
-        let oidc = match &oidc {
-            Some(options) => Some(Oidc::new(options, redirect(&callback)?, http)?),
-            None => None,
-        };
-        let frame = Frame::outside(service);
-        let limit = Limit::per_minute(steps_per_minute);
+        let (github, oidc) = providers(&sessions, &options)?;
+        let callback = options.oidc.map_or(OIDC_CALLBACK.to_owned(), |it| it.callback);
+        let frame = Frame::outside(options.service);
+        let limit = Limit::per_minute(options.steps_per_minute);
         Ok(Self(Arc::new(Shared { access, sessions, frame, limit, github, oidc, callback })))
     }
 

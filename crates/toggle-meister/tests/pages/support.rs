@@ -6,7 +6,7 @@ use secrecy::ExposeSecret as _;
 use service::{
     access::{NewSession, NewToken, Profile, SessionOptions},
     settings::Values,
-    signin::{GithubOptions, SignInOptions},
+    signin::{GithubOptions, SignInOptions, SignInSettings},
     storage::Database,
     time,
 };
@@ -19,7 +19,7 @@ use toggle_meister::{
     },
     role::Role,
     serve::{self, Running},
-    settings::{OPTIONS, Settings, SignInSettings},
+    settings::{OPTIONS, Settings},
     store::Store,
     toggle::{State, Wanted},
 };
