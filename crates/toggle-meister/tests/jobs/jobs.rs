@@ -194,7 +194,7 @@ async fn people_are_reminded_once_a_week_by_one_of_the_replicas() {
         add(&storage, "search", Toggle::On { since: now - 20 * DAY }).await;
         add(&storage, "recent", Toggle::On { since: now - 13 * DAY }).await;
         add(&storage, "gone", Toggle::On { since }).await;
-        let deleted = storage.write(|sql| feature::soft_delete(sql, "jane", "gone")).await;
+        let deleted = storage.write(|sql| feature::soft_delete(sql, "jane", "gone", true)).await;
         deleted.unwrap();
         let (url, received, _server) = slack(StatusCode::ACCEPTED).await;
         let mut settings = settings(&database);
@@ -255,5 +255,9 @@ async fn a_reminder_that_fails_does_not_keep_other_jobs_from_running() {
     .await;
     assert_eq!(count(&storage, "SELECT COUNT(*) FROM reminder").await, 0, "it is tried again");
     assert_eq!(received.lock().unwrap().len(), 1, "but not at once");
+    for (job, failures) in [("reminder", 1.0), ("rollouts", 0.0)] {
+        let name = format!("job_failures_total{{job=\"{job}\"}}");
+        assert_eq!(replica.http.metric(&name).await, failures, "{job}");
+    }
     replica.running.shutdown().await;
 }
