@@ -271,6 +271,7 @@ async fn flag_server(
         .bucketing(Bucketing::String)
         .observer(usage)
         .default_flag_set(&flags.default_environment)
+        .lowercase_flag_sets()
         .cors_origins(flags.cors_origins.iter().cloned());
     if let Some((certificate, key)) = &settings.serving.tls {
         let (certificate, key) = (certificate.as_path(), key.as_path());

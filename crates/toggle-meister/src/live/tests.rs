@@ -60,7 +60,7 @@ async fn an_evaluation_does_not_wait_for_a_change_that_is_taken_in() {
     let client = Client::builder().without_proxy().build().unwrap();
     let response = client.send(Request::get(url).body("").unwrap()).await.unwrap();
     assert_eq!(response.into_body().bytes().await.unwrap(), &br#"{"f":false}"#[..]);
-    assert!(!change.is_finished(), "the change is in force only after that");
+    assert!(!reader.is_finished() && !change.is_finished(), "the change waits, and it does not");
 
     release.send(()).unwrap();
     change.await.unwrap().unwrap();

@@ -218,8 +218,12 @@ async fn a_token_that_is_invalid_is_not_made() {
 async fn whoever_may_not_switch_production_does_not_switch_it_off_by_deleting() {
     let service = service(&[("production-role", "admin")]).await;
     service.env("stage").await;
+    let mut tokens = std::collections::HashMap::new();
+    for role in ["admin", "qa", "dev"] {
+        tokens.insert(role, service.token(role).await);
+    }
     let delete = async |role: &str, path: &str| {
-        let token = service.token(role).await;
+        let token = &tokens[role];
         send(service.open(Method::DELETE, &format!("/api/features/{path}")).bearer_auth(token))
             .await
     };
