@@ -120,6 +120,8 @@ pub(crate) struct Core {
     pub(crate) cors: Cors,
     /// What a client without a selector sees.
     pub(crate) default_selector: Selector,
+    /// Whether the id of a flag set in a selector is read in lower case.
+    pub(crate) lowercase_flag_sets: bool,
     /// The largest body of a request, in bytes.
     pub(crate) max_body: usize,
     /// How long streams live; none without a limit.
@@ -223,6 +225,9 @@ impl Core {
         };
         Ok(match selector {
             Selector::All => self.default_selector.clone(),
+            Selector::FlagSet(id) if self.lowercase_flag_sets => {
+                Selector::FlagSet(id.map(|id| id.to_lowercase()))
+            }
             selector => selector,
         })
     }

@@ -104,7 +104,7 @@ impl Running {
         self.server.shutdown().await;
         self.jobs.shutdown().await;
         if let Err(error) = self.store.access().flush_use().await {
-            let error = &error as &dyn std::error::Error;
+            let error = service::describe(&error);
             tracing::warn!(error, "the last use of tokens was not written down");
         }
     }

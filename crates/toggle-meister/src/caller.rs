@@ -7,10 +7,7 @@ use axum::{
 use service::{access::Principal, problem::Problem};
 
 use crate::{
-    model::{
-        PRODUCTION,
-        employee::{self, Editor},
-    },
+    model::employee::{self, Editor},
     role::{Action, Role},
     store::Store,
 };
@@ -25,29 +22,24 @@ pub struct Caller {
     pub name: String,
     /// What they may do.
     pub role: Role,
+    /// The role with the least rights that may switch toggles in production.
+    production_role: Role,
 }
 
 impl Caller {
+    /// Whether they may do something.
+    #[must_use]
+    pub fn may(&self, action: Action) -> bool {
+        self.role.may(action, self.production_role)
+    }
+
     /// Demands that they may do something.
     ///
     /// # Errors
     ///
     /// 403 where they may not.
     pub fn require(&self, action: Action) -> Result<(), Problem> {
-        if self.role.may(action) { Ok(()) } else { Err(forbidden()) }
-    }
-
-    /// Demands that they may switch toggles of an environment.
-    ///
-    /// # Errors
-    ///
-    /// 403 where they may not.
-    pub fn require_toggle(&self, store: &Store, env: &str) -> Result<(), Problem> {
-        self.require(Action::Toggle)?;
-        if env == PRODUCTION && self.role > store.production_role {
-            return Err(forbidden());
-        }
-        Ok(())
+        if self.may(action) { Ok(()) } else { Err(forbidden()) }
     }
 
     /// As one who changes an employee.
@@ -62,11 +54,12 @@ impl Caller {
     ///
     /// The database fails.
     pub async fn of(store: &Store, principal: &Principal) -> Result<Self, Problem> {
+        let production_role = store.production_role;
         let Some(id) = principal.person() else {
             let role = Role::ALL.into_iter().find(|it| principal.may(it.name()));
-            let name = principal.name();
-            let name = if name == "anyone" { LOCAL } else { name };
-            return Ok(Self { name: name.to_owned(), role: role.unwrap_or(Role::ReadOnly) });
+            let role = role.unwrap_or(Role::ReadOnly);
+            let name = if principal.is_anyone() { LOCAL } else { principal.name() };
+            return Ok(Self { name: name.to_owned(), role, production_role });
         };
         let known = store.live.world().employees.get(&id).cloned();
         let employee = if let Some(employee) = known {
@@ -75,7 +68,7 @@ impl Caller {
             let person = store.access.person(id).await?;
             store.write(move |sql| employee::of_person(sql, &person)).await?
         };
-        Ok(Self { name: employee.username, role: employee.role })
+        Ok(Self { name: employee.username, role: employee.role, production_role })
     }
 }
 
@@ -89,6 +82,6 @@ impl FromRequestParts<Store> for Caller {
 }
 
 /// 403, with the original's words.
-fn forbidden() -> Problem {
+pub(crate) fn forbidden() -> Problem {
     Problem::new(StatusCode::FORBIDDEN, "forbidden", "you are not authorized to do that dave")
 }

@@ -7,7 +7,8 @@
 //! | remind people of what is due for removal | once a week |
 //! | forget what is too old | once an hour |
 //!
-//! The lease is renewed by each round. If its owner dies, another replica takes it when it ends.
+//! The lease is renewed by each round. If its owner dies, another replica takes it as soon as it
+//! ends.
 //! A change takes the lease in its own transaction, so a replica that lost it changes nothing.
 //! A job that fails does not keep the others from running, and is tried again.
 
@@ -23,6 +24,7 @@ use service::{
     storage::{Sql, Storage, StorageError},
     time,
 };
+use tokio::time::{Instant as Moment, sleep, sleep_until};
 
 use crate::{
     due,
@@ -46,8 +48,15 @@ const CHANGES_ARE_KEPT: i64 = DAY;
 /// How long to wait after the first failure to send a reminder, and at most.
 const BACKOFF: (Duration, Duration) = (Duration::from_mins(1), Duration::from_hours(1));
 
+/// The names of the jobs.
+pub const NAMES: [&str; 4] = ["rollouts", "clean-up", "retention", "reminder"];
+
 /// The name of the lease.
 const NAME: &str = "jobs";
+
+service::statements! {
+    UNTIL = "SELECT until FROM lease WHERE name = ?1";
+}
 
 /// Who does it in the audit trail, as in the original.
 const ACTOR: &str = "cron.user";
@@ -84,11 +93,9 @@ impl Jobs {
 
     /// Runs the jobs whenever this replica has the lease. Never returns.
     pub async fn run(mut self) {
-        let mut rounds = tokio::time::interval(ROUND);
-        rounds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut has_lease = false;
         loop {
-            rounds.tick().await;
+            let began = Moment::now();
             let has = self.take().await;
             if has && !has_lease {
                 tracing::info!("this replica runs the jobs");
@@ -96,8 +103,19 @@ impl Jobs {
             has_lease = has;
             if has {
                 self.round(time::now()).await;
+                sleep_until(began + ROUND).await;
+            } else {
+                sleep(self.left().await.min(ROUND)).await;
             }
         }
+    }
+
+    /// How long the lease of another replica lasts unless that renews it, if it is known.
+    async fn left(&self) -> Duration {
+        let until = |sql: &mut Sql<'_>| sql.query_one(UNTIL, &[NAME.into()], |row| row.int(0));
+        let until = self.store.storage.read(until).await.ok().flatten();
+        let left = until.map_or(i64::MAX, |it: i64| it.saturating_sub(time::now()).max(1));
+        Duration::from_millis(left.unsigned_abs())
     }
 
     /// Takes or renews the lease.
@@ -112,10 +130,20 @@ impl Jobs {
 
     /// Runs each job that has something to do.
     async fn round(&mut self, now: i64) {
-        failed("rollouts", self.settle(now).await);
+        self.ended("rollouts", self.settle(now).await);
         self.clean_up(now).await;
-        failed("retention", self.purge(now).await);
-        failed("reminder", self.remind(now).await);
+        let purged = self.purge(now).await;
+        self.ended("retention", purged);
+        let reminded = self.remind(now).await;
+        self.ended("reminder", reminded);
+    }
+
+    /// Counts and logs the failure of a job, whose cause has been logged where it became a problem.
+    fn ended(&self, job: &'static str, result: Result<(), Problem>) {
+        if let Err(problem) = result {
+            self.store.failures.count(job);
+            tracing::warn!(job, error = problem.detail(), "a job failed; it will run again");
+        }
     }
 
     /// Changes the database, if this replica still has the lease.
@@ -149,12 +177,8 @@ impl Jobs {
             overdue.map(|it| it.feature.name.clone()).collect()
         };
         for name in overdue {
-            let deleted = self.change(move |sql| {
-                feature::clean_up(sql, ACTOR, &name, now)?;
-                tracing::info!(name, "deleted a feature whose 14 days are over");
-                Ok(())
-            });
-            failed("clean-up", deleted.await);
+            let deleted = self.change(move |sql| feature::clean_up(sql, ACTOR, &name, now));
+            self.ended("clean-up", deleted.await);
         }
     }
 
@@ -200,6 +224,7 @@ impl Jobs {
             };
             if let Err(error) = posted {
                 let again = self.reminding.fail();
+                self.store.failures.count("reminder");
                 tracing::warn!(
                     error,
                     ?again,
@@ -247,13 +272,6 @@ fn take(sql: &mut Sql<'_>, owner: &str) -> Result<bool, StorageError> {
 /// The database fails.
 pub async fn release(storage: &Storage, owner: String) -> Result<(), StorageError> {
     storage.write(move |sql| lease::release(sql, NAME, &owner)).await
-}
-
-/// Logs the failure of a job, whose cause has been logged where it became a problem.
-fn failed(job: &str, result: Result<(), Problem>) {
-    if let Err(problem) = result {
-        tracing::warn!(job, error = problem.detail(), "a job failed; it will run again");
-    }
 }
 
 /// When to try again after failures.

@@ -6,7 +6,7 @@
 //! - [`name`], [`role`]: what things may be called, and who may do what.
 //! - [`model`]: what is in the database.
 //! - [`world`], [`live`]: what is in memory, and how it follows the database and the clock.
-//! - [`usage`]: how often features are asked for.
+//! - [`usage`], [`metrics`]: how often features are asked for; metrics of the server.
 //! - [`store`], [`caller`]: what handlers share, and who calls them.
 //! - [`api`]: the HTTP API.
 //! - [`jobs`], [`reminder`]: what one replica does for all, and the weekly reminder.
@@ -21,6 +21,7 @@ pub mod due;
 pub mod import;
 pub mod jobs;
 pub mod live;
+pub mod metrics;
 pub mod model;
 pub mod name;
 pub mod occurrences;
@@ -56,5 +57,6 @@ pub const MIGRATIONS: &[Migration] = &[
 /// Each statement of this program, for a test that prepares them on both databases.
 #[must_use]
 pub fn statements() -> Vec<&'static str> {
-    [service::statements().as_slice(), &model::STATEMENTS.concat(), import::write::ALL].concat()
+    [service::statements().as_slice(), &model::STATEMENTS.concat(), import::write::ALL, jobs::ALL]
+        .concat()
 }

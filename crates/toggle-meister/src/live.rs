@@ -5,26 +5,41 @@
 //! change in the database --- catch_up ---> World, Flags
 //! a step of a rollout    --- step -------> Flags
 //! ```
+//!
+//! An evaluation reads the flags alone, and waits for nothing. Changes and steps are taken in one
+//! after another, on a thread that may block. The flags are made before they replace those that are
+//! served, so the world is locked for as long as it takes to put in what was read, and no longer.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, PoisonError, RwLock, RwLockReadGuard},
+    mem,
+    sync::{
+        Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+        atomic::{AtomicBool, AtomicI64, Ordering},
+    },
     time::Duration,
 };
 
-use flagstaff::server::{Draft, Flags};
+use flagstaff::{
+    evaluator::FlagSet,
+    server::{Draft, Flags},
+};
 use serde_json::json;
 use service::{
     storage::{Storage, StorageError},
     time,
 };
-use tokio::sync::{Mutex, Notify, watch};
+use tokio::{
+    sync::{Mutex as AsyncMutex, Notify, watch},
+    task::spawn_blocking,
+};
 
 use crate::{
     model::change::{self, Changed},
     rule,
     toggle::Toggle,
-    world::{Read, World},
+    usage::Usage,
+    world::{Held, Read, World},
 };
 
 /// How many changes are read at a time.
@@ -44,12 +59,19 @@ pub struct Live(Arc<Shared>);
 struct Shared {
     storage: Storage,
     flags: Flags,
+    usage: Usage,
     world: RwLock<World>,
+    /// Held by whoever changes the world and the flags, so that they change in the same order.
+    changing: Mutex<()>,
     /// The number of the last change that is in memory.
-    seen: Mutex<i64>,
+    seen: Arc<AsyncMutex<i64>>,
     /// The same number, for those who wait for changes. It also grows with each step.
     news: watch::Sender<u64>,
     wake: Notify,
+    /// When the database was last asked for changes and answered, in milliseconds since 1970.
+    looked: AtomicI64,
+    /// Whether it answered the last time.
+    is_available: AtomicBool,
 }
 
 impl Live {
@@ -58,16 +80,22 @@ impl Live {
     /// # Errors
     ///
     /// The database fails.
-    pub async fn start(storage: Storage, flags: Flags) -> Result<Self, StorageError> {
+    pub async fn start(storage: Storage, flags: Flags, usage: Usage) -> Result<Self, StorageError> {
         let live = Self(Arc::new(Shared {
             storage,
             flags,
+            usage,
             world: RwLock::default(),
-            seen: Mutex::new(-1),
+            changing: Mutex::default(),
+            seen: Arc::new(AsyncMutex::new(-1)),
             news: watch::Sender::new(0),
             wake: Notify::new(),
+            looked: AtomicI64::default(),
+            is_available: AtomicBool::default(),
         }));
+        let looked = time::now();
         live.catch_up(0).await?;
+        live.looked(looked);
         Ok(live)
     }
 
@@ -76,10 +104,41 @@ impl Live {
         self.0.world.read().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn world_mut(&self) -> RwLockWriteGuard<'_, World> {
+        self.0.world.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The flags of an environment that exists.
     #[must_use]
     pub fn flags(&self, env: &str) -> Option<Flags> {
         self.world().environments.contains(env).then(|| self.0.flags.flag_set(env))
+    }
+
+    /// The flags of an environment as they are served now, none if it does not exist. This waits
+    /// for nobody.
+    #[must_use]
+    pub fn served(&self, env: &str) -> Arc<FlagSet> {
+        // There is no flag set without a name.
+        if env.is_empty() { Arc::default() } else { self.0.flags.flag_set(env).current() }
+    }
+
+    /// Whether the database answered when it was last asked for changes.
+    #[must_use]
+    pub fn is_available(&self) -> bool {
+        self.0.is_available.load(Ordering::Relaxed)
+    }
+
+    /// For how many milliseconds changes of the database may be unknown: since it was last asked
+    /// for them and answered.
+    #[must_use]
+    pub fn age(&self) -> i64 {
+        time::now().saturating_sub(self.0.looked.load(Ordering::Relaxed)).max(0)
+    }
+
+    /// Notes that the database was asked for changes at a time, and has answered.
+    fn looked(&self, at: i64) {
+        self.0.looked.store(at, Ordering::Relaxed);
+        self.0.is_available.store(true, Ordering::Relaxed);
     }
 
     /// Notifies when a toggle has changed or stepped.
@@ -99,7 +158,7 @@ impl Live {
     ///
     /// The database fails.
     pub async fn catch_up(&self, at_least: i64) -> Result<(), StorageError> {
-        let mut seen = self.0.seen.lock().await;
+        let mut seen = self.0.seen.clone().lock_owned().await;
         if *seen >= at_least && at_least > 0 {
             return Ok(());
         }
@@ -125,66 +184,81 @@ impl Live {
                 })
                 .await
                 .map_err(|error: StorageError| error)?;
-            *seen = last;
-            if let Some(read) = read {
-                self.take(read);
-            }
+            let live = self.clone();
+            // What has begun is finished in its turn, even if whoever waits for it goes away.
+            let taken = spawn_blocking(move || {
+                if let Some(read) = read {
+                    live.take(read);
+                }
+                *seen = last;
+                seen
+            });
+            seen = taken.await.map_err(|_| StorageError::Closed)?;
             if is_last {
                 return Ok(());
             }
         }
     }
 
-    /// Puts what was read into memory, and sets the flags that it concerns.
+    /// Puts what was read into memory, and sets the flags that it concerns. It may take long.
     fn take(&self, read: Read) {
+        let _changing = self.0.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let of = read.of.clone();
         let now = time::now();
-        let mut world = self.0.world.write().unwrap_or_else(PoisonError::into_inner);
-        let (gone, new) = world.take(read);
+        let (gone, new) = if of.is_some() {
+            self.world_mut().take(read, now)
+        } else {
+            let mut world = World::default();
+            let (_, new) = world.take(read, now);
+            let gone = self.world().environments.difference(&world.environments).cloned().collect();
+            // The former one is dropped when nobody waits for it.
+            let _former = mem::replace(&mut *self.world_mut(), world);
+            (gone, new)
+        };
+        // Requests are counted from the moment when they can be answered.
+        self.0.usage.follow(&self.world(), of.as_ref(), &new);
         for env in gone {
             self.0.flags.flag_set(env).clear();
         }
-        let environments = world.environments.clone();
+        let environments = self.world().environments.clone();
         for env in environments {
             match &of {
                 Some(of) if !new.contains(&env) => {
                     if !of.is_empty() {
-                        self.set(&mut world, &env, of, now);
+                        self.set(&env, of, now);
                     }
                 }
                 // A new environment gets all features.
-                _ => self.replace(&mut world, &env, now),
+                _ => self.replace(&env, now),
             }
         }
-        drop(world);
         self.0.news.send_modify(|it| *it += 1);
     }
 
     /// Sets all flags of an environment.
-    fn replace(&self, world: &mut World, env: &str, now: i64) {
-        let flags: BTreeMap<&String, _> = world
-            .features
-            .iter_mut()
-            .map(|(name, known)| (name, served(known.toggles.get_mut(env), env, name, now)))
-            .collect();
-        let definition = json!({"flags": flags}).to_string();
+    fn replace(&self, env: &str, now: i64) {
+        let definition = {
+            let world = self.world();
+            let flags = world.features.iter();
+            let flags: BTreeMap<&String, _> = flags
+                .map(|(name, known)| (name, flag(known.toggles.get(env), env, name, now)))
+                .collect();
+            json!({"flags": flags}).to_string()
+        };
         if let Err(error) = self.0.flags.flag_set(env).replace(&definition) {
             tracing::error!(error = service::describe(&error), env, "cannot set the flags");
         }
     }
 
     /// Sets some flags of an environment.
-    fn set(&self, world: &mut World, env: &str, names: &BTreeSet<String>, now: i64) {
+    fn set(&self, env: &str, names: &BTreeSet<String>, now: i64) {
         let change = |draft: &mut Draft| {
+            let world = self.world();
             for name in names {
-                match world.features.get_mut(name) {
-                    Some(known) => {
-                        draft.set(name, served(known.toggles.get_mut(env), env, name, now));
-                    }
-                    None => {
-                        draft.remove(name);
-                    }
-                }
+                match world.features.get(name) {
+                    Some(known) => draft.set(name, flag(known.toggles.get(env), env, name, now)),
+                    None => draft.remove(name),
+                };
             }
         };
         if let Err(error) = self.0.flags.flag_set(env).update(change) {
@@ -193,19 +267,21 @@ impl Live {
     }
 
     /// Sets the flags whose toggles have become something else by themselves, and returns when
-    /// the next one does.
-    pub fn step(&self, now: i64) -> Option<i64> {
+    /// the next one does. It may take long.
+    fn step(&self) -> Option<i64> {
+        let _changing = self.0.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        // Not before: whoever changed something meanwhile had a later clock.
+        let now = time::now();
         let stepped = self.world().stepped(now);
         if !stepped.is_empty() {
             let mut by_env: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+            self.world_mut().note_served(&stepped, now);
             for (feature, env) in stepped {
                 by_env.entry(env).or_default().insert(feature);
             }
-            let mut world = self.0.world.write().unwrap_or_else(PoisonError::into_inner);
             for (env, names) in by_env {
-                self.set(&mut world, &env, &names, now);
+                self.set(&env, &names, now);
             }
-            drop(world);
             self.0.news.send_modify(|it| *it += 1);
         }
         self.world().next(now)
@@ -216,8 +292,9 @@ impl Live {
         let mut changes = self.changes();
         loop {
             changes.mark_unchanged();
-            let now = time::now();
-            let next = self.step(now).map_or(i64::MAX, |it| it.saturating_sub(now).max(1));
+            let live = self.clone();
+            let next = spawn_blocking(move || live.step()).await.ok().flatten();
+            let next = next.map_or(i64::MAX, |it| it.saturating_sub(time::now()).max(1));
             let wait = Duration::from_millis(next.unsigned_abs()).min(LOOK);
             let _ = tokio::time::timeout(wait, changes.changed()).await;
         }
@@ -225,8 +302,8 @@ impl Live {
 
     /// Takes in what other replicas change. Never returns.
     pub async fn follow_database(self, mut refreshed: impl FnMut(i64) + Send) {
-        let mut is_available = true;
         loop {
+            let asked = time::now();
             let version = self.0.storage.read(|sql| sql.last("access")).await;
             let result = match version {
                 Ok(version) => {
@@ -235,30 +312,26 @@ impl Live {
                 }
                 Err(error) => Err(error),
             };
-            if let Err(error) = &result
-                && is_available
-            {
-                let error = error as &dyn std::error::Error;
-                tracing::warn!(error, "cannot read changes; retrying");
+            match result {
+                Ok(()) => self.looked(asked),
+                Err(error) if self.0.is_available.swap(false, Ordering::Relaxed) => {
+                    let error = service::describe(&error);
+                    tracing::warn!(error, "cannot read changes; retrying");
+                }
+                Err(_) => {}
             }
-            is_available = result.is_ok();
             let _ = tokio::time::timeout(POLL, self.0.wake.notified()).await;
         }
     }
 }
 
-/// The flag of a toggle, which is noted as served.
-fn served(
-    held: Option<&mut crate::world::Held>,
-    env: &str,
-    feature: &str,
-    now: i64,
-) -> serde_json::Value {
+/// The flag of a toggle.
+fn flag(held: Option<&Held>, env: &str, feature: &str, now: i64) -> serde_json::Value {
     match held {
         None => rule::flag(env, feature, Toggle::Off, &[], now),
-        Some(held) => {
-            held.served = (held.toggle.at(now).state(), held.toggle.percent(now));
-            rule::flag(env, feature, held.toggle, &held.enrolled, now)
-        }
+        Some(held) => rule::flag(env, feature, held.toggle, &held.enrolled, now),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@
 
 mod command;
 
-use std::process::ExitCode;
+use std::{env, process::ExitCode};
 
 use clap::{Arg, ArgMatches, Command};
 use secrecy::ExposeSecret as _;
@@ -33,7 +33,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// The command line. Each option of the table is a flag of every command.
+/// The command line. Each option of the table is a flag of every command but `due`.
 fn command_line() -> Command {
     let command = Command::new("toggle-meister")
         .version(env!("CARGO_PKG_VERSION"))
@@ -61,7 +61,9 @@ fn command_line() -> Command {
                         ),
                 ),
         )
-        .subcommand(health::command())
+        .subcommand(health::command().mut_arg("readiness", |it| {
+            it.help("Checks that toggles are loaded, and not only that the server runs")
+        }))
         .subcommand(
             Command::new("token")
                 .about("Manages tokens for automation")
@@ -81,11 +83,12 @@ fn command_line() -> Command {
                         ),
                 ),
         );
-    program::with_options(command, OPTIONS)
+    // It asks a server, and has no use for the options of one.
+    let is_due = env::args().skip(1).find(|it| it != "help").is_some_and(|it| it == "due");
+    if is_due { command } else { program::with_options(command, OPTIONS) }
 }
 
 fn run(matches: &ArgMatches) -> Result<ExitCode, Failure> {
-    // It asks a server, and has no use for the options of one.
     if let Some(("due", matches)) = matches.subcommand() {
         return program::run(async { Ok(command::due::run(matches).await) });
     }

@@ -1,5 +1,7 @@
 //! Roles and what they may do: one table.
 
+use crate::model::PRODUCTION;
+
 /// A role. One that is listed earlier may do more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
@@ -40,17 +42,18 @@ impl Role {
         Self::ALL.into_iter().find(|it| it.name() == name)
     }
 
-    /// Whether the role may do something.
+    /// Whether the role may do something, where `production` is the role with the least rights that
+    /// may switch toggles in production.
     #[must_use]
-    pub fn may(self, action: Action) -> bool {
-        self <= action.least()
+    pub fn may(self, action: Action, production: Self) -> bool {
+        self <= action.least(production)
     }
 }
 
 /// Something that not every role may do. Everybody who is signed in may read everything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Change a toggle in production.
+    /// Change a toggle in production, or delete a feature that is not off there.
     ToggleProduction,
     /// Change a toggle elsewhere.
     Toggle,
@@ -71,6 +74,12 @@ pub enum Action {
 }
 
 impl Action {
+    /// Changing a toggle of an environment.
+    #[must_use]
+    pub fn toggle(env: &str) -> Self {
+        if env == PRODUCTION { Self::ToggleProduction } else { Self::Toggle }
+    }
+
     /// All actions.
     pub const ALL: [Self; 9] = [
         Self::ToggleProduction,
@@ -100,15 +109,14 @@ impl Action {
         }
     }
 
-    /// The role with the least rights that may do it. The original declares `toggle_prod`, and
-    /// lets everybody do it who may toggle at all; so it is here.
-    fn least(self) -> Role {
+    /// The role with the least rights that may do it. The original declares `toggle_prod` and never
+    /// checks it; here it is an option.
+    fn least(self, production: Role) -> Role {
         match self {
-            Self::ToggleProduction
-            | Self::Toggle
-            | Self::CreateFeature
-            | Self::DeleteFeature
-            | Self::ManageReleaseNotes => Role::Dev,
+            Self::ToggleProduction => production,
+            Self::Toggle | Self::CreateFeature | Self::DeleteFeature | Self::ManageReleaseNotes => {
+                Role::Dev
+            }
             Self::CreateEnvironment
             | Self::DeleteEnvironment
             | Self::HardDeleteFeature

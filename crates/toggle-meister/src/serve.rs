@@ -11,7 +11,6 @@ use flagstaff::{
 use service::{
     access::{Access, Sessions, SessionsError},
     lease,
-    metrics::Metrics,
     signin::{SignIn, SignInError},
     storage::{Listening, Storage, StorageError},
     time,
@@ -23,6 +22,7 @@ use crate::{
     caller::LOCAL,
     jobs::{self, Jobs, Plan},
     live::Live,
+    metrics::{self, Failures},
     model::{
         change,
         employee::{self, Employee},
@@ -182,18 +182,28 @@ pub async fn start(settings: &Settings) -> Result<Running, StartError> {
     let (set, loaded) = oneshot::channel();
     let flags = flag_server(settings, &settings.flags, usage.clone(), loaded).await;
     let flags = flags.map_err(StartError::Flags)?;
-    let live = Live::start(storage.clone(), flags.flags()).await;
+    let live = Live::start(storage.clone(), flags.flags(), usage.clone()).await;
     let live = live.map_err(|source| failed(settings, source))?;
     let _ = set.send(());
+    let environment = &settings.flags.default_environment;
+    if !live.world().environments.contains(environment) {
+        tracing::warn!(
+            environment,
+            "option flags-default-environment: there is no such environment, so flag clients \
+             without a selector have no flags until somebody creates it"
+        );
+    }
+    let failures = Failures::default();
+    let metrics = metrics::of(&live, &usage, &failures);
     let store = Store::from(Shared {
         storage,
         access,
         live,
         usage,
-        metrics: Metrics::new(|_| {}),
+        metrics,
+        failures,
         production_role: settings.production_role,
     });
-    store.usage.follow(&store.live.world());
 
     let listen = settings.serving.listen;
     let bind = |source| StartError::Bind { listen, source };
@@ -214,11 +224,7 @@ pub async fn start(settings: &Settings) -> Result<Running, StartError> {
     let refreshing = store.access.clone();
     jobs.spawn(store.live.clone().follow_database(move |version| refreshing.refresh(version)));
     jobs.spawn(store.live.clone().follow_clock());
-    jobs.spawn(follow_features(store.clone()));
-    jobs.spawn(every(settings.flush_every, store.clone(), async |store: &Store| {
-        store.usage.flush(&store.storage, time::now() / DAY).await?;
-        store.access.flush_use().await
-    }));
+    jobs.spawn(flush(store.clone(), settings.flush_every));
     let plan = Plan {
         schedule: settings.schedule,
         slack: settings.slack.clone(),
@@ -270,6 +276,7 @@ async fn flag_server(
         .bucketing(Bucketing::String)
         .observer(usage)
         .default_flag_set(&flags.default_environment)
+        .lowercase_flag_sets()
         .cors_origins(flags.cors_origins.iter().cloned());
     if let Some((certificate, key)) = &settings.serving.tls {
         let (certificate, key) = (certificate.as_path(), key.as_path());
@@ -309,26 +316,17 @@ async fn add_local(storage: &Storage) -> Result<(), StorageError> {
         .await
 }
 
-/// Counts requests for the features that there are. Never returns.
-async fn follow_features(store: Store) {
-    let mut changes = store.live.changes();
-    while changes.changed().await.is_ok() {
-        store.usage.follow(&store.live.world());
-    }
-}
-
-/// Runs a job again and again, and logs its failures.
-async fn every(
-    pause: Duration,
-    store: Store,
-    job: impl AsyncFn(&Store) -> Result<(), StorageError>,
-) {
-    let mut ticks = tokio::time::interval(pause);
+/// Writes down now and then what was counted in memory. Never returns.
+async fn flush(store: Store, every: Duration) {
+    let mut ticks = tokio::time::interval(every);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        if let Err(error) = job(&store).await {
-            tracing::warn!(error = service::describe(&error), "a job failed; it will run again");
+        let flushed = store.usage.flush(&store.storage, time::now() / DAY).await;
+        let used = store.access.flush_use().await;
+        if let Err(error) = flushed.and(used) {
+            let error = service::describe(&error);
+            tracing::warn!(error, "cannot write down what was counted; it will be tried again");
         }
     }
 }

@@ -75,14 +75,10 @@ pub const OPTIONS: &[Opt] = &[
         "require-auth",
         &["TOGGLE_MEISTER_REQUIRE_AUTH"],
         "true",
-        "Whether changes need a token or a session; without, everybody is admin.user",
+        "Whether changes need a token or a session; without, everybody is admin.user, on loopback \
+         only",
     ),
-    switch(
-        "insecure",
-        &["TOGGLE_MEISTER_INSECURE"],
-        "false",
-        "Serves other machines without authentication or without TLS",
-    ),
+    switch("insecure", &["TOGGLE_MEISTER_INSECURE"], "false", "Serves other machines without TLS"),
     switch(
         "dev",
         &["TOGGLE_MEISTER_DEV", "IS_LOCAL"],
@@ -289,7 +285,7 @@ impl Settings {
     ///
     /// The first option that is invalid.
     pub fn from_values(values: &Values) -> Result<Self, SettingsError> {
-        let mut serving = values.serving()?;
+        let mut serving = serving(values)?;
         let production_role = values.text("production-role");
         let production_role =
             Role::parse(&production_role).filter(|it| *it < Role::ReadOnly).ok_or_else(|| {
@@ -307,7 +303,7 @@ impl Settings {
                 evaluation: port(values, "flags-evaluation", &serving)?,
                 sync: port(values, "flags-sync", &serving)?,
                 ofrep: port(values, "flags-ofrep", &serving)?,
-                default_environment: values.text("flags-default-environment"),
+                default_environment: values.text("flags-default-environment").to_lowercase(),
                 cors_origins: values.list("flags-cors-origins"),
             },
             production_role,
@@ -321,6 +317,19 @@ impl Settings {
             serving,
         })
     }
+}
+
+/// How it is reached. Where nobody signs in, everybody is an administrator, so `insecure` does not
+/// open that to other machines.
+fn serving(values: &Values) -> Result<Serving, SettingsError> {
+    let listen = values.address("listen")?;
+    if !values.switch("require-auth")? && !listen.ip().is_loopback() {
+        return Err(SettingsError::Together(format!(
+            "without authentication everybody is an administrator, so listen ({listen}) must be an \
+             address of loopback: switch require-auth on"
+        )));
+    }
+    values.serving()
 }
 
 /// The address of one of flagd's ports.
@@ -496,6 +505,12 @@ mod tests {
         assert!(!read(&[("IS_LOCAL", "true")]).unwrap().serving.require_auth);
         let open = ("TOGGLE_MEISTER_LISTEN", "0.0.0.0:8445");
         assert!(read(&[open, ("IS_LOCAL", "true")]).unwrap_err().contains("loopback only"));
+        let (nobody, insecure) =
+            (("TOGGLE_MEISTER_REQUIRE_AUTH", "false"), ("TOGGLE_MEISTER_INSECURE", "true"));
+        assert!(read(&[nobody]).is_ok());
+        assert!(read(&[open, insecure]).is_ok());
+        let error = read(&[open, insecure, nobody]).unwrap_err();
+        assert!(error.contains("(0.0.0.0:8445) must be an address of loopback"), "{error}");
         let port = ("TOGGLE_MEISTER_FLAGS_OFREP", "0.0.0.0:8016");
         assert!(read(&[port]).unwrap_err().contains("not loopback"));
         assert!(read(&[port, ("TOGGLE_MEISTER_INSECURE", "true")]).is_ok());

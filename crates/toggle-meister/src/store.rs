@@ -10,7 +10,7 @@ use service::{
     storage::{Sql, Storage},
 };
 
-use crate::{live::Live, model::change::CHANGES, role::Role, usage::Usage};
+use crate::{live::Live, metrics::Failures, model::change::CHANGES, role::Role, usage::Usage};
 
 /// What the handlers share. Cloning is cheap.
 #[derive(Clone)]
@@ -26,8 +26,10 @@ pub struct Shared {
     pub live: Live,
     /// Requests that were counted.
     pub usage: Usage,
-    /// Metrics of requests.
+    /// Metrics of the server.
     pub metrics: Metrics,
+    /// Jobs that have failed.
+    pub failures: Failures,
     /// The role with the least rights that may switch toggles in production.
     pub production_role: Role,
 }
@@ -70,7 +72,7 @@ impl Store {
         let (result, last) = write.await?;
         // The change is stored. If it cannot be read back now, it is in force with the next poll.
         if let Err(error) = self.live.catch_up(last).await {
-            let error = &error as &dyn std::error::Error;
+            let error = service::describe(&error);
             tracing::warn!(error, "a change is stored, but not yet in force");
         }
         Ok(result)

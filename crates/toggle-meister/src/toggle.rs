@@ -13,7 +13,7 @@
 use crate::rollout::{PAUSE, Pace};
 
 /// The longest number of days as it is written, in bytes: the audit trail keeps it so.
-const MAX_DAYS: usize = 32;
+const LONGEST_DAYS: usize = 32;
 
 /// A toggle as it is stored: what it was set to, and when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,7 +129,7 @@ impl Wanted {
                     return Err(Rejected::State);
                 }
                 let pace =
-                    Some(days).filter(|it| it.len() <= MAX_DAYS).and_then(|it| it.parse().ok());
+                    Some(days).filter(|it| it.len() <= LONGEST_DAYS).and_then(|it| it.parse().ok());
                 let pace = pace.and_then(Pace::over_days);
                 pace.map(Self::Roll).ok_or(Rejected::Days)
             }

@@ -2,10 +2,10 @@
 //! and written to the database now and then.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     sync::{
         Arc, Mutex, PoisonError, RwLock,
-        atomic::{AtomicBool, AtomicI64, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
     },
 };
 
@@ -31,6 +31,7 @@ struct Shared {
     following: Mutex<HashMap<Option<String>, usize>>,
     /// Held by the one flush that runs.
     flushing: tokio::sync::Mutex<()>,
+    failed_flushes: AtomicU64,
 }
 
 /// What is counted in an environment.
@@ -116,19 +117,46 @@ impl Usage {
         of(Some(env.to_owned())) + of(None)
     }
 
-    /// Makes counters for what exists now, and drops the others.
-    pub fn follow(&self, world: &World) {
+    /// Makes counters for what exists now, and drops the others. `of` are the features that have
+    /// changed, or all, and `new` the environments that were not there before.
+    ///
+    /// Requests wait while it changes counters, so those of new environments are made before.
+    pub fn follow(&self, world: &World, of: Option<&BTreeSet<String>>, new: &[String]) {
+        let counters = || world.features.keys().map(|it| (it.clone(), AtomicI64::default()));
+        let made = new.iter().map(|env| {
+            let features = counters().collect();
+            (env, Environment { features, ..Environment::default() })
+        });
+        let made: Vec<_> = made.collect();
         let mut environments = self.0.environments.write().unwrap_or_else(PoisonError::into_inner);
         environments.retain(|env, _| world.environments.contains(env));
-        for env in &world.environments {
-            let features = &mut environments.entry(env.clone()).or_default().features;
-            features.retain(|feature, _| world.features.contains_key(feature));
-            for feature in world.features.keys() {
-                if !features.contains_key(feature) {
-                    features.insert(feature.clone(), AtomicI64::new(0));
+        for (env, mut counted) in made {
+            if let Some(former) = environments.remove(env) {
+                // What was counted in one that is read again goes on.
+                for (feature, hits) in former.features {
+                    if let Some(counter) = counted.features.get_mut(&feature) {
+                        *counter = hits;
+                    }
+                }
+                (counted.seen, counted.seen_on) = (former.seen, former.seen_on);
+            }
+            environments.insert(env.clone(), counted);
+        }
+        for environment in environments.values_mut() {
+            for feature in of.into_iter().flatten() {
+                if !world.features.contains_key(feature) {
+                    environment.features.remove(feature);
+                } else if !environment.features.contains_key(feature) {
+                    environment.features.insert(feature.clone(), AtomicI64::default());
                 }
             }
         }
+    }
+
+    /// How many flushes have failed.
+    #[must_use]
+    pub fn failed_flushes(&self) -> u64 {
+        self.0.failed_flushes.load(Ordering::Relaxed)
     }
 
     /// Adds what was counted to a day of the database. What cannot be added is kept.
@@ -149,6 +177,9 @@ impl Usage {
                     usage.put_back(&group);
                     result = written;
                 }
+            }
+            if result.is_err() {
+                usage.0.failed_flushes.fetch_add(1, Ordering::Relaxed);
             }
             result
         });

@@ -127,8 +127,8 @@ impl Read {
 
 impl World {
     /// Takes in what was read, and returns the environments that are gone and those that are
-    /// new.
-    pub fn take(&mut self, read: Read) -> (Vec<String>, Vec<String>) {
+    /// new. The flags that it concerns are to be made for the same time.
+    pub fn take(&mut self, read: Read, now: i64) -> (Vec<String>, Vec<String>) {
         match &read.of {
             None => self.features.clear(),
             Some(of) => self.features.retain(|name, _| !of.contains(name)),
@@ -145,7 +145,7 @@ impl World {
         }
         for toggle::Placed { feature, env, toggle } in read.toggles {
             if let Some(known) = self.features.get_mut(&feature) {
-                let served = (State::Off, 0);
+                let served = served(toggle, now);
                 known.toggles.insert(env, Held { toggle, enrolled: Vec::new(), served });
             }
         }
@@ -159,17 +159,17 @@ impl World {
             let signed_in = employees.into_iter().filter_map(|it| Some((it.person?, it)));
             self.employees = signed_in.collect();
         }
-        let now: BTreeSet<String> = read.environments.into_iter().collect();
-        let gone: Vec<String> = self.environments.difference(&now).cloned().collect();
+        let all: BTreeSet<String> = read.environments.into_iter().collect();
+        let gone: Vec<String> = self.environments.difference(&all).cloned().collect();
         let is_new =
             |env: &&String| !self.environments.contains(*env) || read.changed.contains(*env);
-        let new = now.iter().filter(is_new).cloned().collect();
+        let new = all.iter().filter(is_new).cloned().collect();
         for env in &gone {
             for known in self.features.values_mut() {
                 known.toggles.remove(env);
             }
         }
-        self.environments = now;
+        self.environments = all;
         (gone, new)
     }
 
@@ -178,6 +178,16 @@ impl World {
     pub fn toggle(&self, feature: &str, env: &str) -> Toggle {
         let held = self.features.get(feature).and_then(|it| it.toggles.get(env));
         held.map_or(Toggle::Off, |it| it.toggle)
+    }
+
+    /// Notes that the flags of these toggles are made for a time.
+    pub fn note_served(&mut self, stepped: &[(String, String)], now: i64) {
+        for (feature, env) in stepped {
+            let held = self.features.get_mut(feature).and_then(|it| it.toggles.get_mut(env));
+            if let Some(held) = held {
+                held.served = served(held.toggle, now);
+            }
+        }
     }
 
     /// When a toggle next becomes something else by itself.
@@ -194,11 +204,16 @@ impl World {
         let mut stepped = Vec::new();
         for (feature, known) in &self.features {
             for (env, held) in &known.toggles {
-                if held.served != (held.toggle.at(now).state(), held.toggle.percent(now)) {
+                if held.served != served(held.toggle, now) {
                     stepped.push((feature.clone(), env.clone()));
                 }
             }
         }
         stepped
     }
+}
+
+/// What the flag of a toggle says at a time.
+fn served(toggle: Toggle, now: i64) -> (State, u8) {
+    (toggle.at(now).state(), toggle.percent(now))
 }

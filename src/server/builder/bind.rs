@@ -84,6 +84,7 @@ impl ServerBuilder {
             context_source,
             observer,
             default_flag_set,
+            lowercase_flag_sets,
             headers,
             max_body,
             max_header,
@@ -135,6 +136,7 @@ impl ServerBuilder {
             context_source,
             default_selector: default_flag_set
                 .map_or(Selector::All, |id| Selector::FlagSet((!id.is_empty()).then_some(id))),
+            lowercase_flag_sets,
             observer,
             cors: origins,
             max_body,

@@ -60,6 +60,7 @@ pub struct ServerBuilder {
     pub(super) context_source: Option<Arc<dyn ContextSource>>,
     pub(super) observer: Option<Arc<dyn Observer>>,
     pub(super) default_flag_set: Option<String>,
+    pub(super) lowercase_flag_sets: bool,
     /// Pairs of a request header and a context field, not parsed yet.
     pub(super) headers: Vec<(String, String)>,
     /// In bytes.
@@ -119,6 +120,7 @@ impl Default for ServerBuilder {
             context_source: None,
             observer: None,
             default_flag_set: None,
+            lowercase_flag_sets: false,
             headers: Vec::new(),
             max_body: 1_000_000,
             max_header: 1_000_000,
@@ -269,6 +271,16 @@ impl ServerBuilder {
     #[must_use]
     pub fn default_flag_set(mut self, id: impl Into<String>) -> Self {
         self.default_flag_set = Some(id.into());
+        self
+    }
+
+    /// Reads the id of a flag set in a selector in lower case, for a program whose
+    /// flag sets are all called so: `flagSetId=Shop` is then `flagSetId=shop`.
+    ///
+    /// Default: ids are read as they are written, as in flagd.
+    #[must_use]
+    pub fn lowercase_flag_sets(mut self) -> Self {
+        self.lowercase_flag_sets = true;
         self
     }
 

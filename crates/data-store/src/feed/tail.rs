@@ -54,7 +54,7 @@ pub async fn tail(
             }
             Err(error) => {
                 if available {
-                    let error = &error as &dyn std::error::Error;
+                    let error = service::describe(&error);
                     tracing::warn!(error, "cannot read changes, and tries again");
                 }
                 available = false;

@@ -70,6 +70,12 @@ impl Principal {
         &self.name
     }
 
+    /// Whether it is whoever calls where authentication is switched off.
+    #[must_use]
+    pub fn is_anyone(&self) -> bool {
+        matches!(self.who, Who::Anyone)
+    }
+
     /// The number of the person, if it is one.
     #[must_use]
     pub fn person(&self) -> Option<i64> {

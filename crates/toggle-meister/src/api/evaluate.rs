@@ -75,7 +75,7 @@ pub(super) async fn evaluate(
 ) -> Result<Response, Problem> {
     let query = Query::parse(request.uri().query().unwrap_or_default());
     let env = lower(env.into());
-    let flags = store.live.flags(&env).map(|it| it.current()).unwrap_or_default();
+    let flags = store.live.served(&env);
     let id = Id(&query.id);
     let body = if query.all {
         store.usage.saw_client(Some(&env));

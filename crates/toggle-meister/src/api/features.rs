@@ -17,10 +17,7 @@ use super::{body::text, public};
 use crate::{
     caller::Caller,
     due,
-    model::{
-        PRODUCTION,
-        feature::{self, Feature},
-    },
+    model::feature::{self, Feature},
     name::{is_identifier, said},
     role::Action,
     store::Store,
@@ -33,16 +30,29 @@ pub(super) struct Which {
 }
 
 /// `GET /api/features`; with `due=true`, those that are due for removal, with details.
-pub(super) async fn list(State(store): State<Store>, Params(which): Params<Which>) -> Response {
+pub(super) async fn list(
+    State(store): State<Store>,
+    Params(which): Params<Which>,
+) -> Result<Response, Problem> {
+    let is_due = truth("due", &which.due)?;
     let world = store.live.world();
     let known = world.features.values().filter(|it| it.feature.deleted.is_none());
-    let features: Vec<Value> = if which.due.eq_ignore_ascii_case("true") {
+    let features: Vec<Value> = if is_due {
         let now = time::now();
         known.filter_map(|it| Some(details(&it.feature, due::due_feature(it, now)?))).collect()
     } else {
         known.map(|it| json!({"name": it.feature.name})).collect()
     };
-    public::allowed(axum::Json(json!({"features": features})).into_response())
+    Ok(public::allowed(axum::Json(json!({"features": features})).into_response()))
+}
+
+/// A parameter that is true or false, in any case. Without it, or without a value, it is false.
+fn truth(name: &str, value: &str) -> Result<bool, Problem> {
+    match value.to_ascii_lowercase().as_str() {
+        "true" => Ok(true),
+        "false" | "" => Ok(false),
+        _ => Err(Problem::invalid(format!("{name} is true or false, got {value:?}"))),
+    }
 }
 
 /// A feature that has been ON in production since a time.
@@ -63,7 +73,7 @@ pub(super) async fn create(
     caller.require(Action::CreateFeature)?;
     let name = text(&body, "name").unwrap_or_default().to_owned();
     let created = name.clone();
-    let may = caller.require_toggle(&store, PRODUCTION).is_ok();
+    let may = caller.may(Action::ToggleProduction);
     store.write(move |sql| feature::create(sql, &caller.name, &created, may)).await?;
     Ok((StatusCode::CREATED, axum::Json(json!({"name": name}))).into_response())
 }
@@ -81,13 +91,14 @@ pub(super) async fn delete(
     InPath(name): InPath<String>,
     Params(how): Params<How>,
 ) -> Result<StatusCode, Problem> {
-    let is_hard = how.hard.eq_ignore_ascii_case("true");
+    let is_hard = truth("hard", &how.hard)?;
     caller.require(if is_hard { Action::HardDeleteFeature } else { Action::DeleteFeature })?;
     let name = name.to_lowercase();
     if !is_identifier(&name) {
         return Err(said(StatusCode::BAD_REQUEST, "No valid feature provided"));
     }
     let delete = if is_hard { feature::hard_delete } else { feature::soft_delete };
-    store.write(move |sql| delete(sql, &caller.name, &name)).await?;
+    let may = caller.may(Action::ToggleProduction);
+    store.write(move |sql| delete(sql, &caller.name, &name, may)).await?;
     Ok(StatusCode::NO_CONTENT)
 }

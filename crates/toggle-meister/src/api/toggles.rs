@@ -9,6 +9,7 @@ use crate::{
     caller::Caller,
     model::toggle::{self, Switch},
     name::said,
+    role::Action,
     store::Store,
     toggle::{Rejected, Wanted},
 };
@@ -54,7 +55,7 @@ pub(super) async fn switch(
         return Err(bad("No toggle provided"));
     };
     let env = text(asked, "env").unwrap_or_default().to_lowercase();
-    caller.require_toggle(&store, &env)?;
+    caller.require(Action::toggle(&env))?;
     let state = text(asked, "state").unwrap_or_default();
     let wanted = Wanted::parse(state);
     if wanted == Err(Rejected::NoDays) {

@@ -41,6 +41,8 @@ service::statements! {
     FEATURE = "INSERT INTO feature (name, created, created_by, deleted) VALUES (?1, ?2, ?3, ?4)";
     NOTE = "INSERT INTO release_note (id, title, body, feature, created)
         VALUES (?1, ?2, ?3, ?4, ?5)";
+    LAST_NOTE = "INSERT INTO sequence (name, value) VALUES ('release_note', ?1)
+        ON CONFLICT (name) DO UPDATE SET value = ?1 WHERE sequence.value < ?1";
     EVENT = "INSERT INTO audit (id, at, actor, action, subject, data)
         VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 }
@@ -246,11 +248,8 @@ fn notes(sql: &mut Sql<'_>, original: &Original, report: &mut Report) -> Result<
         sql.execute(NOTE, &params)?;
         report.notes += 1;
     }
-    let last = original.notes.iter().map(|it| it.id).max().unwrap_or(0);
-    while sql.last("release_note")? < last {
-        sql.next("release_note")?;
-    }
-    Ok(())
+    let last = original.notes.iter().map(|it| it.id).fold(0, i64::max);
+    sql.execute(LAST_NOTE, &[last.into()]).map(drop)
 }
 
 /// The audit trail. Its events get numbers of ours, which are noted for a repetition.

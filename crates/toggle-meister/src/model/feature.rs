@@ -15,6 +15,7 @@ use service::{
 
 use super::{PRODUCTION, change, note, toggle};
 use crate::{
+    caller::forbidden,
     name::{self, said},
     toggle::Toggle,
 };
@@ -114,16 +115,22 @@ pub fn create(
     record(sql, by, "feature.add", name)
 }
 
-/// Deletes a feature softly. One that is deleted already stays so.
+/// Deletes a feature softly, which switches it off in 14 days. One that is deleted already stays so.
 ///
 /// # Errors
 ///
-/// 404 where there is none.
-pub fn soft_delete(sql: &mut Sql<'_>, by: &str, name: &str) -> Result<(), Problem> {
+/// 404 where there is none; 403 where it is not off in production and may not be switched off.
+pub fn soft_delete(
+    sql: &mut Sql<'_>,
+    by: &str,
+    name: &str,
+    may_switch_off: bool,
+) -> Result<(), Problem> {
     let feature = get(sql, name)?.ok_or_else(|| not_found(name))?;
     if feature.deleted.is_some() {
         return Ok(());
     }
+    require_off(sql, name, may_switch_off)?;
     sql.execute(SOFT_DELETE, &[name.into(), time::now().into()])?;
     note::detach(sql, name, false)?;
     record(sql, by, "feature.remove", name)
@@ -133,10 +140,22 @@ pub fn soft_delete(sql: &mut Sql<'_>, by: &str, name: &str) -> Result<(), Proble
 ///
 /// # Errors
 ///
-/// 404 where there is none.
-pub fn hard_delete(sql: &mut Sql<'_>, by: &str, name: &str) -> Result<(), Problem> {
+/// 404 where there is none; 403 where it is not off in production and may not be switched off.
+pub fn hard_delete(
+    sql: &mut Sql<'_>,
+    by: &str,
+    name: &str,
+    may_switch_off: bool,
+) -> Result<(), Problem> {
     get(sql, name)?.ok_or_else(|| not_found(name))?;
+    require_off(sql, name, may_switch_off)?;
     remove(sql, by, name)
+}
+
+/// Demands that a feature is off in production, unless it may be switched off there.
+fn require_off(sql: &mut Sql<'_>, name: &str, may_switch_off: bool) -> Result<(), Problem> {
+    let is_off = may_switch_off || toggle::get(sql, name, PRODUCTION)? == Toggle::Off;
+    if is_off { Ok(()) } else { Err(forbidden()) }
 }
 
 /// Deletes a feature for good if it was deleted softly long enough ago.

@@ -33,6 +33,11 @@ const EVENTS: &[(&str, &str)] = &[
     ("release_note.delete", "Delete release note"),
     ("employee.add", "Add employee"),
     ("employee.edit", "Edit employee"),
+    ("token.create", "Create token"),
+    ("token.revoke", "Revoke token"),
+    ("session.begin", "Sign in"),
+    ("session.end", "Sign out"),
+    ("import", "Import from the original"),
 ];
 
 /// What an event is, in words.

@@ -5,7 +5,7 @@ use crate::{
     caller::Caller,
     due::due_feature,
     model::PRODUCTION,
-    store::Store,
+    role::Action,
     toggle::{State, Toggle},
     world::World,
 };
@@ -96,7 +96,6 @@ pub(super) fn environments(world: &World) -> Vec<String> {
 
 /// The toggles of a feature in these environments.
 pub(super) fn cells(
-    store: &Store,
     caller: &Caller,
     world: &World,
     feature: &str,
@@ -104,7 +103,7 @@ pub(super) fn cells(
     now: i64,
 ) -> Vec<Cell> {
     let cell = |env: &String| {
-        Cell::of(world.toggle(feature, env), env, now, caller.may_toggle(store, env))
+        Cell::of(world.toggle(feature, env), env, now, caller.may(Action::toggle(env)))
     };
     envs.iter().map(cell).collect()
 }

@@ -46,12 +46,19 @@ struct Question {
     cells: Vec<Cell>,
     /// Whether it was deleted softly before.
     is_deleted: bool,
+    /// Whether the visitor may delete what is not off in production.
+    may_switch_off: bool,
     /// The requests of each environment.
     requests: Vec<String>,
     back: String,
 }
 
 impl Question {
+    /// Whether the visitor may not delete it, since that would switch it off in production.
+    fn is_kept(&self) -> bool {
+        !self.may_switch_off && self.cells.last().is_some_and(Cell::is_on)
+    }
+
     /// Whether it is on for everyone in production, so that its notes are published.
     fn is_released(&self) -> bool {
         self.cells.last().is_some_and(|it| it.state == Is::On)
@@ -90,7 +97,8 @@ pub(super) async fn ask(
     let world = store.live.world();
     let known = world.features.get(&name).ok_or_else(|| feature::not_found(&name))?;
     let page = Question {
-        cells: cells(&store, &caller, &world, &name, &environments(&world), now),
+        cells: cells(&caller, &world, &name, &environments(&world), now),
+        may_switch_off: caller.may(Action::ToggleProduction),
         is_deleted: known.feature.deleted.is_some(),
         path: feature_path(&name),
         back: back(&how.back).to_owned(),
@@ -115,8 +123,9 @@ pub(super) async fn delete(
         (Action::DeleteFeature, "Programs get the same results as before for 14 days.")
     };
     visit.caller.require(action)?;
+    let may = visit.caller.may(Action::ToggleProduction);
     let (by, of) = (visit.caller.name, name.clone());
     let delete = if how.hard { feature::hard_delete } else { feature::soft_delete };
-    store.write(move |sql| delete(sql, &by, &of)).await?;
+    store.write(move |sql| delete(sql, &by, &of, may)).await?;
     Ok(page::redirect(back(&how.back), &format!("Deleted {name}. {done}")))
 }

@@ -95,7 +95,7 @@ pub(super) async fn show(
     let world = store.live.world();
     let known = world.features.get(&name).ok_or_else(|| feature::not_found(&name))?;
     let is_deleted = known.feature.deleted.is_some();
-    let cards = cells(&store, &caller, &world, &name, &envs, now).into_iter().map(|cell| {
+    let cards = cells(&caller, &world, &name, &envs, now).into_iter().map(|cell| {
         let rollout = picture(&world, &name, &cell.env, now);
         Card { cell, rollout }
     });

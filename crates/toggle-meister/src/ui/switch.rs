@@ -20,6 +20,7 @@ use crate::{
         PRODUCTION, environment, feature,
         toggle::{self, Switch},
     },
+    role::Action,
     rollout::PAUSE,
     store::Store,
     toggle::{Rejected, State as Is, Wanted},
@@ -86,7 +87,7 @@ pub(super) async fn ask(
     InPath(name): InPath<String>,
     Params(asked): Params<Asked>,
 ) -> Result<Response, Problem> {
-    visit.caller.require_toggle(&store, &asked.env)?;
+    visit.caller.require(Action::toggle(&asked.env))?;
     page::html(&question(&store, visit, name, asked, Errors::default())?)
 }
 
@@ -127,7 +128,7 @@ pub(super) async fn switch(
     InPath(name): InPath<String>,
     Form(asked): Form<Asked>,
 ) -> Result<Response, Problem> {
-    visit.caller.require_toggle(&store, &asked.env)?;
+    visit.caller.require(Action::toggle(&asked.env))?;
     let mut errors = Errors::default();
     let state = match asked.state.as_str() {
         "ROLL" => format!("ROLL:{}", asked.days.trim()),

@@ -161,7 +161,7 @@ fn page(
         age: age(feature.created, now),
         by: feature.created_by.clone(),
         is_due: is_due(&world, &feature.name, now),
-        cells: cells(store, &caller, &world, &feature.name, &columns, now),
+        cells: cells(&caller, &world, &feature.name, &columns, now),
     });
     let rows = rows.collect();
     let listed = || world.features.values().filter(|it| it.feature.deleted.is_none());
@@ -236,7 +236,7 @@ pub(super) async fn create(
     let (name, by) = (new.name.trim().to_owned(), visit.caller.name.clone());
     let created = name.clone();
     let mut errors = Errors::default();
-    let may = visit.caller.require_toggle(&store, PRODUCTION).is_ok();
+    let may = visit.caller.may(Action::ToggleProduction);
     let result = store.write(move |sql| feature::create(sql, &by, &created, may)).await;
     match result {
         Ok(()) => {

@@ -28,22 +28,10 @@ impl FromRequestParts<Store> for Visit {
         let page::Visit { principal, mut frame } =
             page::Visit::from_request_parts(parts, store).await?;
         let caller = Caller::of(store, &principal).await?;
-        if !caller.role.may(Action::ManageTokens) {
+        if !caller.may(Action::ManageTokens) {
             frame.links.retain(|it| it.href != TOKENS);
         }
         Ok(Self { caller, frame })
-    }
-}
-
-impl Caller {
-    /// Whether they may switch toggles of an environment.
-    pub(super) fn may_toggle(&self, store: &Store, env: &str) -> bool {
-        self.require_toggle(store, env).is_ok()
-    }
-
-    /// Whether they may do something.
-    pub(super) fn may(&self, action: Action) -> bool {
-        self.role.may(action)
     }
 }
 

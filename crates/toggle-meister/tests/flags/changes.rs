@@ -131,6 +131,7 @@ async fn a_client_without_a_selector_reads_production_and_never_a_mixture() {
     let value = async |selector| meister.ofrep("/checkout", selector, None).await["value"].clone();
     assert_eq!(value(None).await, false);
     assert_eq!(value(Some("flagSetId=stage")).await, true);
+    assert_eq!(value(Some("flagSetId=Stage")).await, true, "in any case, as over REST");
     for resolver in [Resolver::Rpc, Resolver::InProcess] {
         let provider = meister.provider(resolver, None).await;
         assert_eq!(is_on(&provider, "checkout", "jane").await, Ok(false), "{resolver}");
@@ -138,7 +139,7 @@ async fn a_client_without_a_selector_reads_production_and_never_a_mixture() {
     let all = meister.ofrep("", None, None).await;
     assert_eq!(all["flags"].as_array().unwrap().len(), 1, "{all}");
 
-    let other = Meister::with(&[("flags-default-environment", "stage")]).await;
+    let other = Meister::with(&[("flags-default-environment", "Stage")]).await;
     other.create_feature("checkout").await;
     other.create_environment("stage").await;
     other.switch("stage", "checkout", "ON").await;

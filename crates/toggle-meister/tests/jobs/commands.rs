@@ -160,3 +160,32 @@ async fn a_database_is_left_as_it_is_where_migrations_are_skipped() {
         assert_eq!(new.code, 0, "{new:?}");
     }
 }
+
+#[test]
+fn the_help_of_due_has_its_own_options_only() {
+    let program = Program::new();
+    for arguments in [["due", "--help"], ["help", "due"]] {
+        let ran = program.run(&arguments);
+        assert_eq!(ran.code, 0, "{ran:?}");
+        assert!(ran.out.contains("--url") && ran.out.contains("--dir"), "{ran:?}");
+        assert!(!ran.out.contains("--listen") && !ran.out.contains("--config"), "{ran:?}");
+    }
+    let ran = program.run(&["due", "--url=http://localhost", "--listen=127.0.0.1:1"]);
+    assert!(ran.code == 2 && ran.err.contains("--listen"), "{ran:?}");
+    assert!(program.run(&["check", "--help"]).out.contains("--listen"));
+}
+
+#[test]
+fn a_default_environment_that_does_not_exist_is_a_warning() {
+    let program = Program::new();
+    // The address is taken, so the server ends after it has read the database.
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let listen = format!("--listen={}", taken.local_addr().unwrap());
+    let off = ["--flags-evaluation=off", "--flags-sync=off", "--flags-ofrep=off"];
+    for (env, is_warned) in [("stage", true), ("Production", false)] {
+        let env = format!("--flags-default-environment={env}");
+        let ran = program.run(&[&["serve", &listen, &env], &off[..]].concat());
+        assert!(ran.code == 1 && ran.err.contains("cannot serve at"), "{ran:?}");
+        assert_eq!(ran.err.contains("there is no such environment"), is_warned, "{ran:?}");
+    }
+}

@@ -90,7 +90,8 @@ async fn d2_what_was_deleted_14_days_ago_is_cleaned_up() {
         let events = "SELECT COUNT(*) FROM audit WHERE actor = 'cron.user'
             AND action = 'feature.delete' AND subject = 'old'";
         assert_eq!(count(&storage, events).await, 1);
-        assert!(!replica.http.is_on("production", "old", "").await);
+        // It is in force here a moment after it is stored.
+        until("it is off", async || !replica.http.is_on("production", "old", "").await).await;
         assert!(replica.http.is_on("production", "recent", "").await, "it answers for 14 days");
         replica.running.shutdown().await;
     }
@@ -208,7 +209,7 @@ async fn people_are_reminded_once_a_week_by_one_of_the_replicas() {
         add(&storage, "search", Toggle::On { since: now - 20 * DAY }).await;
         add(&storage, "recent", Toggle::On { since: now - 13 * DAY }).await;
         add(&storage, "gone", Toggle::On { since }).await;
-        let deleted = storage.write(|sql| feature::soft_delete(sql, "jane", "gone")).await;
+        let deleted = storage.write(|sql| feature::soft_delete(sql, "jane", "gone", true)).await;
         deleted.unwrap();
         let (url, received, _server) = slack(Some(StatusCode::ACCEPTED)).await;
         let mut settings = settings(&database);
@@ -279,6 +280,10 @@ async fn others_run_beside(status: Option<StatusCode>) {
     .await;
     assert_eq!(count(&storage, "SELECT COUNT(*) FROM reminder").await, 0, "it is tried again");
     assert_eq!(received.lock().unwrap().len(), 1, "but not at once");
+    for (job, failures) in [("reminder", "1"), ("rollouts", "0")] {
+        let name = format!("job_failures_total{{job=\"{job}\"}}");
+        assert_eq!(replica.http.metric(&name).await, failures, "{job}");
+    }
     replica.running.shutdown().await;
 }
 

@@ -73,7 +73,7 @@ INSERT INTO rollout_users (userid, features, env) VALUES
     ('list', '[]', 'production');
 INSERT INTO release_notes (id, title, body, feature, created_date) VALUES
     (3, 'General', NULL, NULL, '2020-05-01 08:00:00'),
-    (7, 'On', '**bold**', 'on_', '2020-05-02 08:00:00');
+    (2147483646, 'On', '**bold**', 'on_', '2020-05-02 08:00:00');
 INSERT INTO auditing (event, "user", date, event_data) VALUES
     ('feature.add', 'jane.doe', CURRENT_DATE - 100, '{"feature_name": "off"}'),
     ('toggle.switch', 'dev', CURRENT_DATE - 90, '{"toggle_env": "production",

@@ -8,7 +8,7 @@ use testing::Postgres;
 
 use crate::{
     program::Program,
-    support::{Replica, count, postgres, read, settings, storage, until},
+    support::{Http, Replica, count, postgres, read, settings, storage, until},
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -34,8 +34,17 @@ async fn without_the_database_evaluations_go_on_and_writes_fail_clearly() {
         assert_eq!(problem["code"], "storage_unavailable");
         assert_eq!(http.create("other").await, 503);
         assert_eq!(http.send(Method::GET, "/heartbeat", &json!(null)).await.0, 503);
-        assert_eq!(http.send(Method::GET, "/health/live", &json!(null)).await.0, 200);
+        for path in ["/health/live", "/health/ready"] {
+            assert_eq!(http.send(Method::GET, path, &json!(null)).await.0, 200, "{path}");
+        }
         assert!(http.is_on("production", "checkout", "jane").await, "nothing was changed");
+        until("the outage is seen", async || http.metric("database_available").await == "0").await;
+        let before = age(http).await;
+        until("it grows", async || age(http).await > before).await;
+        assert_eq!(http.metric("metrics_flush_failures_total").await, "0");
+        let (status, _) = http.send(Method::GET, "/api/metrics/checkout", &json!(null)).await;
+        assert_eq!(status, 503, "it writes down what was counted");
+        assert_eq!(http.metric("metrics_flush_failures_total").await, "1");
     }
     let restarted = tokio::task::spawn_blocking(move || {
         postgres.restart();
@@ -51,9 +60,18 @@ async fn without_the_database_evaluations_go_on_and_writes_fail_clearly() {
     })
     .await;
     for replica in replicas {
-        assert_eq!(replica.http.send(Method::GET, "/heartbeat", &json!(null)).await.0, 200);
+        let http = &replica.http;
+        assert_eq!(http.send(Method::GET, "/heartbeat", &json!(null)).await.0, 200);
+        until("that it is over is seen", async || http.metric("database_available").await == "1")
+            .await;
+        until("changes are read again", async || age(http).await < 1.0).await;
         replica.running.shutdown().await;
     }
+}
+
+/// For how many seconds changes may be unknown.
+async fn age(http: &Http) -> f64 {
+    http.metric("changes_age_seconds").await.parse().unwrap()
 }
 
 const HITS: &str = "SELECT CAST(COALESCE(SUM(hits), 0) AS BIGINT) FROM metric";
@@ -69,28 +87,24 @@ async fn requests_are_counted_and_written_at_a_graceful_stop() {
             Replica::start(&settings(&database)).await,
         ];
         assert_eq!(replicas[0].http.create("checkout").await, 201);
-        for replica in &replicas {
-            // A request is counted as soon as the counter exists. Whoever reads the numbers of a
-            // replica makes it write down what it has in memory.
-            until("requests are counted", async || {
-                let before = count(&storage, HITS).await;
-                replica.http.is_on("production", "checkout", "").await;
-                replica.http.get("/api/metrics/checkout").await;
-                count(&storage, HITS).await > before
-            })
-            .await;
+        let [one, other] = &replicas;
+        for _ in 0..30 {
+            one.http.is_on("production", "checkout", "").await;
         }
-        let before = count(&storage, HITS).await;
-        for replica in &replicas {
-            for _ in 0..30 {
-                replica.http.is_on("production", "checkout", "").await;
-            }
+        assert_eq!(one.http.switch("production", "checkout", "ON").await, 200);
+        until("the other replica knows the feature", async || {
+            let path = "/api/envs/production/toggles?feature=checkout&metrics=false";
+            other.http.get(path).await["checkout"] == true
+        })
+        .await;
+        for _ in 0..30 {
+            other.http.is_on("production", "checkout", "").await;
         }
-        assert_eq!(count(&storage, HITS).await, before, "they are in memory");
+        assert_eq!(count(&storage, HITS).await, 0, "they are in memory");
         for replica in replicas {
             replica.running.shutdown().await;
         }
-        assert_eq!(count(&storage, HITS).await, before + 60, "{database}");
+        assert_eq!(count(&storage, HITS).await, 60, "{database}");
     }
 }
 
@@ -101,18 +115,12 @@ async fn requests_survive_sigterm_and_sigkill_loses_at_most_the_last_flush() {
     let storage = storage(&database).await;
     let mut server = program.serve(&["--metrics-flush-seconds=1"]);
     assert_eq!(server.http.create("checkout").await, 201);
-    // A request is counted as soon as the counter exists.
-    until("requests are counted", async || {
-        server.http.is_on("production", "checkout", "").await;
-        count(&storage, HITS).await > 0
-    })
-    .await;
     for _ in 0..100 {
         server.http.is_on("production", "checkout", "").await;
     }
-    let before = count(&storage, HITS).await;
-    until("they are written", async || count(&storage, HITS).await >= before.max(100)).await;
+    until("they are written", async || count(&storage, HITS).await >= 100).await;
     let written = count(&storage, HITS).await;
+    assert_eq!(written, 100, "each counts once, from the first on");
     for _ in 0..20 {
         server.http.is_on("production", "checkout", "").await;
     }

@@ -141,6 +141,16 @@ impl Http {
         body
     }
 
+    /// The value of one of the server's own metrics, by its name and labels.
+    pub(crate) async fn metric(&self, name: &str) -> String {
+        let request = Request::get(format!("{}/metrics", self.url)).body("");
+        let response = self.client.send(request.unwrap()).await.unwrap();
+        let bytes = response.into_body().bytes().await.unwrap();
+        let text = String::from_utf8(bytes.to_vec()).unwrap();
+        let line = text.lines().find_map(|it| it.strip_prefix(&format!("service_{name} ")));
+        line.unwrap_or_else(|| panic!("no {name} in {text}")).to_owned()
+    }
+
     pub(crate) async fn create(&self, feature: &str) -> u16 {
         self.send(Method::POST, "/api/features", &json!({"name": feature})).await.0
     }

@@ -177,3 +177,36 @@ async fn an_open_page_is_told_of_changes() {
     let change = events.chunk().await.unwrap().unwrap();
     assert!(change.starts_with(b"event: change\n"), "{change:?}");
 }
+
+#[tokio::test]
+async fn whoever_may_not_switch_production_is_told_why_a_feature_cannot_be_deleted() {
+    let server = Server::with(Role::Admin).await;
+    for name in ["live", "off"] {
+        server.feature(name).await;
+    }
+    server.switch("production", "live", Wanted::On, service::time::now()).await;
+    let dev = Client::new(&server, Role::Dev).await;
+    let question = dev.page("/ui/feature/live/delete").await;
+    assert!(question.contains("your role may not switch toggles there"), "{question}");
+    assert!(!question.contains("method=\"post\""), "{question}");
+    let sent = dev.post("/ui/feature/live/delete", &[]).await;
+    assert_eq!(sent.status(), StatusCode::FORBIDDEN);
+    dev.done("/ui/feature/off/delete", &[]).await;
+    let admin = Client::new(&server, Role::Admin).await;
+    assert!(admin.page("/ui/feature/live/delete").await.contains("<button class=\"danger\">"));
+    admin.done("/ui/feature/live/delete", &[]).await;
+}
+
+#[tokio::test]
+async fn the_audit_trail_can_be_filtered_by_imports_and_tokens() {
+    let server = Server::start().await;
+    let admin = Client::new(&server, Role::Admin).await;
+    admin.post("/ui/tokens", &[("name", "pipeline"), ("role", "dev")]).await;
+    let page = admin.page("/ui/audit?action=token.create").await;
+    assert!(page.contains("<option value=\"token.create\" selected>Create token</option>"));
+    for action in ["token.revoke", "import"] {
+        assert!(page.contains(&format!("<option value=\"{action}\">")), "{action}");
+    }
+    let list = page.split("id=\"list\"").nth(1).unwrap();
+    assert!(list.contains("pipeline"), "{list}");
+}

@@ -35,6 +35,11 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) async fn start() -> Self {
+        Self::with(Role::Dev).await
+    }
+
+    /// One on which this role and those above it may switch production.
+    pub(crate) async fn with(production_role: Role) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let off = ["flags-evaluation", "flags-sync", "flags-ofrep"];
         let mut flags: HashMap<&str, String> =
@@ -42,6 +47,7 @@ impl Server {
         flags.insert("listen", "127.0.0.1:0".to_owned());
         let values = Values::read(OPTIONS, &flags, None, |_| None).unwrap();
         let mut settings = Settings::from_values(&values).unwrap();
+        settings.production_role = production_role;
         settings.database = Database::Sqlite(folder.path().join("toggles.db"));
         let url = "http://127.0.0.1".to_owned();
         let mut sessions = SessionOptions::new("toggles", Some(KEY.into()), url);

@@ -213,3 +213,40 @@ async fn a_token_that_is_invalid_is_not_made() {
         assert!(matches!(status, 400 | 404), "{id}: {status}");
     }
 }
+
+#[tokio::test]
+async fn whoever_may_not_switch_production_does_not_switch_it_off_by_deleting() {
+    let service = service(&[("production-role", "admin")]).await;
+    service.env("stage").await;
+    let mut tokens = std::collections::HashMap::new();
+    for role in ["admin", "qa", "dev"] {
+        tokens.insert(role, service.token(role).await);
+    }
+    let delete = async |role: &str, path: &str| {
+        let token = &tokens[role];
+        send(service.open(Method::DELETE, &format!("/api/features/{path}")).bearer_auth(token))
+            .await
+    };
+    for states in [&["ON"][..], &["ROLL:2"], &["ROLL:2", "PAUSE"]] {
+        service.feature("live").await;
+        for state in states {
+            service.set("production", "live", state).await;
+        }
+        let before = service.audited(1).await;
+        for role in ["dev", "qa"] {
+            delete(role, "live").await.is_forbidden();
+            delete(role, "live?hard=true").await.is_forbidden();
+        }
+        assert_eq!(service.audited(1).await, before);
+        let listed = json!({ "features": [{ "name": "live" }] });
+        service.public("/api/features").await.is(200, listed);
+        delete("admin", "live").await.is_empty();
+        // One that is deleted already stays as it is.
+        delete("dev", "live").await.is_empty();
+        delete("admin", "live?hard=true").await.is_empty();
+    }
+    // What is off in production switches nothing off there.
+    service.feature("tried").await;
+    service.set("stage", "tried", "ON").await;
+    delete("dev", "tried").await.is_empty();
+}

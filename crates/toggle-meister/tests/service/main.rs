@@ -13,6 +13,7 @@ mod http;
 mod memory;
 mod notes;
 mod openapi;
+mod parameters;
 mod signin;
 mod support;
 mod transitions;

@@ -55,8 +55,9 @@ pub const OPERATIONS: &[Operation] = &[
     },
     Operation {
         path: "/api/features",
-        summary: "Lists the features",
+        summary: "Lists the features, or with due=true those that are due for removal",
         is_public: true,
+        takes: &["due"],
         response: Some("Features"),
         ..GET
     },
@@ -75,7 +76,8 @@ pub const OPERATIONS: &[Operation] = &[
         method: "delete",
         path: "/api/features/{name}",
         summary: "Deletes a feature: after 14 days for good, or at once with hard=true, which \
-                  needs admin",
+                  needs admin. What is not off in production is deleted only by a role that may \
+                  switch it off",
         needs: &["dev"],
         takes: &["hard"],
         success: 204,
@@ -242,7 +244,9 @@ fn parameter(name: &str, place: &str) -> Value {
         "env" | "name" | "username" => short(name::MAX),
         "feature" if place == "path" => short(name::MAX),
         "feature" | "environment" => json!({ "type": "array", "items": string() }),
-        "all" | "metrics" | "hard" => json!({ "type": "string", "enum": ["true", "false"] }),
+        "all" | "metrics" | "hard" | "due" => {
+            json!({ "type": "string", "enum": ["true", "false"] })
+        }
         "num_days" | "num_of_days" => json!({ "type": "integer", "minimum": 0, "maximum": 36_500 }),
         "id" | "before" => json!({ "type": "integer", "minimum": 0, "maximum": i64::MAX }),
         "limit" => json!({ "type": "integer", "minimum": 1, "maximum": 1_000 }),
