@@ -11,7 +11,7 @@ use std::{
 
 use flagstaff::{
     FlagdOptions, FlagdProvider, ProviderEvent,
-    flagd::{ChangedFlags, Resolver},
+    flagd::{ChangedFlags, Events, Resolver},
     flagops::{Facts, FactsClient, Secret},
     open_feature::{EvaluationContext, provider::FeatureProvider as _},
 };
@@ -64,6 +64,33 @@ async fn in_rust(options: FlagdOptions, facts: Option<Facts>) -> FlagdProvider {
     };
     provider.clone().initialize(&EvaluationContext::default()).await;
     provider
+}
+
+/// How long it takes until the flag has changed for a program.
+async fn notified(events: &mut Events, begun: Instant) -> Duration {
+    loop {
+        let event = timeout(LONG, events.next()).await.expect("a change of the flag");
+        if let Some(ProviderEvent::ConfigurationChanged(ChangedFlags::Keys(keys))) = event {
+            assert_eq!(*keys, ["replicas"]);
+            return begun.elapsed();
+        }
+    }
+}
+
+/// A server of flags with facts, and its ports for gRPC and OFREP.
+fn serve_flags(flagstaff: &Path, folder: &Path, facts: [&str; 4]) -> (Process, [u16; 2]) {
+    let ports: [u16; 4] = std::array::from_fn(|_| testing::free_port());
+    let mut start = command(flagstaff);
+    start.args(["start", "--uri", "file:flags.json"]).args(facts).current_dir(folder);
+    for (option, port) in
+        ["--port", "--management-port", "--sync-port", "--ofrep-port"].into_iter().zip(ports)
+    {
+        start.args([option, &port.to_string()]);
+    }
+    let [rpc, _, _, ofrep] = ports;
+    let mut process = Process::start(&start);
+    process.wait_for_port(ofrep);
+    (process, [rpc, ofrep])
 }
 
 async fn replicas(provider: &FlagdProvider) -> i64 {
@@ -120,19 +147,8 @@ async fn a_fact_that_a_cms_writes_changes_flags_everywhere() {
     server.set("/api/fact/acme-prod/tier", "gold").await;
 
     // Any program evaluates in this server.
-    let ports: [u16; 4] = std::array::from_fn(|_| testing::free_port());
-    let [rpc, management, sync, ofrep] = ports;
     let facts = ["--facts", &server.url, "--facts-token-file", "token"];
-    let mut start = command(&flagstaff);
-    start.args(["start", "--uri", "file:flags.json"]).args(facts).current_dir(folder);
-    for (option, port) in ["--port", "--management-port", "--sync-port", "--ofrep-port"]
-        .into_iter()
-        .zip([rpc, management, sync, ofrep])
-    {
-        start.args([option, &port.to_string()]);
-    }
-    let mut flagd = Process::start(&start);
-    flagd.wait_for_port(ofrep);
+    let (_flagd, [rpc, ofrep]) = serve_flags(&flagstaff, folder, facts);
 
     // One in Rust needs no server.
     let client = FactsClient::builder(&server.url).token(Secret::file(&token_file)).build();
@@ -187,15 +203,7 @@ async fn a_fact_that_a_cms_writes_changes_flags_everywhere() {
     {
         let begun = Instant::now();
         server.set("/api/fact/acme-prod/tier", tier).await;
-        let notified = async {
-            loop {
-                let event = timeout(LONG, events.next()).await.expect("a change of the flag");
-                if let Some(ProviderEvent::ConfigurationChanged(ChangedFlags::Keys(keys))) = event {
-                    assert_eq!(*keys, ["replicas"]);
-                    return begun.elapsed();
-                }
-            }
-        };
+        let notified = notified(&mut events, begun);
         let (notified, seen) = tokio::join!(notified, is_everywhere(expected, begun));
         for (delays, delay) in delays.iter_mut().zip(seen.into_iter().chain([notified])) {
             delays.push(delay);
