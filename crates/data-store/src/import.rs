@@ -46,6 +46,12 @@ pub struct Skipped {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ImportError {
+    /// The URL is invalid. It may have a password, so it is not repeated.
+    #[error(
+        "the URL of Redis is invalid: expected redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE], or \
+         rediss:// for TLS"
+    )]
+    Url(#[source] RedisError),
     /// Redis is unreachable, or rejects a command.
     #[error("cannot read from Redis")]
     Redis(#[from] RedisError),
@@ -73,7 +79,7 @@ struct Page {
 pub async fn import(url: &SecretString, store: Option<&Store>) -> Result<Report, ImportError> {
     // The client of Redis takes what the process has; another may have been chosen before.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let client = redis::Client::open(url.expose_secret())?;
+    let client = redis::Client::open(url.expose_secret()).map_err(ImportError::Url)?;
     let mut connection = Some(blocking(move || client.get_connection()).await?);
     let mut report = Report::default();
     let mut cursor = 0;

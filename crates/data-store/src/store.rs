@@ -1,9 +1,10 @@
 //! What the handlers share: the database, the caller's access, the register of streams, and a
 //! cache of facts.
 
+mod cache;
+
 use std::{
     hash::{BuildHasher as _, RandomState},
-    num::NonZeroUsize,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicI64, Ordering},
@@ -12,7 +13,6 @@ use std::{
 
 use axum::{extract::FromRef, http::HeaderValue};
 use bytes::Bytes;
-use lru::LruCache;
 use prometheus_client::{
     encoding::{DescriptorEncoder, EncodeMetric as _},
     metrics::{MetricType, gauge::ConstGauge},
@@ -27,14 +27,12 @@ use service::{
 };
 use tokio::sync::Notify;
 
+use self::cache::Cache;
 use crate::{
     fact::{self, Facts},
     feed::Hub,
     secret::Backend,
 };
-
-/// How many identities are cached.
-const CACHED: NonZeroUsize = NonZeroUsize::new(10_000).unwrap();
 
 /// Among how many numbers the identities share that of their last change.
 const SHARDS: usize = 4_096;
@@ -52,7 +50,7 @@ struct Shared {
     wake: Arc<Notify>,
     /// `None` on PostgreSQL, where another replica may change a fact at any time. On SQLite only
     /// a command does, which is noticed when its changes are read.
-    cache: Option<Mutex<LruCache<String, Arc<Page>>>>,
+    cache: Option<Mutex<Cache>>,
     /// The last change of an identity, for identities with the same hash: what was read before
     /// it is out of date.
     written: Vec<AtomicI64>,
@@ -127,7 +125,7 @@ impl Store {
             hub,
             metrics,
             wake: Arc::default(),
-            cache: alone.then(|| Mutex::new(LruCache::new(CACHED))),
+            cache: alone.then(Mutex::default),
             written: (0..SHARDS).map(|_| AtomicI64::new(0)).collect(),
             hasher: RandomState::new(),
         })))
@@ -209,7 +207,7 @@ impl Store {
         let facts = self.0.storage.read(move |sql| fact::identity(sql, &name, now)).await;
         let page = Arc::new(Page::new(&facts?));
         if let Some(mut cache) = self.cache() {
-            cache.put(identity, Arc::clone(&page));
+            cache.put(identity, &page);
         }
         Ok(page)
     }
@@ -235,7 +233,7 @@ impl Store {
         .then_some(page)
     }
 
-    fn cache(&self) -> Option<MutexGuard<'_, LruCache<String, Arc<Page>>>> {
+    fn cache(&self) -> Option<MutexGuard<'_, Cache>> {
         self.0.cache.as_ref().map(|it| it.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

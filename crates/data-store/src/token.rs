@@ -1,5 +1,6 @@
 //! Who may hand out which tokens, and revoke them.
 
+use axum::http::StatusCode;
 use secrecy::SecretString;
 use service::{
     access::{Access, NewToken, Principal, Token},
@@ -30,7 +31,13 @@ pub async fn create(
 /// does not exist; 503 where the database is unavailable.
 pub async fn revoke(access: &Access, principal: &Principal, id: u64) -> Result<(), Problem> {
     principal.require("users-write")?;
-    let id = i64::try_from(id).unwrap_or(i64::MAX);
+    let id = i64::try_from(id).map_err(|_| {
+        Problem::new(
+            StatusCode::NOT_FOUND,
+            "token_not_found",
+            format!("there is no token with the number {id}"),
+        )
+    })?;
     let by = principal.clone();
     let allowed = move |it: &Token| by.require_to_manage(&it.permissions, it.prefixes.as_deref());
     access.revoke_token(id, principal.name(), allowed).await

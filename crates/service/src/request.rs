@@ -7,6 +7,7 @@ use axum::{
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
+use percent_encoding::percent_decode_str;
 use ring::digest::{SHA256, digest};
 use serde::de::DeserializeOwned;
 
@@ -59,10 +60,24 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Params<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        check_query(parts.uri.query().unwrap_or_default())?;
         let query = Query::from_request_parts(parts, state).await;
         let invalid = |error| Problem::invalid(format!("the query is invalid: {error}"));
         query.map(|Query(params)| Self(params)).map_err(invalid)
     }
+}
+
+/// Demands that a query is UTF-8 once it is decoded: parsers replace what is not, and a replaced
+/// prefix selects something else.
+///
+/// # Errors
+///
+/// 400 for a query that is not.
+pub fn check_query(query: &str) -> Result<(), Problem> {
+    let decoded = percent_decode_str(query).decode_utf8();
+    let invalid =
+        |_| Problem::invalid("the query is invalid: what its percent signs encode is not UTF-8");
+    decoded.map(drop).map_err(invalid)
 }
 
 /// What stands in the path for the names of the route.

@@ -235,9 +235,9 @@ async fn d10_a_command_makes_the_first_administrator() {
         let added = access.add_admin("github:GUEST").await.unwrap();
         assert!(matches!(added, Added::Granted(it) if it.login == "guest"));
         let audited = audited(&storage).await;
-        assert!(audited.contains(&"command invitation.create github:Anna admin".to_owned()));
-        assert!(audited.contains(&"command person.grant github:anna admin".to_owned()));
-        assert!(audited.contains(&"command person.grant github:guest admin".to_owned()));
+        assert!(audited.contains(&"command line invitation.create github:Anna admin".to_owned()));
+        assert!(audited.contains(&"command line person.grant github:anna admin".to_owned()));
+        assert!(audited.contains(&"command line person.grant github:guest admin".to_owned()));
     }
 }
 

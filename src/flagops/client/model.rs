@@ -165,7 +165,7 @@ impl FactPatch {
         Self::default()
     }
 
-    /// Writes a fact.
+    /// Writes a fact. If it expires, it keeps its expiry; [`PutFact`] replaces it.
     #[must_use]
     pub fn set(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.facts.insert(key.into(), Some(value.into()));
@@ -221,8 +221,8 @@ impl ListQuery {
         Self::prefix("")
     }
 
-    /// Sets the number of identities in a page, at most 10,000. Default: 1000. The
-    /// original data store has one page only.
+    /// Sets the number of identities in a page, at most 10,000. Default: 1000. A page with long
+    /// facts has fewer. The original data store has one page only.
     #[must_use]
     pub fn limit(mut self, limit: u32) -> Self {
         self.limit = limit.clamp(1, 10_000);

@@ -8,10 +8,9 @@ use service::{
     access::{NewToken, Permission, Principal, Token},
     audit::{self, Filter},
     problem::Problem,
-    time,
 };
 
-use super::request::{Json, Number, Params, limit};
+use super::request::{Json, Number, Params, limit, moment};
 use crate::{store::Store, token};
 
 /// `GET /permission`: what somebody may be allowed to do.
@@ -54,12 +53,7 @@ pub(super) async fn create_token(
     principal: Principal,
     Json(new): Json<TokenRequest>,
 ) -> Result<impl IntoResponse, Problem> {
-    let expires = match new.expires_at {
-        None => None,
-        Some(at) => Some(time::parse(&at).ok_or_else(|| {
-            Problem::invalid("expires_at is a time in RFC 3339, such as 2030-01-31T12:00:00Z")
-        })?),
-    };
+    let expires = new.expires_at.map(|at| moment("expires_at", &at)).transpose()?;
     let new =
         NewToken { name: new.name, permissions: new.permissions, prefixes: new.prefixes, expires };
     let (id, token) = token::create(store.access(), &principal, new).await?;
@@ -94,14 +88,9 @@ pub(super) async fn audit(
     principal: Principal,
     Params(page): Params<AuditPage>,
 ) -> Result<Body<Value>, Problem> {
-    principal.require("admin")?;
+    principal.require_for_all("admin")?;
     let limit = limit(page.limit, 1_000)?;
-    let time = |name: &str, text: Option<String>| match text {
-        None => Ok(None),
-        Some(text) => time::parse(&text)
-            .map(Some)
-            .ok_or_else(|| Problem::invalid(format!("{name} is a time in RFC 3339"))),
-    };
+    let time = |name, text: Option<String>| text.map(|text| moment(name, &text)).transpose();
     let filter = Filter {
         before: page.before,
         actor: page.actor,

@@ -13,7 +13,12 @@ use flagstaff::http::Draining;
 use futures_util::stream;
 use serde::Deserialize;
 use serde_json::json;
-use service::{access::Principal, problem::Problem, storage::StorageError};
+use service::{
+    access::Principal,
+    problem::Problem,
+    request::check_query,
+    storage::{Storage, StorageError},
+};
 
 use super::request::{Json, Number};
 use crate::{
@@ -23,9 +28,13 @@ use crate::{
     store::Store,
 };
 
-/// How many identities one stream is about at most, and how many changes it catches up with.
+/// How many identities one stream is about at most.
 const MAX_IDENTITIES: usize = 100_000;
+
+/// How many changes are read at most for a stream to catch up with, and how many bytes those have
+/// that it is about.
 const MAX_MISSED: i64 = 10_000;
+const MAX_MISSED_BYTES: usize = 8 << 20;
 
 /// The identities of a stream.
 #[derive(Deserialize)]
@@ -75,6 +84,7 @@ pub(super) async fn replace(
     Number(stream): Number,
     Json(body): Json<Identities>,
 ) -> Result<Response, Problem> {
+    principal.require("facts-read")?;
     check(&body.identities)?;
     changed(store.hub().change(stream, &principal, |it| *it = body.identities))
 }
@@ -86,6 +96,7 @@ pub(super) async fn alter(
     Number(stream): Number,
     Json(body): Json<Alteration>,
 ) -> Result<Response, Problem> {
+    principal.require("facts-read")?;
     check(&body.add)?;
     changed(store.hub().change(stream, &principal, |it| {
         it.extend(body.add);
@@ -119,21 +130,11 @@ async fn start(
     let now = stream.sequence();
     match last {
         None => stream.begin(now, []),
-        Some(last) if last > now => stream.begin_anew(),
-        Some(last) => {
-            let missed = store.storage().read(move |sql| -> Result<_, StorageError> {
-                let horizon = sql.last(fact::HORIZON)?;
-                Ok((horizon, fact::changes(sql, last, MAX_MISSED + 1)?))
-            });
-            let (horizon, mut missed) = missed.await?;
-            missed.retain(|it| it.number <= now);
-            if last < horizon || i64::try_from(missed.len()).is_ok_and(|it| it > MAX_MISSED) {
-                stream.begin_anew();
-            } else {
-                let missed = missed.iter().filter(|it| covers(&it.identity));
-                stream.begin(last, missed.map(Event::from));
-            }
-        }
+        Some(last) => match missed(store.storage(), last, now, covers).await? {
+            // What the caller has read may be newer than what was handed out here.
+            Some(missed) => stream.begin(last.min(now), missed),
+            None => stream.begin_anew(),
+        },
     }
     let body = stream::unfold(stream, |mut stream| async move {
         stream.next().await.map(|bytes| (Ok::<_, std::convert::Infallible>(bytes), stream))
@@ -145,8 +146,45 @@ async fn start(
     Ok((headers, Body::from_stream(body)).into_response())
 }
 
+/// The changes after `last` up to `now` that a stream is about. `None`: they are too many, some are
+/// forgotten, or `last` is the number of another database.
+async fn missed(
+    storage: &Storage,
+    last: i64,
+    now: i64,
+    covers: impl Fn(&str) -> bool,
+) -> Result<Option<Vec<Event>>, Problem> {
+    let (mut events, mut bytes) = (Vec::new(), 0);
+    let mut after = last;
+    for _ in 0..=MAX_MISSED / fact::CHANGES_AT_ONCE {
+        let read = storage.read(move |sql| -> Result<_, StorageError> {
+            let (horizon, sequence) = (sql.last(fact::HORIZON)?, sql.last(fact::CHANGES)?);
+            Ok((horizon..=sequence, fact::changes(sql, after)?))
+        });
+        let (kept, changes) = read.await?;
+        if !kept.contains(&last) {
+            return Ok(None);
+        }
+        for change in changes.iter().filter(|it| it.number <= now && covers(&it.identity)) {
+            let event = Event::from(change);
+            bytes += event.text.len();
+            events.push(event);
+        }
+        if bytes > MAX_MISSED_BYTES {
+            return Ok(None);
+        }
+        let is_full = i64::try_from(changes.len()) == Ok(fact::CHANGES_AT_ONCE);
+        match changes.last() {
+            Some(change) if is_full && change.number < now => after = change.number,
+            _ => return Ok(Some(events)),
+        }
+    }
+    Ok(None)
+}
+
 /// Reads `prefix=...` or `identity=...&identity=...`.
 fn interest(query: &str) -> Result<Interest, Problem> {
+    check_query(query)?;
     let pairs: Vec<(String, String)> = serde_urlencoded::from_str(query)
         .map_err(|error| Problem::invalid(format!("the query is invalid: {error}")))?;
     let mut prefix = None;

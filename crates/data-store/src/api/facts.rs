@@ -11,9 +11,11 @@ use serde::Deserialize;
 use serde_json::json;
 use service::{access::Principal, problem::Problem, storage::StorageError, time};
 
-use super::request::{Identity, IfFact, Json, Named, PAGE, Params, limit, tag, tags};
+use super::request::{
+    Identity, IfFact, IfFacts, Json, Named, PAGE, Params, is_known, limit, moment, tag,
+};
 use crate::{
-    fact::{self, Context, Fact, MAX_FACTS, Value},
+    fact::{self, Condition, Context, Fact, MAX_FACTS, Value},
     name,
     store::Store,
 };
@@ -38,7 +40,7 @@ pub(super) struct Page {
     pub(super) limit: Option<i64>,
 }
 
-/// `GET /fact`: identities with their facts.
+/// `GET /fact`: identities with their facts, in pages.
 pub(super) async fn list(
     State(store): State<Store>,
     principal: Principal,
@@ -50,9 +52,7 @@ pub(super) async fn list(
         let now = time::now();
         fact::page(sql, &page.prefix, &page.after, limit, now)
     });
-    let (mut facts, sequence) = read.await?;
-    let last = facts.last_key_value().map(|(identity, _)| identity.clone());
-    let next = last.filter(|_| i64::try_from(facts.len()) == Ok(limit));
+    let fact::Page { mut facts, next, sequence } = read.await?;
     facts.retain(|identity, _| principal.covers(identity));
     let mut body = json!({ "facts": facts });
     if let Some(next) = next {
@@ -78,9 +78,7 @@ pub(super) async fn read(
         return Ok((StatusCode::NOT_FOUND, [sequence, json], "{}").into_response());
     }
     let tag = (header::ETAG, page.tag.clone());
-    if let Some(known) = tags(&headers, &header::IF_NONE_MATCH)?
-        && known.iter().any(|it| *it == "*" || page.tag == it.trim_start_matches("W/"))
-    {
+    if is_known(&headers, &page.tag)? {
         return Ok((StatusCode::NOT_MODIFIED, [sequence, tag]).into_response());
     }
     Ok(([sequence, tag, json], page.body.clone()).into_response())
@@ -91,6 +89,7 @@ pub(super) async fn read_one(
     State(store): State<Store>,
     principal: Principal,
     Named { identity, key }: Named,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
     principal.require_for(READ, &identity)?;
     let name = key.clone();
@@ -105,10 +104,15 @@ pub(super) async fn read_one(
     });
     let (fact, sequence) = read.await?;
     let Fact { value, change, expires, .. } = fact;
-    let mut response = axum::Json(BTreeMap::from([(name, value)])).into_response();
+    let tag = number_tag(change);
+    let mut response = if is_known(&headers, &tag)? {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        axum::Json(BTreeMap::from([(name, value)])).into_response()
+    };
     let headers = response.headers_mut();
     headers.insert(SEQUENCE, sequence.into());
-    headers.insert(header::ETAG, number_tag(change));
+    headers.insert(header::ETAG, tag);
     if let Some(expires) = expires.and_then(|at| time::rfc3339(at).parse().ok()) {
         headers.insert(EXPIRES, expires);
     }
@@ -140,9 +144,7 @@ pub(super) async fn write(
     let expires = match (new.expires_in, new.expires_at) {
         (None, None) => None,
         (Some(seconds), None) => Some(context.now + i64::from(seconds) * 1_000),
-        (None, Some(at)) => Some(time::parse(&at).ok_or_else(|| {
-            Problem::invalid("expires_at is a time in RFC 3339, such as 2030-01-31T12:00:00Z")
-        })?),
+        (None, Some(at)) => Some(moment("expires_at", &at)?),
         (Some(_), Some(_)) => {
             return Err(Problem::invalid("a fact takes either expires_in or expires_at"));
         }
@@ -179,18 +181,17 @@ pub(super) async fn delete(
 /// ([JSON Merge Patch](https://www.rfc-editor.org/rfc/rfc7396)).
 type Patch = BTreeMap<String, Option<String>>;
 
-/// `PATCH /fact/{identity}`: writes and removes facts of an identity.
+/// `PATCH /fact/{identity}`: writes and removes facts of an identity. A fact that expires keeps its
+/// expiry.
 pub(super) async fn merge(
     State(store): State<Store>,
     principal: Principal,
     Identity(identity): Identity,
-    headers: HeaderMap,
+    IfFacts(condition): IfFacts,
     Json(patch): Json<Patch>,
 ) -> Result<Response, Problem> {
     principal.require_for(WRITE, &identity)?;
     check(&patch)?;
-    let allowed = tags(&headers, &header::IF_MATCH)?
-        .map(|tags| tags.into_iter().map(str::to_owned).collect::<Vec<_>>());
     let context = Context::new(principal.name());
     let tag = store
         .write(vec![identity.clone()], move |sql| {
@@ -199,14 +200,10 @@ pub(super) async fn merge(
                 let body = serde_json::to_vec(&facts).unwrap_or_default();
                 Ok((!facts.is_empty()).then(|| tag(&body)))
             };
-            if let Some(allowed) = allowed {
+            if condition != Condition::None {
                 let current = current_tag(sql)?;
-                let holds = current.is_some_and(|current| {
-                    allowed.iter().any(|it| it == "*" || current == it.as_str())
-                });
-                if !holds {
-                    return Err(fact::precondition_failed());
-                }
+                let current = current.as_ref().and_then(|it| it.to_str().ok()).map(str::to_owned);
+                condition.check(current.as_ref())?;
             }
             fact::merge(sql, &context, &identity, &patch)?;
             Ok(current_tag(sql)?)

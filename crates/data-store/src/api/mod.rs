@@ -27,12 +27,14 @@ mod secrets;
 use axum::{
     Router,
     extract::DefaultBodyLimit,
-    http::StatusCode,
+    http::{Method, StatusCode, Uri, header},
     middleware,
+    response::{IntoResponse as _, Response},
     routing::{delete, get, put},
 };
 use service::{metrics, problem::Problem};
 
+use self::request::unconditional;
 use crate::store::Store;
 
 /// The longest body of a request, in bytes.
@@ -41,7 +43,6 @@ pub const MAX_BODY: usize = 4 << 20;
 /// All endpoints.
 pub fn router(store: Store) -> Router {
     let data = Router::new()
-        .route("/fact", get(facts::list).patch(facts::merge_many))
         .route("/fact/{identity}", get(facts::read).patch(facts::merge))
         .route(
             "/fact/{identity}/{key}",
@@ -53,8 +54,11 @@ pub fn router(store: Store) -> Router {
             "/secret/{identity}/{key}",
             get(secrets::read_one).put(secrets::write).delete(secrets::delete),
         );
+    let lists = Router::new()
+        .route("/fact", get(facts::list).patch(facts::merge_many))
+        .route_layer(middleware::from_fn(unconditional));
+    let data = data.merge(lists);
     let api = Router::new()
-        .merge(data.clone())
         .route("/identity", get(identities::list))
         .route("/identity/{identity}", delete(identities::erase))
         .route("/changes", get(changes::open).post(changes::open_with))
@@ -65,7 +69,9 @@ pub fn router(store: Store) -> Router {
         .route("/permission", get(admin::permissions))
         .route("/token", get(admin::tokens).post(admin::create_token))
         .route("/token/{id}", delete(admin::revoke_token))
-        .route("/audit", get(admin::audit));
+        .route("/audit", get(admin::audit))
+        .route_layer(middleware::from_fn(unconditional))
+        .merge(data.clone());
     Router::new()
         .nest("/api", api)
         .route("/api", get(openapi::page))
@@ -74,9 +80,7 @@ pub fn router(store: Store) -> Router {
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
         .route("/metrics", get(health::metrics))
-        .fallback(|| async {
-            Problem::new(StatusCode::NOT_FOUND, "path_not_found", "there is nothing at this path")
-        })
+        .fallback(nothing)
         .method_not_allowed_fallback(|| async {
             Problem::new(
                 StatusCode::METHOD_NOT_ALLOWED,
@@ -87,4 +91,19 @@ pub fn router(store: Store) -> Router {
         .layer(middleware::from_fn_with_state(store.metrics().clone(), metrics::count))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(store)
+}
+
+/// Whatever has no path of its own. A slash at the end of a path leads to the path without it, as in
+/// the original.
+pub(crate) async fn nothing(method: Method, uri: Uri) -> Response {
+    let path = uri.path().trim_end_matches('/');
+    // A second slash, which browsers take a backslash for, would begin the name of another host.
+    let is_here = path.starts_with('/') && !path.starts_with("//") && !path.contains('\\');
+    if method == Method::GET && is_here && path != uri.path() {
+        let query = uri.query().map(|it| format!("?{it}")).unwrap_or_default();
+        let location = [(header::LOCATION, format!("{path}{query}"))];
+        return (StatusCode::MOVED_PERMANENTLY, location).into_response();
+    }
+    Problem::new(StatusCode::NOT_FOUND, "path_not_found", "there is nothing at this path")
+        .into_response()
 }

@@ -1,6 +1,6 @@
 //! People who have signed in, with the member names of the original.
 
-use axum::{Json as Body, extract::State};
+use axum::{Json as Body, extract::State, http::StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use service::{
@@ -40,7 +40,7 @@ pub(super) async fn read(
     Number(id): Number,
 ) -> Result<Body<Value>, Problem> {
     principal.require("users-read")?;
-    let person = store.access().person(number(id)).await?;
+    let person = store.access().person(number(id)?).await?;
     Ok(Body(describe(&store, &person)))
 }
 
@@ -59,7 +59,7 @@ pub(super) async fn grant(
     Json(body): Json<Permissions>,
 ) -> Result<(), Problem> {
     principal.require("users-write")?;
-    store.access().grant(number(id), body.permissions, &principal).await.map(drop)
+    store.access().grant(number(id)?, body.permissions, &principal).await.map(drop)
 }
 
 /// `DELETE /user/{id}/permission`: takes permissions away.
@@ -70,12 +70,18 @@ pub(super) async fn revoke(
     Json(body): Json<Permissions>,
 ) -> Result<(), Problem> {
     principal.require("users-write")?;
-    store.access().revoke(number(id), body.permissions, &principal).await.map(drop)
+    store.access().revoke(number(id)?, body.permissions, &principal).await.map(drop)
 }
 
 /// Beyond what the database holds there is nobody.
-fn number(id: u64) -> i64 {
-    i64::try_from(id).unwrap_or(i64::MAX)
+fn number(id: u64) -> Result<i64, Problem> {
+    i64::try_from(id).map_err(|_| {
+        Problem::new(
+            StatusCode::NOT_FOUND,
+            "person_not_found",
+            format!("there is no person with the number {id}"),
+        )
+    })
 }
 
 fn describe(store: &Store, person: &Person) -> Value {

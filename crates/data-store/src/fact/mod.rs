@@ -13,8 +13,8 @@ use service::problem::Problem;
 
 pub use self::{
     read::{
-        Change, Fact, Facts, Page, Version, all, any_expired, changes, history, identities,
-        identity, one, page,
+        CHANGES_AT_ONCE, Change, Fact, Facts, Page, Version, all, any_expired, changes, history,
+        identities, identity, one, page,
     },
     write::{Condition, Context, Value, after_restore, delete, erase, expire, merge, purge, put},
 };
@@ -31,6 +31,11 @@ pub const HORIZON: &str = "horizon";
 pub const MAX_VALUE: usize = 64 << 10;
 /// How many facts an identity may have.
 pub const MAX_FACTS: i64 = 1_000;
+/// Values that are longer than this have at most [`MAX_LONG`] bytes together in an identity, so that
+/// clients can take the facts of each identity as a whole.
+pub const LONG: i64 = 4 << 10;
+/// How many bytes an identity has at most in values that are longer than [`LONG`].
+pub const MAX_LONG: i64 = 4 << 20;
 /// How many versions of a fact are kept.
 pub const VERSIONS: i64 = 100;
 

@@ -35,8 +35,20 @@ pub struct Facts {
     pub sequence: i64,
 }
 
+/// The longest page of identities with their facts, in bytes of their keys and values. A client
+/// takes it even where each of them is written as six in JSON.
+const MAX_PAGE: i64 = 8 << 20;
+
 /// Identities with their facts.
-pub type Page = BTreeMap<String, BTreeMap<String, String>>;
+#[derive(Clone, Debug)]
+pub struct Page {
+    /// The facts by identity and key.
+    pub facts: BTreeMap<String, BTreeMap<String, String>>,
+    /// The last of these identities, if there may be more.
+    pub next: Option<String>,
+    /// The number up to which they contain every change.
+    pub sequence: i64,
+}
 
 /// A version of a fact.
 #[derive(Clone, Debug, Serialize)]
@@ -140,7 +152,8 @@ pub fn identities(
     sql.query(sql::IDENTITIES, &params, |row| row.text(0))
 }
 
-/// A page of identities with their facts, and the number up to which it contains every change.
+/// A page of identities with their facts: as [`identities`], but fewer than `limit` if their facts
+/// are long together.
 ///
 /// # Errors
 ///
@@ -151,19 +164,32 @@ pub fn page(
     after: &str,
     limit: i64,
     now: i64,
-) -> Result<(Page, i64), StorageError> {
-    let names = identities(sql, prefix, after, limit, now)?;
-    let mut page = Page::new();
-    if let Some(last) = names.last() {
+) -> Result<Page, StorageError> {
+    let end = name::after_prefix(prefix);
+    let params = [after.into(), prefix.into(), (&end).into(), now.into(), limit.into()];
+    let mut found = sql.query(sql::SIZES, &params, |row| Ok((row.text(0)?, row.int(1)?)))?;
+    let mut total = 0;
+    // The first is on the page however long its facts are, so that the next page is another.
+    let fitting = found.iter().take_while(|(_, size)| {
+        let is_first = total == 0;
+        total += size;
+        is_first || total <= MAX_PAGE
+    });
+    let fitting = fitting.count();
+    let may_be_more = fitting < found.len() || i64::try_from(found.len()) == Ok(limit);
+    found.truncate(fitting);
+    let last = found.pop().map(|(identity, _)| identity);
+    let mut facts: BTreeMap<String, BTreeMap<_, _>> = BTreeMap::new();
+    if let Some(last) = &last {
         let params = [after.into(), prefix.into(), last.into(), now.into()];
         let rows = sql.query(sql::OF_IDENTITIES, &params, |row| {
             Ok((row.text(0)?, row.text(1)?, row.text(2)?))
         })?;
         for (identity, key, value) in rows {
-            page.entry(identity).or_default().insert(key, value);
+            facts.entry(identity).or_default().insert(key, value);
         }
     }
-    Ok((page, sql.last(CHANGES)?))
+    Ok(Page { facts, next: last.filter(|_| may_be_more), sequence: sql.last(CHANGES)? })
 }
 
 /// Versions of a fact before `before`, the newest first.
@@ -199,13 +225,16 @@ pub fn any_expired(sql: &mut Sql<'_>, now: i64) -> Result<bool, StorageError> {
     Ok(first.is_some())
 }
 
-/// Changes after a number, in order, at most `limit`.
+/// How many changes are read at a time: their values have at most 8 MiB together.
+pub const CHANGES_AT_ONCE: i64 = 128;
+
+/// Changes after a number, in order, at most [`CHANGES_AT_ONCE`].
 ///
 /// # Errors
 ///
 /// The database fails.
-pub fn changes(sql: &mut Sql<'_>, after: i64, limit: i64) -> Result<Vec<Change>, StorageError> {
-    sql.query(sql::CHANGES, &[after.into(), limit.into()], |row| {
+pub fn changes(sql: &mut Sql<'_>, after: i64) -> Result<Vec<Change>, StorageError> {
+    sql.query(sql::CHANGES, &[after.into(), CHANGES_AT_ONCE.into()], |row| {
         let fact = match row.optional_text(2)? {
             Some(key) => Some((key, row.optional_text(3)?, row.int(4)?)),
             None => None,

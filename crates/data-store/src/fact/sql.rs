@@ -11,6 +11,12 @@ service::statements! {
         WHERE identity > ?1 AND identity >= ?2 AND identity < ?3
             AND (expires IS NULL OR expires > ?4)
         ORDER BY identity LIMIT ?5";
+    SIZES = "SELECT identity, sum(octet_length(name) + octet_length(value)) FROM fact
+        WHERE identity > ?1 AND identity >= ?2 AND identity < ?3
+            AND (expires IS NULL OR expires > ?4)
+        GROUP BY identity ORDER BY identity LIMIT ?5";
+    LONG = "SELECT sum(octet_length(value)) FROM fact
+        WHERE identity = ?1 AND name <> ?2 AND octet_length(value) > CAST(?3 AS BIGINT)";
     OF_IDENTITIES = "SELECT identity, name, value FROM fact
         WHERE identity > ?1 AND identity >= ?2 AND identity <= ?3
             AND (expires IS NULL OR expires > ?4)

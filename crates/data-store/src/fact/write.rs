@@ -10,7 +10,7 @@ use service::{
 };
 
 use super::{
-    CHANGES, MAX_FACTS, VERSIONS, check_value, precondition_failed,
+    CHANGES, LONG, MAX_FACTS, MAX_LONG, VERSIONS, check_value, precondition_failed,
     read::{self, stored},
     sql,
 };
@@ -44,30 +44,27 @@ pub struct Value {
     pub expires: Option<i64>,
 }
 
-/// What must hold for a change to be made.
+/// What must hold for a change to be made. The entity tag of a fact or a secret is the number of
+/// its last change.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Condition {
+pub enum Condition<Tag = i64> {
     /// Nothing.
     #[default]
     None,
-    /// The fact must not exist.
+    /// What is written must not exist.
     Absent,
-    /// The fact must exist.
+    /// It must exist.
     Present,
-    /// The last change of the fact must have one of these numbers.
-    Changes(Vec<i64>),
+    /// It must have one of these entity tags.
+    Tags(Vec<Tag>),
 }
 
-impl Condition {
-    fn check(&self, current: Option<&read::Fact>) -> Result<(), Problem> {
-        self.check_change(current.map(|it| it.change))
-    }
-
-    /// Checks the condition for something whose last change has this number, if it exists.
-    pub(crate) fn check_change(&self, current: Option<i64>) -> Result<(), Problem> {
+impl<Tag: PartialEq> Condition<Tag> {
+    /// Checks the condition for something that has this entity tag, if it exists.
+    pub(crate) fn check(&self, current: Option<&Tag>) -> Result<(), Problem> {
         let holds = match (self, current) {
             (Self::None, _) | (Self::Absent, None) | (Self::Present, Some(_)) => true,
-            (Self::Changes(allowed), Some(change)) => allowed.contains(&change),
+            (Self::Tags(allowed), Some(tag)) => allowed.contains(tag),
             _ => false,
         };
         if holds { Ok(()) } else { Err(precondition_failed()) }
@@ -94,7 +91,7 @@ pub fn put(
     }
     let stored = stored(sql, identity, key)?;
     let current = stored.as_ref().filter(|it| it.expires.is_none_or(|at| at > context.now));
-    condition.check(current)?;
+    condition.check(current.map(|it| &it.change))?;
     if let Some(current) = current
         && current.value == new.value
         && current.expires == new.expires
@@ -109,6 +106,7 @@ pub fn put(
             )));
         }
     }
+    check_long(sql, identity, key, new, stored.as_ref())?;
     let (version, change) = add_version(sql, context, identity, key, Some(&new.value))?;
     let params = [
         identity.into(),
@@ -121,6 +119,31 @@ pub fn put(
     sql.execute(sql::UPSERT, &params)?;
     audit::record(sql, &context.actor, "fact.write", &format!("{identity}/{key}"))?;
     Ok(change)
+}
+
+/// Checks that an identity has not too much in long values.
+fn check_long(
+    sql: &mut Sql<'_>,
+    identity: &str,
+    key: &str,
+    new: &Value,
+    stored: Option<&read::Fact>,
+) -> Result<(), Problem> {
+    let length = |value: &str| i64::try_from(value.len()).unwrap_or(i64::MAX);
+    let before = stored.map_or(0, |it| length(&it.value));
+    let after = length(&new.value);
+    if after <= LONG.max(before) {
+        return Ok(());
+    }
+    let params = [identity.into(), key.into(), LONG.into()];
+    let others = sql.query_one(sql::LONG, &params, |row| row.optional_int(0))?.flatten();
+    if others.unwrap_or(0) + after <= MAX_LONG {
+        return Ok(());
+    }
+    Err(Problem::invalid(format!(
+        "the values of the identity that are longer than {LONG} bytes would have more than \
+         {MAX_LONG} bytes together, which is not allowed"
+    )))
 }
 
 /// Removes a fact, if it exists.
@@ -136,7 +159,7 @@ pub fn delete(
     condition: &Condition,
 ) -> Result<(), Problem> {
     let current = read::one(sql, identity, key, context.now)?;
-    condition.check(current.as_ref())?;
+    condition.check(current.as_ref().map(|it| &it.change))?;
     if current.is_some() {
         remove(sql, context, identity, key)?;
         audit::record(sql, &context.actor, "fact.delete", &format!("{identity}/{key}"))?;
@@ -144,7 +167,8 @@ pub fn delete(
     Ok(())
 }
 
-/// Writes and removes facts of an identity: `None` removes.
+/// Writes and removes facts of an identity: `None` removes. A fact that expires keeps its expiry,
+/// which a merge cannot name.
 ///
 /// # Errors
 ///
@@ -158,9 +182,8 @@ pub fn merge(
     for (key, value) in patch {
         match value {
             Some(value) => {
-                // A merge leaves an expiry as it is, so that the same value is no change.
                 let current = read::one(sql, identity, key, context.now)?;
-                let expires = current.filter(|it| it.value == *value).and_then(|it| it.expires);
+                let expires = current.and_then(|it| it.expires);
                 let new = Value { value: value.clone(), expires };
                 put(sql, context, identity, key, &new, &Condition::None)?;
             }

@@ -152,7 +152,7 @@ impl Hub {
         let mut register = self.lock();
         let entry = register.entries.get(&id)?;
         let Interest::Identities(identities) = &entry.interest else { return None };
-        if entry.principal.name() != principal.name() {
+        if !entry.principal.is(principal) {
             return None;
         }
         let mut identities = identities.clone();

@@ -11,9 +11,6 @@ use tokio::sync::Notify;
 use super::{Event, Hub};
 use crate::fact;
 
-/// How many changes are read at a time.
-const PAGE: i64 = 1_000;
-
 /// How often the database is asked without a hint: a change of another replica, or of a
 /// command on the same file, is noticed after at most so long.
 const POLL: Duration = Duration::from_millis(500);
@@ -45,10 +42,14 @@ pub async fn tail(
                 }
                 last_version = version;
                 access.refresh(version);
-                if let Some(last) = changes.last() {
-                    let last = last.number;
-                    note(&changes);
-                    hub.publish(changes.iter().map(Event::from).collect(), last);
+                let is_full = i64::try_from(changes.len()) == Ok(fact::CHANGES_AT_ONCE);
+                let last = changes.last().map(|it| it.number).filter(|_| is_full);
+                note(&changes);
+                // Numbers that no fact has are those of secrets: without a full page, there is
+                // nothing more up to the number that was read with it.
+                let up_to = last.unwrap_or(sequence);
+                hub.publish(changes.iter().map(Event::from).collect(), up_to);
+                if is_full {
                     continue;
                 }
             }
@@ -67,7 +68,7 @@ pub async fn tail(
 /// What was read at one moment.
 struct State {
     changes: Vec<fact::Change>,
-    /// The number of the last change.
+    /// The number of the last change of a fact or a secret.
     sequence: i64,
     /// The number of the last change of tokens, people or permissions.
     version: i64,
@@ -75,7 +76,7 @@ struct State {
 
 async fn read(storage: &Storage, after: i64) -> Result<State, StorageError> {
     let read = storage.read(move |sql| {
-        let changes = fact::changes(sql, after, PAGE)?;
+        let changes = fact::changes(sql, after)?;
         let (sequence, version) = (sql.last(fact::CHANGES)?, sql.last("access")?);
         Ok(State { changes, sequence, version })
     });

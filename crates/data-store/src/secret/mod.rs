@@ -104,7 +104,7 @@ pub fn put(
     condition: &Condition,
 ) -> Result<i64, Problem> {
     let current = last_change(sql, identity, name)?;
-    condition.check_change(current)?;
+    condition.check(current.as_ref())?;
     if current.is_none() {
         let count = sql.query_one(sql::COUNT, &[identity.into()], |row| row.int(0))?;
         if count.is_some_and(|it| it >= MAX_FACTS) {
@@ -141,7 +141,7 @@ pub fn delete(
 ) -> Result<(), Problem> {
     exists(sql, identity)?;
     let current = last_change(sql, identity, name)?;
-    condition.check_change(current)?;
+    condition.check(current.as_ref())?;
     if current.is_some() {
         sql.execute(sql::DELETE, &[identity.into(), name.into()])?;
         audit::record(sql, &context.actor, "secret.delete", &format!("{identity}/{name}"))?;

@@ -66,7 +66,7 @@ pub(super) async fn list(
     visit: Visit,
     Params(wanted): Params<Wanted>,
 ) -> Result<Response, Problem> {
-    visit.principal.require("admin")?;
+    visit.principal.require_for_all("admin")?;
     let mut errors = Errors::default();
     let since = errors.check("since", moment(&wanted.since))?.flatten();
     let until = errors.check("until", moment(&wanted.until))?.flatten();

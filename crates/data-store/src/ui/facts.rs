@@ -95,7 +95,7 @@ pub(super) async fn edit(
     if edit.errors.is_empty() {
         let (of, name) = (identity.clone(), key.clone());
         let value = Value { value, expires: at };
-        let condition = Condition::Changes(vec![change]);
+        let condition = Condition::Tags(vec![change]);
         let written = store.write(vec![identity.clone()], move |sql| {
             fact::put(sql, &context, &of, &name, &value, &condition)
         });

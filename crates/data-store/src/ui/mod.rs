@@ -23,7 +23,6 @@ mod users;
 use axum::{
     Router,
     extract::{DefaultBodyLimit, FromRef},
-    http::StatusCode,
     middleware::from_fn_with_state,
     response::Redirect,
     routing::{any, get, post},
@@ -34,7 +33,7 @@ use service::{
     problem::Problem,
 };
 
-use crate::{secret::MAX_SECRET, store::Store};
+use crate::{api, secret::MAX_SECRET, store::Store};
 
 /// The name of the service on its pages.
 pub const NAME: &str = "FlagOps store";
@@ -86,7 +85,7 @@ pub fn router(store: Store) -> Router {
         .route("/ui/users/{id}/remove", post(users::remove))
         .route("/ui/audit", get(audit::list))
         .route("/ui/streams", get(streams::list))
-        .route("/ui/{*path}", any(nothing))
+        .route("/ui/{*path}", any(api::nothing))
         .layer(DefaultBodyLimit::max(MAX_FORM))
         .layer(from_fn_with_state((store.access().clone(), &SITE), page::finish));
     Router::new()
@@ -94,10 +93,6 @@ pub fn router(store: Store) -> Router {
         .merge(pages)
         .merge(page::assets())
         .with_state(store)
-}
-
-async fn nothing() -> Problem {
-    Problem::new(StatusCode::NOT_FOUND, "path_not_found", "there is no such page")
 }
 
 /// The path of an identity's page.
@@ -127,7 +122,7 @@ fn moment(text: &str) -> Result<Option<i64>, Problem> {
     let Some(text) = filled(text) else { return Ok(None) };
     let text = if text.contains('T') { text } else { format!("{text}T00:00") };
     let time = service::time::parse(&format!("{text}Z"));
-    time.map(Some).ok_or_else(|| Problem::invalid("expected a date and a time"))
+    time.map(Some).ok_or_else(|| Problem::invalid("expected a date and a time before 9999-12-31"))
 }
 
 #[cfg(test)]

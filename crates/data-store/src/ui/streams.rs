@@ -54,7 +54,7 @@ struct Streams {
 
 /// `GET /ui/streams`: who is connected to this replica.
 pub(super) async fn list(State(store): State<Store>, visit: Visit) -> Result<Response, Problem> {
-    visit.principal.require("admin")?;
+    visit.principal.require_for_all("admin")?;
     let rows = store.hub().subscribers().into_iter().map(Row::from).collect();
     let is_one_of_several = matches!(store.storage().database(), Database::Postgres(_));
     page::html(&Streams { frame: visit.frame, rows, is_one_of_several })

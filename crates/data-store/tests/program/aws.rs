@@ -1,5 +1,6 @@
 //! Secrets in AWS Secrets Manager, as moto speaks it.
 
+use axum::{body::Bytes, http::HeaderMap};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use testing::{Moto, Postgres};
@@ -186,6 +187,50 @@ async fn d16_a_write_restores_an_identity_that_will_be_deleted() {
     let name = json!({ "SecretId": "flagops-secret-acme" });
     let (_, described) = call(&moto, "DescribeSecret", name).await;
     assert!(described.get("DeletedDate").is_none_or(Value::is_null), "{described}");
+}
+
+/// Passes calls on to moto, except that one action fails, which moto cannot be made to do.
+async fn failing(moto: &Moto, action: &'static str) -> String {
+    let url = moto.url();
+    let pass = move |headers: HeaderMap, body: Bytes| {
+        let url = url.clone();
+        async move {
+            let target = headers["x-amz-target"].to_str().unwrap();
+            if target.ends_with(action) {
+                let error = json!({ "__type": "LimitExceededException", "message": "no" });
+                return (StatusCode::BAD_REQUEST, error.to_string());
+            }
+            let request = client().post(url).body(body);
+            let names = ["content-type", "x-amz-target", "authorization"];
+            let request = names.iter().fold(request, |it, name| it.header(*name, &headers[*name]));
+            let response = request.send().await.unwrap();
+            (response.status(), response.text().await.unwrap())
+        }
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let router = axum::Router::new().fallback(pass);
+    tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+    format!("http://{address}")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn secrets_that_were_erased_stay_so_when_new_ones_cannot_be_stored() {
+    let (moto, program, server) = start!();
+    server.set("/api/secret/acme/old", "1").await;
+    assert_eq!(server.delete("/api/identity/acme").await.status(), 200);
+    let broken = failing(&moto, "PutSecretValue").await;
+    let program = program.with("AWS_ENDPOINT_URL", &broken);
+    let other = program.serve_under(&[], &server.token);
+    let response = other.put("/api/secret/acme/new", "2").await;
+    let code = problem(response, StatusCode::INTERNAL_SERVER_ERROR).await;
+    assert_eq!(code, "secrets_rejected");
+    problem(server.get("/api/secret/acme").await, StatusCode::NOT_FOUND).await;
+    let name = json!({ "SecretId": "flagops-secret-acme" });
+    let (_, described) = call(&moto, "DescribeSecret", name).await;
+    assert!(described["DeletedDate"].is_number(), "{described}");
+    server.set("/api/secret/acme/new", "2").await;
+    assert_eq!(server.json("/api/secret/acme").await, json!({ "new": "2" }));
 }
 
 #[tokio::test]

@@ -182,3 +182,13 @@ async fn d13_d14_each_key_is_read_by_its_name() {
     }
     assert_eq!(server.get("/api/fact/c").await.status(), StatusCode::NOT_FOUND);
 }
+
+#[test]
+fn a_url_that_is_none_is_rejected_with_what_is_expected() {
+    for url in ["foo", "http://user:hush@redis.internal"] {
+        let ran = Program::new().run(&["import", url]);
+        assert_eq!(ran.code, 1, "{ran:?}");
+        assert!(ran.err.contains("expected redis://"), "{ran:?}");
+        assert!(!ran.err.contains("hush"), "{ran:?}");
+    }
+}

@@ -26,8 +26,10 @@ async fn d37_each_path_needs_its_permissions() {
             match method.as_str() {
                 "PATCH" => request = request.body("{}"),
                 "DELETE" if path.ends_with("/permission") => request = request.body("{}"),
-                "PUT" => request = request.body("{\"value\":\"v\",\"identities\":[]}"),
-                "POST" if path == "/api/changes" => request = request.body("{\"identities\":[]}"),
+                "PUT" | "POST" if path.starts_with("/api/changes") => {
+                    request = request.body("{\"identities\":[]}");
+                }
+                "PUT" => request = request.body("{\"value\":\"v\"}"),
                 "POST" => request = request.body("{\"name\":\"n\",\"permissions\":[]}"),
                 _ => {}
             }
@@ -93,6 +95,21 @@ async fn a_token_is_limited_to_its_prefixes() {
     }
     let new = json!({ "name": "x", "permissions": ["facts-read"], "prefixes": ["eu-1"] });
     assert_eq!(send(Method::POST, "/api/token", new).await.status(), StatusCode::CREATED);
+}
+
+#[tokio::test]
+async fn a_token_that_is_limited_to_prefixes_sees_neither_audit_nor_streams() {
+    let store = crate::support::store().await;
+    store.fact("us-1", "k", "v").await;
+    let limited = store.token(&["admin"], Some(&["eu-"])).await;
+    let admin = store.token(&["admin"], None).await;
+    for path in ["/api/audit", "/ui/audit", "/ui/streams"] {
+        let status = async |token: &str| {
+            store.request_with(token, Method::GET, path).send().await.unwrap().status()
+        };
+        assert_eq!(status(&limited).await, StatusCode::FORBIDDEN, "{path}");
+        assert_eq!(status(&admin).await, StatusCode::OK, "{path}");
+    }
 }
 
 #[tokio::test]

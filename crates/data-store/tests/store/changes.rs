@@ -71,10 +71,78 @@ async fn a_subscriber_changes_its_identities_while_it_is_connected() {
         store.fact(identity, "k", "w").await;
     }
     assert_eq!(stream.expect("change").await.data["identity"], "c");
-    let other = store.token(&["facts-read"], None).await;
-    drop(other);
     let unknown = store.put("/api/changes/999", json!({ "identities": [] })).await;
     assert_eq!(problem(unknown, StatusCode::NOT_FOUND).await, "stream_not_found");
+}
+
+#[tokio::test]
+async fn nobody_else_changes_the_identities_of_a_stream() {
+    let store = store().await;
+    let mut stream = store.stream("/api/changes?identity=a", None).await;
+    let id = stream.expect("ready").await.data["stream"].as_str().unwrap().to_owned();
+    // These have the name of the one that opened it.
+    let reader = store.token(&["admin"], None).await;
+    let writer = store.token(&["secrets-write"], None).await;
+    for (token, status) in [(reader, StatusCode::NOT_FOUND), (writer, StatusCode::FORBIDDEN)] {
+        for (method, body) in [
+            (Method::PUT, json!({ "identities": ["b"] })),
+            (Method::PATCH, json!({ "add": ["b"], "remove": ["a"] })),
+        ] {
+            let request = store.request_with(&token, method, &format!("/api/changes/{id}"));
+            problem(request.json(&body).send().await.unwrap(), status).await;
+        }
+    }
+    for identity in ["b", "a"] {
+        store.fact(identity, "k", "v").await;
+    }
+    assert_eq!(stream.expect("change").await.data["identity"], "a");
+}
+
+#[tokio::test]
+async fn a_stream_begins_at_the_number_of_a_read_whatever_had_that_number() {
+    for store in stores().await {
+        store.fact("a", "k", "1").await;
+        for round in 0..3 {
+            // Their numbers are of the same sequence, and no fact has them.
+            assert_eq!(store.put("/api/secret/a/k", json!({ "value": "v" })).await.status(), 200);
+            let read = store.get("/api/fact/a").await;
+            let sequence = read.headers()["flagops-sequence"].to_str().unwrap().to_owned();
+            let mut stream = store.stream("/api/changes", Some(&sequence)).await;
+            stream.expect("ready").await;
+            store.fact("a", "k", &format!("after {round}")).await;
+            assert_eq!(stream.expect("change").await.data["value"], format!("after {round}"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_missed_too_many_bytes_is_told_to_read_anew() {
+    for store in stores().await {
+        store.fact("b", "k", "first").await;
+        let value = "x".repeat(60_000);
+        for identity in ["a-1", "a-2", "a-3"] {
+            let facts = (0..60).map(|it| (format!("k{it}"), json!(value)));
+            let facts: serde_json::Map<_, _> = facts.collect();
+            let written = store.patch(&format!("/api/fact/{identity}"), facts.into()).await;
+            assert_eq!(written.status(), 200);
+        }
+        store.fact("b", "k", "last").await;
+        let mut stream = store.stream("/api/changes", Some("1")).await;
+        stream.expect("ready").await;
+        stream.expect("reset").await;
+        // What others missed does not matter.
+        let mut stream = store.stream("/api/changes?prefix=b", Some("1")).await;
+        assert_eq!(stream.expect("ready").await.id, Some(1));
+        assert_eq!(stream.expect("change").await.data["value"], "last");
+        // And what is not too much is repeated in full.
+        let mut stream = store.stream("/api/changes?prefix=a-2", Some("1")).await;
+        stream.expect("ready").await;
+        for number in 0..60 {
+            assert_eq!(stream.expect("change").await.data["identity"], "a-2", "{number}");
+        }
+        store.fact("a-2", "k", "v").await;
+        assert_eq!(stream.expect("change").await.data["value"], "v");
+    }
 }
 
 #[tokio::test]

@@ -60,17 +60,71 @@ async fn a_merge_may_demand_all_facts_as_they_were_read() {
 }
 
 #[tokio::test]
+async fn a_merge_may_demand_that_there_are_facts_or_none() {
+    for store in stores().await {
+        let merge = |conditions: &[(&'static str, &'static str)]| {
+            let request = store.request(Method::PATCH, "/api/fact/c0");
+            let request =
+                conditions.iter().fold(request, |it, (name, value)| it.header(*name, *value));
+            request.json(&json!({ "tier": conditions.len().to_string() })).send()
+        };
+        let absent = [("if-none-match", "*")];
+        let gone = merge(&[("if-match", "*")]).await.unwrap();
+        problem(gone, StatusCode::PRECONDITION_FAILED).await;
+        assert_eq!(merge(&absent).await.unwrap().status(), 200);
+        store.fact("c0", "tier", "gold").await;
+        problem(merge(&absent).await.unwrap(), StatusCode::PRECONDITION_FAILED).await;
+        for conditions in [
+            &[("if-none-match", "\"1\"")][..],
+            &[("if-none-match", "*"), ("if-match", "*")],
+            &[("if-unmodified-since", "Fri, 31 Jan 2025 12:00:00 GMT")],
+        ] {
+            problem(merge(conditions).await.unwrap(), StatusCode::BAD_REQUEST).await;
+        }
+        assert_eq!(store.json("/api/fact/c0").await, json!({ "tier": "gold" }));
+        assert_eq!(merge(&[("if-match", "*")]).await.unwrap().status(), 200);
+    }
+}
+
+#[tokio::test]
+async fn a_write_rejects_a_condition_that_it_does_not_support() {
+    let store = crate::support::store().await;
+    store.fact("c0", "tier", "gold").await;
+    for (method, path, body) in [
+        (Method::PATCH, "/api/fact", json!({ "c0": { "tier": "free" } })),
+        (Method::PATCH, "/fact", json!({ "c0": { "tier": "free" } })),
+        (Method::DELETE, "/api/identity/c0", json!({})),
+        (Method::POST, "/api/token", json!({ "name": "x", "permissions": ["admin"] })),
+    ] {
+        for (name, value) in [
+            ("if-match", "\"1\""),
+            ("if-none-match", "*"),
+            ("if-unmodified-since", "Fri, 31 Jan 2025 12:00:00 GMT"),
+        ] {
+            let request = store.request(method.clone(), path).header(name, value).json(&body);
+            problem(request.send().await.unwrap(), StatusCode::BAD_REQUEST).await;
+        }
+    }
+    let put = store.request(Method::PUT, FACT).header("if-modified-since", "x");
+    let put = put.json(&json!({ "value": "free" })).send().await.unwrap();
+    problem(put, StatusCode::BAD_REQUEST).await;
+    assert_eq!(store.json(FACT).await, json!({ "tier": "gold" }));
+}
+
+#[tokio::test]
 async fn a_read_of_what_is_known_has_no_body() {
     for store in stores().await {
         store.fact("c0", "tier", "gold").await;
-        let tag = store.get("/api/fact/c0").await.headers()["etag"].clone();
-        let get =
-            || store.request(Method::GET, "/api/fact/c0").header("if-none-match", &tag).send();
-        let known = get().await.unwrap();
-        assert_eq!(known.status(), StatusCode::NOT_MODIFIED);
-        assert!(known.text().await.unwrap().is_empty());
-        store.fact("c0", "tier", "free").await;
-        assert_eq!(get().await.unwrap().status(), 200);
+        for path in ["/api/fact/c0", FACT] {
+            let tag = store.get(path).await.headers()["etag"].clone();
+            let get = || store.request(Method::GET, path).header("if-none-match", &tag).send();
+            let known = get().await.unwrap();
+            assert_eq!(known.status(), StatusCode::NOT_MODIFIED, "{path}");
+            assert_eq!(known.headers()["etag"], tag);
+            assert!(known.text().await.unwrap().is_empty());
+            store.fact("c0", "tier", &format!("not as in {path}")).await;
+            assert_eq!(get().await.unwrap().status(), 200, "{path}");
+        }
     }
 }
 

@@ -179,6 +179,33 @@ async fn d23_every_error_says_what_is_wrong() {
 }
 
 #[tokio::test]
+async fn a_slash_at_the_end_of_a_path_leads_to_the_path_without_it() {
+    let store = store().await;
+    let client = crate::http::builder().redirect(reqwest::redirect::Policy::none());
+    let client = client.build().unwrap();
+    for (path, location) in [
+        ("/ui/", "/ui"),
+        ("/ui/audit/?actor=a", "/ui/audit?actor=a"),
+        ("/api/fact/", "/api/fact"),
+        ("/api/fact/a%2Fb//?limit=1", "/api/fact/a%2Fb?limit=1"),
+        ("/fact/c0/k/", "/fact/c0/k"),
+    ] {
+        let request = client.get(format!("{}{path}", store.url)).bearer_auth(&store.admin);
+        let response = request.send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::MOVED_PERMANENTLY, "{path}");
+        assert_eq!(response.headers()["location"], location);
+    }
+    // Nowhere else, and only what is read.
+    for (method, path) in
+        [(Method::GET, "//example.com/"), (Method::GET, "/"), (Method::PUT, "/api/fact/c0/k/")]
+    {
+        let request = client.request(method, format!("{}{path}", store.url));
+        let response = request.bearer_auth(&store.admin).send().await.unwrap();
+        assert_ne!(response.status(), StatusCode::MOVED_PERMANENTLY, "{path}");
+    }
+}
+
+#[tokio::test]
 async fn d25_an_unknown_permission_is_400() {
     let store = store().await;
     let body = json!({ "name": "x", "permissions": ["facts-raed"] });

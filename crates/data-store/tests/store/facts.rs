@@ -187,3 +187,110 @@ async fn a_bulk_write_is_made_whole_or_not_at_all() {
         assert_eq!(store.json("/api/fact").await, all);
     }
 }
+
+#[tokio::test]
+async fn a_merge_keeps_the_expiry_that_a_write_replaces() {
+    for store in stores().await {
+        let body = json!({ "value": "gold", "expires_in": 3_600 });
+        assert_eq!(store.put("/api/fact/c0/trial", body).await.status(), 200);
+        let expires = async || {
+            let fact = store.get("/api/fact/c0/trial").await;
+            fact.headers().get("flagops-expires").cloned()
+        };
+        let first = expires().await.unwrap();
+        for (path, patch) in [
+            ("/api/fact/c0", json!({ "trial": "silver" })),
+            ("/api/fact", json!({ "c0": { "trial": "free", "other": "v" } })),
+        ] {
+            assert_eq!(store.patch(path, patch).await.status(), 200);
+            assert_eq!(expires().await.as_ref(), Some(&first), "{path}");
+        }
+        let facts = store.json("/api/fact/c0").await;
+        assert_eq!(facts, json!({ "trial": "free", "other": "v" }));
+        let other = store.get("/api/fact/c0/other").await;
+        assert!(!other.headers().contains_key("flagops-expires"));
+        store.fact("c0", "trial", "free").await;
+        assert_eq!(expires().await, None);
+    }
+}
+
+#[tokio::test]
+async fn a_page_of_facts_ends_before_it_is_too_long_for_a_client() {
+    for store in stores().await {
+        for identity in ["a", "b", "c"] {
+            let value = format!("{identity}{}", "\u{1}".repeat(60_000));
+            for first in [0, 10, 20, 30, 40, 50] {
+                let keys = (first..first + 10).map(|it| format!("k{it}"));
+                let facts: Value = keys.map(|key| (key, json!(value))).collect();
+                let written = store.patch("/api/fact", json!({ identity: facts })).await;
+                assert_eq!(written.status(), 200);
+            }
+        }
+        let (mut pages, mut seen, mut after) = (0, Vec::new(), String::new());
+        loop {
+            let page = store.get(&format!("/api/fact?after={after}")).await.text().await.unwrap();
+            // Each of these bytes is written as six.
+            assert!(page.len() < 6 * (8 << 20), "{}", page.len());
+            let page: Value = serde_json::from_str(&page).unwrap();
+            for (identity, facts) in page["facts"].as_object().unwrap() {
+                assert_eq!(facts.as_object().unwrap().len(), 60);
+                seen.push(identity.clone());
+            }
+            pages += 1;
+            let Some(next) = page["next"].as_str() else { break };
+            next.clone_into(&mut after);
+        }
+        assert_eq!((pages, seen), (2, ["a", "b", "c"].map(str::to_owned).to_vec()));
+    }
+}
+
+#[tokio::test]
+async fn the_long_values_of_an_identity_have_a_bound_together() {
+    for store in stores().await {
+        let facts = |length: usize| -> Value {
+            (0..60).map(|it| (format!("k{it}"), json!("x".repeat(length)))).collect()
+        };
+        assert_eq!(store.patch("/api/fact/c0", facts(60_000)).await.status(), 200);
+        assert_eq!(store.patch("/api/fact/c0", facts(65_536)).await.status(), 200);
+        for number in 0..4 {
+            store.fact("c0", &format!("more{number}"), &"x".repeat(65_536)).await;
+        }
+        let long = store.put("/api/fact/c0/k", json!({ "value": "x".repeat(4_097) })).await;
+        problem(long, StatusCode::BAD_REQUEST).await;
+        // Short ones are allowed, and so is what makes room.
+        store.fact("c0", "k", &"x".repeat(4_096)).await;
+        store.fact("c0", "k0", &"x".repeat(60_000)).await;
+        store.fact("c0", "k", &"x".repeat(4_097)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_time_that_is_too_late_is_rejected_with_the_last_one() {
+    let store = store().await;
+    let late = "9999-12-31T23:59:59Z";
+    let put = store.put("/api/fact/c0/k", json!({ "value": "v", "expires_at": late })).await;
+    let new = json!({ "name": "x", "permissions": ["admin"], "expires_at": late });
+    let post = store.request(Method::POST, "/api/token").json(&new).send().await.unwrap();
+    let audit = store.get(&format!("/api/audit?until={late}")).await;
+    for response in [put, post, audit] {
+        assert_eq!(response.status(), StatusCode::BAD_REQUEST);
+        let detail = response.json::<Value>().await.unwrap()["detail"].to_string();
+        assert!(detail.contains("9999-12-30T22:00:00Z") && detail.contains(late), "{detail}");
+    }
+    let last = json!({ "value": "v", "expires_at": "9999-12-30T22:00:00Z" });
+    assert_eq!(store.put("/api/fact/c0/k", last).await.status(), 200);
+}
+
+#[tokio::test]
+async fn a_query_that_is_not_utf_8_is_rejected() {
+    let store = store().await;
+    store.fact("\u{e4}", "k", "v").await;
+    for path in ["/api/identity?prefix", "/api/fact?after", "/api/changes?prefix", "/ui?q"] {
+        for bad in ["%ff", "a%C3", "%C3&limit=1"] {
+            let status = store.get(&format!("{path}={bad}")).await.status();
+            assert_eq!(status, StatusCode::BAD_REQUEST, "{path}={bad}");
+        }
+    }
+    let found = store.json("/api/fact?prefix=%C3%A4").await;
+    assert_eq!(found["facts"], json!({ "\u{e4}": { "k": "v" } }));
+}

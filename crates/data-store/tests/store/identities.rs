@@ -3,7 +3,7 @@
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::support::{problem, stores};
+use crate::support::{problem, store, stores};
 
 #[tokio::test]
 async fn identities_are_listed_with_what_they_have() {
@@ -91,6 +91,20 @@ async fn erasing_an_identity_erases_its_history_and_the_audit_keeps_that() {
         let audit = store.json("/api/audit?action=identity.erase").await;
         assert_eq!(audit["events"].as_array().unwrap().len(), 1);
     }
+}
+
+#[tokio::test]
+async fn a_list_of_all_identities_is_json_though_its_first_pages_are_hidden() {
+    let store = store().await;
+    let facts: Value = (0..10_000).map(|it| (format!("a{it:04}"), json!({ "k": "v" }))).collect();
+    assert_eq!(store.patch("/api/fact", facts).await.status(), 200);
+    store.fact("b", "k", "v").await;
+    let all = store.json("/api/identity").await;
+    assert_eq!(all["identities"].as_object().unwrap().len(), 10_001);
+    let token = store.token(&["facts-read"], Some(&["b"])).await;
+    let list = store.request_with(&token, Method::GET, "/api/identity").send().await.unwrap();
+    let list: Value = list.json().await.unwrap();
+    assert_eq!(list, json!({ "identities": { "b": { "facts": true } } }));
 }
 
 #[tokio::test]

@@ -109,7 +109,14 @@ async fn d39_a_number_that_nobody_has_is_404() {
     let folder = tempfile::tempdir().unwrap();
     let store = with_sign_in(&folder).await;
     for number in ["0", "7", "9223372036854775807", "9223372036854775808"] {
-        problem(store.get(&format!("/api/user/{number}")).await, StatusCode::NOT_FOUND).await;
+        let response = store.get(&format!("/api/user/{number}")).await;
+        assert_eq!(response.status(), StatusCode::NOT_FOUND);
+        let detail = response.json::<Value>().await.unwrap()["detail"].to_string();
+        assert!(detail.contains(&format!("number {number}\"")), "{detail}");
+        let revoked = store.delete(&format!("/api/token/{number}")).await;
+        assert_eq!(revoked.status(), StatusCode::NOT_FOUND);
+        let detail = revoked.json::<Value>().await.unwrap()["detail"].to_string();
+        assert!(detail.contains(&format!("number {number}\"")), "{detail}");
     }
     for number in ["-1", "x", "99999999999999999999999"] {
         problem(store.get(&format!("/api/user/{number}")).await, StatusCode::BAD_REQUEST).await;

@@ -159,7 +159,7 @@ impl Access {
 }
 
 /// How the audit names whoever runs a command on the machine of the service.
-const COMMAND: &str = "command";
+const COMMAND: &str = "command line";
 
 fn invite(
     sql: &mut Sql<'_>,

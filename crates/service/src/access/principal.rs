@@ -16,7 +16,7 @@ pub struct Permission {
 }
 
 /// What kind of principal it is, with its number.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Who {
     /// Whoever calls where authentication is switched off.
     Anyone,
@@ -76,6 +76,12 @@ impl Principal {
         matches!(self.who, Who::Anyone)
     }
 
+    /// Whether it is the same token or person, which a name does not prove: tokens may share one.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        self.who == other.who
+    }
+
     /// The number of the person, if it is one.
     #[must_use]
     pub fn person(&self) -> Option<i64> {
@@ -126,6 +132,19 @@ impl Principal {
             return Ok(());
         }
         Err(forbidden("the token is limited to other identities".to_owned()))
+    }
+
+    /// Demands a permission for all names, for something that is about all of them.
+    ///
+    /// # Errors
+    ///
+    /// 403 without it, or where the principal is limited to some names.
+    pub fn require_for_all(&self, permission: &str) -> Result<(), Problem> {
+        self.require(permission)?;
+        if self.prefixes.is_none() {
+            return Ok(());
+        }
+        Err(forbidden("this needs a token that is not limited to some identities".to_owned()))
     }
 
     /// Demands that it may hand out a token with these permissions and prefixes, or revoke it: the

@@ -27,7 +27,8 @@ pub const OPERATIONS: &[Operation] = &[
     },
     Operation {
         path: "/api/fact",
-        summary: "Lists identities with their facts",
+        summary: "Lists identities with their facts: a page ends when these have 8 MiB, and next says \
+                  where the following one begins",
         needs: &["facts-read"],
         takes: &["prefix", "after", "limit"],
         response: Some("FactsOfIdentities"),
@@ -36,7 +37,8 @@ pub const OPERATIONS: &[Operation] = &[
     Operation {
         method: "patch",
         path: "/api/fact",
-        summary: "Writes and removes facts of many identities, all or none",
+        summary: "Writes and removes facts of many identities, all or none; a fact that expires keeps \
+                  its expiry",
         needs: &["facts-write"],
         body: Some("Patches"),
         failures: &[413],
@@ -54,9 +56,9 @@ pub const OPERATIONS: &[Operation] = &[
     Operation {
         method: "patch",
         path: "/api/fact/{identity}",
-        summary: "Writes and removes facts of an identity",
+        summary: "Writes and removes facts of an identity; a fact that expires keeps its expiry",
         needs: &["facts-write"],
-        takes: &["If-Match"],
+        takes: &["If-Match", "If-None-Match"],
         body: Some("Patch"),
         failures: &[412, 413],
         ..GET
@@ -65,14 +67,15 @@ pub const OPERATIONS: &[Operation] = &[
         path: "/api/fact/{identity}/{key}",
         summary: "Reads a fact",
         needs: &["facts-read"],
+        takes: &["If-None-Match"],
         response: Some("Strings"),
-        failures: &[404],
+        failures: &[304, 404],
         ..GET
     },
     Operation {
         method: "put",
         path: "/api/fact/{identity}/{key}",
-        summary: "Writes a fact",
+        summary: "Writes a fact and its expiry",
         needs: &["facts-write"],
         takes: &["If-Match", "If-None-Match"],
         body: Some("NewFact"),
@@ -156,6 +159,7 @@ pub const OPERATIONS: &[Operation] = &[
         method: "put",
         path: "/api/changes/{stream}",
         summary: "Replaces the identities of an open stream",
+        needs: &["facts-read"],
         body: Some("StreamIdentities"),
         response: Some("Sequence"),
         failures: &[404, 413],
@@ -165,6 +169,7 @@ pub const OPERATIONS: &[Operation] = &[
         method: "patch",
         path: "/api/changes/{stream}",
         summary: "Adds identities to an open stream and removes some",
+        needs: &["facts-read"],
         body: Some("StreamAlteration"),
         response: Some("Sequence"),
         failures: &[404, 413],
@@ -238,7 +243,7 @@ pub const OPERATIONS: &[Operation] = &[
     },
     Operation {
         path: "/api/audit",
-        summary: "Lists who did what, the newest first",
+        summary: "Lists who did what, the newest first; not for a token that is limited to prefixes",
         needs: &["admin"],
         takes: &["before", "limit", "actor", "action", "subject", "since", "until"],
         response: Some("Audit"),
@@ -251,7 +256,8 @@ const API: Api = Api {
     name: "flagops-store",
     version: env!("CARGO_PKG_VERSION"),
     about: "Facts and secrets of deployments and customers for the rules of feature flags. \
-            /api/fact and /api/secret are served without /api too.",
+            /api/fact and /api/secret are served without /api too. A write rejects a condition \
+            that it does not support.",
     operations: OPERATIONS,
     schemas: schemas::all,
     parameter,

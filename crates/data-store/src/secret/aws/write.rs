@@ -32,10 +32,10 @@ use crate::{
 /// The longest object, in bytes.
 const MAX_OBJECT: usize = 64 << 10;
 
-/// How long a lease lasts, and how long its owner works at most: a call that was given up may
-/// still arrive for a while.
-const LEASE: Duration = Duration::from_secs(30);
-const WORK: Duration = Duration::from_secs(20);
+/// How long a lease lasts, and how long its owner works at most, which is enough for all calls of
+/// a change: a call that was given up may still arrive for a while.
+const LEASE: Duration = Duration::from_secs(45);
+const WORK: Duration = Duration::from_secs(35);
 /// How long a writer waits for its turn, and how often it asks for the lease of another replica.
 const WAIT: Duration = Duration::from_secs(15);
 const ASK: Duration = Duration::from_millis(25);
@@ -181,7 +181,7 @@ impl SecretsManager {
             State::Present(object) => object.secrets.get(name).map(|_| object.number()),
             State::Missing | State::Deleted => None,
         };
-        condition.check_change(current)?;
+        condition.check(current.as_ref())?;
         let mut secrets = match &state {
             State::Present(object) => object.secrets.clone(),
             // What was erased does not return with the new secret.
@@ -192,13 +192,27 @@ impl SecretsManager {
         match state {
             State::Missing => self.create(identity, text).await,
             State::Deleted => {
-                let restored =
-                    self.client.restore_secret().secret_id(escape(identity)).send().await;
-                restored.map_err(|error| failed("RestoreSecret", &error))?;
-                self.store(identity, text).await
+                let replaced = self.replace_deleted(identity, text).await;
+                if replaced.is_err() && self.delete(identity).await.is_err() {
+                    let name = escape(identity);
+                    tracing::error!(
+                        name,
+                        "erased secrets may be readable again in AWS Secrets Manager: erase the \
+                         identity again, or delete the secret there"
+                    );
+                }
+                replaced
             }
             State::Present(_) => self.store(identity, text).await,
         }
+    }
+
+    /// Stores secrets in place of those that are scheduled for deletion. Where it fails, these may
+    /// no longer be: AWS takes a new value only once the old one is restored.
+    async fn replace_deleted(&self, identity: &str, text: String) -> Result<i64, Problem> {
+        let restored = self.client.restore_secret().secret_id(escape(identity)).send().await;
+        restored.map_err(|error| failed("RestoreSecret", &error))?;
+        self.store(identity, text).await
     }
 
     async fn remove(
@@ -212,7 +226,7 @@ impl SecretsManager {
         };
         let number = object.number();
         let current = object.secrets.remove(name).map(|_| number);
-        condition.check_change(current)?;
+        condition.check(current.as_ref())?;
         if current.is_none() {
             return if object.secrets.is_empty() { Err(identity_not_found()) } else { Ok(None) };
         }
