@@ -4,14 +4,14 @@ use askama::Template;
 use axum::{extract::State, response::Response};
 use serde::Deserialize;
 use service::{
-    page::{self, Errors, Form, Frame, Visit},
+    page::{self, Errors, Form, Frame, Visit, moment},
     problem::Problem,
     time,
 };
 
 use super::{
     identity::{Edit, View, render},
-    lines, moment, path,
+    lines, path,
 };
 use crate::{
     api::request::{Identity, Named, Params},

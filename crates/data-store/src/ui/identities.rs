@@ -5,12 +5,12 @@ use axum::{extract::State, response::Response};
 use serde::Deserialize;
 use service::{
     access::Principal,
-    page::{self, Errors, Form, Frame, Visit},
+    page::{self, Errors, Form, Frame, Visit, filled},
     problem::Problem,
     storage::{Sql, StorageError},
 };
 
-use super::{filled, path};
+use super::path;
 use crate::{
     api::request::Params,
     fact::{self, Condition, Context, Value},

@@ -5,11 +5,10 @@ use axum::{extract::State, response::Response};
 use secrecy::{ExposeSecret as _, SecretString};
 use service::{
     access::{NewToken, Permission, Token},
-    page::{self, Errors, Form, Frame, Visit},
+    page::{self, Errors, Form, Frame, Visit, filled, moment},
     problem::Problem,
 };
 
-use super::{filled, moment};
 use crate::{api::request::Number, store::Store, token};
 
 /// A new token, as it is written into the form.

@@ -109,7 +109,7 @@ async fn each_page_says_what_to_do_where_there_is_nothing() {
         ("/ui/identity/acme", "No secrets yet"),
         ("/ui/users", "Nobody has signed in yet"),
         ("/ui/streams", "Nobody is connected"),
-        ("/ui/audit?actor=nobody", "Nothing fits the filter"),
+        ("/ui/audit?actor=nobody", "No events match the filter"),
     ] {
         assert!(page(&store, path).await.contains(text), "{path}");
     }

@@ -20,9 +20,11 @@
 
 mod assets;
 mod errors;
+mod field;
 mod flash;
 mod form;
 mod frame;
+mod trail;
 
 use askama::Template;
 use axum::{
@@ -35,9 +37,11 @@ use axum::{
 pub use self::{
     assets::assets,
     errors::Errors,
+    field::{filled, moment},
     flash::redirect,
     form::Form,
     frame::{Frame, Link, Site, Visit},
+    trail::{Trail, TrailQuery},
 };
 use crate::{access::Access, describe, problem::Problem, signin::login_path};
 

@@ -75,21 +75,39 @@ pub struct Text {
 impl Text {
     /// Checks the limits. There need not be such a feature.
     fn check(&self) -> Result<(), Problem> {
-        if self.title.len() > MAX_TITLE {
-            return Err(Problem::invalid(format!(
-                "the title of a note has at most {MAX_TITLE} bytes"
-            )));
-        }
-        if self.body.as_ref().is_some_and(|it| it.len() > MAX_BODY) {
-            return Err(Problem::invalid(format!(
-                "the body of a note has at most {MAX_BODY} bytes"
-            )));
-        }
+        check_title(&self.title)?;
+        self.body.as_deref().map_or(Ok(()), check_body)?;
         if self.feature.as_ref().is_some_and(|it| !is_identifier(it)) {
             return Err(Problem::invalid("feature is not a valid name of a feature"));
         }
         Ok(())
     }
+}
+
+/// Checks the length of a title.
+///
+/// # Errors
+///
+/// 400 for one of more than 1,000 bytes.
+pub fn check_title(title: &str) -> Result<(), Problem> {
+    if title.len() > MAX_TITLE {
+        let detail = format!("the title of a note has at most {MAX_TITLE} bytes");
+        return Err(Problem::invalid(detail));
+    }
+    Ok(())
+}
+
+/// Checks the length of a body.
+///
+/// # Errors
+///
+/// 400 for one of more than 64 KiB.
+pub fn check_body(body: &str) -> Result<(), Problem> {
+    if body.len() > MAX_BODY {
+        let detail = format!("the body of a note has at most {MAX_BODY} bytes");
+        return Err(Problem::invalid(detail));
+    }
+    Ok(())
 }
 
 /// All release notes, the newest first.

@@ -4,15 +4,12 @@ use askama::Template;
 use axum::{extract::State, response::Response};
 use serde::Deserialize;
 use service::{
-    page::{self, Errors, Form, Frame},
+    page::{self, Errors, Form, Frame, filled},
     problem::Problem,
     request::{InPath, Params},
 };
 
-use super::{
-    text::{encoded, filled},
-    visit::Visit,
-};
+use super::{text::encoded, visit::Visit};
 use crate::{
     caller::Caller,
     model::employee::{self, Edit, Employee},

@@ -6,16 +6,12 @@ use askama::Template;
 use axum::{extract::State, http::StatusCode, response::Response};
 use serde::Deserialize;
 use service::{
-    page::{self, Errors, Form, Frame},
+    page::{self, Errors, Form, Frame, filled},
     problem::Problem,
     request::{InPath, Params},
 };
 
-use super::{
-    markdown,
-    text::{date, filled},
-    visit::Visit,
-};
+use super::{markdown, text::date, visit::Visit};
 use crate::{
     caller::Caller,
     model::note::{self, Note, Text},
@@ -109,13 +105,15 @@ pub(super) struct Draft {
 
 impl Draft {
     /// What is stored of it.
-    fn text(&self, errors: &mut Errors) -> Text {
+    fn text(&self, errors: &mut Errors) -> Result<Text, Problem> {
         let title = self.title.trim().to_owned();
         if title.is_empty() {
             errors.add("title", "No valid title");
         }
         // Browsers end lines with `\r\n`.
         let body = filled(&self.body.replace("\r\n", "\n"));
+        errors.check("title", note::check_title(&title))?;
+        errors.check("body", body.as_deref().map_or(Ok(()), note::check_body))?;
         let is_withheld = self.feature == WITHHELD;
         let feature = filled(&self.feature).filter(|_| !is_withheld);
         if let Some(name) = &feature
@@ -123,7 +121,7 @@ impl Draft {
         {
             errors.add("feature", "expected the name of a feature");
         }
-        Text { title, body, feature, is_withheld }
+        Ok(Text { title, body, feature, is_withheld })
     }
 
     /// What is edited of a note.
@@ -202,7 +200,7 @@ pub(super) async fn create(
     if draft.preview {
         return page::html(&Editor::of(&store, frame, None, draft, errors));
     }
-    let text = draft.text(&mut errors);
+    let text = draft.text(&mut errors)?;
     if !errors.is_empty() {
         return page::invalid(&Editor::of(&store, frame, None, draft, errors));
     }
@@ -235,7 +233,7 @@ pub(super) async fn save(
     if draft.preview {
         return page::html(&Editor::of(&store, frame, Some(id), draft, errors));
     }
-    let text = draft.text(&mut errors);
+    let text = draft.text(&mut errors)?;
     if !errors.is_empty() {
         return page::invalid(&Editor::of(&store, frame, Some(id), draft, errors));
     }

@@ -1,7 +1,7 @@
 //! Times, numbers and paths as the pages write them.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use service::{problem::Problem, time};
+use service::time;
 
 use crate::serve::DAY;
 
@@ -80,20 +80,6 @@ pub(super) fn back(wanted: &str) -> &str {
     let rest = wanted.strip_prefix("/ui");
     let is_ours = rest.is_some_and(|it| it.is_empty() || it.starts_with(['?', '/']));
     if is_ours && wanted.bytes().all(|it| it.is_ascii_graphic()) { wanted } else { "/ui" }
-}
-
-/// A field that may stay blank.
-pub(super) fn filled(text: &str) -> Option<String> {
-    let text = text.trim();
-    (!text.is_empty()).then(|| text.to_owned())
-}
-
-/// Reads the value of a field for a date and a time, which is in UTC.
-pub(super) fn moment(text: &str) -> Result<Option<i64>, Problem> {
-    let Some(text) = filled(text) else { return Ok(None) };
-    let text = if text.contains('T') { text } else { format!("{text}T00:00") };
-    let time = time::parse(&format!("{text}Z"));
-    time.map(Some).ok_or_else(|| Problem::invalid("expected a date and a time"))
 }
 
 #[cfg(test)]

@@ -6,16 +6,12 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use service::{
     access::{NewToken, Token},
-    page::{self, Errors, Form, Frame},
+    page::{self, Errors, Form, Frame, filled, moment},
     problem::Problem,
     request::InPath,
 };
 
-use super::{
-    TOKENS,
-    text::{filled, moment},
-    visit::Visit,
-};
+use super::{TOKENS, visit::Visit};
 use crate::{
     role::{Action, Role},
     store::Store,

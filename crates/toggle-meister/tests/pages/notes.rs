@@ -40,6 +40,15 @@ async fn a_note_is_looked_at_saved_edited_and_deleted() {
     let unknown = [("title", "T"), ("feature", "no-thing")];
     let error = dev.rejected("/ui/notes/new", &unknown, "feature").await;
     assert_eq!(error, "Expected the name of a feature.");
+    for (field, bytes) in [("title", 1_000), ("body", 65_536)] {
+        let long = "x".repeat(bytes + 1);
+        let form = match field {
+            "title" => vec![("title", long.as_str())],
+            _ => vec![("title", "T"), ("body", &long)],
+        };
+        let error = dev.rejected("/ui/notes/new", &form, field).await;
+        assert_eq!(error, format!("The {field} of a note has at most {bytes} bytes."));
+    }
     dev.done("/ui/notes/1/delete", &[]).await;
     assert!(dev.page("/ui/notes").await.contains("No notes found"));
     assert_eq!(dev.get("/ui/notes/1").await.status(), 404);
@@ -82,8 +91,9 @@ async fn whoever_saves_second_overwrites_nothing_and_loses_nothing() {
     let rejected = dev.post("/ui/notes/1", &mine).await;
     assert_eq!(rejected.status(), 409);
     let page = html(rejected).await;
-    let error = page.split("id=\"version-error\">").nth(1).unwrap();
-    assert!(error.starts_with("Somebody else has changed this note"), "{page}");
+    let error = page.split("id=\"version-error\"").nth(1).unwrap();
+    let said = error.split('>').nth(1).unwrap();
+    assert!(said.starts_with("Somebody else has changed this note"), "{page}");
     assert!(page.contains("value=\"mine\"") && page.contains("my text"), "{page}");
     let stored = server.store().read(|sql| note::get(sql, 1)).await.unwrap();
     assert_eq!((stored.title.as_str(), stored.body.as_deref()), ("theirs", Some("their text")));

@@ -275,7 +275,7 @@ async fn invalid_json_is_400_whatever_its_media_type() {
         (Method::PATCH, "/api/release_notes/1"),
         (Method::PATCH, "/api/employees/x"),
     ] {
-        for body in ["", "{", "{\"name\": \"a\"", "\u{feff}", "nul"] {
+        for body in ["", "{", "{\"name\": \"a\"", "\u{feff}", "nul", "[]"] {
             let answer = send(service.request(method.clone(), path).body(body)).await;
             let json = answer.json();
             assert_eq!((answer.status.as_u16(), &json["reason"]), (400, &json!("invalid json")));
