@@ -67,6 +67,23 @@ async fn several_identities_are_merged_in_order() {
 }
 
 #[tokio::test]
+async fn several_identities_are_read_at_once_and_waited_for_as_long_as_one() {
+    let store = Store::start().await;
+    store.does(|_| Some(Does::Never));
+    let wait = Duration::from_millis(300);
+    let constant = |name: &str| FactsIdentity::Constant(name.to_owned());
+    let mut facts = Facts::builder(store.client()).watch(false).wait(wait);
+    for name in ["a", "b", "c", "d"] {
+        facts = facts.identity(constant(name));
+    }
+    let facts = facts.build();
+    let started = tokio::time::Instant::now();
+    assert_eq!(fields(&facts, &context("user-1")).await, json!({}));
+    assert!(started.elapsed() < wait * 4, "{:?}", started.elapsed());
+    eventually("all reads", || store.asked(READ).len() == 4).await;
+}
+
+#[tokio::test]
 async fn the_caller_can_win_and_text_can_be_typed() {
     let store = Store::start().await;
     store.set("acme", "tier", "gold");

@@ -55,8 +55,28 @@ pub(crate) struct Listed {
     pub(crate) secrets: Option<bool>,
 }
 
-/// Identities in order: those with the prefix, after `after`, at most `limit`.
+/// A page of the identities with one of the prefixes, which are in order: those after `after`, at
+/// most `limit`, and the last of them if there may be more.
 pub(crate) fn page(
+    sql: &mut Sql<'_>,
+    reads: &Reads,
+    prefixes: &[String],
+    after: &str,
+    limit: i64,
+) -> Result<(Vec<Listed>, Option<String>), StorageError> {
+    let mut found = Vec::new();
+    for prefix in prefixes {
+        let left = limit - i64::try_from(found.len()).unwrap_or(limit);
+        found.extend(with_prefix(sql, reads, prefix, after, left)?);
+        if i64::try_from(found.len()) == Ok(limit) {
+            let last = found.last().map(|it| it.name.clone());
+            return Ok((found, last));
+        }
+    }
+    Ok((found, None))
+}
+
+fn with_prefix(
     sql: &mut Sql<'_>,
     reads: &Reads,
     prefix: &str,

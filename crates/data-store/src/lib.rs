@@ -43,6 +43,7 @@ pub const PERMISSIONS: &[Permission] = &[
 pub const MIGRATIONS: &[Migration] = &[
     Migration { version: 1, name: "access", sql: service::SCHEMA },
     Migration { version: 2, name: "facts and secrets", sql: include_str!("schema.sql") },
+    Migration { version: 3, name: "removals", sql: include_str!("schema_removals.sql") },
 ];
 
 /// Each statement of this program, for a test that prepares them on both databases.

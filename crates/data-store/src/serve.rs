@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use flagstaff::http::{Certificates, Server, tls::ServerTls};
+use flagstaff::http::Server;
 use service::{
     access::{Access, Sessions, SessionsError},
     audit,
@@ -154,10 +154,8 @@ pub async fn start(settings: &Settings) -> Result<Running, StartError> {
     let bind = |source| StartError::Bind { listen, source };
     let mut server =
         Server::builder().listen(listen).max_body(api::MAX_BODY + 1).max_connections(CONNECTIONS);
-    if let Some((certificate, key)) = &settings.serving.tls {
-        let tls = ServerTls::new(certificate.as_path(), key.as_path());
-        let certificates = Certificates::load(tls).map_err(|error| bind(error.into()))?;
-        server = server.tls(certificates);
+    if let Some(tls) = settings.serving.certificates().map_err(|error| bind(error.into()))? {
+        server = server.tls(tls);
     }
     let bound = server.bind().await.map_err(|error| bind(error.into()))?;
     let mut router = api::router(store.clone()).merge(ui::router(store.clone()));
@@ -165,6 +163,7 @@ pub async fn start(settings: &Settings) -> Result<Running, StartError> {
         let sign_in = SignIn::new(store.access().clone(), sign_in.options.clone())?;
         router = router.merge(sign_in.router());
     }
+    let router = settings.serving.protect(router);
     let server = bound.serve(move |_| router.clone());
 
     let mut jobs = JoinSet::new();
@@ -214,18 +213,18 @@ async fn expire(store: &Store) -> Result<(), Problem> {
 /// Forgets what is too old, and seals secrets with the current key. Replicas that do it at the
 /// same time do no harm.
 async fn purge(store: &Store, audit_days: i64) -> Result<(), Problem> {
-    store.access().purge_sessions().await?;
-    let keys = store.secrets().keys();
-    store
-        .storage()
-        .write(move |sql| {
-            let now = time::now();
-            audit::purge(sql, now - audit_days * 24 * 3_600 * 1_000)?;
-            fact::purge(sql, now - REMOVALS_ARE_KEPT, 10_000)?;
-            match keys {
-                Some(keys) => secret::reseal(sql, &keys, RESEAL_AT_ONCE).map(drop),
-                None => Ok(()),
-            }
-        })
-        .await
+    let (storage, now) = (store.storage(), time::now());
+    let begin = now - audit_days * 24 * 3_600 * 1_000;
+    // Each by itself: what fails in one keeps none of the others from its work.
+    let sessions = store.access().purge_sessions().await;
+    let events = storage.write(move |sql| audit::purge(sql, begin)).await;
+    let facts = storage.write(move |sql| fact::purge(sql, now - REMOVALS_ARE_KEPT, 10_000)).await;
+    let secrets = match store.secrets().keys() {
+        Some(keys) => storage.write(move |sql| secret::reseal(sql, &keys, RESEAL_AT_ONCE)).await,
+        None => Ok(()),
+    };
+    sessions?;
+    events?;
+    facts?;
+    secrets
 }

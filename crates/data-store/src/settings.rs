@@ -278,7 +278,7 @@ fn sign_in(values: &Values, serving: &Serving) -> Result<Option<SignInSettings>,
         return Ok(None);
     }
     let steps = values.number("sign-in-steps-per-minute", 0, 1_000_000)?;
-    let url = values.optional("public-url").unwrap_or_else(|| format!("http://{}", serving.listen));
+    let url = values.optional("public-url").unwrap_or_else(|| serving.url());
     let mut sessions = SessionOptions::new("flagops", key, url);
     sessions.dev = serving.dev;
     let service = crate::ui::NAME.to_owned();

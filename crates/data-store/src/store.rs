@@ -78,14 +78,13 @@ struct Collector(Hub);
 
 impl prometheus_client::collector::Collector for Collector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> std::fmt::Result {
-        let streams = self.0.subscribers();
-        let behind = streams.iter().filter(|it| it.is_behind).count();
+        let (streams, behind) = self.0.counts();
         let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         let mut gauge = |name: &str, help: &str, value: i64| {
             let gauge = ConstGauge::new(value);
             gauge.encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)
         };
-        gauge("streams", "Open streams of changes", number(streams.len()))?;
+        gauge("streams", "Open streams of changes", number(streams))?;
         gauge("streams_behind", "Streams that do not keep up", number(behind))?;
         gauge("change", "The number of the last change", self.0.sequence())
     }

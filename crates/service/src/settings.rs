@@ -5,10 +5,15 @@
 
 use std::{collections::HashMap, net::SocketAddr, path::PathBuf};
 
+use axum::{Router, middleware::from_fn};
+use flagstaff::http::{
+    Certificates,
+    tls::{ServerTls, TlsError},
+};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::{
-    access::SESSION_KEY as KEY,
+    access::{SESSION_KEY as KEY, local_host},
     storage::{Database, StorageError},
 };
 
@@ -301,6 +306,33 @@ pub struct Serving {
 }
 
 impl Serving {
+    /// The address as a URL.
+    #[must_use]
+    pub fn url(&self) -> String {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.listen)
+    }
+
+    /// The certificate to serve with, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// A file cannot be read, or what is in them cannot be used.
+    pub fn certificates(&self) -> Result<Option<Certificates>, TlsError> {
+        let files = self.tls.as_ref();
+        let tls =
+            files.map(|(certificate, key)| ServerTls::new(certificate.as_path(), key.as_path()));
+        tls.map(Certificates::load).transpose()
+    }
+
+    /// Adds what protects a server on loopback that demands no authentication.
+    pub fn protect(&self, router: Router) -> Router {
+        if self.require_auth || self.insecure {
+            return router;
+        }
+        router.layer(from_fn(local_host))
+    }
+
     /// What the options must not be together.
     fn check(&self) -> Result<(), SettingsError> {
         let is_local = self.listen.ip().is_loopback();

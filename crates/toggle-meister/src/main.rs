@@ -117,8 +117,9 @@ fn run(matches: &ArgMatches) -> Result<ExitCode, Failure> {
                 backup::restore(database, matches, MIGRATIONS, change::forget).await
             }
             Some(("check", _)) => {
-                let (sign_in, name) = (settings.sign_in.as_ref(), "toggle-meister");
-                check::run(sign_in, database, name, MIGRATIONS, |_, _, _| {}).await.print()
+                let (serving, sign_in) = (&settings.serving, settings.sign_in.as_ref());
+                let (name, more) = ("toggle-meister", |_: &mut _, _, _: &mut _| {});
+                check::run(serving, sign_in, database, name, MIGRATIONS, more).await.print()
             }
             _ => serve(&settings).await,
         }

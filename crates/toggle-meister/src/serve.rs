@@ -4,7 +4,7 @@ use std::{future::pending, net::SocketAddr, time::Duration};
 
 use flagstaff::{
     Bucketing, async_trait,
-    http::{Certificates, ClientError, Server, tls::ServerTls},
+    http::{ClientError, Server},
     server::{Server as FlagServer, ServerError},
     source::{Definition, FlagSource, SourceError},
 };
@@ -208,10 +208,8 @@ pub async fn start(settings: &Settings) -> Result<Running, StartError> {
     let listen = settings.serving.listen;
     let bind = |source| StartError::Bind { listen, source };
     let mut server = Server::builder().listen(listen).max_body(api::MAX_BODY + 1);
-    if let Some((certificate, key)) = &settings.serving.tls {
-        let tls = ServerTls::new(certificate.as_path(), key.as_path());
-        let certificates = Certificates::load(tls).map_err(|error| bind(error.into()))?;
-        server = server.tls(certificates);
+    if let Some(tls) = settings.serving.certificates().map_err(|error| bind(error.into()))? {
+        server = server.tls(tls);
     }
     let bound = server.bind().await.map_err(|error| bind(error.into()))?;
     let mut router = api::router(store.clone()).merge(ui::router(store.clone()));

@@ -171,11 +171,16 @@ impl Facts {
         let mut identities = self.identities(subject);
         let fields = match (identities.next(), identities.next()) {
             (None, _) => return Ok(Arc::default()),
-            (Some(only), None) => self.0.store.fields(&only).await?,
+            (Some(only), None) => self.0.store.fields(&only, None).await?,
             (Some(first), Some(second)) => {
+                let store = &self.0.store;
+                let identities: Vec<_> = [first, second].into_iter().chain(identities).collect();
+                // They are read at the same time, and waited for as long as one.
+                identities.iter().for_each(|identity| store.begin(identity));
+                let until = Some(store.until());
                 let mut all = Vec::new();
-                for identity in [first, second].into_iter().chain(identities) {
-                    all.push(self.0.store.fields(&identity).await?);
+                for identity in &identities {
+                    all.push(store.fields(identity, until).await?);
                 }
                 fields::merged(all)
             }

@@ -127,15 +127,33 @@ impl Store {
         }
     }
 
-    /// The fields of an identity, which must be valid.
+    /// Until when an evaluation that begins now waits for facts.
+    pub(super) fn until(&self) -> Instant {
+        Instant::now() + self.options.wait
+    }
+
+    /// Begins to read an identity, which must be valid, if it has to be waited for.
+    pub(super) fn begin(self: &Arc<Self>, identity: &str) {
+        let is_mirrored = matches!(self.options.follow, Follow::Mirror(_))
+            && !matches!(*self.phase.borrow(), Phase::None);
+        let is_unknown =
+            || matches!(self.cache().look_up(identity, Instant::now()), Found::Nothing);
+        if !is_mirrored && is_unknown() {
+            self.read(identity);
+        }
+    }
+
+    /// The fields of an identity, which must be valid. It waits for them no longer than `until`,
+    /// if that is given.
     pub(super) async fn fields(
         self: &Arc<Self>,
         identity: &str,
+        until: Option<Instant>,
     ) -> Result<Arc<Fields>, Arc<FactsError>> {
         if matches!(self.options.follow, Follow::Mirror(_)) {
             let phase = self.phase.borrow().clone();
             let phase = match phase {
-                Phase::Loading { has_failed: false } => self.loaded_in_time().await,
+                Phase::Loading { has_failed: false } => self.loaded_in_time(until).await,
                 phase => phase,
             };
             match phase {
@@ -148,13 +166,17 @@ impl Store {
                 Phase::None => {}
             }
         }
-        self.cached(identity).await
+        self.cached(identity, until).await
     }
 
     /// The fields of an identity from the cache, or as soon as they are in it.
-    async fn cached(self: &Arc<Self>, identity: &str) -> Result<Arc<Fields>, Arc<FactsError>> {
+    async fn cached(
+        self: &Arc<Self>,
+        identity: &str,
+        until: Option<Instant>,
+    ) -> Result<Arc<Fields>, Arc<FactsError>> {
         let mut now = Instant::now();
-        let until = now + self.options.wait;
+        let until = until.unwrap_or(now + self.options.wait);
         let may_fail = self.options.outage == Outage::Fail;
         loop {
             let found = self.cache().look_up(identity, now);
@@ -210,8 +232,8 @@ impl Store {
     }
 
     /// Waits for the mirror, as long as an evaluation may wait.
-    async fn loaded_in_time(&self) -> Phase {
-        let until = Instant::now() + self.options.wait;
+    async fn loaded_in_time(&self, until: Option<Instant>) -> Phase {
+        let until = until.unwrap_or_else(|| self.until());
         // The sender lives as long as this future.
         let _ = timeout_at(until, self.ready()).await;
         self.phase.borrow().clone()

@@ -48,12 +48,11 @@ pub(super) async fn list(
 ) -> Result<Response, Problem> {
     principal.require(READ)?;
     let limit = limit(page.limit, PAGE)?;
+    let prefixes = principal.within(&page.prefix);
     let read = store.storage().read(move |sql| -> Result<_, StorageError> {
-        let now = time::now();
-        fact::page(sql, &page.prefix, &page.after, limit, now)
+        fact::page(sql, &prefixes, &page.after, limit, time::now())
     });
-    let fact::Page { mut facts, next, sequence } = read.await?;
-    facts.retain(|identity, _| principal.covers(identity));
+    let fact::Page { facts, next, sequence } = read.await?;
     let mut body = json!({ "facts": facts });
     if let Some(next) = next {
         body["next"] = next.into();

@@ -31,7 +31,8 @@ pub(super) async fn list(
     let limit = limit(page.limit, PAGE)?;
     let reads = Reads::of(&store, &principal, &page.prefix).await?;
     let end = if reads.secrets.are_missing() { "},\"unavailable\":[\"secrets\"]" } else { "}" };
-    let pages = Arc::new(Pages { store, principal, reads, prefix: page.prefix });
+    let prefixes = principal.within(&page.prefix);
+    let pages = Arc::new(Pages { store, reads, prefixes });
     let (first, next) = pages.read(page.after, limit).await?;
     let begin = format!("{{\"identities\":{{{}", first.join(","));
     let json = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
@@ -60,9 +61,8 @@ pub(super) async fn list(
 /// The pages of a list.
 struct Pages {
     store: Store,
-    principal: Principal,
     reads: Reads,
-    prefix: String,
+    prefixes: Vec<String>,
 }
 
 impl Pages {
@@ -73,16 +73,13 @@ impl Pages {
         after: String,
         limit: i64,
     ) -> Result<(Vec<String>, Option<String>), Problem> {
-        let (reads, prefix) = (self.reads.clone(), self.prefix.clone());
+        let (reads, prefixes) = (self.reads.clone(), self.prefixes.clone());
         let read = self
             .store
             .storage()
-            .read(move |sql| identity::page(sql, &reads, &prefix, &after, limit));
-        let found = read.await?;
-        let next = found.last().filter(|_| i64::try_from(found.len()) == Ok(limit));
-        let next = next.map(|it| it.name.clone());
-        let covered = found.into_iter().filter(|it| self.principal.covers(&it.name));
-        Ok((covered.map(|it| self.member(&it)).collect(), next))
+            .read(move |sql| identity::page(sql, &reads, &prefixes, &after, limit));
+        let (found, next) = read.await?;
+        Ok((found.iter().map(|it| self.member(it)).collect(), next))
     }
 
     fn member(&self, Listed { name, facts, secrets }: &Listed) -> String {

@@ -30,8 +30,10 @@ pub(crate) async fn run(settings: &Settings) -> Result<(), Failure> {
             findings.bad(format!("secrets: {}", describe(&error)));
         }
     };
-    let (sign_in, database) = (settings.sign_in.as_ref(), &settings.database);
-    let mut findings = check::run(sign_in, database, "flagops-store", MIGRATIONS, more).await;
+    let Settings { serving, sign_in, database, .. } = settings;
+    let checked =
+        check::run(serving, sign_in.as_ref(), database, "flagops-store", MIGRATIONS, more);
+    let mut findings = checked.await;
     check_provider(settings.secrets_provider, &mut findings).await;
     findings.print()
 }

@@ -152,36 +152,53 @@ pub fn identities(
     sql.query(sql::IDENTITIES, &params, |row| row.text(0))
 }
 
-/// A page of identities with their facts: as [`identities`], but fewer than `limit` if their facts
-/// are long together.
+/// A page of identities with their facts: as [`identities`] with one of the prefixes, which are in
+/// order, but fewer than `limit` if their facts are long together.
 ///
 /// # Errors
 ///
 /// The database fails.
 pub fn page(
     sql: &mut Sql<'_>,
-    prefix: &str,
+    prefixes: &[String],
     after: &str,
     limit: i64,
     now: i64,
 ) -> Result<Page, StorageError> {
+    let (mut facts, mut size, mut next) = (BTreeMap::new(), 0, None);
+    for prefix in prefixes {
+        let left = limit - i64::try_from(facts.len()).unwrap_or(limit);
+        if add_page(sql, (&mut facts, &mut size), prefix, after, left, now)? {
+            next = facts.last_key_value().map(|(last, _)| last.clone());
+            break;
+        }
+    }
+    Ok(Page { facts, next, sequence: sql.last(CHANGES)? })
+}
+
+/// Adds the identities with a prefix to a page of this size, and says whether some may be left.
+fn add_page(
+    sql: &mut Sql<'_>,
+    (facts, total): (&mut BTreeMap<String, BTreeMap<String, String>>, &mut i64),
+    prefix: &str,
+    after: &str,
+    limit: i64,
+    now: i64,
+) -> Result<bool, StorageError> {
     let end = name::after_prefix(prefix);
     let params = [after.into(), prefix.into(), (&end).into(), now.into(), limit.into()];
     let mut found = sql.query(sql::SIZES, &params, |row| Ok((row.text(0)?, row.int(1)?)))?;
-    let mut total = 0;
     // The first is on the page however long its facts are, so that the next page is another.
     let fitting = found.iter().take_while(|(_, size)| {
-        let is_first = total == 0;
-        total += size;
-        is_first || total <= MAX_PAGE
+        let is_first = *total == 0;
+        *total += size;
+        is_first || *total <= MAX_PAGE
     });
     let fitting = fitting.count();
     let may_be_more = fitting < found.len() || i64::try_from(found.len()) == Ok(limit);
     found.truncate(fitting);
-    let last = found.pop().map(|(identity, _)| identity);
-    let mut facts: BTreeMap<String, BTreeMap<_, _>> = BTreeMap::new();
-    if let Some(last) = &last {
-        let params = [after.into(), prefix.into(), last.into(), now.into()];
+    if let Some((last, _)) = found.pop() {
+        let params = [after.into(), prefix.into(), (&last).into(), now.into()];
         let rows = sql.query(sql::OF_IDENTITIES, &params, |row| {
             Ok((row.text(0)?, row.text(1)?, row.text(2)?))
         })?;
@@ -189,7 +206,7 @@ pub fn page(
             facts.entry(identity).or_default().insert(key, value);
         }
     }
-    Ok(Page { facts, next: last.filter(|_| may_be_more), sequence: sql.last(CHANGES)? })
+    Ok(may_be_more)
 }
 
 /// Versions of a fact before `before`, the newest first.

@@ -188,6 +188,14 @@ impl Hub {
         }
     }
 
+    /// How many streams are open, and how many of them do not keep up.
+    #[must_use]
+    pub fn counts(&self) -> (usize, usize) {
+        let register = self.lock();
+        let behind = register.entries.values().filter(|it| it.behind).count();
+        (register.entries.len(), behind)
+    }
+
     /// The open streams.
     #[must_use]
     pub fn subscribers(&self) -> Vec<Subscriber> {

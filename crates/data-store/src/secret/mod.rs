@@ -175,23 +175,25 @@ pub fn identities(
 }
 
 /// Seals secrets that were sealed with another than the current key anew, at most `limit`.
-/// Returns how many there were.
 ///
 /// # Errors
 ///
-/// The database fails, or a secret cannot be decrypted.
-pub fn reseal(sql: &mut Sql<'_>, keys: &Keys, limit: i64) -> Result<usize, Problem> {
+/// The database fails.
+pub fn reseal(sql: &mut Sql<'_>, keys: &Keys, limit: i64) -> Result<(), Problem> {
     let rows = sql.query(sql::OTHER_KEYS, &[keys.current().into(), limit.into()], |row| {
         Ok((row.text(0)?, row.text(1)?, row.text(2)?, row.bytes(3)?))
     })?;
     for (identity, name, key_id, sealed) in &rows {
-        let value = keys.open(key_id, identity, name, sealed).map_err(unreadable)?;
+        // One that cannot be read, which is logged, keeps no other from being sealed.
+        let Ok(value) = keys.open(key_id, identity, name, sealed).map_err(unreadable) else {
+            continue;
+        };
         let sealed = keys.seal(identity, name, &value).map_err(unreadable)?;
         let params =
             [identity.into(), name.into(), keys.current().into(), sealed.as_slice().into()];
         sql.execute(sql::RESEAL, &params)?;
     }
-    Ok(rows.len())
+    Ok(())
 }
 
 /// 404 for an identity that has no secret.

@@ -149,7 +149,7 @@ pub(super) async fn delete(
 fn expiry(text: &str, context: &Context) -> Result<Option<i64>, Problem> {
     let at = moment(text)?;
     if at.is_some_and(|at| at <= context.now) {
-        return Err(Problem::invalid("this time is over"));
+        return Err(Problem::invalid("this time is in the past"));
     }
     Ok(at)
 }

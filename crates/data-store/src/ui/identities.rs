@@ -101,23 +101,18 @@ fn find(
     }
     let size = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
     if scan.is_empty() {
-        let page = identity::page(sql, reads, &q, &after, size(SHOWN))?;
-        let end = page.last().filter(|_| page.len() == SHOWN).map(|it| it.name.clone());
-        list.extend(page.into_iter().filter(|it| principal.covers(&it.name)));
-        if end.is_some() || q.is_empty() {
-            return Ok(Found { list, next: end.map(Next::After) });
+        let (page, next) = identity::page(sql, reads, &principal.within(&q), &after, size(SHOWN))?;
+        list = page;
+        if next.is_some() || q.is_empty() {
+            return Ok(Found { list, next: next.map(Next::After) });
         }
     }
     let wanted = q.to_lowercase();
-    let fits = |it: &Listed| {
-        !it.name.starts_with(&q)
-            && principal.covers(&it.name)
-            && it.name.to_lowercase().contains(&wanted)
-    };
+    let fits = |it: &Listed| !it.name.starts_with(&q) && it.name.to_lowercase().contains(&wanted);
+    let all = principal.within("");
     after = scan;
     for _ in 0..SCANNED / AT_ONCE {
-        let page = identity::page(sql, reads, "", &after, size(AT_ONCE))?;
-        let is_last = page.len() < AT_ONCE;
+        let (page, next) = identity::page(sql, reads, &all, &after, size(AT_ONCE))?;
         for it in page {
             after.clone_from(&it.name);
             if fits(&it) {
@@ -127,7 +122,7 @@ fn find(
                 }
             }
         }
-        if is_last {
+        if next.is_none() {
             return Ok(Found { list, next: None });
         }
     }

@@ -90,7 +90,7 @@ pub(super) async fn create(
     }
     let expires = errors.check("expires", moment(&new.expires))?.flatten();
     if expires.is_some_and(|at| at <= service::time::now()) {
-        errors.add("expires", "this time is over");
+        errors.add("expires", "this time is in the past");
     }
     if errors.is_empty() {
         let prefixes: Vec<String> = new.prefixes.lines().filter_map(filled).collect();

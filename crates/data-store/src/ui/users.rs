@@ -93,7 +93,7 @@ pub(super) async fn change(
     if !granted.is_empty() {
         store.access().grant(id, granted, principal).await?;
     }
-    Ok(page::redirect("/ui/users", &format!("Saved what {} may do.", person.login)))
+    Ok(page::redirect("/ui/users", &format!("Saved the permissions of {}.", person.login)))
 }
 
 /// `POST /ui/users/{id}/sign-out`: ends the sessions of a person.

@@ -61,7 +61,7 @@ async fn d37_each_path_needs_its_permissions() {
 #[tokio::test]
 async fn a_token_is_limited_to_its_prefixes() {
     let store = crate::support::store().await;
-    for identity in ["eu-1", "us-1"] {
+    for identity in ["eu-1", "fr-1", "us-1"] {
         store.fact(identity, "k", "v").await;
     }
     let token = store.token(&["admin"], Some(&["eu-", "test"])).await;
@@ -88,6 +88,18 @@ async fn a_token_is_limited_to_its_prefixes() {
     assert_eq!(store.json("/api/fact/eu-1").await, json!({ "k": "w" }), "nothing of it was made");
     let page: Value = send(Method::GET, "/api/fact", json!({})).await.json().await.unwrap();
     assert_eq!(page["facts"].as_object().unwrap().keys().collect::<Vec<_>>(), ["eu-1", "test"]);
+    // Nor does where a page ends tell it of others.
+    for path in ["/api/fact?limit=1", "/api/identity?limit=1"] {
+        let (mut ends, mut after) = (Vec::new(), String::new());
+        loop {
+            let path = format!("{path}&after={after}");
+            let page: Value = send(Method::GET, &path, json!({})).await.json().await.unwrap();
+            let Some(next) = page["next"].as_str() else { break };
+            after = next.to_owned();
+            ends.push(after.clone());
+        }
+        assert_eq!(ends, ["eu-1", "test"], "{path}");
+    }
     // It makes no token that may see more.
     for prefixes in [json!(null), json!(["us-"]), json!(["eu-", "u"]), json!([""])] {
         let new = json!({ "name": "x", "permissions": ["facts-read"], "prefixes": prefixes });
@@ -247,6 +259,12 @@ async fn without_authentication_everybody_may_do_everything() {
     assert_eq!(response.status(), 200);
     let history = store.json("/api/fact/c0/k/history").await;
     assert_eq!(history["versions"][0]["by"], "anyone");
+    // A website whose name was made to lead here is not one of ours.
+    for path in ["/api/fact/c0", "/ui"] {
+        let request = client().get(format!("{}{path}", store.url));
+        let foreign = request.header("host", "evil.example:8080").send().await.unwrap();
+        assert_eq!(foreign.status(), StatusCode::FORBIDDEN, "{path}");
+    }
 }
 
 #[tokio::test]

@@ -1,7 +1,9 @@
 //! The stream of changes.
 
+use flagops_store::fact;
 use reqwest::{Method, StatusCode};
 use serde_json::json;
+use service::storage::StorageError;
 
 use crate::support::{problem, store, stores};
 
@@ -142,6 +144,29 @@ async fn a_stream_that_missed_too_many_bytes_is_told_to_read_anew() {
         }
         store.fact("a-2", "k", "v").await;
         assert_eq!(stream.expect("change").await.data["value"], "v");
+    }
+}
+
+#[tokio::test]
+async fn a_stream_does_not_resume_from_before_a_removal_that_was_forgotten() {
+    for store in stores().await {
+        store.fact("a", "kept", "1").await;
+        store.fact("a", "k", "2").await;
+        store.delete("/api/fact/a/k").await;
+        store.fact("a", "kept", "3").await;
+        let (storage, later) = (store.running.store().storage(), service::time::now() + 1);
+        let purged = storage.write(move |sql| fact::purge(sql, later, 10)).await;
+        purged.map_err(|error: StorageError| error).unwrap();
+        let kept = store.json("/api/fact/a/kept/history").await;
+        assert_eq!(kept["versions"].as_array().unwrap().len(), 2);
+        let forgotten = store.get("/api/fact/a/k/history").await;
+        problem(forgotten, StatusCode::NOT_FOUND).await;
+        let mut stream = store.stream("/api/changes", Some("2")).await;
+        stream.expect("ready").await;
+        stream.expect("reset").await;
+        let mut stream = store.stream("/api/changes", Some("3")).await;
+        stream.expect("ready").await;
+        assert_eq!(stream.expect("change").await.data["value"], "3");
     }
 }
 

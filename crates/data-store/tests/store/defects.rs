@@ -233,6 +233,10 @@ async fn d31_metrics_need_a_token_and_have_the_names_of_the_original() {
     stream.expect("ready").await;
     let open = client().get(format!("{}/metrics", store.url)).send().await.unwrap();
     problem(open, StatusCode::UNAUTHORIZED).await;
+    for method in ["ONE", "TWO"] {
+        let invented = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
+        client().request(invented, &store.url).send().await.unwrap();
+    }
     let text = store.get("/metrics").await.text().await.unwrap();
     let endpoint = "endpoint=\"/api/fact/{identity}/{key}\",method=\"PUT\"";
     for line in [
@@ -247,6 +251,7 @@ async fn d31_metrics_need_a_token_and_have_the_names_of_the_original() {
         assert!(text.lines().any(|it| it.starts_with(&line)), "{line}\n{text}");
     }
     assert!(!text.contains("c0"), "no name of an identity is a label");
+    assert!(text.contains("method=\"other\"") && !text.contains("ONE"), "{text}");
 }
 
 #[tokio::test]

@@ -164,7 +164,7 @@ async fn d34_what_is_wrong_stands_beside_the_field_with_what_was_written() {
             "/ui/identity/c0/fact",
             vec![("key", "k"), ("value", "v"), ("expires", "2020-01-01T00:00")],
             "add-expires",
-            "is over",
+            "is in the past",
         ),
         (
             "/ui/identity/c0/fact/tier",

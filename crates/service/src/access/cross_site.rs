@@ -1,10 +1,17 @@
-//! Requests that another website made a browser send (cross-site request forgery).
+//! Requests that another website made a browser send (cross-site request forgery, DNS rebinding).
 //!
 //! A browser adds cookies by itself, and reaches a service on loopback where nobody else can.
 //! It also says where a request comes from, in headers that no script can set.
 
-use axum::http::{
-    HeaderMap, HeaderName, Method, StatusCode, header, request::Parts, uri::Authority,
+use std::net::IpAddr;
+
+use axum::{
+    extract::Request,
+    http::{
+        HeaderMap, HeaderName, Method, StatusCode, Uri, header, request::Parts, uri::Authority,
+    },
+    middleware::Next,
+    response::{IntoResponse as _, Response},
 };
 
 use crate::problem::Problem;
@@ -22,8 +29,7 @@ pub(crate) fn reject(parts: &Parts, own: Option<&str>, session: bool) -> Result<
         return Ok(());
     }
     let origin = text(headers, &header::ORIGIN);
-    // In HTTP/2 the host is part of the URI.
-    let host = uri.authority().map(Authority::as_str).or_else(|| text(headers, &header::HOST));
+    let host = host(uri, headers);
     let is_own = |origin: &str| match (own, origin.split_once("://")) {
         (Some(own), _) => origin.eq_ignore_ascii_case(own),
         (None, Some((_, other))) => host.is_some_and(|it| it.eq_ignore_ascii_case(other)),
@@ -47,6 +53,35 @@ pub(crate) fn reject(parts: &Parts, own: Option<&str>, session: bool) -> Result<
     ))
 }
 
+/// Middleware of a server on loopback that demands no authentication: rejects requests for other
+/// hosts. A website whose name was made to lead to loopback (DNS rebinding) is one origin with
+/// this server for a browser, but its requests bear its name.
+pub(crate) async fn local_host(request: Request, next: Next) -> Response {
+    match host(request.uri(), request.headers()) {
+        Some(host) if !is_local(host) => Problem::new(
+            StatusCode::FORBIDDEN,
+            "not_local",
+            "without authentication, only requests for localhost or an address of loopback are \
+             served; --insecure lifts this",
+        )
+        .into_response(),
+        _ => next.run(request).await,
+    }
+}
+
+fn is_local(host: &str) -> bool {
+    let Ok(authority) = host.parse::<Authority>() else { return false };
+    let name = authority.host();
+    let address = name.trim_start_matches('[').trim_end_matches(']');
+    name.eq_ignore_ascii_case("localhost")
+        || address.parse::<IpAddr>().is_ok_and(|it| it.is_loopback())
+}
+
+/// The host that a request is for. In HTTP/2 it is part of the URI.
+fn host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> {
+    uri.authority().map(Authority::as_str).or_else(|| text(headers, &header::HOST))
+}
+
 fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     // A header that is not text names no origin of ours.
     headers.get(name).map(|it| it.to_str().unwrap_or_default())
@@ -67,6 +102,17 @@ mod tests {
         }
         let (parts, ()) = request.body(()).unwrap().into_parts();
         reject(&parts, own, session).is_ok()
+    }
+
+    #[test]
+    fn a_name_that_leads_to_loopback_is_not_local() {
+        for host in ["localhost", "LOCALHOST:8080", "127.0.0.1", "127.8.9.1:80", "[::1]:8080"] {
+            assert!(is_local(host), "{host}");
+        }
+        for host in ["evil.example:8080", "localhost.evil.example", "10.0.0.1", "[::2]", "", "a b"]
+        {
+            assert!(!is_local(host), "{host}");
+        }
     }
 
     #[test]

@@ -34,8 +34,8 @@ use lru::LruCache;
 use ring::digest::{SHA256, digest};
 use tokio::sync::watch;
 
-pub(crate) use self::random::secret as random_secret;
 pub(crate) use self::sessions::KEY as SESSION_KEY;
+pub(crate) use self::{cross_site::local_host, random::secret as random_secret};
 pub use self::{
     invitation::{Added, Invitation},
     person::{PROVIDERS, Person, Profile},

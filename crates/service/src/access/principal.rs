@@ -109,6 +109,24 @@ impl Principal {
         self.prefixes.as_deref()
     }
 
+    /// The prefixes of the names with a prefix that it may see, in order. No name has two of them.
+    #[must_use]
+    pub fn within(&self, prefix: &str) -> Vec<String> {
+        let Some(own) = &self.prefixes else { return vec![prefix.to_owned()] };
+        let mut within: Vec<String> = Vec::new();
+        for own in own.iter() {
+            if own.starts_with(prefix) {
+                within.push(own.clone());
+            } else if prefix.starts_with(own.as_str()) {
+                within.push(prefix.to_owned());
+            }
+        }
+        within.sort_unstable();
+        // A prefix comes before those that begin with it.
+        within.dedup_by(|later, earlier| later.starts_with(earlier.as_str()));
+        within
+    }
+
     /// Demands a permission.
     ///
     /// # Errors
@@ -219,4 +237,24 @@ pub(super) fn no_random() -> Problem {
 
 fn forbidden(detail: String) -> Problem {
     Problem::new(StatusCode::FORBIDDEN, "forbidden", detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_is_narrowed_to_what_a_principal_may_see() {
+        let limited = |prefixes: &[&str]| {
+            let prefixes = prefixes.iter().map(|&it| it.to_owned()).collect();
+            Principal::with("token:t".into(), Who::Token(1), &[], &[], Some(prefixes))
+        };
+        assert_eq!(Principal::anyone().within("a"), ["a"]);
+        let some = limited(&["us-", "eu-1", "eu-"]);
+        assert_eq!(some.within(""), ["eu-", "us-"]);
+        assert_eq!(some.within("eu-12"), ["eu-12"]);
+        assert_eq!(some.within("u"), ["us-"]);
+        assert!(some.within("fr-").is_empty());
+        assert_eq!(limited(&["", "a"]).within(""), [""]);
+    }
 }

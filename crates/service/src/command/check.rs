@@ -3,6 +3,7 @@
 use crate::{
     describe,
     program::Failure,
+    settings::Serving,
     signin::SignInSettings,
     storage::{Database, Existing, Migration},
 };
@@ -43,9 +44,10 @@ impl Findings {
     }
 }
 
-/// Checks how people sign in, and a database without changing it. `more` checks what the program
-/// has in it, and gets the version of its schema.
+/// Checks the certificate, how people sign in, and a database without changing it. `more` checks
+/// what the program has in it, and gets the version of its schema.
 pub async fn run(
+    serving: &Serving,
     sign_in: Option<&SignInSettings>,
     database: &Database,
     program: &'static str,
@@ -53,8 +55,9 @@ pub async fn run(
     more: impl FnOnce(&mut Existing, i64, &mut Findings) + Send + 'static,
 ) -> Findings {
     // Options that are invalid by themselves have been reported before.
+    let certificates = serving.certificates();
     let options = sign_in.map_or(Ok(()), SignInSettings::check);
-    if options.is_ok() {
+    if options.is_ok() && certificates.is_ok() {
         println!("options: valid");
     }
     println!("database: {database}");
@@ -64,6 +67,9 @@ pub async fn run(
         findings.bad(format!("database: {}", describe(&error)));
         findings
     });
+    if let Err(error) = certificates {
+        findings.bad(format!("options: {}", describe(&error)));
+    }
     if let Err(error) = options {
         findings.bad(format!("options: {}", describe(&*error)));
     }
