@@ -209,3 +209,24 @@ async fn somebody_who_may_only_read_is_refused_and_sees_what_others_change() {
     browser.wait_for("You are not authorized to do that dave.").await;
     browser.driver.clone().quit().await.unwrap();
 }
+
+#[tokio::test]
+async fn a_list_follows_changes_while_somebody_edits_a_row_of_it() {
+    let server = Server::start().await;
+    for username in ["anna", "bert"] {
+        server.sign_in(username, Role::Dev).await;
+    }
+    let Some(browser) = browser(&server, "octocat", Role::Admin).await else { return };
+    browser.open("/ui/employees?edit=anna").await;
+    focused(&browser, "#name").await;
+    browser.press("Anna").await;
+    // The row that is being edited changes, and then another one.
+    server.set_role("anna", Role::ReadOnly).await;
+    server.set_role("bert", Role::ReadOnly).await;
+    browser
+        .wait("document.querySelector('[data-row=bert]').innerText.includes('Read only')")
+        .await;
+    browser.wait("document.querySelector('#name').value.includes('Anna')").await;
+    focused(&browser, "#name").await;
+    browser.quit().await;
+}

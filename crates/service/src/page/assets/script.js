@@ -237,8 +237,7 @@
       const old = known.get(it.dataset.row);
       if (!old || !old.isEqualNode(it)) {
         if (old && $("[data-editing]", old)) {
-          const now = it.querySelector("[name=change]")?.value;
-          if (now !== $("[name=change]", old).value) $("[data-elsewhere]", old).hidden = false;
+          if ($("[name=change]", it)?.value !== $("[name=change]", old)?.value) warn(old);
           return old;
         }
         if (old && $("details[open]", old)) return old;
@@ -250,7 +249,7 @@
     // A fact that was removed while somebody edits it stays until they are done.
     for (const [key, old] of known) {
       if ($("[data-editing]", old) && !next.includes(old)) {
-        $("[data-elsewhere]", old).hidden = false;
+        warn(old);
         next.push(old);
       }
     }
@@ -263,6 +262,11 @@
       const same = rows(live).find((it) => it.dataset.row === row);
       (active.isConnected ? active : same && focusable(same)[position])?.focus();
     }
+  }
+  // Says that somebody else has changed what is being edited, where the form has words for that.
+  function warn(row) {
+    const text = $("[data-elsewhere]", row);
+    if (text) text.hidden = false;
   }
   const body_of = (root) => root.matches("[data-rows]") ? root : $("tbody", root);
   const focusable = (root) => [...(root?.querySelectorAll("a, button, input, textarea, summary") || [])];
