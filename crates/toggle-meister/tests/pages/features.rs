@@ -66,7 +66,8 @@ async fn d13_the_question_before_deleting_says_what_the_button_does() {
     assert!(list.contains("Deleted features") && list.contains(">14 days<"), "{list}");
     assert!(!list.contains("data-row=\"f\""), "{list}");
     let page = admin.page("/ui/feature/f").await;
-    assert!(page.contains("This feature was deleted.") && page.contains("Turn off…"), "{page}");
+    let live = page.split("data-live=").nth(1).unwrap();
+    assert!(live.contains("This feature was deleted.") && live.contains("Turn off…"), "{page}");
     assert!(!page.contains("Turn on…") && !page.contains("Roll out…"), "{page}");
     // It can be switched off, and nothing else.
     let off = [("env", "stage"), ("state", "OFF")];

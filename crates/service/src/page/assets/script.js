@@ -12,7 +12,8 @@
       location.assign(response.url);
       return null;
     }
-    return { page, url: response.redirected ? response.url : null };
+    const is_unavailable = response.status === 429 || response.status >= 500;
+    return { page, url: response.redirected ? response.url : null, is_unavailable };
   }
 
   // Says that something failed, where messages stand.
@@ -208,9 +209,12 @@
         // The message of what somebody has just done is for the page that they are led to.
         const got = await read(url, { headers: { "x-background": "1" } });
         if (!got || !live) return;
+        const fresh = $("[data-live]", got.page);
         // Another page may have been shown in the meantime.
-        if (live.isConnected && location.href === url) update(live, $("[data-live]", got.page));
-        else again = true;
+        if (!live.isConnected || location.href !== url) again = true;
+        else if (fresh) update(live, fresh);
+        // What the page was about is no longer there, or no longer for whoever looks at it.
+        else if (!got.is_unavailable) show(got.page);
       } while (again);
     } catch {
       // The stream connects again by itself, and its first event leads back here.
@@ -221,7 +225,6 @@
 
   // Replaces the rows that differ, but not the one in which somebody is writing.
   function update(live, fresh) {
-    if (!live || !fresh) return;
     const known = new Map(rows(live).map((it) => [it.dataset.row, it]));
     const active = document.activeElement;
     const row = rowOf(active);
