@@ -59,8 +59,8 @@ const HEADERS: [(HeaderName, &str); 4] = [
 ];
 
 /// What to do where nobody can sign in.
-const NO_SIGN_IN: &str = "people cannot sign in to this service: configure GitHub or an issuer of \
-     OpenID Connect, or, on your own machine, switch authentication off";
+const NO_SIGN_IN: &str = "people cannot sign in to this service: configure sign-in, or, on your own \
+     machine, switch authentication off";
 
 /// A page.
 ///
