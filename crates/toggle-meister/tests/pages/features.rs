@@ -32,7 +32,7 @@ async fn the_page_shows_the_rollout_the_requests_and_what_was_done() {
     let reader = Client::new(&server, Role::ReadOnly).await;
     let page = reader.page("/ui/feature/f").await;
     assert!(page.contains("now 30 %") && page.contains("Started "), "{page}");
-    assert!(page.contains("1 imported users have it whatever the curve says"), "{page}");
+    assert!(page.contains("1 imported user has it whatever the curve says"), "{page}");
     assert!(page.contains("1,234 requests") && page.matches("<rect ").count() == 2, "{page}");
     assert!(page.contains("Roll feature out") && page.contains("new_state"), "{page}");
     assert!(!page.contains("Write one"), "a reader writes no notes");
