@@ -35,7 +35,8 @@ ENTRYPOINT ["/flagops-store"]
 
 #   docker run --rm -p 127.0.0.1:8445:8445 -v toggles:/data -e TOGGLE_MEISTER_INSECURE=true toggle-meister:latest
 #
-# It needs a certificate (TOGGLE_MEISTER_TLS_*), or TOGGLE_MEISTER_INSECURE=true behind a proxy that has one.
+# It needs a certificate (TOGGLE_MEISTER_TLS_*) and TOGGLE_MEISTER_FLAGS_OFREP=off, since the port of OFREP has
+# no TLS; or TOGGLE_MEISTER_INSECURE=true behind a proxy that has a certificate.
 FROM program AS toggle-meister
 # The database is toggle-meister.db here, unless an option says otherwise. A new volume gets this owner.
 COPY --chown=65532:65532 data /data

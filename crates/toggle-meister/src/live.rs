@@ -6,9 +6,13 @@
 //! a step of a rollout    --- step -------> Flags
 //! ```
 //!
-//! An evaluation reads the flags alone, and waits for nothing. Changes and steps are taken in one
-//! after another, on a thread that may block. The flags are made before they replace those that are
-//! served, so the world is locked for as long as it takes to put in what was read, and no longer.
+//! An evaluation of features by their names reads the flags alone, and waits neither for the
+//! database nor for the world; one of all features (`all=true`) also reads the world. Counting a
+//! request takes a lock that [`Usage::follow`] holds while it changes counters.
+//!
+//! Changes and steps are taken in one after another, on a thread that may block. The flags are made
+//! before they replace those that are served, so the world is locked for as long as it takes to put
+//! in what was read, and no longer.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -517,6 +517,21 @@ mod tests {
         assert_eq!(read(&[("TOGGLE_MEISTER_FLAGS_SYNC", "off")]).unwrap().flags.sync, None);
     }
 
+    /// The addresses are those of the image.
+    #[test]
+    fn with_a_certificate_ofrep_has_to_be_off_where_other_machines_are_served() {
+        let image = [
+            ("TOGGLE_MEISTER_LISTEN", "[::]:8445"),
+            ("TOGGLE_MEISTER_FLAGS_EVALUATION", "[::]:8013"),
+            ("TOGGLE_MEISTER_FLAGS_SYNC", "[::]:8015"),
+            ("TOGGLE_MEISTER_TLS_CERT_FILE", "tls.crt"),
+            ("TOGGLE_MEISTER_TLS_KEY_FILE", "tls.key"),
+        ];
+        let ofrep = |at| read(&[&image[..], &[("TOGGLE_MEISTER_FLAGS_OFREP", at)]].concat());
+        assert!(ofrep("[::]:8016").unwrap_err().contains("this port has no TLS"));
+        assert_eq!(ofrep("off").unwrap().flags.ofrep, None);
+    }
+
     #[test]
     fn an_invalid_reminder_is_an_error_that_names_the_option() {
         for (variable, value, expected) in [

@@ -2,9 +2,9 @@
 
 use flagstaff_browser::{Browser, Key};
 use serde_json::json;
-use service::time::now;
+use service::{problem::Problem, storage::Sql, time::now};
 use toggle_meister::{
-    model::PRODUCTION,
+    model::{PRODUCTION, feature},
     role::Role,
     toggle::{State, Wanted},
 };
@@ -208,4 +208,43 @@ async fn somebody_who_may_only_read_is_refused_and_sees_what_others_change() {
     browser.open("/ui/notes/new").await;
     browser.wait_for("You are not authorized to do that dave.").await;
     browser.driver.clone().quit().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_open_page_of_a_feature_says_that_somebody_else_has_deleted_it() {
+    let server = Server::start().await;
+    server.feature("new_checkout").await;
+    let Some(browser) = browser(&server, "octocat", Role::Admin).await else { return };
+    browser.open("/ui/feature/new_checkout").await;
+    browser.wait_for("Turn on…").await;
+    let delete = async |delete: fn(&mut Sql<'_>, &str, &str, bool) -> Result<(), Problem>| {
+        let deleted = server.store().write(move |sql| delete(sql, "test", "new_checkout", true));
+        deleted.await.unwrap();
+    };
+    delete(feature::soft_delete).await;
+    browser.wait_for("This feature was deleted.").await;
+    browser.wait("!document.querySelector('#production-roll')").await;
+    delete(feature::hard_delete).await;
+    browser.wait_for("There is no feature new_checkout.").await;
+    // The browser logs the status 404.
+    browser.driver.clone().quit().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_list_follows_changes_while_somebody_edits_a_row_of_it() {
+    let server = Server::start().await;
+    for username in ["anna", "bert"] {
+        server.sign_in(username, Role::Dev).await;
+    }
+    let Some(browser) = browser(&server, "octocat", Role::Admin).await else { return };
+    browser.open("/ui/employees?edit=anna").await;
+    focused(&browser, "#name").await;
+    browser.press("Anna").await;
+    // The row that is being edited changes, and then another one.
+    server.set_role("anna", Role::ReadOnly).await;
+    server.set_role("bert", Role::ReadOnly).await;
+    browser.wait("document.querySelector('[data-row=bert]').innerText.includes('Read only')").await;
+    browser.wait("document.querySelector('#name').value.includes('Anna')").await;
+    focused(&browser, "#name").await;
+    browser.quit().await;
 }

@@ -14,7 +14,7 @@
 //! | `data-swap` on a link | shows the page without loading everything anew |
 //! | `data-search` on a form | sends the form while somebody types, and replaces `#list` |
 //! | `data-dialog` on a link | shows what has `data-dialog-content` on that page in a dialog |
-//! | `data-live="URL"` | reads server-sent events from there, and replaces the rows with `data-row` |
+//! | `data-live="URL"` | reads server-sent events from there, and replaces the rows with `data-row`, or a page that no longer has it |
 //! | `data-rows` beside it | its children are the rows, which are no table |
 //! | `data-copy="ID"` on a button | shows the button, which copies the text of an element |
 
@@ -59,8 +59,8 @@ const HEADERS: [(HeaderName, &str); 4] = [
 ];
 
 /// What to do where nobody can sign in.
-const NO_SIGN_IN: &str = "people cannot sign in to this service: configure GitHub or an issuer of \
-     OpenID Connect, or, on your own machine, switch authentication off";
+const NO_SIGN_IN: &str = "people cannot sign in to this service: configure sign-in, or, on your own \
+     machine, switch authentication off";
 
 /// A page.
 ///

@@ -37,7 +37,7 @@ use axum::{
     Router,
     extract::DefaultBodyLimit,
     http::StatusCode,
-    middleware::{from_fn_with_state, map_response},
+    middleware::map_response,
     routing::{get, patch},
 };
 use service::problem::Problem;
@@ -89,7 +89,6 @@ pub fn router(store: Store) -> Router {
             )
         })
         .layer(map_response(said::said))
-        .layer(from_fn_with_state(store.metrics.clone(), service::metrics::count))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(store)
 }

@@ -55,7 +55,7 @@ pub(super) async fn create(
 ) -> Result<Response, Problem> {
     caller.require(Action::ManageTokens)?;
     let wanted: Wanted = serde_json::from_value(body)
-        .map_err(|error| Problem::invalid(format!("this is not a token to make: {error}")))?;
+        .map_err(|error| Problem::invalid(format!("the token request is invalid: {error}")))?;
     let expires = match wanted.expires_at {
         None => None,
         Some(at) => Some(time::parse(&at).ok_or_else(|| {

@@ -14,9 +14,10 @@ pub(crate) fn command() -> Command {
         .about("Reads all that the original has from its PostgreSQL, which it does not change")
         .after_help(
             "The database that it imports into must be empty. Repeated, it replaces what it \
-             imported before, unless that was changed. Times without a zone are taken for \
-             UTC. The option database-ca-file applies to its server, too.\nExit code: 0 if all \
-             was imported, 3 if something was skipped, 1 if it failed.",
+             imported before, unless that was changed. This deletes the request counts made here \
+             since, and the record of the reminders that were sent. Times without a zone are taken \
+             for UTC. The option database-ca-file applies to its server, too.\nExit code: 0 if \
+             all was imported, 3 if something was skipped, 1 if it failed.",
         )
         .arg(
             Arg::new("url")

@@ -103,7 +103,7 @@ pub fn create(
                 StatusCode::CONFLICT,
                 "feature_in_production",
                 format!(
-                    "{name} was deleted and is still answered in production: somebody who may \
+                    "{name} was deleted and is still served in production: somebody who may \
                      switch toggles there has to switch it off first"
                 ),
             ));

@@ -201,8 +201,9 @@ fn record(sql: &mut Sql<'_>, by: &str, action: &str, id: i64, text: &Text) -> Re
 }
 
 /// Detaches the notes of a feature that is deleted. If it was on in production, everybody may see
-/// them from now on. If it was not, they stay unpublished: linked to it after a soft delete, and
-/// withheld once it is deleted for good, since a new feature with its name must not publish them.
+/// them from now on. If it was not, they stay linked to it after a soft delete, so those who have it
+/// or get it in a rollout see them. They are withheld once it is deleted for good, since a new
+/// feature with its name must not publish them.
 ///
 /// # Errors
 ///

@@ -4,7 +4,7 @@ use askama::Template;
 use axum::{extract::State, response::Response};
 use serde::Deserialize;
 use service::{
-    page::{self, Errors, Form, Frame, filled},
+    page::{self, Errors, Form, Frame},
     problem::Problem,
     request::{InPath, Params},
 };
@@ -17,13 +17,47 @@ use crate::{
     store::Store,
 };
 
-/// An employee as they are written into the form.
+/// An employee as they are written into the form, and what the form began with: only what somebody
+/// has changed is saved, so that a form that was open for long takes nothing back.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Draft {
     name: String,
     email: String,
     role: String,
+    old_name: String,
+    old_email: String,
+    old_role: String,
+}
+
+impl Draft {
+    fn of(employee: &Employee) -> Self {
+        let (name, email) = (employee.name.clone(), employee.email.clone());
+        let role = employee.role.name().to_owned();
+        let (old_name, old_email, old_role) = (name.clone(), email.clone(), role.clone());
+        Self { name, email, role, old_name, old_email, old_role }
+    }
+
+    /// What somebody has changed. Notes what is wrong with it.
+    fn edit(&self, errors: &mut Errors) -> Edit {
+        let changed = |now: &str, old: &str| {
+            Some(now.trim().to_owned()).filter(|it| it.as_str() != old.trim())
+        };
+        let name = changed(&self.name, &self.old_name);
+        let email = changed(&self.email, &self.old_email);
+        let role = changed(&self.role, &self.old_role);
+        if name.as_deref() == Some("") {
+            errors.add("name", "an employee needs a name");
+        }
+        if email.as_deref() == Some("") {
+            errors.add("email", "an e-mail address can be replaced, but not removed");
+        }
+        let parsed = role.as_deref().and_then(Role::parse);
+        if role.is_some() && parsed.is_none() {
+            errors.add("role", "a role is one of admin, qa, dev and read_only");
+        }
+        Edit { name, email, role: parsed }
+    }
 }
 
 struct Row {
@@ -81,13 +115,9 @@ async fn page(
     let rows = list.into_iter().map(|it| {
         let may_name = caller.name == it.username || caller.role == Role::Admin;
         let roles = roles(&caller, &it);
-        let draft = open.take_if(|open| open.0 == it.username).map(|open| {
-            open.1.unwrap_or_else(|| Draft {
-                name: it.name.clone(),
-                email: it.email.clone(),
-                role: it.role.name().to_owned(),
-            })
-        });
+        let draft = open
+            .take_if(|open| open.0 == it.username)
+            .map(|open| open.1.unwrap_or_else(|| Draft::of(&it)));
         Row { path: format!("/ui/employees/{}", encoded(&it.username)), may_name, roles, draft, it }
     });
     let rows = rows.collect();
@@ -111,16 +141,8 @@ pub(super) async fn save(
     Form(draft): Form<Draft>,
 ) -> Result<Response, Problem> {
     let mut errors = Errors::default();
-    let role = filled(&draft.role);
-    if role.as_ref().is_some_and(|it| Role::parse(it).is_none()) {
-        errors.add("role", "a role is one of admin, qa, dev and read_only");
-    }
+    let wanted = draft.edit(&mut errors);
     if errors.is_empty() {
-        let wanted = Edit {
-            name: filled(&draft.name),
-            email: filled(&draft.email),
-            role: role.as_deref().and_then(Role::parse),
-        };
         let (by, of) = (visit.caller.editor(), username.clone());
         let written = store.write(move |sql| {
             let Some(now) = employee::get(sql, &of)? else {

@@ -17,7 +17,7 @@ use super::{
     cell::{Cell, cells, environments, is_due},
     chart::{Bars, Curve},
     notes::Shown,
-    text::{age, days, feature_path, short},
+    text::{age, count, days, feature_path, short},
     visit::Visit,
 };
 use crate::{
@@ -51,8 +51,8 @@ struct Picture {
     days: String,
     /// What comes next, and when.
     next: String,
-    /// How many ids have the feature whatever the curve says.
-    enrolled: usize,
+    /// How many users have the feature whatever the curve says, in words that end in the verb.
+    enrolled: Option<String>,
 }
 
 #[derive(Template)]
@@ -136,8 +136,19 @@ fn picture(world: &World, feature: &str, env: &str, now: i64) -> Option<Picture>
         started: short(rollout.start),
         days: days(&rollout.pace.days().to_string()),
         next,
-        enrolled: held.map_or(0, |it| it.enrolled.len()),
+        enrolled: held.and_then(|it| enrolled(it.enrolled.len())),
     })
+}
+
+/// How many imported users have a feature, in words that end in the verb, if there are any.
+fn enrolled(users: usize) -> Option<String> {
+    let verb = match users {
+        0 => return None,
+        1 => "has",
+        _ => "have",
+    };
+    let users = i64::try_from(users).unwrap_or(i64::MAX);
+    Some(format!("{} {verb}", count(users, "imported user")))
 }
 
 /// The requests of each environment and whether the feature is in use there, in the order of the
@@ -171,4 +182,16 @@ fn events(sql: &mut Sql<'_>, name: &str, envs: &[String]) -> Result<Vec<Event>, 
     events.sort_unstable_by_key(|it| std::cmp::Reverse(it.id));
     events.truncate(usize::try_from(EVENTS).unwrap_or(usize::MAX));
     Ok(events)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_number_of_imported_users_and_the_verb_agree() {
+        assert_eq!(enrolled(0), None);
+        assert_eq!(enrolled(1).as_deref(), Some("1 imported user has"));
+        assert_eq!(enrolled(1_234).as_deref(), Some("1,234 imported users have"));
+    }
 }

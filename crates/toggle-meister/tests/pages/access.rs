@@ -165,6 +165,23 @@ async fn the_front_page_leads_to_the_sign_in() {
 }
 
 #[tokio::test]
+async fn pages_and_the_sign_in_are_counted_as_the_api_is() {
+    let server = Server::start().await;
+    let reader = Client::new(&server, Role::ReadOnly).await;
+    for path in ["/ui/feature/none", "/login", "/api/envs"] {
+        reader.get(path).await;
+    }
+    let metrics = reader.get("/metrics").await.text().await.unwrap();
+    for (status, endpoint) in [(404, "/ui/feature/{name}"), (200, "/login"), (200, "/api/envs")] {
+        let count = format!(
+            "service_http_request_count_total{{status=\"{status}\",endpoint=\"{endpoint}\",\
+             method=\"GET\"}} 1\n"
+        );
+        assert!(metrics.contains(&count), "{count}: {metrics}");
+    }
+}
+
+#[tokio::test]
 async fn an_open_page_is_told_of_changes() {
     let server = Server::start().await;
     server.feature("f").await;

@@ -3,7 +3,7 @@
 use reqwest::StatusCode;
 use service::time::now;
 use toggle_meister::{
-    model::{PRODUCTION, metric, toggle},
+    model::{PRODUCTION, metric, note, toggle},
     role::Role,
     rollout::{HOUR, Pace},
     serve::DAY,
@@ -32,7 +32,7 @@ async fn the_page_shows_the_rollout_the_requests_and_what_was_done() {
     let reader = Client::new(&server, Role::ReadOnly).await;
     let page = reader.page("/ui/feature/f").await;
     assert!(page.contains("now 30 %") && page.contains("Started "), "{page}");
-    assert!(page.contains("1 imported users have it whatever the curve says"), "{page}");
+    assert!(page.contains("1 imported user has it whatever the curve says"), "{page}");
     assert!(page.contains("1,234 requests") && page.matches("<rect ").count() == 2, "{page}");
     assert!(page.contains("Roll feature out") && page.contains("new_state"), "{page}");
     assert!(!page.contains("Write one"), "a reader writes no notes");
@@ -66,7 +66,8 @@ async fn d13_the_question_before_deleting_says_what_the_button_does() {
     assert!(list.contains("Deleted features") && list.contains(">14 days<"), "{list}");
     assert!(!list.contains("data-row=\"f\""), "{list}");
     let page = admin.page("/ui/feature/f").await;
-    assert!(page.contains("This feature was deleted.") && page.contains("Turn off…"), "{page}");
+    let live = page.split("data-live=").nth(1).unwrap();
+    assert!(live.contains("This feature was deleted.") && live.contains("Turn off…"), "{page}");
     assert!(!page.contains("Turn on…") && !page.contains("Roll out…"), "{page}");
     // It can be switched off, and nothing else.
     let off = [("env", "stage"), ("state", "OFF")];
@@ -77,6 +78,46 @@ async fn d13_the_question_before_deleting_says_what_the_button_does() {
     admin.done("/ui/feature/f/delete", &[("hard", "true")]).await;
     assert_eq!(server.state("f", PRODUCTION), State::Off);
     assert_eq!(admin.get("/ui/feature/f").await.status(), StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn the_question_before_deleting_says_what_becomes_of_the_release_notes() {
+    let server = Server::start().await;
+    server.feature("f").await;
+    let admin = Client::new(&server, Role::Admin).await;
+    admin.done("/ui/notes/new", &[("title", "T"), ("feature", "f")]).await;
+    let now = now();
+    let over = Pace::over_days(30.0).unwrap();
+    let withheld = "notes that are not published yet are withheld: nobody sees them until somebody \
+                    edits them.</span>";
+    let late = "If that is not within the 14 days, they are withheld";
+    let stays = "notes stay unpublished";
+    for (wanted, soft, for_good) in [
+        (Wanted::Off, stays, withheld),
+        (Wanted::Roll(over), late, withheld),
+        (Wanted::Pause, late, withheld),
+        (
+            Wanted::On,
+            "notes become visible to everyone, since",
+            "notes become visible to everyone at once.</span>",
+        ),
+    ] {
+        server.switch(PRODUCTION, "f", wanted, now).await;
+        let asked = admin.page("/ui/feature/f/delete").await;
+        assert!(asked.contains(soft) && asked.contains(for_good), "{wanted:?}: {asked}");
+        assert_eq!(asked.contains(stays), soft == stays, "{wanted:?}: {asked}");
+    }
+    // Nobody sees the notes of a rollout that is deleted for good, as the question says.
+    server.switch(PRODUCTION, "f", Wanted::Off, now).await;
+    server.switch(PRODUCTION, "f", Wanted::Roll(over), now).await;
+    admin.done("/ui/feature/f/delete", &[]).await;
+    let again = admin.page("/ui/feature/f/delete").await;
+    assert!(again.contains(withheld) && !again.contains(late), "{again}");
+    let linked = server.store().read(|sql| note::get(sql, 1)).await.unwrap();
+    assert_eq!((linked.feature.as_deref(), linked.is_withheld), (Some("f"), false));
+    admin.done("/ui/feature/f/delete", &[("hard", "true")]).await;
+    let detached = server.store().read(|sql| note::get(sql, 1)).await.unwrap();
+    assert_eq!((detached.feature, detached.is_withheld), (None, true));
 }
 
 #[tokio::test]

@@ -60,6 +60,41 @@ async fn the_role_of_somebody_who_may_do_less_can_be_changed() {
 }
 
 #[tokio::test]
+async fn a_form_changes_only_what_somebody_wrote_into_it() {
+    let server = Server::start().await;
+    server.sign_in("anna", Role::Dev).await;
+    let admin = Client::new(&server, Role::Admin).await;
+    let read = async || server.store().read(|sql| Ok(employee::get(sql, "anna")?)).await.unwrap();
+    let open = admin.page("/ui/employees?edit=anna").await;
+    let began = [
+        ("old_name", "anna"),
+        ("old_email", "anna@acme.example"),
+        ("old_role", "dev"),
+        ("role", "dev"),
+    ];
+    for (name, value) in &began[..3] {
+        assert!(open.contains(&format!("name=\"{name}\" value=\"{value}\"")), "{open}");
+    }
+    // Meanwhile, somebody else changes the role.
+    server.set_role("anna", Role::ReadOnly).await;
+    let path = "/ui/employees/anna";
+    let mine = [&began[..], &[("name", "Anna"), ("email", "anna@acme.example")]].concat();
+    admin.done(path, &mine).await;
+    let stored = read().await.unwrap();
+    assert_eq!((stored.name.as_str(), stored.role), ("Anna", Role::ReadOnly));
+
+    // What is cleared is not dropped in silence, and the form still knows what it began with.
+    let no_email = [&began[..], &[("name", "Anna B"), ("email", " ")]].concat();
+    let error = admin.rejected(path, &no_email, "email").await;
+    assert_eq!(error, "An e-mail address can be replaced, but not removed.");
+    let no_name = [&began[..], &[("name", ""), ("email", "anna@acme.example")]].concat();
+    assert_eq!(admin.rejected(path, &no_name, "name").await, "An employee needs a name.");
+    let again = html(admin.post(path, &no_name).await).await;
+    assert!(again.contains("name=\"old_role\" value=\"dev\""), "{again}");
+    assert_eq!(read().await.unwrap(), stored);
+}
+
+#[tokio::test]
 async fn environments_come_and_go_but_production_stays() {
     let server = Server::start().await;
     let admin = Client::new(&server, Role::Admin).await;

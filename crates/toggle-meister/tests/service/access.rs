@@ -250,3 +250,11 @@ async fn whoever_may_not_switch_production_does_not_switch_it_off_by_deleting() 
     service.set("stage", "tried", "ON").await;
     delete("dev", "tried").await.is_empty();
 }
+
+#[tokio::test]
+async fn where_nobody_can_sign_in_a_page_names_no_provider_that_cannot_be_configured() {
+    let service = service(&[]).await;
+    let page = service.public("/ui").await;
+    assert_eq!(page.status, 401);
+    assert!(page.text.contains("configure sign-in") && !page.text.contains("GitHub"), "{page:?}");
+}

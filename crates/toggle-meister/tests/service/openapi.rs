@@ -3,6 +3,7 @@
 use std::{env, path::PathBuf, process::Command};
 
 use reqwest::{Method, StatusCode};
+use serde_json::Value;
 use toggle_meister::api::openapi::{OPERATIONS, document};
 
 use crate::support::{send, service};
@@ -64,6 +65,23 @@ async fn the_role_that_an_operation_needs_is_the_least_that_may() {
             assert_eq!(status == StatusCode::FORBIDDEN, role > needed, "{role:?} {operation:?}");
         }
     }
+}
+
+/// A feature that was deleted softly is a conflict that the original does not have.
+#[test]
+fn both_forms_of_a_conflict_are_described() {
+    let conflict = |path: &str| -> Vec<(String, Value)> {
+        let response = document()["paths"][path]["post"]["responses"]["409"].clone();
+        let kinds = response["content"].as_object().unwrap();
+        kinds.iter().map(|(kind, it)| (kind.clone(), it["schema"]["$ref"].clone())).collect()
+    };
+    let kind = |kind: &str, schema: &str| {
+        (kind.to_owned(), Value::from(format!("#/components/schemas/{schema}")))
+    };
+    let message = kind("application/json", "Message");
+    let problem = kind("application/problem+json", "Problem");
+    assert_eq!(conflict("/api/features"), [message.clone(), problem]);
+    assert_eq!(conflict("/api/envs"), [message]);
 }
 
 #[tokio::test]

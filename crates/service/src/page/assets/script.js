@@ -12,7 +12,8 @@
       location.assign(response.url);
       return null;
     }
-    return { page, url: response.redirected ? response.url : null };
+    const is_unavailable = response.status === 429 || response.status >= 500;
+    return { page, url: response.redirected ? response.url : null, is_unavailable };
   }
 
   // Says that something failed, where messages stand.
@@ -208,9 +209,12 @@
         // The message of what somebody has just done is for the page that they are led to.
         const got = await read(url, { headers: { "x-background": "1" } });
         if (!got || !live) return;
+        const fresh = $("[data-live]", got.page);
         // Another page may have been shown in the meantime.
-        if (live.isConnected && location.href === url) update(live, $("[data-live]", got.page));
-        else again = true;
+        if (!live.isConnected || location.href !== url) again = true;
+        else if (fresh) update(live, fresh);
+        // What the page was about is no longer there, or no longer for whoever looks at it.
+        else if (!got.is_unavailable) show(got.page);
       } while (again);
     } catch {
       // The stream connects again by itself, and its first event leads back here.
@@ -221,7 +225,6 @@
 
   // Replaces the rows that differ, but not the one in which somebody is writing.
   function update(live, fresh) {
-    if (!live || !fresh) return;
     const known = new Map(rows(live).map((it) => [it.dataset.row, it]));
     const active = document.activeElement;
     const row = rowOf(active);
@@ -237,8 +240,7 @@
       const old = known.get(it.dataset.row);
       if (!old || !old.isEqualNode(it)) {
         if (old && $("[data-editing]", old)) {
-          const now = it.querySelector("[name=change]")?.value;
-          if (now !== $("[name=change]", old).value) $("[data-elsewhere]", old).hidden = false;
+          if ($("[name=change]", it)?.value !== $("[name=change]", old)?.value) warn(old);
           return old;
         }
         if (old && $("details[open]", old)) return old;
@@ -250,7 +252,7 @@
     // A fact that was removed while somebody edits it stays until they are done.
     for (const [key, old] of known) {
       if ($("[data-editing]", old) && !next.includes(old)) {
-        $("[data-elsewhere]", old).hidden = false;
+        warn(old);
         next.push(old);
       }
     }
@@ -263,6 +265,11 @@
       const same = rows(live).find((it) => it.dataset.row === row);
       (active.isConnected ? active : same && focusable(same)[position])?.focus();
     }
+  }
+  // Says that somebody else has changed what is being edited, where the form has words for that.
+  function warn(row) {
+    const text = $("[data-elsewhere]", row);
+    if (text) text.hidden = false;
   }
   const body_of = (root) => root.matches("[data-rows]") ? root : $("tbody", root);
   const focusable = (root) => [...(root?.querySelectorAll("a, button, input, textarea, summary") || [])];

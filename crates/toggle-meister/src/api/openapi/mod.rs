@@ -257,6 +257,7 @@ fn parameter(name: &str, place: &str) -> Value {
 
 /// The errors of the original have its form.
 fn failure(operation: &Operation, status: u16) -> Option<Value> {
+    let is_feature = operation.path == "/api/features";
     let (description, schema) = match status {
         503 if operation.path == "/heartbeat" => {
             return Some(json!({
@@ -267,6 +268,11 @@ fn failure(operation: &Operation, status: u16) -> Option<Value> {
         400 => ("The request is invalid", "Invalid"),
         401 => ("Nobody is signed in, or the token is unknown", "Unauthenticated"),
         403 => ("The role may not do that", "Forbidden"),
+        409 if is_feature => (
+            "There is one with this name, or one that was deleted is still served in production, \
+             where the role may not switch it off",
+            "Message",
+        ),
         409 => ("There is one with this name", "Message"),
         _ => return None,
     };
@@ -274,7 +280,7 @@ fn failure(operation: &Operation, status: u16) -> Option<Value> {
         "description": description,
         "content": { "application/json": { "schema": reference(schema) } },
     });
-    if matches!(status, 400 | 403) {
+    if matches!(status, 400 | 403) || (status == 409 && is_feature) {
         response["content"]["application/problem+json"] = json!({ "schema": reference("Problem") });
     }
     Some(response)
