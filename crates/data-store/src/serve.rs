@@ -2,10 +2,11 @@
 
 use std::{net::SocketAddr, time::Duration};
 
+use axum::middleware::from_fn_with_state;
 use flagstaff::http::Server;
 use service::{
     access::{Access, Sessions, SessionsError},
-    audit,
+    audit, metrics,
     problem::Problem,
     signin::{SignIn, SignInError},
     storage::{Listening, Storage, StorageError},
@@ -164,6 +165,7 @@ pub async fn start(settings: &Settings) -> Result<Running, StartError> {
         router = router.merge(sign_in.router());
     }
     let router = settings.serving.protect(router);
+    let router = router.layer(from_fn_with_state(store.metrics().clone(), metrics::count));
     let server = bound.serve(move |_| router.clone());
 
     let mut jobs = JoinSet::new();

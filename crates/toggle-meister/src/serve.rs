@@ -217,6 +217,7 @@ pub async fn start(settings: &Settings) -> Result<Running, StartError> {
     if let Some(sign_in) = &settings.sign_in {
         router = router.merge(SignIn::new(store.access.clone(), sign_in.options.clone())?.router());
     }
+    let router = settings.serving.protect(router);
     let router = router.layer(from_fn_with_state(store.metrics.clone(), service::metrics::count));
     let server = bound.serve(move |_| router.clone());
 

@@ -32,7 +32,7 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::{delete, get, put},
 };
-use service::{metrics, problem::Problem};
+use service::problem::Problem;
 
 use self::request::unconditional;
 use crate::store::Store;
@@ -88,7 +88,6 @@ pub fn router(store: Store) -> Router {
                 "this path does not have this method: see the header Allow",
             )
         })
-        .layer(middleware::from_fn_with_state(store.metrics().clone(), metrics::count))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(store)
 }

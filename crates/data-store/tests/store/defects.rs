@@ -237,7 +237,9 @@ async fn d31_metrics_need_a_token_and_have_the_names_of_the_original() {
         let invented = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
         client().request(invented, &store.url).send().await.unwrap();
     }
+    store.get("/ui").await;
     let text = store.get("/metrics").await.text().await.unwrap();
+    assert!(text.contains("endpoint=\"/ui\",method=\"GET\""), "pages are counted too: {text}");
     let endpoint = "endpoint=\"/api/fact/{identity}/{key}\",method=\"PUT\"";
     for line in [
         format!("service_http_request_count_total{{status=\"200\",{endpoint}}} 1"),

@@ -470,7 +470,7 @@ async fn where_nobody_can_sign_in_the_page_says_what_to_do() {
     let store = store().await;
     let response = client().get(format!("{}/ui", store.url)).send().await.unwrap();
     assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
-    assert!(html(response).await.contains("configure GitHub"));
+    assert!(html(response).await.contains("configure sign-in"));
 }
 
 #[tokio::test]
