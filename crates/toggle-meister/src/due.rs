@@ -1,14 +1,24 @@
 //! What makes toggles short-lived: which of them should leave the code. It knows no clock and no
 //! database.
 //!
-//! A feature that was ON in production for 14 days is *due* for removal.
+//! A feature that was ON in production for 14 days is *due* for removal. So is one that is unused
+//! in production.
 //!
 //! Whether a feature is in use is known only where everybody asks over REST: clients of flagd's
 //! protocols that cache, or evaluate in their own process, do not ask each time. So it is
 //! *unused* in an environment only if REST saw no request for 30 days and no such client was
 //! connected all that time; else, without a request, it is *unknown*.
 
-use crate::{model::PRODUCTION, serve::DAY, toggle::Toggle, world::Known};
+use std::collections::BTreeMap;
+
+use service::time;
+
+use crate::{
+    model::PRODUCTION,
+    serve::DAY,
+    toggle::Toggle,
+    world::{Known, World},
+};
 
 /// For how many days a feature is ON in production before it is due for removal.
 pub const DAYS_ON: i64 = 14;
@@ -22,19 +32,72 @@ pub fn age(created: i64, now: i64) -> i64 {
     now.saturating_sub(created).max(0) / DAY
 }
 
-/// Since when a feature that is due for removal has been ON in production. `None`: it is not due.
-#[must_use]
-pub fn due(production: Toggle, now: i64) -> Option<i64> {
-    production.on_since(now).filter(|since| now.saturating_sub(*since) >= DAYS_ON * DAY)
+/// The features that are unused in production, and since when.
+pub type Unused = BTreeMap<String, i64>;
+
+/// Why a feature is due for removal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Due {
+    /// It has been ON in production since a time.
+    On(i64),
+    /// It has not been asked for in production since a time.
+    Unused(i64),
 }
 
-/// The same for a feature with its toggles. One that was deleted softly is not due.
-#[must_use]
-pub fn due_feature(known: &Known, now: i64) -> Option<i64> {
-    if known.feature.deleted.is_some() {
-        return None;
+impl Due {
+    /// Why a feature is due. `None`: it is not, as one that was deleted softly.
+    #[must_use]
+    pub fn of(known: &Known, unused: &Unused, now: i64) -> Option<Self> {
+        if known.feature.deleted.is_some() {
+            return None;
+        }
+        let toggle = known.toggles.get(PRODUCTION).map(|it| it.toggle);
+        let on = toggle.and_then(|toggle| on_for_long(toggle, now)).map(Self::On);
+        on.or_else(|| unused.get(&known.feature.name).copied().map(Self::Unused))
     }
-    due(known.toggles.get(PRODUCTION)?.toggle, now)
+
+    /// Why the feature with a name is due, if there is one.
+    #[must_use]
+    pub fn named(world: &World, unused: &Unused, name: &str, now: i64) -> Option<Self> {
+        Self::of(world.features.get(name)?, unused, now)
+    }
+
+    /// How the reason is written in the API.
+    #[must_use]
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::On(_) => "on",
+            Self::Unused(_) => "unused",
+        }
+    }
+
+    /// Since when.
+    #[must_use]
+    pub fn since(self) -> i64 {
+        match self {
+            Self::On(since) | Self::Unused(since) => since,
+        }
+    }
+
+    /// The day since which it is so.
+    #[must_use]
+    pub fn day(self) -> String {
+        time::rfc3339(self.since()).chars().take(10).collect()
+    }
+
+    /// The same in words.
+    #[must_use]
+    pub fn said(self) -> String {
+        match self {
+            Self::On(_) => format!("on in production since {}", self.day()),
+            Self::Unused(_) => format!("unused in production since {}", self.day()),
+        }
+    }
+}
+
+/// Since when a toggle has been ON, if that is long enough.
+fn on_for_long(production: Toggle, now: i64) -> Option<i64> {
+    production.on_since(now).filter(|since| now.saturating_sub(*since) >= DAYS_ON * DAY)
 }
 
 /// Whether a feature is in use in an environment.
@@ -84,13 +147,13 @@ mod tests {
     #[test]
     fn a_feature_is_due_after_14_days_on() {
         let on = Toggle::On { since: 5 };
-        assert_eq!(due(on, 5 + 14 * DAY - 1), None);
-        assert_eq!(due(on, 5 + 14 * DAY), Some(5));
-        assert_eq!(due(Toggle::Off, i64::MAX), None);
+        assert_eq!(on_for_long(on, 5 + 14 * DAY - 1), None);
+        assert_eq!(on_for_long(on, 5 + 14 * DAY), Some(5));
+        assert_eq!(on_for_long(Toggle::Off, i64::MAX), None);
         let rollout = Rollout { number: 1, start: 0, pace: Pace::of_step(HOUR) };
-        assert_eq!(due(Toggle::Roll(rollout), 14 * DAY + 22 * HOUR), None);
+        assert_eq!(on_for_long(Toggle::Roll(rollout), 14 * DAY + 22 * HOUR), None);
         // The days count from its end, whether anybody has stored that or not.
-        assert_eq!(due(Toggle::Roll(rollout), 14 * DAY + 23 * HOUR), Some(23 * HOUR));
+        assert_eq!(on_for_long(Toggle::Roll(rollout), 14 * DAY + 23 * HOUR), Some(23 * HOUR));
     }
 
     #[test]

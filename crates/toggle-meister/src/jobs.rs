@@ -27,7 +27,7 @@ use service::{
 use tokio::time::{Instant as Moment, sleep, sleep_until};
 
 use crate::{
-    due,
+    due::Due,
     model::{change, environment, feature, metric, reminder as sent, toggle},
     reminder::{self, Schedule, Slack, TIMEOUT},
     serve::DAY,
@@ -241,11 +241,11 @@ impl Jobs {
 
     /// What is to be said now: the feature, the time for which it is said, and the text.
     fn reminders(&self, now: i64, last: &HashMap<String, i64>) -> Vec<(String, i64, String)> {
-        let world = self.store.live.world();
+        let (world, unused) = (self.store.live.world(), self.store.usage.unused());
         let due = world.features.iter().filter_map(|(name, known)| {
             let slot = self.plan.schedule.due(now, last.get(name).copied())?;
-            let since = due::due_feature(known, slot)?;
-            Some((name.clone(), slot, reminder::message(&known.feature, since)))
+            let due = Due::of(known, &unused, slot)?;
+            Some((name.clone(), slot, reminder::message(&known.feature, due)))
         });
         due.collect()
     }

@@ -9,7 +9,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Map, json};
 use service::{describe, time};
 
-use crate::{model::feature::Feature, serve::DAY};
+use crate::{due::Due, model::feature::Feature, serve::DAY};
 
 /// How long Slack may take to respond.
 pub const TIMEOUT: Duration = Duration::from_secs(8);
@@ -74,14 +74,16 @@ impl Schedule {
     }
 }
 
-/// What is said about a feature that has been on in production since a time.
+/// What is said about a feature that is due for removal.
 #[must_use]
-pub fn message(feature: &Feature, since: i64) -> String {
-    let Feature { name, created_by, .. } = feature;
-    let date: String = time::rfc3339(since).chars().take(10).collect();
+pub fn message(feature: &Feature, due: Due) -> String {
+    let (Feature { name, created_by, .. }, day) = (feature, due.day());
+    let what = match due {
+        Due::On(_) => "on production",
+        Due::Unused(_) => "unused in production",
+    };
     format!(
-        "Feature {name} created by {created_by} has been on production since {date}. Time to \
-         clean that up."
+        "Feature {name} created by {created_by} has been {what} since {day}. Time to clean that up."
     )
 }
 
@@ -191,10 +193,12 @@ mod tests {
             deleted: None,
         };
         assert_eq!(
-            message(&feature, at("2026-11-01T23:00:00Z")),
+            message(&feature, Due::On(at("2026-11-01T23:00:00Z"))),
             "Feature checkout created by jane.doe has been on production since 2026-11-01. Time to \
              clean that up."
         );
+        let unused = message(&feature, Due::Unused(at("2026-11-01T23:00:00Z")));
+        assert!(unused.contains("has been unused in production since 2026-11-01."), "{unused}");
     }
 
     #[test]

@@ -206,6 +206,7 @@ pub async fn start(settings: &Settings) -> Result<Running, StartError> {
         production_role: settings.production_role,
     });
 
+    find_unused(&store).await;
     let listen = settings.serving.listen;
     let bind = |source| StartError::Bind { listen, source };
     let mut server = Server::builder().listen(listen).max_body(api::MAX_BODY + 1);
@@ -226,6 +227,7 @@ pub async fn start(settings: &Settings) -> Result<Running, StartError> {
     jobs.spawn(store.live.clone().follow_database(move |version| refreshing.refresh(version)));
     jobs.spawn(store.live.clone().follow_clock());
     jobs.spawn(flush(store.clone(), settings.flush_every));
+    jobs.spawn(follow_unused(store.clone()));
     let plan = Plan {
         schedule: settings.schedule,
         slack: settings.slack.clone(),
@@ -315,6 +317,21 @@ async fn add_local(storage: &Storage) -> Result<(), StorageError> {
             employee::insert(sql, &local)
         })
         .await
+}
+
+/// Looks up each hour what is unused: that takes a month to change. Never returns.
+async fn follow_unused(store: Store) {
+    loop {
+        tokio::time::sleep(Duration::from_hours(1)).await;
+        find_unused(&store).await;
+    }
+}
+
+async fn find_unused(store: &Store) {
+    if let Err(error) = store.usage.find_unused(&store.storage, time::now() / DAY).await {
+        let error = service::describe(&error);
+        tracing::warn!(error, "cannot look up which features are unused");
+    }
 }
 
 /// Writes down now and then what was counted in memory. Never returns.

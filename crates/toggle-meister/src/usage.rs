@@ -14,6 +14,7 @@ use foldhash::fast::RandomState;
 use service::storage::{Storage, StorageError};
 
 use crate::{
+    due::Unused,
     model::{environment, metric},
     world::World,
 };
@@ -32,6 +33,8 @@ struct Shared {
     /// Held by the one flush that runs.
     flushing: tokio::sync::Mutex<()>,
     failed_flushes: AtomicU64,
+    /// What is unused in production, as far as the database knew when it was last asked.
+    unused: Mutex<Arc<Unused>>,
 }
 
 /// What is counted in an environment.
@@ -157,6 +160,23 @@ impl Usage {
     #[must_use]
     pub fn failed_flushes(&self) -> u64 {
         self.0.failed_flushes.load(Ordering::Relaxed)
+    }
+
+    /// The features that are unused in production.
+    #[must_use]
+    pub fn unused(&self) -> Arc<Unused> {
+        self.0.unused.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Looks up anew what is unused in production on a day.
+    ///
+    /// # Errors
+    ///
+    /// The database fails.
+    pub async fn find_unused(&self, storage: &Storage, day: i64) -> Result<(), StorageError> {
+        let found = storage.read(move |sql| metric::unused(sql, day)).await?;
+        *self.0.unused.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(found);
+        Ok(())
     }
 
     /// Adds what was counted to a day of the database. What cannot be added is kept.

@@ -16,7 +16,7 @@ use service::{
 use super::{body::text, public};
 use crate::{
     caller::Caller,
-    due,
+    due::Due,
     model::feature::{self, Feature},
     name::{is_identifier, said},
     role::Action,
@@ -38,8 +38,8 @@ pub(super) async fn list(
     let world = store.live.world();
     let known = world.features.values().filter(|it| it.feature.deleted.is_none());
     let features: Vec<Value> = if is_due {
-        let now = time::now();
-        known.filter_map(|it| Some(details(&it.feature, due::due_feature(it, now)?))).collect()
+        let (unused, now) = (store.usage.unused(), time::now());
+        known.filter_map(|it| Some(details(&it.feature, Due::of(it, &unused, now)?))).collect()
     } else {
         known.map(|it| json!({"name": it.feature.name})).collect()
     };
@@ -55,12 +55,13 @@ fn truth(name: &str, value: &str) -> Result<bool, Problem> {
     }
 }
 
-/// A feature that has been ON in production since a time.
-fn details(feature: &Feature, since: i64) -> Value {
+/// A feature that is due for removal.
+fn details(feature: &Feature, due: Due) -> Value {
     json!({
         "name": feature.name,
         "created": time::rfc3339(feature.created),
-        "since": time::rfc3339(since),
+        "reason": due.reason(),
+        "since": time::rfc3339(due.since()),
     })
 }
 

@@ -19,9 +19,9 @@ pub(crate) fn command() -> Command {
     Command::new("due")
         .about("Lists features that are due for removal, and the files in which they occur")
         .after_help(
-            "A feature is due when it has been ON in production for 14 days. It is looked for as a \
-             whole identifier in text files of up to 1 MiB, but not in .git, node_modules and \
-             target.\nExit code: 0 if nothing is due, 1 if something is, 2 if it failed.",
+            "A feature is due when it has been ON in production for 14 days, or when nobody can have \
+             used it there for 30 days. It is looked for as a whole identifier in text files of up \
+             to 1 MiB, but not in .git, node_modules and target.\nExit code: 0 if nothing is due, 1 if something is, 2 if it failed.",
         )
         .arg(
             Arg::new("url")
@@ -46,9 +46,19 @@ struct Answer {
     features: Vec<Due>,
 }
 
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Reason {
+    #[default]
+    On,
+    Unused,
+}
+
 #[derive(Deserialize)]
 struct Due {
     name: String,
+    #[serde(default)]
+    reason: Reason,
     since: String,
 }
 
@@ -73,9 +83,13 @@ async fn list(matches: &ArgMatches) -> Result<usize, Failure> {
         let places = occurrences::find(folder, &names);
         found.push(places.map_err(|error| format!("cannot read {}: {error}", folder.display()))?);
     }
-    for Due { name, since } in &features {
+    for Due { name, reason, since } in &features {
         let day = since.get(..10).unwrap_or(since);
-        println!("{name}: on in production since {day}");
+        let what = match reason {
+            Reason::On => "on",
+            Reason::Unused => "unused",
+        };
+        println!("{name}: {what} in production since {day}");
         for place in found.iter().filter_map(|it| it.get(name.as_str())).flatten() {
             println!("  {}:{}", place.file.display(), place.line);
         }

@@ -2,8 +2,11 @@
 
 use service::storage::{Sql, StorageError};
 
-use super::feature::Feature;
-use crate::{due::Use, serve::DAY};
+use super::{PRODUCTION, feature::Feature};
+use crate::{
+    due::{Unused, Use},
+    serve::DAY,
+};
 
 service::statements! {
     ADD = "INSERT INTO metric (feature, env, day, hits)
@@ -15,6 +18,9 @@ service::statements! {
     USES = "SELECT e.name, MAX(m.day), e.flag_client_seen
         FROM environment e LEFT JOIN metric m ON m.env = e.name AND m.feature = ?1
         GROUP BY e.name, e.flag_client_seen ORDER BY e.name";
+    UNUSED = "SELECT f.name, f.created, e.flag_client_seen,
+        (SELECT MAX(m.day) FROM metric m WHERE m.feature = f.name AND m.env = e.name)
+        FROM feature f CROSS JOIN environment e WHERE e.name = ?1";
     PURGE = "DELETE FROM metric WHERE day < ?1";
 }
 
@@ -70,6 +76,20 @@ pub fn uses(
         let (asked, client) = (row.optional_int(1)?, row.optional_int(2)?);
         Ok((row.text(0)?, Use::of(today, feature.created / DAY, asked, client)))
     })
+}
+
+/// The features that are unused in production. The day is in days since 1970.
+///
+/// # Errors
+///
+/// The database fails.
+pub fn unused(sql: &mut Sql<'_>, today: i64) -> Result<Unused, StorageError> {
+    let features = sql.query(UNUSED, &[PRODUCTION.into()], |row| {
+        let (name, created, asked) = (row.text(0)?, row.int(1)?, row.optional_int(3)?);
+        let is_unused = Use::of(today, created / DAY, asked, row.optional_int(2)?) == Use::Unused;
+        Ok(is_unused.then(|| (name, asked.map_or(created, |day| day * DAY))))
+    })?;
+    Ok(features.into_iter().flatten().collect())
 }
 
 /// Forgets the days before one.

@@ -3,7 +3,6 @@
 use super::text::age;
 use crate::{
     caller::Caller,
-    due::due_feature,
     model::PRODUCTION,
     role::Action,
     toggle::{State, Toggle},
@@ -106,9 +105,4 @@ pub(super) fn cells(
         Cell::of(world.toggle(feature, env), env, now, caller.may(Action::toggle(env)))
     };
     envs.iter().map(cell).collect()
-}
-
-/// Whether a feature has been on in production for so long that it should leave the code.
-pub(super) fn is_due(world: &World, feature: &str, now: i64) -> bool {
-    world.features.get(feature).is_some_and(|it| due_feature(it, now).is_some())
 }

@@ -14,7 +14,7 @@ use service::{
 };
 
 use super::{
-    cell::{Cell, cells, environments, is_due},
+    cell::{Cell, cells, environments},
     chart::{Bars, Curve},
     notes::Shown,
     text::{age, count, days, feature_path, short},
@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     caller::Caller,
-    due::Use,
+    due::{Due, Use},
     model::{feature, metric, note},
     role::Action,
     rollout::PAUSE,
@@ -65,7 +65,7 @@ struct Page {
     created: String,
     by: String,
     age: String,
-    is_due: bool,
+    due: Option<Due>,
     is_deleted: bool,
     cards: Vec<Card>,
     bars: Vec<Bars>,
@@ -104,7 +104,7 @@ pub(super) async fn show(
         created: time::rfc3339(known.feature.created),
         by: known.feature.created_by.clone(),
         age: age(known.feature.created, now),
-        is_due: is_due(&world, &name, now),
+        due: Due::named(&world, &store.usage.unused(), &name, now),
         is_deleted,
         cards: cards.collect(),
         bars: bars(metrics, uses, &envs, from),

@@ -18,12 +18,13 @@ use service::{
 };
 
 use super::{
-    cell::{Cell, cells, environments, is_due},
+    cell::{Cell, cells, environments},
     text::{age, count, encoded, feature_path},
     visit::Visit,
 };
 use crate::{
     caller::Caller,
+    due::Due,
     model::{
         PRODUCTION,
         feature::{self, Feature},
@@ -93,7 +94,7 @@ struct Row {
     path: String,
     age: String,
     by: String,
-    is_due: bool,
+    due: Option<Due>,
     cells: Vec<Cell>,
 }
 
@@ -154,13 +155,15 @@ fn page(
     let choice = choice.map(|it| (it.clone(), is_shown(it))).collect();
     let columns: Vec<String> = envs.into_iter().filter(is_shown).collect();
 
-    let found = find(&world, &search, now);
+    let unused = store.usage.unused();
+    let due = |it: &Feature| Due::named(&world, &unused, &it.name, now);
+    let found = find(&world, &search, |it| due(it).is_some());
     let rows = found.iter().skip(search.skip).take(SHOWN).map(|feature| Row {
         name: feature.name.clone(),
         path: feature_path(&feature.name),
         age: age(feature.created, now),
         by: feature.created_by.clone(),
-        is_due: is_due(&world, &feature.name, now),
+        due: due(feature),
         cells: cells(&caller, &world, &feature.name, &columns, now),
     });
     let rows = rows.collect();
@@ -173,7 +176,7 @@ fn page(
     Toggles {
         rows,
         is_blank: listed().next().is_none(),
-        due: listed().filter(|it| is_due(&world, &it.feature.name, now)).count(),
+        due: listed().filter(|it| due(&it.feature).is_some()).count(),
         next: (found.len() > next).then(|| search.path(next)),
         back: search.path(search.skip),
         deleted: deleted.collect(),
@@ -188,12 +191,15 @@ fn page(
 }
 
 /// The features whose names fit, the closest first.
-fn find<'a>(world: &'a World, search: &Search, now: i64) -> Vec<&'a Feature> {
+fn find<'a>(
+    world: &'a World,
+    search: &Search,
+    is_due: impl Fn(&Feature) -> bool,
+) -> Vec<&'a Feature> {
     let wanted = search.q.trim().to_lowercase();
     let listed = world.features.values().map(|it| &it.feature).filter(|it| it.deleted.is_none());
-    let mut found: Vec<&Feature> = listed
-        .filter(|it| fits(&it.name, &wanted) && (!search.is_due || is_due(world, &it.name, now)))
-        .collect();
+    let mut found: Vec<&Feature> =
+        listed.filter(|it| fits(&it.name, &wanted) && (!search.is_due || is_due(it))).collect();
     found.sort_by_key(|it| Reverse(it.name.contains(&wanted)));
     found
 }

@@ -167,6 +167,10 @@ async fn a_feature_is_unused_only_where_nobody_can_have_asked() {
                 metric::uses(sql, &checkout, today)
             });
             assert_eq!(uses.await, production(expected), "{client} {asked}");
+            let unused = read(&storage, move |sql| metric::unused(sql, today)).await;
+            let since = (expected == Use::Unused).then_some(asked * DAY);
+            assert_eq!(unused.get("checkout").copied(), since, "{client} {asked}");
+            assert_eq!(unused.get("search"), None);
         }
     }
 }

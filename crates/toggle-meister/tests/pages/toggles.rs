@@ -1,7 +1,7 @@
 //! The list of features, and how toggles are switched.
 
 use reqwest::StatusCode;
-use service::time::now;
+use service::{storage::StorageError, time::now};
 use toggle_meister::{
     model::PRODUCTION,
     role::Role,
@@ -52,6 +52,36 @@ async fn the_list_says_what_each_toggle_is_with_production_last() {
     let hostile = "\"><script>alert(1)</script>";
     let none = reader.page("/ui?q=%22%3E%3Cscript%3Ealert(1)%3C%2Fscript%3E").await;
     assert!(none.contains(&escaped(hostile)) && !none.contains(hostile), "{none}");
+}
+
+#[tokio::test]
+async fn what_nobody_can_have_used_for_a_month_is_due() {
+    let server = Server::start().await;
+    let reader = Client::new(&server, Role::ReadOnly).await;
+    for feature in ["old", "new"] {
+        server.feature(feature).await;
+    }
+    let store = server.store();
+    let aged = store.storage.write(|sql| {
+        sql.execute("UPDATE feature SET created = 0 WHERE name = 'old'", &[])?;
+        sql.execute("UPDATE environment SET flag_client_seen = 0", &[])
+    });
+    aged.await.map_err(|error: StorageError| error).unwrap();
+    store.usage.find_unused(&store.storage, now() / DAY).await.unwrap();
+    let due = reader.page("/ui?due=true").await;
+    assert!(due.contains("data-row=\"old\"") && !due.contains("data-row=\"new\""), "{due}");
+    let page = reader.page("/ui/feature/old").await;
+    assert!(page.contains("It has been unused in production since 1970-01-01."), "{page}");
+    let list = html(reader.get("/api/features?due=true").await).await;
+    let list: serde_json::Value = serde_json::from_str(&list).unwrap();
+    assert_eq!(list["features"].as_array().unwrap().len(), 1, "{list}");
+    assert_eq!(list["features"][0]["reason"], "unused");
+    assert_eq!(list["features"][0]["since"], "1970-01-01T00:00:00Z");
+    // A client that may use any feature without asking for it makes it unknown, which is not due.
+    store.usage.saw_client(Some(PRODUCTION));
+    store.usage.flush(&store.storage, now() / DAY).await.unwrap();
+    store.usage.find_unused(&store.storage, now() / DAY).await.unwrap();
+    assert!(!reader.page("/ui/feature/old").await.contains("due for removal"));
 }
 
 #[tokio::test]

@@ -56,7 +56,14 @@ fn answers() -> Value {
         "Text": string(),
         "Toggles": list_of("toggles", object(json!({ "toggle": toggle }), &["toggle"])),
         "Named": named(),
-        "Features": list_of("features", named()),
+        "Features": list_of("features", object(
+            json!({
+                "name": string(), "created": time(), "since": time(),
+                "reason": { "enum": ["on", "unused"], "description":
+                    "Why it is due for removal: ON in production for 14 days, or unused there for 30" },
+            }),
+            &["name"],
+        )),
         "Environments": list_of("envs", named()),
         "Notes": list_of("release_notes", object(
             json!({
