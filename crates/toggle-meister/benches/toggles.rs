@@ -90,7 +90,9 @@ fn measure(count: usize, edge: Option<&Path>) {
         let address = free_address();
         let mut command = Command::new(edge);
         command.args(["--interface", "127.0.0.1", "--port", &address.port().to_string()]);
-        command.args(["offline", "--bootstrap-file"]).arg(&file).args(["--tokens", TOKEN]);
+        command.args(["offline", "--bootstrap-file"]).arg(&file);
+        // It does not start without one for backends.
+        command.args(["--client-tokens", TOKEN, "--frontend-tokens", TOKEN]);
         let header = format!("wrk.headers[\"authorization\"] = \"{TOKEN}\"\n");
         let script = script(&folder.path().join("edge.lua"), "/api/frontend?", &header);
         peers.push((Peer::start("Unleash Edge", &mut command, address), "", script));

@@ -49,16 +49,28 @@ struct Query<'a> {
 impl<'a> Query<'a> {
     fn parse(query: &'a str) -> Self {
         let mut parsed = Self::default();
-        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-            match &*name {
-                "feature" if !value.is_empty() => parsed.features.push(lower(value)),
-                "enrollment_id" => parsed.id = value,
-                "all" => parsed.all = value.eq_ignore_ascii_case("true"),
-                "metrics" => parsed.no_metrics = value.eq_ignore_ascii_case("false"),
-                _ => {}
+        if query.contains(['%', '+']) {
+            for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+                parsed.add(&name, value);
+            }
+        } else {
+            // Decoding costs more than to evaluate the features.
+            for pair in query.split('&') {
+                let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+                parsed.add(name, value.into());
             }
         }
         parsed
+    }
+
+    fn add(&mut self, name: &str, value: Cow<'a, str>) {
+        match name {
+            "feature" if !value.is_empty() => self.features.push(lower(value)),
+            "enrollment_id" => self.id = value,
+            "all" => self.all = value.eq_ignore_ascii_case("true"),
+            "metrics" => self.no_metrics = value.eq_ignore_ascii_case("false"),
+            _ => {}
+        }
     }
 }
 

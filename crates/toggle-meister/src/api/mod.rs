@@ -54,8 +54,10 @@ pub fn router(store: Store) -> Router {
         .route("/api/envs/{env}/release_notes", get(notes::published).options(public::preflight))
         .route("/api/envs/{env}/events", get(events::open).options(public::preflight))
         .route("/heartbeat", get(health::heartbeat).options(public::preflight))
-        .layer(map_response(async |it| public::allowed(it)));
-    Router::new()
+        .method_not_allowed_fallback(not_allowed)
+        // One layer, since each costs as much as the evaluation of a feature.
+        .layer(map_response(async |it| public::allowed(said::said(it))));
+    let rest = Router::new()
         .route("/api/toggles", get(toggles::matrix).patch(toggles::switch))
         .route(
             "/api/features",
@@ -74,21 +76,22 @@ pub fn router(store: Store) -> Router {
         .route("/api/token/{id}", axum::routing::delete(tokens::revoke))
         .route("/api/openapi.json", get(openapi::read))
         .route("/api", get(openapi::page))
-        .merge(public)
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
         .route("/metrics", get(health::metrics))
         .fallback(|| async {
             Problem::new(StatusCode::NOT_FOUND, "path_not_found", "there is nothing at this path")
         })
-        .method_not_allowed_fallback(|| async {
-            Problem::new(
-                StatusCode::METHOD_NOT_ALLOWED,
-                "method_not_allowed",
-                "this path does not have this method: see the header Allow",
-            )
-        })
-        .layer(map_response(said::said))
-        .layer(DefaultBodyLimit::max(MAX_BODY))
-        .with_state(store)
+        .method_not_allowed_fallback(not_allowed)
+        .layer(map_response(async |it| said::said(it)))
+        .layer(DefaultBodyLimit::max(MAX_BODY));
+    public.merge(rest).with_state(store)
+}
+
+async fn not_allowed() -> Problem {
+    Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method_not_allowed",
+        "this path does not have this method: see the header Allow",
+    )
 }

@@ -20,7 +20,7 @@ use service::problem::Problem;
 use crate::name::SAID;
 
 /// Gives an error the form of the original, if it has that error.
-pub(super) async fn said(mut response: Response) -> Response {
+pub(super) fn said(mut response: Response) -> Response {
     let Some(problem) = response.extensions_mut().remove::<Problem>() else { return response };
     let Some(body) = body(&problem) else { return response };
     let (mut parts, _) = response.into_parts();
