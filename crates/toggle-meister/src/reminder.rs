@@ -7,7 +7,7 @@ use axum::http::{Request, StatusCode, Uri, header};
 use flagstaff::http::{Client, public_name};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Map, json};
-use service::{describe, time};
+use service::describe;
 
 use crate::{due::Due, model::feature::Feature, serve::DAY};
 
@@ -147,6 +147,8 @@ impl Slack {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use service::time;
 
     use super::*;
 

@@ -176,7 +176,9 @@ impl Facts {
                 let store = &self.0.store;
                 let identities: Vec<_> = [first, second].into_iter().chain(identities).collect();
                 // They are read at the same time, and waited for as long as one.
-                identities.iter().for_each(|identity| store.begin(identity));
+                for identity in &identities {
+                    store.begin(identity);
+                }
                 let until = Some(store.until());
                 let mut all = Vec::new();
                 for identity in &identities {

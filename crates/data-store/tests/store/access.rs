@@ -89,16 +89,16 @@ async fn a_token_is_limited_to_its_prefixes() {
     let page: Value = send(Method::GET, "/api/fact", json!({})).await.json().await.unwrap();
     assert_eq!(page["facts"].as_object().unwrap().keys().collect::<Vec<_>>(), ["eu-1", "test"]);
     // Nor does where a page ends tell it of others.
-    for path in ["/api/fact?limit=1", "/api/identity?limit=1"] {
+    for list in ["/api/fact?limit=1", "/api/identity?limit=1"] {
         let (mut ends, mut after) = (Vec::new(), String::new());
         loop {
-            let path = format!("{path}&after={after}");
-            let page: Value = send(Method::GET, &path, json!({})).await.json().await.unwrap();
+            let page = format!("{list}&after={after}");
+            let page: Value = send(Method::GET, &page, json!({})).await.json().await.unwrap();
             let Some(next) = page["next"].as_str() else { break };
             after = next.to_owned();
             ends.push(after.clone());
         }
-        assert_eq!(ends, ["eu-1", "test"], "{path}");
+        assert_eq!(ends, ["eu-1", "test"], "{list}");
     }
     // It makes no token that may see more.
     for prefixes in [json!(null), json!(["us-"]), json!(["eu-", "u"]), json!([""])] {
