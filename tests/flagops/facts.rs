@@ -79,6 +79,7 @@ async fn several_identities_are_read_at_once_and_waited_for_as_long_as_one() {
     let facts = facts.build();
     let started = tokio::time::Instant::now();
     assert_eq!(fields(&facts, &context("user-1")).await, json!({}));
+    // Each waits by the clock, so four waits in turn take four times as long.
     assert!(started.elapsed() < wait * 4, "{:?}", started.elapsed());
     eventually("all reads", || store.asked(READ).len() == 4).await;
 }

@@ -129,9 +129,9 @@ async fn every_evaluation_that_was_well_defined_is_the_same_afterwards() {
         assert_eq!(of("deleted"), Value::Null);
         let due = http.get("/api/features?due=true").await;
         let expected = json!({"features": [
-            {"name": "legacy", "created": "2016-05-01T00:00:00Z",
+            {"name": "legacy", "created": "2016-05-01T00:00:00Z", "reason": "on",
                 "since": "2016-05-01T00:00:00Z"},
-            {"name": "on_", "created": "2020-02-01T10:00:00.5Z",
+            {"name": "on_", "created": "2020-02-01T10:00:00.5Z", "reason": "on",
                 "since": "2020-04-01T12:00:00Z"},
         ]});
         assert_eq!(due, expected);

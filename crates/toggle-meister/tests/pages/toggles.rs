@@ -72,8 +72,8 @@ async fn what_nobody_can_have_used_for_a_month_is_due() {
     assert!(due.contains("data-row=\"old\"") && !due.contains("data-row=\"new\""), "{due}");
     let page = reader.page("/ui/feature/old").await;
     assert!(page.contains("It has been unused in production since 1970-01-01."), "{page}");
-    let list = html(reader.get("/api/features?due=true").await).await;
-    let list: serde_json::Value = serde_json::from_str(&list).unwrap();
+    let list = reader.get("/api/features?due=true").await;
+    let list: serde_json::Value = list.json().await.unwrap();
     assert_eq!(list["features"].as_array().unwrap().len(), 1, "{list}");
     assert_eq!(list["features"][0]["reason"], "unused");
     assert_eq!(list["features"][0]["since"], "1970-01-01T00:00:00Z");
