@@ -88,7 +88,12 @@ impl Server {
             email,
         };
         let attempt_lasts = Duration::from_mins(1);
-        let new = NewSession { profile, attempt: [1; 32], attempt_lasts, replaces: None };
+        // Each attempt signs in once.
+        let mut attempt = [0; 32];
+        for (to, from) in attempt.iter_mut().zip(username.bytes()) {
+            *to = from;
+        }
+        let new = NewSession { profile, attempt, attempt_lasts, replaces: None };
         let access = &self.store().access;
         let key = access.sign_in(new).await.unwrap();
         let cookie = access.sessions().unwrap().session_cookie(&key).unwrap();
